@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/heap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void place(struct heap *heap, size_t i, struct heap_entry *entry)
+{
+    heap->entries[i] = entry;
+    entry->place = i + 1;
+}
+
+static void sift_up(struct heap *heap, size_t i)
+{
+    struct heap_entry *entry = heap->entries[i];
+
+    while (i > 0) {
+        size_t parent = (i - 1) / 2;
+        if (heap->entries[parent]->time_usec <= entry->time_usec)
+            break;
+        place(heap, i, heap->entries[parent]);
+        i = parent;
+    }
+    place(heap, i, entry);
+}
+
+static void sift_down(struct heap *heap, size_t i)
+{
+    struct heap_entry *entry = heap->entries[i];
+
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= heap->count)
+            break;
+        if (child + 1 < heap->count &&
+            heap->entries[child + 1]->time_usec < heap->entries[child]->time_usec)
+            child++;
+        if (heap->entries[child]->time_usec >= entry->time_usec)
+            break;
+        place(heap, i, heap->entries[child]);
+        i = child;
+    }
+    place(heap, i, entry);
+}
+
+void heap_done(struct heap *heap)
+{
+    free(heap->entries);
+    *heap = HEAP_NULL;
+}
+
+int heap_set(struct heap *heap, struct heap_entry *entry, usec_t time_usec)
+{
+    if (time_usec == USEC_INFINITY) {
+        heap_remove(heap, entry);
+        return 0;
+    }
+    if (entry->place > 0) {
+        usec_t before = entry->time_usec;
+        entry->time_usec = time_usec;
+        if (time_usec < before)
+            sift_up(heap, entry->place - 1);
+        else
+            sift_down(heap, entry->place - 1);
+        return 0;
+    }
+    if (heap->count == heap->allocated) {
+        size_t allocated = heap->allocated ? heap->allocated * 2 : 16;
+        struct heap_entry **entries = reallocarray(heap->entries, allocated, sizeof(*entries));
+        if (!entries)
+            return -ENOMEM;
+        heap->entries = entries;
+        heap->allocated = allocated;
+    }
+    entry->time_usec = time_usec;
+    place(heap, heap->count++, entry);
+    sift_up(heap, heap->count - 1);
+    return 0;
+}
+
+void heap_remove(struct heap *heap, struct heap_entry *entry)
+{
+    if (entry->place == 0)
+        return;
+    size_t i = entry->place - 1;
+    struct heap_entry *last = heap->entries[--heap->count];
+    entry->place = 0;
+    if (last == entry)
+        return;
+    place(heap, i, last);
+    sift_up(heap, i);
+    sift_down(heap, last->place - 1);
+}
+
+struct heap_entry *heap_first(const struct heap *heap)
+{
+    return heap->count > 0 ? heap->entries[0] : NULL;
+}
+
+usec_t heap_deadline(const struct heap *heap)
+{
+    return heap->count > 0 ? heap->entries[0]->time_usec : USEC_INFINITY;
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/json.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "base/base64.h"
+#include "base/text.h"
+#include "base/usec.h"
+
+#define KEY_TEXT_MAX 72
+
+/* Depth of nesting, counted outside of strings, and no escaped NUL, which would cut C strings short. */
+static int check_shape(const char *text, size_t size)
+{
+    int depth = 0;
+    bool in_string = false;
+
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (c == '\0')
+            return -EBADMSG;
+        if (in_string) {
+            if (c == '\\') {
+                if (size - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
+                    return -EBADMSG;
+                i++;
+            } else if (c == '"') {
+                in_string = false;
+            }
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > JSON_DEPTH_MAX)
+                return -ELOOP;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return 0;
+}
+
+int json_parse(const char *text, size_t size, cJSON **ret)
+{
+    _cleanup_free_ char *copy = NULL;
+    const char *end = NULL;
+    int r;
+
+    if (size > JSON_SIZE_MAX)
+        return -EMSGSIZE;
+    r = check_shape(text, size);
+    if (r < 0)
+        return r;
+    if (!text_is_utf8(text, size))
+        return -EBADMSG;
+    copy = strndup(text, size);
+    if (!copy)
+        return -ENOMEM;
+    cJSON *json = cJSON_ParseWithOpts(copy, &end, true);
+    if (!cJSON_IsObject(json)) {
+        cJSON_Delete(json);
+        return -EBADMSG;
+    }
+    *ret = json;
+    return 0;
+}
+
+char *json_format(const cJSON *json)
+{
+    return cJSON_PrintUnformatted(json);
+}
+
+static const cJSON *member(const cJSON *object, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsNull(item) ? NULL : item;
+}
+
+int json_get_string(const cJSON *object, const char *key, const char **ret)
+{
+    const cJSON *item = member(object, key);
+
+    if (!item)
+        return 0;
+    if (!cJSON_IsString(item))
+        return -EINVAL;
+    *ret = item->valuestring;
+    return 1;
+}
+
+int json_get_bool(const cJSON *object, const char *key, bool *ret)
+{
+    const cJSON *item = member(object, key);
+
+    if (!item)
+        return 0;
+    if (!cJSON_IsBool(item))
+        return -EINVAL;
+    *ret = cJSON_IsTrue(item);
+    return 1;
+}
+
+int json_get_i64(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *ret)
+{
+    const cJSON *item = member(object, key);
+
+    if (!item)
+        return 0;
+    if (!cJSON_IsNumber(item) || item->valuedouble != floor(item->valuedouble) ||
+        fabs(item->valuedouble) > 0x1.0p53)
+        return -EINVAL;
+    int64_t value = (int64_t)item->valuedouble;
+    if (value < min || value > max)
+        return -EINVAL;
+    *ret = value;
+    return 1;
+}
+
+int json_get_u64(const cJSON *object, const char *key, uint64_t max, uint64_t *ret)
+{
+    int64_t value;
+    int r = json_get_i64(object, key, 0, (int64_t)MIN(max, (uint64_t)INT64_MAX), &value);
+
+    if (r > 0)
+        *ret = (uint64_t)value;
+    return r;
+}
+
+int json_get_array(const cJSON *object, const char *key, const cJSON **ret)
+{
+    const cJSON *item = member(object, key);
+
+    if (!item)
+        return 0;
+    if (!cJSON_IsArray(item))
+        return -EINVAL;
+    *ret = item;
+    return 1;
+}
+
+int json_get_object(const cJSON *object, const char *key, const cJSON **ret)
+{
+    const cJSON *item = member(object, key);
+
+    if (!item)
+        return 0;
+    if (!cJSON_IsObject(item))
+        return -EINVAL;
+    *ret = item;
+    return 1;
+}
+
+void json_add_string(cJSON *object, const char *key, const char *text)
+{
+    if (text)
+        cJSON_AddStringToObject(object, key, text);
+    else
+        cJSON_AddNullToObject(object, key);
+}
+
+/* cJSON prints numbers from 10^15 on with an exponent and rounded, so integers go in as raw text. */
+void json_add_u64(cJSON *object, const char *key, uint64_t value)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%" PRIu64, value);
+    cJSON_AddRawToObject(object, key, text);
+}
+
+void json_add_i64(cJSON *object, const char *key, int64_t value)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%" PRId64, value);
+    cJSON_AddRawToObject(object, key, text);
+}
+
+void json_add_bool(cJSON *object, const char *key, bool value)
+{
+    cJSON_AddBoolToObject(object, key, value);
+}
+
+void json_add_null(cJSON *object, const char *key)
+{
+    cJSON_AddNullToObject(object, key);
+}
+
+void json_add_double(cJSON *object, const char *key, double value)
+{
+    if (isfinite(value))
+        cJSON_AddNumberToObject(object, key, round(value * 1000) / 1000);
+    else
+        cJSON_AddNullToObject(object, key);
+}
+
+void json_add_time(cJSON *object, const char *key, uint64_t wall_usec)
+{
+    time_t seconds = (time_t)(wall_usec / USEC_PER_SEC);
+    char date[32], text[48];
+    struct tm tm;
+
+    if (wall_usec == 0 || !gmtime_r(&seconds, &tm)) {
+        cJSON_AddNullToObject(object, key);
+        return;
+    }
+    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(text, sizeof(text), "%s.%03uZ", date,
+             (unsigned)(wall_usec % USEC_PER_SEC / USEC_PER_MSEC));
+    cJSON_AddStringToObject(object, key, text);
+}
+
+void json_add_text_or_base64(cJSON *object, const char *key, const void *data, size_t size)
+{
+    char key_b64[KEY_TEXT_MAX];
+    _cleanup_free_ char *text = NULL;
+
+    if (text_is_utf8(data, size) && (size == 0 || !memchr(data, 0, size))) {
+        text = strndup(size > 0 ? data : "", size);
+        if (text)
+            cJSON_AddStringToObject(object, key, text);
+        return;
+    }
+    text = base64_encode(data, size);
+    snprintf(key_b64, sizeof(key_b64), "%s_b64", key);
+    if (text)
+        cJSON_AddStringToObject(object, key_b64, text);
+}
+
+int json_get_bytes(const cJSON *object, const char *key, uint8_t **ret, size_t *ret_size)
+{
+    char key_b64[KEY_TEXT_MAX];
+    const char *text = NULL;
+    int r = json_get_string(object, key, &text);
+
+    if (r < 0)
+        return r;
+    if (r > 0) {
+        char *copy = strdup(text);
+        if (!copy)
+            return -ENOMEM;
+        *ret = (uint8_t *)copy;
+        *ret_size = strlen(copy);
+        return 1;
+    }
+    snprintf(key_b64, sizeof(key_b64), "%s_b64", key);
+    r = json_get_string(object, key_b64, &text);
+    if (r <= 0)
+        return r;
+    r = base64_decode(text, ret, ret_size);
+    return r < 0 ? r : 1;
+}
+
+const char *json_unknown_key(const cJSON *object, const char *const *known)
+{
+    json_for_each(item, object) {
+        const char *const *key = known;
+        while (*key && strcmp(*key, item->string) != 0)
+            key++;
+        if (!*key)
+            return item->string;
+    }
+    return NULL;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Text at the edges: durations and sizes with units, validation of names and UTF-8, and the closest
+ * known word for a "did you mean". Used by the configuration, the control server and p2pctl alike.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/usec.h"
+
+#define NODE_NAME_MAX 63 /* bytes, without the NUL */
+
+/*
+ * "200ms" "1.5s" "10min" "2h" "7d" "250us" "0"; a bare number counts seconds.
+ * Return: 0; -EINVAL for a malformed text; -ERANGE where it does not fit.
+ */
+int text_parse_usec(const char *text, usec_t *ret);
+
+/* "64KiB" "20GiB" (1024) "20GB" (1000) "512" "10B". Return: 0, -EINVAL, -ERANGE. */
+int text_parse_size(const char *text, uint64_t *ret);
+
+/* The shortest exact spelling that text_parse_usec reads back: "1.5s", "500ms", "0". Returns @target. */
+char *text_format_usec(usec_t usec, char target[static 32]);
+
+/* The same for sizes: "64KiB", "1000", "0". Returns @target. */
+char *text_format_size(uint64_t size, char target[static 32]);
+
+/* Whether @text is 1..63 bytes of [A-Za-z0-9._-], not starting with '-' or '.'. */
+bool text_is_node_name(const char *text);
+
+/* Whether @text is a task type: 1..32 letters. */
+bool text_is_type_name(const char *text);
+
+/* Whether @size bytes are well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF). */
+bool text_is_utf8(const void *data, size_t size);
+
+/*
+ * Whether @text may name a stored file: 1..255 bytes of printable UTF-8, no '/', not "." or "..", not
+ * starting with '-', no control characters.
+ */
+bool text_is_file_name(const char *text);
+
+/* Edit distance with swaps (optimal string alignment), capped at 16 for long words. */
+size_t text_distance(const char *a, const char *b);
+
+/*
+ * The word of @words (NULL-terminated) closest to @word, or NULL where none is near: the distance is at
+ * most 2 and at most a third of the length, or @word is a prefix of exactly one.
+ */
+const char *text_closest(const char *word, const char *const *words);
