@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The membership core: who is there, who is not, and what they say. Pure: bytes and time in; packets,
+ * events and one deadline out. It does no system call, reads no clock, logs nothing, and is random only
+ * from its seed, so that the daemon and the simulator link the same objects.
+ *
+ * Sources: SWIM (Das, Gupta, Motivala, DSN 2002) and Lifeguard (arXiv:1707.00788v2); deviations are
+ * collected in daemon/PROTOCOL.md. Packets here are plain; seal/ protects them on their way out.
+ *
+ * After every input call (receive, tick, or a command) the owner drains swim_next_packet() and
+ * swim_next_event() until they return false, then arms one timer for swim_deadline(). What those two
+ * return is borrowed until the next call of any function of this header.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/address.h"
+#include "base/id.h"
+#include "base/macro.h"
+#include "base/text.h"
+#include "base/usec.h"
+
+#define SWIM_PACKET_MAX  1400 /* bytes of plain packet; the seal adds its own */
+#define SWIM_META_MAX    512  /* bytes of a member's own record */
+#define SWIM_MESSAGE_MAX 1024 /* bytes of a message's text */
+#define SWIM_SEEDS_MAX   64
+#define SWIM_MEMBERS_MAX 8192
+
+enum swim_state {
+    SWIM_ALIVE,
+    SWIM_SUSPECT,
+    SWIM_DEAD,
+    SWIM_LEFT,
+    _SWIM_STATE_MAX,
+};
+
+/* Ordered first by generation (one per start of the node), then by counter (one per refutation). */
+struct swim_incarnation {
+    uint64_t generation;
+    uint64_t counter;
+};
+
+/* What a member says about its work, on every acknowledgement. */
+struct swim_load {
+    uint16_t load_permille; /* 1000 = every slot busy */
+    uint16_t running;
+    uint16_t queued;
+    uint16_t slots;
+    bool draining;
+};
+
+/* Durations in usec, all above 0 unless said otherwise. */
+struct swim_config {
+    usec_t probe_interval_usec;
+    usec_t probe_timeout_usec; /* at most half of probe_interval_usec */
+    uint32_t indirect_probes;  /* members asked to probe for us, 0..16 */
+    uint32_t max_missed;       /* consecutive requests before a probe failed, 1..10 */
+    uint32_t suspicion_mult;   /* suspicion time = mult * log10(n + 1) * probe_interval */
+    uint32_t suspicion_max;    /* up to so many times longer while nobody confirms, 1..20 */
+    uint32_t seed_quorum;      /* seeds that must answer a join; 0 = floor(n/2)+1, capped at n */
+    uint32_t unstable_flaps;
+    usec_t unstable_window_usec;
+    usec_t dead_retention_usec;
+    usec_t rejoin_interval_usec;
+    usec_t gossip_interval_usec;
+    uint32_t gossip_fanout;
+    usec_t sync_interval_usec;
+    usec_t message_interval_usec; /* heartbeat gossip; 0 = off */
+    uint32_t message_count;       /* of those after start; 0 = without end */
+    usec_t load_interval_usec;
+    uint32_t retransmit_mult;
+    size_t packet_size_max; /* 512..SWIM_PACKET_MAX */
+};
+
+/* The values of etc/p2pnode.conf. */
+void swim_config_default(struct swim_config *ret);
+
+struct swim_self {
+    struct node_id id;
+    uint64_t generation; /* above every generation this id ever used */
+    char name[NODE_NAME_MAX + 1];
+    bool is_seed;
+    struct address address; /* where others reach us; a wildcard is learned from those who answer */
+};
+
+/* One member as this node sees it. Borrowed from the core. */
+struct swim_member {
+    struct node_id id;
+    char name[NODE_NAME_MAX + 1];
+    struct address address;
+    struct swim_incarnation incarnation;
+    enum swim_state state;
+    bool is_self;
+    bool is_seed;
+    bool is_unstable;
+    struct swim_load load;
+    const uint8_t *meta; /* opaque record of floor 4, meta_size bytes */
+    size_t meta_size;
+    usec_t first_seen_usec;
+    usec_t last_seen_usec; /* last authenticated contact of any kind, or first_seen_usec */
+    usec_t changed_usec;   /* since when it is in this state */
+    usec_t rtt_usec;       /* smoothed; 0 = not measured */
+    uint32_t flaps;        /* deaths or suspicions it refuted within unstable_window */
+    struct node_id reported_by; /* the accuser of a suspect or dead member; null otherwise */
+};
+
+enum swim_event_type {
+    SWIM_EVENT_JOIN_REQUEST,     /* a node asked to join through us: address, name */
+    SWIM_EVENT_PEER_LIST,        /* a seed answered our join: member = the seed, count = members it sent */
+    SWIM_EVENT_JOINED,           /* quorum of seeds has answered: count = of them */
+    SWIM_EVENT_SEED_UNREACHABLE, /* address gave no answer; told once until it answers again */
+    SWIM_EVENT_MEMBER_JOINED,
+    SWIM_EVENT_MEMBER_SUSPECT, /* by = accuser */
+    SWIM_EVENT_MEMBER_ALIVE,   /* refuted a suspicion, or is back from the dead */
+    SWIM_EVENT_MEMBER_DEAD,    /* by = accuser */
+    SWIM_EVENT_MEMBER_LEFT,
+    SWIM_EVENT_MEMBER_REAPED, /* retention is over; member is gone after this event */
+    SWIM_EVENT_MEMBER_UPDATED, /* meta, name or address changed */
+    SWIM_EVENT_DEAD_REPORT,   /* we are a seed and were told: member = the dead, by = reporter, wall time, count = indirect */
+    SWIM_EVENT_NAME_CONFLICT, /* member carries a name that another live member carries */
+    SWIM_EVENT_ID_CONFLICT,   /* our id is in use by another; is_fatal says that we lost */
+    SWIM_EVENT_GOSSIP,        /* a heartbeat message TIMESTAMP:IP:MSG#: origin, address, wall time, number; also our own */
+    SWIM_EVENT_MESSAGE,       /* a text for this node: origin, text, is_broadcast, number */
+    SWIM_EVENT_MESSAGE_ACKED, /* our message `token` reached member */
+    SWIM_EVENT_LIVENESS_REQUEST, /* debug: sent (is_outgoing) or received */
+    SWIM_EVENT_LIVENESS_REPLY,
+    SWIM_EVENT_PING, /* answer to swim_ping: token, rtt_usec; USEC_INFINITY = none */
+    SWIM_EVENT_LEFT, /* our own leave has been acknowledged by enough members, or timed out */
+};
+
+struct swim_event {
+    enum swim_event_type type;
+    const struct swim_member *member; /* the subject, if it is a known member */
+    const struct swim_member *by;     /* accuser or reporter, if known */
+    struct address address;           /* of the subject, or of the origin of a gossip */
+    struct node_id origin;            /* of a message */
+    char name[NODE_NAME_MAX + 1];     /* of the subject or origin */
+    uint64_t wall_usec;               /* the sender's clock, where the wire carries one */
+    uint64_t number;                  /* Msg# of a gossip or message */
+    uint64_t token;
+    usec_t rtt_usec;
+    uint32_t count;
+    bool is_broadcast;
+    bool is_outgoing;
+    bool is_fatal;
+    const char *text; /* NUL-terminated, at most SWIM_MESSAGE_MAX bytes; NULL where there is none */
+};
+
+struct swim_packet {
+    struct address to;
+    struct node_id to_id; /* null while the id behind the address is not known: join */
+    const uint8_t *data;
+    size_t size;
+};
+
+struct swim;
+
+/**
+ * swim_new() - a core that knows only itself
+ * @seed:      of its randomness; the same inputs with the same seed give the same outputs
+ * @now:       monotonic; never goes back in later calls (an earlier time counts as the latest one)
+ * @wall_usec: wall clock at @now, for time stamps on the wire
+ *
+ * Return: 0; -EINVAL where @config or @self is out of the ranges above; -ENOMEM.
+ */
+int swim_new(const struct swim_config *config, const struct swim_self *self, uint64_t seed, usec_t now,
+             uint64_t wall_usec, struct swim **ret);
+struct swim *swim_free(struct swim *swim);
+DEFINE_CLEANUP(struct swim *, swim_free)
+
+/**
+ * swim_receive() - one plain packet, authenticated as coming from member @from_id at @from
+ *
+ * Return: 0; -EBADMSG where it is malformed (nothing of it has an effect past the damage; counted).
+ */
+int swim_receive(struct swim *swim, const struct address *from, const struct node_id *from_id,
+                 const void *data, size_t size, usec_t now);
+
+/* Does what is due. Early or late calls are harmless. */
+void swim_tick(struct swim *swim, usec_t now);
+
+bool swim_next_packet(struct swim *swim, struct swim_packet *ret);
+bool swim_next_event(struct swim *swim, struct swim_event *ret);
+
+/* When swim_tick wants to be called next; USEC_INFINITY = never. */
+usec_t swim_deadline(const struct swim *swim);
+
+/* Replaces the seeds' addresses (at most SWIM_SEEDS_MAX; own address is skipped) and contacts them. */
+void swim_set_seeds(struct swim *swim, const struct address *seeds, size_t count, usec_t now);
+
+/* Contacts one more address once: `p2pctl join ADDR`. Return: 0, -ENOSPC. */
+int swim_join(struct swim *swim, const struct address *address, usec_t now);
+
+/* Return: 0, -EMSGSIZE above SWIM_META_MAX, -ENOMEM. Spread as an update of the own record. */
+int swim_set_meta(struct swim *swim, const void *meta, size_t size, usec_t now);
+void swim_set_load(struct swim *swim, const struct swim_load *load, usec_t now);
+
+/* The wall clock stepped, or the machine slept: nobody is suspected for one interval. */
+void swim_set_wall(struct swim *swim, uint64_t wall_usec, usec_t now, bool has_slept);
+
+/**
+ * swim_send_message() - a text to one member (@to) or to all (@to NULL)
+ * @ret_token: names it in SWIM_EVENT_MESSAGE_ACKED, one event per member that acknowledged
+ *
+ * Return: 0; -EMSGSIZE; -ENOENT for an unknown @to; -ENOBUFS where too many are under way.
+ */
+int swim_send_message(struct swim *swim, const struct node_id *to, const char *text, usec_t now,
+                      uint64_t *ret_token);
+
+/* One liveness request outside of the rounds. Return: 0, -ENOENT, -ENOBUFS. */
+int swim_ping(struct swim *swim, const struct node_id *id, usec_t now, uint64_t *ret_token);
+
+/* Drops a dead or left member at once. Return: 0, -ENOENT, -EBUSY while it is alive or suspect. */
+int swim_forget(struct swim *swim, const struct node_id *id, usec_t now);
+
+/* Tells all that we go; SWIM_EVENT_LEFT follows within 3 s. */
+void swim_leave(struct swim *swim, usec_t now);
+
+/* Members in a stable order, self included, dead and left ones too. */
+size_t swim_members_count(const struct swim *swim);
+const struct swim_member *swim_member_at(const struct swim *swim, size_t i);
+const struct swim_member *swim_find(const struct swim *swim, const struct node_id *id);
+const struct swim_member *swim_find_name(const struct swim *swim, const char *name);
+const struct swim_member *swim_get_self(const struct swim *swim);
+
+struct swim_statistics {
+    uint32_t seeds_configured, seeds_reachable, seeds_needed;
+    uint64_t packets_received, packets_malformed, gossip_duplicates;
+    uint64_t probes, probes_failed, suspicions, suspicions_refuted, deaths;
+    uint32_t health; /* Lifeguard's local health multiplier, 0 = healthy */
+    usec_t last_sync_usec;
+    struct node_id last_sync_with;
+};
+void swim_get_statistics(const struct swim *swim, struct swim_statistics *ret);
