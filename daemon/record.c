@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "record.h"
+
+#include <errno.h>
+#include <string.h>
+#include "base/bytes.h"
+#include "base/text.h"
+
+#define RECORD_FORMAT 1
+
+enum record_flag {
+    RECORD_HAS_TASKS = 1,
+    RECORD_HAS_COMMANDS = 2,
+};
+
+int record_encode(const struct record *record, uint8_t *data, size_t size, size_t *ret_size)
+{
+    struct writer writer = writer_into(data, size);
+
+    writer_u8(&writer, RECORD_FORMAT);
+    writer_string8(&writer, record->version);
+    writer_u8(&writer, record->protocol);
+    writer_u8(&writer, (uint8_t)((record->has_tasks ? RECORD_HAS_TASKS : 0) |
+                                 (record->has_commands ? RECORD_HAS_COMMANDS : 0)));
+    writer_u8(&writer, (uint8_t)record->keys_count);
+    for (size_t i = 0; i < record->keys_count; i++)
+        writer_u32(&writer, record->keys[i]);
+    writer_u8(&writer, (uint8_t)record->types_count);
+    for (size_t i = 0; i < record->types_count; i++)
+        writer_string8(&writer, record->types[i]);
+    writer_u8(&writer, (uint8_t)record->tags_count);
+    for (size_t i = 0; i < record->tags_count; i++)
+        writer_string8(&writer, record->tags[i]);
+    if (!writer_ok(&writer))
+        return -EMSGSIZE;
+    *ret_size = writer.position;
+    return 0;
+}
+
+static bool is_printable(const char *text)
+{
+    for (; *text; text++)
+        if (*text < 0x20 || *text > 0x7e)
+            return false;
+    return true;
+}
+
+/* A count from the wire; one above @max fails the reader. */
+static size_t read_count(struct reader *reader, size_t max)
+{
+    size_t count = reader_u8(reader);
+
+    if (count > max) {
+        reader->failed = true;
+        return 0;
+    }
+    return count;
+}
+
+int record_decode(const uint8_t *data, size_t size, struct record *ret)
+{
+    struct reader reader = reader_from(data, size);
+    struct record record = {0};
+    bool is_valid = reader_u8(&reader) == RECORD_FORMAT;
+
+    reader_string8(&reader, record.version, sizeof(record.version));
+    is_valid = is_valid && is_printable(record.version);
+    record.protocol = reader_u8(&reader);
+    uint8_t flags = reader_u8(&reader);
+    record.has_tasks = flags & RECORD_HAS_TASKS;
+    record.has_commands = flags & RECORD_HAS_COMMANDS;
+    record.keys_count = read_count(&reader, RECORD_KEYS_MAX);
+    for (size_t i = 0; i < record.keys_count; i++)
+        record.keys[i] = reader_u32(&reader);
+    record.types_count = read_count(&reader, RECORD_TYPES_MAX);
+    for (size_t i = 0; i < record.types_count; i++) {
+        reader_string8(&reader, record.types[i], sizeof(record.types[i]));
+        is_valid = is_valid && text_is_type_name(record.types[i]);
+    }
+    record.tags_count = read_count(&reader, RECORD_TAGS_MAX);
+    for (size_t i = 0; i < record.tags_count; i++) {
+        reader_string8(&reader, record.tags[i], sizeof(record.tags[i]));
+        is_valid = is_valid && is_printable(record.tags[i]);
+    }
+    if (!reader_ok(&reader) || !is_valid)
+        return -EBADMSG;
+    *ret = record;
+    return 0;
+}
+
+bool record_has_type(const struct record *record, const char *type)
+{
+    for (size_t i = 0; i < record->types_count; i++)
+        if (strcmp(record->types[i], type) == 0)
+            return true;
+    return false;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What a member says about itself beside its address and load: version, task types, tags, keys. Carried
+ * by the membership core as an opaque blob of at most SWIM_META_MAX bytes; read here, strictly.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RECORD_TYPES_MAX 48
+#define RECORD_TAGS_MAX  16
+#define RECORD_KEYS_MAX  16
+
+#define RECORD_PROTOCOL 1 /* what this program speaks */
+
+struct record {
+    char version[24];
+    uint8_t protocol;
+    bool has_tasks;    /* runs tasks at all */
+    bool has_commands; /* takes `submit -- CMD` from other nodes */
+    uint32_t keys[RECORD_KEYS_MAX]; /* ids; the first is in use */
+    size_t keys_count;
+    char types[RECORD_TYPES_MAX][33];
+    size_t types_count;
+    char tags[RECORD_TAGS_MAX][64]; /* "room=2.07" */
+    size_t tags_count;
+};
+
+/* Return: 0 with the bytes used in *@ret_size; -EMSGSIZE where it does not fit into @size. */
+int record_encode(const struct record *record, uint8_t *data, size_t size, size_t *ret_size);
+
+/*
+ * Return: 0; -EBADMSG where it is malformed. Bytes after the known fields are left to later versions.
+ */
+int record_decode(const uint8_t *data, size_t size, struct record *ret);
+
+bool record_has_type(const struct record *record, const char *type);
