@@ -26,9 +26,9 @@ LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsani
 LIBS_BASE   := -lcjson -lm
 LIBS_DAEMON := $(LIBS_BASE) -lconfig -lsystemd -lssl -lcrypto -lsqlite3
 LIBS_EXEC   := $(LIBS_BASE) -lsystemd -lseccomp
-LIBS_CTL    := $(LIBS_BASE) -lsmartcols -lcrypto
+LIBS_CTL    := $(LIBS_BASE) -lconfig -lsmartcols -lcrypto
 
-FLOORS   := base swim sched seal net store transfer exec control
+FLOORS   := base swim sched seal net store transfer exec control config
 SOURCES  := $(wildcard daemon/*.c $(FLOORS:%=daemon/%/*.c))
 MAINS    := daemon/main.c daemon/exec/main.c
 LIBRARY  := $(B)/libp2pnode.a
