@@ -3,22 +3,25 @@
 
 /*
  * Varlink's framing over a Unix stream socket: JSON objects, each ended by one NUL byte, some with
- * descriptors beside them (SCM_RIGHTS). Shared by the daemon's control server and p2pctl. It knows no
- * method and no event loop: the caller waits for the socket, this reads, parses, queues and writes.
+ * descriptors beside them (SCM_RIGHTS). Shared by the daemon's control server and p2pctl. It knows
+ * no method and no event loop: the caller waits for the socket, this reads, parses, queues and
+ * writes.
  *
  * Everything that comes in is hostile: a message has at most JSON_SIZE_MAX bytes and JSON_DEPTH_MAX
- * levels, and VARLINK_FDS_MAX descriptors; after the first violation the connection is dead, and says why.
+ * levels, and VARLINK_FDS_MAX descriptors; after the first violation the connection is dead, and
+ * says why.
  *
- * Which message a descriptor belongs to: the one that holds the last byte of what arrived together with
- * it. Senders give each message with descriptors its own sendmsg(), as this one does.
+ * Which message a descriptor belongs to: the one that holds the last byte of what arrived together
+ * with it. Senders give each message with descriptors its own sendmsg(), as this one does.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include "base/json.h"
 
-#define VARLINK_FDS_MAX    4
-#define VARLINK_OUTPUT_MAX ((size_t)16 * 1024 * 1024) /* bytes queued for a reader that does not read */
+#define VARLINK_FDS_MAX 4
+#define VARLINK_OUTPUT_MAX                                                                         \
+    ((size_t)16 * 1024 * 1024) /* bytes queued for a reader that does not read */
 
 struct varlink; /* one connection; owned by whoever made it; owns its socket */
 
@@ -51,17 +54,17 @@ int varlink_fd(const struct varlink *varlink);
 /**
  * varlink_receive() - one recvmsg()
  *
- * Return: 1 where something arrived (now call varlink_next() until it returns 0), 0 at the end of the
- * stream, -EAGAIN where nothing is there yet, -EPROTO for more descriptors than may come, -ENOMEM, or
- * the socket's own error. -EBADMSG where the stream ended inside a message.
+ * Return: 1 where something arrived (now call varlink_next() until it returns 0), 0 at the end of
+ * the stream, -EAGAIN where nothing is there yet, -EPROTO for more descriptors than may come,
+ * -ENOMEM, or the socket's own error. -EBADMSG where the stream ended inside a message.
  */
 int varlink_receive(struct varlink *varlink);
 
 /**
  * varlink_next() - the next complete message of what was received
  *
- * Return: 1 with *@ret; 0 where none is complete. -EMSGSIZE, -ELOOP, -EBADMSG as json_parse(); then the
- * connection gives nothing else ever again, but can still send the reason.
+ * Return: 1 with *@ret; 0 where none is complete. -EMSGSIZE, -ELOOP, -EBADMSG as json_parse(); then
+ * the connection gives nothing else ever again, but can still send the reason.
  */
 int varlink_next(struct varlink *varlink, struct varlink_message *ret);
 
@@ -70,15 +73,17 @@ int varlink_next(struct varlink *varlink, struct varlink_message *ret);
  * @json:   borrowed
  * @fds:    duplicated here, so the caller keeps its own; NULL for none
  *
- * Return: 0; -ENOBUFS above VARLINK_OUTPUT_MAX (the reader is too slow; drop it); -EMSGSIZE for more than
- * VARLINK_FDS_MAX descriptors; -ENOMEM; errors of dup.
+ * Return: 0; -ENOBUFS above VARLINK_OUTPUT_MAX (the reader is too slow; drop it); -EMSGSIZE for
+ * more than VARLINK_FDS_MAX descriptors; -ENOMEM; errors of dup.
  */
 int varlink_queue(struct varlink *varlink, const cJSON *json, const int *fds, size_t fds_count);
 
-/* Sends what the socket takes. Return: 0 when all is out, 1 when some is left, or the socket's error. */
+/* Sends what the socket takes. Return: 0 when all is out, 1 when some is left, or the socket's
+ * error. */
 int varlink_flush(struct varlink *varlink);
 
-/* Bytes queued and not sent yet: more than a little means: wait before queueing more of a stream. */
+/* Bytes queued and not sent yet: more than a little means: wait before queueing more of a stream.
+ */
 size_t varlink_pending(const struct varlink *varlink);
 
 /* A call as it came; everything borrowed from the message. @parameters is NULL where absent. */
@@ -89,7 +94,8 @@ struct varlink_call {
     bool oneway;
 };
 
-/* Return: 0, or -EBADMSG where it is no call (wrong types, unknown keys, no method, upgrade wanted). */
+/* Return: 0, or -EBADMSG where it is no call (wrong types, unknown keys, no method, upgrade
+ * wanted). */
 int varlink_parse_call(const cJSON *json, struct varlink_call *ret);
 
 /* A reply as it came. @error is NULL for success; @parameters is never NULL. */
