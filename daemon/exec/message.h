@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What p2pnode and p2pnode-exec say to each other: one JSON object per message of a SOCK_SEQPACKET
+ * Unix socket, descriptors beside it. Neither end trusts the other: every text is bounded and
+ * checked, unknown types and keys are errors, and descriptors that do not belong to the message are
+ * closed.
+ *
+ *   p2pnode -> p2pnode-exec   configure, start (+ stdin, stdout, stderr), signal
+ *   p2pnode-exec -> p2pnode   hello (the answer to each configure), started, exited
+ *
+ * Times are usec_t; a limit of 0 means "none". Strings and arrays of a decoded message are its own.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/macro.h"
+#include "base/usec.h"
+
+#define EXEC_MESSAGE_MAX ((size_t)64 * 1024) /* bytes of JSON */
+#define EXEC_WORDS_MAX   4096                /* of a command; also variables of an environment */
+#define EXEC_PATHS_MAX   64                  /* read or write paths of the configuration */
+#define EXEC_MISSING_MAX 16
+#define EXEC_FDS_MAX     3
+#define EXEC_ID_MAX      (((uint64_t)1 << 53) - 1)
+#define EXEC_DEMO        "@demo" /* first word of the built-in demo handler */
+
+/* How a task is fenced in, weakest first. */
+enum exec_level {
+    EXEC_REFUSE,     /* no task may run here: what the configuration wants is not to be had */
+    EXEC_NONE,       /* limits only; runs only where the configuration says "none" */
+    EXEC_LANDLOCK,   /* Landlock, seccomp, rlimits, no new privileges */
+    EXEC_NAMESPACES, /* and own user, pid, mount, ipc, uts, net namespaces and a private root */
+    EXEC_FULL,       /* and an own cgroup */
+    _EXEC_LEVEL_MAX,
+};
+
+/* "refuse", "none", "landlock", "namespaces", "full". */
+const char *exec_level_name(enum exec_level level);
+
+/* Return: 0, or -EINVAL for a text that is none of these names. */
+int exec_level_from_name(const char *name, enum exec_level *ret);
+
+struct exec_limits {
+    uint64_t memory_bytes;    /* data of each process, RLIMIT_DATA */
+    uint64_t file_size_bytes; /* of each file it writes, RLIMIT_FSIZE */
+    uint64_t processes;       /* of the whole task; held from level namespaces up */
+    usec_t timeout_usec;      /* then TERM, */
+    usec_t grace_usec;        /* and so much later KILL */
+};
+
+enum exec_message_type {
+    EXEC_CONFIGURE,
+    EXEC_START,
+    EXEC_SIGNAL,
+    EXEC_HELLO,
+    EXEC_STARTED,
+    EXEC_EXITED,
+    _EXEC_MESSAGE_TYPE_MAX,
+};
+
+struct exec_configure {
+    bool is_auto;          /* the best level that this kernel allows ... */
+    enum exec_level level; /* ... or this one and no weaker; EXEC_NONE and up */
+    bool network;          /* tasks may use it */
+    char **read; /* absolute paths, NULL-terminated; those that do not exist are skipped */
+    char **write;
+};
+
+struct exec_start {
+    char **words;          /* the command, 1..EXEC_WORDS_MAX, NULL-terminated */
+    char **environment;    /* "KEY=value", NULL-terminated; nothing else is set but the three
+                              directories */
+    bool network;          /* false = without, even where the configuration allows it */
+    enum exec_level level; /* at least this one; EXEC_NONE = as configured */
+    struct exec_limits limits;
+};
+
+struct exec_signal {
+    int number;
+    usec_t grace_usec; /* then KILL, if it still runs; USEC_INFINITY = never */
+};
+
+struct exec_hello {
+    char *version;
+    enum exec_level level;     /* of a task that does not ask for more */
+    enum exec_level available; /* the best one, EXEC_NONE at least */
+    char **missing; /* what this level does not protect from, and why the next one failed */
+};
+
+/* How a task ended: exactly one of exit code, signal, and not run at all. */
+struct exec_status {
+    int code;   /* 0..255; -1 = not by exit */
+    int signal; /* 0 = not by signal */
+    int error;  /* 0, or a negative errno: never ran (or -ECONNRESET: lost with p2pnode-exec) */
+    char reason[128]; /* what failed, with error */
+    bool timed_out;   /* ended for its time limit */
+    usec_t wall_usec;
+    usec_t user_usec;
+    usec_t system_usec;
+    uint64_t memory_peak_bytes; /* of its largest process */
+};
+
+struct exec_message {
+    enum exec_message_type type;
+    uint64_t
+        id; /* of the task, chosen by p2pnode, 0..EXEC_ID_MAX; start, signal, started, exited */
+    union {
+        struct exec_configure configure;
+        struct exec_start start;
+        struct exec_signal signal;
+        struct exec_hello hello;
+        struct exec_status exited;
+        uint64_t pid; /* started: of the process that holds the task */
+    };
+};
+
+/* Frees what a decoded message owns; harmless on a zeroed one. */
+void exec_message_done(struct exec_message *message);
+
+/**
+ * exec_message_encode() - the JSON text of a message
+ *
+ * @message is only read. Return: 0 with *@ret to be freed by the caller; -EMSGSIZE above
+ * EXEC_MESSAGE_MAX; -EINVAL for text that is not UTF-8; -ENOMEM.
+ */
+int exec_message_encode(const struct exec_message *message, char **ret, size_t *ret_size);
+
+/**
+ * exec_message_decode() - a message from hostile bytes
+ *
+ * Return: 0 with *@ret, to be given to exec_message_done(); -EBADMSG for anything that is not
+ * exactly one known message with all its keys in range; -EMSGSIZE; -ENOMEM.
+ */
+int exec_message_decode(const char *data, size_t size, struct exec_message *ret);
+
+/* How many descriptors travel with a message of @type. */
+size_t exec_message_fds(enum exec_message_type type);
