@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * What a member says about itself beside its address and load: version, task types, tags, keys. Carried
- * by the membership core as an opaque blob of at most SWIM_META_MAX bytes; read here, strictly.
+ * What a member says about itself beside its address and load: version, task types, tags, keys.
+ * Carried by the membership core as an opaque blob of at most SWIM_META_MAX bytes; read here,
+ * strictly.
  */
 
 #include <stdbool.h>
@@ -19,8 +20,8 @@
 struct record {
     char version[24];
     uint8_t protocol;
-    bool has_tasks;    /* runs tasks at all */
-    bool has_commands; /* takes `submit -- CMD` from other nodes */
+    bool has_tasks;                 /* runs tasks at all */
+    bool has_commands;              /* takes `submit -- CMD` from other nodes */
     uint32_t keys[RECORD_KEYS_MAX]; /* ids; the first is in use */
     size_t keys_count;
     char types[RECORD_TYPES_MAX][33];
@@ -33,7 +34,8 @@ struct record {
 int record_encode(const struct record *record, uint8_t *data, size_t size, size_t *ret_size);
 
 /*
- * Return: 0; -EBADMSG where it is malformed. Bytes after the known fields are left to later versions.
+ * Return: 0; -EBADMSG where it is malformed. Bytes after the known fields are left to later
+ * versions.
  */
 int record_decode(const uint8_t *data, size_t size, struct record *ret);
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * An IP address with a port, as a plain value: compared, hashed and put on the wire without a sockaddr.
- * IPv4-mapped IPv6 addresses are folded to IPv4, so that one node has one spelling.
+ * An IP address with a port, as a plain value: compared, hashed and put on the wire without a
+ * sockaddr. IPv4-mapped IPv6 addresses are folded to IPv4, so that one node has one spelling.
  */
 
 #include <netinet/in.h>
@@ -22,7 +22,8 @@ struct address {
 #define ADDRESS_TEXT_MAX 54
 
 /*
- * Return: 0; -EINVAL where @text is not "IP", "IP:PORT", "[IP6]:PORT" or "IP6". A missing port becomes
+ * Return: 0; -EINVAL where @text is not "IP", "IP:PORT", "[IP6]:PORT" or "IP6". A missing port
+ * becomes
  * @default_port. Names are not resolved here.
  */
 int address_parse(const char *text, uint16_t default_port, struct address *ret);

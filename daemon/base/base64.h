@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Base64 (RFC 4648, with padding): keys in files and values in JSON. Never on the wire between nodes. */
+/* Base64 (RFC 4648, with padding): keys in files and values in JSON. Never on the wire between
+ * nodes. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +11,7 @@
 char *base64_encode(const void *data, size_t size);
 
 /*
- * Strict: no white space, padding required, unused bits zero. *@ret is NUL-terminated beyond @ret_size
- * and owned by the caller. Return: 0, -EINVAL, -ENOMEM.
+ * Strict: no white space, padding required, unused bits zero. *@ret is NUL-terminated beyond
+ * @ret_size and owned by the caller. Return: 0, -EINVAL, -ENOMEM.
  */
 int base64_decode(const char *text, uint8_t **ret, size_t *ret_size);

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Reading and writing of wire formats: big-endian integers and counted strings over a caller's buffer.
- * The error is sticky: read or write everything, then ask once. After an error a reader returns zeros
- * and a writer writes nothing, so no length from outside is ever trusted twice.
+ * Reading and writing of wire formats: big-endian integers and counted strings over a caller's
+ * buffer. The error is sticky: read or write everything, then ask once. After an error a reader
+ * returns zeros and a writer writes nothing, so no length from outside is ever trusted twice.
  */
 
 #include <stdbool.h>
@@ -47,8 +47,8 @@ const uint8_t *reader_bytes(struct reader *reader, size_t size);
 void reader_copy(struct reader *reader, void *target, size_t size);
 
 /*
- * A string with a u8 or u16 length before it, copied with a NUL into @target of @target_size. Fails where
- * it does not fit or contains a NUL byte; @target is then the empty string.
+ * A string with a u8 or u16 length before it, copied with a NUL into @target of @target_size. Fails
+ * where it does not fit or contains a NUL byte; @target is then the empty string.
  */
 void reader_string8(struct reader *reader, char *target, size_t target_size);
 void reader_string16(struct reader *reader, char *target, size_t target_size);

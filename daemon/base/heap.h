@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Binary min-heap of deadlines. Entries are fields of their objects and remember their place, so that
- * removing or moving one is O(log n). The heap owns only its array.
+ * Binary min-heap of deadlines. Entries are fields of their objects and remember their place, so
+ * that removing or moving one is O(log n). The heap owns only its array.
  */
 
 #include <stdbool.h>

@@ -12,7 +12,8 @@
 
 #define KEY_TEXT_MAX 72
 
-/* Depth of nesting, counted outside of strings, and no escaped NUL, which would cut C strings short. */
+/* Depth of nesting, counted outside of strings, and no escaped NUL, which would cut C strings
+ * short. */
 static int check_shape(const char *text, size_t size)
 {
     int depth = 0;
@@ -160,7 +161,8 @@ void json_add_string(cJSON *object, const char *key, const char *text)
         cJSON_AddNullToObject(object, key);
 }
 
-/* cJSON prints numbers from 10^15 on with an exponent and rounded, so integers go in as raw text. */
+/* cJSON prints numbers from 10^15 on with an exponent and rounded, so integers go in as raw text.
+ */
 void json_add_u64(cJSON *object, const char *key, uint64_t value)
 {
     char text[32];
@@ -254,7 +256,7 @@ int json_get_bytes(const cJSON *object, const char *key, uint8_t **ret, size_t *
 
 const char *json_unknown_key(const cJSON *object, const char *const *known)
 {
-    json_for_each(item, object) {
+    json_for_each (item, object) {
         const char *const *key = known;
         while (*key && strcmp(*key, item->string) != 0)
             key++;

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * cJSON with the care it lacks for text from outside: size and depth limits, UTF-8 checked, nothing after
- * the value, typed getters that tell "absent" from "wrong type". Objects are cJSON's own; whoever holds
- * one frees it with cJSON_Delete (or _cleanup_json_).
+ * cJSON with the care it lacks for text from outside: size and depth limits, UTF-8 checked, nothing
+ * after the value, typed getters that tell "absent" from "wrong type". Objects are cJSON's own;
+ * whoever holds one frees it with cJSON_Delete (or _cleanup_json_).
  */
 
 #include <cjson/cJSON.h>
@@ -28,8 +28,8 @@ static inline void json_freep(cJSON **json)
 /**
  * json_parse() - one JSON object from hostile bytes
  *
- * Return: 0; -EMSGSIZE above JSON_SIZE_MAX; -ELOOP deeper than JSON_DEPTH_MAX; -EBADMSG for anything that
- * is not exactly one JSON object in UTF-8 without NUL characters; -ENOMEM.
+ * Return: 0; -EMSGSIZE above JSON_SIZE_MAX; -ELOOP deeper than JSON_DEPTH_MAX; -EBADMSG for
+ * anything that is not exactly one JSON object in UTF-8 without NUL characters; -ENOMEM.
  */
 int json_parse(const char *text, size_t size, cJSON **ret);
 
@@ -47,7 +47,8 @@ int json_get_i64(const cJSON *object, const char *key, int64_t min, int64_t max,
 int json_get_array(const cJSON *object, const char *key, const cJSON **ret);
 int json_get_object(const cJSON *object, const char *key, const cJSON **ret);
 
-/* Adders; @text NULL adds null. Whole numbers up to 2^53 print exactly. Without memory they add nothing. */
+/* Adders; @text NULL adds null. Whole numbers up to 2^53 print exactly. Without memory they add
+ * nothing. */
 void json_add_string(cJSON *object, const char *key, const char *text);
 void json_add_u64(cJSON *object, const char *key, uint64_t value);
 void json_add_i64(cJSON *object, const char *key, int64_t value);
@@ -69,5 +70,6 @@ void json_add_text_or_base64(cJSON *object, const char *key, const void *data, s
  */
 int json_get_bytes(const cJSON *object, const char *key, uint8_t **ret, size_t *ret_size);
 
-/* Whether every member of @object is named in @known (NULL-terminated); else the first that is not. */
+/* Whether every member of @object is named in @known (NULL-terminated); else the first that is not.
+ */
 const char *json_unknown_key(const cJSON *object, const char *const *known);

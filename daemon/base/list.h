@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Intrusive circular doubly linked list. The list owns nothing: a link is a field of its object, and
- * whoever owns the object unlinks it before freeing. A head is a link too.
+ * Intrusive circular doubly linked list. The list owns nothing: a link is a field of its object,
+ * and whoever owns the object unlinks it before freeing. A head is a link too.
  */
 
 #include <stdbool.h>

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Diagnostics: a level, a format-checked line, and one sink that floor 4 installs (the journal, syslog
- * or stderr). Named events do not come through here: they have typed functions in journal.h.
+ * Diagnostics: a level, a format-checked line, and one sink that floor 4 installs (the journal,
+ * syslog or stderr). Named events do not come through here: they have typed functions in journal.h.
  * Floors 0 to 2 log at debug only; whoever takes the decision logs it, once.
  */
 

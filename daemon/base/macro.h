@@ -13,15 +13,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define _cleanup_(function) __attribute__((cleanup(function)))
-#define _printf_(text, first)    __attribute__((format(printf, text, first)))
-#define _unused_ __attribute__((unused))
+#define _cleanup_(function)   __attribute__((cleanup(function)))
+#define _printf_(text, first) __attribute__((format(printf, text, first)))
+#define _unused_              __attribute__((unused))
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define ARRAY_SIZE(array)   (sizeof(array) / sizeof((array)[0]))
+#define MIN(a, b)           ((a) < (b) ? (a) : (b))
+#define MAX(a, b)           ((a) > (b) ? (a) : (b))
 #define CLAMP(x, low, high) MIN(MAX(x, low), high)
-#define CONTAINER_OF(pointer, type, field) ((type *)(void *)((char *)(pointer)-offsetof(type, field)))
+#define CONTAINER_OF(pointer, type, field)                                                         \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, field)))
 
 /* TAKE_PTR(p): the value of p, while p becomes NULL: hands an object over to its next owner. */
 #define TAKE_PTR(pointer)                                                                          \

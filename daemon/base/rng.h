@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Deterministic pseudo-random numbers (xoshiro256**, Blackman and Vigna) for the pure cores: the same
- * seed gives the same run. Never for keys, nonces or session ids.
+ * Deterministic pseudo-random numbers (xoshiro256**, Blackman and Vigna) for the pure cores: the
+ * same seed gives the same run. Never for keys, nonces or session ids.
  */
 
 #include <stdint.h>

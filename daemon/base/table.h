@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Hash table from byte strings to pointers: open addressing, linear probing, keyed hash (SipHash-1-3)
- * against keys that a stranger chose. Keys are borrowed: they live in the object that is the value and
- * must not change while it is in the table. The table owns only its slots.
+ * Hash table from byte strings to pointers: open addressing, linear probing, keyed hash
+ * (SipHash-1-3) against keys that a stranger chose. Keys are borrowed: they live in the object that
+ * is the value and must not change while it is in the table. The table owns only its slots.
  */
 
 #include <stdbool.h>

@@ -13,15 +13,23 @@ struct unit {
 };
 
 static const struct unit usec_units[] = {
-    {"d", USEC_PER_DAY},   {"h", USEC_PER_HOUR}, {"min", USEC_PER_MIN}, {"s", USEC_PER_SEC},
-    {"ms", USEC_PER_MSEC}, {"us", 1},            {NULL, 0},
+    {"d", USEC_PER_DAY}, {"h", USEC_PER_HOUR},  {"min", USEC_PER_MIN},
+    {"s", USEC_PER_SEC}, {"ms", USEC_PER_MSEC}, {"us", 1},
+    {NULL, 0},
 };
 
 static const struct unit size_units[] = {
-    {"TiB", UINT64_C(1) << 40}, {"GiB", UINT64_C(1) << 30}, {"MiB", UINT64_C(1) << 20},
-    {"KiB", UINT64_C(1) << 10}, {"TB", 1000000000000},      {"GB", 1000000000},
-    {"MB", 1000000},            {"kB", 1000},               {"KB", 1000},
-    {"B", 1},                   {NULL, 0},
+    {"TiB", UINT64_C(1) << 40},
+    {"GiB", UINT64_C(1) << 30},
+    {"MiB", UINT64_C(1) << 20},
+    {"KiB", UINT64_C(1) << 10},
+    {"TB", 1000000000000},
+    {"GB", 1000000000},
+    {"MB", 1000000},
+    {"kB", 1000},
+    {"KB", 1000},
+    {"B", 1},
+    {NULL, 0},
 };
 
 /* A decimal number with up to nine places, times the factor of its unit, exactly rounded down. */
@@ -56,7 +64,8 @@ static int parse_quantity(const char *text, const struct unit *units, uint64_t b
     if (factor == 0)
         return -EINVAL;
     uint64_t part = (uint64_t)((unsigned __int128)fraction * factor / scale);
-    if (__builtin_mul_overflow(whole, factor, &whole) || __builtin_add_overflow(whole, part, &whole))
+    if (__builtin_mul_overflow(whole, factor, &whole) ||
+        __builtin_add_overflow(whole, part, &whole))
         return -ERANGE;
     *ret = whole;
     return 0;
@@ -142,7 +151,11 @@ static size_t decode_utf8(const uint8_t *data, size_t size, uint32_t *ret)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     uint8_t first = data[0];
-    size_t length = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
+    size_t length = first < 0x80       ? 1
+                    : first >> 5 == 6  ? 2
+                    : first >> 4 == 14 ? 3
+                    : first >> 3 == 30 ? 4
+                                       : 0;
 
     if (length == 0 || length > size)
         return 0;
@@ -183,7 +196,8 @@ bool text_is_file_name(const char *text)
     size_t size = strlen(text);
     uint32_t point;
 
-    if (size == 0 || size > 255 || *text == '-' || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+    if (size == 0 || size > 255 || *text == '-' || strcmp(text, ".") == 0 ||
+        strcmp(text, "..") == 0)
         return false;
     for (size_t i = 0; i < size;) {
         size_t length = decode_utf8((const uint8_t *)text + i, size - i, &point);

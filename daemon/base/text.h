@@ -22,7 +22,8 @@ int text_parse_usec(const char *text, usec_t *ret);
 /* "64KiB" "20GiB" (1024) "20GB" (1000) "512" "10B". Return: 0, -EINVAL, -ERANGE. */
 int text_parse_size(const char *text, uint64_t *ret);
 
-/* The shortest exact spelling that text_parse_usec reads back: "1.5s", "500ms", "0". Returns @target. */
+/* The shortest exact spelling that text_parse_usec reads back: "1.5s", "500ms", "0". Returns
+ * @target. */
 char *text_format_usec(usec_t usec, char target[static 32]);
 
 /* The same for sizes: "64KiB", "1000", "0". Returns @target. */
@@ -34,12 +35,13 @@ bool text_is_node_name(const char *text);
 /* Whether @text is a task type: 1..32 letters. */
 bool text_is_type_name(const char *text);
 
-/* Whether @size bytes are well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF). */
+/* Whether @size bytes are well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF).
+ */
 bool text_is_utf8(const void *data, size_t size);
 
 /*
- * Whether @text may name a stored file: 1..255 bytes of printable UTF-8, no '/', not "." or "..", not
- * starting with '-', no control characters.
+ * Whether @text may name a stored file: 1..255 bytes of printable UTF-8, no '/', not "." or "..",
+ * not starting with '-', no control characters.
  */
 bool text_is_file_name(const char *text);
 
@@ -47,7 +49,7 @@ bool text_is_file_name(const char *text);
 size_t text_distance(const char *a, const char *b);
 
 /*
- * The word of @words (NULL-terminated) closest to @word, or NULL where none is near: the distance is at
- * most 2 and at most a third of the length, or @word is a prefix of exactly one.
+ * The word of @words (NULL-terminated) closest to @word, or NULL where none is near: the distance
+ * is at most 2 and at most a third of the length, or @word is a prefix of exactly one.
  */
 const char *text_closest(const char *word, const char *const *words);

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Time is microseconds in 64 bits. A usec_t is either a duration or a point on a monotonic clock that
- * the caller chose; the pure cores never ask which. Wall-clock times carry "wall" in their names.
+ * Time is microseconds in 64 bits. A usec_t is either a duration or a point on a monotonic clock
+ * that the caller chose; the pure cores never ask which. Wall-clock times carry "wall" in their
+ * names.
  */
 
 #include <stdint.h>

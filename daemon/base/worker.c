@@ -92,7 +92,8 @@ int worker_new(size_t files_threads, size_t queue_max, struct worker **ret)
     list_init(&worker->finished);
     for (size_t i = 0; i < _WORKER_LANE_MAX; i++) {
         struct lane *lane = &worker->lanes[i];
-        *lane = (struct lane){.worker = worker, .threads_max = i == WORKER_FILES ? files_threads : 1};
+        *lane =
+            (struct lane){.worker = worker, .threads_max = i == WORKER_FILES ? files_threads : 1};
         list_init(&lane->queue);
         pthread_cond_init(&lane->wanted, NULL);
         lane->threads = calloc(lane->threads_max, sizeof(*lane->threads));
@@ -109,7 +110,7 @@ int worker_new(size_t files_threads, size_t queue_max, struct worker **ret)
 
 static void finish(struct list *jobs)
 {
-    list_for_each_safe(link, jobs) {
+    list_for_each_safe (link, jobs) {
         struct job *job = list_entry(link, struct job, link);
         list_remove(link);
         job->done(job->data);
@@ -183,7 +184,7 @@ void worker_dispatch(struct worker *worker)
     (void)eventfd_read(worker->fd, &count);
     list_init(&finished);
     pthread_mutex_lock(&worker->mutex);
-    list_for_each_safe(link, &worker->finished) {
+    list_for_each_safe (link, &worker->finished) {
         list_remove(link);
         list_append(&finished, link);
     }

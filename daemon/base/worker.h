@@ -2,10 +2,11 @@
 #pragma once
 
 /*
- * Threads for what blocks, and for nothing else: database commits, file transfers, name look-ups. Each
- * lane has its own threads and queue, so that a slow disk never delays a name and a long transfer never
- * delays a commit. A job runs on a thread and then comes back: its done function runs in the loop, in the
- * order of completion, when the owner of the worker calls worker_dispatch().
+ * Threads for what blocks, and for nothing else: database commits, file transfers, name look-ups.
+ * Each lane has its own threads and queue, so that a slow disk never delays a name and a long
+ * transfer never delays a commit. A job runs on a thread and then comes back: its done function
+ * runs in the loop, in the order of completion, when the owner of the worker calls
+ * worker_dispatch().
  */
 
 #include <stddef.h>
@@ -26,8 +27,8 @@ typedef void (*worker_run_t)(void *data);
 typedef void (*worker_done_t)(void *data);
 
 /*
- * @files_threads: at most so many threads on the files lane, 1..64. @queue_max: jobs waiting per lane.
- * All signals are blocked in the threads. Return: 0, -ENOMEM, or what eventfd said.
+ * @files_threads: at most so many threads on the files lane, 1..64. @queue_max: jobs waiting per
+ * lane. All signals are blocked in the threads. Return: 0, -ENOMEM, or what eventfd said.
  */
 int worker_new(size_t files_threads, size_t queue_max, struct worker **ret);
 
@@ -38,9 +39,10 @@ DEFINE_CLEANUP(struct worker *, worker_free)
 /* Readable when worker_dispatch has something to do. Owned by the worker. */
 int worker_get_fd(const struct worker *worker);
 
-/* Return: 0; -EBUSY where the lane's queue is full; -ENOMEM; -EAGAIN where no thread could be started. */
-int worker_submit(struct worker *worker, enum worker_lane lane, worker_run_t run, worker_done_t done,
-                  void *data);
+/* Return: 0; -EBUSY where the lane's queue is full; -ENOMEM; -EAGAIN where no thread could be
+ * started. */
+int worker_submit(struct worker *worker, enum worker_lane lane, worker_run_t run,
+                  worker_done_t done, void *data);
 
 /* Calls the done functions of finished jobs. */
 void worker_dispatch(struct worker *worker);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The closed list of error codes (cli.md §6), each with its Varlink name and p2pctl's exit code. One table
- * for the daemon and for p2pctl.
+ * The closed list of error codes (cli.md §6), each with its Varlink name and p2pctl's exit code.
+ * One table for the daemon and for p2pctl.
  */
 
 enum error_code {
@@ -31,8 +31,8 @@ const char *error_get_varlink(enum error_code code); /* "org.p2pnode.NotFound" *
 int error_get_exit(enum error_code code);            /* 4 */
 
 /*
- * The code of a Varlink error name; the standard org.varlink.service errors are ERROR_USAGE (a wrong
- * parameter) or ERROR_VERSION (an unknown method), any other is ERROR_INTERNAL.
+ * The code of a Varlink error name; the standard org.varlink.service errors are ERROR_USAGE (a
+ * wrong parameter) or ERROR_VERSION (an unknown method), any other is ERROR_INTERNAL.
  */
 enum error_code error_from_varlink(const char *name);
 

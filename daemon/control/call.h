@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * One call of a method of org.p2pnode, wherever it came from: a client at the control socket, or
+ * another node that passes on a client's `-N`. A method reads the parameters, and answers once with
+ * call_reply() or call_fail(), now or later; a stream answers many times with call_notify() before.
+ * After the last answer the call is gone.
+ *
+ * Owner: the transport (a connection). A method that answers later keeps a borrowed pointer and has
+ * to set call_on_gone(), which tells that the connection ended first and the pointer is dead.
+ */
+
+#include <sys/types.h>
+#include "base/id.h"
+#include "base/json.h"
+#include "base/list.h"
+#include "control/error.h"
+#include "control/varlink.h"
+
+#define CALLER_MAX 160
+
+struct caller {
+    char user[CALLER_MAX]; /* "user1" here, "user1@lab-01" where another node asks */
+    bool is_admin;
+    bool is_remote;
+    struct node_id node; /* who passed it on, where is_remote */
+};
+
+struct call;
+
+struct call_transport {
+    /* Sends one answer. @error NULL = success. @parameters is taken over. @body may be NULL. */
+    void (*send)(struct call *call, const char *error, cJSON *parameters, bool continues,
+                 const void *body, size_t body_size);
+    /* Bytes that wait for a slow reader. */
+    size_t (*pending)(const struct call *call);
+};
+
+struct call {
+    cJSON *json;             /* owned: what method and parameters point into, or NULL */
+    const char *method;      /* "org.p2pnode.Status" */
+    const cJSON *parameters; /* an object, never NULL */
+    struct caller caller;
+    bool wants_more;
+    int fds[VARLINK_FDS_MAX]; /* owned; -EBADF once taken */
+    size_t fds_count;
+    const uint8_t *body; /* borrowed from the transport; bytes beside the parameters, or NULL */
+    size_t body_size;
+
+    const struct call_transport *transport;
+    void *connection; /* borrowed: the transport's own */
+    struct list link; /* in the transport's list of open calls */
+    void (*gone)(struct call *call, void *data);
+    void *gone_data;
+    uint64_t id; /* the transport's */
+};
+
+/* Answers for good. @parameters is taken over; NULL without memory becomes an error. */
+void call_reply(struct call *call, cJSON *parameters);
+
+/* The same with bytes beside: they stand as @key or @key_b64 in the reply of a transport without
+ * bodies. */
+void call_reply_bytes(struct call *call, cJSON *parameters, const char *key, const void *data,
+                      size_t size);
+
+/* One of several answers; call_reply() has to follow. */
+void call_notify(struct call *call, cJSON *parameters);
+
+/* @hint may be NULL. The text is `what: why`, lower case, no full stop. */
+void call_fail(struct call *call, enum error_code code, const char *hint, const char *format, ...)
+    _printf_(4, 5);
+
+/* Passes on an error as it came from another node; @parameters is taken over. */
+void call_fail_as(struct call *call, const char *error, cJSON *parameters);
+
+/* The standard error for a parameter of the wrong type or out of range. */
+void call_invalid(struct call *call, const char *parameter);
+
+/* @gone runs if the connection ends before the last answer; NULL withdraws it. */
+void call_on_gone(struct call *call, void (*gone)(struct call *call, void *data), void *data);
+
+/* Whether a stream should wait: its reader is behind. */
+bool call_is_congested(const struct call *call);
+
+/* For transports: ends the call without an answer, telling the method. Frees it. */
+void call_abandon(struct call *call);
+
+/* A reply to be filled: {"schema": @schema}, or NULL without memory (all adders take NULL). */
+cJSON *call_new_reply(const char *schema);

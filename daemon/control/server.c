@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+#include "control/server.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include "base/log.h"
+
+#define CALLS_PER_CLIENT_MAX 64
+#define GROUPS_MAX           1024
+#define LISTEN_BACKLOG       128
+
+struct client {
+    struct list link;
+    struct server *server; /* borrowed */
+    struct varlink *varlink;
+    sd_event_source *source;
+    struct list calls;
+    size_t calls_count;
+    struct caller caller;
+    bool may_call;
+    bool is_closing; /* flush what is queued, then close */
+    bool is_ended;   /* it sends no more calls; answer those that it sent, then close */
+};
+
+struct server {
+    struct server_config config; /* strings are owned here */
+    sd_event *event;
+    sd_event_source *source;
+    int fd;
+    struct list clients;
+    size_t clients_count;
+    server_dispatch_t dispatch;
+    void *data;
+    uint64_t answered;
+    uint64_t failed;
+};
+
+static void client_free(struct client *client)
+{
+    list_for_each_safe (link, &client->calls)
+        call_abandon(list_entry(link, struct call, link));
+    list_remove(&client->link);
+    client->server->clients_count--;
+    sd_event_source_disable_unref(client->source);
+    varlink_free(client->varlink);
+    free(client);
+}
+
+/* Sends what the socket takes, asks to be told when it takes more. False: the client is gone. */
+static bool client_flush(struct client *client)
+{
+    int r = varlink_flush(client->varlink);
+    bool is_done = client->is_closing || (client->is_ended && client->calls_count == 0);
+
+    if (r < 0 || (r == 0 && is_done)) {
+        client_free(client);
+        return false;
+    }
+    bool reads =
+        !client->is_closing && !client->is_ended && client->calls_count < CALLS_PER_CLIENT_MAX;
+    (void)sd_event_source_set_io_events(client->source, (reads ? (uint32_t)EPOLLIN : 0) |
+                                                            (r > 0 ? (uint32_t)EPOLLOUT : 0));
+    return true;
+}
+
+static cJSON *with_bytes(cJSON *parameters, const void *body, size_t body_size)
+{
+    if (body)
+        json_add_text_or_base64(parameters, "value", body, body_size);
+    return parameters;
+}
+
+static void client_send(struct call *call, const char *error, cJSON *parameters, bool continues,
+                        const void *body, size_t body_size)
+{
+    struct client *client = call->connection;
+    _cleanup_json_ cJSON *reply = NULL;
+
+    reply = error ? varlink_build_error(error, parameters)
+                  : varlink_build_reply(with_bytes(parameters, body, body_size), continues);
+    if (!continues) {
+        client->calls_count--;
+        (*(error ? &client->server->failed : &client->server->answered))++;
+    }
+    if (!reply || varlink_queue(client->varlink, reply, NULL, 0) < 0)
+        client->is_closing = true;
+    /* Freeing the client here would pull it from under the caller: the loop flushes. */
+    (void)sd_event_source_set_io_events(client->source, EPOLLIN | EPOLLOUT);
+}
+
+static size_t client_pending(const struct call *call)
+{
+    const struct client *client = call->connection;
+    return varlink_pending(client->varlink);
+}
+
+static const struct call_transport transport = {.send = client_send, .pending = client_pending};
+
+/* An answer to what is no call; then the connection is closed. */
+static void client_refuse(struct client *client, const char *text)
+{
+    cJSON *parameters = cJSON_CreateObject();
+    _cleanup_json_ cJSON *reply = NULL;
+
+    json_add_string(parameters, "message", text);
+    json_add_null(parameters, "hint");
+    reply = varlink_build_error(error_get_varlink(ERROR_USAGE), parameters);
+    if (reply)
+        (void)varlink_queue(client->varlink, reply, NULL, 0);
+    client->is_closing = true;
+}
+
+static void client_dispatch(struct client *client, struct varlink_message *message)
+{
+    struct varlink_call parsed;
+    static const cJSON no_parameters = {.type = cJSON_Object};
+
+    if (varlink_parse_call(message->json, &parsed) < 0) {
+        client_refuse(client,
+                      "malformed call: an object with method, parameters and more is expected");
+        return;
+    }
+    struct call *call = calloc(1, sizeof(*call));
+    if (!call) {
+        client->is_closing = true;
+        return;
+    }
+    *call = (struct call){.method = parsed.method,
+                          .parameters = parsed.parameters ? parsed.parameters : &no_parameters,
+                          .caller = client->caller,
+                          .wants_more = parsed.more,
+                          .transport = &transport,
+                          .connection = client};
+    for (size_t i = 0; i < message->fds_count; i++)
+        call->fds[call->fds_count++] = TAKE_FD(message->fds[i]);
+    list_append(&client->calls, &call->link);
+    client->calls_count++;
+    call->json = TAKE_PTR(message->json);
+    if (client->may_call)
+        client->server->dispatch(call, client->server->data);
+    else
+        call_fail(call, ERROR_NOT_PERMITTED, NULL, "not permitted: user \"%s\" is not in group %s",
+                  client->caller.user, client->server->config.user_group);
+}
+
+static const char *explain(int error)
+{
+    switch (-error) {
+    case EMSGSIZE:
+        return "the request is larger than 1 MiB";
+    case ELOOP:
+        return "the request is nested deeper than 32 levels";
+    default:
+        return "the request is not a JSON object";
+    }
+}
+
+static int on_client(sd_event_source *source _unused_, int fd _unused_, uint32_t events, void *data)
+{
+    struct client *client = data;
+
+    if (!client->is_closing && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        int r = varlink_receive(client->varlink);
+        if ((r == 0 && events & EPOLLHUP) || (r < 0 && r != -EAGAIN)) {
+            client_free(client);
+            return 0;
+        }
+        client->is_ended = r == 0;
+        while (!client->is_closing) {
+            _cleanup_varlink_message_ struct varlink_message message = VARLINK_MESSAGE_NULL;
+            r = varlink_next(client->varlink, &message);
+            if (r == 0)
+                break;
+            if (r < 0)
+                client_refuse(client, explain(r));
+            else
+                client_dispatch(client, &message);
+        }
+    }
+    (void)client_flush(client);
+    return 0;
+}
+
+static bool is_in_group(const char *name, gid_t gid, const gid_t *groups, size_t count)
+{
+    struct group *group = *name ? getgrnam(name) : NULL;
+
+    if (!group)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (groups[i] == group->gr_gid)
+            return true;
+    return gid == group->gr_gid;
+}
+
+static int identify(struct client *client, int fd)
+{
+    gid_t groups[GROUPS_MAX];
+    socklen_t size = sizeof(groups);
+    struct ucred peer;
+    socklen_t peer_size = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_size) < 0)
+        return -errno;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+        size = 0;
+    size_t count = size / sizeof(groups[0]);
+    struct caller *caller = &client->caller;
+    const struct passwd *user = getpwuid(peer.uid);
+    if (user && strlen(user->pw_name) < 64)
+        strcpy(caller->user, user->pw_name);
+    else
+        snprintf(caller->user, sizeof(caller->user), "%u", (unsigned)peer.uid);
+    caller->is_admin = peer.uid == 0 || peer.uid == geteuid() ||
+                       is_in_group(client->server->config.admin_group, peer.gid, groups, count);
+    client->may_call =
+        caller->is_admin || is_in_group(client->server->config.user_group, peer.gid, groups, count);
+    return 0;
+}
+
+static int accept_client(struct server *server)
+{
+    _cleanup_close_ int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int r;
+
+    if (fd < 0)
+        return errno == EAGAIN || errno == ECONNABORTED ? 0 : -errno;
+    if (server->clients_count >= server->config.clients_max) {
+        static const char busy[] = "{\"error\":\"org.p2pnode.Busy\",\"parameters\":{\"message\":"
+                                   "\"too many clients at the control socket\",\"hint\":null}}";
+        (void)send(fd, busy, sizeof(busy), MSG_NOSIGNAL | MSG_DONTWAIT);
+        return 0;
+    }
+    _cleanup_free_ struct client *client = calloc(1, sizeof(*client));
+    if (!client)
+        return -ENOMEM;
+    client->server = server;
+    list_init(&client->link);
+    list_init(&client->calls);
+    r = identify(client, fd);
+    if (r < 0)
+        return r;
+    r = varlink_new(fd, &client->varlink);
+    if (r < 0)
+        return r;
+    r = sd_event_add_io(server->event, &client->source, TAKE_FD(fd), EPOLLIN, on_client, client);
+    if (r < 0) {
+        varlink_free(client->varlink);
+        return r;
+    }
+    (void)sd_event_source_set_description(client->source, "control-client");
+    list_append(&server->clients, &client->link);
+    server->clients_count++;
+    TAKE_PTR(client);
+    return 0;
+}
+
+static int on_accept(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
+                     void *data)
+{
+    int r = accept_client(data);
+
+    if (r < 0)
+        log_warning_errno(r, "Cannot accept a client at the control socket: %m");
+    return 0;
+}
+
+/* Whether somebody listens at the path already. */
+static bool is_served(const struct sockaddr_un *address)
+{
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+}
+
+static int set_access(const struct server_config *config)
+{
+    const struct group *group = *config->user_group ? getgrnam(config->user_group) : NULL;
+    mode_t mode = group ? config->mode : config->mode & 0700;
+
+    if (!group && *config->user_group)
+        log_warning("No group \"%s\": the control socket is for its owner only",
+                    config->user_group);
+    else if (group && chown(config->path, (uid_t)-1, group->gr_gid) < 0) {
+        log_warning_errno(-errno, "Cannot give the control socket to group \"%s\": %m",
+                          config->user_group);
+        mode &= 0700;
+    }
+    return chmod(config->path, mode) < 0 ? -errno : 0;
+}
+
+static int bind_socket(const struct server_config *config, int *ret)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    _cleanup_close_ int fd = -EBADF;
+    int r;
+
+    if (strlen(config->path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    strcpy(address.sun_path, config->path);
+    if (is_served(&address))
+        return -EADDRINUSE;
+    if (unlink(config->path) < 0 && errno != ENOENT)
+        return -errno;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    mode_t mask = umask(0177);
+    r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+    umask(mask);
+    if (r < 0)
+        return r;
+    r = set_access(config);
+    if (r < 0)
+        return r;
+    if (listen(fd, LISTEN_BACKLOG) < 0)
+        return -errno;
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
+int server_new(sd_event *event, const struct server_config *config, server_dispatch_t dispatch,
+               void *data, struct server **ret)
+{
+    _cleanup_(server_freep) struct server *server = calloc(1, sizeof(*server));
+    int r;
+
+    if (!server)
+        return -ENOMEM;
+    *server = (struct server){.config = *config, .fd = -EBADF, .dispatch = dispatch, .data = data};
+    list_init(&server->clients);
+    server->event = sd_event_ref(event);
+    server->config.path = strdup(config->path);
+    server->config.user_group = strdup(config->user_group);
+    server->config.admin_group = strdup(config->admin_group);
+    if (!server->config.path || !server->config.user_group || !server->config.admin_group)
+        return -ENOMEM;
+    server->fd = config->listen_fd;
+    if (server->fd < 0) {
+        r = bind_socket(&server->config, &server->fd);
+        if (r < 0)
+            return r;
+    }
+    r = sd_event_add_io(event, &server->source, server->fd, EPOLLIN, on_accept, server);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_description(server->source, "control-listener");
+    (void)sd_event_source_set_exit_on_failure(server->source, true);
+    *ret = TAKE_PTR(server);
+    return 0;
+}
+
+struct server *server_free(struct server *server)
+{
+    if (!server)
+        return NULL;
+    list_for_each_safe (link, &server->clients)
+        client_free(list_entry(link, struct client, link));
+    sd_event_source_disable_unref(server->source);
+    if (server->fd >= 0) {
+        close_fd(server->fd);
+        (void)unlink(server->config.path);
+    }
+    sd_event_unref(server->event);
+    free((char *)(uintptr_t)server->config.path);
+    free((char *)(uintptr_t)server->config.user_group);
+    free((char *)(uintptr_t)server->config.admin_group);
+    free(server);
+    return NULL;
+}
+
+void server_get_statistics(const struct server *server, uint64_t *ret_answered,
+                           uint64_t *ret_failed)
+{
+    *ret_answered = server->answered;
+    *ret_failed = server->failed;
+}
