@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The file store: plain files in one flat directory (peer_storage), their metadata in a small index
+ * database beside them. A file becomes visible at once and whole, or not at all: it is written
+ * under
+ * "-parts/", synced, entered into the index, and renamed into place. The index tells files apart by
+ * inode, so that a crash between the index and the rename leaves the old file with its old
+ * metadata; what belongs to nothing is dropped at the next start. Names that begin with '-' are
+ * ours: no user can give one.
+ *
+ * Everything here blocks and may be called from several threads at once, except files_open and
+ * files_free: floor 3 calls it on the files lane. files_usage does not block and is for the loop.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/macro.h"
+
+#define FILES_NAME_MAX     255
+#define FILES_OWNER_MAX    127
+#define FILES_HASH_SIZE    32
+#define FILES_MESSAGE_MAX  1024
+#define FILES_LIST_MAX     10000 /* entries of one page */
+#define FILES_SIZE_UNKNOWN UINT64_MAX
+
+struct files_limits {
+    uint64_t quota;    /* bytes of all files */
+    uint64_t file_max; /* bytes of one */
+    uint64_t reserve;  /* bytes that stay free on the disk */
+};
+
+struct files;
+
+/**
+ * files_open() - opens the store in @directory, which is made (0700) where it is not there
+ * @message: on failure, a sentence for the operator
+ *
+ * Removes what a crash left, and takes up files that were put there by hand (without a hash).
+ *
+ * Return: 0; -EBUSY where another process has it; -EUCLEAN where the index is damaged; -ENOTSUP
+ * where a newer version wrote it; -ENOSPC, -EIO, -ENOMEM, or what opening said.
+ */
+int files_open(const char *directory, const struct files_limits *limits,
+               char message[static FILES_MESSAGE_MAX], struct files **ret);
+
+/* No upload may be under way. Returns NULL. */
+struct files *files_free(struct files *files);
+DEFINE_CLEANUP(struct files *, files_free)
+
+void files_set_limits(struct files *files, const struct files_limits *limits);
+
+struct files_usage {
+    uint64_t count;
+    uint64_t used;      /* bytes of complete files */
+    uint64_t under_way; /* bytes promised to uploads */
+    uint64_t quota;
+};
+void files_get_usage(struct files *files, struct files_usage *ret);
+
+struct files_info {
+    char name[FILES_NAME_MAX + 1];
+    char owner[FILES_OWNER_MAX + 1]; /* "" = not known */
+    uint64_t size;
+    uint64_t modified_wall_usec;
+    uint8_t sha256[FILES_HASH_SIZE];
+    bool has_sha256; /* false for a file that was put here by hand, or changed since */
+    bool is_executable;
+};
+
+/* Return: 0; -EINVAL for a name that is none; -ENOENT; -ELOOP for what is no regular file; -EIO. */
+int files_stat(struct files *files, const char *name, struct files_info *ret);
+
+/*
+ * Opens a file for reading; the descriptor is the caller's, and stays good when the file is
+ * replaced or removed meanwhile. Return: as files_stat, or -EMFILE and the like.
+ */
+int files_open_read(struct files *files, const char *name, int *ret_fd, struct files_info *ret);
+
+/* Return: 0 with what was removed in *@ret; else as files_stat. */
+int files_remove(struct files *files, const char *name, struct files_info *ret);
+
+/**
+ * files_list() - one page of the files whose name matches @glob, ordered by name
+ * @glob:   "*", "?", "[a-z]"; NULL = all; at most 255 bytes
+ * @after:  the last name of the page before; "" = from the beginning
+ * @limit:  1..FILES_LIST_MAX
+ * @ret:    an array for the caller to free
+ *
+ * Return: 0; -EINVAL; -EIO; -ENOMEM.
+ */
+int files_list(struct files *files, const char *glob, const char *after, size_t limit,
+               struct files_info **ret, size_t *ret_count);
