@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * tasks.txt (cli.md §9): words that are tasks, `{ }` around those that may run at the same time,
+ * `#` comments, and lines of details, "TASK: key=value …". From hostile bytes to a plan, or to the
+ * list of all errors, each "file:line:col: text"; columns count bytes from 1.
+ *
+ * A detail line is a task's name, a colon right behind it, and pairs up to the end of the line;
+ * values may be in double quotes, with \" and \\ inside. Details may stand before or after their
+ * task.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/macro.h"
+#include "sched/task.h"
+
+#define GRAMMAR_SIZE_MAX   ((size_t)4 * 1024 * 1024) /* bytes of a file */
+#define GRAMMAR_TASKS_MAX  100000
+#define GRAMMAR_LINE_MAX   65536 /* bytes */
+#define GRAMMAR_ERRORS_MAX 100   /* that are kept; the rest is counted */
+
+/* Options of a run that become part of every task. */
+struct grammar_options {
+    uint32_t retries;
+    usec_t retry_delay_usec;
+    unsigned retry_on;
+    const char *user; /* borrowed */
+};
+
+struct workflow_step {
+    char name[TASK_TYPE_MAX + 21]; /* "a1" as it stands in the file */
+    uint32_t group; /* steps of one group may run at the same time; grows from 0 by 1 */
+    uint32_t line, column;
+    struct task_spec spec; /* owned; step is its index, workflow is 0 */
+};
+
+struct workflow_plan {
+    struct workflow_step *steps; /* owned */
+    size_t steps_count;
+    uint32_t groups_count;
+};
+
+struct workflow_plan *workflow_plan_free(struct workflow_plan *plan);
+DEFINE_CLEANUP(struct workflow_plan *, workflow_plan_free)
+
+struct grammar_errors {
+    char **lines; /* owned: "tasks.txt:1:7: …" */
+    size_t lines_count;
+    size_t count; /* of all errors, told or not */
+};
+
+void grammar_errors_done(struct grammar_errors *errors);
+
+/**
+ * grammar_parse() - reads a task list
+ * @file:   its name for the messages
+ * @errors: filled on -EINVAL; initialised by the caller, who owns what it gets
+ *
+ * Return: 0; -EINVAL with at least one error told (an empty list is one, and a file above
+ * GRAMMAR_SIZE_MAX); -ENOMEM.
+ */
+int grammar_parse(const char *file, const char *text, size_t size,
+                  const struct grammar_options *options, struct workflow_plan **ret,
+                  struct grammar_errors *errors);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Where a task runs: the nodes as their gossip describes them, and the one placement algorithm. Up
+ * to PLACE_SAMPLE_MAX candidates are drawn at random, each with the weight of its free slots, and
+ * the least loaded of them is chosen, ties by chance, so that many origins with the same old news
+ * do not all choose the same node (design/protocol.md, "Tasks").
+ *
+ * Gossip is old. So each node's load is corrected by what this origin itself did since: the report
+ * is taken as counting the attempts the node had accepted from us when it arrived; those that are
+ * under way beyond that are debited, those that ended since are credited.
+ *
+ * Owned by struct origin; nobody else keeps nodes for placement.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/id.h"
+#include "base/macro.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include "base/usec.h"
+#include "sched/task.h"
+
+#define PLACE_NODES_MAX  8192
+#define PLACE_TYPES_MAX  64
+#define PLACE_TAGS_MAX   32
+#define PLACE_SAMPLE_MAX 8
+
+enum place_state {
+    PLACE_ALIVE,
+    PLACE_SUSPECT,
+    PLACE_DEAD,
+    PLACE_LEFT,
+};
+
+/* What gossip says about a node. */
+struct place_facts {
+    struct node_id id;
+    char name[NODE_NAME_MAX + 1];
+    uint64_t generation; /* of its last start */
+    enum place_state state;
+    bool is_self;
+    bool is_draining;
+    bool is_unstable;
+    bool has_tasks;    /* runs tasks at all */
+    bool has_commands; /* takes commands from other nodes */
+    uint32_t load_permille;
+    uint32_t slots;
+    uint32_t running;
+    uint32_t queued;
+    usec_t rtt_usec;
+    const char *const *types; /* borrowed during the call; copied */
+    size_t types_count;       /* at most PLACE_TYPES_MAX; more are ignored */
+    const char *const *tags;
+    size_t tags_count;
+};
+
+/* A node as it is kept. Borrowed from the place until it is removed. */
+struct place_node {
+    struct place_facts facts;   /* types and tags owned by the node */
+    uint32_t under_way;         /* own attempts there */
+    uint32_t accepted;          /* of those, the ones the node has accepted */
+    uint32_t accepted_reported; /* `accepted` when the last report came */
+};
+
+/* What one candidate is told in `submit --dry-run`. */
+struct place_verdict {
+    char node[NODE_NAME_MAX + 1];
+    bool is_known; /* load, free slots and rtt mean something */
+    bool is_chosen;
+    uint32_t load_permille; /* corrected */
+    uint32_t free_slots;    /* corrected */
+    usec_t rtt_usec;
+    char text[64]; /* "chosen: least load of 3", "ok", "no free slot", "suspect" */
+};
+
+struct place;
+
+int place_new(uint64_t seed, struct place **ret); /* 0, -ENOMEM */
+struct place *place_free(struct place *place);
+DEFINE_CLEANUP(struct place *, place_free)
+
+/**
+ * place_set_node() - a node appeared or something about it changed
+ *
+ * Return: 1 where work may now go where it could not before; 0 otherwise; -ENOMEM; -ENOSPC above
+ * PLACE_NODES_MAX nodes.
+ */
+int place_set_node(struct place *place, const struct place_facts *facts);
+void place_remove_node(struct place *place, const struct node_id *id);
+const struct place_node *place_find(const struct place *place, const struct node_id *id);
+const struct place_node *place_find_name(const struct place *place, const char *name);
+
+/* Walks in order of appearance: start with *i = 0; NULL at the end. */
+const struct place_node *place_next(const struct place *place, size_t *i);
+
+/* Keeps count of own attempts at a node; unknown nodes are ignored. */
+void place_debit(struct place *place, const struct node_id *id);
+void place_accept(struct place *place, const struct node_id *id);
+void place_credit(struct place *place, const struct node_id *id, bool was_accepted);
+
+/**
+ * place_choose() - the node for one more attempt
+ * @avoid:  a node that just refused or lost it; taken only where there is no other; or NULL
+ * @reason: why there ("load 0.08, least of 3"), or why nowhere
+ *          ("the only node for type c, lab-05, is draining")
+ *
+ * Return: the node; NULL where none accepts it now.
+ */
+const struct place_node *place_choose(struct place *place, const struct task_spec *spec,
+                                      const struct node_id *avoid,
+                                      char reason[static TASK_REASON_MAX + 1]);
+
+/**
+ * place_explain() - what would happen, without doing it
+ * @ret:   array owned by the caller (free); the chosen one first, then by load; nodes that do not
+ * handle the type are left out unless the task is pinned to them
+ *
+ * Return: 1 where a node would be chosen, 0 where none (then @reason says why), -ENOMEM.
+ */
+int place_explain(struct place *place, const struct task_spec *spec, struct place_verdict **ret,
+                  size_t *ret_count, char reason[static TASK_REASON_MAX + 1]);
+
+/* Whether a listed node that is not dead or left could ever run it: else it is a "no-handler"
+ * error. */
+bool place_has_handler(const struct place *place, const struct task_spec *spec);
+
+/* Whether another node accepts it at once (a free slot), while it waits in the queue of @at. */
+bool place_is_freer(const struct place *place, const struct task_spec *spec,
+                    const struct node_id *at);

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The worker's side: attempts that were accepted here, from this node and from others, their queue,
+ * the slots they run in, their time limits and leases. It starts and kills nothing itself: facts
+ * and time come in, actions come out, drained by the owner after every call with
+ * slots_next_action(); one timer for slots_deadline(). What an action points to is borrowed until
+ * the next call.
+ *
+ * Between users the queue is served in turn (round robin over user@origin) or in order of arrival.
+ * A type may need several slots, and at most `max` tasks of it run at once; a task that must wait
+ * for its type does not hold up those behind it.
+ *
+ * An attempt that ended stays until its origin has acknowledged it (slots_acked), so that the
+ * result survives a broken connection. Ends nobody fetches are dropped after
+ * SLOTS_RESULT_KEEP_USEC.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/id.h"
+#include "base/macro.h"
+#include "base/usec.h"
+#include "sched/task.h"
+
+#define SLOTS_TYPES_MAX        64
+#define SLOTS_RESULT_KEEP_USEC USEC_PER_DAY
+
+struct slots_type {
+    char name[TASK_TYPE_MAX + 1];
+    uint32_t slots;      /* of one task, 1.. */
+    uint32_t max;        /* at once; 0 = no limit */
+    usec_t timeout_usec; /* 0 = the default */
+};
+
+struct slots_config {
+    struct node_id id;   /* of the own node */
+    bool has_commands;   /* takes commands from other nodes */
+    uint32_t slots;      /* 0.. ; 0 = runs nothing */
+    uint32_t queue_max;  /* attempts that wait */
+    bool is_fifo;        /* else round robin between users */
+    usec_t timeout_usec; /* default; 0 = none */
+    usec_t kill_grace_usec;
+    const struct slots_type *types; /* copied */
+    size_t types_count;             /* at most SLOTS_TYPES_MAX */
+};
+
+struct slots_key {
+    struct node_id origin;
+    uint64_t number;
+    uint64_t attempt;
+};
+
+enum slots_state {
+    SLOTS_QUEUED,
+    SLOTS_STARTING, /* SLOTS_START was told */
+    SLOTS_RUNNING,
+    SLOTS_ENDED, /* waits for the origin's acknowledgement */
+};
+
+/* One attempt here. Borrowed; freed when it is dropped. */
+struct slots_attempt {
+    struct slots_key key;
+    uint64_t id; /* of this node, unique since start: the id for p2pnode-exec */
+    char origin_name[NODE_NAME_MAX + 1];
+    struct task_spec spec; /* owned */
+    enum slots_state state;
+    usec_t queued_usec, started_usec, ended_usec;
+    usec_t timeout_usec; /* that applies; 0 = none */
+    struct task_end end; /* where state is SLOTS_ENDED */
+    void *userdata;      /* the owner's */
+};
+
+enum slots_action_type {
+    SLOTS_START,    /* run attempt (id); then slots_started or slots_exited */
+    SLOTS_KILL,     /* send `signal` to all processes of attempt */
+    SLOTS_STARTED,  /* tell the origin */
+    SLOTS_RENEW,    /* ask the origin for a renewal; its answer: slots_renewed(…, asked_usec) */
+    SLOTS_REPORT,   /* tell the origin how attempt ended (attempt->end); until slots_acked */
+    SLOTS_HANDBACK, /* tell the origin that attempt was not run: refusal `reason`; it is dropped
+                       after */
+    SLOTS_DROPPED,  /* last word on attempt: free what hangs on userdata */
+};
+
+enum slots_handback {
+    SLOTS_HANDBACK_DRAINING,
+    SLOTS_HANDBACK_RECALLED,
+};
+
+struct slots_action {
+    enum slots_action_type type;
+    struct slots_attempt *attempt;
+    int signal;
+    usec_t asked_usec; /* of SLOTS_RENEW */
+    enum slots_handback reason;
+};
+
+struct slots;
+
+/* Return: 0; -EINVAL; -ENOMEM. */
+int slots_new(const struct slots_config *config, usec_t now, struct slots **ret);
+struct slots *slots_free(struct slots *slots);
+DEFINE_CLEANUP(struct slots *, slots_free)
+
+/* The configuration was reloaded: running attempts go on, queued ones of vanished types are handed
+ * back. */
+int slots_set_config(struct slots *slots, const struct slots_config *config, usec_t now);
+
+/**
+ * slots_offer() - an attempt from an origin
+ * @spec:       copied
+ * @lease_usec: 0 = none (the own node)
+ *
+ * Return: 0 accepted; 1 it is here already (a repeated offer); -EBUSY the queue is full; -ESHUTDOWN
+ * draining; -ENOENT no such type here, or no commands; -EPERM a confidential task of another node;
+ * -EINVAL the specification; -ENOMEM.
+ */
+int slots_offer(struct slots *slots, const struct slots_key *key, const char *origin_name,
+                const struct task_spec *spec, usec_t lease_usec, usec_t now);
+
+/*
+ * A result from before this start that no origin has acknowledged; SLOTS_REPORT follows.
+ * Return: 0, -EEXIST, -ENOMEM.
+ */
+int slots_restore(struct slots *slots, const struct slots_key *key, const char *origin_name,
+                  const struct task_spec *spec, const struct task_end *end, usec_t now);
+
+/* What p2pnode-exec says; unknown ids are ignored. @end is TASK_END_EXIT, _SIGNAL or _NOT_RUN. */
+void slots_started(struct slots *slots, uint64_t id, usec_t now);
+void slots_exited(struct slots *slots, uint64_t id, const struct task_end *end, usec_t now);
+
+/* What origins say; unknown attempts are ignored. */
+void slots_cancel(struct slots *slots, const struct slots_key *key, int signal, usec_t grace_usec,
+                  usec_t now);
+void slots_recall(struct slots *slots, const struct slots_key *key, usec_t now);
+void slots_acked(struct slots *slots, const struct slots_key *key, usec_t now);
+void slots_renewed(struct slots *slots, const struct slots_key *key, bool is_granted,
+                   usec_t asked_usec, usec_t now);
+
+/* The connection to @origin is back: ends that it has not acknowledged are reported again. */
+void slots_connected(struct slots *slots, const struct node_id *origin, usec_t now);
+
+/* While draining nothing is taken, what is queued goes back, what runs ends by itself. */
+void slots_set_draining(struct slots *slots, bool is_draining, usec_t now);
+
+/* Ends everything: what is queued is handed back, what runs gets TERM, then KILL. */
+void slots_stop(struct slots *slots, usec_t now);
+
+void slots_tick(struct slots *slots, usec_t now);
+bool slots_next_action(struct slots *slots, struct slots_action *ret);
+usec_t slots_deadline(const struct slots *slots);
+
+struct slots_attempt *slots_find(const struct slots *slots, const struct slots_key *key);
+struct slots_attempt *slots_find_id(const struct slots *slots, uint64_t id);
+
+/* Walks all attempts: start with *i = 0; NULL at the end. Nothing may be called meanwhile. */
+struct slots_attempt *slots_next(const struct slots *slots, size_t *i);
+
+struct slots_load {
+    uint32_t slots, used; /* used: slots taken */
+    uint32_t running, queued, unacked;
+    uint32_t load_permille; /* (running + queued) / slots; 1000 without slots */
+    bool is_draining;
+};
+void slots_get_load(const struct slots *slots, struct slots_load *ret);
+
+/* Free slots for one more task of @type, counting its `max`: for `p2pctl types`. */
+uint32_t slots_get_free(const struct slots *slots, const char *type);

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What a task is: what its user asked for (struct task_spec), how an attempt ended (struct
+ * task_end), and the origin's record of it all (struct task), which is what the database keeps. A
+ * task belongs to the node where it was submitted, its origin; "42@lab-01" is number 42 of lab-01.
+ * Whoever holds a struct task, task_spec or task_end owns what it points to.
+ *
+ * Two counts of attempts: `attempt` grows with every offer to a node and is what travels, so that
+ * an old offer can never be taken for a new one; `tries` grows only with offers that a node took,
+ * and is what people see and what retries are counted in.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/id.h"
+#include "base/macro.h"
+#include "base/text.h"
+#include "base/usec.h"
+
+#define TASK_TYPE_MAX     32    /* letters */
+#define TASK_NAME_MAX     63    /* bytes of a label */
+#define TASK_USER_MAX     64    /* bytes */
+#define TASK_SELECT_MAX   63    /* bytes of "gpu=1" */
+#define TASK_REASON_MAX   191   /* bytes */
+#define TASK_WORDS_MAX    1024  /* args and env, each */
+#define TASK_WORDS_SIZE   65536 /* bytes of all args, and of all env, NULs included */
+#define TASK_TIMELINE_MAX 64
+#define TASK_RETRIES_MAX  1000
+#define TASK_ID_TEXT_MAX  (20 + 1 + NODE_NAME_MAX + 1)
+#define TASK_TYPE_COMMAND "cmd" /* the type that is shown for `submit -- CMD` */
+
+enum task_state {
+    TASK_PENDING,
+    TASK_RUNNING,
+    TASK_SUCCEEDED,
+    TASK_FAILED,
+    TASK_TIMED_OUT,
+    TASK_CANCELLED,
+    TASK_LOST,    /* its node died, and all retries are used up */
+    TASK_UNKNOWN, /* its node died, and it must not run twice (retries 0) */
+    _TASK_STATE_MAX,
+};
+
+const char *task_state_name(enum task_state state); /* "timed-out" */
+
+/* Return: the state, or -EINVAL. */
+int task_state_parse(const char *text);
+
+/* Whether nothing can happen to it any more but `task retry`. */
+bool task_state_is_final(enum task_state state);
+
+/* A list of words: args, argv, env. */
+struct task_words {
+    char **items; /* owned, with what they point to; NULL-terminated where count is above 0 */
+    size_t count;
+};
+
+void task_words_done(struct task_words *words);
+
+/* Return: 0; -E2BIG above TASK_WORDS_MAX or TASK_WORDS_SIZE; -ENOMEM. */
+int task_words_add(struct task_words *words, const char *word);
+int task_words_copy(const struct task_words *words, struct task_words *ret);
+
+/* When to try again, beside the retries that a user asks for by hand. */
+enum task_retry_on {
+    TASK_RETRY_NODE_LOST = 1 << 0,
+    TASK_RETRY_NO_SPACE = 1 << 1,
+    TASK_RETRY_UNREACHABLE = 1 << 2,
+    TASK_RETRY_EXIT = 1 << 3,
+};
+
+/* "node-lost" "no-space" "unreachable" "exit". Return: the flag, or -EINVAL. */
+int task_retry_on_parse(const char *text);
+
+/* What a user asked for. Durations in usec. */
+struct task_spec {
+    char type[TASK_TYPE_MAX + 1]; /* letters, or TASK_TYPE_COMMAND with is_command */
+    bool is_command;      /* args are the whole command; otherwise the handler's further words */
+    bool is_confidential; /* never leaves the origin */
+    bool has_stdin;       /* the origin keeps bytes for its standard input */
+    uint64_t type_number; /* 1 of "a1"; unused for a command */
+    char name[TASK_NAME_MAX + 1];     /* label; "" = none, then "a1" is shown */
+    char user[TASK_USER_MAX + 1];     /* who submitted it */
+    char node[NODE_NAME_MAX + 1];     /* pinned there; "" = anywhere */
+    char select[TASK_SELECT_MAX + 1]; /* a tag "gpu=1" the node must have; "" = none */
+    struct task_words args;
+    struct task_words env;   /* "K=V" */
+    usec_t timeout_usec;     /* of one attempt's run; 0 = what the worker has configured */
+    uint64_t memory_size;    /* bytes; 0 = what the worker has configured */
+    uint32_t retries;        /* 0..TASK_RETRIES_MAX; 0 = at most once */
+    usec_t retry_delay_usec; /* before the first retry; doubled for each further one */
+    unsigned retry_on;       /* enum task_retry_on */
+    uint64_t workflow;       /* number at this origin; 0 = none */
+    uint32_t step;           /* index in that workflow */
+};
+
+void task_spec_done(struct task_spec *spec);
+
+/* Return: 0, -ENOMEM (@ret untouched). */
+int task_spec_copy(const struct task_spec *spec, struct task_spec *ret);
+
+/*
+ * Whether everything is within the limits above, types and names are well-formed, and nothing
+ * contradicts. Return: 0; -EINVAL with a sentence for the user in @reason.
+ */
+int task_spec_check(const struct task_spec *spec, char reason[static TASK_REASON_MAX + 1]);
+
+/* "a1" for a1, "-" for a command without a label, else the label. Returns @target. */
+char *task_spec_format_name(const struct task_spec *spec, char target[static TASK_NAME_MAX + 1]);
+
+enum task_end_type {
+    TASK_END_EXIT,   /* code */
+    TASK_END_SIGNAL, /* code = the signal nobody of us sent */
+    TASK_END_TIMED_OUT,
+    TASK_END_CANCELLED,
+    TASK_END_NOT_RUN,  /* could not be started: code = errno, 1.. */
+    TASK_END_NO_LEASE, /* killed by its worker, whose lease was over */
+    _TASK_END_MAX,
+};
+
+/* How an attempt ended, as its worker tells it. */
+struct task_end {
+    enum task_end_type type;
+    int code;
+    bool is_oom;
+    usec_t run_usec;
+    uint64_t memory_peak_size;      /* bytes; 0 = not known */
+    char text[TASK_REASON_MAX + 1]; /* of TASK_END_NOT_RUN and where there is more to say */
+};
+
+/* "exit 1", "signal 9", "timed out after 5min", "cannot start: …". Returns @target. */
+char *task_end_format(const struct task_end *end, char target[static TASK_REASON_MAX + 1]);
+
+/* What the end means for a task without retries. */
+enum task_state task_end_get_state(const struct task_end *end);
+
+struct task_timeline {
+    uint64_t wall_usec;
+    char *text; /* owned */
+};
+
+/* The origin's record. Wall-clock times; 0 = not yet. */
+struct task {
+    uint64_t number;
+    struct task_spec spec;
+    enum task_state state;
+    uint64_t attempt;                  /* the last that was offered to a node; 0 = none */
+    uint32_t tries;                    /* offers that a node took */
+    uint32_t tries_max;                /* retries + 1, more after `task retry` */
+    bool has_node;                     /* the current attempt is under way at `node` */
+    struct node_id node;               /* of the current or last attempt */
+    uint64_t node_generation;          /* of that node when the attempt went there */
+    char node_name[NODE_NAME_MAX + 1]; /* "" = never placed */
+    bool is_cancelled;                 /* a user asked for it */
+    int cancel_signal;
+    usec_t cancel_grace_usec;
+    uint64_t submitted_wall_usec;
+    uint64_t started_wall_usec; /* of the last attempt that ran */
+    uint64_t ended_wall_usec;
+    bool has_end; /* `end` tells how the last attempt ended */
+    struct task_end end;
+    char reason[TASK_REASON_MAX + 1]; /* why it is pending, or what there is to know of its end */
+    struct task_timeline *timeline;   /* owned; oldest first */
+    size_t timeline_count;
+};
+
+struct task *task_free(struct task *task);
+DEFINE_CLEANUP(struct task *, task_free)
+
+/*
+ * A sentence for the timeline. With TASK_TIMELINE_MAX entries the ninth makes room: the beginning
+ * and the newest are kept. Return: 0, -ENOMEM.
+ */
+int task_add_timeline(struct task *task, uint64_t wall_usec, const char *format, ...)
+    _printf_(3, 4);
+
+/* "42@lab-01". Returns @target. */
+char *task_id_format(uint64_t number, const char *origin, char target[static TASK_ID_TEXT_MAX]);
+
+/*
+ * "42", "42@lab-01", with @prefix "w" "w7" or "w7@lab-01". *@ret_origin is "" where none is named.
+ * Return: 0, -EINVAL.
+ */
+int task_id_parse(const char *text, const char *prefix, uint64_t *ret_number,
+                  char ret_origin[static NODE_NAME_MAX + 1]);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * A task list that runs: which step may be submitted when, when to stop, how it went. It knows no
+ * node and no database: the owner submits what it asks for to the origin and tells how those tasks
+ * fare.
+ *
+ * Nothing of it needs saving but its text and options: after a restart the plan is parsed again and
+ * the records of its tasks (spec.workflow, spec.step) are told with workflow_restore_step().
+ *
+ * A failed step stops the list: steps that run may end, no further one starts, the rest is skipped;
+ * with is_keep_going the failure is only counted.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/macro.h"
+#include "base/usec.h"
+#include "sched/grammar.h"
+#include "sched/task.h"
+
+#define WORKFLOW_WINDOW_MAX 1000 /* steps that are submitted and have not ended, at most */
+
+enum workflow_order {
+    WORKFLOW_STRICT, /* a group starts when the one before has ended */
+    WORKFLOW_TYPE,   /* the same, but only among steps of one type: types do not wait for each other
+                      */
+    WORKFLOW_FREE,   /* everything at once */
+};
+
+/* "strict" "type" "free". Return: the value, or -EINVAL. */
+int workflow_order_parse(const char *text);
+const char *workflow_order_name(enum workflow_order order);
+
+struct workflow_options {
+    enum workflow_order order;
+    bool is_keep_going;
+};
+
+enum workflow_step_state {
+    WORKFLOW_WAITING,
+    WORKFLOW_SUBMITTED, /* the origin has it, or is about to */
+    WORKFLOW_ENDED,
+    WORKFLOW_SKIPPED,
+};
+
+enum workflow_action_type {
+    WORKFLOW_SUBMIT, /* submit spec; then workflow_submitted or workflow_refused */
+    WORKFLOW_CANCEL, /* cancel task `number` */
+    WORKFLOW_DONE,   /* all is said: statistics are final; the last action */
+};
+
+struct workflow_action {
+    enum workflow_action_type type;
+    uint32_t step;
+    uint64_t number;
+    const struct task_spec *spec; /* borrowed from the workflow; workflow number filled in */
+};
+
+struct workflow_statistics {
+    uint32_t total, waiting, submitted, succeeded, failed, skipped;
+    bool is_done;
+    bool is_cancelled;
+};
+
+struct workflow;
+
+/* @plan is taken over on success only. @number: "w7" is 7, 1... Return: 0, -ENOMEM. */
+int workflow_new(uint64_t number, const struct workflow_options *options,
+                 struct workflow_plan *plan, struct workflow **ret);
+struct workflow *workflow_free(struct workflow *workflow);
+DEFINE_CLEANUP(struct workflow *, workflow_free)
+
+/* A record of an earlier run of the daemon; before workflow_start(). Return: 0, -EINVAL, -EEXIST.
+ */
+int workflow_restore_step(struct workflow *workflow, uint32_t step, uint64_t number,
+                          enum task_state state);
+
+/* Begins, or goes on after a restart. */
+void workflow_start(struct workflow *workflow);
+
+/* The origin took it as task @number; or did not, which ends the step as failed with @reason. */
+void workflow_submitted(struct workflow *workflow, uint32_t step, uint64_t number);
+void workflow_refused(struct workflow *workflow, uint32_t step, const char *reason);
+
+/* The task of @step is final. Unknown and repeated ones are ignored. */
+void workflow_ended(struct workflow *workflow, uint32_t step, enum task_state state);
+
+/* Cancels what runs, skips the rest. */
+void workflow_cancel(struct workflow *workflow);
+
+bool workflow_next_action(struct workflow *workflow, struct workflow_action *ret);
+
+uint64_t workflow_get_number(const struct workflow *workflow);
+const struct workflow_plan *workflow_get_plan(const struct workflow *workflow);
+enum workflow_step_state workflow_get_step(const struct workflow *workflow, uint32_t step,
+                                           uint64_t *ret_number);
+
+/* Why the origin did not take @step; "" where it did. */
+const char *workflow_get_reason(const struct workflow *workflow, uint32_t step);
+void workflow_get_statistics(const struct workflow *workflow, struct workflow_statistics *ret);
