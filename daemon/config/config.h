@@ -95,7 +95,7 @@ struct config_security {
     bool encrypt;
     char *keyring;
     enum config_cipher cipher;
-    bool tls;
+    bool tls;                    /* in force only together with encrypt */
     struct config_strings allow; /* "10.0.4.0/24", "fd00::/64"; empty = all */
 };
 
@@ -152,7 +152,7 @@ struct config_sandbox_rules {
 struct config_files {
     char *dir; /* relative to the state directory, or absolute */
     uint64_t quota_size;
-    uint64_t file_size_max;
+    uint64_t file_size_max; /* the quota bounds it too */
     uint64_t reserve_size;
     enum config_verify verify;
     usec_t part_keep_usec;
@@ -160,7 +160,7 @@ struct config_files {
 
 struct config_mem {
     uint64_t limit_size;
-    uint64_t value_size_max;
+    uint64_t value_size_max; /* the limit bounds it too */
     uint32_t key_size_max;
     bool persist;
 };
@@ -190,7 +190,7 @@ struct config_control {
 struct config_log {
     uint32_t level; /* LOG_ERR 3 ... LOG_DEBUG 7 */
     enum config_target target;
-    char *facility;
+    uint32_t facility;                /* index in: daemon user local0 ... local7; see journal.c */
     struct config_strings subsystems; /* "gossip=debug", checked */
     char *file;
     uint32_t gossip_first;

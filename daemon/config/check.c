@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What no key can say alone: relations between values. A rule is broken only by what somebody
+ * wrote: a default gives way (a quota below the default of files.file_max bounds files by itself).
+ */
+
+#include "config/load.h"
+
+#include <string.h>
+#include "base/address.h"
+
+static const char *origin_of(const struct load *load, const char *path)
+{
+    return config_origin(load->config, (size_t)load_find_key(path));
+}
+
+static bool is_set(const struct load *load, const char *path)
+{
+    return strcmp(origin_of(load, path), "default") != 0;
+}
+
+/* Told where @path was written, or else where @other was, which made the default wrong. */
+static void break_rule(struct load *load, const char *path, const char *other, const char *text)
+{
+    load_complain(load, origin_of(load, is_set(load, path) ? path : other), "%s: %s", path, text);
+}
+
+static void check_times(struct load *load)
+{
+    const struct config_membership *membership = &load->config->membership;
+
+    if (membership->probe_timeout_usec > membership->probe_interval_usec / 2)
+        break_rule(load, "membership.probe_timeout", "membership.probe_interval",
+                   "has to be at most half of membership.probe_interval");
+}
+
+static void check_sizes(struct load *load)
+{
+    const struct config *config = load->config;
+
+    if (is_set(load, "files.file_max") && config->files.file_size_max > config->files.quota_size)
+        break_rule(load, "files.file_max", "files.quota", "has to be at most files.quota");
+    if (is_set(load, "mem.value_max") && config->mem.value_size_max > config->mem.limit_size)
+        break_rule(load, "mem.value_max", "mem.limit", "has to be at most mem.limit");
+}
+
+static void check_security(struct load *load)
+{
+    const struct config_security *security = &load->config->security;
+
+    if (!security->encrypt && security->tls && is_set(load, "security.tls"))
+        break_rule(load, "security.tls", "security.encrypt",
+                   "needs security.encrypt: both use the key ring");
+}
+
+static void check_types(struct load *load)
+{
+    const struct config_tasks *tasks = &load->config->tasks;
+
+    for (size_t i = 0; i < tasks->types_count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (tasks->types[i].name && tasks->types[j].name &&
+                strcmp(tasks->types[i].name, tasks->types[j].name) == 0)
+                load_complain(load, origin_of(load, "tasks.types"),
+                              "tasks.types: type \"%s\" is there twice", tasks->types[i].name);
+}
+
+/* Who listens on IPv4 alone cannot be reached at an IPv6 address. */
+static void check_addresses(struct load *load)
+{
+    struct address address, advertised;
+
+    if (address_parse(load->config->listen.address, 0, &address) == 0 && address.family == 4 &&
+        address_parse(load->config->listen.advertise, 0, &advertised) == 0 &&
+        advertised.family == 6)
+        break_rule(load, "listen.advertise", "listen.address",
+                   "is IPv6, but listen.address is IPv4");
+}
+
+void load_check(struct load *load)
+{
+    if (load->is_out_of_memory)
+        return;
+    check_times(load);
+    check_sizes(load);
+    check_security(load);
+    check_types(load);
+    check_addresses(load);
+}
