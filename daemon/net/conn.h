@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * A connection for a worker thread: the same bytes as a stream, read and written by blocking calls
+ * with deadlines. Made by stream_take_blocking() after the handshake. One thread uses it at a time;
+ * only conn_abort() may be called from another.
+ *
+ * Deadlines are points on CLOCK_MONOTONIC, as conn_now() gives them; USEC_INFINITY waits for ever.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include "base/address.h"
+#include "base/id.h"
+#include "base/macro.h"
+#include "base/usec.h"
+#include "net/tls.h"
+
+struct conn;
+
+/* Closes at once, without ceremony where conn_close() was not called. Returns NULL. */
+struct conn *conn_free(struct conn *conn);
+DEFINE_CLEANUP(struct conn *, conn_free)
+
+usec_t conn_now(void);
+
+/**
+ * conn_read() - some bytes
+ *
+ * Return: 1..@size bytes; 0 at the peer's clean end; -ETIMEDOUT; -ECONNRESET where the connection
+ * broke or was aborted, which includes an end without close_notify; -EPROTO for a damaged record.
+ */
+ssize_t conn_read(struct conn *conn, void *data, size_t size, usec_t deadline_usec);
+
+/* Exactly @size bytes. Return: 0, or as above with -ECONNRESET for an early end. */
+int conn_read_exactly(struct conn *conn, void *data, size_t size, usec_t deadline_usec);
+
+/* All @size bytes. Return: 0; -ETIMEDOUT; -EPIPE or -ECONNRESET; -EPROTO. */
+int conn_write(struct conn *conn, const void *data, size_t size, usec_t deadline_usec);
+
+/* Tells the peer that no more comes, and waits for its end. Return: 0, or as conn_read. */
+int conn_close(struct conn *conn, usec_t deadline_usec);
+
+/* Makes every call of the owner fail soon. Safe from any thread while @conn lives. */
+void conn_abort(struct conn *conn);
+
+const struct node_id *conn_get_peer(const struct conn *conn);
+const struct address *conn_get_address(const struct conn *conn);
+enum tls_protocol conn_get_protocol(const struct conn *conn);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The node's UDP socket in the loop, in batches: up to 64 datagrams are read per dispatch and
+ * handed over one by one, what is sent is collected and leaves together. Never fragments (DF is
+ * set). Datagrams that the kernel does not take are dropped and counted, as a router would have
+ * dropped them. On a wildcard socket, answers leave from the local address that was spoken to.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include "base/address.h"
+#include "base/macro.h"
+#include "base/usec.h"
+
+#define UDP_DATAGRAM_MAX 1500 /* larger ones are dropped, in and out */
+#define UDP_BATCH_MAX    64
+
+struct udp;
+
+/* @data is borrowed for the call; @now is the loop's. May call udp_send. */
+typedef void (*udp_receive_t)(const struct address *from, const void *data, size_t size, usec_t now,
+                              void *userdata);
+
+struct udp_statistics {
+    uint64_t received, received_size;
+    uint64_t sent, sent_size;
+    uint64_t dropped_in;  /* larger than UDP_DATAGRAM_MAX, or not IP */
+    uint64_t dropped_out; /* not taken by the kernel: full, unreachable */
+    uint64_t too_large;   /* of those: above the path MTU */
+};
+
+/**
+ * udp_new() - watch a socket
+ * @fd:       of bind_sockets_open(); taken over, also on failure
+ * @priority: of the source in the loop
+ *
+ * An error of the source itself ends the loop. Return: 0, -ENOMEM, what sd-event said.
+ */
+int udp_new(sd_event *event, int fd, int64_t priority, udp_receive_t receive, void *userdata,
+            struct udp **ret);
+struct udp *udp_free(struct udp *udp);
+DEFINE_CLEANUP(struct udp *, udp_free)
+
+/*
+ * Queues a copy; a full batch leaves at once. Return: 0; -EMSGSIZE above UDP_DATAGRAM_MAX;
+ * -EAFNOSUPPORT where @to does not fit the socket.
+ */
+int udp_send(struct udp *udp, const struct address *to, const void *data, size_t size);
+
+/* Sends what is queued. Called by itself after each dispatch of received datagrams. */
+void udp_flush(struct udp *udp);
+
+void udp_get_statistics(const struct udp *udp, struct udp_statistics *ret);
