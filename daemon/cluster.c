@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT */
+#include "cluster.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include "base/log.h"
+
+#define TIMER_ACCURACY_USEC USEC_PER_MSEC
+#define CLOCK_STEP_USEC     USEC_PER_SEC
+#define LOOKUP_MAX          SWIM_SEEDS_MAX
+
+struct cluster {
+    const struct config *config; /* borrowed */
+    sd_event *event;
+    sd_event_source *timer;
+    sd_event_source *lookup_timer;
+    struct udp *udp;       /* borrowed */
+    struct worker *worker; /* borrowed */
+    struct seal *seal;
+    struct swim *swim;
+    cluster_event_t on_event;
+    void *data;
+    usec_t now;
+    uint64_t wall_offset_usec; /* wall clock - monotonic clock, when last looked */
+    usec_t sleep_usec;         /* boot-time clock - monotonic clock, when last looked */
+    struct lookup *lookup;     /* under way, owned by the worker meanwhile; or NULL */
+    bool is_pumping;
+    bool has_load;
+    struct swim_load load; /* to be set after the events */
+    bool has_meta;
+    uint8_t meta[SWIM_META_MAX];
+    size_t meta_size;
+};
+
+/* Names on their way to addresses, on the names lane. */
+struct lookup {
+    struct cluster *cluster; /* borrowed; NULL = the cluster is gone */
+    char *names[LOOKUP_MAX]; /* owned */
+    size_t count;
+    struct address addresses[SWIM_SEEDS_MAX];
+    size_t addresses_count;
+};
+
+static usec_t read_clock(clockid_t id)
+{
+    struct timespec time;
+
+    clock_gettime(id, &time);
+    return (usec_t)time.tv_sec * USEC_PER_SEC + (usec_t)time.tv_nsec / 1000;
+}
+
+static usec_t now_of(struct cluster *cluster)
+{
+    uint64_t now;
+
+    if (sd_event_now(cluster->event, CLOCK_MONOTONIC, &now) >= 0 && now > cluster->now)
+        cluster->now = now;
+    return cluster->now;
+}
+
+static void send_datagrams(struct cluster *cluster)
+{
+    struct seal_datagram datagram;
+
+    while (seal_next_datagram(cluster->seal, &datagram))
+        udp_send(cluster->udp, &datagram.to, datagram.data, datagram.size);
+    udp_flush(cluster->udp);
+}
+
+/* What the event handler asked for. Return: whether there was anything, and so may be new events. */
+static bool apply_deferred(struct cluster *cluster)
+{
+    bool has_load = cluster->has_load, has_meta = cluster->has_meta;
+
+    cluster->has_load = cluster->has_meta = false;
+    if (has_load)
+        swim_set_load(cluster->swim, &cluster->load, cluster->now);
+    if (has_meta) {
+        int r = swim_set_meta(cluster->swim, cluster->meta, cluster->meta_size, cluster->now);
+        if (r < 0)
+            log_warning_errno(r, "Cannot tell the others what this node does: %m");
+    }
+    return has_load || has_meta;
+}
+
+/* After every input: packets and events out, one timer armed. */
+static void pump(struct cluster *cluster)
+{
+    struct swim_packet packet;
+    struct swim_event event;
+
+    do {
+        cluster->is_pumping = true;
+        while (swim_next_event(cluster->swim, &event))
+            cluster->on_event(&event, cluster->data);
+        cluster->is_pumping = false;
+    } while (apply_deferred(cluster));
+    while (swim_next_packet(cluster->swim, &packet)) {
+        int r = seal_send(cluster->seal, &packet.to, &packet.to_id, packet.data, packet.size,
+                          cluster->now);
+        if (r < 0)
+            log_debug_errno(r, "Dropped a packet: %m");
+    }
+    send_datagrams(cluster);
+
+    usec_t deadline = MIN(swim_deadline(cluster->swim), seal_deadline(cluster->seal));
+    (void)sd_event_source_set_time(cluster->timer, deadline);
+    (void)sd_event_source_set_enabled(cluster->timer,
+                                      deadline == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+void cluster_receive(struct cluster *cluster, const struct address *from, const void *data, size_t size)
+{
+    struct seal_plain plain;
+    usec_t now = now_of(cluster);
+    int r = seal_receive(cluster->seal, from, data, size, now, &plain);
+
+    if (r > 0)
+        r = swim_receive(cluster->swim, from, &plain.from_id, plain.data, plain.size, now);
+    if (r < 0)
+        log_debug_errno(r, "Ignored a datagram: %m");
+    pump(cluster);
+}
+
+/* A wall clock that was set, or a machine that slept, is told to the cores. */
+static void watch_clocks(struct cluster *cluster, usec_t now)
+{
+    usec_t monotonic = read_clock(CLOCK_MONOTONIC);
+    usec_t wall = read_clock(CLOCK_REALTIME);
+    uint64_t offset = wall - monotonic;
+    usec_t sleep = usec_sub(read_clock(CLOCK_BOOTTIME), monotonic);
+    bool has_slept = sleep > cluster->sleep_usec + CLOCK_STEP_USEC;
+    int64_t step = (int64_t)(offset - cluster->wall_offset_usec);
+
+    if (!has_slept && step < (int64_t)CLOCK_STEP_USEC && step > -(int64_t)CLOCK_STEP_USEC)
+        return;
+    cluster->wall_offset_usec = offset;
+    cluster->sleep_usec = sleep;
+    swim_set_wall(cluster->swim, wall, now, has_slept);
+    if (has_slept) {
+        uint8_t seed[SEAL_SEED_SIZE];
+        if (getrandom(seed, sizeof(seed), 0) == (ssize_t)sizeof(seed))
+            (void)seal_renew(cluster->seal, seed, now);
+        explicit_bzero(seed, sizeof(seed));
+    }
+}
+
+static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
+{
+    struct cluster *cluster = data;
+    usec_t now = now_of(cluster);
+
+    watch_clocks(cluster, now);
+    seal_tick(cluster->seal, now);
+    swim_tick(cluster->swim, now);
+    pump(cluster);
+    return 0;
+}
+
+/* --- Seeds --- */
+
+static struct lookup *lookup_free(struct lookup *lookup)
+{
+    for (size_t i = 0; i < lookup->count; i++)
+        free(lookup->names[i]);
+    free(lookup);
+    return NULL;
+}
+
+static void add_address(struct lookup *lookup, const struct address *address)
+{
+    for (size_t i = 0; i < lookup->addresses_count; i++)
+        if (address_is_equal(&lookup->addresses[i], address))
+            return;
+    if (lookup->addresses_count < SWIM_SEEDS_MAX)
+        lookup->addresses[lookup->addresses_count++] = *address;
+}
+
+/* On the names lane: all addresses of one "name" or "name:port". */
+static void look_up_name(struct lookup *lookup, const char *name)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo *found = NULL;
+    char host[256], port[8];
+    const char *colon = strrchr(name, ':');
+
+    snprintf(host, sizeof(host), "%.*s", colon ? (int)(colon - name) : (int)strlen(name), name);
+    snprintf(port, sizeof(port), "%.6s", colon ? colon + 1 : "7717");
+    if (getaddrinfo(host, port, &hints, &found) != 0)
+        return;
+    for (const struct addrinfo *info = found; info; info = info->ai_next) {
+        struct address address;
+        if (address_from_sockaddr(info->ai_addr, info->ai_addrlen, &address) >= 0)
+            add_address(lookup, &address);
+    }
+    freeaddrinfo(found);
+}
+
+static void run_lookup(void *data)
+{
+    struct lookup *lookup = data;
+
+    for (size_t i = 0; i < lookup->count; i++)
+        look_up_name(lookup, lookup->names[i]);
+}
+
+static void lookup_done(void *data)
+{
+    struct lookup *lookup = data;
+    struct cluster *cluster = lookup->cluster;
+
+    if (cluster) {
+        cluster->lookup = NULL;
+        swim_set_seeds(cluster->swim, lookup->addresses, lookup->addresses_count, now_of(cluster));
+        pump(cluster);
+    }
+    lookup_free(lookup);
+}
+
+/* Addresses are used at once; names are looked up, again at every attempt. */
+static void look_up_seeds(struct cluster *cluster)
+{
+    const struct config_strings *seeds = &cluster->config->all_seeds;
+    struct lookup *lookup = calloc(1, sizeof(*lookup));
+
+    if (!lookup)
+        return;
+    for (size_t i = 0; i < seeds->count && lookup->count < LOOKUP_MAX; i++) {
+        struct address address;
+        if (address_parse(seeds->items[i], CONFIG_PORT_DEFAULT, &address) >= 0)
+            add_address(lookup, &address);
+        else if ((lookup->names[lookup->count] = strdup(seeds->items[i])))
+            lookup->count++;
+    }
+    lookup->cluster = cluster;
+    if (lookup->count == 0) {
+        lookup_done(lookup);
+        return;
+    }
+    cluster->lookup = lookup;
+    if (worker_submit(cluster->worker, WORKER_NAMES, run_lookup, lookup_done, lookup) < 0)
+        cluster->lookup = lookup_free(lookup);
+    (void)sd_event_source_set_time_relative(cluster->lookup_timer,
+                                            cluster->config->membership.rejoin_interval_usec);
+    (void)sd_event_source_set_enabled(cluster->lookup_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_lookup_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
+{
+    struct cluster *cluster = data;
+
+    if (!cluster->lookup)
+        look_up_seeds(cluster);
+    return 0;
+}
+
+void cluster_start(struct cluster *cluster)
+{
+    look_up_seeds(cluster);
+    pump(cluster);
+}
+
+/* --- Life --- */
+
+static void fill_swim_config(const struct config *config, struct swim_config *ret)
+{
+    const struct config_membership *membership = &config->membership;
+    const struct config_gossip *gossip = &config->gossip;
+
+    *ret = (struct swim_config){
+        .probe_interval_usec = membership->probe_interval_usec,
+        .probe_timeout_usec = membership->probe_timeout_usec,
+        .indirect_probes = membership->indirect_probes,
+        .max_missed = membership->max_missed,
+        .suspicion_mult = membership->suspicion_mult,
+        .suspicion_max = membership->suspicion_max,
+        .seed_quorum = membership->seed_quorum,
+        .unstable_flaps = membership->unstable_flaps,
+        .unstable_window_usec = membership->unstable_window_usec,
+        .dead_retention_usec = membership->dead_retention_usec,
+        .rejoin_interval_usec = membership->rejoin_interval_usec,
+        .gossip_interval_usec = gossip->interval_usec,
+        .gossip_fanout = gossip->fanout,
+        .sync_interval_usec = gossip->sync_interval_usec,
+        .message_interval_usec = gossip->message_interval_usec,
+        .message_count = gossip->message_count,
+        .load_interval_usec = gossip->load_interval_usec,
+        .retransmit_mult = gossip->retransmit_mult,
+        .packet_size_max = MIN((size_t)gossip->mtu - SEAL_OVERHEAD_MAX, (size_t)SWIM_PACKET_MAX),
+    };
+}
+
+static int choose_address(const struct cluster_setup *setup, struct address *ret)
+{
+    const struct config_listen *listen = &setup->config->listen;
+    const char *text = *listen->advertise ? listen->advertise : listen->address;
+    struct address address = {.family = 4};
+    int r;
+
+    if (*text) {
+        r = address_parse(text, setup->port, &address);
+        if (r < 0)
+            return r;
+    }
+    if (!*listen->advertise || address.port == 0)
+        address.port = setup->port;
+    *ret = address;
+    return 0;
+}
+
+static enum seal_algorithm choose_algorithm(const struct config_security *security)
+{
+    if (!security->encrypt)
+        return SEAL_NONE;
+    if (security->cipher == CONFIG_CIPHER_CHACHA20_POLY1305)
+        return SEAL_CHACHA20_POLY1305;
+#if defined(__x86_64__)
+    if (security->cipher == CONFIG_CIPHER_AUTO && !__builtin_cpu_supports("aes"))
+        return SEAL_CHACHA20_POLY1305;
+#endif
+    return SEAL_AES_256_GCM;
+}
+
+static int make_cores(struct cluster *cluster, const struct cluster_setup *setup)
+{
+    struct {
+        uint8_t seal[SEAL_SEED_SIZE];
+        uint64_t swim;
+    } seeds;
+    struct swim_config swim_config;
+    struct swim_self self = {.id = setup->id,
+                             .generation = setup->generation,
+                             .is_seed = setup->config->node.role == CONFIG_SEED};
+    int r;
+
+    snprintf(self.name, sizeof(self.name), "%s", setup->config->node.name);
+    r = choose_address(setup, &self.address);
+    if (r < 0)
+        return r;
+    fill_swim_config(setup->config, &swim_config);
+    if (getrandom(&seeds, sizeof(seeds), 0) != (ssize_t)sizeof(seeds))
+        return -EIO;
+    r = seal_new(&(struct seal_config){.cluster = setup->config->node.cluster,
+                                       .id = setup->id,
+                                       .keyring = setup->keyring,
+                                       .is_encrypted = setup->config->security.encrypt,
+                                       .algorithm = choose_algorithm(&setup->config->security),
+                                       .packet_size_max = swim_config.packet_size_max},
+                 seeds.seal, cluster->now, &cluster->seal);
+    explicit_bzero(seeds.seal, sizeof(seeds.seal));
+    if (r < 0)
+        return r;
+    return swim_new(&swim_config, &self, seeds.swim, cluster->now, read_clock(CLOCK_REALTIME),
+                    &cluster->swim);
+}
+
+int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_event_t on_event, void *data,
+                struct cluster **ret)
+{
+    _cleanup_(cluster_freep) struct cluster *cluster = calloc(1, sizeof(*cluster));
+    int r;
+
+    if (!cluster)
+        return -ENOMEM;
+    usec_t monotonic = read_clock(CLOCK_MONOTONIC);
+    *cluster = (struct cluster){.config = setup->config,
+                                .event = sd_event_ref(event),
+                                .udp = setup->udp,
+                                .worker = setup->worker,
+                                .on_event = on_event,
+                                .data = data,
+                                .now = monotonic,
+                                .wall_offset_usec = read_clock(CLOCK_REALTIME) - monotonic,
+                                .sleep_usec = usec_sub(read_clock(CLOCK_BOOTTIME), monotonic)};
+    r = make_cores(cluster, setup);
+    if (r < 0)
+        return r;
+    r = sd_event_add_time(event, &cluster->timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC,
+                          on_timer, cluster);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_description(cluster->timer, "gossip-timer");
+    (void)sd_event_source_set_priority(cluster->timer, SD_EVENT_PRIORITY_IMPORTANT);
+    (void)sd_event_source_set_exit_on_failure(cluster->timer, true);
+    r = sd_event_add_time(event, &cluster->lookup_timer, CLOCK_MONOTONIC, USEC_INFINITY, USEC_PER_SEC,
+                          on_lookup_timer, cluster);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_description(cluster->lookup_timer, "seed-names");
+    *ret = TAKE_PTR(cluster);
+    return 0;
+}
+
+struct cluster *cluster_free(struct cluster *cluster)
+{
+    if (!cluster)
+        return NULL;
+    if (cluster->lookup)
+        cluster->lookup->cluster = NULL;
+    sd_event_source_disable_unref(cluster->timer);
+    sd_event_source_disable_unref(cluster->lookup_timer);
+    swim_free(cluster->swim);
+    seal_free(cluster->seal);
+    sd_event_unref(cluster->event);
+    free(cluster);
+    return NULL;
+}
+
+const struct swim *cluster_get_swim(const struct cluster *cluster)
+{
+    return cluster->swim;
+}
+
+void cluster_get_seal_statistics(const struct cluster *cluster, struct seal_statistics *ret)
+{
+    seal_get_statistics(cluster->seal, ret);
+}
+
+int cluster_set_meta(struct cluster *cluster, const void *meta, size_t size)
+{
+    if (size > sizeof(cluster->meta))
+        return -EMSGSIZE;
+    memcpy(cluster->meta, meta, size);
+    cluster->meta_size = size;
+    cluster->has_meta = true;
+    if (!cluster->is_pumping) {
+        (void)now_of(cluster);
+        pump(cluster);
+    }
+    return 0;
+}
+
+void cluster_set_load(struct cluster *cluster, const struct swim_load *load)
+{
+    cluster->load = *load;
+    cluster->has_load = true;
+    if (!cluster->is_pumping) {
+        (void)now_of(cluster);
+        pump(cluster);
+    }
+}
+
+int cluster_send_message(struct cluster *cluster, const struct node_id *to, const char *text,
+                         uint64_t *ret_token)
+{
+    if (cluster->is_pumping)
+        return -EBUSY;
+    int r = swim_send_message(cluster->swim, to, text, now_of(cluster), ret_token);
+    pump(cluster);
+    return r;
+}
+
+int cluster_ping(struct cluster *cluster, const struct node_id *id, uint64_t *ret_token)
+{
+    if (cluster->is_pumping)
+        return -EBUSY;
+    int r = swim_ping(cluster->swim, id, now_of(cluster), ret_token);
+    pump(cluster);
+    return r;
+}
+
+int cluster_join(struct cluster *cluster, const struct address *address)
+{
+    if (cluster->is_pumping)
+        return -EBUSY;
+    int r = swim_join(cluster->swim, address, now_of(cluster));
+    pump(cluster);
+    return r;
+}
+
+int cluster_forget(struct cluster *cluster, const struct node_id *id)
+{
+    if (cluster->is_pumping)
+        return -EBUSY;
+    int r = swim_forget(cluster->swim, id, now_of(cluster));
+    pump(cluster);
+    return r;
+}
+
+void cluster_leave(struct cluster *cluster)
+{
+    swim_leave(cluster->swim, now_of(cluster));
+    if (!cluster->is_pumping)
+        pump(cluster);
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+#include "transfer/peers.h"
+
+#include <string.h>
+#include "base/list.h"
+#include "base/log.h"
+#include "base/table.h"
+#include "net/frame.h"
+
+#define TIMER_ACCURACY_USEC (100 * USEC_PER_MSEC)
+
+/* A frame that waits for room in the stream. */
+struct waiting {
+    struct list link;
+    size_t size;
+    uint8_t data[];
+};
+
+/* One connection and the frame that is coming in on it. */
+struct connection {
+    struct list link;
+    struct peer *peer; /* borrowed */
+    struct stream *stream;
+    struct frame_parser parser;
+    cJSON *header; /* of the frame whose body comes, or NULL */
+    uint8_t *body;
+    size_t body_size;
+    size_t body_done;
+};
+
+struct peer {
+    struct node_id id; /* key in the table */
+    struct peers *peers; /* borrowed */
+    struct address address;
+    struct list connections; /* the first one is written to */
+    struct list queue;
+    size_t queue_size;
+    size_t holds;
+    usec_t active_usec;
+};
+
+struct peers {
+    struct peers_config config;
+    struct peers_handler handler;
+    void *data; /* borrowed */
+    sd_event *event;
+    sd_event_source *timer;
+    struct table by_id;
+    size_t connections_count;
+};
+
+static usec_t now_of(const struct peers *peers)
+{
+    uint64_t now = 0;
+
+    (void)sd_event_now(peers->event, CLOCK_MONOTONIC, &now);
+    return now;
+}
+
+static void connection_free(struct connection *connection)
+{
+    list_remove(&connection->link);
+    connection->peer->peers->connections_count--;
+    stream_free(connection->stream);
+    cJSON_Delete(connection->header);
+    free(connection->body);
+    free(connection);
+}
+
+static void drop_queue(struct peer *peer)
+{
+    list_for_each_safe(link, &peer->queue) {
+        list_remove(link);
+        free(list_entry(link, struct waiting, link));
+    }
+    peer->queue_size = 0;
+}
+
+static void peer_free(struct peer *peer)
+{
+    list_for_each_safe(link, &peer->connections)
+        connection_free(list_entry(link, struct connection, link));
+    drop_queue(peer);
+    table_remove(&peer->peers->by_id, &peer->id);
+    free(peer);
+}
+
+/* Frees a peer of whom nothing is left. */
+static void release_if_idle(struct peer *peer)
+{
+    if (peer->holds == 0 && list_is_empty(&peer->connections) && list_is_empty(&peer->queue))
+        peer_free(peer);
+}
+
+static struct peer *get_peer(struct peers *peers, const struct node_id *id)
+{
+    struct peer *peer = table_find(&peers->by_id, id);
+
+    if (peer)
+        return peer;
+    peer = calloc(1, sizeof(*peer));
+    if (!peer)
+        return NULL;
+    *peer = (struct peer){.id = *id, .peers = peers, .active_usec = now_of(peers)};
+    list_init(&peer->connections);
+    list_init(&peer->queue);
+    if (table_insert(&peers->by_id, &peer->id, peer) < 0) {
+        free(peer);
+        return NULL;
+    }
+    return peer;
+}
+
+/* Moves waiting frames into the stream, as far as they fit. */
+static void flush(struct peer *peer)
+{
+    struct connection *connection = list_first(&peer->connections, struct connection, link);
+
+    if (!connection || !stream_is_ready(connection->stream))
+        return;
+    list_for_each_safe(link, &peer->queue) {
+        struct waiting *waiting = list_entry(link, struct waiting, link);
+        if (stream_get_write_space(connection->stream) < waiting->size ||
+            stream_write(connection->stream, waiting->data, waiting->size) < 0)
+            return;
+        list_remove(link);
+        peer->queue_size -= waiting->size;
+        free(waiting);
+    }
+}
+
+/* The connection is over: who used it is told, after it is gone. */
+static void lose(struct connection *connection, int r)
+{
+    struct peer *peer = connection->peer;
+    struct peers *peers = peer->peers;
+    struct node_id id = peer->id;
+    struct address address = peer->address;
+    bool was_ready = stream_is_ready(connection->stream);
+
+    log_debug("Connection to a node ended: %s", stream_get_reason(connection->stream));
+    connection_free(connection);
+    if (list_is_empty(&peer->connections))
+        drop_queue(peer);
+    release_if_idle(peer);
+    peers->handler.on_connection(&id, &address, was_ready || r == 0 ? "closed" : "failed", r, peers->data);
+    peers->handler.on_lost(&id, r == 0 ? -ENOTCONN : r, peers->data);
+}
+
+/* Gives a whole frame to the handler. */
+static void deliver(struct connection *connection)
+{
+    struct peers *peers = connection->peer->peers;
+    _cleanup_json_ cJSON *header = TAKE_PTR(connection->header);
+    _cleanup_free_ uint8_t *body = TAKE_PTR(connection->body);
+
+    peers->handler.on_frame(&connection->peer->id, header, body, connection->body_size, peers->data);
+}
+
+/* Return: 0, or why the connection is of no use. */
+static int take_piece(struct connection *connection, struct frame_piece *piece)
+{
+    if (piece->header) {
+        connection->header = piece->header;
+        if (piece->body_size > PEERS_BODY_MAX)
+            return -EMSGSIZE;
+        connection->body_size = (size_t)piece->body_size;
+        connection->body_done = 0;
+        connection->body = malloc(connection->body_size + 1);
+        if (!connection->body)
+            return -ENOMEM;
+    }
+    if (piece->size > 0)
+        memcpy(connection->body + connection->body_done, piece->data, piece->size);
+    connection->body_done += piece->size;
+    return 0;
+}
+
+/*
+ * Frames are taken out of the stream one at a time: a handler may end everything, and then nothing of this
+ * connection may be touched again. Return: whether there may be more.
+ */
+static bool take_frame(struct peers *peers, const struct node_id *id, struct connection *connection)
+{
+    struct frame_piece piece;
+    size_t size;
+    const uint8_t *data = stream_peek(connection->stream, &size);
+    int r = frame_parser_next(&connection->parser, data, size, &piece);
+
+    if (r == 0)
+        return false;
+    if (r > 0)
+        r = take_piece(connection, &piece);
+    if (r < 0) {
+        lose(connection, r);
+        return false;
+    }
+    stream_consume(connection->stream, piece.used);
+    if (piece.is_last)
+        deliver(connection);
+    const struct peer *peer = table_find(&peers->by_id, id);
+    if (!peer)
+        return false;
+    list_for_each(link, &peer->connections)
+        if (list_entry(link, struct connection, link) == connection)
+            return true;
+    return false;
+}
+
+static void on_readable(struct stream *stream _unused_, void *data)
+{
+    struct connection *connection = data;
+    struct peers *peers = connection->peer->peers;
+    struct node_id id = connection->peer->id;
+
+    connection->peer->active_usec = now_of(peers);
+    while (take_frame(peers, &id, connection))
+        ;
+}
+
+static void on_ready(struct stream *stream, void *data)
+{
+    struct connection *connection = data;
+    struct peer *peer = connection->peer;
+
+    peer->active_usec = now_of(peer->peers);
+    peer->peers->handler.on_connection(&peer->id, stream_get_address(stream), "opened", 0,
+                                       peer->peers->data);
+    flush(peer);
+}
+
+static void on_drained(struct stream *stream _unused_, void *data)
+{
+    struct connection *connection = data;
+
+    flush(connection->peer);
+}
+
+static void on_closed(struct stream *stream _unused_, int error, void *data)
+{
+    lose(data, error);
+}
+
+static const struct stream_callbacks callbacks = {
+    .on_ready = on_ready,
+    .on_readable = on_readable,
+    .on_drained = on_drained,
+    .on_closed = on_closed,
+};
+
+static struct connection *add_connection(struct peer *peer, struct stream *stream)
+{
+    struct connection *connection = calloc(1, sizeof(*connection));
+
+    if (!connection)
+        return NULL;
+    connection->peer = peer;
+    connection->stream = stream;
+    list_append(&peer->connections, &connection->link);
+    peer->peers->connections_count++;
+    return connection;
+}
+
+void peers_adopt(struct peers *peers, struct stream *stream)
+{
+    struct peer *peer = get_peer(peers, stream_get_peer(stream));
+    struct connection *connection = peer ? add_connection(peer, stream) : NULL;
+
+    if (!connection) {
+        stream_free(stream);
+        if (peer)
+            release_if_idle(peer);
+        return;
+    }
+    stream_set_callbacks(stream, &callbacks, connection);
+    peers->handler.on_connection(&peer->id, stream_get_address(stream), "opened", 0, peers->data);
+    flush(peer);
+}
+
+static int open_connection(struct peer *peer)
+{
+    struct peers *peers = peer->peers;
+    struct stream_config config = {.event = peers->event,
+                                   .tls = peers->config.tls,
+                                   .priority = SD_EVENT_PRIORITY_NORMAL,
+                                   .handshake_timeout_usec = peers->config.connect_timeout_usec};
+    int r;
+
+    if (peers->connections_count >= peers->config.connections_max)
+        return -ENOBUFS;
+    if (peer->address.family == 0)
+        return -EHOSTUNREACH;
+    struct connection *connection = add_connection(peer, NULL);
+    if (!connection)
+        return -ENOMEM;
+    r = stream_connect(&config, &peer->address, &peer->id, TLS_PROTOCOL_TASK, &callbacks, connection,
+                       &connection->stream);
+    if (r < 0)
+        connection_free(connection);
+    return r;
+}
+
+static int enqueue(struct peer *peer, cJSON *header, const void *body, size_t body_size)
+{
+    _cleanup_free_ uint8_t *bytes = NULL;
+    size_t size;
+    int r = frame_format(header, body_size, &bytes, &size);
+
+    if (r < 0)
+        return r;
+    if (peer->queue_size + size + body_size > PEERS_QUEUE_MAX)
+        return -ENOBUFS;
+    struct waiting *waiting = malloc(sizeof(*waiting) + size + body_size);
+    if (!waiting)
+        return -ENOMEM;
+    waiting->size = size + body_size;
+    memcpy(waiting->data, bytes, size);
+    if (body_size > 0)
+        memcpy(waiting->data + size, body, body_size);
+    list_append(&peer->queue, &waiting->link);
+    peer->queue_size += waiting->size;
+    return 0;
+}
+
+int peers_send(struct peers *peers, const struct node_id *to, const struct address *address, cJSON *header,
+               const void *body, size_t body_size)
+{
+    int r;
+
+    if (body_size > PEERS_BODY_MAX)
+        return -EMSGSIZE;
+    struct peer *peer = get_peer(peers, to);
+    if (!peer)
+        return -ENOMEM;
+    if (address->family != 0)
+        peer->address = *address;
+    r = list_is_empty(&peer->connections) ? open_connection(peer) : 0;
+    if (r >= 0)
+        r = enqueue(peer, header, body, body_size);
+    if (r < 0) {
+        release_if_idle(peer);
+        return r;
+    }
+    peer->active_usec = now_of(peers);
+    flush(peer);
+    return 0;
+}
+
+size_t peers_pending(const struct peers *peers, const struct node_id *to)
+{
+    const struct peer *peer = table_find(&peers->by_id, to);
+
+    if (!peer)
+        return 0;
+    const struct connection *connection = list_first(&peer->connections, struct connection, link);
+    return peer->queue_size + (connection ? stream_get_write_queued(connection->stream) : 0);
+}
+
+void peers_hold(struct peers *peers, const struct node_id *id)
+{
+    struct peer *peer = get_peer(peers, id);
+
+    if (peer)
+        peer->holds++;
+}
+
+void peers_release(struct peers *peers, const struct node_id *id)
+{
+    struct peer *peer = table_find(&peers->by_id, id);
+
+    if (!peer || peer->holds == 0)
+        return;
+    peer->holds--;
+    release_if_idle(peer);
+}
+
+size_t peers_connections(const struct peers *peers)
+{
+    return peers->connections_count;
+}
+
+/* Ends connections that nobody needs; says something on those that somebody holds. */
+static void tend(struct peer *peer, usec_t now)
+{
+    if (usec_sub(now, peer->active_usec) < peer->peers->config.idle_usec / 2)
+        return;
+    if (peer->holds > 0) {
+        _cleanup_json_ cJSON *header = cJSON_CreateObject();
+        json_add_string(header, "op", "alive");
+        if (!list_is_empty(&peer->connections) && enqueue(peer, header, NULL, 0) >= 0)
+            flush(peer);
+        peer->active_usec = now;
+    } else if (usec_sub(now, peer->active_usec) >= peer->peers->config.idle_usec) {
+        list_for_each(link, &peer->connections)
+            stream_shutdown(list_entry(link, struct connection, link)->stream);
+    }
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec _unused_, void *data)
+{
+    struct peers *peers = data;
+    usec_t now = now_of(peers);
+
+    table_for_each(&peers->by_id, struct peer *, peer)
+        tend(peer, now);
+    (void)sd_event_source_set_time(source, now + peers->config.idle_usec / 4);
+    (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    return 0;
+}
+
+int peers_new(sd_event *event, const struct peers_config *config, const struct peers_handler *handler,
+              void *data, struct peers **ret)
+{
+    _cleanup_(peers_freep) struct peers *peers = calloc(1, sizeof(*peers));
+    uint64_t seed;
+    int r;
+
+    if (!peers)
+        return -ENOMEM;
+    *peers = (struct peers){
+        .config = *config, .handler = *handler, .data = data, .event = sd_event_ref(event)};
+    memcpy(&seed, config->self.bytes, sizeof(seed));
+    table_init(&peers->by_id, sizeof(struct node_id), seed);
+    r = sd_event_add_time_relative(event, &peers->timer, CLOCK_MONOTONIC, config->idle_usec / 4,
+                                   TIMER_ACCURACY_USEC, on_timer, peers);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_description(peers->timer, "peers-idle");
+    *ret = TAKE_PTR(peers);
+    return 0;
+}
+
+struct peers *peers_free(struct peers *peers)
+{
+    if (!peers)
+        return NULL;
+    sd_event_source_disable_unref(peers->timer);
+    for (size_t i = 0; peers->by_id.count > 0; i = 0)
+        peer_free(table_next(&peers->by_id, &i));
+    table_done(&peers->by_id);
+    sd_event_unref(peers->event);
+    free(peers);
+    return NULL;
+}
