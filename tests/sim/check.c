@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+#include "check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include "trace.h"
+
+#define BURST_PACKETS_MAX   128
+#define TICKS_PER_SEC_MAX   500
+#define SCAN_SMALL          8   /* a world of so many is looked at after every step */
+#define TOLD_MAX            256 /* messages that a node may not hear again */
+#define HEALTH_MULTIPLE_MAX 9   /* by which Lifeguard stretches a probe at most */
+
+/* What one node held of another when it was last looked at. */
+struct view {
+    struct swim_incarnation incarnation;
+    enum swim_state state;
+    uint32_t scan; /* in which it was last there */
+    bool is_present;
+};
+
+/* What one node has heard, as hashes in a ring. */
+struct told {
+    uint64_t hashes[TOLD_MAX];
+    size_t count;
+};
+
+struct check {
+    size_t nodes_max;
+    struct view *views;                  /* owned, [observer * nodes_max + subject] */
+    struct swim_incarnation *used;       /* owned, the highest that each ever used */
+    uint32_t *scans;                     /* owned, scans of each observer */
+    struct told *told;                   /* owned, by observer */
+    bool *reached;                       /* owned, by observer */
+    char expected[SWIM_MESSAGE_MAX + 1]; /* the text that is counted */
+    char difference[256];
+};
+
+int check_new(size_t nodes_max, struct check **ret)
+{
+    _cleanup_(check_freep) struct check *check = calloc(1, sizeof(*check));
+
+    if (!check)
+        return -ENOMEM;
+    check->nodes_max = nodes_max;
+    check->views = calloc(nodes_max * nodes_max, sizeof(*check->views));
+    check->used = calloc(nodes_max, sizeof(*check->used));
+    check->scans = calloc(nodes_max, sizeof(*check->scans));
+    check->told = calloc(nodes_max, sizeof(*check->told));
+    check->reached = calloc(nodes_max, sizeof(*check->reached));
+    if (!check->views || !check->used || !check->scans || !check->told || !check->reached)
+        return -ENOMEM;
+    *ret = TAKE_PTR(check);
+    return 0;
+}
+
+struct check *check_free(struct check *check)
+{
+    if (!check)
+        return NULL;
+    free(check->views);
+    free(check->used);
+    free(check->scans);
+    free(check->told);
+    free(check->reached);
+    free(check);
+    return NULL;
+}
+
+static struct view *view_of(const struct sim_node *observer, const struct sim_node *subject)
+{
+    struct check *check = observer->sim->check;
+
+    return &check->views[observer->index * check->nodes_max + subject->index];
+}
+
+static int compare_incarnations(const struct swim_incarnation *a, const struct swim_incarnation *b)
+{
+    if (a->generation != b->generation)
+        return a->generation < b->generation ? -1 : 1;
+    return a->counter == b->counter ? 0 : a->counter < b->counter ? -1 : 1;
+}
+
+void check_started(struct sim_node *node)
+{
+    struct check *check = node->sim->check;
+
+    memset(&check->views[node->index * check->nodes_max], 0,
+           check->nodes_max * sizeof(struct view));
+    check->told[node->index].count = 0;
+    check->reached[node->index] = false;
+}
+
+void check_packet(struct sim_node *node, const struct swim_packet *packet)
+{
+    size_t limit = node->sim->options.config.packet_size_max;
+
+    if (!packet->data || packet->size == 0 || packet->size > limit)
+        sim_fail(node->sim, node, "size: a packet has %zu bytes, the limit is %zu", packet->size,
+                 limit);
+}
+
+static double members_log10(const struct sim *sim)
+{
+    return log10((double)sim->nodes_count + 1);
+}
+
+/* As long as a suspicion that nobody confirms, and what Lifeguard adds. */
+static usec_t suspicion_max_usec(const struct sim *sim)
+{
+    const struct swim_config *config = &sim->options.config;
+    double intervals =
+        config->suspicion_mult * MAX(1.0, members_log10(sim)) * config->suspicion_max;
+
+    return (usec_t)(intervals * (double)config->probe_interval_usec);
+}
+
+/* How long after a disturbance an accusation may still come from what was sent during it. */
+static usec_t calm_usec(const struct sim *sim)
+{
+    return 2 * HEALTH_MULTIPLE_MAX * sim->options.config.probe_interval_usec;
+}
+
+static bool is_calm(const struct sim *sim, usec_t disturbed_usec, usec_t span)
+{
+    return disturbed_usec == 0 || sim->now > usec_add(disturbed_usec, span);
+}
+
+/* Whether node, subject and the network between them were left alone for @span. */
+static bool is_undisturbed(const struct sim_node *node, const struct sim_node *subject, usec_t span)
+{
+    const struct sim *sim = node->sim;
+
+    return sim_is_running(subject) && !subject->is_leaving &&
+           is_calm(sim, sim->disturbed_usec, span) && is_calm(sim, node->disturbed_usec, span) &&
+           is_calm(sim, subject->disturbed_usec, span);
+}
+
+static void check_verdict(struct sim_node *node, const struct swim_event *event,
+                          const struct sim_node *subject)
+{
+    const struct sim *sim = node->sim;
+
+    if (event->type == SWIM_EVENT_MEMBER_SUSPECT && event->by && event->by->is_self &&
+        is_undisturbed(node, subject, calm_usec(sim)))
+        sim_fail(node->sim, node, "suspicion: accuses %s, and both were left alone", subject->name);
+    if (event->type == SWIM_EVENT_MEMBER_DEAD &&
+        is_undisturbed(node, subject, calm_usec(sim) + 2 * suspicion_max_usec(sim)))
+        sim_fail(node->sim, node, "death: holds %s for dead, and both were left alone",
+                 subject->name);
+}
+
+static uint64_t hash_message(const struct swim_event *event)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ event->number;
+
+    for (size_t i = 0; i < sizeof(event->origin); i++)
+        hash = (hash ^ event->origin.bytes[i]) * UINT64_C(0x100000001b3);
+    for (const char *c = event->text; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static void check_message(struct sim_node *node, const struct swim_event *event)
+{
+    struct check *check = node->sim->check;
+    struct told *told = &check->told[node->index];
+
+    if (!event->text) {
+        sim_fail(node->sim, node, "interface: a message without a text");
+        return;
+    }
+    uint64_t hash = hash_message(event);
+    for (size_t i = 0; i < MIN(told->count, (size_t)TOLD_MAX); i++)
+        if (told->hashes[i] == hash) {
+            sim_fail(node->sim, node, "repeat: hears \"%s\" again", event->text);
+            return;
+        }
+    told->hashes[told->count++ % TOLD_MAX] = hash;
+    if (strcmp(event->text, check->expected) == 0)
+        check->reached[node->index] = true;
+    if (node->heard_count < SIM_HEARD_MAX) {
+        node->heard[node->heard_count] = strdup(event->text);
+        node->heard_count += node->heard[node->heard_count] != NULL;
+    }
+}
+
+static bool is_about_a_member(enum swim_event_type type)
+{
+    return type >= SWIM_EVENT_MEMBER_JOINED && type <= SWIM_EVENT_MEMBER_UPDATED;
+}
+
+void check_event(struct sim_node *node, const struct swim_event *event)
+{
+    const struct sim_node *subject =
+        event->member ? sim_by_id(node->sim, &event->member->id) : NULL;
+
+    if (is_about_a_member(event->type) && !subject) {
+        sim_fail(node->sim, node, "ghost: event %d is about nobody", (int)event->type);
+        return;
+    }
+    if (is_about_a_member(event->type))
+        check_verdict(node, event, subject);
+    switch (event->type) {
+    case SWIM_EVENT_MEMBER_REAPED:
+        view_of(node, subject)->is_present = false;
+        break;
+    case SWIM_EVENT_JOINED:
+        node->has_joined = true;
+        break;
+    case SWIM_EVENT_DEAD_REPORT:
+        if (subject)
+            node->told_dead[subject->index] = true;
+        break;
+    case SWIM_EVENT_NAME_CONFLICT:
+        node->conflicts_count++;
+        break;
+    case SWIM_EVENT_MESSAGE:
+        check_message(node, event);
+        break;
+    case SWIM_EVENT_LEFT:
+        node->has_left = node->is_leaving;
+        break;
+    default:
+        break;
+    }
+}
+
+static void check_member(struct sim_node *node, const struct swim_member *member, uint32_t scan)
+{
+    struct sim *sim = node->sim;
+    const struct sim_node *subject = sim_by_id(sim, &member->id);
+
+    if (!subject) {
+        sim_fail(sim, node, "ghost: knows \"%s\", whose id nobody has", member->name);
+        return;
+    }
+    const struct swim_incarnation *used = &sim->check->used[subject->index];
+    struct view *view = view_of(node, subject);
+    int order = compare_incarnations(&member->incarnation, &view->incarnation);
+
+    if (subject->cluster != node->cluster)
+        sim_fail(sim, node, "merge: knows %s of the other cluster", subject->name);
+    if (compare_incarnations(&member->incarnation, used) > 0)
+        sim_fail(sim, node,
+                 "incarnation: holds %s at %" PRIu64 ".%" PRIu64 ", which never was above %" PRIu64
+                 ".%" PRIu64,
+                 subject->name, member->incarnation.generation, member->incarnation.counter,
+                 used->generation, used->counter);
+    if (view->is_present && (order < 0 || (order == 0 && member->state < view->state)))
+        sim_fail(sim, node,
+                 "order: %s goes from %s to %s at incarnation %" PRIu64 " after %" PRIu64,
+                 subject->name, trace_state_name(view->state), trace_state_name(member->state),
+                 member->incarnation.counter, view->incarnation.counter);
+    *view = (struct view){member->incarnation, member->state, scan, true};
+}
+
+static void scan_views(struct sim_node *node)
+{
+    struct sim *sim = node->sim;
+    uint32_t scan = ++sim->check->scans[node->index];
+    size_t count = swim_members_count(node->swim);
+
+    for (size_t i = 0; i < count; i++)
+        check_member(node, swim_member_at(node->swim, i), scan);
+    for (size_t i = 0; i < sim->nodes_count; i++) {
+        struct view *view = view_of(node, sim->nodes[i]);
+        if (view->is_present && view->scan != scan)
+            sim_fail(sim, node, "vanished: no longer knows %s", sim->nodes[i]->name);
+    }
+}
+
+static void count_tick(struct sim_node *node)
+{
+    usec_t second = node->sim->now / USEC_PER_SEC;
+
+    if (node->ticks_second != second) {
+        node->ticks_second = second;
+        node->ticks_count = 0;
+    }
+    if (++node->ticks_count > TICKS_PER_SEC_MAX + 100 * node->sim->nodes_count)
+        sim_fail(node->sim, node, "spin: %u inputs in one second", node->ticks_count);
+}
+
+void check_step(struct sim_node *node, size_t packets_count, size_t events_count)
+{
+    struct sim *sim = node->sim;
+    const struct swim_member *self = swim_get_self(node->swim);
+    struct swim_incarnation *used = &sim->check->used[node->index];
+
+    if (packets_count > BURST_PACKETS_MAX || events_count > 2 * sim->nodes_count + 64)
+        sim_fail(sim, node, "burst: one input makes %zu packets and %zu events", packets_count,
+                 events_count);
+    if (compare_incarnations(&self->incarnation, used) > 0)
+        *used = self->incarnation;
+    count_tick(node);
+    if (node->steps++ % MAX(sim->nodes_count / SCAN_SMALL, (size_t)1) == 0)
+        scan_views(node);
+}
+
+static bool is_settled(const struct sim_node *node)
+{
+    return sim_is_running(node) && !node->is_leaving;
+}
+
+/* What @node has wrong about @subject, or NULL. */
+static const char *compare_view(const struct sim_node *node, const struct sim_node *subject)
+{
+    const struct swim_member *member = swim_find(node->swim, &subject->id);
+
+    if (!is_settled(subject))
+        return member && member->state < SWIM_DEAD ? trace_state_name(member->state) : NULL;
+    if (!member)
+        return "unknown";
+    if (member->state != SWIM_ALIVE)
+        return trace_state_name(member->state);
+    const struct swim_member *own = swim_get_self(subject->swim);
+    if (compare_incarnations(&member->incarnation, &own->incarnation) != 0)
+        return "at another incarnation";
+    if (!address_is_equal(&member->address, &subject->address))
+        return "at another address";
+    if (member->meta_size != subject->meta_size ||
+        memcmp(member->meta, subject->meta, subject->meta_size) != 0)
+        return "with another record";
+    return strcmp(member->name, subject->label) == 0 ? NULL : "under another name";
+}
+
+const char *check_difference(const struct sim *sim)
+{
+    for (size_t i = 0; i < sim->nodes_count; i++)
+        for (size_t j = 0; j < sim->nodes_count && is_settled(sim->nodes[i]); j++) {
+            const struct sim_node *node = sim->nodes[i], *subject = sim->nodes[j];
+            if (node->cluster != subject->cluster)
+                continue;
+            const char *wrong = compare_view(node, subject);
+            if (!wrong)
+                continue;
+            snprintf(sim->check->difference, sizeof(sim->check->difference),
+                     "%s holds %s, which is %s, for %s", node->name, subject->name,
+                     is_settled(subject) ? "alive" : "gone", wrong);
+            return sim->check->difference;
+        }
+    return NULL;
+}
+
+usec_t check_settle_usec(const struct sim *sim)
+{
+    const struct swim_config *config = &sim->options.config;
+    double n = (double)sim->nodes_count;
+    usec_t noticed = (usec_t)((2 * n - 1) * (double)config->probe_interval_usec);
+    usec_t spread = (usec_t)(10 * log2(n + 1) * (double)config->probe_interval_usec);
+
+    return noticed + suspicion_max_usec(sim) + spread + 4 * config->rejoin_interval_usec;
+}
+
+void check_expect(struct sim *sim, const char *text)
+{
+    snprintf(sim->check->expected, sizeof(sim->check->expected), "%s", text);
+    memset(sim->check->reached, 0, sim->check->nodes_max * sizeof(bool));
+}
+
+size_t check_reached(const struct sim *sim)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < sim->nodes_count; i++)
+        count += sim->check->reached[i];
+    return count;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Storms: the seed chooses the size of everything, the weather, who dies and who sleeps. A storm
+ * goes in rounds: trouble, healing, then views have to become equal within their bound, a broadcast
+ * has to reach all, and nobody may be suspected while the network is calm.
+ */
+
+#include "sim.h"
+
+#define STORM_FAILURE_MAX 600
+
+struct storm_options {
+    uint64_t seed;
+    size_t nodes_count;
+    usec_t duration_usec;
+    bool is_sealed;
+    FILE *trace; /* borrowed; NULL = silent */
+};
+
+/* Flat, so that a child process can pass it through a pipe. */
+struct storm_result {
+    uint64_t seed;
+    uint64_t hash;
+    uint64_t steps;
+    uint64_t datagrams;
+    uint64_t rounds;
+    usec_t node_usec;
+    usec_t settle_max_usec; /* the longest that views took to become equal */
+    uint64_t faults[_FAULT_MAX];
+    char failure[STORM_FAILURE_MAX]; /* empty where all invariants held */
+};
+
+/* Return: 0 where the storm ran, whatever it found; -ENOMEM. */
+int storm_run(const struct storm_options *options, struct storm_result *ret);
