@@ -79,7 +79,7 @@ void journal_member_dead(const struct swim_member *member, const struct swim_mem
                          const char *line);
 void journal_member_left(const struct swim_member *member);
 void journal_member_reaped(const struct swim_member *member);
-/* At a seed that was told; @is_indirect: it came through another node. */
+/* At a seed that was told; @is_indirect: it came through another node. @line is never NULL. */
 void journal_dead_report(const char *name, const struct address *address, const char *by,
                          bool is_indirect, const char *line);
 /* @peers: "lab-01 10.0.4.11:7717, ..." */

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+#include "emit.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "base/log.h"
+#include "base/text.h"
+#include "output.h"
+
+#define FIELDS_MAX 24
+
+/* Only the loop's thread reads and writes this. */
+static struct {
+    char node[NODE_NAME_MAX + 1];
+    int levels[_SUBSYSTEM_MAX];
+    journal_observer_t observer;
+    void *observer_data;
+} state;
+
+/* A record for journald: "NAME=value" strings. */
+struct record {
+    char *texts[FIELDS_MAX]; /* owned */
+    struct iovec fields[FIELDS_MAX];
+    int count;
+};
+
+static void record_done(struct record *record)
+{
+    for (int i = 0; i < record->count; i++)
+        free(record->texts[i]);
+}
+
+/* Without memory the field is missing; the line itself is more important. */
+static void _printf_(2, 3) record_add(struct record *record, const char *format, ...)
+{
+    va_list arguments;
+    char *text = NULL;
+
+    if (record->count == FIELDS_MAX)
+        return;
+    va_start(arguments, format);
+    int size = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (size < 0)
+        return;
+    record->texts[record->count] = text;
+    record->fields[record->count++] = (struct iovec){.iov_base = text, .iov_len = (size_t)size};
+}
+
+/* No control character, and nothing that is not UTF-8, gets into a line, a field or JSON. */
+static char *clean(char *text)
+{
+    bool is_utf8 = text && text_is_utf8(text, strlen(text));
+
+    for (char *c = text; c && *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f || (!is_utf8 && (unsigned char)*c > 0x7f))
+            *c = '?';
+    return text;
+}
+
+static uint64_t wall_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void add_field(const struct field *field, struct record *record, cJSON *json)
+{
+    char key[32];
+    size_t i;
+
+    for (i = 0; field->name[i] && i < sizeof(key) - 1; i++)
+        key[i] = (char)tolower((unsigned char)field->name[i]);
+    key[i] = '\0';
+    if (field->is_number) {
+        record_add(record, "PEER_%s=%" PRIu64, field->name, field->number);
+        json_add_u64(json, key, field->number);
+        return;
+    }
+    _cleanup_free_ char *text = clean(strdup(field->text));
+    if (!text)
+        return;
+    record_add(record, "PEER_%s=%s", field->name, text);
+    json_add_string(json, key, text);
+}
+
+static void observe(enum event event, int level, const char *message, const cJSON *fields,
+                    const char *line)
+{
+    const struct journal_event seen = {
+        .event = event,
+        .type = event_get_info(event)->name,
+        .level = level,
+        .wall_usec = wall_now(),
+        .node = state.node,
+        .message = message,
+        .fields = fields,
+        .line = line,
+    };
+
+    if (state.observer)
+        state.observer(&seen, state.observer_data);
+}
+
+void emit(enum event event, int level, const char *line, const struct field *fields,
+          const char *format, ...)
+{
+    const struct event_info *info = event_get_info(event);
+    _cleanup_(record_done) struct record record = {0};
+    _cleanup_json_ cJSON *json = cJSON_CreateObject();
+    _cleanup_free_ char *message = NULL;
+    va_list arguments;
+
+    va_start(arguments, format);
+    int size = vasprintf(&message, format, arguments);
+    va_end(arguments);
+    if (size < 0) {
+        message = NULL;
+        return;
+    }
+    record_add(&record, "MESSAGE=%s", clean(message));
+    record_add(&record, "MESSAGE_ID=%s", info->message_id);
+    record_add(&record, "PRIORITY=%d", level);
+    record_add(&record, "SYSLOG_IDENTIFIER=p2pnode");
+    record_add(&record, "PEER_EVENT=%s", info->name);
+    record_add(&record, "PEER_NODE=%s", state.node);
+    for (; fields->name; fields++)
+        if (fields->is_number || fields->text)
+            add_field(fields, &record, json);
+    if (line)
+        record_add(&record, "PEER_LINE=%s", line);
+    if (level <= state.levels[info->subsystem])
+        output_write(level, message, line ? line : message, record.fields, record.count);
+    observe(event, level, message, json, line);
+}
+
+/* Diagnostics of base/log: a line without a name. */
+static void on_log(int level, const char *text, void *data _unused_)
+{
+    _cleanup_(record_done) struct record record = {0};
+    _cleanup_free_ char *copy = clean(strdup(text));
+
+    if (!copy)
+        return;
+    record_add(&record, "MESSAGE=%s", copy);
+    record_add(&record, "PRIORITY=%d", level);
+    record_add(&record, "SYSLOG_IDENTIFIER=p2pnode");
+    output_write(level, copy, copy, record.fields, record.count);
+}
+
+int emit_open(const struct config *config)
+{
+    enum subsystem subsystem;
+    int level;
+
+    snprintf(state.node, sizeof(state.node), "%s", config->node.name);
+    for (size_t i = 0; i < _SUBSYSTEM_MAX; i++)
+        state.levels[i] = (int)config->log.level;
+    for (size_t i = 0; i < config->log.subsystems.count; i++)
+        if (subsystem_parse(config->log.subsystems.items[i], &subsystem, &level) == 0)
+            state.levels[subsystem] = level;
+    int r = output_open(&config->log);
+    log_set_level((int)config->log.level);
+    log_set_sink(on_log, NULL);
+    return r;
+}
+
+void emit_close(void)
+{
+    log_set_sink(NULL, NULL);
+    state.observer = NULL;
+    output_close();
+}
+
+void emit_set_observer(journal_observer_t observer, void *data)
+{
+    state.observer = observer;
+    state.observer_data = data;
+}
+
+const char *emit_get_node(void)
+{
+    return state.node;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Where lines go: the journal, syslog or stderr, and a plain file beside. Knows levels and bytes,
+ * not events: journal.c makes those. One per process; safe from any thread once opened.
+ */
+
+#include <sys/uio.h>
+#include "config/config.h"
+
+/* As sd_journal_sendv. */
+typedef int (*output_send_t)(const struct iovec *fields, int count);
+
+/*
+ * "auto" takes stderr where it is a terminal, the journal where there is one, then syslog, then
+ * stderr. Return: 0; negative errno where log.file cannot be opened (the rest is in place then).
+ */
+int output_open(const struct config_log *log);
+
+/* Back to plain lines on stderr. */
+void output_close(void);
+
+/* Sends all lines to @send instead of journald, whatever the target: for tests. NULL = back. */
+void output_set_send(output_send_t send);
+
+/*
+ * One line with its journal fields, MESSAGE among them. @text is the same message for the other
+ * targets, and @plain what log.file gets. All of them without a newline at the end.
+ */
+void output_write(int level, const char *text, const char *plain, const struct iovec *fields,
+                  int count);
