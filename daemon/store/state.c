@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/state.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include "store/state_core.h"
+
+#define USEC_PER_SECOND 1000000
+
+static const char *const migrations[] = {
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+    "INSERT INTO meta(key, value) VALUES('generation', 0), ('next_task', 1), ('next_workflow', 1);"
+    "CREATE TABLE task(number INTEGER PRIMARY KEY, state TEXT NOT NULL, ended INTEGER NOT NULL,"
+    " record TEXT NOT NULL, result TEXT NOT NULL);"
+    "CREATE INDEX task_by_end ON task(ended);"
+    "CREATE TABLE workflow(number INTEGER PRIMARY KEY, ended INTEGER NOT NULL, record TEXT NOT "
+    "NULL);"
+    "CREATE TABLE result(origin BLOB NOT NULL, number INTEGER NOT NULL, attempt INTEGER NOT NULL,"
+    " record TEXT NOT NULL, PRIMARY KEY(origin, number, attempt));"
+    "CREATE TABLE output(origin BLOB NOT NULL, number INTEGER NOT NULL, attempt INTEGER NOT NULL,"
+    " data BLOB NOT NULL, PRIMARY KEY(origin, number, attempt));"
+    "CREATE TABLE member(id BLOB PRIMARY KEY, name TEXT NOT NULL, address TEXT NOT NULL);"
+    "CREATE TABLE value(key TEXT PRIMARY KEY, data BLOB NOT NULL, version INTEGER NOT NULL,"
+    " expires INTEGER NOT NULL, modified INTEGER NOT NULL, owner TEXT NOT NULL);"
+    "CREATE TABLE event(sequence INTEGER PRIMARY KEY, time INTEGER NOT NULL, type TEXT NOT NULL,"
+    " record TEXT NOT NULL);",
+    NULL,
+};
+
+struct state {
+    sqlite3 *database;     /* owned */
+    struct worker *worker; /* borrowed */
+    uint64_t events_max;
+    int lock_fd;
+    struct list pending; /* batches that wait for the next transaction */
+    struct list group;   /* batches of the running transaction: the lane's while it runs */
+    size_t pending_size; /* bytes in both */
+    size_t pending_count;
+    bool is_running;
+    bool has_run;     /* set on the lane: the group got its results */
+    bool has_no_lane; /* the worker is being freed */
+    int failure;      /* fatal, or 0 */
+};
+
+static int lock_directory(const char *directory, char *message, int *ret)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/state.lock", directory);
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        snprintf(message, STATE_MESSAGE_MAX, "cannot open %.900s: %s", path, strerror(errno));
+        return -errno;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+        snprintf(message, STATE_MESSAGE_MAX, "state directory %.900s is in use by another p2pnode",
+                 directory);
+        return r;
+    }
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
+int state_open(const char *directory, struct worker *worker, uint64_t events_max,
+               char message[static STATE_MESSAGE_MAX], struct state **ret)
+{
+    char path[4096];
+
+    assert(events_max > 0);
+    _cleanup_(state_freep) struct state *state = calloc(1, sizeof(*state));
+    if (!state)
+        return -ENOMEM;
+    *state = (struct state){.worker = worker, .events_max = events_max, .lock_fd = -EBADF};
+    list_init(&state->pending);
+    list_init(&state->group);
+    if (strlen(directory) > 3900) {
+        snprintf(message, STATE_MESSAGE_MAX, "the path of the state directory is too long");
+        return -ENAMETOOLONG;
+    }
+    int r = lock_directory(directory, message, &state->lock_fd);
+    if (r < 0)
+        return r;
+    snprintf(path, sizeof(path), "%s/%s", directory, STATE_FILE);
+    r = database_open(path, migrations, message, &state->database);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(state);
+    return 0;
+}
+
+sqlite3 *state_get_database(struct state *state)
+{
+    return state->database;
+}
+
+struct worker *state_get_worker(struct state *state)
+{
+    return state->worker;
+}
+
+/* A random (version 4) UUID, from the kernel. */
+static int make_id(struct node_id *ret)
+{
+    struct node_id id;
+
+    if (getrandom(id.bytes, sizeof(id.bytes), 0) != (ssize_t)sizeof(id.bytes))
+        return -EIO;
+    id.bytes[6] = (uint8_t)((id.bytes[6] & 0x0f) | 0x40);
+    id.bytes[8] = (uint8_t)((id.bytes[8] & 0x3f) | 0x80);
+    *ret = id;
+    return 0;
+}
+
+static int load_id(sqlite3 *database, struct node_id *ret)
+{
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    size_t size;
+    int r =
+        database_prepare(database, &statement, "SELECT value FROM meta WHERE key = 'node_id'", "");
+
+    if (r == 0)
+        r = database_step(statement);
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        r = make_id(ret);
+        return r < 0 ? r
+                     : database_run(database, "INSERT INTO meta(key, value) VALUES('node_id', ?1)",
+                                    "b", ret->bytes, sizeof(ret->bytes));
+    }
+    const void *data = database_column_bytes(statement, 0, &size);
+    if (size != sizeof(ret->bytes))
+        return -EUCLEAN;
+    memcpy(ret->bytes, data, size);
+    return 0;
+}
+
+static int start(sqlite3 *database, uint64_t wall_usec, struct state_start *ret)
+{
+    uint64_t stored = 0, last_event = 0;
+    int r = load_id(database, &ret->id);
+
+    if (r == 0)
+        r = database_get_u64(database, "SELECT value FROM meta WHERE key = 'generation'", &stored);
+    if (r == 0)
+        r = database_get_u64(database, "SELECT value FROM meta WHERE key = 'next_task'",
+                             &ret->next_task);
+    if (r == 0)
+        r = database_get_u64(database, "SELECT value FROM meta WHERE key = 'next_workflow'",
+                             &ret->next_workflow);
+    if (r == 0)
+        r = database_get_u64(database, "SELECT ifnull(max(sequence), 0) FROM event", &last_event);
+    if (r < 0)
+        return r == -ENOENT ? -EUCLEAN : r;
+    ret->generation = MAX(stored + 1, wall_usec / USEC_PER_SECOND);
+    ret->next_event = last_event + 1;
+    return database_run(database, "UPDATE meta SET value = ?1 WHERE key = 'generation'", "i",
+                        ret->generation);
+}
+
+int state_start(struct state *state, uint64_t wall_usec, struct state_start *ret)
+{
+    struct state_start result = {0};
+    int r = database_execute(state->database, "BEGIN IMMEDIATE");
+
+    if (r < 0)
+        return r;
+    r = start(state->database, wall_usec, &result);
+    if (r == 0)
+        r = database_execute(state->database, "COMMIT");
+    if (r < 0) {
+        (void)sqlite3_exec(state->database, "ROLLBACK", NULL, NULL, NULL);
+        return r;
+    }
+    *ret = result;
+    return 0;
+}
+
+static bool is_fatal(int r)
+{
+    return r < 0 && r != -ENOSPC && r != -ENOMEM && r != -EBUSY;
+}
+
+/* One transaction over the batches from @first up to, and without, @end. */
+static int commit_range(struct state *state, struct list *first, const struct list *end)
+{
+    int r = database_execute(state->database, "BEGIN IMMEDIATE");
+
+    if (r < 0)
+        return r;
+    for (struct list *link = first; link != end && r == 0; link = link->next)
+        r = state_batch_apply(list_entry(link, struct state_batch, link), state->database,
+                              state->events_max);
+    if (r == 0)
+        r = database_execute(state->database, "COMMIT");
+    if (r < 0)
+        (void)sqlite3_exec(state->database, "ROLLBACK", NULL, NULL, NULL);
+    return r;
+}
+
+/*
+ * Gives every batch of the group its result. A group that does not fit on the disk is tried again
+ * one by one, so that a large batch takes no small one down with it.
+ */
+static void commit_group(struct state *state)
+{
+    struct list *group = &state->group;
+    int r = state->failure;
+
+    if (r == 0)
+        r = commit_range(state, group->next, group);
+    bool is_single = group->next->next == group;
+    list_for_each (link, group) {
+        struct state_batch *batch = list_entry(link, struct state_batch, link);
+        if ((r == -ENOSPC || r == -ENOMEM) && !is_single) {
+            batch->result = commit_range(state, link, link->next);
+            if (is_fatal(batch->result))
+                r = batch->result;
+        } else {
+            batch->result = r;
+        }
+    }
+    state->has_run = true;
+}
+
+static void on_run(void *data)
+{
+    commit_group(data);
+}
+
+static void on_done(void *data);
+
+static void move_all(struct list *source, struct list *target)
+{
+    list_for_each_safe (link, source) {
+        list_remove(link);
+        list_append(target, link);
+    }
+}
+
+static int run_pending(struct state *state)
+{
+    if (state->is_running || state->has_no_lane || list_is_empty(&state->pending))
+        return 0;
+    move_all(&state->pending, &state->group);
+    state->has_run = false;
+    int r = worker_submit(state->worker, WORKER_COMMITS, on_run, on_done, state);
+    if (r < 0)
+        move_all(&state->group, &state->pending);
+    else
+        state->is_running = true;
+    return r;
+}
+
+/* Calls the after-functions of @batches, which may commit again. */
+static void finish(struct state *state, struct list *batches)
+{
+    list_for_each_safe (link, batches) {
+        struct state_batch *batch = list_entry(link, struct state_batch, link);
+        if (is_fatal(batch->result))
+            state->failure = batch->result;
+        state->pending_size -= batch->size;
+        state->pending_count--;
+        list_remove(link);
+        state_batch_finish(batch);
+    }
+}
+
+static void fail_pending(struct state *state, int r)
+{
+    struct list failed;
+
+    list_init(&failed);
+    move_all(&state->pending, &failed);
+    list_for_each (link, &failed)
+        list_entry(link, struct state_batch, link)->result = r;
+    finish(state, &failed);
+}
+
+static void on_done(void *data)
+{
+    struct state *state = data;
+    struct list finished;
+
+    state->is_running = false;
+    list_init(&finished);
+    if (!state->has_run) {
+        /* The worker is being freed: state_free writes these, and what came after them. */
+        state->has_no_lane = true;
+        move_all(&state->pending, &state->group);
+        move_all(&state->group, &state->pending);
+        return;
+    }
+    move_all(&state->group, &finished);
+    finish(state, &finished);
+    int r = run_pending(state);
+    if (r < 0)
+        fail_pending(state, r);
+}
+
+int state_commit(struct state *state, struct state_batch **batch)
+{
+    if ((*batch)->is_incomplete)
+        return -ENOMEM;
+    if (state->failure < 0)
+        return state->failure;
+    if (state->pending_size > 0 && state->pending_size + (*batch)->size > STATE_PENDING_MAX)
+        return -EBUSY;
+    list_append(&state->pending, &(*batch)->link);
+    int r = run_pending(state);
+    if (r < 0) {
+        list_remove(&(*batch)->link);
+        return r;
+    }
+    state->pending_size += (*batch)->size;
+    state->pending_count++;
+    *batch = NULL;
+    return 0;
+}
+
+size_t state_pending_count(const struct state *state)
+{
+    return state->pending_count;
+}
+
+struct state *state_free(struct state *state)
+{
+    struct list finished;
+
+    if (!state)
+        return NULL;
+    assert(!state->is_running);
+    state->has_no_lane = true;
+    list_init(&finished);
+    while (!list_is_empty(&state->pending)) {
+        move_all(&state->pending, &state->group);
+        commit_group(state);
+        move_all(&state->group, &finished);
+        finish(state, &finished);
+    }
+    database_close(state->database);
+    close_fd(state->lock_fd);
+    free(state);
+    return NULL;
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/state_core.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+int state_batch_new(struct state_batch **ret)
+{
+    struct state_batch *batch = calloc(1, sizeof(*batch));
+
+    if (!batch)
+        return -ENOMEM;
+    list_init(&batch->link);
+    list_init(&batch->changes);
+    list_init(&batch->afters);
+    *ret = batch;
+    return 0;
+}
+
+struct state_batch *state_batch_free(struct state_batch *batch)
+{
+    if (!batch)
+        return NULL;
+    list_for_each_safe (link, &batch->changes)
+        free(list_entry(link, struct state_change, link));
+    list_for_each_safe (link, &batch->afters)
+        free(list_entry(link, struct state_after, link));
+    list_remove(&batch->link);
+    free(batch);
+    return NULL;
+}
+
+bool state_batch_is_empty(const struct state_batch *batch)
+{
+    return list_is_empty(&batch->changes) && list_is_empty(&batch->afters) && !batch->is_incomplete;
+}
+
+void state_batch_after(struct state_batch *batch, state_done_t done, void *data)
+{
+    struct state_after *after = malloc(sizeof(*after));
+
+    if (!after) {
+        batch->is_incomplete = true;
+        return;
+    }
+    *after = (struct state_after){.done = done, .data = data};
+    list_append(&batch->afters, &after->link);
+}
+
+void state_batch_finish(struct state_batch *batch)
+{
+    list_for_each_safe (link, &batch->afters) {
+        struct state_after *after = list_entry(link, struct state_after, link);
+        after->done(batch->result, after->data);
+    }
+    state_batch_free(batch);
+}
+
+/* Reads the arguments as database_prepare does; the bytes stay the caller's. Returns their total
+ * size. */
+static size_t collect(struct state_change_value *values, const char *format, va_list arguments)
+{
+    size_t size = 0;
+
+    for (; *format; format++, values++) {
+        if (*format == 'i') {
+            values->number = va_arg(arguments, uint64_t);
+        } else if (*format == 't') {
+            values->data = va_arg(arguments, const char *);
+            values->size = values->data ? strlen(values->data) : 0;
+        } else {
+            values->data = va_arg(arguments, const void *);
+            values->size = va_arg(arguments, size_t);
+            if (!values->data)
+                values->data = "";
+        }
+        size += values->size;
+    }
+    return size;
+}
+
+static void record(struct state_batch *batch, const char *sql, const char *format, ...)
+{
+    struct state_change_value values[STATE_CHANGE_VALUES_MAX] = {0};
+    va_list arguments;
+
+    va_start(arguments, format);
+    size_t size = collect(values, format, arguments);
+    va_end(arguments);
+    struct state_change *change = malloc(sizeof(*change) + size);
+    if (!change) {
+        batch->is_incomplete = true;
+        return;
+    }
+    *change = (struct state_change){.sql = sql, .format = format};
+    uint8_t *target = change->bytes;
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+        change->values[i] = values[i];
+        if (!values[i].data)
+            continue;
+        change->values[i].data = target;
+        memcpy(target, values[i].data, values[i].size);
+        target += values[i].size;
+    }
+    list_append(&batch->changes, &change->link);
+    batch->size += sizeof(*change) + size;
+}
+
+void state_put_id(struct state_batch *batch, const struct node_id *id)
+{
+    record(batch, "INSERT OR REPLACE INTO meta(key, value) VALUES('node_id', ?1)", "b", id->bytes,
+           sizeof(id->bytes));
+}
+
+void state_put_task(struct state_batch *batch, const struct state_task *task)
+{
+    record(batch,
+           "INSERT OR REPLACE INTO task(number, state, ended, record, result) VALUES(?1, ?2, ?3, "
+           "?4, ?5)",
+           "ititt", task->number, task->state, task->ended_wall_usec, task->record, task->result);
+    record(batch, "UPDATE meta SET value = ?1 + 1 WHERE key = 'next_task' AND value <= ?1", "i",
+           task->number);
+}
+
+void state_update_task(struct state_batch *batch, uint64_t number, const char *state,
+                       uint64_t ended_wall_usec, const char *result)
+{
+    record(batch, "UPDATE task SET state = ?2, ended = ?3, result = ?4 WHERE number = ?1", "itit",
+           number, state, ended_wall_usec, result);
+}
+
+void state_delete_task(struct state_batch *batch, uint64_t number)
+{
+    record(batch, "DELETE FROM task WHERE number = ?1", "i", number);
+}
+
+void state_put_workflow(struct state_batch *batch, const struct state_workflow *workflow)
+{
+    record(batch, "INSERT OR REPLACE INTO workflow(number, ended, record) VALUES(?1, ?2, ?3)",
+           "iit", workflow->number, workflow->ended_wall_usec, workflow->record);
+    record(batch, "UPDATE meta SET value = ?1 + 1 WHERE key = 'next_workflow' AND value <= ?1", "i",
+           workflow->number);
+}
+
+void state_delete_workflow(struct state_batch *batch, uint64_t number)
+{
+    record(batch, "DELETE FROM workflow WHERE number = ?1", "i", number);
+}
+
+void state_put_result(struct state_batch *batch, const struct state_result *result)
+{
+    record(batch,
+           "INSERT OR REPLACE INTO result(origin, number, attempt, record) VALUES(?1, ?2, ?3, ?4)",
+           "biit", result->origin.bytes, sizeof(result->origin.bytes), result->number,
+           (uint64_t)result->attempt, result->record);
+}
+
+void state_delete_result(struct state_batch *batch, const struct node_id *origin, uint64_t number,
+                         uint32_t attempt)
+{
+    record(batch, "DELETE FROM result WHERE origin = ?1 AND number = ?2 AND attempt = ?3", "bii",
+           origin->bytes, sizeof(origin->bytes), number, (uint64_t)attempt);
+}
+
+void state_put_members(struct state_batch *batch, const struct state_member *members, size_t count)
+{
+    record(batch, "DELETE FROM member", "");
+    for (size_t i = 0; i < count; i++)
+        record(batch, "INSERT OR REPLACE INTO member(id, name, address) VALUES(?1, ?2, ?3)", "btt",
+               members[i].id.bytes, sizeof(members[i].id.bytes), members[i].name,
+               members[i].address);
+}
+
+void state_put_value(struct state_batch *batch, const struct state_value *value)
+{
+    record(batch,
+           "INSERT OR REPLACE INTO value(key, data, version, expires, modified, owner) "
+           "VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+           "tbiiit", value->key, value->data, value->size, value->version, value->expires_wall_usec,
+           value->modified_wall_usec, value->owner);
+}
+
+void state_delete_value(struct state_batch *batch, const char *key)
+{
+    record(batch, "DELETE FROM value WHERE key = ?1", "t", key);
+}
+
+void state_clear_values(struct state_batch *batch)
+{
+    record(batch, "DELETE FROM value", "");
+}
+
+void state_put_event(struct state_batch *batch, const struct state_event *event)
+{
+    record(batch,
+           "INSERT OR REPLACE INTO event(sequence, time, type, record) VALUES(?1, ?2, ?3, ?4)",
+           "iitt", event->sequence, event->wall_usec, event->type, event->record);
+    batch->has_events = true;
+}
+
+void state_put_output(struct state_batch *batch, const struct node_id *origin, uint64_t number,
+                      uint32_t attempt, const void *data, size_t size)
+{
+    record(batch,
+           "INSERT OR REPLACE INTO output(origin, number, attempt, data) VALUES(?1, ?2, ?3, ?4)",
+           "biib", origin->bytes, sizeof(origin->bytes), number, (uint64_t)attempt, data, size);
+}
+
+void state_delete_output(struct state_batch *batch, const struct node_id *origin, uint64_t number,
+                         uint32_t attempt)
+{
+    record(batch, "DELETE FROM output WHERE origin = ?1 AND number = ?2 AND attempt = ?3", "bii",
+           origin->bytes, sizeof(origin->bytes), number, (uint64_t)attempt);
+}
+
+static int apply_change(const struct state_change *change, sqlite3 *database)
+{
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+
+    errno = 0;
+    int code = sqlite3_prepare_v2(database, change->sql, -1, &statement, NULL);
+
+    for (int i = 0; code == SQLITE_OK && change->format[i]; i++) {
+        const struct state_change_value *value = &change->values[i];
+        if (change->format[i] == 'i')
+            code = sqlite3_bind_int64(statement, i + 1, (sqlite3_int64)value->number);
+        else if (!value->data)
+            code = sqlite3_bind_null(statement, i + 1);
+        else if (change->format[i] == 't')
+            code = sqlite3_bind_text64(statement, i + 1, value->data, value->size, SQLITE_STATIC,
+                                       SQLITE_UTF8);
+        else
+            code = sqlite3_bind_blob64(statement, i + 1, value->data, value->size, SQLITE_STATIC);
+    }
+    if (code != SQLITE_OK)
+        return database_errno(code);
+    int r = database_step(statement);
+    return r > 0 ? 0 : r;
+}
+
+int state_batch_apply(const struct state_batch *batch, sqlite3 *database, uint64_t events_max)
+{
+    int r = 0;
+
+    list_for_each (link, &batch->changes) {
+        r = apply_change(list_entry(link, struct state_change, link), database);
+        if (r < 0)
+            return r;
+    }
+    if (batch->has_events)
+        r = database_run(
+            database, "DELETE FROM event WHERE sequence <= (SELECT max(sequence) FROM event) - ?1",
+            "i", events_max);
+    return r;
+}

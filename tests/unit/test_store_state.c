@@ -1,0 +1,817 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <sqlite3.h>
+#include "store/state.h"
+#include "store_fault.h"
+
+#define EVENTS_MAX 5
+#define WALL_USEC  (UINT64_C(1795244870) * 1000000)
+
+struct node {
+    char *directory;
+    struct worker *worker;
+    struct state *state;
+    struct state_start start;
+    char message[STATE_MESSAGE_MAX];
+};
+
+static int try_open(struct node *node)
+{
+    assert_int_equal(worker_new(1, 64, &node->worker), 0);
+    return state_open(node->directory, node->worker, EVENTS_MAX, node->message, &node->state);
+}
+
+static void node_open(struct node *node)
+{
+    assert_int_equal(try_open(node), 0);
+    assert_int_equal(state_start(node->state, WALL_USEC, &node->start), 0);
+}
+
+static void node_close(struct node *node)
+{
+    node->worker = worker_free(node->worker);
+    node->state = state_free(node->state);
+}
+
+static void node_reopen(struct node *node)
+{
+    node_close(node);
+    node_open(node);
+}
+
+static int node_setup(void **state)
+{
+    struct node *node = calloc(1, sizeof(*node));
+
+    node->directory = directory_new();
+    node_open(node);
+    *state = node;
+    return 0;
+}
+
+static int node_teardown(void **state)
+{
+    struct node *node = *state;
+
+    fault_disarm();
+    node_close(node);
+    directory_free(node->directory);
+    free(node);
+    return 0;
+}
+
+struct outcome {
+    bool is_done;
+    int result;
+    int *order; /* counts up over several outcomes */
+    int place;
+};
+
+static void on_outcome(int r, void *data)
+{
+    struct outcome *outcome = data;
+
+    outcome->is_done = true;
+    outcome->result = r;
+    if (outcome->order)
+        outcome->place = ++*outcome->order;
+}
+
+static struct state_batch *new_batch(void)
+{
+    struct state_batch *batch = NULL;
+
+    assert_int_equal(state_batch_new(&batch), 0);
+    return batch;
+}
+
+static int commit_and_wait(struct node *node, struct state_batch *batch)
+{
+    struct outcome outcome = {0};
+
+    state_batch_after(batch, on_outcome, &outcome);
+    assert_int_equal(state_commit(node->state, &batch), 0);
+    assert_null(batch);
+    assert_true(worker_wait(node->worker, &outcome.is_done));
+    return outcome.result;
+}
+
+static void put_task(struct state_batch *batch, uint64_t number, const char *state, uint64_t ended)
+{
+    struct state_task task = {number, state, ended, "{\"type\":\"a\"}", ""};
+
+    state_put_task(batch, &task);
+}
+
+static int put_one_task(struct node *node, uint64_t number)
+{
+    struct state_batch *batch = new_batch();
+
+    put_task(batch, number, "pending", 0);
+    return commit_and_wait(node, batch);
+}
+
+static int append_number(const struct state_task *task, void *data)
+{
+    char *text = data;
+
+    snprintf(text + strlen(text), 256 - strlen(text), "%u:%s:%s:%s ", (unsigned)task->number,
+             task->state, task->record, task->result);
+    return 0;
+}
+
+static void first_start_makes_an_id_and_counts_from_one(void **state)
+{
+    struct node *node = *state;
+    struct node_id id = node->start.id;
+
+    assert_false(node_id_is_null(&id));
+    assert_int_equal(id.bytes[6] >> 4, 4);
+    assert_int_equal(node->start.next_task, 1);
+    assert_int_equal(node->start.next_workflow, 1);
+    assert_int_equal(node->start.next_event, 1);
+    node_reopen(node);
+    assert_true(node_id_is_equal(&id, &node->start.id));
+}
+
+static void generation_rises_even_where_the_clock_stands_or_goes_back(void **state)
+{
+    struct node *node = *state;
+    struct state_start start = {0};
+
+    assert_int_equal(node->start.generation, 1795244870);
+    node_reopen(node);
+    assert_int_equal(node->start.generation, 1795244871);
+    assert_int_equal(state_start(node->state, 0, &start), 0);
+    assert_int_equal(start.generation, 1795244872);
+    assert_int_equal(state_start(node->state, WALL_USEC + UINT64_C(60000000), &start), 0);
+    assert_int_equal(start.generation, 1795244930);
+}
+
+static void another_id_is_in_force_from_the_next_start(void **state)
+{
+    struct node *node = *state;
+    struct node_id id = {{1, 2, 3}};
+    struct state_batch *batch = new_batch();
+
+    state_put_id(batch, &id);
+    assert_int_equal(commit_and_wait(node, batch), 0);
+    node_reopen(node);
+    assert_true(node_id_is_equal(&id, &node->start.id));
+}
+
+static void numbers_are_never_given_twice_even_when_deleted(void **state)
+{
+    struct node *node = *state;
+    struct state_batch *batch = new_batch();
+    struct state_workflow workflow = {.number = 7, .record = "{}"};
+
+    put_task(batch, 41, "pending", 0);
+    put_task(batch, 12, "pending", 0);
+    state_delete_task(batch, 41);
+    state_put_workflow(batch, &workflow);
+    state_delete_workflow(batch, 7);
+    assert_int_equal(commit_and_wait(node, batch), 0);
+    node_reopen(node);
+    assert_int_equal(node->start.next_task, 42);
+    assert_int_equal(node->start.next_workflow, 8);
+}
+
+static void tasks_come_back_in_order_with_their_results(void **state)
+{
+    struct node *node = *state;
+    char text[256] = "";
+    struct state_batch *batch = new_batch();
+
+    put_task(batch, 2, "pending", 0);
+    put_task(batch, 1, "pending", 0);
+    state_update_task(batch, 2, "succeeded", WALL_USEC, "{\"exit\":0}");
+    assert_int_equal(commit_and_wait(node, batch), 0);
+    node_reopen(node);
+    assert_int_equal(state_load_tasks(node->state, 0, append_number, text), 0);
+    assert_string_equal(text,
+                        "1:pending:{\"type\":\"a\"}: 2:succeeded:{\"type\":\"a\"}:{\"exit\":0} ");
+}
+
+static void tasks_that_ended_before_the_limit_are_not_loaded(void **state)
+{
+    struct node *node = *state;
+    char text[256] = "";
+    struct state_batch *batch = new_batch();
+
+    put_task(batch, 1, "failed", 999);
+    put_task(batch, 2, "failed", 1000);
+    put_task(batch, 3, "running", 0);
+    assert_int_equal(commit_and_wait(node, batch), 0);
+    node_reopen(node);
+    assert_int_equal(state_load_tasks(node->state, 1000, append_number, text), 0);
+    assert_string_equal(text, "2:failed:{\"type\":\"a\"}: 3:running:{\"type\":\"a\"}: ");
+}
+
+static int fail_with_four(const struct state_task *task, void *data)
+{
+    (void)task;
+    (void)data;
+    return -4;
+}
+
+static void callback_ends_a_load(void **state)
+{
+    struct node *node = *state;
+
+    assert_int_equal(put_one_task(node, 1), 0);
+    node_reopen(node);
+    assert_int_equal(state_load_tasks(node->state, 0, fail_with_four, NULL), -4);
+}
+
+static int check_workflow(const struct state_workflow *workflow, void *data)
+{
+    assert_int_equal(workflow->number, 7);
+    assert_int_equal(workflow->ended_wall_usec, 5);
+    assert_string_equal(workflow->record, "{\"w\":1}");
+    ++*(int *)data;
+    return 0;
+}
+
+static int check_result(const struct state_result *result, void *data)
+{
+    assert_int_equal(result->origin.bytes[0], 9);
+    assert_int_equal(result->number, 3);
+    assert_int_equal(result->attempt, 2);
+    assert_string_equal(result->record, "{\"r\":1}");
+    ++*(int *)data;
+    return 0;
+}
+
+static int check_member(const struct state_member *member, void *data)
+{
+    assert_int_equal(member->id.bytes[0], 8);
+    assert_string_equal(member->name, "lab-08");
+    assert_string_equal(member->address, "10.0.0.8:7717");
+    ++*(int *)data;
+    return 0;
+}
+
+static int check_value(const struct state_value *value, void *data)
+{
+    assert_string_equal(value->key, "greeting");
+    assert_int_equal(value->size, 6);
+    assert_memory_equal(value->data, "hel\0lo", 6);
+    assert_int_equal(value->version, 3);
+    assert_int_equal(value->expires_wall_usec, 44);
+    assert_int_equal(value->modified_wall_usec, 33);
+    assert_string_equal(value->owner, "user1");
+    ++*(int *)data;
+    return 0;
+}
+
+static void everything_else_comes_back_too(void **state)
+{
+    struct node *node = *state;
+    struct state_batch *batch = new_batch();
+    struct state_workflow workflow = {7, 5, "{\"w\":1}"};
+    struct state_result result = {{{9}}, 3, 2, "{\"r\":1}"}, acknowledged = {{{9}}, 3, 1, "{}"};
+    struct state_member members[] = {{{{7}}, "gone", "10.0.0.7:7717"},
+                                     {{{8}}, "lab-08", "10.0.0.8:7717"}};
+    struct state_value value = {"greeting", "hel\0lo", 6, 3, 44, 33, "user1"}, other = value;
+    int count = 0;
+
+    other.key = "other";
+    state_put_workflow(batch, &workflow);
+    state_put_result(batch, &acknowledged);
+    state_put_result(batch, &result);
+    state_delete_result(batch, &result.origin, 3, 1);
+    state_put_members(batch, members, 2);
+    state_put_members(batch, members + 1, 1);
+    state_put_value(batch, &other);
+    state_clear_values(batch);
+    state_put_value(batch, &value);
+    state_put_value(batch, &other);
+    state_delete_value(batch, "other");
+    assert_int_equal(commit_and_wait(node, batch), 0);
+    node_reopen(node);
+    assert_int_equal(state_load_workflows(node->state, check_workflow, &count), 0);
+    assert_int_equal(state_load_results(node->state, check_result, &count), 0);
+    assert_int_equal(state_load_members(node->state, check_member, &count), 0);
+    assert_int_equal(state_load_values(node->state, check_value, &count), 0);
+    assert_int_equal(count, 4);
+}
+
+static void after_functions_come_in_the_order_of_the_commits(void **state)
+{
+    struct node *node = *state;
+    struct outcome outcomes[40] = {0};
+    int order = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(outcomes); i += 2) {
+        struct state_batch *batch = new_batch();
+        put_task(batch, i + 1, "pending", 0);
+        outcomes[i].order = outcomes[i + 1].order = &order;
+        state_batch_after(batch, on_outcome, &outcomes[i]);
+        state_batch_after(batch, on_outcome, &outcomes[i + 1]);
+        assert_int_equal(state_commit(node->state, &batch), 0);
+    }
+    assert_int_equal(state_pending_count(node->state), 20);
+    assert_true(worker_wait(node->worker, &outcomes[39].is_done));
+    for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
+        assert_int_equal(outcomes[i].place, i + 1);
+        assert_int_equal(outcomes[i].result, 0);
+    }
+    assert_int_equal(state_pending_count(node->state), 0);
+}
+
+static void batches_that_wait_share_one_transaction(void **state)
+{
+    struct node *node = *state;
+    struct outcome last = {0};
+
+    fault_disarm(); /* counts from here */
+    for (uint64_t i = 1; i <= 200; i++) {
+        struct state_batch *batch = new_batch();
+        put_task(batch, i, "pending", 0);
+        if (i == 200)
+            state_batch_after(batch, on_outcome, &last);
+        assert_int_equal(state_commit(node->state, &batch), 0);
+    }
+    assert_true(worker_wait(node->worker, &last.is_done));
+    assert_in_range(fault_syncs, 1, 20);
+}
+
+static void waiting_batches_are_bounded(void **state)
+{
+    struct node *node = *state;
+    size_t size = STATE_PENDING_MAX / 2;
+    _cleanup_free_ char *data = calloc(1, size);
+    struct state_value value = {.key = "k", .data = data, .size = size, .owner = ""};
+    struct outcome outcome = {0};
+    struct state_batch *batch = new_batch(), *refused = new_batch();
+
+    state_put_value(batch, &value);
+    state_batch_after(batch, on_outcome, &outcome);
+    state_put_value(refused, &value); /* with its own overhead one past the half */
+    assert_int_equal(state_commit(node->state, &batch), 0);
+    assert_int_equal(state_commit(node->state, &refused), -EBUSY);
+    assert_non_null(refused);
+    assert_true(worker_wait(node->worker, &outcome.is_done));
+    state_delete_value(refused, "k");
+    assert_int_equal(commit_and_wait(node, refused), 0);
+}
+
+static void full_disk_refuses_and_stores_nothing_of_the_batch(void **state)
+{
+    struct node *node = *state;
+    char text[256] = "";
+
+    assert_int_equal(put_one_task(node, 1), 0);
+    fault_arm(1, ENOSPC);
+    assert_int_equal(put_one_task(node, 2), -ENOSPC);
+    fault_disarm();
+    assert_int_equal(put_one_task(node, 3), 0);
+    node_reopen(node);
+    assert_int_equal(state_load_tasks(node->state, 0, append_number, text), 0);
+    assert_string_equal(text, "1:pending:{\"type\":\"a\"}: 3:pending:{\"type\":\"a\"}: ");
+}
+
+static void used_up_quota_reads_like_a_full_disk(void **state)
+{
+    struct node *node = *state;
+
+    fault_arm(1, EDQUOT);
+    assert_int_equal(put_one_task(node, 1), -ENOSPC);
+    fault_disarm();
+    assert_int_equal(put_one_task(node, 1), 0);
+}
+
+static void broken_disk_is_fatal_for_every_later_commit(void **state)
+{
+    struct node *node = *state;
+    struct state_batch *batch = new_batch();
+
+    fault_arm(1, EIO);
+    assert_int_equal(put_one_task(node, 1), -EIO);
+    fault_disarm();
+    put_task(batch, 2, "pending", 0);
+    assert_int_equal(state_commit(node->state, &batch), -EIO);
+    state_batch_free(batch);
+}
+
+static void failed_sync_is_fatal(void **state)
+{
+    struct node *node = *state;
+
+    for (int at = 1; at < 20; at++) {
+        fault_arm(at, EIO);
+        int r = put_one_task(node, (uint64_t)at);
+        int calls = fault_calls;
+        fault_disarm();
+        if (r == 0) {
+            assert_true(calls < at);
+            return;
+        }
+        assert_int_equal(r, -EIO);
+        node_reopen(node);
+    }
+    fail();
+}
+
+static void what_waits_at_the_end_is_written(void **state)
+{
+    struct node *node = *state;
+    char text[256] = "";
+    struct outcome outcomes[3] = {0};
+
+    for (uint64_t i = 0; i < 3; i++) {
+        struct state_batch *batch = new_batch();
+        put_task(batch, i + 1, "lost", 0);
+        state_batch_after(batch, on_outcome, &outcomes[i]);
+        assert_int_equal(state_commit(node->state, &batch), 0);
+    }
+    node_reopen(node);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(outcomes[i].is_done);
+        assert_int_equal(outcomes[i].result, 0);
+    }
+    assert_int_equal(state_load_tasks(node->state, 0, append_number, text), 0);
+    assert_non_null(strstr(text, "3:lost"));
+}
+
+static void database_is_for_our_eyes_only(void **state)
+{
+    static const char *const names[] = {"state.db", "state.db-wal", "state.db-shm", "state.lock"};
+    struct node *node = *state;
+    struct stat status;
+    char path[256];
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", node->directory, names[i]);
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_mode & 0777, 0600);
+    }
+}
+
+static void second_process_is_refused(void **state)
+{
+    struct node *node = *state;
+    struct state *other = NULL;
+    char message[STATE_MESSAGE_MAX];
+
+    assert_int_equal(state_open(node->directory, node->worker, 1, message, &other), -EBUSY);
+    assert_non_null(strstr(message, "in use by another p2pnode"));
+    assert_null(other);
+}
+
+/* --- Damage --- */
+
+static void overwrite(struct node *node, off_t offset, const void *data, size_t size)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", node->directory, STATE_FILE);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, data, size, offset), size);
+}
+
+static void expect_refusal(struct node *node, int error, const char *words)
+{
+    assert_int_equal(try_open(node), error);
+    assert_null(node->state);
+    assert_non_null(strstr(node->message, words));
+    node->worker = worker_free(node->worker);
+}
+
+static void damaged_database_is_refused_with_the_way_to_salvage_it(void **state)
+{
+    struct node *node = *state;
+    uint8_t garbage[6000];
+    char before[sizeof(garbage)], after[sizeof(garbage)], path[256];
+
+    node_close(node);
+    memset(garbage, 0x5a, sizeof(garbage));
+    overwrite(node, 5000, garbage, sizeof(garbage));
+    snprintf(path, sizeof(path), "%s/%s", node->directory, STATE_FILE);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(pread(fd, before, sizeof(before), 4096), sizeof(before));
+    expect_refusal(node, -EUCLEAN, "sqlite3");
+    assert_non_null(strstr(node->message, ".recover"));
+    assert_int_equal(pread(fd, after, sizeof(after), 4096), sizeof(after));
+    assert_memory_equal(before, after, sizeof(before));
+}
+
+static void database_with_a_foreign_head_is_refused(void **state)
+{
+    struct node *node = *state;
+
+    node_close(node);
+    overwrite(node, 0, "this is no database at all", 26);
+    expect_refusal(node, -EUCLEAN, "left as it is");
+}
+
+static void emptied_database_is_not_taken_for_a_new_one(void **state)
+{
+    struct node *node = *state;
+    char path[256];
+
+    node_close(node);
+    snprintf(path, sizeof(path), "%s/%s", node->directory, STATE_FILE);
+    assert_int_equal(truncate(path, 0), 0);
+    expect_refusal(node, -EUCLEAN, "empty or cut off");
+}
+
+static void missing_database_beside_its_journal_is_refused(void **state)
+{
+    struct node *node = *state;
+    char path[256];
+
+    node_close(node);
+    snprintf(path, sizeof(path), "%s/%s-wal", node->directory, STATE_FILE);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    snprintf(path, sizeof(path), "%s/%s", node->directory, STATE_FILE);
+    assert_int_equal(remove(path), 0);
+    expect_refusal(node, -EUCLEAN, "its journal is there");
+}
+
+static void database_of_a_newer_version_is_refused(void **state)
+{
+    struct node *node = *state;
+    sqlite3 *database = NULL;
+    char path[256];
+
+    node_close(node);
+    snprintf(path, sizeof(path), "%s/%s", node->directory, STATE_FILE);
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, "PRAGMA user_version = 99", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(database);
+    expect_refusal(node, -ENOTSUP, "newer p2pnode");
+}
+
+/* --- Crashes at every write boundary --- */
+
+struct crash {
+    char *directory;
+    int at;
+    int acknowledged; /* pipe: one byte for each task that was accepted */
+};
+
+static void accept_tasks_until_it_crashes(void *data)
+{
+    struct crash *crash = data;
+    struct node node = {.directory = crash->directory};
+
+    fault_arm(crash->at, FAULT_CRASH);
+    if (try_open(&node) < 0 || state_start(node.state, WALL_USEC, &node.start) < 0)
+        _exit(3);
+    for (uint64_t i = 0; i < 3; i++) {
+        struct state_batch *batch = new_batch();
+        put_task(batch, node.start.next_task + i, "pending", 0);
+        struct outcome outcome = {0};
+        state_batch_after(batch, on_outcome, &outcome);
+        if (state_commit(node.state, &batch) < 0 || !worker_wait(node.worker, &outcome.is_done) ||
+            outcome.result < 0 || syscall(SYS_write, crash->acknowledged, "", 1) != 1)
+            _exit(4);
+    }
+    node_close(&node);
+}
+
+static int count_task(const struct state_task *task, void *data)
+{
+    (void)task;
+    ++*(size_t *)data;
+    return 0;
+}
+
+static void no_accepted_task_is_lost_wherever_it_crashes(void **state)
+{
+    (void)state;
+    _cleanup_(directory_freep) char *directory = directory_new();
+    struct node node = {.directory = directory};
+    uint64_t generation = 0;
+    size_t accepted = 0, stored = 0;
+    int code = FAULT_CRASH_CODE, pipe_fds[2];
+    char byte[8];
+
+    assert_int_equal(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
+    struct crash crash = {.directory = directory, .acknowledged = pipe_fds[1]};
+    for (crash.at = 1; code == FAULT_CRASH_CODE; crash.at++) {
+        code = in_child(accept_tasks_until_it_crashes, &crash);
+        assert_true(code == FAULT_CRASH_CODE || code == 0);
+        ssize_t n = read(pipe_fds[0], byte, sizeof(byte));
+        accepted += n > 0 ? (size_t)n : 0;
+        stored = 0;
+        node_open(&node);
+        assert_true(node.start.generation > generation);
+        generation = node.start.generation;
+        assert_int_equal(state_load_tasks(node.state, 0, count_task, &stored), 0);
+        assert_true(stored >= accepted);
+        assert_int_equal(node.start.next_task, stored + 1);
+        node_close(&node);
+    }
+    assert_true(crash.at > 10);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+}
+
+static void open_and_start(void *data)
+{
+    struct crash *crash = data;
+    struct node node = {.directory = crash->directory};
+
+    fault_arm(crash->at, FAULT_CRASH);
+    if (try_open(&node) < 0 || state_start(node.state, WALL_USEC, &node.start) < 0)
+        _exit(3);
+}
+
+static void crash_while_it_is_made_leaves_nothing_in_the_way(void **state)
+{
+    (void)state;
+    int code = FAULT_CRASH_CODE;
+
+    for (int at = 1; code == FAULT_CRASH_CODE; at++) {
+        _cleanup_(directory_freep) char *directory = directory_new();
+        struct crash crash = {.directory = directory, .at = at};
+        struct node node = {.directory = directory};
+        code = in_child(open_and_start, &crash);
+        assert_true(code == FAULT_CRASH_CODE || code == 0);
+        node_open(&node);
+        node_close(&node);
+    }
+}
+
+/* --- Queries --- */
+
+struct answer {
+    bool is_done;
+    int result;
+    char text[256];
+};
+
+static void on_events(int r, const struct state_event *events, size_t count, void *data)
+{
+    struct answer *answer = data;
+
+    answer->is_done = true;
+    answer->result = r;
+    for (size_t i = 0; i < count; i++)
+        snprintf(answer->text + strlen(answer->text), sizeof(answer->text) - strlen(answer->text),
+                 "%u:%s:%s ", (unsigned)events[i].sequence, events[i].type, events[i].record);
+}
+
+static void on_tasks(int r, const struct state_task *tasks, size_t count, void *data)
+{
+    struct answer *answer = data;
+
+    answer->is_done = true;
+    answer->result = r;
+    for (size_t i = 0; i < count; i++)
+        append_number(&tasks[i], answer->text);
+}
+
+static const char *ask_events(struct node *node, struct state_event_query query,
+                              struct answer *answer)
+{
+    *answer = (struct answer){0};
+    assert_int_equal(state_query_events(node->state, &query, on_events, answer), 0);
+    assert_true(worker_wait(node->worker, &answer->is_done));
+    assert_int_equal(answer->result, 0);
+    return answer->text;
+}
+
+static void put_events(struct node *node, uint64_t first, uint64_t last)
+{
+    struct state_batch *batch = new_batch();
+
+    for (uint64_t i = first; i <= last; i++) {
+        struct state_event event = {i, 1000 * i, i % 2 ? "member-dead" : "gossip", "{}"};
+        state_put_event(batch, &event);
+    }
+    assert_int_equal(commit_and_wait(node, batch), 0);
+}
+
+static void event_history_is_bounded(void **state)
+{
+    struct node *node = *state;
+    struct answer answer;
+    struct state_event_query all = {.limit = 100};
+
+    put_events(node, 1, EVENTS_MAX);
+    assert_string_equal(
+        ask_events(node, all, &answer),
+        "1:member-dead:{} 2:gossip:{} 3:member-dead:{} 4:gossip:{} 5:member-dead:{} ");
+    put_events(node, EVENTS_MAX + 1, EVENTS_MAX + 1);
+    assert_string_equal(ask_events(node, all, &answer),
+                        "2:gossip:{} 3:member-dead:{} 4:gossip:{} 5:member-dead:{} 6:gossip:{} ");
+    node_reopen(node);
+    assert_int_equal(node->start.next_event, EVENTS_MAX + 2);
+}
+
+static void events_are_chosen_by_type_time_sequence_and_number(void **state)
+{
+    static const char *const dead[] = {"task-*", "member-*", NULL}, *const none[] = {NULL};
+    struct node *node = *state;
+    struct answer answer;
+
+    put_events(node, 1, 5);
+    assert_string_equal(
+        ask_events(node, (struct state_event_query){.types = dead, .limit = 9}, &answer),
+        "1:member-dead:{} 3:member-dead:{} 5:member-dead:{} ");
+    assert_string_equal(
+        ask_events(node, (struct state_event_query){.types = dead, .limit = 2}, &answer),
+        "3:member-dead:{} 5:member-dead:{} ");
+    assert_string_equal(
+        ask_events(node, (struct state_event_query){.since_wall_usec = 4000, .limit = 9}, &answer),
+        "4:gossip:{} 5:member-dead:{} ");
+    assert_string_equal(
+        ask_events(node, (struct state_event_query){.after_sequence = 4, .limit = 9}, &answer),
+        "5:member-dead:{} ");
+    assert_string_equal(
+        ask_events(node, (struct state_event_query){.types = none, .limit = 1, .after_sequence = 0},
+                   &answer),
+        "5:member-dead:{} ");
+}
+
+static void query_out_of_range_is_refused(void **state)
+{
+    struct node *node = *state;
+    const char *types[STATE_GLOBS_MAX + 2] = {NULL};
+    struct state_event_query query = {.types = types, .limit = STATE_ROWS_MAX};
+    struct answer answer;
+
+    for (size_t i = 0; i < STATE_GLOBS_MAX; i++)
+        types[i] = "*";
+    ask_events(node, query, &answer);
+    types[STATE_GLOBS_MAX] = "*";
+    assert_int_equal(state_query_events(node->state, &query, on_events, NULL), -EINVAL);
+    query = (struct state_event_query){.limit = 0};
+    assert_int_equal(state_query_events(node->state, &query, on_events, NULL), -EINVAL);
+    query.limit = STATE_ROWS_MAX + 1;
+    assert_int_equal(state_query_events(node->state, &query, on_events, NULL), -EINVAL);
+    struct state_task_query tasks = {.limit = 0};
+    assert_int_equal(state_query_tasks(node->state, &tasks, on_tasks, NULL), -EINVAL);
+}
+
+static void task_history_is_queried_by_end_and_state(void **state)
+{
+    struct node *node = *state;
+    struct answer answer = {0};
+    struct state_batch *batch = new_batch();
+    struct state_task_query query = {1000, 3000, "failed", 10};
+
+    put_task(batch, 1, "failed", 999);
+    put_task(batch, 2, "failed", 1000);
+    put_task(batch, 3, "succeeded", 2000);
+    put_task(batch, 4, "failed", 2999);
+    put_task(batch, 5, "failed", 3000);
+    put_task(batch, 6, "running", 0);
+    assert_int_equal(commit_and_wait(node, batch), 0);
+    assert_int_equal(state_query_tasks(node->state, &query, on_tasks, &answer), 0);
+    assert_true(worker_wait(node->worker, &answer.is_done));
+    assert_string_equal(answer.text, "2:failed:{\"type\":\"a\"}: 4:failed:{\"type\":\"a\"}: ");
+    answer = (struct answer){0};
+    query = (struct state_task_query){0, UINT64_MAX, NULL, 2};
+    assert_int_equal(state_query_tasks(node->state, &query, on_tasks, &answer), 0);
+    assert_true(worker_wait(node->worker, &answer.is_done));
+    assert_string_equal(answer.text, "4:failed:{\"type\":\"a\"}: 5:failed:{\"type\":\"a\"}: ");
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, node_setup, node_teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        test(first_start_makes_an_id_and_counts_from_one),
+        test(generation_rises_even_where_the_clock_stands_or_goes_back),
+        test(another_id_is_in_force_from_the_next_start),
+        test(numbers_are_never_given_twice_even_when_deleted),
+        test(tasks_come_back_in_order_with_their_results),
+        test(tasks_that_ended_before_the_limit_are_not_loaded),
+        test(callback_ends_a_load),
+        test(everything_else_comes_back_too),
+        test(after_functions_come_in_the_order_of_the_commits),
+        test(batches_that_wait_share_one_transaction),
+        test(waiting_batches_are_bounded),
+        test(full_disk_refuses_and_stores_nothing_of_the_batch),
+        test(used_up_quota_reads_like_a_full_disk),
+        test(broken_disk_is_fatal_for_every_later_commit),
+        test(failed_sync_is_fatal),
+        test(what_waits_at_the_end_is_written),
+        test(database_is_for_our_eyes_only),
+        test(second_process_is_refused),
+        test(damaged_database_is_refused_with_the_way_to_salvage_it),
+        test(database_with_a_foreign_head_is_refused),
+        test(emptied_database_is_not_taken_for_a_new_one),
+        test(missing_database_beside_its_journal_is_refused),
+        test(database_of_a_newer_version_is_refused),
+        cmocka_unit_test(no_accepted_task_is_lost_wherever_it_crashes),
+        cmocka_unit_test(crash_while_it_is_made_leaves_nothing_in_the_way),
+        test(event_history_is_bounded),
+        test(events_are_chosen_by_type_time_sequence_and_number),
+        test(query_out_of_range_is_refused),
+        test(task_history_is_queried_by_end_and_state),
+    };
+
+    return cmocka_run_group_tests_name("store/state", tests, NULL, NULL);
+}
