@@ -338,7 +338,7 @@ const char *check_difference(const struct sim *sim)
             if (!wrong)
                 continue;
             snprintf(sim->check->difference, sizeof(sim->check->difference),
-                     "%s holds %s, which is %s, for %s", node->name, subject->name,
+                     "%s has %s, which is %s, as %s", node->name, subject->name,
                      is_settled(subject) ? "alive" : "gone", wrong);
             return sim->check->difference;
         }

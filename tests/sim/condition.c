@@ -113,7 +113,7 @@ static bool has_heard(const struct sim_node *node, char **words, size_t count)
 /* Conditions about one running node. */
 static int test_node(const struct sim_node *node, char **words, size_t count, bool *ret)
 {
-    if (count == 3 && strcmp(words[0], "sees") == 0)
+    if (count == 3 && (strcmp(words[0], "sees") == 0 || strcmp(words[0], "see") == 0))
         return test_view(node, words + 1, ret);
     if (count >= 2 && strcmp(words[0], "heard") == 0) {
         *ret = has_heard(node, words + 1, count - 1);

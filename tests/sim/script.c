@@ -6,7 +6,8 @@
 #include <string.h>
 #include "command.h"
 
-#define SEPARATOR "----\n"
+#define SEPARATOR   "----\n"
+#define LINES_SHOWN 12 /* of the trace of a scenario that failed */
 
 /* Runs the lines above the separator. Return: 0, or 1 with the reason on stderr. */
 static int run_lines(struct script *script, char *text)
@@ -81,6 +82,17 @@ static int write_file(const char *path, const char *text, size_t commands_size, 
     return fclose(file) == 0 ? 0 : -errno;
 }
 
+/* The last lines of a trace, for whoever has to find out why. */
+static void print_end(const char *trace)
+{
+    const char *start = trace + strlen(trace);
+
+    for (int lines = 0; start > trace; start--)
+        if (start[-1] == '\n' && ++lines > LINES_SHOWN)
+            break;
+    fprintf(stderr, "%s", start);
+}
+
 int script_run(const char *path, bool rewrite)
 {
     _cleanup_free_ char *text = NULL, *trace = NULL;
@@ -100,6 +112,8 @@ int script_run(const char *path, bool rewrite)
     (void)sim_free(script.sim);
     if (fclose(script.trace) != 0)
         return -errno;
+    if (r > 0)
+        print_end(trace);
     if (r != 0)
         return r;
     if (rewrite)
