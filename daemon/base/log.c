@@ -27,6 +27,7 @@ int log_get_level(void)
     return atomic_load_explicit(&log_level, memory_order_relaxed);
 }
 
+static void emit(int level, const char *format, va_list arguments) _printf_(2, 0);
 static void emit(int level, const char *format, va_list arguments)
 {
     char text[LINE_MAX_BYTES];
