@@ -31,19 +31,25 @@ static const char *const migrations[] = {
     NULL,
 };
 
+/* The running transaction: the lane's while state.is_running. */
+struct group {
+    struct list batches;
+    bool has_run; /* the batches have their results */
+    int failure;  /* fatal, or 0 */
+};
+
 struct state {
     sqlite3 *database;     /* owned */
     struct worker *worker; /* borrowed */
     uint64_t events_max;
     int lock_fd;
+    struct group group;
     struct list pending; /* batches that wait for the next transaction */
-    struct list group;   /* batches of the running transaction: the lane's while it runs */
-    size_t pending_size; /* bytes in both */
+    size_t pending_size; /* bytes of both */
     size_t pending_count;
     bool is_running;
-    bool has_run;     /* set on the lane: the group got its results */
     bool has_no_lane; /* the worker is being freed */
-    int failure;      /* fatal, or 0 */
+    int failure;      /* fatal, or 0: as the loop knows it */
 };
 
 static int lock_directory(const char *directory, char *message, int *ret)
@@ -77,7 +83,7 @@ int state_open(const char *directory, struct worker *worker, uint64_t events_max
         return -ENOMEM;
     *state = (struct state){.worker = worker, .events_max = events_max, .lock_fd = -EBADF};
     list_init(&state->pending);
-    list_init(&state->group);
+    list_init(&state->group.batches);
     if (strlen(directory) > 3900) {
         snprintf(message, STATE_MESSAGE_MAX, "the path of the state directory is too long");
         return -ENAMETOOLONG;
@@ -209,8 +215,8 @@ static int commit_range(struct state *state, struct list *first, const struct li
  */
 static void commit_group(struct state *state)
 {
-    struct list *group = &state->group;
-    int r = state->failure;
+    struct list *group = &state->group.batches;
+    int r = state->group.failure;
 
     if (r == 0)
         r = commit_range(state, group->next, group);
@@ -225,7 +231,9 @@ static void commit_group(struct state *state)
             batch->result = r;
         }
     }
-    state->has_run = true;
+    if (is_fatal(r))
+        state->group.failure = r;
+    state->group.has_run = true;
 }
 
 static void on_run(void *data)
@@ -247,11 +255,11 @@ static int run_pending(struct state *state)
 {
     if (state->is_running || state->has_no_lane || list_is_empty(&state->pending))
         return 0;
-    move_all(&state->pending, &state->group);
-    state->has_run = false;
+    move_all(&state->pending, &state->group.batches);
+    state->group.has_run = false;
     int r = worker_submit(state->worker, WORKER_COMMITS, on_run, on_done, state);
     if (r < 0)
-        move_all(&state->group, &state->pending);
+        move_all(&state->group.batches, &state->pending);
     else
         state->is_running = true;
     return r;
@@ -289,14 +297,14 @@ static void on_done(void *data)
 
     state->is_running = false;
     list_init(&finished);
-    if (!state->has_run) {
+    if (!state->group.has_run) {
         /* The worker is being freed: state_free writes these, and what came after them. */
         state->has_no_lane = true;
-        move_all(&state->pending, &state->group);
-        move_all(&state->group, &state->pending);
+        move_all(&state->pending, &state->group.batches);
+        move_all(&state->group.batches, &state->pending);
         return;
     }
-    move_all(&state->group, &finished);
+    move_all(&state->group.batches, &finished);
     finish(state, &finished);
     int r = run_pending(state);
     if (r < 0)
@@ -338,9 +346,9 @@ struct state *state_free(struct state *state)
     state->has_no_lane = true;
     list_init(&finished);
     while (!list_is_empty(&state->pending)) {
-        move_all(&state->pending, &state->group);
+        move_all(&state->pending, &state->group.batches);
         commit_group(state);
-        move_all(&state->group, &finished);
+        move_all(&state->group.batches, &finished);
         finish(state, &finished);
     }
     database_close(state->database);
