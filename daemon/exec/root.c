@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/root.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+/* struct mount_attr and its flags, which older C libraries lack (kernel 5.12). */
+struct attributes {
+    uint64_t set;
+    uint64_t clear;
+    uint64_t propagation;
+    uint64_t userns_fd;
+};
+#define ATTRIBUTE_READ_ONLY 1U
+#define ATTRIBUTE_NO_SUID   2U
+#define ATTRIBUTE_NO_DEVICE 4U
+#define PATH_RECURSIVE      0x8000U
+
+/* Where the new root is put together, in the current directory. */
+#define STAGE "root"
+
+static int write_text(const char *path, const char *text)
+{
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        return -errno;
+    return 0;
+}
+
+int root_map_user(uid_t uid, gid_t gid, const char **step)
+{
+    char line[64];
+    int r;
+
+    *step = "map the user";
+    r = write_text("/proc/self/setgroups", "deny");
+    if (r < 0)
+        return r;
+    snprintf(line, sizeof(line), "%u %u 1", uid, uid);
+    r = write_text("/proc/self/uid_map", line);
+    if (r < 0)
+        return r;
+    snprintf(line, sizeof(line), "%u %u 1", gid, gid);
+    return write_text("/proc/self/gid_map", line);
+}
+
+static int set_attributes(const char *path, uint64_t set, unsigned flags)
+{
+    struct attributes attributes = {.set = set};
+
+    if (syscall(SYS_mount_setattr, AT_FDCWD, path, flags, &attributes, sizeof(attributes)) < 0)
+        return -errno;
+    return 0;
+}
+
+/* Makes the directories above @target, which begins with STAGE. */
+static int make_parents(char *target)
+{
+    for (char *slash = strchr(target + sizeof(STAGE), '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        int r = mkdir(target, 0755) < 0 && errno != EEXIST ? -errno : 0;
+        *slash = '/';
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int make_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+    if (fd < 0 && errno != EISDIR && errno != EROFS && errno != EACCES)
+        return -errno;
+    close_fd(fd);
+    return 0;
+}
+
+/* Shows @source at the same place in the stage; a symbolic link stays one. */
+static int show(const char *source, bool is_writable)
+{
+    char target[PATH_MAX + sizeof(STAGE)], link[PATH_MAX];
+    struct stat status;
+    int r;
+
+    snprintf(target, sizeof(target), STAGE "%s", source);
+    r = make_parents(target);
+    if (r < 0)
+        return r;
+    ssize_t size = readlink(source, link, sizeof(link) - 1);
+    if (size >= 0) {
+        link[size] = '\0';
+        return symlink(link, target) < 0 && errno != EEXIST ? -errno : 0;
+    }
+    if (stat(source, &status) < 0)
+        return -errno;
+    if (!S_ISDIR(status.st_mode))
+        r = make_file(target);
+    else if (mkdir(target, 0755) < 0 && errno != EEXIST)
+        r = -errno;
+    if (r < 0)
+        return r;
+    if (mount(source, target, NULL, MS_BIND | MS_REC, NULL) < 0)
+        return -errno;
+    if (S_ISCHR(status.st_mode))
+        return 0;
+    return set_attributes(
+        target, ATTRIBUTE_NO_SUID | ATTRIBUTE_NO_DEVICE | (is_writable ? 0 : ATTRIBUTE_READ_ONLY),
+        PATH_RECURSIVE);
+}
+
+static int show_own(const char *source, const char *target)
+{
+    if (mkdir(target, 0755) < 0 || mount(source, target, NULL, MS_BIND, NULL) < 0)
+        return -errno;
+    return set_attributes(target, ATTRIBUTE_NO_SUID | ATTRIBUTE_NO_DEVICE, 0);
+}
+
+static int make_stage(const char **step)
+{
+    int r;
+
+    *step = "make mounts private";
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return -errno;
+    *step = "mount a private root";
+    if (mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=256k") < 0)
+        return -errno;
+    r = show_own("work", STAGE ROOT_WORK);
+    if (r == 0)
+        r = show_own("tmp", STAGE ROOT_TMP);
+    return r;
+}
+
+static int make_devices(const char **step)
+{
+    static const char *const links[][2] = {{"/proc/self/fd", STAGE "/dev/fd"},
+                                           {"/proc/self/fd/0", STAGE "/dev/stdin"},
+                                           {"/proc/self/fd/1", STAGE "/dev/stdout"},
+                                           {"/proc/self/fd/2", STAGE "/dev/stderr"},
+                                           {ROOT_TMP, STAGE "/dev/shm"}};
+
+    *step = "link devices";
+    for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+        if (symlink(links[i][0], links[i][1]) < 0)
+            return -errno;
+    *step = "mount /proc";
+    if (mkdir(STAGE "/proc", 0555) < 0 ||
+        mount("proc", STAGE "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        return -errno;
+    return 0;
+}
+
+int root_enter(const struct fence *fence, const char **step)
+{
+    int r = make_stage(step);
+
+    if (r < 0)
+        return r;
+    *step = "bind the configured paths";
+    for (size_t i = 0; i < fence->paths_count; i++) {
+        const struct fence_path *path = &fence->paths[i];
+        if (strncmp(path->path, "/proc/", 6) == 0)
+            continue; /* it has one of its own */
+        r = show(path->path, path->right == LANDLOCK_WRITE);
+        if (r < 0)
+            return r;
+    }
+    r = make_devices(step);
+    if (r < 0)
+        return r;
+    *step = "pivot_root";
+    if (chdir(STAGE) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+        chdir("/") < 0)
+        return -errno;
+    *step = "make the root read-only";
+    return set_attributes("/", ATTRIBUTE_READ_ONLY, 0);
+}
+
+void root_leave(void)
+{
+    (void)umount2(ROOT_WORK, MNT_DETACH);
+    (void)umount2(ROOT_TMP, MNT_DETACH);
+}

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/server.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include "base/list.h"
+#include "base/log.h"
+#include "exec/channel.h"
+#include "exec/client.h"
+#include "exec/probe.h"
+#include "exec/supervisor.h"
+
+#define TIMER_ACCURACY_USEC USEC_PER_MSEC
+#define KILL_WAIT_USEC      (5 * USEC_PER_SEC)  /* for a supervisor to kill its task */
+#define STOP_WAIT_USEC      (10 * USEC_PER_SEC) /* for all of them, when the client is gone */
+
+/* What a task's timer does next. */
+enum step {
+    STEP_TIMEOUT,    /* TERM */
+    STEP_KILL,       /* KILL */
+    STEP_SUPERVISOR, /* kill the supervisor, which has not done its work */
+};
+
+struct task {
+    struct list link;
+    struct server *server; /* borrowed: outlives us */
+    uint64_t id;
+    pid_t pid;                /* of the supervisor */
+    int control;              /* owned */
+    sd_event_source *reports; /* owned */
+    sd_event_source *timer;   /* owned */
+    enum step step;
+    usec_t grace_usec;
+    bool timed_out;
+    bool ended; /* and told so; the supervisor is cleaning up */
+};
+
+struct server {
+    sd_event *event;       /* owned reference */
+    const char *work_root; /* borrowed */
+    int listen_fd;         /* owned, or -EBADF */
+    sd_event_source *listener;
+    sd_event_source *signals[3];
+    sd_event_source *deadline;    /* for the tasks of a client that is gone */
+    struct exec_channel *channel; /* owned; NULL without client */
+    struct fence *fence;          /* owned; NULL until configured */
+    struct probe probe;
+    struct list tasks; /* of struct task, owned */
+    size_t tasks_count;
+    uint64_t serial;
+    bool stopping; /* end the loop when the last task is gone */
+};
+
+static struct task *task_free(struct task *task)
+{
+    if (!task)
+        return NULL;
+    sd_event_source_disable_unref(task->reports);
+    sd_event_source_disable_unref(task->timer);
+    close_fd(task->control);
+    free(task);
+    return NULL;
+}
+DEFINE_CLEANUP(struct task *, task_free)
+
+static void send_message(struct server *server, const struct exec_message *message)
+{
+    int r;
+
+    if (!server->channel)
+        return;
+    r = exec_channel_send(server->channel, message, NULL);
+    if (r < 0)
+        log_error_errno(r, "Cannot answer p2pnode: %m");
+}
+
+static void tell_exit(struct server *server, uint64_t id, const struct exec_status *status)
+{
+    const struct exec_message message = {.type = EXEC_EXITED, .id = id, .exited = *status};
+
+    send_message(server, &message);
+}
+
+static void tell_refusal(struct server *server, uint64_t id, int error, const char *reason)
+{
+    struct exec_status status = {.code = -1, .error = error};
+
+    snprintf(status.reason, sizeof(status.reason), "%s: %s", reason, strerror(-error));
+    tell_exit(server, id, &status);
+}
+
+/* A full socket loses the order: then the supervisor is stuck, and STEP_SUPERVISOR comes. */
+static void send_order(struct task *task, int number)
+{
+    const struct supervisor_order order = {.signal = number};
+
+    (void)send(task->control, &order, sizeof(order), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void arm(struct task *task, enum step step, usec_t delay_usec)
+{
+    task->step = step;
+    (void)sd_event_source_set_time_relative(task->timer, delay_usec);
+    (void)sd_event_source_set_enabled(task->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source, uint64_t now_usec, void *data)
+{
+    struct task *task = data;
+
+    (void)source;
+    (void)now_usec;
+    switch (task->step) {
+    case STEP_TIMEOUT:
+        task->timed_out = true;
+        send_order(task, SIGTERM);
+        arm(task, STEP_KILL, task->grace_usec);
+        break;
+    case STEP_KILL:
+        send_order(task, SIGKILL);
+        arm(task, STEP_SUPERVISOR, KILL_WAIT_USEC);
+        break;
+    case STEP_SUPERVISOR:
+        (void)kill(task->pid, SIGKILL);
+        break;
+    }
+    return 0;
+}
+
+/* Takes what the supervisor has reported so far. */
+static void take_reports(struct task *task)
+{
+    struct supervisor_report report;
+
+    while (!task->ended &&
+           recv(task->control, &report, sizeof(report), MSG_DONTWAIT) == sizeof(report)) {
+        if (report.kind == SUPERVISOR_STARTED) {
+            const struct exec_message message = {
+                .type = EXEC_STARTED, .id = task->id, .pid = (uint64_t)task->pid};
+            send_message(task->server, &message);
+            continue;
+        }
+        task->ended = true;
+        report.status.timed_out = task->timed_out;
+        tell_exit(task->server, task->id, &report.status);
+        (void)sd_event_source_set_enabled(task->timer, SD_EVENT_OFF);
+    }
+}
+
+static int on_reports(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+    struct task *task = data;
+
+    (void)fd;
+    take_reports(task);
+    /* At the end of the connection its process is to be waited for. */
+    if (task->ended || !(events & EPOLLIN))
+        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    return 0;
+}
+
+static bool is_supervisor(pid_t pid, void *data)
+{
+    struct server *server = data;
+
+    list_for_each (link, &server->tasks)
+        if (list_entry(link, struct task, link)->pid == pid)
+            return true;
+    return false;
+}
+
+/* The last task of a client that is gone has ended. */
+static void finish_stop(struct server *server)
+{
+    server->deadline = sd_event_source_disable_unref(server->deadline);
+    if (server->stopping)
+        (void)sd_event_exit(server->event, 0);
+    else
+        (void)sd_event_source_set_enabled(server->listener, SD_EVENT_ON);
+}
+
+static void on_supervisor_gone(struct server *server, struct task *task)
+{
+    take_reports(task);
+    list_remove(&task->link);
+    server->tasks_count--;
+    if (!task->ended) {
+        /* Killed, by whomever: its task, no longer watched, has become our child. */
+        (void)supervisor_kill_children(is_supervisor, server);
+        tell_refusal(server, task->id, -ECHILD, "the task's supervisor was killed");
+    }
+    task_free(task);
+    if (!server->channel && list_is_empty(&server->tasks))
+        finish_stop(server);
+}
+
+static struct task *find_task(const struct server *server, uint64_t id)
+{
+    list_for_each (link, &server->tasks) {
+        struct task *task = list_entry(link, struct task, link);
+        if (task->id == id && !task->ended)
+            return task;
+    }
+    return NULL;
+}
+
+static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
+{
+    struct server *server = data;
+    bool has_strays = false;
+    pid_t pid;
+
+    (void)source;
+    (void)info;
+    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+        struct task *task = NULL;
+        list_for_each (link, &server->tasks)
+            if (list_entry(link, struct task, link)->pid == pid)
+                task = list_entry(link, struct task, link);
+        if (task)
+            on_supervisor_gone(server, task);
+        else
+            has_strays = true;
+    }
+    /* What the children of a killed supervisor's task leave behind comes to us in turn. */
+    if (has_strays)
+        (void)supervisor_kill_children(is_supervisor, server);
+    return 0;
+}
+
+static int on_deadline(sd_event_source *source, uint64_t now_usec, void *data)
+{
+    struct server *server = data;
+
+    (void)source;
+    (void)now_usec;
+    list_for_each (link, &server->tasks)
+        (void)kill(list_entry(link, struct task, link)->pid, SIGKILL);
+    return 0;
+}
+
+/* The client is gone: so are its tasks, as soon as their supervisors see the sockets close. */
+static void drop_client(struct server *server)
+{
+    server->channel = exec_channel_free(server->channel);
+    server->fence = fence_free(server->fence);
+    list_for_each (link, &server->tasks) {
+        struct task *task = list_entry(link, struct task, link);
+        task->reports = sd_event_source_disable_unref(task->reports);
+        task->timer = sd_event_source_disable_unref(task->timer);
+        task->control = close_fd(task->control);
+        task->ended = true;
+    }
+    if (list_is_empty(&server->tasks))
+        finish_stop(server);
+    else
+        (void)sd_event_add_time_relative(server->event, &server->deadline, CLOCK_MONOTONIC,
+                                         STOP_WAIT_USEC, TIMER_ACCURACY_USEC, on_deadline, server);
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
+{
+    struct server *server = data;
+
+    (void)source;
+    (void)info;
+    server->stopping = true;
+    if (server->channel)
+        drop_client(server);
+    else if (list_is_empty(&server->tasks))
+        (void)sd_event_exit(server->event, 0);
+    return 0;
+}
+
+static void say_hello(struct server *server)
+{
+    char version[] = P2PNODE_VERSION;
+    struct exec_message message = {.type = EXEC_HELLO};
+
+    message.hello = (struct exec_hello){.version = version,
+                                        .level = server->probe.level,
+                                        .available = server->probe.available,
+                                        .missing = server->probe.missing};
+    send_message(server, &message);
+}
+
+static void configure(struct server *server, struct exec_configure *configure)
+{
+    _cleanup_(fence_freep) struct fence *fence = NULL;
+    struct probe probe;
+    int r = fence_new(configure, &fence);
+
+    if (r == 0)
+        r = probe_init(&probe, fence, server->work_root);
+    if (r < 0) {
+        log_error_errno(r, "Cannot prepare the sandbox: %m");
+        (void)sd_event_exit(server->event, r);
+        return;
+    }
+    fence_free(server->fence);
+    server->fence = TAKE_PTR(fence);
+    probe_done(&server->probe);
+    server->probe = probe;
+    say_hello(server);
+}
+
+static int watch_task(struct task *task, const struct exec_limits *limits)
+{
+    const bool has_timeout = limits->timeout_usec > 0;
+    sd_event *event = task->server->event;
+    int r = sd_event_add_io(event, &task->reports, task->control, EPOLLIN, on_reports, task);
+
+    if (r < 0)
+        return r;
+    task->step = STEP_TIMEOUT;
+    task->grace_usec = limits->grace_usec;
+    r = sd_event_add_time_relative(event, &task->timer, CLOCK_MONOTONIC,
+                                   has_timeout ? limits->timeout_usec : 0, TIMER_ACCURACY_USEC,
+                                   on_timer, task);
+    if (r < 0)
+        return r;
+    return sd_event_source_set_enabled(task->timer, has_timeout ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+static int start_task(struct server *server, uint64_t id, const struct exec_start *start,
+                      const int *fds)
+{
+    _cleanup_(task_freep) struct task *task = calloc(1, sizeof(*task));
+    _cleanup_close_ int its = -EBADF;
+    char name[32];
+    int pair[2], r;
+
+    if (!task)
+        return -ENOMEM;
+    *task = (struct task){.server = server, .id = id, .control = -EBADF};
+    list_init(&task->link);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    task->control = pair[0];
+    its = pair[1];
+    r = watch_task(task, &start->limits);
+    if (r < 0)
+        return r;
+    snprintf(name, sizeof(name), SERVER_TASK_PREFIX "%" PRIu64, server->serial++);
+    const struct supervisor_job job = {.fence = server->fence,
+                                       .start = start,
+                                       .level = MAX(server->probe.level, start->level),
+                                       .network =
+                                           start->network && server->fence->configure.network,
+                                       .control = its,
+                                       .stdio = {fds[0], fds[1], fds[2]},
+                                       .work_root = server->work_root,
+                                       .name = name};
+    r = supervisor_start(&job, &task->pid);
+    if (r < 0)
+        return r;
+    list_append(&server->tasks, &task->link);
+    server->tasks_count++;
+    task = NULL;
+    return 0;
+}
+
+static void on_start(struct server *server, uint64_t id, const struct exec_start *start,
+                     const int *fds)
+{
+    int r;
+
+    if (!server->fence)
+        return tell_refusal(server, id, -EAGAIN, "not configured");
+    if (server->probe.level == EXEC_REFUSE)
+        return tell_refusal(server, id, -EPERM, "the configured sandbox is not to be had");
+    if (start->level > server->probe.available)
+        return tell_refusal(server, id, -EOPNOTSUPP, "the wanted sandbox is not to be had");
+    if (find_task(server, id))
+        return tell_refusal(server, id, -EEXIST, "the task runs already");
+    if (server->tasks_count >= EXEC_TASKS_MAX)
+        return tell_refusal(server, id, -EBUSY, "too many tasks");
+    r = start_task(server, id, start, fds);
+    if (r < 0)
+        tell_refusal(server, id, r, "cannot start a process");
+}
+
+static void on_signal(struct server *server, uint64_t id, const struct exec_signal *message)
+{
+    struct task *task = find_task(server, id);
+
+    if (!task)
+        return; /* it ended while this was on its way */
+    send_order(task, message->number);
+    if (message->number == SIGKILL)
+        arm(task, STEP_SUPERVISOR, KILL_WAIT_USEC);
+    else if (message->grace_usec != USEC_INFINITY)
+        arm(task, STEP_KILL, message->grace_usec);
+}
+
+static void on_message(struct exec_message *message, int *fds, void *data)
+{
+    struct server *server = data;
+
+    switch (message->type) {
+    case EXEC_CONFIGURE:
+        configure(server, &message->configure);
+        break;
+    case EXEC_START:
+        on_start(server, message->id, &message->start, fds);
+        break;
+    case EXEC_SIGNAL:
+        on_signal(server, message->id, &message->signal);
+        break;
+    case EXEC_HELLO:
+    case EXEC_STARTED:
+    case EXEC_EXITED:
+    case _EXEC_MESSAGE_TYPE_MAX:
+        log_warning("p2pnode sent a message that is ours to send: ignored");
+        break;
+    }
+}
+
+static void on_closed(int error, void *data)
+{
+    struct server *server = data;
+
+    if (error < 0)
+        log_error_errno(error, "Connection to p2pnode broke: %m");
+    if (server->listen_fd < 0)
+        server->stopping = true;
+    drop_client(server);
+}
+
+static const struct exec_channel_handler channel_handler = {on_message, on_closed};
+
+/* The next client waits in the backlog until this one is gone. */
+static int on_listener(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+    struct server *server = data;
+    int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+    (void)events;
+    if (client < 0)
+        return 0;
+    int r = exec_channel_new(server->event, client, &channel_handler, server, &server->channel);
+    if (r < 0) {
+        close_fd(client);
+        log_error_errno(r, "Cannot serve p2pnode: %m");
+        return 0;
+    }
+    (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    return 0;
+}
+
+static int watch_signals(struct server *server)
+{
+    static const struct {
+        int number;
+        sd_event_signal_handler_t handler;
+    } watched[] = {{SIGCHLD, on_sigchld}, {SIGTERM, on_stop}, {SIGINT, on_stop}};
+    int r = 0;
+
+    static_assert(ARRAY_SIZE(watched) == ARRAY_SIZE(((struct server *)NULL)->signals),
+                  "one source per signal");
+    for (size_t i = 0; i < ARRAY_SIZE(watched) && r >= 0; i++)
+        r = sd_event_add_signal(server->event, &server->signals[i], watched[i].number,
+                                watched[i].handler, server);
+    return r;
+}
+
+int server_new(sd_event *event, const char *work_root, int socket_fd, bool is_listening,
+               struct server **ret)
+{
+    _cleanup_(server_freep) struct server *server = calloc(1, sizeof(*server));
+    int r;
+
+    if (!server)
+        return -ENOMEM;
+    *server =
+        (struct server){.event = sd_event_ref(event), .work_root = work_root, .listen_fd = -EBADF};
+    list_init(&server->tasks);
+    /* Should a supervisor be killed, its task comes to us. */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+        return -errno;
+    r = watch_signals(server);
+    if (r < 0)
+        return r;
+    if (is_listening) {
+        r = sd_event_add_io(event, &server->listener, socket_fd, EPOLLIN, on_listener, server);
+        if (r >= 0)
+            server->listen_fd = socket_fd;
+    } else {
+        r = exec_channel_new(event, socket_fd, &channel_handler, server, &server->channel);
+    }
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(server);
+    return 0;
+}
+
+struct server *server_free(struct server *server)
+{
+    if (!server)
+        return NULL;
+    exec_channel_free(server->channel);
+    list_for_each_safe (link, &server->tasks)
+        task_free(list_entry(link, struct task, link));
+    for (size_t i = 0; i < ARRAY_SIZE(server->signals); i++)
+        sd_event_source_disable_unref(server->signals[i]);
+    sd_event_source_disable_unref(server->deadline);
+    sd_event_source_disable_unref(server->listener);
+    close_fd(server->listen_fd);
+    probe_done(&server->probe);
+    fence_free(server->fence);
+    sd_event_unref(server->event);
+    free(server);
+    return NULL;
+}

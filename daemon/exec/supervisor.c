@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/supervisor.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include "exec/command.h"
+#include "exec/confine.h"
+#include "exec/root.h"
+#include "exec/tree.h"
+
+#define CHILD_STACK_SIZE ((size_t)256 * 1024)
+#define OWN_VARIABLES    3
+
+#define NAMESPACE_FLAGS (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
+
+/* Everything is as large as the life of the process, which ends with _exit(). */
+struct supervisor {
+    const struct supervisor_job *job;
+    const char *step; /* what is being tried, for the report */
+    uid_t uid;        /* outside of the user namespace */
+    gid_t gid;
+    int control;      /* -EBADF once p2pnode-exec is gone */
+    int root_fd;      /* the work root */
+    int directory_fd; /* the task's directory in it */
+    int work_fd;
+    int tmp_fd;
+    int ruleset;
+    int signals; /* a signalfd for SIGCHLD */
+    char **environment;
+    pid_t pid; /* of the command */
+    int wait_status;
+    int error; /* of the command's process before it became the command */
+    usec_t begin_usec;
+    usec_t end_usec;
+};
+
+static usec_t now_usec(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (usec_t)time.tv_sec * USEC_PER_SEC + (usec_t)time.tv_nsec / 1000;
+}
+
+static usec_t from_timeval(struct timeval time)
+{
+    return (usec_t)time.tv_sec * USEC_PER_SEC + (usec_t)time.tv_usec;
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/*
+ * Closes what was inherited, above all the other tasks' control sockets: while a copy of one is
+ * open here, its supervisor would not notice the end of p2pnode-exec.
+ */
+static void close_inherited(const struct supervisor_job *job)
+{
+    int keep[1 + ARRAY_SIZE(job->stdio) + FENCE_PATHS_MAX];
+    size_t count = 0;
+    unsigned from = STDERR_FILENO + 1;
+
+    keep[count++] = job->control;
+    for (size_t i = 0; i < ARRAY_SIZE(job->stdio); i++)
+        keep[count++] = job->stdio[i];
+    for (size_t i = 0; i < job->fence->paths_count; i++)
+        keep[count++] = job->fence->paths[i].fd;
+    qsort(keep, count, sizeof(keep[0]), compare_fds);
+    for (size_t i = 0; i < count; i++) {
+        if ((unsigned)keep[i] > from)
+            (void)close_range(from, (unsigned)keep[i] - 1, 0);
+        from = (unsigned)keep[i] + 1;
+    }
+    (void)close_range(from, ~0U, 0);
+}
+
+static int open_directory(int parent, const char *name, int *ret)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    *ret = fd;
+    return 0;
+}
+
+static int make_directories(struct supervisor *supervisor)
+{
+    const char *name = supervisor->job->name;
+    int r;
+
+    supervisor->step = "make the work directory";
+    r = open_directory(AT_FDCWD, ".", &supervisor->root_fd);
+    if (r < 0)
+        return r;
+    if (mkdirat(supervisor->root_fd, name, 0700) < 0)
+        return -errno;
+    r = open_directory(supervisor->root_fd, name, &supervisor->directory_fd);
+    if (r < 0)
+        return r;
+    if (fchdir(supervisor->directory_fd) < 0 || mkdir("root", 0700) < 0 ||
+        mkdir("work", 0700) < 0 || mkdir("tmp", 0700) < 0)
+        return -errno;
+    return 0;
+}
+
+static int enter_sandbox(struct supervisor *supervisor)
+{
+    const struct supervisor_job *job = supervisor->job;
+    const bool is_private = job->level >= EXEC_NAMESPACES;
+    int r = 0;
+
+    if (is_private)
+        r = root_map_user(supervisor->uid, supervisor->gid, &supervisor->step);
+    if (r == 0)
+        r = make_directories(supervisor);
+    if (r == 0 && is_private)
+        r = root_enter(job->fence, &supervisor->step);
+    if (r < 0)
+        return r;
+    supervisor->step = "open the work directory";
+    r = open_directory(AT_FDCWD, is_private ? ROOT_WORK : "work", &supervisor->work_fd);
+    if (r == 0)
+        r = open_directory(AT_FDCWD, is_private ? ROOT_TMP : "tmp", &supervisor->tmp_fd);
+    if (r < 0 || job->level < EXEC_LANDLOCK)
+        return r;
+    supervisor->step = "make the Landlock rules";
+    r = confine_prepare(job->fence, job->level, supervisor->work_fd, supervisor->tmp_fd);
+    if (r < 0)
+        return r;
+    supervisor->ruleset = r;
+    return 0;
+}
+
+static int format_variable(char **ret, const char *key, const struct supervisor_job *job,
+                           const char *outside, const char *inside)
+{
+    int r = job->level >= EXEC_NAMESPACES
+                ? asprintf(ret, "%s=%s", key, inside)
+                : asprintf(ret, "%s=%s/%s/%s", key, job->work_root, job->name, outside);
+
+    return r < 0 ? -ENOMEM : 0;
+}
+
+static bool is_own_variable(const char *variable)
+{
+    return strncmp(variable, "P2P_INPUT_DIR=", 14) == 0 ||
+           strncmp(variable, "P2P_OUTPUT_DIR=", 15) == 0 || strncmp(variable, "TMPDIR=", 7) == 0;
+}
+
+/* The task's environment: what it was sent, and its directories. */
+static int make_environment(struct supervisor *supervisor)
+{
+    const struct supervisor_job *job = supervisor->job;
+    size_t count = 0;
+    int r;
+
+    supervisor->step = "make the environment";
+    for (char **variable = job->start->environment; *variable; variable++)
+        count++;
+    char **environment = calloc(count + OWN_VARIABLES + 1, sizeof(*environment));
+    if (!environment)
+        return -ENOMEM;
+    supervisor->environment = environment;
+    for (char **variable = job->start->environment; *variable; variable++)
+        if (!is_own_variable(*variable))
+            *environment++ = *variable;
+    r = format_variable(environment++, "P2P_INPUT_DIR", job, "work", ROOT_WORK);
+    if (r == 0)
+        r = format_variable(environment++, "P2P_OUTPUT_DIR", job, "work", ROOT_WORK);
+    if (r == 0)
+        r = format_variable(environment, "TMPDIR", job, "tmp", ROOT_TMP);
+    return r;
+}
+
+/* Runs in the supervisor's memory while the supervisor waits: whatever it sets there, that finds.
+ */
+static int run_command(void *data)
+{
+    struct supervisor *supervisor = data;
+    const struct supervisor_job *job = supervisor->job;
+    sigset_t none;
+    int r = 0;
+
+    supervisor->step = "set up the process";
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || setsid() < 0 ||
+        fchdir(supervisor->work_fd) < 0)
+        r = -errno;
+    for (int i = 0; i < (int)ARRAY_SIZE(job->stdio) && r == 0; i++)
+        if (dup2(job->stdio[i], i) < 0)
+            r = -errno;
+    umask(0022);
+    if (r == 0)
+        r = confine_enter(job->fence, job->level, job->network, &job->start->limits,
+                          supervisor->ruleset, &supervisor->step);
+    if (r < 0) {
+        supervisor->error = r;
+        _exit(EXIT_FAILURE);
+    }
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    command_run(job->start->words, supervisor->environment);
+}
+
+static int start_command(struct supervisor *supervisor)
+{
+    static char stack[CHILD_STACK_SIZE] __attribute__((aligned(64)));
+    int pid;
+
+    supervisor->begin_usec = now_usec();
+    pid = clone(run_command, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, supervisor);
+    if (pid < 0) {
+        supervisor->step = "start a process";
+        return -errno;
+    }
+    if (supervisor->error < 0)
+        return supervisor->error;
+    supervisor->pid = pid;
+    for (size_t i = 0; i < ARRAY_SIZE(supervisor->job->stdio); i++)
+        close_fd(supervisor->job->stdio[i]);
+    return 0;
+}
+
+static void report(const struct supervisor *supervisor, const struct supervisor_report *report)
+{
+    (void)send(supervisor->control, report, sizeof(*report), MSG_NOSIGNAL);
+}
+
+/* Collects the dead. Return: whether the command is one of them. */
+static bool reap(struct supervisor *supervisor)
+{
+    bool ended = false;
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == supervisor->pid) {
+            supervisor->wait_status = status;
+            supervisor->end_usec = now_usec();
+            ended = true;
+        }
+    return ended;
+}
+
+static void obey(struct supervisor *supervisor)
+{
+    struct supervisor_order order = {0};
+    ssize_t size = recv(supervisor->control, &order, sizeof(order), MSG_DONTWAIT);
+
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (size != sizeof(order)) {
+        order.signal = SIGKILL; /* p2pnode-exec is gone, and nobody wants the task any more */
+        supervisor->control = close_fd(supervisor->control);
+    }
+    (void)kill(-supervisor->pid, order.signal);
+    /* A stopped task hears nothing. */
+    if (order.signal != SIGSTOP && order.signal != SIGTSTP)
+        (void)kill(-supervisor->pid, SIGCONT);
+}
+
+static void wait_for_command(struct supervisor *supervisor)
+{
+    struct pollfd polled[] = {{.fd = supervisor->signals, .events = POLLIN},
+                              {.fd = supervisor->control, .events = POLLIN}};
+    struct signalfd_siginfo info;
+
+    for (;;) {
+        polled[1].fd = supervisor->control;
+        if (poll(polled, ARRAY_SIZE(polled), -1) < 0)
+            continue;
+        if (polled[0].revents != 0) {
+            (void)!read(supervisor->signals, &info, sizeof(info));
+            if (reap(supervisor))
+                return;
+        }
+        if (polled[1].revents != 0)
+            obey(supervisor);
+    }
+}
+
+/* Return: the parent of process @pid, or 0. */
+static pid_t get_parent(const char *pid)
+{
+    char path[64], line[512];
+    int parent = 0;
+
+    snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+    if (size <= 0)
+        return 0;
+    line[size] = '\0';
+    /* The name before it may hold anything, a parenthesis too. */
+    const char *end = strrchr(line, ')');
+    if (!end || sscanf(end, ") %*c %d", &parent) != 1)
+        return 0;
+    return parent;
+}
+
+size_t supervisor_kill_children(bool (*is_kept)(pid_t pid, void *data), void *data)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    size_t count = 0;
+
+    while (proc && (entry = readdir(proc))) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (pid <= 0 || get_parent(entry->d_name) != getpid() || (is_kept && is_kept(pid, data)))
+            continue;
+        /* A child's number is not used again before we have waited for it. */
+        if (kill(pid, SIGKILL) == 0)
+            count++;
+    }
+    if (proc)
+        (void)closedir(proc);
+    return count;
+}
+
+/* The command has ended; now all that it left behind ends too. */
+static void kill_rest(const struct supervisor *supervisor)
+{
+    if (supervisor->job->level >= EXEC_NAMESPACES) {
+        (void)kill(-1, SIGKILL);
+        while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+            ;
+        return;
+    }
+    (void)kill(-supervisor->pid, SIGKILL);
+    for (;;) {
+        pid_t pid = waitpid(-1, NULL, WNOHANG);
+        if (pid < 0 && errno != EINTR)
+            return;
+        /* Children of those who die become ours, and are found in the next round. */
+        if (pid == 0 && supervisor_kill_children(NULL, NULL) > 0)
+            (void)waitpid(-1, NULL, 0);
+    }
+}
+
+static void report_end(const struct supervisor *supervisor)
+{
+    const int status = supervisor->wait_status;
+    struct supervisor_report end = {.kind = SUPERVISOR_ENDED};
+    struct rusage usage = {0};
+
+    (void)getrusage(RUSAGE_CHILDREN, &usage);
+    end.status.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    end.status.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    end.status.wall_usec = usec_sub(supervisor->end_usec, supervisor->begin_usec);
+    end.status.user_usec = from_timeval(usage.ru_utime);
+    end.status.system_usec = from_timeval(usage.ru_stime);
+    end.status.memory_peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    report(supervisor, &end);
+}
+
+static void report_failure(const struct supervisor *supervisor, int error)
+{
+    struct supervisor_report end = {.kind = SUPERVISOR_ENDED};
+
+    end.status = (struct exec_status){.code = -1, .error = error};
+    snprintf(end.status.reason, sizeof(end.status.reason), "%s: %s", supervisor->step,
+             strerror(-error));
+    report(supervisor, &end);
+}
+
+static void remove_directory(const struct supervisor *supervisor)
+{
+    if (supervisor->directory_fd < 0)
+        return;
+    if (tree_empty(supervisor->directory_fd) < 0 && supervisor->job->level >= EXEC_NAMESPACES) {
+        root_leave(); /* a configured path was mounted in there */
+        (void)tree_empty(supervisor->directory_fd);
+    }
+    (void)unlinkat(supervisor->root_fd, supervisor->job->name, AT_REMOVEDIR);
+}
+
+static _Noreturn void supervise(const struct supervisor_job *job, uid_t uid, gid_t gid)
+{
+    struct supervisor supervisor = {.job = job,
+                                    .control = job->control,
+                                    .root_fd = -EBADF,
+                                    .directory_fd = -EBADF,
+                                    .ruleset = -EBADF,
+                                    .uid = uid,
+                                    .gid = gid};
+    const struct supervisor_report started = {.kind = SUPERVISOR_STARTED};
+    sigset_t children, all;
+    int r;
+
+    sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    close_inherited(job);
+    (void)prctl(PR_SET_NAME, "p2pnode-task", 0, 0, 0);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    supervisor.step = "watch processes";
+    supervisor.signals = signalfd(-1, &children, SFD_CLOEXEC);
+    r = supervisor.signals < 0 ? -errno : make_environment(&supervisor);
+    if (r == 0)
+        r = enter_sandbox(&supervisor);
+    if (r == 0)
+        r = start_command(&supervisor);
+    if (r < 0) {
+        report_failure(&supervisor, r);
+    } else {
+        report(&supervisor, &started);
+        wait_for_command(&supervisor);
+        kill_rest(&supervisor);
+        report_end(&supervisor);
+    }
+    remove_directory(&supervisor);
+    _exit(EXIT_SUCCESS);
+}
+
+int supervisor_start(const struct supervisor_job *job, pid_t *ret_pid)
+{
+    struct clone_args arguments = {.flags = NAMESPACE_FLAGS, .exit_signal = SIGCHLD};
+    const uid_t uid = geteuid();
+    const gid_t gid = getegid();
+    pid_t pid;
+
+    if (!job->network)
+        arguments.flags |= CLONE_NEWNET;
+    if (job->level >= EXEC_NAMESPACES)
+        pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+    else
+        pid = fork();
+    if (pid < 0)
+        return -errno;
+    if (pid == 0)
+        supervise(job, uid, gid);
+    *ret_pid = pid;
+    return 0;
+}

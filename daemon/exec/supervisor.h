@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The process that holds one task: forked from p2pnode-exec, it makes the task's directories and
+ * sandbox, runs the command as its child, passes signals on, kills whatever the command leaves
+ * behind, reports how it ended, and removes the directories. It is the first process of the task's
+ * pid namespace or, without one, the reaper of all its descendants, so that nothing escapes it. It
+ * dies with p2pnode-exec.
+ */
+
+#include <sys/types.h>
+#include "exec/fence.h"
+
+/* From the supervisor, over @control: at most one STARTED, then exactly one ENDED. */
+enum supervisor_report_kind {
+    SUPERVISOR_STARTED,
+    SUPERVISOR_ENDED,
+};
+
+struct supervisor_report {
+    enum supervisor_report_kind kind;
+    struct exec_status status;
+};
+
+/* To the supervisor. SIGKILL ends all of the task, others go to the command's process group. */
+struct supervisor_order {
+    int signal;
+};
+
+/* Everything is borrowed: the fork copies it. */
+struct supervisor_job {
+    const struct fence *fence;
+    const struct exec_start *start;
+    enum exec_level level; /* EXEC_NONE to EXEC_NAMESPACES */
+    bool network;
+    int control; /* SOCK_SEQPACKET, the supervisor's end */
+    int stdio[3];
+    const char *work_root; /* absolute; p2pnode-exec's current directory */
+    const char *name;      /* of the task's directory in it */
+};
+
+/**
+ * supervisor_start() - fork the process
+ *
+ * The current directory must be @job->work_root, and the process single-threaded. @job->control and
+ * @job->stdio stay the caller's, to be closed. Return: 0 with *@ret_pid, a child to be waited for;
+ * or what clone3 said, which may be that namespaces are not allowed.
+ */
+int supervisor_start(const struct supervisor_job *job, pid_t *ret_pid);
+
+/* Kills those children of this process that @is_kept (may be NULL) does not keep. Return: how many.
+ */
+size_t supervisor_kill_children(bool (*is_kept)(pid_t pid, void *data), void *data);
