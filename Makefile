@@ -1,35 +1,39 @@
 # p2pnode: `make help` lists the targets. Variants stand side by side: `make SAN=address,undefined`
 # builds in build/san-address-undefined, `make CC=clang` in build/clang, the plain build in build/.
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules $(if $(filter 0,$(MAKELEVEL)),-j$(JOBS))
+SHELL   := /bin/bash
 CC      := gcc
 SAN     ?=
 COV     ?=
+FUZZ    ?=
 WERROR  ?= $(if $(CI),1,)
 PREFIX  ?= /usr
 DESTDIR ?=
+JOBS    ?= $(shell nproc)
 VERSION := 0.1.0
 comma   := ,
 
-VARIANT := $(strip $(if $(filter-out gcc,$(CC)),$(notdir $(CC))) $(if $(SAN),san-$(subst $(comma),-,$(SAN))) $(if $(COV),coverage))
+VARIANT := $(strip $(if $(filter-out gcc,$(CC)),$(notdir $(CC))) $(if $(SAN),san-$(subst $(comma),-,$(SAN))) \
+             $(if $(FUZZ),fuzz) $(if $(COV),coverage))
 B       := build$(if $(VARIANT),/$(subst $() ,-,$(VARIANT)))
 Q       := $(if $(V),,@)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             -Wformat=2 -Wundef -Wcast-qual -Wpointer-arith -Wwrite-strings $(if $(WERROR),-Werror)
 HARDEN   := $(if $(SAN)$(COV),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
+SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CFLAGS   ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -DP2PNODE_VERSION='"$(VERSION)"' -DP2PNODE_PREFIX='"$(PREFIX)"' -Idaemon
-ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) $(CFLAGS) -MMD -MP -pthread \
-             $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(if $(COV),--coverage -O0)
-LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(if $(COV),--coverage)
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) $(CFLAGS) -MMD -MP -pthread $(SANITIZE) \
+             $(if $(FUZZ),-fsanitize=fuzzer-no-link) $(if $(COV),--coverage -O0)
+LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE) $(if $(COV),--coverage)
 
 LIBS_BASE   := -lcjson -lm
 LIBS_DAEMON := $(LIBS_BASE) -lconfig -lsystemd -lssl -lcrypto -lsqlite3
 LIBS_EXEC   := $(LIBS_BASE) -lsystemd -lseccomp
 LIBS_CTL    := $(LIBS_BASE) -lconfig -lsmartcols -lcrypto
 
-FLOORS   := base swim sched seal net store transfer exec control config
-SOURCES  := $(wildcard daemon/*.c $(FLOORS:%=daemon/%/*.c))
+SOURCES  := $(wildcard daemon/*.c daemon/*/*.c)
 MAINS    := daemon/main.c daemon/exec/main.c
 LIBRARY  := $(B)/libp2pnode.a
 OBJECTS  := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(MAINS),$(SOURCES)))
@@ -39,9 +43,14 @@ PROGRAMS := $(B)/p2pnode $(B)/p2pnode-exec $(B)/p2pctl
 UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 SIM      := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/sim/*.c))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCHES  := $(patsubst tests/bench/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
+C_FILES  := $(SOURCES) $(wildcard ctl/*.c tests/*/*.c)
+STYLED   := $(C_FILES) $(wildcard daemon/*.h daemon/*/*.h ctl/*.h tests/*/*.h)
+PYTEST   := /usr/bin/python3 -m pytest -q -p no:cacheprovider
+RUN      := /usr/bin/python3 tests/tally.py --jobs $(JOBS) --file $(or $(TALLY),build/tally)
 
 .PHONY: all
-all: $(PROGRAMS)
+all: $(PROGRAMS) ## build p2pnode, p2pnode-exec and p2pctl
 
 $(B)/obj/%.o: %.c
 	$(Q)mkdir -p $(@D)
@@ -63,30 +72,163 @@ $(B)/p2pctl: $(CTL) $(LIBRARY)
 	$(if $(Q),@echo '  LD      $@')
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CTL)
 
-# One cmocka program per tests/unit/test_*.c: a new file is a new test, no registration.
-$(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(LIBRARY)
+# One cmocka program per tests/unit/test_*.c: a new file is a new test, no registration. Parts of
+# p2pctl that have no main() of their own are tested like any other.
+$(B)/tests/test_%: $(B)/obj/tests/unit/test_%.o $(B)/libp2pctl.a $(LIBRARY)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_DAEMON) -lseccomp
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_DAEMON) -lseccomp -lsmartcols
 
-# Fuzz targets as ordinary programs that replay the files named on the command line.
-$(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/replay.o $(LIBRARY)
+$(B)/libp2pctl.a: $(filter-out $(B)/obj/ctl/main.o,$(CTL))
+	$(Q)rm -f $@; ar rcs $@ $^
+
+# Fuzz targets are programs that replay what the command line names; with FUZZ=1 libFuzzer drives them.
+$(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(if $(FUZZ),,$(B)/obj/tests/fuzz/replay.o) $(LIBRARY)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
+	$(Q)$(CC) $(LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(LIBS_DAEMON) -lseccomp
 
 $(B)/tests/sim: $(SIM) $(LIBRARY)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
 
-.PHONY: check-unit
-check-unit: $(UNITS)
-	$(Q)set -e; for t in $(UNITS); do $$t 2>$(B)/$$(basename $$t).log || { cat $(B)/$$(basename $$t).log; exit 1; }; done
+$(B)/tests/bench_%: $(B)/obj/tests/bench/bench_%.o $(LIBRARY)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
 
-.PHONY: check
-check: check-unit
+# ---- tests: every step counts into a tally, the last line sums it up and decides
 
-.PHONY: clean
-clean:
+export P2PNODE_BUILD := $(abspath $(B))
+STEPS_QUICK = check-unit check-scenarios check-storm check-corpus check-screens check-lint
+STEPS_ALL   = check-clang check-storms check-mutants check-integration check-fuzz format-check analyze
+HERE        = $(MAKE) --no-print-directory
+
+.PHONY: check check-all check-sanitized check-clang check-fuzz
+check: programs-for-tests ## everything that needs no root and less than 90 s
+	@rm -f build/tally
+	@for step in $(STEPS_QUICK); do $(HERE) $$step || true; done
+	@$(RUN) --total
+
+check-all: programs-for-tests ## every test there is; needs root
+	@[ "$$(id -u)" = 0 ] || { echo 'make check-all needs root: network namespaces and user changes'; exit 1; }
+	@rm -f build/tally
+	@for step in $(STEPS_QUICK) check-sanitized $(STEPS_ALL); do echo "== $$step"; $(HERE) $$step || true; done
+	@$(RUN) --total
+
+check-sanitized: ## the quick checks once more with AddressSanitizer and UBSan
+	@$(RUN) build-sanitized $(HERE) -j$(JOBS) SAN=address,undefined programs-for-tests
+	@for step in $(filter-out check-lint,$(STEPS_QUICK)); do $(HERE) SAN=address,undefined $$step || true; done
+
+check-clang: ## build everything with clang and no warning
+	@$(RUN) build-clang $(HERE) -j$(JOBS) CC=clang WERROR=1 CFLAGS=-O1 programs-for-tests
+
+check-fuzz: FUZZ_SECONDS ?= 20
+check-fuzz:
+	@$(RUN) build-fuzz $(HERE) -j$(JOBS) CC=clang SAN=address,undefined FUZZ=1 fuzzers
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN) fuzz --each tests/fuzz/fuzz.sh -- \
+	    $(FUZZERS:$(B)/%=build/clang-san-address-undefined-fuzz/%)
+
+.PHONY: programs-for-tests fuzzers
+programs-for-tests: $(PROGRAMS) $(UNITS) $(FUZZERS) $(B)/tests/sim
+fuzzers: $(FUZZERS)
+
+.PHONY: check-unit check-scenarios check-storm check-storms check-mutants check-corpus check-screens
+check-unit: $(PROGRAMS) $(UNITS) ## unit tests
+	@$(RUN) unit --each -- $(UNITS)
+
+check-scenarios: $(B)/tests/sim
+	@$(RUN) scenarios $(B)/tests/sim $(if $(REWRITE),--rewrite) tests/sim/scenarios/*.txt
+
+check-storm: $(B)/tests/sim
+	@$(RUN) storm $(B)/tests/sim --storms $(if $(SAN),2,8) --first 1 --nodes 20 --minutes 5 --jobs $(JOBS)
+
+check-storms: $(B)/tests/sim
+	@$(RUN) storms $(B)/tests/sim --storms 200 --first 1000 --nodes 50 --minutes 60 --jobs $(JOBS)
+
+check-mutants: $(B)/tests/sim
+	@$(RUN) mutants tests/sim/mutants.py $(B)
+
+check-corpus: $(FUZZERS)
+	@$(RUN) corpus --each tests/fuzz/corpus.sh -- $(FUZZERS)
+
+check-screens: $(PROGRAMS)
+	@$(RUN) screens $(PYTEST) tests/integration/test_ctl_screens.py
+
+.PHONY: check-sim check-integration check-lint sim fuzz bench coverage
+check-sim: check-scenarios check-storms check-mutants ## scenarios, 200 storms, mutants (REWRITE=1: new traces)
+
+check-integration: $(PROGRAMS) ## real daemons; needs root
+	@$(RUN) integration $(PYTEST) tests/integration --ignore tests/integration/test_ctl_screens.py
+
+check-lint: $(LIBRARY) $(B)/p2pctl ## floors, purity, headers, sleeps, manual, events, sizes
+	@$(RUN) lint --each -- $(foreach lint,layers.py pure.py headers.sh sleeps.py manual.py events.py sizes.py,tests/lint/$(lint))
+
+SEED    ?= 1
+NODES   ?= 50
+MINUTES ?= 60
+sim: $(B)/tests/sim ## replay one storm: make sim SEED=0x2a NODES=50 MINUTES=60 [SEALED=1]
+	$(B)/tests/sim --storm --seed $(SEED) --nodes $(NODES) --minutes $(MINUTES) $(if $(SEALED),--sealed)
+
+fuzz: check-fuzz ## fuzz every target for FUZZ_SECONDS (20) with libFuzzer
+
+bench: $(PROGRAMS) $(BENCHES) ## one JSON line per figure
+	@set -e; for b in $(BENCHES) $(wildcard tests/bench/bench_*.py); do $$b; done
+
+coverage: ## lines and branches that the unit tests and scenarios reach, in build/coverage/index.html
+	@$(HERE) -j$(JOBS) COV=1 TALLY=build/coverage.tally check-unit check-scenarios
+	@gcovr -r . --object-directory build/coverage --filter 'daemon/' --html-details build/coverage/index.html --txt
+
+# ---- style
+
+.PHONY: analyze format format-check
+analyze: ## clang-tidy and cppcheck
+	@$(RUN) analyze --each tests/lint/analyze.sh -- $(filter-out tests/%,$(C_FILES))
+
+format: ## clang-format everything
+	clang-format -i $(STYLED)
+
+format-check:
+	@$(RUN) format clang-format --dry-run -Werror $(STYLED)
+
+# ---- the machine
+
+APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev cppcheck gcovr git \
+       libsystemd-dev libconfig-dev libcjson-dev libssl-dev libsqlite3-dev libseccomp-dev \
+       libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3
+DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
+       libconfig-devel cjson-devel openssl-devel sqlite-devel libseccomp-devel libsmartcols-devel \
+       libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite
+SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
+
+.PHONY: deps demo install clean help
+deps: ## install what building and testing need (apt or dnf)
+	@if command -v apt-get >/dev/null; then \
+	    dpkg -s $(APT) >/dev/null 2>&1 || { $(SUDO) apt-get update -q && \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(APT); }; \
+	elif command -v dnf >/dev/null; then $(SUDO) dnf install -y $(DNF); \
+	else echo 'neither apt-get nor dnf; the packages are: $(APT)'; exit 1; fi
+
+demo: deps ## dependencies, build, and the main job: a lab of five nodes runs a task list
+	@$(HERE) -j$(JOBS) all
+	@tests/demo/demo.sh $(B)
+
+install: $(PROGRAMS) ## DESTDIR and PREFIX as usual
+	install -D -m 755 $(B)/p2pnode $(DESTDIR)$(PREFIX)/sbin/p2pnode
+	install -D -m 755 $(B)/p2pctl $(DESTDIR)$(PREFIX)/bin/p2pctl
+	install -D -m 755 $(B)/p2pnode-exec $(DESTDIR)$(PREFIX)/libexec/p2pnode/p2pnode-exec
+	install -D -m 640 -t $(DESTDIR)/etc/p2pnode etc/p2pnode/seed.conf etc/p2pnode/lab.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/p2pnode etc/p2pnode/p2pnode.conf.example \
+	    etc/p2pnode/config.txt README.md LICENSE
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(wildcard systemd/*.service systemd/*.socket systemd/*.slice)
+	install -D -m 644 systemd/p2pnode.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/p2pnode.catalog
+	install -D -m 644 systemd/p2pnode.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/p2pnode.conf
+	install -D -m 644 systemd/p2pnode.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/p2pnode.conf
+	for page in $(wildcard daemon/*.[1-8] ctl/*.[1-8] etc/*.[1-8]); do install -D -m 644 $$page \
+	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+
+clean: ## remove build/
 	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | sort | while IFS=$$'\t' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
 
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

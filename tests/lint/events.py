@@ -1,0 +1,47 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Every event has a row, a function in the journal, and a text for operators; and nothing else has."""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# The closed list of the contract.
+CONTRACT = """
+node-started node-stopping join-request member-joined member-suspect member-alive member-dead member-left
+member-reaped dead-report peer-list name-conflict id-conflict cluster-mismatch seed-unreachable key-changed
+gossip message liveness connection task-submitted task-placed task-started task-moved task-lost task-ended
+file-stored file-removed mem-changed drain undrain config-reloaded problem
+""".split()
+
+
+def compare(errors, what, expected, found):
+    errors += [f"{what}: {name} is missing" for name in sorted(set(expected) - set(found))]
+    errors += [f"{what}: {name} is not in the contract" for name in sorted(set(found) - set(expected))]
+
+
+def main():
+    errors = []
+    table = (ROOT / "daemon/config/events.c").read_text()
+    rows = dict(re.findall(r'\{"([a-z-]+)", "([0-9a-f]{32})", LOG_', table))
+    compare(errors, "daemon/config/events.c", CONTRACT, rows)
+    if len(set(rows.values())) != len(rows):
+        errors.append("daemon/config/events.c: a MESSAGE_ID is there twice")
+    header = (ROOT / "daemon/journal.h").read_text()
+    functions = {name.replace("_", "-") for name in re.findall(r"^void journal_(\w+)\(", header, re.M)}
+    compare(errors, "daemon/journal.h", CONTRACT, functions - {"close", "set-observer", "set-send"})
+    catalog = (ROOT / "systemd/p2pnode.catalog").read_text()
+    entries = re.findall(r"^-- ([0-9a-f]{32})\nSubject: (.+)\nDefined-By: p2pnode\n", catalog, re.M)
+    names = {message_id: name for name, message_id in rows.items()}
+    compare(errors, "systemd/p2pnode.catalog", CONTRACT,
+            [names.get(message_id, message_id) for message_id, _ in entries])
+    written = set(re.findall(r'(?:TEXT|NUMBER)\("([A-Z_]+)"', (ROOT / "daemon/journal.c").read_text()))
+    written |= {"NODE", "EVENT", "LINE"}
+    for field in re.findall(r"@([A-Z_]+)@", catalog):
+        if field != "MESSAGE" and field.removeprefix("PEER_") not in written:
+            errors.append(f"systemd/p2pnode.catalog: no event has the field {field}")
+    print("\n".join(errors), end="\n" if errors else "")
+    return 1 if errors else 0
+
+
+sys.exit(main())

@@ -1,0 +1,60 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The manual names every key and every command, the example file is the dump, and mandoc is content."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+P2PCTL = pathlib.Path(os.environ.get("P2PNODE_BUILD", ROOT / "build")) / "p2pctl"
+KEY = re.compile(r'^    \{"([a-z_.]+)", KEY_', re.M)
+COMMAND = re.compile(r'^\s*\{?\s*\.name = "([a-z ]+)"', re.M)
+
+
+def check_pages(errors):
+    for path in sorted([*ROOT.glob("daemon/*.[1-8]"), *ROOT.glob("ctl/*.[1-8]"), *ROOT.glob("etc/*.[1-8]")]):
+        lint = subprocess.run(["mandoc", "-Tlint", "-Wwarning", path], capture_output=True, text=True, check=False)
+        errors += [f"{line}" for line in lint.stdout.splitlines()]
+
+
+def check_keys(errors):
+    page = (ROOT / "etc/p2pnode.conf.5").read_text()
+    table = (ROOT / "daemon/config/table.c").read_text()
+    keys = KEY.findall(table[:table.index("config_type_keys[]")])
+    described = set(re.findall(r"^\.It Ic ([a-z_.]+)", page, re.M))
+    errors += [f"etc/p2pnode.conf.5: {key} is missing" for key in keys if key not in described]
+    errors += [f"etc/p2pnode.conf.5: there is no key {key}" for key in sorted(described - set(keys))]
+    if not keys:
+        errors.append("daemon/config/table.c: no keys found")
+
+
+def check_commands(errors):
+    page = (ROOT / "ctl/p2pctl.1").read_text()
+    text = subprocess.run([P2PCTL, "help"], capture_output=True, text=True, check=True).stdout
+    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?=  |\s+[A-Z\[<-]|$)", text, re.M)
+    flat = re.sub(r"^\.\w+ |[\\.]", " ", page, flags=re.M)
+    errors += [f"ctl/p2pctl.1: command {command} is missing" for command in commands
+               if not re.search(rf"\b{command}\b", flat)]
+    if not commands:
+        errors.append("p2pctl help lists no command")
+
+
+def check_example(errors):
+    dump = subprocess.run([P2PCTL, "config", "dump-default"], capture_output=True, text=True, check=True).stdout
+    if dump != (ROOT / "etc/p2pnode/p2pnode.conf.example").read_text():
+        errors.append("etc/p2pnode/p2pnode.conf.example differs from `p2pctl config dump-default`")
+
+
+def main():
+    errors = []
+    check_pages(errors)
+    check_keys(errors)
+    check_commands(errors)
+    check_example(errors)
+    print("\n".join(errors), end="\n" if errors else "")
+    return 1 if errors else 0
+
+
+sys.exit(main())
