@@ -191,21 +191,27 @@ static bool is_control(uint32_t point)
     return point < 0x20 || (point >= 0x7f && point < 0xa0) || point == 0x2028 || point == 0x2029;
 }
 
-bool text_is_file_name(const char *text)
+bool text_is_printable(const char *text)
 {
     size_t size = strlen(text);
     uint32_t point;
 
-    if (size == 0 || size > 255 || *text == '-' || strcmp(text, ".") == 0 ||
-        strcmp(text, "..") == 0)
-        return false;
     for (size_t i = 0; i < size;) {
         size_t length = decode_utf8((const uint8_t *)text + i, size - i, &point);
-        if (length == 0 || is_control(point) || point == '/')
+        if (length == 0 || is_control(point))
             return false;
         i += length;
     }
     return true;
+}
+
+bool text_is_file_name(const char *text)
+{
+    size_t size = strlen(text);
+
+    if (size == 0 || size > 255 || *text == '-' || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+        return false;
+    return !strchr(text, '/') && text_is_printable(text);
 }
 
 #define DISTANCE_WORD_MAX 64
