@@ -142,7 +142,8 @@ struct state_batch;
 
 /* Return: 0, -ENOMEM. */
 int state_batch_new(struct state_batch **ret);
-struct state_batch *state_batch_free(struct state_batch *batch); /* forgets it; calls nothing */
+/* Without a commit: forgets the changes, and tells the after-functions -ECANCELED. Returns NULL. */
+struct state_batch *state_batch_free(struct state_batch *batch);
 DEFINE_CLEANUP(struct state_batch *, state_batch_free)
 
 bool state_batch_is_empty(
@@ -173,11 +174,14 @@ void state_put_event(struct state_batch *batch, const struct state_event *event)
 
 /*
  * Called in the loop when the batch is durable (@r 0) or has failed, once, in the order they were
- * added. -ENOSPC     the disk is full. Nothing of this batch is stored; others may be. New work is
- * refused; what ended is put again later, from memory. -EIO        a write or an fsync failed: what
- * the disk holds is not known. Fatal: this and every later commit fails so; end the process and
- * start it again. -EUCLEAN    the database turned out to be damaged. Fatal in the same way. -EBUSY
- * another program held the database for a minute. -ENOMEM.
+ * added.
+ * - -ENOSPC: the disk is full. Nothing of this batch is stored; others may be. New work is refused;
+ * what ended is put again later, from memory.
+ * - -EIO: a write or an fsync failed: what the disk holds is not known. Fatal: this and every later
+ * commit fails so; end the process and start it again.
+ * - -EUCLEAN: the database turned out to be damaged. Fatal in the same way.
+ * - -EBUSY: another program held the database for a minute, or the lane is full. -ENOMEM, -EAGAIN.
+ * - -ECANCELED: the batch was freed.
  */
 typedef void (*state_done_t)(int r, void *data);
 void state_batch_after(struct state_batch *batch, state_done_t done, void *data);

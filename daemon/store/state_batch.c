@@ -17,14 +17,23 @@ int state_batch_new(struct state_batch **ret)
     return 0;
 }
 
+static void tell(struct state_batch *batch, int r)
+{
+    list_for_each_safe (link, &batch->afters) {
+        struct state_after *after = list_entry(link, struct state_after, link);
+        list_remove(link);
+        after->done(r, after->data);
+        free(after);
+    }
+}
+
 struct state_batch *state_batch_free(struct state_batch *batch)
 {
     if (!batch)
         return NULL;
+    tell(batch, -ECANCELED);
     list_for_each_safe (link, &batch->changes)
         free(list_entry(link, struct state_change, link));
-    list_for_each_safe (link, &batch->afters)
-        free(list_entry(link, struct state_after, link));
     list_remove(&batch->link);
     free(batch);
     return NULL;
@@ -49,10 +58,7 @@ void state_batch_after(struct state_batch *batch, state_done_t done, void *data)
 
 void state_batch_finish(struct state_batch *batch)
 {
-    list_for_each_safe (link, &batch->afters) {
-        struct state_after *after = list_entry(link, struct state_after, link);
-        after->done(batch->result, after->data);
-    }
+    tell(batch, batch->result);
     state_batch_free(batch);
 }
 

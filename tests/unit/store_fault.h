@@ -32,7 +32,7 @@ static atomic_int fault_syncs;  /* of those, fsync and fdatasync */
 static atomic_int fault_at = 0; /* 0 = never */
 static atomic_int fault_error = 0;
 
-static void fault_arm(int at, int error)
+_unused_ static void fault_arm(int at, int error)
 {
     fault_calls = 0;
     fault_syncs = 0;
@@ -40,7 +40,7 @@ static void fault_arm(int at, int error)
     fault_at = at;
 }
 
-static void fault_disarm(void)
+_unused_ static void fault_disarm(void)
 {
     fault_arm(0, 0);
 }
@@ -106,7 +106,7 @@ int unlink(const char *path)
 
 /* --- A directory of the test's own, and the loop's part of the worker. --- */
 
-static char *directory_new(void)
+_unused_ static char *directory_new(void)
 {
     char path[] = "/tmp/p2pnode-test-XXXXXX";
 
@@ -124,7 +124,7 @@ static int directory_remove_entry(const char *path, const struct stat *status, i
     return remove(path);
 }
 
-static char *directory_free(char *path)
+_unused_ static char *directory_free(char *path)
 {
     if (path)
         (void)nftw(path, directory_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
@@ -134,7 +134,7 @@ static char *directory_free(char *path)
 DEFINE_CLEANUP(char *, directory_free)
 
 /* Dispatches until *@done; false after ten seconds of nothing. */
-static bool worker_wait(struct worker *worker, const bool *done)
+_unused_ static bool worker_wait(struct worker *worker, const bool *done)
 {
     struct pollfd poll_fd = {.fd = worker_get_fd(worker), .events = POLLIN};
 
@@ -147,7 +147,7 @@ static bool worker_wait(struct worker *worker, const bool *done)
 }
 
 /* The exit code of @run(@data) in a process of its own; 1000 + signal where one ended it. */
-static int in_child(void (*run)(void *data), void *data)
+_unused_ static int in_child(void (*run)(void *data), void *data)
 {
     int status = 0;
     pid_t pid;

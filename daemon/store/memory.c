@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/memory.h"
+
+#include <string.h>
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/table.h"
+#include "base/text.h"
+
+struct entry {
+    char *key;     /* owned */
+    char *owner;   /* owned */
+    uint8_t *data; /* owned; NULL = removed, and only waiting for the next save */
+    size_t size;
+    uint64_t version;
+    uint64_t expires_wall_usec; /* 0 = never */
+    uint64_t modified_wall_usec;
+    struct heap_entry expiry; /* monotonic */
+    struct list dirty;        /* in the memory's list, if it changed since the last save */
+};
+
+struct memory {
+    struct memory_limits limits;
+    struct table entries; /* owns the entries */
+    struct heap expiries;
+    struct list dirty;
+    uint64_t used;   /* removed entries count until they are saved, so that they are bounded too */
+    size_t count;    /* without removed ones */
+    bool has_failed; /* a save was lost: the next one puts all */
+};
+
+int memory_new(const struct memory_limits *limits, uint64_t seed, struct memory **ret)
+{
+    struct memory *memory = calloc(1, sizeof(*memory));
+
+    if (!memory)
+        return -ENOMEM;
+    memory->limits = *limits;
+    table_init(&memory->entries, 0, seed);
+    list_init(&memory->dirty);
+    *ret = memory;
+    return 0;
+}
+
+static struct entry *entry_free(struct entry *entry)
+{
+    if (!entry)
+        return NULL;
+    free(entry->key);
+    free(entry->owner);
+    free(entry->data);
+    free(entry);
+    return NULL;
+}
+DEFINE_CLEANUP(struct entry *, entry_free)
+
+struct memory *memory_free(struct memory *memory)
+{
+    if (!memory)
+        return NULL;
+    table_for_each (&memory->entries, struct entry *, entry)
+        entry_free(entry);
+    table_done(&memory->entries);
+    heap_done(&memory->expiries);
+    free(memory);
+    return NULL;
+}
+
+void memory_set_limits(struct memory *memory, const struct memory_limits *limits)
+{
+    memory->limits = *limits;
+}
+
+static uint64_t cost_of(size_t key_size, size_t owner_size, size_t size)
+{
+    return (uint64_t)MEMORY_ENTRY_SIZE + key_size + owner_size + size;
+}
+
+static uint64_t entry_cost(const struct entry *entry)
+{
+    return cost_of(strlen(entry->key), strlen(entry->owner), entry->data ? entry->size : 0);
+}
+
+static bool is_there(const struct entry *entry, usec_t now)
+{
+    return entry && entry->data && (entry->expiry.place == 0 || entry->expiry.time_usec > now);
+}
+
+static void mark_dirty(struct memory *memory, struct entry *entry)
+{
+    list_remove(&entry->dirty);
+    list_append(&memory->dirty, &entry->dirty);
+}
+
+static void drop(struct memory *memory, struct entry *entry)
+{
+    list_remove(&entry->dirty);
+    heap_remove(&memory->expiries, &entry->expiry);
+    table_remove(&memory->entries, entry->key);
+    memory->used -= entry_cost(entry);
+    entry_free(entry);
+}
+
+/* Turns an entry into the mark that tells the next save to delete it. */
+static void bury(struct memory *memory, struct entry *entry)
+{
+    memory->used -= entry->size;
+    memory->count--;
+    free(TAKE_PTR(entry->data));
+    entry->size = 0;
+    heap_remove(&memory->expiries, &entry->expiry);
+    mark_dirty(memory, entry);
+}
+
+static int entry_new(const char *key, const char *owner, const void *data, size_t size,
+                     struct entry **ret)
+{
+    _cleanup_(entry_freep) struct entry *entry = calloc(1, sizeof(*entry));
+
+    if (!entry)
+        return -ENOMEM;
+    list_init(&entry->dirty);
+    entry->key = strdup(key);
+    entry->owner = strdup(owner);
+    entry->data = malloc(size + 1);
+    if (!entry->key || !entry->owner || !entry->data)
+        return -ENOMEM;
+    if (size > 0)
+        memcpy(entry->data, data, size);
+    entry->data[size] = '\0';
+    entry->size = size;
+    *ret = TAKE_PTR(entry);
+    return 0;
+}
+
+/* Puts @entry in the place of @before, which is freed. On failure nothing changes. */
+static int replace(struct memory *memory, struct entry *before, struct entry *entry,
+                   usec_t expires_usec)
+{
+    int r = heap_set(&memory->expiries, &entry->expiry, expires_usec);
+
+    if (r < 0)
+        return r;
+    if (before) {
+        if (before->data)
+            memory->count--;
+        drop(memory, before);
+    }
+    r = table_insert(&memory->entries, entry->key, entry);
+    if (r < 0) {
+        heap_remove(&memory->expiries, &entry->expiry);
+        return r;
+    }
+    memory->used += entry_cost(entry);
+    memory->count++;
+    return 0;
+}
+
+static int check_change(const struct memory *memory, const struct memory_change *change,
+                        const struct entry *before, usec_t now)
+{
+    uint64_t version = is_there(before, now) ? before->version : 0;
+
+    if (*change->key == '\0' || !text_is_printable(change->key) || change->ttl_usec == 0)
+        return -EINVAL;
+    if (strlen(change->key) > memory->limits.key_max)
+        return -ENAMETOOLONG;
+    if (change->size > memory->limits.value_max)
+        return -EMSGSIZE;
+    if (change->if_absent && version > 0)
+        return -EEXIST;
+    if (change->has_if_version && change->if_version != version)
+        return -ESTALE;
+    uint64_t cost =
+        cost_of(strlen(change->key), change->owner ? strlen(change->owner) : 0, change->size);
+    uint64_t others = memory->used - (before ? entry_cost(before) : 0);
+    return others > memory->limits.total_max || cost > memory->limits.total_max - others ? -ENOSPC
+                                                                                         : 0;
+}
+
+int memory_set(struct memory *memory, const struct memory_change *change, usec_t now,
+               uint64_t wall_usec, uint64_t *ret_version)
+{
+    _cleanup_(entry_freep) struct entry *entry = NULL;
+    struct entry *before = table_find(&memory->entries, change->key);
+    int r = check_change(memory, change, before, now);
+
+    if (r == -ENOSPC && memory_deadline(memory) <= now) {
+        memory_tick(memory, now);
+        before = table_find(&memory->entries, change->key);
+        r = check_change(memory, change, before, now);
+    }
+    if (r < 0)
+        return r;
+    r = entry_new(change->key, change->owner ? change->owner : "", change->data, change->size,
+                  &entry);
+    if (r < 0)
+        return r;
+    entry->version = is_there(before, now) ? before->version + 1 : 1;
+    entry->modified_wall_usec = wall_usec;
+    if (change->ttl_usec != USEC_INFINITY)
+        entry->expires_wall_usec = usec_add(wall_usec, change->ttl_usec);
+    r = replace(memory, before, entry, usec_add(now, change->ttl_usec));
+    if (r < 0)
+        return r;
+    mark_dirty(memory, entry);
+    *ret_version = entry->version;
+    (void)TAKE_PTR(entry);
+    return 0;
+}
+
+static struct memory_value show(const struct entry *entry, usec_t now)
+{
+    return (struct memory_value){
+        .key = entry->key,
+        .data = entry->data,
+        .size = entry->size,
+        .version = entry->version,
+        .ttl_usec =
+            entry->expiry.place == 0 ? USEC_INFINITY : usec_sub(entry->expiry.time_usec, now),
+        .modified_wall_usec = entry->modified_wall_usec,
+        .owner = entry->owner,
+    };
+}
+
+int memory_get(const struct memory *memory, const char *key, usec_t now, struct memory_value *ret)
+{
+    const struct entry *entry = table_find(&memory->entries, key);
+
+    if (!is_there(entry, now))
+        return -ENOENT;
+    *ret = show(entry, now);
+    return 0;
+}
+
+int memory_remove(struct memory *memory, const char *key, usec_t now)
+{
+    struct entry *entry = table_find(&memory->entries, key);
+
+    if (!is_there(entry, now))
+        return -ENOENT;
+    bury(memory, entry);
+    return 0;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct memory_value *left = a, *right = b;
+
+    return strcmp(left->key, right->key);
+}
+
+int memory_list(const struct memory *memory, const char *prefix, usec_t now,
+                struct memory_value **ret, size_t *ret_count)
+{
+    struct memory_value *values = calloc(memory->count + 1, sizeof(*values));
+    size_t count = 0, prefix_size = strlen(prefix);
+
+    if (!values)
+        return -ENOMEM;
+    table_for_each (&memory->entries, const struct entry *, entry)
+        if (is_there(entry, now) && strncmp(entry->key, prefix, prefix_size) == 0)
+            values[count++] = show(entry, now);
+    qsort(values, count, sizeof(*values), compare_keys);
+    *ret = values;
+    *ret_count = count;
+    return 0;
+}
+
+void memory_tick(struct memory *memory, usec_t now)
+{
+    while (memory_deadline(memory) <= now)
+        bury(memory, CONTAINER_OF(heap_first(&memory->expiries), struct entry, expiry));
+}
+
+usec_t memory_deadline(const struct memory *memory)
+{
+    return heap_deadline(&memory->expiries);
+}
+
+size_t memory_count(const struct memory *memory)
+{
+    return memory->count;
+}
+
+uint64_t memory_used(const struct memory *memory)
+{
+    return memory->used;
+}
+
+int memory_load(struct memory *memory, const struct state_value *value, usec_t now,
+                uint64_t wall_usec)
+{
+    _cleanup_(entry_freep) struct entry *entry = NULL;
+    bool is_mortal = value->expires_wall_usec > 0;
+
+    if (*value->key == '\0' || !text_is_printable(value->key) || value->version == 0)
+        return -EINVAL;
+    int r = entry_new(value->key, value->owner, value->data, value->size, &entry);
+    if (r < 0)
+        return r;
+    entry->version = value->version;
+    entry->expires_wall_usec = value->expires_wall_usec;
+    entry->modified_wall_usec = value->modified_wall_usec;
+    r = replace(memory, table_find(&memory->entries, value->key), entry,
+                is_mortal ? usec_add(now, usec_sub(value->expires_wall_usec, wall_usec))
+                          : USEC_INFINITY);
+    if (r < 0)
+        return r;
+    /* What is over already is buried, so that the next save deletes its row. */
+    if (is_mortal && value->expires_wall_usec <= wall_usec)
+        bury(memory, entry);
+    (void)TAKE_PTR(entry);
+    return 0;
+}
+
+bool memory_is_dirty(const struct memory *memory)
+{
+    return memory->has_failed || !list_is_empty(&memory->dirty);
+}
+
+static void put(struct state_batch *batch, const struct entry *entry)
+{
+    struct state_value value = {
+        .key = entry->key,
+        .data = entry->data,
+        .size = entry->size,
+        .version = entry->version,
+        .expires_wall_usec = entry->expires_wall_usec,
+        .modified_wall_usec = entry->modified_wall_usec,
+        .owner = entry->owner,
+    };
+
+    if (entry->data)
+        state_put_value(batch, &value);
+    else
+        state_delete_value(batch, entry->key);
+}
+
+static void on_saved(int r, void *data)
+{
+    struct memory *memory = data;
+
+    if (r < 0)
+        memory->has_failed = true;
+}
+
+void memory_save(struct memory *memory, struct state_batch *batch)
+{
+    if (!memory_is_dirty(memory))
+        return;
+    if (memory->has_failed) {
+        state_clear_values(batch);
+        table_for_each (&memory->entries, const struct entry *, entry)
+            if (entry->data)
+                put(batch, entry);
+        memory->has_failed = false;
+    }
+    list_for_each_safe (link, &memory->dirty) {
+        struct entry *entry = list_entry(link, struct entry, dirty);
+        put(batch, entry);
+        if (entry->data)
+            list_remove(link);
+        else
+            drop(memory, entry);
+    }
+    state_batch_after(batch, on_saved, memory);
+}

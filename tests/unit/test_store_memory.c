@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "store/memory.h"
+#include "store_fault.h"
+
+#define NOW       ((usec_t)1000 * USEC_PER_SEC)
+#define WALL      (UINT64_C(1795244870) * USEC_PER_SEC)
+#define KEY_MAX   255
+#define VALUE_MAX 1000
+#define TOTAL_MAX 4000
+
+static const struct memory_limits limits = {
+    .total_max = TOTAL_MAX, .value_max = VALUE_MAX, .key_max = KEY_MAX};
+
+static int memory_setup(void **state)
+{
+    return memory_new(&limits, 42, (struct memory **)state);
+}
+
+static int memory_teardown(void **state)
+{
+    *state = memory_free(*state);
+    return 0;
+}
+
+static struct memory_change change_of(const char *key, const char *text)
+{
+    return (struct memory_change){
+        .key = key, .data = text, .size = strlen(text), .ttl_usec = USEC_INFINITY};
+}
+
+static int set(struct memory *memory, const struct memory_change *change)
+{
+    uint64_t version = 0;
+
+    return memory_set(memory, change, NOW, WALL, &version);
+}
+
+static int set_text(struct memory *memory, const char *key, const char *text)
+{
+    struct memory_change change = change_of(key, text);
+
+    return set(memory, &change);
+}
+
+static void value_is_any_bytes_and_comes_back(void **state)
+{
+    struct memory *memory = *state;
+    struct memory_value value;
+    struct memory_change change = {
+        .key = "k", .data = "a\0\xff", .size = 3, .ttl_usec = USEC_INFINITY, .owner = "user1"};
+
+    assert_int_equal(set(memory, &change), 0);
+    assert_int_equal(memory_get(memory, "k", NOW, &value), 0);
+    assert_int_equal(value.size, 3);
+    assert_memory_equal(value.data, "a\0\xff", 4);
+    assert_string_equal(value.owner, "user1");
+    assert_true(value.ttl_usec == USEC_INFINITY);
+    assert_true(value.modified_wall_usec == WALL);
+    assert_int_equal(memory_get(memory, "other", NOW, &value), -ENOENT);
+}
+
+static void empty_value_is_a_value(void **state)
+{
+    struct memory *memory = *state;
+    struct memory_value value;
+
+    assert_int_equal(set_text(memory, "k", ""), 0);
+    assert_int_equal(memory_get(memory, "k", NOW, &value), 0);
+    assert_int_equal(value.size, 0);
+}
+
+static void version_counts_the_changes_of_a_key(void **state)
+{
+    struct memory *memory = *state;
+    uint64_t version = 0;
+    struct memory_change change = change_of("k", "v");
+
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(memory_set(memory, &change, NOW, WALL, &version), 0);
+        assert_int_equal(version, i);
+    }
+    assert_int_equal(memory_remove(memory, "k", NOW), 0);
+    assert_int_equal(memory_set(memory, &change, NOW, WALL, &version), 0);
+    assert_int_equal(version, 1);
+}
+
+static void key_is_1_to_255_bytes_of_printable_text(void **state)
+{
+    struct memory *memory = *state;
+    char key[KEY_MAX + 2];
+
+    memset(key, 'x', sizeof(key));
+    key[KEY_MAX] = '\0';
+    assert_int_equal(set_text(memory, key, "v"), 0);
+    key[KEY_MAX] = 'x';
+    key[KEY_MAX + 1] = '\0';
+    assert_int_equal(set_text(memory, key, "v"), -ENAMETOOLONG);
+    assert_int_equal(set_text(memory, "", "v"), -EINVAL);
+    assert_int_equal(set_text(memory, "a\nb", "v"), -EINVAL);
+    assert_int_equal(set_text(memory, "a\x7f", "v"), -EINVAL);
+    assert_int_equal(set_text(memory, "\xc2\x85", "v"), -EINVAL);
+    assert_int_equal(set_text(memory, "\xff", "v"), -EINVAL);
+    assert_int_equal(set_text(memory, "Grüße/an:alle -x", "v"), 0);
+}
+
+static void value_above_its_limit_is_refused(void **state)
+{
+    struct memory *memory = *state;
+    char data[VALUE_MAX + 1] = {0};
+    struct memory_change change = {
+        .key = "k", .data = data, .size = VALUE_MAX, .ttl_usec = USEC_INFINITY};
+
+    assert_int_equal(set(memory, &change), 0);
+    change.size++;
+    assert_int_equal(set(memory, &change), -EMSGSIZE);
+}
+
+static void total_is_bounded_and_replacing_counts_once(void **state)
+{
+    struct memory *memory = *state;
+    char data[VALUE_MAX] = {0};
+    struct memory_change change = {
+        .data = data, .size = VALUE_MAX - MEMORY_ENTRY_SIZE - 1, .ttl_usec = USEC_INFINITY};
+    static const char *const keys[] = {"a", "b", "c", "d"};
+
+    for (size_t i = 0; i < 4; i++) {
+        change.key = keys[i];
+        assert_int_equal(set(memory, &change), 0);
+    }
+    assert_int_equal(memory_used(memory), TOTAL_MAX);
+    assert_int_equal(set(memory, &change), 0);
+    assert_int_equal(memory_used(memory), TOTAL_MAX);
+    change.size++;
+    assert_int_equal(set(memory, &change), -ENOSPC);
+    assert_int_equal(set_text(memory, "e", ""), -ENOSPC);
+    assert_int_equal(memory_count(memory), 4);
+}
+
+static void expired_values_make_room(void **state)
+{
+    struct memory *memory = *state;
+    char data[VALUE_MAX] = {0};
+    struct memory_change change = {
+        .data = data, .size = VALUE_MAX - MEMORY_ENTRY_SIZE - 1, .ttl_usec = USEC_PER_SEC};
+    static const char *const keys[] = {"a", "b", "c", "d"};
+    uint64_t version;
+
+    for (size_t i = 0; i < 4; i++) {
+        change.key = keys[i];
+        assert_int_equal(set(memory, &change), 0);
+    }
+    change.key = "e";
+    change.size = 100;
+    assert_int_equal(set(memory, &change), -ENOSPC);
+    assert_int_equal(memory_set(memory, &change, NOW + USEC_PER_SEC, WALL, &version), 0);
+    assert_int_equal(memory_count(memory), 1);
+}
+
+static void removed_keys_are_bounded_until_they_are_saved(void **state)
+{
+    struct memory *memory = *state;
+    struct state_batch *batch = NULL;
+    char key[32];
+    int r = 0, i;
+
+    for (i = 0; i < TOTAL_MAX && r == 0; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        r = set_text(memory, key, "");
+        if (r == 0)
+            assert_int_equal(memory_remove(memory, key, NOW), 0);
+    }
+    assert_int_equal(r, -ENOSPC);
+    assert_in_range(i, 10, TOTAL_MAX / MEMORY_ENTRY_SIZE);
+    assert_int_equal(memory_count(memory), 0);
+    assert_int_equal(state_batch_new(&batch), 0);
+    memory_save(memory, batch);
+    assert_int_equal(memory_used(memory), 0);
+    assert_int_equal(set_text(memory, "k", ""), 0);
+    state_batch_free(batch);
+}
+
+static void if_absent_refuses_a_key_that_is_there(void **state)
+{
+    struct memory *memory = *state;
+    struct memory_change change = change_of("k", "v");
+
+    change.if_absent = true;
+    assert_int_equal(set(memory, &change), 0);
+    assert_int_equal(set(memory, &change), -EEXIST);
+    assert_int_equal(memory_remove(memory, "k", NOW), 0);
+    assert_int_equal(set(memory, &change), 0);
+}
+
+static void if_version_lets_one_of_two_writers_win(void **state)
+{
+    struct memory *memory = *state;
+    struct memory_change change = change_of("k", "v");
+
+    change.has_if_version = true;
+    change.if_version = 1;
+    assert_int_equal(set(memory, &change), -ESTALE);
+    change.if_version = 0;
+    assert_int_equal(set(memory, &change), 0);
+    assert_int_equal(set(memory, &change), -ESTALE);
+    change.if_version = 1;
+    assert_int_equal(set(memory, &change), 0);
+    assert_int_equal(set(memory, &change), -ESTALE);
+}
+
+static void value_ends_with_its_time(void **state)
+{
+    struct memory *memory = *state;
+    struct memory_value value;
+    struct memory_change change = change_of("k", "v");
+    uint64_t version;
+
+    assert_true(memory_deadline(memory) == USEC_INFINITY);
+    change.ttl_usec = 10;
+    assert_int_equal(set(memory, &change), 0);
+    assert_true(memory_deadline(memory) == NOW + 10);
+    assert_int_equal(memory_get(memory, "k", NOW + 9, &value), 0);
+    assert_int_equal(value.ttl_usec, 1);
+    assert_int_equal(memory_get(memory, "k", NOW + 10, &value), -ENOENT);
+    assert_int_equal(memory_remove(memory, "k", NOW + 10), -ENOENT);
+    memory_tick(memory, NOW + 9);
+    assert_int_equal(memory_count(memory), 1);
+    memory_tick(memory, NOW + 10);
+    assert_int_equal(memory_count(memory), 0);
+    assert_true(memory_deadline(memory) == USEC_INFINITY);
+    change.ttl_usec = 0;
+    assert_int_equal(memory_set(memory, &change, NOW, WALL, &version), -EINVAL);
+}
+
+static void setting_again_renews_or_lifts_the_end(void **state)
+{
+    struct memory *memory = *state;
+    struct memory_value value;
+    struct memory_change change = change_of("k", "v");
+
+    change.ttl_usec = 10;
+    assert_int_equal(set(memory, &change), 0);
+    assert_int_equal(set_text(memory, "k", "w"), 0);
+    memory_tick(memory, NOW + 10);
+    assert_int_equal(memory_get(memory, "k", NOW + 10, &value), 0);
+}
+
+static void list_is_sorted_and_limited_to_its_prefix(void **state)
+{
+    struct memory *memory = *state;
+    _cleanup_free_ struct memory_value *values = NULL;
+    struct memory_change mortal = change_of("ab-gone", "v");
+    size_t count = 0;
+
+    mortal.ttl_usec = 5;
+    assert_int_equal(set(memory, &mortal), 0);
+    assert_int_equal(set_text(memory, "b", "1"), 0);
+    assert_int_equal(set_text(memory, "abc", "2"), 0);
+    assert_int_equal(set_text(memory, "ab", "3"), 0);
+    assert_int_equal(memory_list(memory, "ab", NOW + 5, &values, &count), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(values[0].key, "ab");
+    assert_string_equal(values[1].key, "abc");
+    free(TAKE_PTR(values));
+    assert_int_equal(memory_list(memory, "", NOW + 5, &values, &count), 0);
+    assert_int_equal(count, 3);
+    assert_string_equal(values[2].key, "b");
+}
+
+/* --- With the state database --- */
+
+struct node {
+    char *directory;
+    struct worker *worker;
+    struct state *state;
+    struct memory *memory;
+};
+
+static int load_one(const struct state_value *value, void *data)
+{
+    return memory_load(data, value, NOW, WALL);
+}
+
+static void node_open(struct node *node)
+{
+    char message[STATE_MESSAGE_MAX];
+
+    assert_int_equal(worker_new(1, 16, &node->worker), 0);
+    assert_int_equal(state_open(node->directory, node->worker, 1, message, &node->state), 0);
+    assert_int_equal(memory_new(&limits, 1, &node->memory), 0);
+    assert_int_equal(state_load_values(node->state, load_one, node->memory), 0);
+}
+
+static void node_close(struct node *node)
+{
+    node->worker = worker_free(node->worker);
+    node->state = state_free(node->state);
+    node->memory = memory_free(node->memory);
+}
+
+static int node_setup(void **state)
+{
+    struct node *node = calloc(1, sizeof(*node));
+
+    node->directory = directory_new();
+    node_open(node);
+    *state = node;
+    return 0;
+}
+
+static int node_teardown(void **state)
+{
+    struct node *node = *state;
+
+    fault_disarm();
+    node_close(node);
+    directory_free(node->directory);
+    free(node);
+    return 0;
+}
+
+static void on_saved(int r, void *data)
+{
+    (void)r;
+    *(bool *)data = true;
+}
+
+static void save(struct node *node)
+{
+    struct state_batch *batch = NULL;
+    bool is_done = false;
+
+    assert_int_equal(state_batch_new(&batch), 0);
+    memory_save(node->memory, batch);
+    state_batch_after(batch, on_saved, &is_done);
+    assert_int_equal(state_commit(node->state, &batch), 0);
+    assert_true(worker_wait(node->worker, &is_done));
+}
+
+static void values_survive_a_restart_with_version_owner_and_rest_of_their_time(void **state)
+{
+    struct node *node = *state;
+    struct memory_value value;
+    struct memory_change change = change_of("k", "v"), mortal = change_of("m", "w"),
+                         short_lived = change_of("s", "x");
+
+    change.owner = "user2";
+    mortal.ttl_usec = 60 * USEC_PER_SEC;
+    short_lived.ttl_usec = 1;
+    assert_int_equal(set(node->memory, &change), 0);
+    assert_int_equal(set(node->memory, &change), 0);
+    assert_int_equal(set_text(node->memory, "gone", "z"), 0);
+    assert_true(memory_is_dirty(node->memory));
+    save(node);
+    assert_false(memory_is_dirty(node->memory));
+    uint64_t version;
+    /* Set a second before "now" in wall time: a second of their time is over at the restart. */
+    assert_int_equal(memory_set(node->memory, &mortal, NOW, WALL - USEC_PER_SEC, &version), 0);
+    assert_int_equal(memory_set(node->memory, &short_lived, NOW, WALL - USEC_PER_SEC, &version), 0);
+    assert_int_equal(memory_remove(node->memory, "gone", NOW), 0);
+    save(node);
+    node_close(node);
+    node_open(node);
+    assert_int_equal(memory_count(node->memory), 2);
+    assert_int_equal(memory_get(node->memory, "k", NOW, &value), 0);
+    assert_int_equal(value.version, 2);
+    assert_string_equal(value.owner, "user2");
+    assert_true(value.ttl_usec == USEC_INFINITY);
+    assert_int_equal(memory_get(node->memory, "m", NOW, &value), 0);
+    assert_true(value.ttl_usec == 59 * USEC_PER_SEC);
+    /* The row of what was over is deleted with the next save. */
+    assert_true(memory_is_dirty(node->memory));
+    save(node);
+    node_close(node);
+    node_open(node);
+    assert_false(memory_is_dirty(node->memory));
+}
+
+static void save_that_failed_is_made_up_for(void **state)
+{
+    struct node *node = *state;
+
+    assert_int_equal(set_text(node->memory, "old", "1"), 0);
+    assert_int_equal(set_text(node->memory, "removed", "1"), 0);
+    save(node);
+    assert_int_equal(set_text(node->memory, "new", "2"), 0);
+    assert_int_equal(memory_remove(node->memory, "removed", NOW), 0);
+    fault_arm(1, ENOSPC);
+    save(node);
+    fault_disarm();
+    assert_true(memory_is_dirty(node->memory));
+    save(node);
+    assert_false(memory_is_dirty(node->memory));
+    node_close(node);
+    node_open(node);
+    struct memory_value value;
+    assert_int_equal(memory_count(node->memory), 2);
+    assert_int_equal(memory_get(node->memory, "old", NOW, &value), 0);
+    assert_int_equal(memory_get(node->memory, "new", NOW, &value), 0);
+}
+
+static void batch_that_was_freed_counts_as_failed(void **state)
+{
+    struct node *node = *state;
+    struct state_batch *batch = NULL;
+
+    assert_int_equal(set_text(node->memory, "k", "1"), 0);
+    assert_int_equal(state_batch_new(&batch), 0);
+    memory_save(node->memory, batch);
+    assert_false(memory_is_dirty(node->memory));
+    state_batch_free(batch);
+    assert_true(memory_is_dirty(node->memory));
+}
+
+static void damaged_row_is_refused(void **state)
+{
+    struct memory *memory = *state;
+    struct state_value value = {.key = "", .data = "", .version = 1, .owner = ""};
+
+    assert_int_equal(memory_load(memory, &value, NOW, WALL), -EINVAL);
+    value = (struct state_value){.key = "k", .data = "", .version = 0, .owner = ""};
+    assert_int_equal(memory_load(memory, &value, NOW, WALL), -EINVAL);
+    assert_int_equal(memory_count(memory), 0);
+}
+
+static void lowered_limits_keep_what_is_there(void **state)
+{
+    struct memory *memory = *state;
+    struct memory_limits low = {.total_max = 10, .value_max = 1, .key_max = 1};
+    struct memory_value value;
+
+    assert_int_equal(set_text(memory, "key", "value"), 0);
+    memory_set_limits(memory, &low);
+    assert_int_equal(memory_get(memory, "key", NOW, &value), 0);
+    assert_int_equal(set_text(memory, "k", "v"), -ENOSPC);
+}
+
+#define test(name)      cmocka_unit_test_setup_teardown(name, memory_setup, memory_teardown)
+#define test_node(name) cmocka_unit_test_setup_teardown(name, node_setup, node_teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        test(value_is_any_bytes_and_comes_back),
+        test(empty_value_is_a_value),
+        test(version_counts_the_changes_of_a_key),
+        test(key_is_1_to_255_bytes_of_printable_text),
+        test(value_above_its_limit_is_refused),
+        test(total_is_bounded_and_replacing_counts_once),
+        test(expired_values_make_room),
+        test(removed_keys_are_bounded_until_they_are_saved),
+        test(if_absent_refuses_a_key_that_is_there),
+        test(if_version_lets_one_of_two_writers_win),
+        test(value_ends_with_its_time),
+        test(setting_again_renews_or_lifts_the_end),
+        test(list_is_sorted_and_limited_to_its_prefix),
+        test_node(values_survive_a_restart_with_version_owner_and_rest_of_their_time),
+        test_node(save_that_failed_is_made_up_for),
+        test_node(batch_that_was_freed_counts_as_failed),
+        test(damaged_row_is_refused),
+        test(lowered_limits_keep_what_is_there),
+    };
+
+    return cmocka_run_group_tests_name("store/memory", tests, NULL, NULL);
+}
