@@ -70,7 +70,8 @@ static void send_datagrams(struct cluster *cluster)
     udp_flush(cluster->udp);
 }
 
-/* What the event handler asked for. Return: whether there was anything, and so may be new events. */
+/* What the event handler asked for. Return: whether there was anything, and so may be new events.
+ */
 static bool apply_deferred(struct cluster *cluster)
 {
     bool has_load = cluster->has_load, has_meta = cluster->has_meta;
@@ -112,7 +113,8 @@ static void pump(struct cluster *cluster)
                                       deadline == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
-void cluster_receive(struct cluster *cluster, const struct address *from, const void *data, size_t size)
+void cluster_receive(struct cluster *cluster, const struct address *from, const void *data,
+                     size_t size)
 {
     struct seal_plain plain;
     usec_t now = now_of(cluster);
@@ -357,8 +359,8 @@ static int make_cores(struct cluster *cluster, const struct cluster_setup *setup
                     &cluster->swim);
 }
 
-int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_event_t on_event, void *data,
-                struct cluster **ret)
+int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_event_t on_event,
+                void *data, struct cluster **ret)
 {
     _cleanup_(cluster_freep) struct cluster *cluster = calloc(1, sizeof(*cluster));
     int r;
@@ -378,15 +380,15 @@ int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_even
     r = make_cores(cluster, setup);
     if (r < 0)
         return r;
-    r = sd_event_add_time(event, &cluster->timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY_USEC,
-                          on_timer, cluster);
+    r = sd_event_add_time(event, &cluster->timer, CLOCK_MONOTONIC, USEC_INFINITY,
+                          TIMER_ACCURACY_USEC, on_timer, cluster);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(cluster->timer, "gossip-timer");
     (void)sd_event_source_set_priority(cluster->timer, SD_EVENT_PRIORITY_IMPORTANT);
     (void)sd_event_source_set_exit_on_failure(cluster->timer, true);
-    r = sd_event_add_time(event, &cluster->lookup_timer, CLOCK_MONOTONIC, USEC_INFINITY, USEC_PER_SEC,
-                          on_lookup_timer, cluster);
+    r = sd_event_add_time(event, &cluster->lookup_timer, CLOCK_MONOTONIC, USEC_INFINITY,
+                          USEC_PER_SEC, on_lookup_timer, cluster);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(cluster->lookup_timer, "seed-names");

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * The pump of the membership core: UDP socket, seal and swim, wired to one loop. Datagrams go in, packets
- * come out sealed, events go to one handler, one timer is armed. It decides nothing; what it adds to the
- * cores is the outside: clocks, names that have to be looked up, the machine that slept.
+ * The pump of the membership core: UDP socket, seal and swim, wired to one loop. Datagrams go in,
+ * packets come out sealed, events go to one handler, one timer is armed. It decides nothing; what
+ * it adds to the cores is the outside: clocks, names that have to be looked up, the machine that
+ * slept.
  */
 
 #include <systemd/sd-event.h>
@@ -16,8 +17,8 @@
 
 struct cluster;
 
-/* The event is borrowed for the call. The handler must not call swim_* functions that change the core; the
- * functions below it may call. */
+/* The event is borrowed for the call. The handler must not call swim_* functions that change the
+ * core; the functions below it may call. */
 typedef void (*cluster_event_t)(const struct swim_event *event, void *data);
 
 struct cluster_setup {
@@ -31,13 +32,14 @@ struct cluster_setup {
 };
 
 /* Return: 0; -EINVAL where listen.advertise is no address; -ENOMEM, -EIO. */
-int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_event_t on_event, void *data,
-                struct cluster **ret);
+int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_event_t on_event,
+                void *data, struct cluster **ret);
 struct cluster *cluster_free(struct cluster *cluster);
 DEFINE_CLEANUP(struct cluster *, cluster_free)
 
 /* One datagram from the socket: to be called by udp's handler. */
-void cluster_receive(struct cluster *cluster, const struct address *from, const void *data, size_t size);
+void cluster_receive(struct cluster *cluster, const struct address *from, const void *data,
+                     size_t size);
 
 /* Contacts the seeds, and looks up again those that are names, every rejoin interval. */
 void cluster_start(struct cluster *cluster);
@@ -58,4 +60,3 @@ int cluster_ping(struct cluster *cluster, const struct node_id *id, uint64_t *re
 int cluster_join(struct cluster *cluster, const struct address *address);
 int cluster_forget(struct cluster *cluster, const struct node_id *id);
 void cluster_leave(struct cluster *cluster);
-

@@ -90,7 +90,8 @@ int remote_new(sd_event *event, struct peers *peers, const char *self_name,
 
     if (!remote)
         return -ENOMEM;
-    *remote = (struct remote){.event = sd_event_ref(event), .peers = peers, .dispatch = dispatch, .data = data};
+    *remote = (struct remote){
+        .event = sd_event_ref(event), .peers = peers, .dispatch = dispatch, .data = data};
     snprintf(remote->self_name, sizeof(remote->self_name), "%s", self_name);
     list_init(&remote->calls);
     list_init(&remote->served);
@@ -102,11 +103,11 @@ struct remote *remote_free(struct remote *remote)
 {
     if (!remote)
         return NULL;
-    list_for_each_safe(link, &remote->calls)
+    list_for_each_safe (link, &remote->calls)
         remote_call_free(list_entry(link, struct remote_call, link));
-    list_for_each_safe(link, &remote->served) {
+    list_for_each_safe (link, &remote->served) {
         struct served *served = list_entry(link, struct served, link);
-        list_for_each_safe(open, &served->calls)
+        list_for_each_safe (open, &served->calls)
             call_abandon(list_entry(open, struct call, link));
         served_free(served);
     }
@@ -153,10 +154,12 @@ int remote_call(struct remote *remote, const struct remote_request *request, rem
     json_add_string(frame, "user", user);
     json_add_bool(frame, "admin", request->caller->is_admin);
     json_add_bool(frame, "more", request->wants_more);
-    r = peers_send(remote->peers, &call->to, &call->address, frame, request->body, request->body_size);
+    r = peers_send(remote->peers, &call->to, &call->address, frame, request->body,
+                   request->body_size);
     if (r >= 0 && request->timeout_usec != USEC_INFINITY)
-        r = sd_event_add_time_relative(remote->event, &call->timer, CLOCK_MONOTONIC, request->timeout_usec,
-                                       TIMER_ACCURACY_USEC, on_timeout, call);
+        r = sd_event_add_time_relative(remote->event, &call->timer, CLOCK_MONOTONIC,
+                                       request->timeout_usec, TIMER_ACCURACY_USEC, on_timeout,
+                                       call);
     if (r < 0) {
         remote_call_free(call);
         return r;
@@ -184,7 +187,8 @@ static void send_answer(struct call *call, const char *error, cJSON *parameters,
         json_add_string(frame, "error", error);
     json_add_bool(frame, "continues", continues);
     cJSON_AddItemToObject(frame, "parameters", parameters);
-    int r = peers_send(served->remote->peers, &served->from, &(struct address){0}, frame, body, body_size);
+    int r = peers_send(served->remote->peers, &served->from, &(struct address){0}, frame, body,
+                       body_size);
     if (r < 0)
         log_debug_errno(r, "Cannot answer a call of another node: %m");
     if (!continues)
@@ -213,8 +217,7 @@ static int serve(struct remote *remote, const struct node_id *from, uint64_t id,
     struct served *served = calloc(1, sizeof(*served));
     struct call *call = calloc(1, sizeof(*call));
     uint8_t *copy = malloc(body_size + 1);
-    if (!json || !served || !call || !copy ||
-        json_get_string(json, "method", &method) <= 0 ||
+    if (!json || !served || !call || !copy || json_get_string(json, "method", &method) <= 0 ||
         json_get_object(json, "parameters", &parameters) <= 0 ||
         json_get_string(json, "user", &user) <= 0 || json_get_bool(json, "admin", &is_admin) <= 0 ||
         json_get_bool(json, "more", &wants_more) < 0 || !text_is_utf8(user, strlen(user))) {
@@ -247,13 +250,13 @@ static int serve(struct remote *remote, const struct node_id *from, uint64_t id,
     return 0;
 }
 
-static void take_answer(struct remote *remote, const struct node_id *from, uint64_t id, const cJSON *frame,
-                        const void *body, size_t body_size)
+static void take_answer(struct remote *remote, const struct node_id *from, uint64_t id,
+                        const cJSON *frame, const void *body, size_t body_size)
 {
     static const cJSON nothing = {.type = cJSON_Object};
     struct remote_reply reply = {.parameters = &nothing, .body = body, .body_size = body_size};
 
-    list_for_each(link, &remote->calls) {
+    list_for_each (link, &remote->calls) {
         struct remote_call *call = list_entry(link, struct remote_call, link);
         if (call->id != id || !node_id_is_equal(&call->to, from))
             continue;
@@ -275,7 +278,7 @@ static void take_answer(struct remote *remote, const struct node_id *from, uint6
 
 static struct served *find_served(struct remote *remote, const struct node_id *from, uint64_t id)
 {
-    list_for_each(link, &remote->served) {
+    list_for_each (link, &remote->served) {
         struct served *served = list_entry(link, struct served, link);
         if (served->id == id && node_id_is_equal(&served->from, from))
             return served;
@@ -319,7 +322,7 @@ bool remote_on_frame(struct remote *remote, const struct node_id *from, const cJ
 
 void remote_on_lost(struct remote *remote, const struct node_id *id, int r)
 {
-    list_for_each_safe(link, &remote->served) {
+    list_for_each_safe (link, &remote->served) {
         struct served *served = list_entry(link, struct served, link);
         if (node_id_is_equal(&served->from, id))
             abandon(served);
@@ -327,7 +330,7 @@ void remote_on_lost(struct remote *remote, const struct node_id *id, int r)
     /* An answer's function may begin or end other calls: look from the start after each. */
     for (bool is_found = true; is_found;) {
         is_found = false;
-        list_for_each(link, &remote->calls) {
+        list_for_each (link, &remote->calls) {
             struct remote_call *call = list_entry(link, struct remote_call, link);
             if (!node_id_is_equal(&call->to, id))
                 continue;
@@ -361,8 +364,8 @@ static void on_answer(const struct remote_reply *reply, void *data)
 
     if (reply->r < 0) {
         call_on_gone(call, NULL, NULL);
-        call_fail(call, reply->r == -ETIMEDOUT ? ERROR_TIMEOUT : ERROR_UNREACHABLE, "p2pctl members",
-                  "cannot reach %s: %s", passed->name, strerror(-reply->r));
+        call_fail(call, reply->r == -ETIMEDOUT ? ERROR_TIMEOUT : ERROR_UNREACHABLE,
+                  "p2pctl members", "cannot reach %s: %s", passed->name, strerror(-reply->r));
         free(passed);
         return;
     }
@@ -406,7 +409,8 @@ void remote_forward(struct remote *remote, const struct swim_member *member, str
                         on_answer, passed, &passed->remote);
     if (r < 0) {
         free(passed);
-        call_fail(call, error_from_errno(r), NULL, "cannot reach %s: %s", member->name, strerror(-r));
+        call_fail(call, error_from_errno(r), NULL, "cannot reach %s: %s", member->name,
+                  strerror(-r));
         return;
     }
     call_on_gone(call, on_client_gone, passed);

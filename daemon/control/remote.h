@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * Control calls between nodes, as built-in tasks on a pooled p2p-task/1 connection: the method that runs
- * there is the very one that a client at that node's socket would reach. Ops: "call", "reply", "gone".
- * Members trust each other's control groups: whether the user is an administrator is told by the node
- * that has the client.
+ * Control calls between nodes, as built-in tasks on a pooled p2p-task/1 connection: the method that
+ * runs there is the very one that a client at that node's socket would reach. Ops: "call", "reply",
+ * "gone". Members trust each other's control groups: whether the user is an administrator is told
+ * by the node that has the client.
  */
 
 #include "control/call.h"

@@ -29,7 +29,7 @@ struct connection {
 };
 
 struct peer {
-    struct node_id id; /* key in the table */
+    struct node_id id;   /* key in the table */
     struct peers *peers; /* borrowed */
     struct address address;
     struct list connections; /* the first one is written to */
@@ -69,7 +69,7 @@ static void connection_free(struct connection *connection)
 
 static void drop_queue(struct peer *peer)
 {
-    list_for_each_safe(link, &peer->queue) {
+    list_for_each_safe (link, &peer->queue) {
         list_remove(link);
         free(list_entry(link, struct waiting, link));
     }
@@ -78,7 +78,7 @@ static void drop_queue(struct peer *peer)
 
 static void peer_free(struct peer *peer)
 {
-    list_for_each_safe(link, &peer->connections)
+    list_for_each_safe (link, &peer->connections)
         connection_free(list_entry(link, struct connection, link));
     drop_queue(peer);
     table_remove(&peer->peers->by_id, &peer->id);
@@ -118,7 +118,7 @@ static void flush(struct peer *peer)
 
     if (!connection || !stream_is_ready(connection->stream))
         return;
-    list_for_each_safe(link, &peer->queue) {
+    list_for_each_safe (link, &peer->queue) {
         struct waiting *waiting = list_entry(link, struct waiting, link);
         if (stream_get_write_space(connection->stream) < waiting->size ||
             stream_write(connection->stream, waiting->data, waiting->size) < 0)
@@ -143,7 +143,8 @@ static void lose(struct connection *connection, int r)
     if (list_is_empty(&peer->connections))
         drop_queue(peer);
     release_if_idle(peer);
-    peers->handler.on_connection(&id, &address, was_ready || r == 0 ? "closed" : "failed", r, peers->data);
+    peers->handler.on_connection(&id, &address, was_ready || r == 0 ? "closed" : "failed", r,
+                                 peers->data);
     peers->handler.on_lost(&id, r == 0 ? -ENOTCONN : r, peers->data);
 }
 
@@ -154,7 +155,8 @@ static void deliver(struct connection *connection)
     _cleanup_json_ cJSON *header = TAKE_PTR(connection->header);
     _cleanup_free_ uint8_t *body = TAKE_PTR(connection->body);
 
-    peers->handler.on_frame(&connection->peer->id, header, body, connection->body_size, peers->data);
+    peers->handler.on_frame(&connection->peer->id, header, body, connection->body_size,
+                            peers->data);
 }
 
 /* Return: 0, or why the connection is of no use. */
@@ -177,8 +179,8 @@ static int take_piece(struct connection *connection, struct frame_piece *piece)
 }
 
 /*
- * Frames are taken out of the stream one at a time: a handler may end everything, and then nothing of this
- * connection may be touched again. Return: whether there may be more.
+ * Frames are taken out of the stream one at a time: a handler may end everything, and then nothing
+ * of this connection may be touched again. Return: whether there may be more.
  */
 static bool take_frame(struct peers *peers, const struct node_id *id, struct connection *connection)
 {
@@ -201,7 +203,7 @@ static bool take_frame(struct peers *peers, const struct node_id *id, struct con
     const struct peer *peer = table_find(&peers->by_id, id);
     if (!peer)
         return false;
-    list_for_each(link, &peer->connections)
+    list_for_each (link, &peer->connections)
         if (list_entry(link, struct connection, link) == connection)
             return true;
     return false;
@@ -232,8 +234,12 @@ static void on_ready(struct stream *stream, void *data)
 static void on_drained(struct stream *stream _unused_, void *data)
 {
     struct connection *connection = data;
+    struct peers *peers = connection->peer->peers;
+    struct node_id id = connection->peer->id;
 
     flush(connection->peer);
+    if (list_is_empty(&connection->peer->queue) && peers->handler.on_drained)
+        peers->handler.on_drained(&id, peers->data);
 }
 
 static void on_closed(struct stream *stream _unused_, int error, void *data)
@@ -293,8 +299,8 @@ static int open_connection(struct peer *peer)
     struct connection *connection = add_connection(peer, NULL);
     if (!connection)
         return -ENOMEM;
-    r = stream_connect(&config, &peer->address, &peer->id, TLS_PROTOCOL_TASK, &callbacks, connection,
-                       &connection->stream);
+    r = stream_connect(&config, &peer->address, &peer->id, TLS_PROTOCOL_TASK, &callbacks,
+                       connection, &connection->stream);
     if (r < 0)
         connection_free(connection);
     return r;
@@ -322,8 +328,8 @@ static int enqueue(struct peer *peer, cJSON *header, const void *body, size_t bo
     return 0;
 }
 
-int peers_send(struct peers *peers, const struct node_id *to, const struct address *address, cJSON *header,
-               const void *body, size_t body_size)
+int peers_send(struct peers *peers, const struct node_id *to, const struct address *address,
+               cJSON *header, const void *body, size_t body_size)
 {
     int r;
 
@@ -391,7 +397,7 @@ static void tend(struct peer *peer, usec_t now)
             flush(peer);
         peer->active_usec = now;
     } else if (usec_sub(now, peer->active_usec) >= peer->peers->config.idle_usec) {
-        list_for_each(link, &peer->connections)
+        list_for_each (link, &peer->connections)
             stream_shutdown(list_entry(link, struct connection, link)->stream);
     }
 }
@@ -401,15 +407,15 @@ static int on_timer(sd_event_source *source, uint64_t usec _unused_, void *data)
     struct peers *peers = data;
     usec_t now = now_of(peers);
 
-    table_for_each(&peers->by_id, struct peer *, peer)
+    table_for_each (&peers->by_id, struct peer *, peer)
         tend(peer, now);
     (void)sd_event_source_set_time(source, now + peers->config.idle_usec / 4);
     (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     return 0;
 }
 
-int peers_new(sd_event *event, const struct peers_config *config, const struct peers_handler *handler,
-              void *data, struct peers **ret)
+int peers_new(sd_event *event, const struct peers_config *config,
+              const struct peers_handler *handler, void *data, struct peers **ret)
 {
     _cleanup_(peers_freep) struct peers *peers = calloc(1, sizeof(*peers));
     uint64_t seed;

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * The pooled p2p-task/1 connections to other nodes: opened when something is to be sent, shared by both
- * directions, closed when idle. What travels are frames: a JSON header with an "op", and bytes. Who sends
- * needs no connection in hand; who loses one is told, and sends again what matters.
+ * The pooled p2p-task/1 connections to other nodes: opened when something is to be sent, shared by
+ * both directions, closed when idle. What travels are frames: a JSON header with an "op", and
+ * bytes. Who sends needs no connection in hand; who loses one is told, and sends again what
+ * matters.
  *
  * To one node all frames go through one connection, in order, until that is lost.
  */
@@ -32,21 +33,23 @@ struct peers_config {
 
 struct peers_handler {
     /* One frame from @from; header and body are borrowed for the call. */
-    void (*on_frame)(const struct node_id *from, const cJSON *header, const void *body, size_t body_size,
-                     void *data);
+    void (*on_frame)(const struct node_id *from, const cJSON *header, const void *body,
+                     size_t body_size, void *data);
     /*
-     * The connection to @id is gone, or could not be made: what was sent since the last frame from there
-     * may be lost. @r says why; -ENOTCONN for a clean end.
+     * The connection to @id is gone, or could not be made: what was sent since the last frame from
+     * there may be lost. @r says why; -ENOTCONN for a clean end.
      */
     void (*on_lost)(const struct node_id *id, int r, void *data);
+    /* All that was queued for @id has left; may be NULL. */
+    void (*on_drained)(const struct node_id *id, void *data);
     /* For the journal: "opened" "closed" "refused" "failed". */
     void (*on_connection)(const struct node_id *id, const struct address *address, const char *what,
                           int r, void *data);
 };
 
 /* Return: 0, -ENOMEM. */
-int peers_new(sd_event *event, const struct peers_config *config, const struct peers_handler *handler,
-              void *data, struct peers **ret);
+int peers_new(sd_event *event, const struct peers_config *config,
+              const struct peers_handler *handler, void *data, struct peers **ret);
 struct peers *peers_free(struct peers *peers); /* closes all, tells nobody */
 DEFINE_CLEANUP(struct peers *, peers_free)
 
@@ -62,13 +65,14 @@ void peers_adopt(struct peers *peers, struct stream *stream);
  * above PEERS_BODY_MAX; -EHOSTUNREACH where there is neither connection nor address. A
  * connection that fails later is told by on_lost.
  */
-int peers_send(struct peers *peers, const struct node_id *to, const struct address *address, cJSON *header,
-               const void *body, size_t body_size);
+int peers_send(struct peers *peers, const struct node_id *to, const struct address *address,
+               cJSON *header, const void *body, size_t body_size);
 
 /* Bytes that wait for @to. */
 size_t peers_pending(const struct peers *peers, const struct node_id *to);
 
-/* While held, an idle connection is kept alive rather than closed. Counted; release what was held. */
+/* While held, an idle connection is kept alive rather than closed. Counted; release what was held.
+ */
 void peers_hold(struct peers *peers, const struct node_id *id);
 void peers_release(struct peers *peers, const struct node_id *id);
 

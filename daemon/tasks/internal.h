@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the files of tasks/ share. tasks.c has the life cycle and the pump, owner.c does what the
+ * origin's side asks for, worker.c what the worker's side asks for, wire.c the frames of both,
+ * runs.c workflows.
+ */
+
+#include "base/list.h"
+#include "sched/task_json.h"
+#include "tasks/tasks.h"
+
+#define RUNS_MAX 1024
+
+struct tasks {
+    sd_event *event;
+    const struct config *config; /* borrowed, as the four below */
+    const struct state_start *start;
+    struct state *state;
+    struct output_store *outputs;
+    struct peers *peers;
+    struct tasks_setup setup;
+    struct origin *origin;
+    struct slots *slots;
+    struct exec *exec;         /* NULL where tasks are not enabled */
+    struct state_batch *batch; /* of this turn */
+    sd_event_source *timer;
+    sd_event_source *retry_timer; /* commits that the database could not take yet */
+    struct list watches;
+    struct list submissions;
+    struct list runs;
+    size_t runs_count;
+    uint64_t next_task;
+    uint64_t next_workflow;
+    uint64_t wall_offset_usec;
+    struct swim_load load; /* last told */
+    bool is_pumping;
+    bool is_stopping;
+};
+
+struct submission {
+    struct list link;
+    uint64_t number;
+    tasks_submitted_t done;
+    void *data; /* borrowed */
+};
+
+struct run {
+    struct list link;
+    struct tasks *tasks; /* borrowed */
+    struct workflow *workflow;
+    struct tasks_run_options options;
+    void (*on_done)(struct run *run, void *data);
+    void *data; /* borrowed */
+};
+
+/* The worker's side of one attempt: userdata of struct slots_attempt. */
+struct job {
+    struct tasks *tasks;           /* borrowed */
+    struct slots_attempt *attempt; /* borrowed: it ends with SLOTS_DROPPED, and so does this */
+    struct output *output;         /* borrowed from the store; NULL before the start */
+    bool is_handed;                /* p2pnode-exec has it */
+    bool is_paused;                /* not read from: the disk is behind */
+    bool is_kept;                  /* its result is in the database */
+    /* For attempts of other nodes: the output on its way to the origin. */
+    struct output_read *read;
+    uint64_t cursor;
+    uint64_t skip[2]; /* bytes of each stream that the origin has already */
+    uint64_t sent[2]; /* bytes of each stream told so far */
+    bool is_sending;
+    bool is_all_sent; /* output is complete at the origin's end of the wire */
+};
+
+/* tasks.c */
+usec_t tasks_now(const struct tasks *tasks);
+uint64_t tasks_wall(const struct tasks *tasks);
+/* Does what the cores ask for, until they ask for nothing; commits; arms the timer. */
+void tasks_pump(struct tasks *tasks);
+void tasks_tell_watchers(struct tasks *tasks, const struct task *task);
+
+/* owner.c */
+void owner_act(struct tasks *tasks, const struct origin_action *action);
+/* Whether the result of this attempt is still wanted. */
+bool owner_wants(struct tasks *tasks, uint64_t number, uint64_t attempt);
+/* A piece of output of an attempt of ours that runs elsewhere. */
+void owner_take_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
+                       enum output_stream stream, uint64_t offset, uint64_t wall_usec,
+                       const void *data, size_t size);
+/* How many bytes of each stream are here. */
+void owner_get_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
+                      uint64_t ret_have[static 2]);
+
+/* worker.c */
+extern const struct exec_handler worker_exec_handler;
+void worker_act(struct tasks *tasks, const struct slots_action *action);
+/* Starts, or goes on, sending the output of a foreign attempt. */
+void worker_send_output(struct job *job, const uint64_t have[static 2]);
+/* What was sent to @origin has left: there is room for more. */
+void worker_go_on(struct tasks *tasks, const struct node_id *origin);
+void worker_stop_sending(struct tasks *tasks, const struct node_id *origin);
+/* At start: a result that its origin has not acknowledged. */
+int worker_restore(const struct state_result *result, void *tasks);
+
+/* wire.c: frames to other nodes */
+void wire_send_offer(struct tasks *tasks, const struct origin_action *action);
+void wire_send_query(struct tasks *tasks, const struct origin_action *action);
+void wire_send_cancel(struct tasks *tasks, const struct origin_action *action);
+void wire_send_recall(struct tasks *tasks, const struct origin_action *action);
+void wire_send_ack(struct tasks *tasks, const struct origin_action *action);
+void wire_send_started(struct tasks *tasks, const struct slots_attempt *attempt);
+void wire_send_renew(struct tasks *tasks, const struct slots_attempt *attempt, usec_t asked_usec);
+void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
+                       enum origin_refusal refusal);
+void wire_send_output(struct job *job, const struct output_piece *piece, uint64_t offset);
+void wire_send_ended(struct job *job);
+/* Asks the origin to query: it may not know that what was sent got lost. */
+void wire_send_resync(struct job *job);
+
+/* runs.c */
+/* One action of every run. Return: whether there was any. */
+bool runs_act(struct tasks *tasks);
+void runs_on_task(struct tasks *tasks, const struct task *task);
+/* A step that the origin had taken could not be saved. */
+void runs_on_refused(struct tasks *tasks, const struct task_spec *spec, const char *reason);
+int runs_restore(const struct state_workflow *record, void *tasks);
+void runs_free(struct tasks *tasks);

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+#include "tasks/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/log.h"
+#include "journal.h"
+
+/* A record on its way to the disk. */
+struct save {
+    struct tasks *tasks; /* borrowed */
+    uint64_t number;
+    uint64_t revision;
+};
+
+struct names {
+    char id[TASK_ID_TEXT_MAX];
+    char workflow[TASK_ID_TEXT_MAX + 1];
+    char name[TASK_NAME_MAX + 1];
+    char user[TASK_USER_MAX + 1 + NODE_NAME_MAX + 1];
+};
+
+/* The task as the journal wants it; the texts live in @names. */
+static struct journal_task describe(const struct tasks *tasks, const struct task *task,
+                                    struct names *names)
+{
+    const char *origin = tasks->config->node.name;
+
+    task_id_format(task->number, origin, names->id);
+    task_spec_format_name(&task->spec, names->name);
+    snprintf(names->user, sizeof(names->user), "%s@%s", task->spec.user, origin);
+    names->workflow[0] = 'w';
+    task_id_format(task->spec.workflow, origin, names->workflow + 1);
+    return (struct journal_task){.id = names->id,
+                                 .name = names->name,
+                                 .user = names->user,
+                                 .workflow = task->spec.workflow > 0 ? names->workflow : NULL};
+}
+
+static struct output_key key_of(uint64_t number, uint64_t attempt)
+{
+    return (struct output_key){.number = number, .attempt = (uint32_t)attempt};
+}
+
+/* The output of an attempt that is over goes to the disk with the record that says so. */
+static void finish_output(struct tasks *tasks, uint64_t number, uint64_t attempt)
+{
+    struct output_key key = key_of(number, attempt);
+    struct output *output = output_find(tasks->outputs, &key);
+
+    if (!output)
+        return;
+    int r = output_finish(output, tasks->batch);
+    if (r < 0)
+        log_warning_errno(r, "Cannot keep the output of task %llu: %m", (unsigned long long)number);
+}
+
+static struct submission *find_submission(struct tasks *tasks, uint64_t number)
+{
+    list_for_each (link, &tasks->submissions) {
+        struct submission *submission = list_entry(link, struct submission, link);
+        if (submission->number == number)
+            return submission;
+    }
+    return NULL;
+}
+
+static void answer_submission(struct tasks *tasks, uint64_t number, int r, const struct task *task,
+                              const char *reason)
+{
+    struct submission *submission = find_submission(tasks, number);
+
+    if (!submission)
+        return;
+    tasks_submitted_t done = submission->done;
+    void *data = submission->data;
+    tasks_submit_forget(submission);
+    done(r, task, reason, data);
+}
+
+/* A task that could not be saved: a new one never was, one that was accepted is saved with its next
+ * change. */
+static void take_back(struct tasks *tasks, uint64_t number, int r)
+{
+    const struct task *task = origin_find(tasks->origin, number);
+    struct task_spec about = {0};
+    char text[128];
+
+    if (task) {
+        about.workflow = task->spec.workflow;
+        about.step = task->spec.step;
+    }
+    if (origin_take_back(tasks->origin, number, tasks_now(tasks)) < 0) {
+        log_error_errno(r, "Cannot save task %llu: %m", (unsigned long long)number);
+        return;
+    }
+    snprintf(text, sizeof(text), "the task cannot be saved: %s", strerror(-r));
+    answer_submission(tasks, number, r, NULL, text);
+    runs_on_refused(tasks, &about, text);
+}
+
+static void on_saved(int r, void *data)
+{
+    struct save *save = data;
+    struct tasks *tasks = save->tasks;
+    uint64_t number = save->number, revision = save->revision;
+
+    free(save);
+    if (r == -EIO || r == -EUCLEAN) {
+        tasks->setup.on_fatal(r, tasks->setup.data);
+        return;
+    }
+    if (r >= 0)
+        origin_committed(tasks->origin, number, revision, tasks_now(tasks));
+    else
+        take_back(tasks, number, r);
+    tasks_pump(tasks);
+}
+
+static void save(struct tasks *tasks, const struct origin_action *action)
+{
+    const struct task *task = action->task;
+    struct save *pending = malloc(sizeof(*pending));
+    _cleanup_json_ cJSON *json = task_to_json(task);
+    _cleanup_free_ char *text = json ? json_format(json) : NULL;
+
+    if (!text || !pending) {
+        free(pending);
+        tasks->setup.on_fatal(-ENOMEM, tasks->setup.data);
+        return;
+    }
+    *pending =
+        (struct save){.tasks = tasks, .number = action->number, .revision = action->revision};
+    if (task->has_end)
+        finish_output(tasks, task->number, task->attempt);
+    state_put_task(tasks->batch, &(struct state_task){.number = task->number,
+                                                      .state = task_state_name(task->state),
+                                                      .ended_wall_usec = task->ended_wall_usec,
+                                                      .record = text,
+                                                      .result = ""});
+    state_batch_after(tasks->batch, on_saved, pending);
+}
+
+/* The record is gone: so is the output of all its attempts. */
+static void forget(struct tasks *tasks, const struct origin_action *action)
+{
+    state_delete_task(tasks->batch, action->number);
+    for (uint64_t attempt = 1; attempt <= action->attempt; attempt++) {
+        struct output_key key = key_of(action->number, attempt);
+        output_remove(tasks->outputs, &key, tasks->batch);
+    }
+}
+
+/* To the own slots; the answer comes at once. */
+static void offer_here(struct tasks *tasks, const struct origin_action *action)
+{
+    struct slots_key key = {
+        .origin = tasks->start->id, .number = action->number, .attempt = action->attempt};
+    uint64_t number = action->number, attempt = action->attempt;
+    usec_t now = tasks_now(tasks);
+    int r = slots_offer(tasks->slots, &key, tasks->config->node.name, &action->task->spec, 0, now);
+
+    if (r >= 0)
+        origin_accepted(tasks->origin, number, attempt, &key.origin, now);
+    else
+        origin_refused(tasks->origin, number, attempt, &key.origin,
+                       r == -EBUSY       ? ORIGIN_REFUSED_BUSY
+                       : r == -ESHUTDOWN ? ORIGIN_REFUSED_DRAINING
+                                         : ORIGIN_REFUSED_TYPE,
+                       now);
+}
+
+static void act_here(struct tasks *tasks, const struct origin_action *action)
+{
+    struct slots_key key = {
+        .origin = tasks->start->id, .number = action->number, .attempt = action->attempt};
+    usec_t now = tasks_now(tasks);
+
+    switch (action->type) {
+    case ORIGIN_SEND:
+        offer_here(tasks, action);
+        break;
+    case ORIGIN_QUERY:
+        if (!slots_find(tasks->slots, &key))
+            origin_missing(tasks->origin, key.number, key.attempt, &key.origin, now);
+        break;
+    case ORIGIN_CANCEL:
+        slots_cancel(tasks->slots, &key, action->signal, action->grace_usec, now);
+        break;
+    case ORIGIN_RECALL:
+        slots_recall(tasks->slots, &key, now);
+        break;
+    default:
+        slots_acked(tasks->slots, &key, now);
+        break;
+    }
+}
+
+static void act_there(struct tasks *tasks, const struct origin_action *action)
+{
+    switch (action->type) {
+    case ORIGIN_SEND:
+        wire_send_offer(tasks, action);
+        break;
+    case ORIGIN_QUERY:
+        wire_send_query(tasks, action);
+        break;
+    case ORIGIN_CANCEL:
+        wire_send_cancel(tasks, action);
+        break;
+    case ORIGIN_RECALL:
+        wire_send_recall(tasks, action);
+        break;
+    default:
+        wire_send_ack(tasks, action);
+        break;
+    }
+}
+
+static void tell(struct tasks *tasks, const struct origin_action *action)
+{
+    const struct task *task = action->task;
+    char reason[TASK_REASON_MAX + 1] = "";
+    struct names names;
+    struct journal_task about = describe(tasks, task, &names);
+
+    switch (action->type) {
+    case ORIGIN_ACCEPTED:
+        journal_task_submitted(&about);
+        answer_submission(tasks, task->number, 0, task, NULL);
+        break;
+    case ORIGIN_PLACED:
+        journal_task_placed(&about, task->node_name, task->reason);
+        break;
+    case ORIGIN_STARTED:
+        journal_task_started(&about, task->node_name, task->tries);
+        break;
+    case ORIGIN_MOVED:
+        journal_task_moved(&about, NULL, NULL, action->text);
+        break;
+    case ORIGIN_LOST:
+        finish_output(tasks, task->number, action->attempt);
+        journal_task_lost(&about, task->node_name, action->text);
+        break;
+    default:
+        if (task->has_end)
+            task_end_format(&task->end, reason);
+        journal_task_ended(&about, task->node_name, task_state_name(task->state), reason,
+                           task->has_end ? task->end.run_usec : 0);
+        break;
+    }
+    tasks_tell_watchers(tasks, task);
+}
+
+void owner_act(struct tasks *tasks, const struct origin_action *action)
+{
+    switch (action->type) {
+    case ORIGIN_COMMIT:
+        save(tasks, action);
+        break;
+    case ORIGIN_FORGET:
+        forget(tasks, action);
+        break;
+    case ORIGIN_SEND:
+    case ORIGIN_QUERY:
+    case ORIGIN_CANCEL:
+    case ORIGIN_RECALL:
+    case ORIGIN_ACK:
+        if (action->is_self)
+            act_here(tasks, action);
+        else
+            act_there(tasks, action);
+        break;
+    default:
+        tell(tasks, action);
+        break;
+    }
+}
+
+/* The output of a running attempt of ours, made where there is none. */
+static struct output *get_output(struct tasks *tasks, uint64_t number, uint64_t attempt)
+{
+    struct output_key key = key_of(number, attempt);
+    struct output *output = output_find(tasks->outputs, &key);
+
+    if (!output && output_new(tasks->outputs, &key, tasks->config->tasks.output_size_max, NULL,
+                              NULL, &output) < 0)
+        return NULL;
+    return output;
+}
+
+bool owner_wants(struct tasks *tasks, uint64_t number, uint64_t attempt)
+{
+    const struct task *task = origin_find(tasks->origin, number);
+
+    return task && task->attempt == attempt && task->has_node && !task_state_is_final(task->state);
+}
+
+void owner_get_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
+                      uint64_t ret_have[static 2])
+{
+    struct output_key key = key_of(number, attempt);
+    const struct output *output = output_find(tasks->outputs, &key);
+    struct output_size size = {0};
+
+    if (output)
+        output_get_size(output, &size);
+    ret_have[0] = size.kept[0];
+    ret_have[1] = size.kept[1];
+}
+
+void owner_take_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
+                       enum output_stream stream, uint64_t offset, uint64_t wall_usec,
+                       const void *data, size_t size)
+{
+    uint64_t have[2];
+
+    if (!owner_wants(tasks, number, attempt))
+        return;
+    struct output *output = get_output(tasks, number, attempt);
+    if (!output)
+        return;
+    owner_get_output(tasks, number, attempt, have);
+    uint64_t known = have[stream - 1];
+    /* What was told before is skipped; once something was dropped here, the rest is dropped too. */
+    if (offset > known)
+        known = offset;
+    if (offset + size <= known)
+        return;
+    size_t skip = (size_t)(known - offset);
+    int r = output_append(output, stream, wall_usec, (const uint8_t *)data + skip, size - skip);
+    if (r < 0)
+        log_debug_errno(r, "Cannot keep output of task %llu: %m", (unsigned long long)number);
+}

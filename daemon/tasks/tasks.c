@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: MIT */
+#include "tasks/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include "base/log.h"
+#include "record.h"
+
+#define TASKS_MAX           1000000
+#define TIMER_ACCURACY_USEC USEC_PER_MSEC
+#define COMMIT_RETRY_USEC   (20 * USEC_PER_MSEC)
+
+static usec_t read_clock(clockid_t id)
+{
+    struct timespec time;
+
+    clock_gettime(id, &time);
+    return (usec_t)time.tv_sec * USEC_PER_SEC + (usec_t)time.tv_nsec / 1000;
+}
+
+usec_t tasks_now(const struct tasks *tasks)
+{
+    uint64_t now = 0;
+
+    (void)sd_event_now(tasks->event, CLOCK_MONOTONIC, &now);
+    return now;
+}
+
+uint64_t tasks_wall(const struct tasks *tasks _unused_)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+void tasks_tell_watchers(struct tasks *tasks, const struct task *task)
+{
+    list_for_each_safe (link, &tasks->watches) {
+        struct tasks_watch *watch = list_entry(link, struct tasks_watch, link);
+        watch->on_task(task, watch->data);
+    }
+    runs_on_task(tasks, task);
+}
+
+/* The own load as others and the own placement see it. */
+static void tell_load(struct tasks *tasks)
+{
+    struct slots_load now;
+    struct swim_load load;
+
+    slots_get_load(tasks->slots, &now);
+    load =
+        (struct swim_load){.load_permille = (uint16_t)MIN(now.load_permille, (uint32_t)UINT16_MAX),
+                           .running = (uint16_t)MIN(now.running, (uint32_t)UINT16_MAX),
+                           .queued = (uint16_t)MIN(now.queued, (uint32_t)UINT16_MAX),
+                           .slots = (uint16_t)MIN(now.slots, (uint32_t)UINT16_MAX),
+                           .draining = now.is_draining};
+    if (memcmp(&load, &tasks->load, sizeof(load)) == 0)
+        return;
+    tasks->load = load;
+    tasks->setup.on_load(&load, tasks->setup.data);
+}
+
+/* Hands the turn's changes to the database; what it cannot take now, it gets a moment later. */
+static void commit(struct tasks *tasks)
+{
+    if (!tasks->batch || state_batch_is_empty(tasks->batch))
+        return;
+    int r = state_commit(tasks->state, &tasks->batch);
+    if (r == -EBUSY || r == -EAGAIN) {
+        (void)sd_event_source_set_time_relative(tasks->retry_timer, COMMIT_RETRY_USEC);
+        (void)sd_event_source_set_enabled(tasks->retry_timer, SD_EVENT_ONESHOT);
+        return;
+    }
+    if (r < 0) {
+        log_error_errno(r, "Cannot save the state of tasks: %m");
+        tasks->setup.on_fatal(r, tasks->setup.data);
+        return;
+    }
+    r = state_batch_new(&tasks->batch);
+    if (r < 0)
+        tasks->setup.on_fatal(r, tasks->setup.data);
+}
+
+void tasks_pump(struct tasks *tasks)
+{
+    struct origin_action origin_action;
+    struct slots_action slots_action;
+    bool has_acted = true;
+
+    if (tasks->is_pumping)
+        return;
+    tasks->is_pumping = true;
+    while (has_acted) {
+        has_acted = false;
+        while (origin_next_action(tasks->origin, &origin_action)) {
+            owner_act(tasks, &origin_action);
+            has_acted = true;
+        }
+        while (slots_next_action(tasks->slots, &slots_action)) {
+            worker_act(tasks, &slots_action);
+            has_acted = true;
+        }
+        if (runs_act(tasks))
+            has_acted = true;
+    }
+    tasks->is_pumping = false;
+    tell_load(tasks);
+    commit(tasks);
+
+    usec_t deadline = MIN(origin_deadline(tasks->origin), slots_deadline(tasks->slots));
+    (void)sd_event_source_set_time(tasks->timer, deadline);
+    (void)sd_event_source_set_enabled(tasks->timer,
+                                      deadline == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
+{
+    struct tasks *tasks = data;
+
+    origin_set_wall(tasks->origin, tasks_wall(tasks), tasks_now(tasks));
+    origin_tick(tasks->origin, tasks_now(tasks));
+    slots_tick(tasks->slots, tasks_now(tasks));
+    tasks_pump(tasks);
+    return 0;
+}
+
+static int on_retry_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
+{
+    commit(data);
+    return 0;
+}
+
+/* --- Life --- */
+
+static void fill_origin_config(const struct tasks *tasks, struct origin_config *ret)
+{
+    const struct config_tasks *config = &tasks->config->tasks;
+
+    *ret = (struct origin_config){.id = tasks->start->id,
+                                  .tasks_max = TASKS_MAX,
+                                  .lease_usec = config->lease_usec,
+                                  .rebalance_after_usec = config->rebalance_after_usec,
+                                  .keep_usec = config->keep_usec,
+                                  .keep_failed_usec = config->keep_failed_usec};
+    snprintf(ret->name, sizeof(ret->name), "%s", tasks->config->node.name);
+}
+
+static uint32_t count_slots(const struct config_tasks *config)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (!config->enabled)
+        return 0;
+    return config->slots > 0 ? config->slots : (uint32_t)MAX(cpus, 1L);
+}
+
+static int make_slots(struct tasks *tasks)
+{
+    const struct config_tasks *config = &tasks->config->tasks;
+    struct slots_type types[SLOTS_TYPES_MAX];
+    size_t count = MIN(config->types_count, ARRAY_SIZE(types));
+
+    for (size_t i = 0; i < count; i++) {
+        types[i] = (struct slots_type){.slots = config->types[i].slots,
+                                       .max = config->types[i].max,
+                                       .timeout_usec = config->types[i].timeout_usec};
+        snprintf(types[i].name, sizeof(types[i].name), "%s", config->types[i].name);
+    }
+    return slots_new(&(struct slots_config){.id = tasks->start->id,
+                                            .has_commands = config->allow_commands,
+                                            .slots = count_slots(config),
+                                            .queue_max = config->queue_max,
+                                            .is_fifo = config->scheduler == CONFIG_FIFO,
+                                            .timeout_usec = config->timeout_usec,
+                                            .kill_grace_usec = config->kill_grace_usec,
+                                            .types = types,
+                                            .types_count = count},
+                     tasks_now(tasks), &tasks->slots);
+}
+
+static enum exec_level level_of(enum config_sandbox mode)
+{
+    switch (mode) {
+    case CONFIG_SANDBOX_FULL:
+        return EXEC_FULL;
+    case CONFIG_SANDBOX_NAMESPACES:
+        return EXEC_NAMESPACES;
+    case CONFIG_SANDBOX_LANDLOCK:
+        return EXEC_LANDLOCK;
+    default:
+        return EXEC_NONE;
+    }
+}
+
+/* A NULL-terminated view of a list of the configuration; the caller frees the array. */
+static const char **view(const struct config_strings *strings)
+{
+    const char **items = calloc(strings->count + 1, sizeof(*items));
+
+    for (size_t i = 0; items && i < strings->count; i++)
+        items[i] = strings->items[i];
+    return items;
+}
+
+static int make_exec(struct tasks *tasks)
+{
+    const struct config_sandbox_rules *sandbox = &tasks->config->sandbox;
+    _cleanup_free_ const char **read = view(&sandbox->read), **write = view(&sandbox->write);
+    _cleanup_free_ char *work_root = NULL;
+
+    if (!tasks->config->tasks.enabled)
+        return 0;
+    if (!read || !write || asprintf(&work_root, "%s/work", tasks->setup.state_dir) < 0)
+        return -ENOMEM;
+    return exec_new(tasks->event,
+                    &(struct exec_config){.socket_path = tasks->setup.exec_socket_path,
+                                          .work_root = work_root,
+                                          .is_auto = sandbox->mode == CONFIG_SANDBOX_AUTO,
+                                          .level = level_of(sandbox->mode),
+                                          .network = sandbox->network,
+                                          .read = read,
+                                          .write = write},
+                    &worker_exec_handler, tasks, &tasks->exec);
+}
+
+static int restore_task(const struct state_task *stored, void *data)
+{
+    struct tasks *tasks = data;
+    _cleanup_json_ cJSON *json = NULL;
+    _cleanup_(task_freep) struct task *task = NULL;
+    int r = json_parse(stored->record, strlen(stored->record), &json);
+
+    if (r >= 0)
+        r = task_from_json(json, &task);
+    if (r >= 0)
+        r = origin_restore(tasks->origin, task, tasks_now(tasks));
+    if (r < 0)
+        return log_error_errno(r, "Cannot take up task %llu from the database: %m",
+                               (unsigned long long)stored->number);
+    TAKE_PTR(task);
+    return 0;
+}
+
+static int restore(struct tasks *tasks, uint64_t wall_usec)
+{
+    const struct config_tasks *config = &tasks->config->tasks;
+    usec_t keep = MAX(config->keep_usec, config->keep_failed_usec);
+    int r = state_load_tasks(tasks->state, usec_sub(wall_usec, keep), restore_task, tasks);
+
+    if (r >= 0)
+        r = state_load_results(tasks->state, worker_restore, tasks);
+    if (r >= 0)
+        r = state_load_workflows(tasks->state, runs_restore, tasks);
+    return r;
+}
+
+static int make_timers(struct tasks *tasks)
+{
+    int r = sd_event_add_time(tasks->event, &tasks->timer, CLOCK_MONOTONIC, USEC_INFINITY,
+                              TIMER_ACCURACY_USEC, on_timer, tasks);
+
+    if (r >= 0)
+        r = sd_event_add_time(tasks->event, &tasks->retry_timer, CLOCK_MONOTONIC, USEC_INFINITY,
+                              TIMER_ACCURACY_USEC, on_retry_timer, tasks);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_enabled(tasks->timer, SD_EVENT_OFF);
+    (void)sd_event_source_set_enabled(tasks->retry_timer, SD_EVENT_OFF);
+    (void)sd_event_source_set_description(tasks->timer, "tasks");
+    (void)sd_event_source_set_description(tasks->retry_timer, "tasks-commit");
+    return 0;
+}
+
+int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_usec,
+              struct tasks **ret)
+{
+    _cleanup_(tasks_freep) struct tasks *tasks = calloc(1, sizeof(*tasks));
+    struct origin_config config;
+    uint64_t seed;
+    int r;
+
+    if (!tasks)
+        return -ENOMEM;
+    *tasks = (struct tasks){.event = sd_event_ref(event),
+                            .config = setup->config,
+                            .start = setup->start,
+                            .state = setup->state,
+                            .outputs = setup->outputs,
+                            .peers = setup->peers,
+                            .setup = *setup,
+                            .next_task = setup->start->next_task,
+                            .next_workflow = setup->start->next_workflow};
+    list_init(&tasks->watches);
+    list_init(&tasks->submissions);
+    list_init(&tasks->runs);
+    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        return -EIO;
+    fill_origin_config(tasks, &config);
+    r = origin_new(&config, seed, tasks_now(tasks), wall_usec, &tasks->origin);
+    if (r >= 0)
+        r = make_slots(tasks);
+    if (r >= 0)
+        r = state_batch_new(&tasks->batch);
+    if (r >= 0)
+        r = make_timers(tasks);
+    if (r >= 0)
+        r = restore(tasks, wall_usec);
+    if (r >= 0)
+        r = make_exec(tasks);
+    if (r < 0)
+        return r;
+    tasks_pump(tasks);
+    *ret = TAKE_PTR(tasks);
+    return 0;
+}
+
+struct tasks *tasks_free(struct tasks *tasks)
+{
+    size_t i = 0;
+
+    if (!tasks)
+        return NULL;
+    exec_free(tasks->exec);
+    runs_free(tasks);
+    list_for_each_safe (link, &tasks->submissions)
+        tasks_submit_forget(list_entry(link, struct submission, link));
+    for (const struct slots_attempt *attempt;
+         tasks->slots && (attempt = slots_next(tasks->slots, &i));)
+        free(attempt->userdata);
+    sd_event_source_disable_unref(tasks->timer);
+    sd_event_source_disable_unref(tasks->retry_timer);
+    state_batch_free(tasks->batch);
+    slots_free(tasks->slots);
+    origin_free(tasks->origin);
+    sd_event_unref(tasks->event);
+    free(tasks);
+    return NULL;
+}
+
+/* --- From the other parts --- */
+
+static enum place_state place_state_of(const struct swim_member *member)
+{
+    static const enum place_state states[_SWIM_STATE_MAX] = {
+        [SWIM_ALIVE] = PLACE_ALIVE,
+        [SWIM_SUSPECT] = PLACE_SUSPECT,
+        [SWIM_DEAD] = PLACE_DEAD,
+        [SWIM_LEFT] = PLACE_LEFT,
+    };
+    return states[member->state];
+}
+
+void tasks_set_member(struct tasks *tasks, const struct swim_member *member,
+                      const struct record *record)
+{
+    const char *types[RECORD_TYPES_MAX], *tags[RECORD_TAGS_MAX];
+    struct place_facts facts = {.id = member->id,
+                                .generation = member->incarnation.generation,
+                                .state = place_state_of(member),
+                                .is_self = member->is_self,
+                                .is_draining = member->load.draining,
+                                .is_unstable = member->is_unstable,
+                                .load_permille = member->load.load_permille,
+                                .slots = member->load.slots,
+                                .running = member->load.running,
+                                .queued = member->load.queued,
+                                .rtt_usec = member->rtt_usec,
+                                .types = types,
+                                .tags = tags};
+
+    snprintf(facts.name, sizeof(facts.name), "%s", member->name);
+    if (record) {
+        facts.has_tasks = record->has_tasks;
+        facts.has_commands = record->has_commands;
+        for (size_t i = 0; i < record->types_count; i++)
+            types[facts.types_count++] = record->types[i];
+        for (size_t i = 0; i < record->tags_count; i++)
+            tags[facts.tags_count++] = record->tags[i];
+    }
+    int r = origin_set_node(tasks->origin, &facts, tasks_now(tasks));
+    if (r < 0)
+        log_warning_errno(r, "Cannot take note of member %s: %m", member->name);
+    tasks_pump(tasks);
+}
+
+void tasks_remove_member(struct tasks *tasks, const struct node_id *id)
+{
+    origin_remove_node(tasks->origin, id, tasks_now(tasks));
+    tasks_pump(tasks);
+}
+
+void tasks_on_lost(struct tasks *tasks, const struct node_id *id)
+{
+    worker_stop_sending(tasks, id);
+    origin_disconnected(tasks->origin, id, tasks_now(tasks));
+    tasks_pump(tasks);
+}
+
+void tasks_on_connected(struct tasks *tasks, const struct node_id *id)
+{
+    slots_connected(tasks->slots, id, tasks_now(tasks));
+    tasks_pump(tasks);
+}
+
+void tasks_on_drained(struct tasks *tasks, const struct node_id *id)
+{
+    worker_go_on(tasks, id);
+}
+
+void tasks_stop(struct tasks *tasks)
+{
+    tasks->is_stopping = true;
+    slots_set_draining(tasks->slots, true, tasks_now(tasks));
+    slots_stop(tasks->slots, tasks_now(tasks));
+    tasks_pump(tasks);
+}
+
+bool tasks_are_stopped(const struct tasks *tasks)
+{
+    struct slots_load load;
+
+    slots_get_load(tasks->slots, &load);
+    return load.running == 0 && load.queued == 0;
+}
+
+/* --- For control --- */
+
+int tasks_submit(struct tasks *tasks, const struct task_spec *spec, bool may_wait,
+                 tasks_submitted_t done, void *data, char reason[static TASK_REASON_MAX + 1],
+                 struct submission **ret)
+{
+    struct submission *submission = calloc(1, sizeof(*submission));
+    int r;
+
+    if (!submission) {
+        snprintf(reason, TASK_REASON_MAX + 1, "out of memory");
+        return -ENOMEM;
+    }
+    r = origin_submit(tasks->origin, tasks->next_task, spec, may_wait, tasks_now(tasks), reason);
+    if (r < 0) {
+        free(submission);
+        return r;
+    }
+    *submission = (struct submission){.number = tasks->next_task++, .done = done, .data = data};
+    list_append(&tasks->submissions, &submission->link);
+    if (ret)
+        *ret = submission;
+    tasks_pump(tasks);
+    return 0;
+}
+
+void tasks_submit_forget(struct submission *submission)
+{
+    list_remove(&submission->link);
+    free(submission);
+}
+
+struct origin *tasks_get_origin(struct tasks *tasks)
+{
+    return tasks->origin;
+}
+
+const struct slots *tasks_get_slots(const struct tasks *tasks)
+{
+    return tasks->slots;
+}
+
+const struct exec *tasks_get_exec(const struct tasks *tasks)
+{
+    return tasks->exec;
+}
+
+int tasks_cancel(struct tasks *tasks, uint64_t number, int signal, usec_t grace_usec)
+{
+    int r = origin_cancel(tasks->origin, number, signal, grace_usec, tasks_now(tasks));
+
+    tasks_pump(tasks);
+    return r;
+}
+
+int tasks_retry(struct tasks *tasks, uint64_t number, const char *node)
+{
+    int r = origin_retry(tasks->origin, number, node, tasks_now(tasks));
+
+    tasks_pump(tasks);
+    return r;
+}
+
+const char *tasks_get_handler(const struct tasks *tasks, const char *type)
+{
+    const struct config_tasks *config = &tasks->config->tasks;
+
+    for (size_t i = 0; i < config->types_count; i++)
+        if (strcmp(config->types[i].name, type) == 0)
+            return *config->types[i].command ? config->types[i].command : "built-in demo";
+    return NULL;
+}
+
+void tasks_watch(struct tasks *tasks, struct tasks_watch *watch)
+{
+    list_append(&tasks->watches, &watch->link);
+}
+
+void tasks_unwatch(struct tasks_watch *watch)
+{
+    list_remove(&watch->link);
+}
+
+void tasks_count_ended(const struct tasks *tasks, uint64_t wall_usec, uint64_t *ret_succeeded,
+                       uint64_t *ret_failed)
+{
+    uint64_t since = usec_sub(wall_usec, USEC_PER_DAY);
+
+    *ret_succeeded = *ret_failed = 0;
+    for (const struct task *task = NULL;
+         (task = origin_next(tasks->origin, task ? task->number : 0));) {
+        if (!task_state_is_final(task->state) || task->ended_wall_usec < since)
+            continue;
+        if (task->state == TASK_SUCCEEDED)
+            (*ret_succeeded)++;
+        else if (task->state != TASK_CANCELLED)
+            (*ret_failed)++;
+    }
+}

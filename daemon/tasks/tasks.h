@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The tasks of this node at work: the pure cores of sched/ (the origin's side and the worker's
+ * side) tied to what does things: the database, p2pnode-exec, kept output, and the connections to
+ * other nodes. It decides nothing that sched/ could decide. Control methods ask it, and watch it.
+ */
+
+#include <systemd/sd-event.h>
+#include "config/config.h"
+#include "exec/client.h"
+#include "sched/origin.h"
+#include "sched/slots.h"
+#include "sched/workflow.h"
+#include "store/output.h"
+#include "store/state.h"
+#include "swim/swim.h"
+#include "transfer/peers.h"
+
+struct tasks;
+
+/* All borrowed: they outlive the tasks. */
+struct tasks_setup {
+    const struct config *config;
+    const struct state_start *start;
+    const char *state_dir;
+    const char *exec_socket_path; /* of a p2pnode-exec that systemd keeps, or NULL */
+    struct state *state;
+    struct output_store *outputs;
+    struct peers *peers;
+    /* Where a member is; none where it is not known. */
+    struct address (*find_address)(const struct node_id *id, void *data);
+    /* The own load changed: to be gossiped. */
+    void (*on_load)(const struct swim_load *load, void *data);
+    /* The database failed for good (-EIO, -EUCLEAN): the process has to end. */
+    void (*on_fatal)(int r, void *data);
+    void *data;
+};
+
+/* Loads what the database has, and starts p2pnode-exec. Return: 0, or what loading or sd-event
+ * said. */
+int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_usec,
+              struct tasks **ret);
+struct tasks *tasks_free(struct tasks *tasks);
+DEFINE_CLEANUP(struct tasks *, tasks_free)
+
+/* --- From the other parts --- */
+
+/* A member appeared or changed; @record is NULL where it said nothing that can be read. */
+struct record;
+void tasks_set_member(struct tasks *tasks, const struct swim_member *member,
+                      const struct record *record);
+void tasks_remove_member(struct tasks *tasks, const struct node_id *id);
+
+/* Frames of the task protocol return true. */
+bool tasks_on_frame(struct tasks *tasks, const struct node_id *from, const cJSON *header,
+                    const void *body, size_t body_size);
+void tasks_on_lost(struct tasks *tasks, const struct node_id *id);
+void tasks_on_connected(struct tasks *tasks, const struct node_id *id);
+void tasks_on_drained(struct tasks *tasks, const struct node_id *id);
+
+/* Hands queued work back and ends what runs here: the daemon stops. */
+void tasks_stop(struct tasks *tasks);
+bool tasks_are_stopped(const struct tasks *tasks);
+
+/* --- For control --- */
+
+/* @r 0: it is on disk and @task says where it went. Else @reason says why not. Called once, later.
+ */
+typedef void (*tasks_submitted_t)(int r, const struct task *task, const char *reason, void *data);
+
+/*
+ * @spec: copied. Return: 0 (@done will be called; never from within), or as origin_submit with a
+ * sentence in @reason. *@ret names the submission for tasks_submit_forget.
+ */
+struct submission;
+int tasks_submit(struct tasks *tasks, const struct task_spec *spec, bool may_wait,
+                 tasks_submitted_t done, void *data, char reason[static TASK_REASON_MAX + 1],
+                 struct submission **ret);
+
+/* @done will not be called; the task goes on. */
+void tasks_submit_forget(struct submission *submission);
+
+/* To be asked only. */
+struct origin *tasks_get_origin(struct tasks *tasks);
+const struct slots *tasks_get_slots(const struct tasks *tasks);
+const struct exec *tasks_get_exec(const struct tasks *tasks);
+
+/* As origin_cancel and origin_retry. */
+int tasks_cancel(struct tasks *tasks, uint64_t number, int signal, usec_t grace_usec);
+int tasks_retry(struct tasks *tasks, uint64_t number, const char *node);
+
+/* The handler's words for a type, "built-in demo" where it has none, NULL where this node does not
+ * do it. */
+const char *tasks_get_handler(const struct tasks *tasks, const char *type);
+
+/* Who watches hears of every change of every task of this origin; its owner embeds it and removes
+ * it. */
+struct tasks_watch {
+    struct list link;
+    void (*on_task)(const struct task *task,
+                    void *data); /* must not remove any watch but its own */
+    void *data;
+};
+void tasks_watch(struct tasks *tasks, struct tasks_watch *watch);
+void tasks_unwatch(struct tasks_watch *watch);
+
+/* Ended tasks of the last 24 hours. */
+void tasks_count_ended(const struct tasks *tasks, uint64_t wall_usec, uint64_t *ret_succeeded,
+                       uint64_t *ret_failed);
+
+/* --- Workflows: runs of a task list --- */
+
+struct run;
+
+/* Texts are borrowed for the call. */
+struct tasks_run_options {
+    struct workflow_options workflow;
+    struct grammar_options grammar;
+    const char *file;     /* its name */
+    const char *text;     /* what the plan was parsed from: a restart parses it again */
+    bool waits_for_types; /* a type that nobody handles yet is waited for */
+};
+
+/*
+ * @plan: taken over on success. Nothing happens before tasks_run_start(). Every change of its tasks
+ * is told to watchers with spec.workflow set; its end by @on_done, once, after which it is gone.
+ * Return: 0, -ENOBUFS, -ENOMEM.
+ */
+int tasks_run(struct tasks *tasks, struct workflow_plan *plan,
+              const struct tasks_run_options *options, void (*on_done)(struct run *run, void *data),
+              void *data, struct run **ret);
+
+void tasks_run_start(struct run *run);
+
+/* @on_done will not be called: the work goes on without a listener. */
+void tasks_run_detach(struct run *run);
+const struct workflow *tasks_run_get_workflow(const struct run *run);

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+#include "tasks/internal.h"
+
+#include <string.h>
+#include "base/log.h"
+
+/*
+ * The frames of p2p-task/1 that carry tasks; PROTOCOL.md, "Tasks". An attempt is named by its
+ * origin (one end of the connection), "task" and "attempt".
+ */
+
+#define USEC_MAX ((uint64_t)1 << 53)
+
+static cJSON *new_frame(const char *op, uint64_t number, uint64_t attempt)
+{
+    cJSON *frame = cJSON_CreateObject();
+
+    json_add_string(frame, "op", op);
+    json_add_u64(frame, "task", number);
+    json_add_u64(frame, "attempt", attempt);
+    return frame;
+}
+
+/* Takes the frame. The member's address comes from the placement's list of nodes; without one, only
+ * an open connection will do. */
+static int send_frame(struct tasks *tasks, const struct node_id *to, cJSON *frame, const void *body,
+                      size_t body_size)
+{
+    struct address address = tasks->setup.find_address(to, tasks->setup.data);
+    int r = peers_send(tasks->peers, to, &address, frame, body, body_size);
+
+    if (r < 0)
+        log_debug_errno(r, "Cannot send a task frame: %m");
+    cJSON_Delete(frame);
+    return r;
+}
+
+void wire_send_offer(struct tasks *tasks, const struct origin_action *action)
+{
+    struct node_id node = action->node;
+    uint64_t number = action->number, attempt = action->attempt;
+    cJSON *frame = new_frame("offer", number, attempt);
+
+    json_add_string(frame, "origin", tasks->config->node.name);
+    json_add_u64(frame, "lease_usec", action->lease_usec);
+    cJSON_AddItemToObject(frame, "spec", task_spec_to_json(&action->task->spec));
+    if (send_frame(tasks, &node, frame, NULL, 0) < 0)
+        origin_refused(tasks->origin, number, attempt, &node, ORIGIN_REFUSED_UNREACHABLE,
+                       tasks_now(tasks));
+}
+
+static void query(struct tasks *tasks, const struct node_id *node, uint64_t number,
+                  uint64_t attempt)
+{
+    uint64_t have[2];
+    cJSON *frame = new_frame("query", number, attempt);
+
+    owner_get_output(tasks, number, attempt, have);
+    json_add_u64(frame, "have_stdout", have[0]);
+    json_add_u64(frame, "have_stderr", have[1]);
+    (void)send_frame(tasks, node, frame, NULL, 0);
+}
+
+void wire_send_query(struct tasks *tasks, const struct origin_action *action)
+{
+    query(tasks, &action->node, action->number, action->attempt);
+}
+
+void wire_send_cancel(struct tasks *tasks, const struct origin_action *action)
+{
+    cJSON *frame = new_frame("cancel", action->number, action->attempt);
+
+    json_add_u64(frame, "signal", (uint64_t)action->signal);
+    json_add_u64(frame, "grace_usec", MIN(action->grace_usec, USEC_MAX));
+    (void)send_frame(tasks, &action->node, frame, NULL, 0);
+}
+
+void wire_send_recall(struct tasks *tasks, const struct origin_action *action)
+{
+    (void)send_frame(tasks, &action->node, new_frame("recall", action->number, action->attempt),
+                     NULL, 0);
+}
+
+void wire_send_ack(struct tasks *tasks, const struct origin_action *action)
+{
+    (void)send_frame(tasks, &action->node, new_frame("ack", action->number, action->attempt), NULL,
+                     0);
+}
+
+static void reply(struct tasks *tasks, const char *op, const struct slots_key *key)
+{
+    (void)send_frame(tasks, &key->origin, new_frame(op, key->number, key->attempt), NULL, 0);
+}
+
+void wire_send_started(struct tasks *tasks, const struct slots_attempt *attempt)
+{
+    reply(tasks, "started", &attempt->key);
+}
+
+void wire_send_renew(struct tasks *tasks, const struct slots_attempt *attempt, usec_t asked_usec)
+{
+    cJSON *frame = new_frame("renew", attempt->key.number, attempt->key.attempt);
+
+    json_add_u64(frame, "asked_usec", asked_usec);
+    (void)send_frame(tasks, &attempt->key.origin, frame, NULL, 0);
+}
+
+void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
+                       enum origin_refusal refusal)
+{
+    cJSON *frame = new_frame("refused", key->number, key->attempt);
+
+    json_add_string(frame, "reason", origin_refusal_name(refusal));
+    (void)send_frame(tasks, &key->origin, frame, NULL, 0);
+}
+
+void wire_send_output(struct job *job, const struct output_piece *piece, uint64_t offset)
+{
+    const struct slots_key *key = &job->attempt->key;
+    cJSON *frame = new_frame("output", key->number, key->attempt);
+
+    json_add_u64(frame, "stream", piece->stream);
+    json_add_u64(frame, "offset", offset);
+    json_add_u64(frame, "wall_usec", piece->wall_usec);
+    (void)send_frame(job->tasks, &key->origin, frame, piece->data, piece->size);
+}
+
+void wire_send_ended(struct job *job)
+{
+    const struct slots_key *key = &job->attempt->key;
+    cJSON *frame = new_frame("ended", key->number, key->attempt);
+
+    cJSON_AddItemToObject(frame, "end", task_end_to_json(&job->attempt->end));
+    (void)send_frame(job->tasks, &key->origin, frame, NULL, 0);
+}
+
+void wire_send_resync(struct job *job)
+{
+    reply(job->tasks, "resync", &job->attempt->key);
+}
+
+/* --- What comes --- */
+
+struct incoming {
+    struct tasks *tasks;
+    const struct node_id *from;
+    const cJSON *header;
+    const void *body;
+    size_t body_size;
+    uint64_t number;
+    uint64_t attempt;
+};
+
+/* A field that has to be there: 0 and a malformed frame are told apart by the return value. */
+static bool read_u64(const struct incoming *in, const char *key, uint64_t max, uint64_t *ret)
+{
+    return json_get_u64(in->header, key, max, ret) > 0;
+}
+
+static enum origin_refusal refusal_of(int r)
+{
+    switch (-r) {
+    case EBUSY:
+    case ENOMEM:
+        return ORIGIN_REFUSED_BUSY;
+    case ESHUTDOWN:
+        return ORIGIN_REFUSED_DRAINING;
+    default:
+        return ORIGIN_REFUSED_TYPE;
+    }
+}
+
+static bool take_offer(const struct incoming *in)
+{
+    struct tasks *tasks = in->tasks;
+    const cJSON *json = NULL;
+    const char *origin = NULL;
+    struct task_spec spec = {0};
+    char reason[TASK_REASON_MAX + 1];
+    uint64_t lease_usec;
+
+    if (json_get_object(in->header, "spec", &json) <= 0 ||
+        json_get_string(in->header, "origin", &origin) <= 0 || !text_is_node_name(origin) ||
+        !read_u64(in, "lease_usec", USEC_PER_DAY, &lease_usec) ||
+        task_spec_from_json(json, &spec) < 0)
+        return false;
+    struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
+    int r = task_spec_check(&spec, reason);
+    if (r >= 0)
+        r = slots_offer(tasks->slots, &key, origin, &spec, lease_usec, tasks_now(tasks));
+    task_spec_done(&spec);
+    if (r >= 0)
+        reply(tasks, "accepted", &key);
+    else
+        wire_send_refused(tasks, &key, refusal_of(r));
+    return true;
+}
+
+static bool take_query(const struct incoming *in)
+{
+    struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
+    struct slots_attempt *attempt = slots_find(in->tasks->slots, &key);
+    uint64_t have[2];
+
+    if (!read_u64(in, "have_stdout", USEC_MAX, &have[0]) ||
+        !read_u64(in, "have_stderr", USEC_MAX, &have[1]))
+        return false;
+    if (!attempt) {
+        reply(in->tasks, "missing", &key);
+        return true;
+    }
+    reply(in->tasks, attempt->state == SLOTS_QUEUED ? "accepted" : "started", &key);
+    if (attempt->userdata)
+        worker_send_output(attempt->userdata, have);
+    return true;
+}
+
+static bool take_cancel(const struct incoming *in)
+{
+    struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
+    uint64_t number, grace_usec;
+
+    if (!read_u64(in, "signal", 64, &number) || number == 0 ||
+        !read_u64(in, "grace_usec", USEC_MAX, &grace_usec))
+        return false;
+    slots_cancel(in->tasks->slots, &key, (int)number, grace_usec, tasks_now(in->tasks));
+    return true;
+}
+
+static bool take_recall(const struct incoming *in)
+{
+    struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
+
+    slots_recall(in->tasks->slots, &key, tasks_now(in->tasks));
+    return true;
+}
+
+static bool take_ack(const struct incoming *in)
+{
+    struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
+
+    slots_acked(in->tasks->slots, &key, tasks_now(in->tasks));
+    return true;
+}
+
+static bool take_renewed(const struct incoming *in)
+{
+    struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
+    bool is_granted;
+    uint64_t asked_usec;
+
+    if (json_get_bool(in->header, "granted", &is_granted) <= 0 ||
+        !read_u64(in, "asked_usec", USEC_MAX, &asked_usec))
+        return false;
+    slots_renewed(in->tasks->slots, &key, is_granted, asked_usec, tasks_now(in->tasks));
+    return true;
+}
+
+static bool take_accepted(const struct incoming *in)
+{
+    origin_accepted(in->tasks->origin, in->number, in->attempt, in->from, tasks_now(in->tasks));
+    return true;
+}
+
+static bool take_refused(const struct incoming *in)
+{
+    const char *reason = NULL;
+    int refusal =
+        json_get_string(in->header, "reason", &reason) > 0 ? origin_refusal_parse(reason) : -EINVAL;
+
+    if (refusal < 0)
+        return false;
+    origin_refused(in->tasks->origin, in->number, in->attempt, in->from,
+                   (enum origin_refusal)refusal, tasks_now(in->tasks));
+    return true;
+}
+
+static bool take_started(const struct incoming *in)
+{
+    origin_started(in->tasks->origin, in->number, in->attempt, in->from, tasks_now(in->tasks));
+    return true;
+}
+
+static bool take_missing(const struct incoming *in)
+{
+    origin_missing(in->tasks->origin, in->number, in->attempt, in->from, tasks_now(in->tasks));
+    return true;
+}
+
+static bool take_renew(const struct incoming *in)
+{
+    uint64_t asked_usec;
+
+    if (!read_u64(in, "asked_usec", USEC_MAX, &asked_usec))
+        return false;
+    bool is_granted =
+        origin_renewed(in->tasks->origin, in->number, in->attempt, in->from, tasks_now(in->tasks));
+    cJSON *frame = new_frame("renewed", in->number, in->attempt);
+    json_add_bool(frame, "granted", is_granted);
+    json_add_u64(frame, "asked_usec", asked_usec);
+    (void)send_frame(in->tasks, in->from, frame, NULL, 0);
+    return true;
+}
+
+static bool take_output(const struct incoming *in)
+{
+    uint64_t stream, offset, wall_usec;
+
+    if (!read_u64(in, "stream", OUTPUT_STDERR, &stream) || stream < OUTPUT_STDOUT ||
+        !read_u64(in, "offset", USEC_MAX, &offset) ||
+        !read_u64(in, "wall_usec", USEC_MAX, &wall_usec))
+        return false;
+    owner_take_output(in->tasks, in->number, in->attempt, (enum output_stream)stream, offset,
+                      wall_usec, in->body, in->body_size);
+    return true;
+}
+
+static bool take_resync(const struct incoming *in)
+{
+    if (owner_wants(in->tasks, in->number, in->attempt))
+        query(in->tasks, in->from, in->number, in->attempt);
+    else
+        (void)send_frame(in->tasks, in->from, new_frame("ack", in->number, in->attempt), NULL, 0);
+    return true;
+}
+
+static bool take_ended(const struct incoming *in)
+{
+    const cJSON *json = NULL;
+    struct task_end end;
+
+    if (json_get_object(in->header, "end", &json) <= 0 || task_end_from_json(json, &end) < 0)
+        return false;
+    origin_ended(in->tasks->origin, in->number, in->attempt, in->from, &end, tasks_now(in->tasks));
+    return true;
+}
+
+bool tasks_on_frame(struct tasks *tasks, const struct node_id *from, const cJSON *header,
+                    const void *body, size_t body_size)
+{
+    static const struct {
+        const char *op;
+        bool (*take)(const struct incoming *in); /* false: malformed */
+    } ops[] = {
+        {"offer", take_offer},       {"query", take_query},     {"cancel", take_cancel},
+        {"recall", take_recall},     {"ack", take_ack},         {"renewed", take_renewed},
+        {"accepted", take_accepted}, {"refused", take_refused}, {"started", take_started},
+        {"missing", take_missing},   {"renew", take_renew},     {"output", take_output},
+        {"resync", take_resync},     {"ended", take_ended},
+    };
+    struct incoming in = {
+        .tasks = tasks, .from = from, .header = header, .body = body, .body_size = body_size};
+    const char *op = "";
+
+    (void)json_get_string(header, "op", &op);
+    for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+        if (strcmp(op, ops[i].op) != 0)
+            continue;
+        if (json_get_u64(header, "task", USEC_MAX, &in.number) <= 0 ||
+            json_get_u64(header, "attempt", UINT32_MAX, &in.attempt) <= 0 || !ops[i].take(&in))
+            log_debug("Ignored a malformed \"%s\" frame of another node", op);
+        tasks_pump(tasks);
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: MIT */
+#include "tasks/internal.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/log.h"
+
+#define SENDING_MAX                                                                                \
+    ((size_t)1024 * 1024) /* bytes on their way to one origin before reading stops */
+#define VARIABLES_MAX 12
+
+static bool is_own(const struct job *job)
+{
+    return node_id_is_equal(&job->attempt->key.origin, &job->tasks->start->id);
+}
+
+static struct output_key key_of(const struct tasks *tasks, const struct slots_key *key)
+{
+    bool is_ours = node_id_is_equal(&key->origin, &tasks->start->id);
+
+    return (struct output_key){.origin = is_ours ? NODE_ID_NULL : key->origin,
+                               .number = key->number,
+                               .attempt = (uint32_t)key->attempt};
+}
+
+static struct job *job_of(struct tasks *tasks, uint64_t id)
+{
+    struct slots_attempt *attempt = slots_find_id(tasks->slots, id);
+
+    return attempt ? attempt->userdata : NULL;
+}
+
+/* --- What the command is --- */
+
+/* The words of a command and its environment, as p2pnode-exec wants them. */
+struct command {
+    const char **words; /* owned array of borrowed words */
+    const char *environment[VARIABLES_MAX + TASK_WORDS_MAX + 1];
+    char *handler; /* owned: the handler's text, cut into words */
+    char number[24];
+    char variables[VARIABLES_MAX][160];
+};
+
+static const struct config_type *find_type(const struct tasks *tasks, const char *name)
+{
+    const struct config_tasks *config = &tasks->config->tasks;
+
+    for (size_t i = 0; i < config->types_count; i++)
+        if (strcmp(config->types[i].name, name) == 0)
+            return &config->types[i];
+    return NULL;
+}
+
+/* Cuts the handler's text at white space. Return: the number of words. */
+static size_t split(char *text, const char **words)
+{
+    size_t count = 0;
+    char *rest = NULL;
+
+    for (char *word = strtok_r(text, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest))
+        words[count++] = word;
+    return count;
+}
+
+static int fill_words(const struct tasks *tasks, const struct task_spec *spec,
+                      struct command *command)
+{
+    const struct config_type *type = spec->is_command ? NULL : find_type(tasks, spec->type);
+    const char *text = type && *type->command ? type->command : EXEC_DEMO;
+    size_t count = 0;
+
+    command->handler = strdup(text);
+    command->words = calloc(strlen(text) / 2 + spec->args.count + 4, sizeof(*command->words));
+    if (!command->handler || !command->words)
+        return -ENOMEM;
+    if (!spec->is_command) {
+        if (!type)
+            return -ENOENT;
+        count = split(command->handler, command->words);
+        snprintf(command->number, sizeof(command->number), "%" PRIu64, spec->type_number);
+        command->words[count++] = command->number;
+    }
+    for (size_t i = 0; i < spec->args.count; i++)
+        command->words[count++] = spec->args.items[i];
+    return 0;
+}
+
+static void add_variable(struct command *command, size_t *count, const char *format, ...)
+    _printf_(3, 4);
+static void add_variable(struct command *command, size_t *count, const char *format, ...)
+{
+    char *text = command->variables[*count];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(command->variables[0]), format, arguments);
+    va_end(arguments);
+    command->environment[(*count)++] = text;
+}
+
+/* What cli.md §3 promises; the directories are added by p2pnode-exec. */
+static void fill_environment(const struct tasks *tasks, const struct slots_attempt *attempt,
+                             struct command *command)
+{
+    const struct task_spec *spec = &attempt->spec;
+    char id[TASK_ID_TEXT_MAX];
+    size_t count = 0;
+
+    task_id_format(attempt->key.number, attempt->origin_name, id);
+    add_variable(command, &count, "P2P_TASK_ID=%s", id);
+    add_variable(command, &count, "P2P_TASK_TYPE=%s", spec->type);
+    if (!spec->is_command)
+        add_variable(command, &count, "P2P_TASK_NUM=%" PRIu64, spec->type_number);
+    add_variable(command, &count, "P2P_TASK_ATTEMPT=%" PRIu64, attempt->key.attempt);
+    if (spec->workflow > 0)
+        add_variable(command, &count, "P2P_WORKFLOW_ID=w%" PRIu64 "@%s", spec->workflow,
+                     attempt->origin_name);
+    add_variable(command, &count, "P2P_NODE=%s", tasks->config->node.name);
+    add_variable(command, &count, "P2P_ORIGIN=%s", attempt->origin_name);
+    add_variable(command, &count, "P2P_CLUSTER=%s", tasks->config->node.cluster);
+    for (size_t i = 0; i < spec->env.count; i++)
+        command->environment[count++] = spec->env.items[i];
+    command->environment[count] = NULL;
+}
+
+/* --- Start and end --- */
+
+static void end_without_run(struct job *job, int error, const char *text)
+{
+    struct task_end end = {.type = TASK_END_NOT_RUN, .code = -error};
+
+    snprintf(end.text, sizeof(end.text), "%s", text);
+    slots_exited(job->tasks->slots, job->attempt->id, &end, tasks_now(job->tasks));
+}
+
+/* Gives the attempt to p2pnode-exec; while that is not ready, the attempt waits for it. */
+static void hand_over(struct job *job)
+{
+    struct tasks *tasks = job->tasks;
+    const struct task_spec *spec = &job->attempt->spec;
+    const struct config_type *type = find_type(tasks, spec->type);
+    uint64_t memory = spec->memory_size > 0           ? spec->memory_size
+                      : type && type->memory_size > 0 ? type->memory_size
+                                                      : tasks->config->tasks.memory_size;
+    _cleanup_free_ struct command *command = calloc(1, sizeof(*command));
+    int r = command ? fill_words(tasks, spec, command) : -ENOMEM;
+
+    if (r >= 0) {
+        fill_environment(tasks, job->attempt, command);
+        r = exec_start(tasks->exec, job->attempt->id,
+                       &(struct exec_task){.words = command->words,
+                                           .environment = command->environment,
+                                           .stdin_fd = -EBADF,
+                                           .network = tasks->config->sandbox.network,
+                                           .level = EXEC_NONE,
+                                           .limits = {.memory_bytes = memory}});
+    }
+    if (command) {
+        free(command->words);
+        free(command->handler);
+    }
+    if (r >= 0)
+        job->is_handed = true;
+    else if (r == -EPERM)
+        end_without_run(job, r, "the sandbox that the configuration wants is not to be had here");
+    else if (r != -EAGAIN)
+        end_without_run(job, r, strerror(-r));
+}
+
+static void on_room(void *data)
+{
+    struct job *job = data;
+
+    if (!job->is_paused)
+        return;
+    job->is_paused = false;
+    (void)exec_set_reading(job->tasks->exec, job->attempt->id, true);
+}
+
+static void start(struct tasks *tasks, struct slots_attempt *attempt)
+{
+    struct job *job = calloc(1, sizeof(*job));
+    struct output_key key = key_of(tasks, &attempt->key);
+
+    if (!job) {
+        struct task_end end = {.type = TASK_END_NOT_RUN, .code = ENOMEM, .text = "out of memory"};
+        slots_exited(tasks->slots, attempt->id, &end, tasks_now(tasks));
+        return;
+    }
+    *job = (struct job){.tasks = tasks, .attempt = attempt};
+    attempt->userdata = job;
+    int r = output_new(tasks->outputs, &key, tasks->config->tasks.output_size_max, on_room, job,
+                       &job->output);
+    if (r < 0) {
+        end_without_run(job, r, "its output cannot be kept");
+        return;
+    }
+    if (!is_own(job)) {
+        peers_hold(tasks->peers, &attempt->key.origin);
+        worker_send_output(job, (const uint64_t[2]){0, 0});
+    }
+    hand_over(job);
+}
+
+static void on_exec_ready(void *data)
+{
+    struct tasks *tasks = data;
+    struct slots_attempt *attempt;
+    size_t i = 0;
+
+    while ((attempt = slots_next(tasks->slots, &i))) {
+        struct job *job = attempt->userdata;
+        if (attempt->state == SLOTS_STARTING && job && !job->is_handed) {
+            hand_over(job);
+            i = 0;
+            if (!job->is_handed)
+                break;
+        }
+    }
+    tasks_pump(tasks);
+}
+
+static void on_exec_started(uint64_t id, uint64_t pid _unused_, void *data)
+{
+    struct tasks *tasks = data;
+
+    slots_started(tasks->slots, id, tasks_now(tasks));
+    tasks_pump(tasks);
+}
+
+static void on_exec_output(uint64_t id, enum exec_stream stream, const void *bytes, size_t size,
+                           void *data)
+{
+    struct tasks *tasks = data;
+    struct job *job = job_of(tasks, id);
+
+    if (!job || !job->output)
+        return;
+    int r = output_append(job->output, stream == EXEC_STDOUT ? OUTPUT_STDOUT : OUTPUT_STDERR,
+                          tasks_wall(tasks), bytes, size);
+    if (r < 0)
+        log_debug_errno(r, "Cannot keep output of a task: %m");
+    if (output_room(job->output) == 0) {
+        job->is_paused = true;
+        (void)exec_set_reading(tasks->exec, id, false);
+    }
+}
+
+static void on_exec_exit(uint64_t id, const struct exec_status *status, void *data)
+{
+    struct tasks *tasks = data;
+    struct task_end end = {.type = TASK_END_EXIT,
+                           .code = status->code,
+                           .run_usec = status->wall_usec,
+                           .memory_peak_size = status->memory_peak_bytes};
+
+    if (status->error != 0) {
+        end.type = TASK_END_NOT_RUN;
+        end.code = -status->error;
+        snprintf(end.text, sizeof(end.text), "%s", status->reason);
+    } else if (status->signal != 0) {
+        end.type = TASK_END_SIGNAL;
+        end.code = status->signal;
+    }
+    slots_exited(tasks->slots, id, &end, tasks_now(tasks));
+    tasks_pump(tasks);
+}
+
+const struct exec_handler worker_exec_handler = {
+    .on_ready = on_exec_ready,
+    .on_started = on_exec_started,
+    .on_output = on_exec_output,
+    .on_exit = on_exec_exit,
+};
+
+static void kill_job(struct tasks *tasks, struct slots_attempt *attempt, int signal)
+{
+    struct job *job = attempt->userdata;
+
+    if (job && job->is_handed) {
+        (void)exec_signal(tasks->exec, attempt->id, signal, USEC_INFINITY);
+        return;
+    }
+    /* p2pnode-exec never had it: nothing runs that could end by itself. */
+    struct task_end end = {.type = TASK_END_SIGNAL, .code = signal};
+    slots_exited(tasks->slots, attempt->id, &end, tasks_now(tasks));
+}
+
+/* --- Results --- */
+
+/* The result of a foreign attempt is kept until its origin has it, over a restart too. */
+static void keep_result(struct job *job)
+{
+    struct tasks *tasks = job->tasks;
+    const struct slots_attempt *attempt = job->attempt;
+    _cleanup_json_ cJSON *json = cJSON_CreateObject();
+    _cleanup_free_ char *text = NULL;
+
+    cJSON_AddItemToObject(json, "spec", task_spec_to_json(&attempt->spec));
+    cJSON_AddItemToObject(json, "end", task_end_to_json(&attempt->end));
+    json_add_string(json, "origin", attempt->origin_name);
+    text = json_format(json);
+    if (!text)
+        return;
+    if (job->output && output_finish(job->output, tasks->batch) < 0)
+        log_debug("Cannot keep the output of a task of another node");
+    state_put_result(tasks->batch, &(struct state_result){.origin = attempt->key.origin,
+                                                          .number = attempt->key.number,
+                                                          .attempt = (uint32_t)attempt->key.attempt,
+                                                          .record = text});
+    job->is_kept = true;
+}
+
+static void report(struct tasks *tasks, struct slots_attempt *attempt)
+{
+    struct job *job = attempt->userdata;
+
+    if (node_id_is_equal(&attempt->key.origin, &tasks->start->id)) {
+        struct task_end end = attempt->end;
+        struct slots_key key = attempt->key;
+        origin_ended(tasks->origin, key.number, key.attempt, &key.origin, &end, tasks_now(tasks));
+        return;
+    }
+    if (!job)
+        return;
+    if (!job->is_kept)
+        keep_result(job);
+    if (job->is_all_sent)
+        wire_send_ended(job);
+    else if (!job->is_sending)
+        wire_send_resync(job);
+}
+
+static void drop(struct tasks *tasks, struct slots_attempt *attempt)
+{
+    struct job *job = TAKE_PTR(attempt->userdata);
+    struct output_key key = key_of(tasks, &attempt->key);
+
+    if (!job)
+        return;
+    if (job->read)
+        output_cancel(job->read);
+    if (!is_own(job)) {
+        output_remove(tasks->outputs, &key, tasks->batch);
+        if (job->is_kept)
+            state_delete_result(tasks->batch, &attempt->key.origin, attempt->key.number,
+                                (uint32_t)attempt->key.attempt);
+        peers_release(tasks->peers, &attempt->key.origin);
+    }
+    free(job);
+}
+
+static void hand_back(struct tasks *tasks, const struct slots_action *action)
+{
+    struct slots_key key = action->attempt->key;
+    enum origin_refusal refusal = action->reason == SLOTS_HANDBACK_DRAINING
+                                      ? ORIGIN_REFUSED_DRAINING
+                                      : ORIGIN_REFUSED_RECALLED;
+
+    if (node_id_is_equal(&key.origin, &tasks->start->id))
+        origin_refused(tasks->origin, key.number, key.attempt, &key.origin, refusal,
+                       tasks_now(tasks));
+    else
+        wire_send_refused(tasks, &key, refusal);
+}
+
+void worker_act(struct tasks *tasks, const struct slots_action *action)
+{
+    struct slots_attempt *attempt = action->attempt;
+
+    switch (action->type) {
+    case SLOTS_START:
+        start(tasks, attempt);
+        break;
+    case SLOTS_KILL:
+        kill_job(tasks, attempt, action->signal);
+        break;
+    case SLOTS_STARTED:
+        if (node_id_is_equal(&attempt->key.origin, &tasks->start->id))
+            origin_started(tasks->origin, attempt->key.number, attempt->key.attempt,
+                           &tasks->start->id, tasks_now(tasks));
+        else
+            wire_send_started(tasks, attempt);
+        break;
+    case SLOTS_RENEW:
+        wire_send_renew(tasks, attempt, action->asked_usec);
+        break;
+    case SLOTS_REPORT:
+        report(tasks, attempt);
+        break;
+    case SLOTS_HANDBACK:
+        hand_back(tasks, action);
+        break;
+    case SLOTS_DROPPED:
+        drop(tasks, attempt);
+        break;
+    }
+}
+
+/* --- Output on its way to another origin --- */
+
+static void read_on(struct job *job);
+
+/* Sends what the origin does not have of one piece. */
+static void send_piece(struct job *job, const struct output_piece *piece)
+{
+    if (piece->stream == OUTPUT_CUT || piece->size == 0)
+        return;
+    size_t stream = piece->stream - OUTPUT_STDOUT;
+    uint64_t offset = job->sent[stream];
+    uint64_t known = CLAMP(job->skip[stream], offset, offset + piece->size);
+
+    job->sent[stream] += piece->size;
+    if (known == offset + piece->size)
+        return;
+    struct output_piece rest = *piece;
+    rest.data += known - offset;
+    rest.size -= (size_t)(known - offset);
+    wire_send_output(job, &rest, known);
+}
+
+static void on_chunk(int r, const struct output_chunk *chunk, void *data)
+{
+    struct job *job = data;
+    struct tasks *tasks = job->tasks;
+
+    job->read = NULL;
+    if (r < 0) {
+        if (r == -ECANCELED)
+            return;
+        log_debug_errno(r, "Cannot read the output of a task of another node: %m");
+        job->is_all_sent = true;
+    } else {
+        for (size_t i = 0; i < chunk->count; i++)
+            send_piece(job, &chunk->pieces[i]);
+        job->cursor = chunk->next;
+        job->is_all_sent = chunk->is_end;
+    }
+    if (!job->is_all_sent)
+        read_on(job);
+    else if (job->attempt->state == SLOTS_ENDED)
+        wire_send_ended(job);
+    tasks_pump(tasks);
+}
+
+/* The next piece, unless the origin is behind: then worker_go_on() comes here again. */
+static void read_on(struct job *job)
+{
+    struct output_key key = key_of(job->tasks, &job->attempt->key);
+    struct output_query query = {.cursor = job->cursor,
+                                 .streams = {[OUTPUT_STDOUT] = true, [OUTPUT_STDERR] = true},
+                                 .is_following = true};
+
+    if (job->read || peers_pending(job->tasks->peers, &job->attempt->key.origin) > SENDING_MAX)
+        return;
+    int r = output_read(job->tasks->outputs, &key, &query, on_chunk, job, &job->read);
+    if (r < 0)
+        log_debug_errno(r, "Cannot read the output of a task of another node: %m");
+}
+
+void worker_send_output(struct job *job, const uint64_t have[static 2])
+{
+    if (job->read) {
+        output_cancel(job->read);
+        job->read = NULL;
+    }
+    job->cursor = 0;
+    job->sent[0] = job->sent[1] = 0;
+    job->skip[0] = have[0];
+    job->skip[1] = have[1];
+    job->is_sending = true;
+    job->is_all_sent = false;
+    read_on(job);
+}
+
+void worker_go_on(struct tasks *tasks, const struct node_id *origin)
+{
+    struct slots_attempt *attempt;
+    size_t i = 0;
+
+    while ((attempt = slots_next(tasks->slots, &i))) {
+        struct job *job = attempt->userdata;
+        if (job && job->is_sending && !job->is_all_sent &&
+            node_id_is_equal(&attempt->key.origin, origin))
+            read_on(job);
+    }
+}
+
+/* The connection is gone: what was sent may not have arrived. The origin asks again. */
+void worker_stop_sending(struct tasks *tasks, const struct node_id *origin)
+{
+    struct slots_attempt *attempt;
+    size_t i = 0;
+
+    while ((attempt = slots_next(tasks->slots, &i))) {
+        struct job *job = attempt->userdata;
+        if (!job || !node_id_is_equal(&attempt->key.origin, origin))
+            continue;
+        if (job->read) {
+            output_cancel(job->read);
+            job->read = NULL;
+        }
+        job->is_sending = job->is_all_sent = false;
+    }
+}
+
+int worker_restore(const struct state_result *stored, void *data)
+{
+    struct tasks *tasks = data;
+    _cleanup_json_ cJSON *json = NULL;
+    const cJSON *spec_json = NULL, *end_json = NULL;
+    const char *origin = NULL;
+    struct task_spec spec = {0};
+    struct task_end end;
+    struct slots_key key = {
+        .origin = stored->origin, .number = stored->number, .attempt = stored->attempt};
+    int r = json_parse(stored->record, strlen(stored->record), &json);
+
+    if (r < 0 || json_get_object(json, "spec", &spec_json) <= 0 ||
+        json_get_object(json, "end", &end_json) <= 0 ||
+        json_get_string(json, "origin", &origin) <= 0 ||
+        task_spec_from_json(spec_json, &spec) < 0 || task_end_from_json(end_json, &end) < 0) {
+        task_spec_done(&spec);
+        log_warning("Skipped a result of another node's task that cannot be read");
+        return 0;
+    }
+    r = slots_restore(tasks->slots, &key, origin, &spec, &end, tasks_now(tasks));
+    task_spec_done(&spec);
+    struct slots_attempt *attempt = r >= 0 ? slots_find(tasks->slots, &key) : NULL;
+    struct job *job = attempt ? calloc(1, sizeof(*job)) : NULL;
+    if (!job)
+        return r < 0 ? r : -ENOMEM;
+    *job = (struct job){.tasks = tasks, .attempt = attempt, .is_handed = true, .is_kept = true};
+    attempt->userdata = job;
+    peers_hold(tasks->peers, &key.origin);
+    return 0;
+}
