@@ -29,13 +29,13 @@
 #define SEAL_DATAGRAM_MAX 1500 /* bytes; nothing larger is received or sent */
 /* The most that sealing adds to a packet: packet_size_max of the core = gossip.mtu -
  * SEAL_OVERHEAD_MAX. */
-#define SEAL_OVERHEAD_MAX 78
+#define SEAL_OVERHEAD_MAX 74
 #define SEAL_SEED_SIZE    32
 
 #define SEAL_PEERS_MAX           10240         /* sessions of others that are kept */
 #define SEAL_HANDSHAKES_MAX      512           /* addresses that are being said hello to */
 #define SEAL_HELD_MAX            8             /* packets that wait for one handshake */
-#define SEAL_QUEUE_MAX           4096          /* datagrams that wait for seal_next_datagram */
+#define SEAL_QUEUE_MAX           1024          /* datagrams that wait for seal_next_datagram */
 #define SEAL_SESSION_PACKETS_MAX (1U << 23)    /* under one key */
 #define SEAL_SESSION_USEC        USEC_PER_HOUR /* life of a send session */
 
@@ -53,7 +53,7 @@ struct seal_config {
     bool is_encrypted;
     enum seal_algorithm algorithm; /* for sending; SEAL_NONE exactly where !is_encrypted */
     size_t packet_size_max;        /* plain bytes, 1..SEAL_DATAGRAM_MAX - SEAL_OVERHEAD_MAX */
-    uint32_t session_packets_max;  /* 16..SEAL_SESSION_PACKETS_MAX; 0 = SEAL_SESSION_PACKETS_MAX */
+    uint32_t session_packets_max;  /* 64..SEAL_SESSION_PACKETS_MAX; 0 = SEAL_SESSION_PACKETS_MAX */
 };
 
 /* Why a datagram or a packet was dropped. */

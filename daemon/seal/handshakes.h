@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Hellos under way: to whom, the challenge that must come back, when to repeat, and the packets
+ * that wait for it. Bounded in number and in packets; a handshake without an answer ends by itself.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/address.h"
+#include "base/heap.h"
+#include "base/id.h"
+#include "base/list.h"
+#include "base/table.h"
+#include "seal/packet.h"
+
+#define HANDSHAKE_HELLOS_MAX  4
+#define HANDSHAKE_REPEAT_USEC (200 * USEC_PER_MSEC) /* doubled with each repetition */
+
+struct held {
+    struct list link;
+    size_t size;
+    uint8_t plain[];
+};
+
+/* An address, and who must be there; null = whoever is. */
+struct handshake_key {
+    struct address address;
+    struct node_id id;
+};
+
+struct handshake {
+    struct handshake_key key;
+    uint8_t challenge[CHALLENGE_SIZE];
+    uint32_t hellos;        /* sent so far */
+    bool is_doubt;          /* there is a session, and `held` are copies of what was sent in it */
+    struct heap_entry heap; /* when to repeat or give up */
+    struct list held;       /* owned, oldest first */
+    size_t held_count;
+};
+
+struct handshakes {
+    struct table by_key; /* owns the handshakes */
+    struct heap heap;
+};
+
+void handshakes_init(struct handshakes *handshakes, uint64_t seed);
+void handshakes_done(struct handshakes *handshakes);
+
+struct handshake *handshakes_find(const struct handshakes *handshakes,
+                                  const struct address *address, const struct node_id *id);
+
+/* Return: a new one with nothing held and no hello sent; NULL where there is no room or memory. */
+struct handshake *handshakes_add(struct handshakes *handshakes, const struct address *address,
+                                 const struct node_id *id,
+                                 const uint8_t challenge[static CHALLENGE_SIZE]);
+
+void handshakes_remove(struct handshakes *handshakes, struct handshake *handshake);
+
+/* One hello went out at @now: set when the next one, or giving up, is due. */
+void handshakes_schedule(struct handshakes *handshakes, struct handshake *handshake, usec_t now);
+
+/* The one that is due at @now, or NULL. */
+struct handshake *handshakes_first_due(const struct handshakes *handshakes, usec_t now);
+
+/* Holds a copy. Return: 0; 1 where the oldest had to go for it; -ENOMEM. */
+int handshake_hold(struct handshake *handshake, const void *plain, size_t size);
