@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/log.h"
+#include "journal.h"
+
+/* What the last record had, as journald would have got it. */
+static char record[4096];
+static int records_count;
+
+static int on_send(const struct iovec *fields, int count)
+{
+    record[0] = '\0';
+    for (int i = 0; i < count; i++) {
+        strncat(record, fields[i].iov_base, fields[i].iov_len);
+        strcat(record, "\n");
+    }
+    records_count++;
+    return 0;
+}
+
+static struct journal_event seen;
+static char seen_message[256], seen_line[128], *seen_fields;
+static int seen_count;
+
+static void on_event(const struct journal_event *event, void *data _unused_)
+{
+    seen = *event;
+    snprintf(seen_message, sizeof(seen_message), "%s", event->message);
+    snprintf(seen_line, sizeof(seen_line), "%s", event->line ? event->line : "");
+    free(seen_fields);
+    seen_fields = json_format(event->fields);
+    seen_count++;
+}
+
+static void open_journal(const char *variable)
+{
+    _cleanup_(config_freep) struct config *config = NULL;
+    _cleanup_strings_ struct config_strings errors = {0};
+    char *environment[] = {(char[]){"P2PNODE_NODE_NAME=lab-01"},
+                           (char[]){"P2PNODE_LOG_TARGET=stderr"}, NULL, NULL};
+    _cleanup_free_ char *copy = variable ? strdup(variable) : NULL;
+
+    environment[2] = copy;
+    assert_int_equal(config_load(NULL, environment, &config, &errors), 0);
+    assert_int_equal(journal_open(config), 0);
+    journal_set_send(on_send);
+    journal_set_observer(on_event, NULL);
+    records_count = seen_count = 0;
+    record[0] = '\0';
+}
+
+static int begin(void **state _unused_)
+{
+    open_journal(NULL);
+    return 0;
+}
+
+static int end(void **state _unused_)
+{
+    journal_set_send(NULL);
+    journal_close();
+    free(seen_fields);
+    seen_fields = NULL;
+    return 0;
+}
+
+static void assert_field(const char *field)
+{
+    char line[512];
+
+    snprintf(line, sizeof(line), "%s\n", field);
+    if (!strstr(record, line))
+        fail_msg("no %s in:\n%s", field, record);
+}
+
+static struct swim_member member_named(const char *name)
+{
+    struct swim_member member = {
+        .id = {{0x6f}},
+        .address = {.family = 4, .bytes = {10, 0, 4, 17}, .port = 7717},
+        .incarnation = {1795244870, 3},
+        .state = SWIM_DEAD,
+    };
+
+    snprintf(member.name, sizeof(member.name), "%s", name);
+    return member;
+}
+
+static void an_event_has_an_id_a_level_and_its_fields(void **state _unused_)
+{
+    struct swim_member dead = member_named("lab-07"), by = member_named("lab-03");
+
+    journal_member_dead(&dead, &by, "Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
+    assert_field("MESSAGE=member lab-07 dead, reported by lab-03");
+    assert_field("PRIORITY=5");
+    assert_field("SYSLOG_IDENTIFIER=p2pnode");
+    assert_field("PEER_EVENT=member-dead");
+    assert_field("PEER_NODE=lab-01");
+    assert_field("PEER_MEMBER=lab-07");
+    assert_field("PEER_ADDRESS=10.0.4.17:7717");
+    assert_field("PEER_INCARNATION=1795244870.3");
+    assert_field("PEER_STATE=dead");
+    assert_field("PEER_BY=lab-03");
+    assert_field("PEER_LINE=Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
+    char id[64];
+    snprintf(id, sizeof(id), "MESSAGE_ID=%s", event_get_info(EVENT_MEMBER_DEAD)->message_id);
+    assert_field(id);
+}
+
+static void the_observer_sees_the_same_as_json(void **state _unused_)
+{
+    struct swim_member dead = member_named("lab-07");
+
+    journal_member_dead(&dead, NULL, "Dead Node:x");
+    assert_int_equal(seen_count, 1);
+    assert_int_equal(seen.event, EVENT_MEMBER_DEAD);
+    assert_string_equal(seen.type, "member-dead");
+    assert_string_equal(seen.node, "lab-01");
+    assert_string_equal(seen_message, "member lab-07 dead");
+    assert_string_equal(seen_line, "Dead Node:x");
+    assert_true(seen.wall_usec > UINT64_C(1500000000) * USEC_PER_SEC);
+    assert_string_equal(seen_fields,
+                        "{\"member\":\"lab-07\",\"uuid\":\"6f000000-0000-0000-0000-000000000000\","
+                        "\"address\":\"10.0.4.17:7717\",\"incarnation\":\"1795244870.3\","
+                        "\"state\":\"dead\"}");
+}
+
+static void debug_events_are_observed_but_not_logged(void **state _unused_)
+{
+    journal_liveness("lab-03", true, true, "Liveness Request:1795244870.874:10.0.4.11");
+    assert_int_equal(records_count, 0);
+    assert_int_equal(seen_count, 1);
+}
+
+static void a_subsystem_has_its_own_level(void **state _unused_)
+{
+    open_journal("P2PNODE_LOG_SUBSYSTEMS=liveness=debug,membership=err");
+    journal_liveness("lab-03", true, true, "Liveness Request:1795244870.874:10.0.4.11");
+    assert_field("MESSAGE=Liveness Request:1795244870.874:10.0.4.11");
+    assert_field("PRIORITY=7");
+    journal_seed_unreachable("10.0.4.2:7717");
+    assert_int_equal(records_count, 1);
+}
+
+static void the_first_gossip_of_a_node_is_info_and_the_rest_debug(void **state _unused_)
+{
+    journal_gossip("lab-03", 10, "1795244870.874:10.0.4.11:10");
+    assert_int_equal(records_count, 1);
+    assert_field("PRIORITY=6");
+    assert_field("PEER_NUMBER=10");
+    journal_gossip("lab-03", 11, "1795244870.874:10.0.4.11:11");
+    assert_int_equal(records_count, 1);
+    assert_int_equal(seen.level, 7);
+}
+
+static void a_dead_report_is_the_line_of_the_seed(void **state _unused_)
+{
+    struct address address = {.family = 4, .bytes = {10, 0, 4, 17}, .port = 7717};
+
+    journal_dead_report("lab-07", &address, "lab-01", true,
+                        "Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
+    assert_field("MESSAGE=Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
+    assert_field("PRIORITY=5");
+    assert_field("PEER_WAY=indirect");
+}
+
+static void failures_of_tasks_are_notices(void **state _unused_)
+{
+    struct journal_task task = {.id = "42@lab-01", .name = "a1", .user = "user1"};
+
+    journal_task_ended(&task, "lab-03", "succeeded", NULL, 1840 * USEC_PER_MSEC);
+    assert_int_equal(records_count, 0);
+    assert_string_equal(seen_message, "task 42@lab-01 a1 succeeded on lab-03 in 1.84s");
+    journal_task_ended(&task, "lab-03", "failed", "exit 1", USEC_PER_SEC);
+    assert_field("MESSAGE=task 42@lab-01 a1 failed on lab-03 in 1.00s: exit 1");
+    assert_field("PRIORITY=5");
+    assert_field("PEER_TASK=42@lab-01");
+    journal_task_lost(&task, "lab-03", "node dead");
+    assert_field("MESSAGE=task 42@lab-01 a1 lost with lab-03: node dead");
+}
+
+static void a_text_from_elsewhere_cannot_forge_a_record(void **state _unused_)
+{
+    journal_message("Node1", "hello\nPEER_EVENT=drain\x1b[31m\xff", false);
+    assert_field("MESSAGE=message from Node1: hello?PEER_EVENT=drain?[31m?");
+    assert_null(strstr(record, "\nPEER_EVENT=drain"));
+}
+
+static void diagnostics_go_the_same_way(void **state _unused_)
+{
+    log_warning("cannot\tbind");
+    assert_field("MESSAGE=cannot?bind");
+    assert_field("PRIORITY=4");
+    log_debug("not shown");
+    assert_int_equal(records_count, 1);
+    assert_int_equal(seen_count, 0);
+}
+
+static void a_reload_is_told_with_what_needs_a_restart(void **state _unused_)
+{
+    char *changed[] = {(char[]){"gossip.fanout"}, (char[]){"listen.port"}};
+    struct config_strings both = {changed, 2}, restart = {changed + 1, 1}, none = {0};
+
+    journal_config_reloaded(&both, &restart);
+    assert_field(
+        "MESSAGE=configuration reloaded: gossip.fanout listen.port; needs restart: listen.port");
+    journal_config_reloaded(&none, &none);
+    assert_field("MESSAGE=configuration reloaded: nothing changed");
+}
+
+/* Every event once, each under its own name. */
+static void every_event_has_a_function(void **state _unused_)
+{
+    struct swim_member member = member_named("lab-07");
+    struct journal_task task = {.id = "1@x"};
+    struct config_strings none = {0};
+    bool is_seen[_EVENT_MAX] = {false};
+
+#define SEE(call)                                                                                  \
+    do {                                                                                           \
+        int before = seen_count;                                                                   \
+        call;                                                                                      \
+        assert_int_equal(seen_count, before + 1);                                                  \
+        assert_false(is_seen[seen.event]);                                                         \
+        is_seen[seen.event] = true;                                                                \
+    } while (0)
+
+    SEE(journal_node_started(&member.id, "peer", &member.address));
+    SEE(journal_node_stopping("SIGTERM"));
+    SEE(journal_join_request("lab-02", &member.address));
+    SEE(journal_member_joined(&member));
+    SEE(journal_member_suspect(&member, NULL));
+    SEE(journal_member_alive(&member));
+    SEE(journal_member_dead(&member, NULL, NULL));
+    SEE(journal_member_left(&member));
+    SEE(journal_member_reaped(&member));
+    SEE(journal_dead_report("x", &member.address, "y", false, "Dead Node:"));
+    SEE(journal_peer_list("seed-1", &member.address, 1, "lab-01 10.0.4.11:7717"));
+    SEE(journal_name_conflict("x", &member.address, &member.address));
+    SEE(journal_id_conflict(&member.id, &member.address, true));
+    SEE(journal_cluster_mismatch(&member.address, 3));
+    SEE(journal_seed_unreachable("10.0.0.1:1"));
+    SEE(journal_key_changed("3f9a", "used"));
+    SEE(journal_gossip("x", 1, "1:2:3"));
+    SEE(journal_message("x", "hi", true));
+    SEE(journal_liveness("x", false, false, "Liveness Reply:"));
+    SEE(journal_connection("x", NULL, "p2p-file/1", "failed", "timeout"));
+    SEE(journal_task_submitted(&task));
+    SEE(journal_task_placed(&task, "x", "load 0.12"));
+    SEE(journal_task_started(&task, "x", 1));
+    SEE(journal_task_moved(&task, "x", "y", "node dead"));
+    SEE(journal_task_lost(&task, NULL, NULL));
+    SEE(journal_task_ended(&task, NULL, "cancelled", NULL, 0));
+    SEE(journal_file_stored("f", 1, "user1"));
+    SEE(journal_file_removed("f", 1));
+    SEE(journal_mem_changed("k", "set", 1));
+    SEE(journal_drain(NULL));
+    SEE(journal_undrain());
+    SEE(journal_config_reloaded(&none, &none));
+    SEE(journal_problem("disk-full", NULL, "no space", false));
+    for (size_t i = 0; i < _EVENT_MAX; i++)
+        assert_true(is_seen[i]);
+}
+
+/* Runs @say with stderr in a file; returns what it wrote. */
+static const char *written_to_stderr(void (*say)(void))
+{
+    static char text[512];
+    FILE *file = tmpfile();
+    int saved = dup(STDERR_FILENO);
+
+    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    journal_set_send(NULL);
+    say();
+    assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+    close(saved);
+    rewind(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    (void)fclose(file);
+    return text;
+}
+
+static void say_drain(void)
+{
+    journal_drain("kernel update");
+}
+
+static void stderr_gets_one_line_with_its_level(void **state _unused_)
+{
+    assert_string_equal(written_to_stderr(say_drain),
+                        "notice: node lab-01 is draining: kernel update\n");
+}
+
+static void under_systemd_the_level_is_a_prefix(void **state _unused_)
+{
+    setenv("JOURNAL_STREAM", "8:1", 1);
+    open_journal(NULL);
+    assert_string_equal(written_to_stderr(say_drain),
+                        "<5>node lab-01 is draining: kernel update\n");
+    unsetenv("JOURNAL_STREAM");
+}
+
+static void a_plain_file_gets_the_lines_of_the_seeds(void **state _unused_)
+{
+    char path[] = "/tmp/p2pnode-log-XXXXXX", variable[64], text[256] = "";
+
+    close(mkstemp(path));
+    snprintf(variable, sizeof(variable), "P2PNODE_LOG_FILE=%s", path);
+    open_journal(variable);
+    struct swim_member dead = member_named("lab-07");
+    journal_member_dead(&dead, NULL, "Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
+    journal_undrain();
+    FILE *file = fopen(path, "r");
+    assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+    (void)fclose(file);
+    unlink(path);
+    assert_int_equal(text[24], ' ');
+    assert_int_equal(text[23], 'Z');
+    assert_string_equal(text + 25 + strlen("Dead Node:10.0.4.17:1795244870.874:10.0.4.11\n") + 25,
+                        "node lab-01 takes tasks again\n");
+    text[25 + strlen("Dead Node:10.0.4.17:1795244870.874:10.0.4.11")] = '\0';
+    assert_string_equal(text + 25, "Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
+}
+
+static void a_log_file_that_cannot_be_opened_is_told(void **state _unused_)
+{
+    _cleanup_(config_freep) struct config *config = NULL;
+    _cleanup_strings_ struct config_strings errors = {0};
+    char *environment[] = {(char[]){"P2PNODE_LOG_FILE=/nonexistent/x"},
+                           (char[]){"P2PNODE_LOG_TARGET=stderr"}, NULL};
+
+    assert_int_equal(config_load(NULL, environment, &config, &errors), 0);
+    assert_int_equal(journal_open(config), -ENOENT);
+    journal_drain(NULL);
+    assert_int_equal(records_count, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_event_has_an_id_a_level_and_its_fields),
+        TEST(the_observer_sees_the_same_as_json),
+        TEST(debug_events_are_observed_but_not_logged),
+        TEST(a_subsystem_has_its_own_level),
+        TEST(the_first_gossip_of_a_node_is_info_and_the_rest_debug),
+        TEST(a_dead_report_is_the_line_of_the_seed),
+        TEST(failures_of_tasks_are_notices),
+        TEST(a_text_from_elsewhere_cannot_forge_a_record),
+        TEST(diagnostics_go_the_same_way),
+        TEST(a_reload_is_told_with_what_needs_a_restart),
+        TEST(every_event_has_a_function),
+        TEST(stderr_gets_one_line_with_its_level),
+        TEST(under_systemd_the_level_is_a_prefix),
+        TEST(a_plain_file_gets_the_lines_of_the_seeds),
+        TEST(a_log_file_that_cannot_be_opened_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
