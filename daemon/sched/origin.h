@@ -71,7 +71,7 @@ enum origin_action_type {
     ORIGIN_RECALL,   /* ask `node` to hand `attempt` back if it has not started it */
     ORIGIN_ACK, /* tell `node` that `attempt` is settled here: it may forget it (also stale ones) */
     ORIGIN_STARTED, /* for clients and events */
-    ORIGIN_MOVED,   /* for events: text = "lab-07 -> lab-11: node dead" */
+    ORIGIN_MOVED,   /* for events: text = "lab-07 → lab-11: lab-07 dead" */
     ORIGIN_LOST,    /* for events: the attempt is given up: text = "lab-09 dead" */
     ORIGIN_ENDED,   /* for clients and events: task is final, and on disk */
     ORIGIN_FORGET,  /* drop the record and all that is kept for `number`; task is NULL */
@@ -79,7 +79,7 @@ enum origin_action_type {
 
 struct origin_action {
     enum origin_action_type type;
-    const struct task *task;
+    const struct task *task; /* NULL where the record is gone */
     uint64_t number;
     uint64_t revision; /* of ORIGIN_COMMIT */
     uint64_t attempt;
@@ -194,7 +194,10 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node, usec_
  */
 int origin_forget(struct origin *origin, uint64_t number, usec_t now);
 
-/* Tasks of a workflow are kept, whatever their age, until the workflow is released. */
+/*
+ * Tasks of a workflow are kept, whatever their age, until the workflow has ended and is released;
+ * after a restart the owner releases those that have.
+ */
 void origin_release_workflow(struct origin *origin, uint64_t workflow, usec_t now);
 
 void origin_tick(struct origin *origin, usec_t now);

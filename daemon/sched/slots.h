@@ -26,6 +26,7 @@
 #include "sched/task.h"
 
 #define SLOTS_TYPES_MAX        64
+#define SLOTS_RESULTS_MAX      4096 /* ends that wait for their origin; then the oldest is dropped */
 #define SLOTS_RESULT_KEEP_USEC USEC_PER_DAY
 
 struct slots_type {
@@ -86,7 +87,8 @@ enum slots_action_type {
 
 enum slots_handback {
     SLOTS_HANDBACK_DRAINING,
-    SLOTS_HANDBACK_RECALLED,
+    SLOTS_HANDBACK_RECALLED, /* also: its lease was over before it was its turn */
+    SLOTS_HANDBACK_TYPE,     /* a reload took its type away */
 };
 
 struct slots_action {
@@ -99,8 +101,8 @@ struct slots_action {
 
 struct slots;
 
-/* Return: 0; -EINVAL; -ENOMEM. */
-int slots_new(const struct slots_config *config, usec_t now, struct slots **ret);
+/* @seed: of its hash tables. Return: 0; -EINVAL; -ENOMEM. */
+int slots_new(const struct slots_config *config, uint64_t seed, usec_t now, struct slots **ret);
 struct slots *slots_free(struct slots *slots);
 DEFINE_CLEANUP(struct slots *, slots_free)
 
@@ -115,6 +117,7 @@ int slots_set_config(struct slots *slots, const struct slots_config *config, use
  *
  * Return: 0 accepted; 1 it is here already (a repeated offer); -EBUSY the queue is full; -ESHUTDOWN
  * draining; -ENOENT no such type here, or no commands; -EPERM a confidential task of another node;
+ * -ESTALE the origin was told before that this attempt is not here (any more): it comes too late;
  * -EINVAL the specification; -ENOMEM.
  */
 int slots_offer(struct slots *slots, const struct slots_key *key, const char *origin_name,
@@ -126,6 +129,14 @@ int slots_offer(struct slots *slots, const struct slots_key *key, const char *or
  */
 int slots_restore(struct slots *slots, const struct slots_key *key, const char *origin_name,
                   const struct task_spec *spec, const struct task_end *end, usec_t now);
+
+/**
+ * slots_query() - an origin asks what became of an attempt
+ *
+ * Return: the attempt; NULL where it is not here, and then an offer of it that is still on its way
+ * will be refused (-ESTALE).
+ */
+struct slots_attempt *slots_query(struct slots *slots, const struct slots_key *key, usec_t now);
 
 /* What p2pnode-exec says; unknown ids are ignored. @end is TASK_END_EXIT, _SIGNAL or _NOT_RUN. */
 void slots_started(struct slots *slots, uint64_t id, usec_t now);

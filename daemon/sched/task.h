@@ -9,7 +9,7 @@
  *
  * Two counts of attempts: `attempt` grows with every offer to a node and is what travels, so that
  * an old offer can never be taken for a new one; `tries` grows only with offers that a node took,
- * and is what people see and what retries are counted in.
+ * and is what people see and what retries are counted in. The attempt under way is counted in both.
  */
 
 #include <stdbool.h>
@@ -116,8 +116,8 @@ enum task_end_type {
     TASK_END_SIGNAL, /* code = the signal nobody of us sent */
     TASK_END_TIMED_OUT,
     TASK_END_CANCELLED,
-    TASK_END_NOT_RUN,  /* could not be started: code = errno, 1.. */
-    TASK_END_NO_LEASE, /* killed by its worker, whose lease was over */
+    TASK_END_NOT_RUN, /* could not be started: code = errno, 1.. */
+    TASK_END_STOPPED, /* killed by its node: its lease was over, or the node stops */
     _TASK_END_MAX,
 };
 
@@ -148,7 +148,7 @@ struct task {
     struct task_spec spec;
     enum task_state state;
     uint64_t attempt;                  /* the last that was offered to a node; 0 = none */
-    uint32_t tries;                    /* offers that a node took */
+    uint32_t tries;                    /* offers that a node took, or may have taken */
     uint32_t tries_max;                /* retries + 1, more after `task retry` */
     bool has_node;                     /* the current attempt is under way at `node` */
     struct node_id node;               /* of the current or last attempt */
@@ -166,6 +166,13 @@ struct task {
     struct task_timeline *timeline;   /* owned; oldest first */
     size_t timeline_count;
 };
+
+/*
+ * Formats into @target as text that is safe in a record, on a terminal and in a log: control
+ * characters and bytes that are not UTF-8 become '?', and a cut falls between characters. Returns
+ * @target.
+ */
+char *task_format_text(char *target, size_t size, const char *format, ...) _printf_(3, 4);
 
 struct task *task_free(struct task *task);
 DEFINE_CLEANUP(struct task *, task_free)

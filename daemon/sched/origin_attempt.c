@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/origin.h"
+
+#include "sched/origin_core.h"
+
+/* What workers say about attempts. Everything here may come late, twice, or from a liar. */
+
+/* The job that the word is about, or NULL for one that is not, or no more, under way there. */
+static struct job *find_current(struct origin *origin, uint64_t number, uint64_t attempt,
+                                const struct node_id *node, usec_t now)
+{
+    struct job *job = job_find(origin, number);
+
+    origin->now = MAX(origin->now, now);
+    return job && job_is_current(job, attempt, node) ? job : NULL;
+}
+
+static void note_accepted(struct origin *origin, struct job *job)
+{
+    struct task *task = job->task;
+
+    if (!job->is_accepted) {
+        job->is_accepted = true;
+        job->refusals = 0;
+        place_accept(origin->place, &task->node);
+        if (origin->config.rebalance_after_usec > 0 && task->spec.node[0] == '\0' &&
+            task->state == TASK_PENDING)
+            job->rebalance_usec = usec_add(origin->now, origin->config.rebalance_after_usec);
+    }
+    if (task->is_cancelled)
+        job_tell(origin, job, ORIGIN_CANCEL);
+    job_contact(origin, job);
+}
+
+void origin_accepted(struct origin *origin, uint64_t number, uint64_t attempt,
+                     const struct node_id *node, usec_t now)
+{
+    struct job *job = find_current(origin, number, attempt, node, now);
+
+    if (job)
+        note_accepted(origin, job);
+    else
+        origin_answer(origin, ORIGIN_CANCEL, number, attempt, node);
+}
+
+void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
+                    const struct node_id *node, usec_t now)
+{
+    struct job *job = find_current(origin, number, attempt, node, now);
+
+    if (!job) {
+        origin_answer(origin, ORIGIN_CANCEL, number, attempt, node);
+        return;
+    }
+    job->rebalance_usec = USEC_INFINITY;
+    if (job->task->state != TASK_RUNNING) {
+        job_set_state(origin, job, TASK_RUNNING);
+        job->task->started_wall_usec = origin_wall(origin);
+        (void)task_add_timeline(job->task, origin_wall(origin), "started on %s",
+                                job->task->node_name);
+        job_tell(origin, job, ORIGIN_STARTED);
+    }
+    note_accepted(origin, job);
+}
+
+void origin_refused(struct origin *origin, uint64_t number, uint64_t attempt,
+                    const struct node_id *node, enum origin_refusal refusal, usec_t now)
+{
+    struct job *job = find_current(origin, number, attempt, node, now);
+
+    if (job)
+        job_refuse(origin, job, refusal);
+}
+
+void origin_ended(struct origin *origin, uint64_t number, uint64_t attempt,
+                  const struct node_id *node, const struct task_end *end, usec_t now)
+{
+    struct job *job = find_current(origin, number, attempt, node, now);
+
+    if (job) {
+        job_end(origin, job, end);
+        return;
+    }
+    job = job_find(origin, number);
+    /* The same end again, before it is on disk: the acknowledgement will follow by itself. */
+    if (job && (job->gates & (1U << ORIGIN_ACK)) && job->ack_attempt == attempt)
+        return;
+    origin->statistics.stale++;
+    origin_answer(origin, ORIGIN_ACK, number, attempt, node);
+}
+
+void origin_missing(struct origin *origin, uint64_t number, uint64_t attempt,
+                    const struct node_id *node, usec_t now)
+{
+    struct job *job = find_current(origin, number, attempt, node, now);
+    const struct place_node *known = place_find(origin->place, node);
+    char why[ORIGIN_NOTE_MAX + 1];
+
+    if (!job)
+        return;
+    /* A node that runs since before the offer and does not know it never had it. */
+    if (job->is_sure && !job->is_accepted && known &&
+        known->facts.generation == job->task->node_generation) {
+        job_refuse(origin, job, ORIGIN_REFUSED_UNREACHABLE);
+        return;
+    }
+    task_format_text(why, sizeof(why), "%s does not have it any more", job->task->node_name);
+    job_lose(origin, job, why);
+}
+
+bool origin_renewed(struct origin *origin, uint64_t number, uint64_t attempt,
+                    const struct node_id *node, usec_t now)
+{
+    struct job *job = find_current(origin, number, attempt, node, now);
+
+    if (job)
+        note_accepted(origin, job);
+    return job != NULL;
+}
+
+void origin_disconnected(struct origin *origin, const struct node_id *node, usec_t now)
+{
+    origin->now = MAX(origin->now, now);
+    if (node_id_is_equal(node, &origin->config.id))
+        return;
+    list_for_each (link, &origin->active) {
+        struct job *job = list_entry(link, struct job, active);
+        if (!job->task->has_node || !job->is_sent || !node_id_is_equal(&job->task->node, node))
+            continue;
+        job->query_delay_usec = ORIGIN_QUERY_FIRST;
+        job->query_usec = MIN(job->query_usec, usec_add(origin->now, ORIGIN_QUERY_FIRST));
+        job_arm(origin, job);
+    }
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the files of the origin share: origin.c has the calls of its owner, origin_job.c the life of
+ * one task, origin_action.c what is to be done. Nobody else includes this.
+ *
+ * A job is a task with what is not worth saving. It waits for a node (no attempt; in `waiting`, or
+ * until its timer), is under way (task->has_node), or done. Pending actions are bits of the job, so
+ * telling the owner never needs memory; only answers about attempts that are not current have a
+ * small ring of their own, whose overflow is harmless because workers ask again.
+ */
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/rng.h"
+#include "base/table.h"
+#include "sched/origin.h"
+
+#define ORIGIN_ANSWERS_MAX   256
+#define ORIGIN_BATCH_MAX     256 /* waiting tasks that one tick tries to place */
+#define ORIGIN_QUERY_FIRST   (USEC_PER_SEC / 2)
+#define ORIGIN_NEVER         (USEC_INFINITY - 1) /* a timer that is kept in the heap, but not due */
+#define ORIGIN_REFUSALS_FREE 2 /* so many nodes are tried one after the other without a pause */
+#define ORIGIN_REFUSAL_DELAY (100 * USEC_PER_MSEC)
+#define ORIGIN_REFUSAL_MAX   (5 * USEC_PER_SEC)
+#define ORIGIN_NOTE_MAX      159
+
+struct job {
+    struct task *task;  /* owned */
+    struct list link;   /* in origin->jobs, by number */
+    struct list active; /* in origin->active while the task is not final */
+    struct list wait;   /* in origin->waiting */
+    struct list told;   /* in origin->telling while there are actions */
+    struct heap_entry timer;
+
+    unsigned actions;   /* bits of enum origin_action_type that are to be told */
+    unsigned gates;     /* those that wait for the commit of gate_revision */
+    uint64_t revision;  /* of the record in memory */
+    uint64_t committed; /* of the record on disk */
+    uint64_t gate_revision;
+
+    bool is_held;      /* by its workflow */
+    bool is_forgotten; /* only ORIGIN_FORGET is left */
+    bool is_new;       /* nobody has heard "accepted" */
+
+    /* The attempt under way. */
+    bool is_sent;
+    bool is_accepted;
+    bool
+        is_sure; /* the node's word about this attempt is complete: no restart of ours in between */
+    usec_t lease_end_usec;
+    usec_t query_usec;
+    usec_t query_delay_usec;
+    usec_t rebalance_usec;
+
+    /* The last attempt. */
+    bool has_avoid;
+    struct node_id avoid;
+    uint32_t refusals; /* in a row */
+    uint64_t ack_attempt;
+    struct node_id ack_node;
+    char previous[NODE_NAME_MAX + 1]; /* the node that had it before, where that is to be told */
+    char note[ORIGIN_NOTE_MAX + 1];   /* why it left there */
+};
+
+struct answer {
+    enum origin_action_type type;
+    uint64_t number;
+    uint64_t attempt;
+    struct node_id node;
+};
+
+struct origin {
+    struct origin_config config;
+    struct place *place; /* owned */
+    struct table by_number;
+    struct list jobs; /* owned */
+    struct list active;
+    struct list waiting;
+    struct list telling;
+    struct heap timers;
+    struct rng rng;
+    usec_t now;
+    uint64_t wall_offset; /* wall = now + offset, modulo 2^64 */
+    size_t wake;          /* how many of the waiting are to be tried */
+    size_t waiting_count;
+    struct answer answers[ORIGIN_ANSWERS_MAX];
+    size_t answers_first, answers_count;
+    char text[2 * (NODE_NAME_MAX + 1) + ORIGIN_NOTE_MAX + 1]; /* of the last action */
+    struct job *gone; /* freed with the next call: told as forgotten */
+    uint32_t states[_TASK_STATE_MAX];
+    struct origin_statistics statistics;
+};
+
+static inline uint64_t origin_wall(const struct origin *origin)
+{
+    return origin->now + origin->wall_offset;
+}
+
+/* origin_job.c */
+struct job *job_new(struct origin *origin, struct task *task);
+void job_free(struct origin *origin, struct job *job);
+struct job *job_find(const struct origin *origin, uint64_t number);
+bool job_is_current(const struct job *job, uint64_t attempt, const struct node_id *node);
+void job_place(struct origin *origin, struct job *job);
+void job_wait(struct origin *origin, struct job *job, usec_t delay_usec);
+void job_contact(struct origin *origin, struct job *job);
+void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refusal);
+void job_lose(struct origin *origin, struct job *job, const char *why);
+void job_end(struct origin *origin, struct job *job, const struct task_end *end);
+void job_finish(struct origin *origin, struct job *job, enum task_state state);
+void job_check(struct origin *origin, struct job *job);
+void job_arm(struct origin *origin, struct job *job);
+void job_set_state(struct origin *origin, struct job *job, enum task_state state);
+
+/* origin_action.c */
+void job_tell(struct origin *origin, struct job *job, enum origin_action_type type);
+
+/* The record changed; @gates are told once it is on disk. */
+void job_commit(struct origin *origin, struct job *job, unsigned gates);
+void origin_answer(struct origin *origin, enum origin_action_type type, uint64_t number,
+                   uint64_t attempt, const struct node_id *node);

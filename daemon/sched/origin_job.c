@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/origin.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "sched/origin_core.h"
+
+struct job *job_new(struct origin *origin, struct task *task)
+{
+    struct job *job = calloc(1, sizeof(*job));
+
+    if (!job)
+        return NULL;
+    job->task = task;
+    list_init(&job->active);
+    list_init(&job->wait);
+    list_init(&job->told);
+    job->lease_end_usec = job->query_usec = job->rebalance_usec = USEC_INFINITY;
+    /* It stays in the heap from here on, so that moving it cannot fail. */
+    if (heap_set(&origin->timers, &job->timer, ORIGIN_NEVER) < 0) {
+        free(job);
+        return NULL;
+    }
+    if (table_insert(&origin->by_number, &task->number, job) < 0) {
+        heap_remove(&origin->timers, &job->timer);
+        free(job);
+        return NULL;
+    }
+    /* Numbers grow, but a restore may come in any order. */
+    struct list *where = origin->jobs.previous;
+    while (where != &origin->jobs &&
+           list_entry(where, struct job, link)->task->number > task->number)
+        where = where->previous;
+    list_insert_before(where->next, &job->link);
+    if (!task_state_is_final(task->state))
+        list_append(&origin->active, &job->active);
+    origin->states[task->state]++;
+    return job;
+}
+
+static void stop_waiting(struct origin *origin, struct job *job)
+{
+    if (list_is_empty(&job->wait))
+        return;
+    list_remove(&job->wait);
+    origin->waiting_count--;
+    origin->wake = MIN(origin->wake, origin->waiting_count);
+}
+
+void job_free(struct origin *origin, struct job *job)
+{
+    stop_waiting(origin, job);
+    list_remove(&job->link);
+    list_remove(&job->active);
+    list_remove(&job->told);
+    heap_remove(&origin->timers, &job->timer);
+    (void)table_remove(&origin->by_number, &job->task->number);
+    origin->states[job->task->state]--;
+    task_free(job->task);
+    free(job);
+}
+
+struct job *job_find(const struct origin *origin, uint64_t number)
+{
+    struct job *job = table_find(&origin->by_number, &number);
+
+    return job && !job->is_forgotten ? job : NULL;
+}
+
+bool job_is_current(const struct job *job, uint64_t attempt, const struct node_id *node)
+{
+    const struct task *task = job->task;
+
+    return task->has_node && job->is_sent && task->attempt == attempt &&
+           node_id_is_equal(&task->node, node);
+}
+
+void job_set_state(struct origin *origin, struct job *job, enum task_state state)
+{
+    origin->states[job->task->state]--;
+    origin->states[state]++;
+    job->task->state = state;
+}
+
+static bool is_self(const struct origin *origin, const struct job *job)
+{
+    return node_id_is_equal(&job->task->node, &origin->config.id);
+}
+
+/* Whether nothing of the attempt can still be alive but for its lease. */
+static bool is_gone(const struct origin *origin, const struct job *job)
+{
+    const struct place_node *node = place_find(origin->place, &job->task->node);
+
+    return !node || node->facts.state == PLACE_DEAD || node->facts.state == PLACE_LEFT ||
+           node->facts.generation != job->task->node_generation;
+}
+
+void job_arm(struct origin *origin, struct job *job)
+{
+    usec_t next = ORIGIN_NEVER;
+
+    if (!job->task->has_node || !job->is_sent)
+        return; /* the timer is that of the wait, or the commit comes first */
+    next = MIN(next, job->query_usec);
+    next = MIN(next, job->rebalance_usec);
+    if (is_gone(origin, job))
+        next = MIN(next, job->lease_end_usec);
+    (void)heap_set(&origin->timers, &job->timer, next);
+}
+
+void job_contact(struct origin *origin, struct job *job)
+{
+    usec_t lease = origin->config.lease_usec;
+
+    job->query_delay_usec = ORIGIN_QUERY_FIRST;
+    if (is_self(origin, job)) {
+        job->lease_end_usec = origin->now;
+        job->query_usec = USEC_INFINITY;
+    } else {
+        job->lease_end_usec = usec_add(origin->now, lease + lease / 3);
+        job->query_usec = usec_add(origin->now, lease);
+    }
+    job_arm(origin, job);
+}
+
+/* Back to a task without a node. */
+static void detach(struct origin *origin, struct job *job)
+{
+    struct task *task = job->task;
+
+    if (!task->has_node)
+        return;
+    place_credit(origin->place, &task->node, job->is_accepted);
+    task->has_node = false;
+    job->is_sent = job->is_accepted = false;
+    job->lease_end_usec = job->query_usec = job->rebalance_usec = USEC_INFINITY;
+    job->gates &= ~(1U << ORIGIN_SEND);
+    job->actions &= ~(1U << ORIGIN_SEND | 1U << ORIGIN_QUERY | 1U << ORIGIN_CANCEL |
+                      1U << ORIGIN_RECALL | 1U << ORIGIN_STARTED);
+    (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
+    if (task->state == TASK_RUNNING)
+        job_set_state(origin, job, TASK_PENDING);
+}
+
+void job_wait(struct origin *origin, struct job *job, usec_t delay_usec)
+{
+    if (delay_usec > 0)
+        (void)heap_set(&origin->timers, &job->timer, usec_add(origin->now, delay_usec));
+    else
+        job_place(origin, job);
+}
+
+static void wait_for_node(struct origin *origin, struct job *job, const char *reason)
+{
+    struct task *task = job->task;
+
+    if (strcmp(task->reason, reason) != 0) {
+        task_format_text(task->reason, sizeof(task->reason), "%s", reason);
+        (void)task_add_timeline(task, origin_wall(origin), "waiting: %s", reason);
+    }
+    if (list_is_empty(&job->wait)) {
+        list_append(&origin->waiting, &job->wait);
+        origin->waiting_count++;
+    }
+}
+
+void job_place(struct origin *origin, struct job *job)
+{
+    struct task *task = job->task;
+    char reason[TASK_REASON_MAX + 1];
+    const struct place_node *node =
+        place_choose(origin->place, &task->spec, job->has_avoid ? &job->avoid : NULL, reason);
+
+    (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
+    if (!node) {
+        wait_for_node(origin, job, reason);
+        return;
+    }
+    stop_waiting(origin, job);
+    task->attempt++;
+    task->tries++;
+    task->has_node = true;
+    task->node = node->facts.id;
+    task->node_generation = node->facts.generation;
+    memcpy(task->node_name, node->facts.name, sizeof(task->node_name));
+    task_format_text(task->reason, sizeof(task->reason), "%s", reason);
+    if (task->tries > 1)
+        (void)task_add_timeline(task, origin_wall(origin), "attempt %u placed on %s: %s",
+                                task->tries, task->node_name, reason);
+    else
+        (void)task_add_timeline(task, origin_wall(origin), "placed on %s: %s", task->node_name,
+                                reason);
+    job->is_sent = job->is_accepted = false;
+    job->is_sure = true;
+    place_debit(origin->place, &task->node);
+    if (job->previous[0] != '\0' && strcmp(job->previous, task->node_name) != 0) {
+        origin->statistics.moved++;
+        job_tell(origin, job, ORIGIN_MOVED);
+    }
+    job_tell(origin, job, ORIGIN_PLACED);
+    job_commit(origin, job, 1U << ORIGIN_SEND);
+}
+
+/* The delay doubled with each step, at most @max, from three quarters to five quarters of it. */
+static usec_t back_off(struct origin *origin, usec_t first, uint32_t step, usec_t max)
+{
+    usec_t delay = MIN(first, max);
+
+    while (step-- > 0 && delay < max)
+        delay = MIN(delay * 2, max);
+    return MIN(delay * 3 / 4 + rng_below(&origin->rng, delay / 2 + 1), max);
+}
+
+static void avoid_node(struct job *job)
+{
+    job->avoid = job->task->node;
+    job->has_avoid = true;
+}
+
+void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refusal)
+{
+    static const char *const texts[_ORIGIN_REFUSED_MAX] = {
+        [ORIGIN_REFUSED_BUSY] = "its queue is full",
+        [ORIGIN_REFUSED_DRAINING] = "it is draining",
+        [ORIGIN_REFUSED_TYPE] = "it does not handle the type",
+        [ORIGIN_REFUSED_NO_SPACE] = "its disk is full",
+        [ORIGIN_REFUSED_UNREACHABLE] = "it cannot be reached",
+        [ORIGIN_REFUSED_RECALLED] = "another node is freer",
+    };
+    struct task *task = job->task;
+    bool is_fatal =
+        (refusal == ORIGIN_REFUSED_NO_SPACE && !(task->spec.retry_on & TASK_RETRY_NO_SPACE)) ||
+        (refusal == ORIGIN_REFUSED_UNREACHABLE && !(task->spec.retry_on & TASK_RETRY_UNREACHABLE));
+
+    (void)task_add_timeline(task, origin_wall(origin), "not taken by %s: %s", task->node_name,
+                            texts[refusal]);
+    if (job->is_accepted)
+        memcpy(job->previous, task->node_name, sizeof(job->previous));
+    avoid_node(job);
+    detach(origin, job);
+    task_format_text(task->reason, sizeof(task->reason), "not taken by %s: %s", task->node_name,
+                     texts[refusal]);
+    task_format_text(job->note, sizeof(job->note), "%s", texts[refusal]);
+    if (task->is_cancelled || is_fatal) {
+        job_finish(origin, job, task->is_cancelled ? TASK_CANCELLED : TASK_FAILED);
+        return;
+    }
+    task->tries--;
+    job_commit(origin, job, 0);
+    if (job->refusals++ < ORIGIN_REFUSALS_FREE)
+        job_wait(origin, job, 0);
+    else
+        job_wait(origin, job,
+                 back_off(origin, ORIGIN_REFUSAL_DELAY, job->refusals - ORIGIN_REFUSALS_FREE,
+                          ORIGIN_REFUSAL_MAX));
+}
+
+/* Another try after the back-off, or not: whether there is one. */
+static bool retry(struct origin *origin, struct job *job)
+{
+    struct task *task = job->task;
+
+    if (task->tries >= task->tries_max)
+        return false;
+    avoid_node(job);
+    job->refusals = 0;
+    memcpy(job->previous, task->node_name, sizeof(job->previous));
+    job_commit(origin, job, 0);
+    job_wait(origin, job,
+             back_off(origin, task->spec.retry_delay_usec, task->tries - 1, ORIGIN_DELAY_MAX_USEC));
+    return true;
+}
+
+void job_lose(struct origin *origin, struct job *job, const char *why)
+{
+    struct task *task = job->task;
+
+    task_format_text(job->note, sizeof(job->note), "%s", why);
+    (void)task_add_timeline(task, origin_wall(origin), "lost: %s", why);
+    task_format_text(task->reason, sizeof(task->reason), "attempt %u lost: %s", task->tries, why);
+    origin->statistics.lost++;
+    job_tell(origin, job, ORIGIN_LOST);
+    detach(origin, job);
+    if (task->is_cancelled)
+        job_finish(origin, job, TASK_CANCELLED);
+    else if (task->spec.retries == 0)
+        job_finish(origin, job, TASK_UNKNOWN);
+    else if (!(task->spec.retry_on & TASK_RETRY_NODE_LOST) || !retry(origin, job))
+        job_finish(origin, job, TASK_LOST);
+}
+
+/* How an end that is a failure reads: "exit 1; last of 3 attempts". */
+static void describe_end(const struct job *job, const char *end)
+{
+    struct task *task = job->task;
+
+    if (task->state != TASK_SUCCEEDED && task->tries_max > 1 && task->tries >= task->tries_max)
+        task_format_text(task->reason, sizeof(task->reason), "%s; last of %u attempts", end,
+                         task->tries);
+    else if (task->state != TASK_SUCCEEDED)
+        task_format_text(task->reason, sizeof(task->reason), "%s", end);
+    else if (task->tries > 1 && job->note[0] != '\0')
+        task_format_text(task->reason, sizeof(task->reason), "attempt %u; before: %s", task->tries,
+                         job->note);
+    else
+        task->reason[0] = '\0';
+}
+
+static bool may_retry(const struct task *task, const struct task_end *end)
+{
+    switch (end->type) {
+    case TASK_END_EXIT:
+    case TASK_END_SIGNAL:
+        return (task->spec.retry_on & TASK_RETRY_EXIT) && task_end_get_state(end) == TASK_FAILED;
+    case TASK_END_NOT_RUN:
+        return end->code == ENOSPC && (task->spec.retry_on & TASK_RETRY_NO_SPACE);
+    case TASK_END_TIMED_OUT:
+    case TASK_END_CANCELLED:
+    case TASK_END_STOPPED:
+    case _TASK_END_MAX:
+        break;
+    }
+    return false;
+}
+
+void job_end(struct origin *origin, struct job *job, const struct task_end *end)
+{
+    struct task *task = job->task;
+    char text[TASK_REASON_MAX + 1], duration[32];
+    uint64_t wall = origin_wall(origin);
+
+    job->ack_attempt = task->attempt;
+    job->ack_node = task->node;
+    task->end = *end;
+    task->has_end = true;
+    task_format_text(task->end.text, sizeof(task->end.text), "%s", end->text);
+    if (task->state == TASK_PENDING && end->type != TASK_END_NOT_RUN)
+        task->started_wall_usec = wall - MIN(wall, end->run_usec);
+    (void)task_end_format(&task->end, text);
+    (void)task_add_timeline(
+        task, wall, "%s%s on %s after %s",
+        task_end_get_state(end) == TASK_SUCCEEDED ? "succeeded, " : "", text, task->node_name,
+        text_format_usec(end->run_usec / USEC_PER_MSEC * USEC_PER_MSEC, duration));
+    job_commit(origin, job, 1U << ORIGIN_ACK);
+    if (end->type == TASK_END_STOPPED) {
+        job_lose(origin, job, text);
+        return;
+    }
+    if (!task->is_cancelled && may_retry(task, end) && task->tries < task->tries_max) {
+        task_format_text(job->note, sizeof(job->note), "%s on %s", text, task->node_name);
+        task_format_text(task->reason, sizeof(task->reason), "attempt %u: %s", task->tries,
+                         job->note);
+        detach(origin, job);
+        (void)retry(origin, job);
+        return;
+    }
+    detach(origin, job);
+    job_finish(origin, job, task_end_get_state(end));
+    describe_end(job, text);
+}
+
+void job_finish(struct origin *origin, struct job *job, enum task_state state)
+{
+    struct task *task = job->task;
+    usec_t keep = state == TASK_SUCCEEDED || state == TASK_CANCELLED
+                      ? origin->config.keep_usec
+                      : origin->config.keep_failed_usec;
+
+    detach(origin, job);
+    stop_waiting(origin, job);
+    list_remove(&job->active);
+    job_set_state(origin, job, state);
+    task->ended_wall_usec = origin_wall(origin);
+    if (state == TASK_LOST && task->tries_max > 1 && task->tries >= task->tries_max)
+        task_format_text(task->reason, sizeof(task->reason), "%s; last of %u attempts", job->note,
+                         task->tries);
+    (void)task_add_timeline(task, task->ended_wall_usec, "%s", task_state_name(state));
+    (void)heap_set(&origin->timers, &job->timer, MIN(usec_add(origin->now, keep), ORIGIN_NEVER));
+    job_commit(origin, job, 1U << ORIGIN_ENDED);
+}
+
+static void query(struct origin *origin, struct job *job)
+{
+    usec_t limit = MAX(origin->config.lease_usec / 3, ORIGIN_QUERY_FIRST);
+
+    if (origin->now >= job->lease_end_usec)
+        task_format_text(job->task->reason, sizeof(job->task->reason), "no contact with %s",
+                         job->task->node_name);
+    job->query_usec = usec_add(origin->now, job->query_delay_usec);
+    job->query_delay_usec = MIN(job->query_delay_usec * 2, limit);
+    job_tell(origin, job, ORIGIN_QUERY);
+}
+
+void job_check(struct origin *origin, struct job *job)
+{
+    char why[ORIGIN_NOTE_MAX + 1];
+    const struct place_node *node = place_find(origin->place, &job->task->node);
+
+    if (!job->is_sent)
+        return;
+    if (is_gone(origin, job) && origin->now >= job->lease_end_usec) {
+        const char *how = !node                             ? "not seen any more"
+                          : node->facts.state == PLACE_LEFT ? "left"
+                          : node->facts.state == PLACE_DEAD ? "dead"
+                                                            : "started again";
+        task_format_text(why, sizeof(why), "%s %s", job->task->node_name, how);
+        job_lose(origin, job, why);
+        return;
+    }
+    if (origin->now >= job->query_usec)
+        query(origin, job);
+    if (origin->now >= job->rebalance_usec) {
+        job->rebalance_usec = usec_add(origin->now, origin->config.rebalance_after_usec);
+        if (place_is_freer(origin->place, &job->task->spec, &job->task->node))
+            job_tell(origin, job, ORIGIN_RECALL);
+    }
+    job_arm(origin, job);
+}

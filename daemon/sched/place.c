@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/place.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "sched/place_core.h"
+
+int place_new(uint64_t seed, struct place **ret)
+{
+    struct place *place = calloc(1, sizeof(*place));
+
+    if (!place)
+        return -ENOMEM;
+    rng_init(&place->rng, seed);
+    table_init(&place->by_id, sizeof(struct node_id), rng_next(&place->rng));
+    *ret = place;
+    return 0;
+}
+
+static void free_node(struct node *node)
+{
+    free(node->words);
+    free(node->lists);
+    free(node);
+}
+
+struct place *place_free(struct place *place)
+{
+    if (!place)
+        return NULL;
+    for (size_t i = 0; i < place->nodes_count; i++)
+        free_node(place->nodes[i]);
+    free(place->nodes);
+    table_done(&place->by_id);
+    free(place);
+    return NULL;
+}
+
+static size_t copy_words(const char *const *words, size_t count, char **target, const char **lists)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strlen(words[i]) + 1;
+        memcpy(*target, words[i], size);
+        lists[i] = *target;
+        *target += size;
+    }
+    return count;
+}
+
+/* Takes over the facts, with their own copy of the lists. */
+static int node_set_facts(struct node *node, const struct place_facts *facts)
+{
+    size_t types_count = MIN(facts->types_count, (size_t)PLACE_TYPES_MAX);
+    size_t tags_count = MIN(facts->tags_count, (size_t)PLACE_TAGS_MAX);
+    size_t size = 1;
+
+    for (size_t i = 0; i < types_count; i++)
+        size += strlen(facts->types[i]) + 1;
+    for (size_t i = 0; i < tags_count; i++)
+        size += strlen(facts->tags[i]) + 1;
+    _cleanup_free_ char *words = malloc(size);
+    const char **lists = calloc(types_count + tags_count + 1, sizeof(*lists));
+    if (!words || !lists) {
+        free(lists);
+        return -ENOMEM;
+    }
+    char *target = words;
+    copy_words(facts->types, types_count, &target, lists);
+    copy_words(facts->tags, tags_count, &target, lists + types_count);
+    free(node->words);
+    free(node->lists);
+    node->words = TAKE_PTR(words);
+    node->lists = lists;
+    node->public.facts = *facts;
+    node->public.facts.types = lists;
+    node->public.facts.types_count = types_count;
+    node->public.facts.tags = lists + types_count;
+    node->public.facts.tags_count = tags_count;
+    return 0;
+}
+
+/* Running and queued there, by what we know. */
+static uint32_t busy(const struct place_node *node)
+{
+    int64_t count = (int64_t)node->facts.running + node->facts.queued + node->under_way -
+                    node->accepted_reported;
+
+    return (uint32_t)CLAMP(count, (int64_t)0, (int64_t)UINT32_MAX / 1000);
+}
+
+uint32_t place_free_slots(const struct place_node *node)
+{
+    uint32_t count = busy(node);
+
+    return node->facts.slots > count ? node->facts.slots - count : 0;
+}
+
+/* The processor's load, where it was above what the tasks alone explained, else the tasks'. */
+uint32_t place_load(const struct place_node *node)
+{
+    const struct place_facts *facts = &node->facts;
+    uint32_t slots = MAX(facts->slots, 1U);
+    uint64_t reported = ((uint64_t)facts->running + facts->queued) * 1000 / slots;
+    uint64_t now = (uint64_t)busy(node) * 1000 / slots;
+
+    if (facts->load_permille > reported)
+        now = MAX(now, (uint64_t)facts->load_permille);
+    return (uint32_t)MIN(now, (uint64_t)UINT32_MAX);
+}
+
+static bool has_word(const char *const *words, size_t count, const char *word)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(words[i], word) == 0)
+            return true;
+    return false;
+}
+
+static bool handles(const struct place_facts *facts, const struct task_spec *spec)
+{
+    if (!facts->has_tasks || facts->slots == 0)
+        return false;
+    if (spec->is_command)
+        return facts->has_commands || facts->is_self;
+    return has_word(facts->types, facts->types_count, spec->type);
+}
+
+static bool is_asked_for(const struct place_facts *facts, const struct task_spec *spec)
+{
+    if (spec->is_confidential && !facts->is_self)
+        return false;
+    if (spec->node[0] != '\0' && strcmp(spec->node, facts->name) != 0)
+        return false;
+    return spec->select[0] == '\0' || has_word(facts->tags, facts->tags_count, spec->select);
+}
+
+/* The own node is never unstable to itself, and suspicion of it is no news. */
+enum fitness place_judge(const struct place_node *node, const struct task_spec *spec)
+{
+    const struct place_facts *facts = &node->facts;
+
+    if (!is_asked_for(facts, spec))
+        return UNFIT_OTHER;
+    if (!handles(facts, spec))
+        return UNFIT_TYPE;
+    if (facts->state == PLACE_DEAD || facts->state == PLACE_LEFT)
+        return UNFIT_GONE;
+    if (facts->state == PLACE_SUSPECT && !facts->is_self)
+        return UNFIT_SUSPECT;
+    if (facts->is_draining)
+        return UNFIT_DRAINING;
+    if (facts->is_unstable && !facts->is_self)
+        return UNFIT_UNSTABLE;
+    return place_free_slots(node) > 0 ? FIT_FREE : FIT_FULL;
+}
+
+static bool accepts(const struct place_facts *facts)
+{
+    return facts->state == PLACE_ALIVE && !facts->is_draining && !facts->is_unstable;
+}
+
+static bool is_same_list(const char *const *a, size_t a_count, const char *const *b, size_t b_count)
+{
+    if (a_count != b_count)
+        return false;
+    for (size_t i = 0; i < a_count; i++)
+        if (strcmp(a[i], b[i]) != 0)
+            return false;
+    return true;
+}
+
+/* Whether work may go there that could not go there before. */
+static bool is_better(const struct place_facts *before, const struct place_facts *after)
+{
+    if (!accepts(after))
+        return false;
+    return !accepts(before) || before->generation != after->generation ||
+           before->slots < after->slots || (after->has_tasks && !before->has_tasks) ||
+           (after->has_commands && !before->has_commands) ||
+           !is_same_list(before->types, before->types_count, after->types, after->types_count) ||
+           !is_same_list(before->tags, before->tags_count, after->tags, after->tags_count);
+}
+
+static int add_node(struct place *place, const struct place_facts *facts)
+{
+    struct node *node;
+    int r;
+
+    if (place->nodes_count >= PLACE_NODES_MAX)
+        return -ENOSPC;
+    if (place->nodes_count == place->nodes_allocated) {
+        size_t allocated = MAX((size_t)16, place->nodes_allocated * 2);
+        struct node **nodes = reallocarray(place->nodes, allocated, sizeof(*nodes));
+        if (!nodes)
+            return -ENOMEM;
+        place->nodes = nodes;
+        place->nodes_allocated = allocated;
+    }
+    node = calloc(1, sizeof(*node));
+    if (!node)
+        return -ENOMEM;
+    r = node_set_facts(node, facts);
+    if (r >= 0)
+        r = table_insert(&place->by_id, &node->public.facts.id, node);
+    if (r < 0) {
+        free_node(node);
+        return r;
+    }
+    place->nodes[place->nodes_count++] = node;
+    return 1;
+}
+
+int place_set_node(struct place *place, const struct place_facts *facts)
+{
+    struct node *node = table_find(&place->by_id, &facts->id);
+    bool better;
+    int r;
+
+    if (!node)
+        return add_node(place, facts);
+    better = is_better(&node->public.facts, facts);
+    r = node_set_facts(node, facts);
+    if (r < 0)
+        return r;
+    node->public.accepted_reported = node->public.accepted;
+    return better;
+}
+
+void place_remove_node(struct place *place, const struct node_id *id)
+{
+    struct node *node = table_remove(&place->by_id, id);
+
+    for (size_t i = 0; node && i < place->nodes_count; i++)
+        if (place->nodes[i] == node) {
+            place->nodes_count--;
+            memmove(place->nodes + i, place->nodes + i + 1,
+                    (place->nodes_count - i) * sizeof(struct node *));
+            free_node(node);
+            return;
+        }
+}
+
+const struct place_node *place_find(const struct place *place, const struct node_id *id)
+{
+    const struct node *node = table_find(&place->by_id, id);
+
+    return node ? &node->public : NULL;
+}
+
+const struct place_node *place_find_name(const struct place *place, const char *name)
+{
+    const struct place_node *found = NULL;
+
+    /* A name may have been taken over by another node: the one that lives counts. */
+    for (size_t i = 0; i < place->nodes_count; i++) {
+        const struct place_node *node = &place->nodes[i]->public;
+        if (strcmp(node->facts.name, name) == 0 && (!found || node->facts.state == PLACE_ALIVE))
+            found = node;
+    }
+    return found;
+}
+
+const struct place_node *place_next(const struct place *place, size_t *i)
+{
+    return *i < place->nodes_count ? &place->nodes[(*i)++]->public : NULL;
+}
+
+void place_debit(struct place *place, const struct node_id *id)
+{
+    struct node *node = table_find(&place->by_id, id);
+
+    if (node)
+        node->public.under_way++;
+}
+
+void place_accept(struct place *place, const struct node_id *id)
+{
+    struct node *node = table_find(&place->by_id, id);
+
+    if (node && node->public.accepted < node->public.under_way)
+        node->public.accepted++;
+}
+
+void place_credit(struct place *place, const struct node_id *id, bool was_accepted)
+{
+    struct node *node = table_find(&place->by_id, id);
+
+    if (node && node->public.under_way > 0)
+        node->public.under_way--;
+    if (node && was_accepted && node->public.accepted > 0)
+        node->public.accepted--;
+}
+
+/* Draws one of @count candidates by the weight of its free slots, and takes it out of the array. */
+static struct node *draw(struct place *place, struct node **candidates, size_t *count)
+{
+    uint64_t total = 0, point;
+    size_t i = 0;
+
+    for (size_t k = 0; k < *count; k++)
+        total += 1 + (uint64_t)PLACE_SAMPLE_MAX * place_free_slots(&candidates[k]->public);
+    point = rng_below(&place->rng, total);
+    for (; i < *count - 1; i++) {
+        uint64_t weight = 1 + (uint64_t)PLACE_SAMPLE_MAX * place_free_slots(&candidates[i]->public);
+        if (point < weight)
+            break;
+        point -= weight;
+    }
+    struct node *drawn = candidates[i];
+    candidates[i] = candidates[--*count];
+    return drawn;
+}
+
+static bool is_preferred(const struct place_node *a, const struct place_node *b)
+{
+    bool a_free = place_free_slots(a) > 0, b_free = place_free_slots(b) > 0;
+
+    return a_free != b_free ? a_free : place_load(a) < place_load(b);
+}
+
+/* The best of a sample of the candidates, which it consumes. Draws are random, so ties are too. */
+static struct node *choose(struct place *place, struct node **candidates, size_t count,
+                           size_t *ret_sampled)
+{
+    struct node *best = NULL;
+    size_t sampled = 0;
+
+    while (count > 0 && sampled < PLACE_SAMPLE_MAX) {
+        struct node *node = draw(place, candidates, &count);
+        sampled++;
+        if (!best || is_preferred(&node->public, &best->public))
+            best = node;
+    }
+    *ret_sampled = sampled;
+    return best;
+}
+
+/* All that would take it; @avoid only where it is the only one. */
+static size_t collect(const struct place *place, const struct task_spec *spec,
+                      const struct node_id *avoid, struct node **candidates)
+{
+    struct node *avoided = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < place->nodes_count; i++) {
+        struct node *node = place->nodes[i];
+        if (place_judge(&node->public, spec) < FIT_FULL)
+            continue;
+        if (avoid && node_id_is_equal(&node->public.facts.id, avoid))
+            avoided = node;
+        else
+            candidates[count++] = node;
+    }
+    if (count == 0 && avoided)
+        candidates[count++] = avoided;
+    return count;
+}
+
+struct node *place_choose_for(struct place *place, const struct task_spec *spec,
+                              const struct node_id *avoid, size_t *ret_sampled,
+                              char reason[static TASK_REASON_MAX + 1])
+{
+    _cleanup_free_ struct node **candidates = calloc(place->nodes_count + 1, sizeof(*candidates));
+    struct node *best;
+
+    if (!candidates) {
+        (void)snprintf(reason, TASK_REASON_MAX + 1, "out of memory");
+        return NULL;
+    }
+    best = choose(place, candidates, collect(place, spec, avoid, candidates), ret_sampled);
+    if (best)
+        place_explain_choice(&best->public, spec, *ret_sampled, reason);
+    else
+        place_explain_none(place, spec, reason);
+    return best;
+}
+
+const struct place_node *place_choose(struct place *place, const struct task_spec *spec,
+                                      const struct node_id *avoid,
+                                      char reason[static TASK_REASON_MAX + 1])
+{
+    size_t sampled;
+    struct node *node = place_choose_for(place, spec, avoid, &sampled, reason);
+
+    return node ? &node->public : NULL;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/place.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "sched/place_core.h"
+
+static const char *const fitness_texts[] = {
+    [UNFIT_OTHER] = "not asked for", [UNFIT_TYPE] = "does not handle it",
+    [UNFIT_GONE] = "dead",           [UNFIT_SUSPECT] = "suspect",
+    [UNFIT_DRAINING] = "draining",   [UNFIT_UNSTABLE] = "unstable",
+    [FIT_FULL] = "no free slot",     [FIT_FREE] = "ok",
+};
+
+/* What there is of each fitness among the nodes that could do it. */
+struct census {
+    size_t counts[FIT_FREE + 1];
+    size_t handlers;
+    const struct place_node *last; /* a handler */
+    const struct place_node *pinned;
+    enum fitness pinned_fitness;
+};
+
+static void take_census(const struct place *place, const struct task_spec *spec, struct census *ret)
+{
+    *ret = (struct census){0};
+    for (size_t i = 0; i < place->nodes_count; i++) {
+        const struct place_node *node = &place->nodes[i]->public;
+        enum fitness fitness = place_judge(node, spec);
+        if (spec->node[0] != '\0' && fitness != UNFIT_OTHER) {
+            ret->pinned = node;
+            ret->pinned_fitness = fitness;
+        }
+        ret->counts[fitness]++;
+        if (fitness > UNFIT_TYPE && node->facts.state != PLACE_LEFT) {
+            ret->handlers++;
+            ret->last = node;
+        }
+    }
+}
+
+static const char *state_text(const struct place_node *node, enum fitness fitness)
+{
+    return fitness == UNFIT_GONE && node->facts.state == PLACE_LEFT ? "gone"
+                                                                    : fitness_texts[fitness];
+}
+
+static void describe_type(const struct task_spec *spec, char target[static 64])
+{
+    if (spec->is_command)
+        (void)snprintf(target, 64, "commands");
+    else
+        (void)snprintf(target, 64, "type %s", spec->type);
+}
+
+/* Several nodes could, none does now: "none of the 3 nodes for type c accepts work: 2 draining, 1
+ * dead". */
+static void explain_several(const struct census *census, const char *type,
+                            char reason[static TASK_REASON_MAX + 1])
+{
+    int used = snprintf(reason, TASK_REASON_MAX + 1, "none of the %zu nodes for %s accepts work",
+                        census->handlers, type);
+    const char *separator = ":";
+
+    for (int fitness = UNFIT_GONE; fitness < FIT_FULL; fitness++) {
+        if (census->counts[fitness] == 0)
+            continue;
+        used += snprintf(reason + used, (size_t)(TASK_REASON_MAX + 1 - used), "%s %zu %s",
+                         separator, census->counts[fitness], fitness_texts[fitness]);
+        separator = ",";
+    }
+}
+
+void place_explain_none(const struct place *place, const struct task_spec *spec,
+                        char reason[static TASK_REASON_MAX + 1])
+{
+    struct census census;
+    char type[64];
+    size_t size = TASK_REASON_MAX + 1;
+
+    take_census(place, spec, &census);
+    describe_type(spec, type);
+    if (spec->is_confidential && census.handlers == 0)
+        (void)snprintf(reason, size, "confidential, and this node does not handle %s", type);
+    else if (spec->node[0] != '\0' && !census.pinned)
+        (void)snprintf(reason, size, "node %s is not known%s", spec->node,
+                       spec->select[0] != '\0' ? ", or has not the tag asked for" : "");
+    else if (census.pinned && census.pinned_fitness == UNFIT_TYPE)
+        (void)snprintf(reason, size, "%s does not handle %s", spec->node, type);
+    else if (census.pinned)
+        (void)snprintf(reason, size, "%s is %s", spec->node,
+                       state_text(census.pinned, census.pinned_fitness));
+    else if (census.handlers == 0 && spec->select[0] != '\0')
+        (void)snprintf(reason, size, "no node with tag %s handles %s", spec->select, type);
+    else if (census.handlers == 0 && spec->is_command)
+        (void)snprintf(reason, size, "no node runs commands");
+    else if (census.handlers == 0)
+        (void)snprintf(reason, size, "no node handles task type \"%s\"", spec->type);
+    else if (census.handlers == 1)
+        (void)snprintf(reason, size, "the only node for %s, %s, is %s", type,
+                       census.last->facts.name,
+                       state_text(census.last, place_judge(census.last, spec)));
+    else
+        explain_several(&census, type, reason);
+}
+
+void place_explain_choice(const struct place_node *node, const struct task_spec *spec,
+                          size_t sampled, char reason[static TASK_REASON_MAX + 1])
+{
+    char load[32];
+    uint32_t permille = place_load(node);
+
+    (void)snprintf(load, sizeof(load), "load %u.%02u", permille / 1000, permille % 1000 / 10);
+    if (spec->is_confidential)
+        (void)snprintf(reason, TASK_REASON_MAX + 1, "%s, confidential", load);
+    else if (sampled > 1)
+        (void)snprintf(reason, TASK_REASON_MAX + 1, "%s, least of %zu", load, sampled);
+    else
+        (void)snprintf(reason, TASK_REASON_MAX + 1, "%s, %s", load,
+                       spec->node[0] != '\0' ? "asked for" : "the only one");
+}
+
+static int compare_verdicts(const void *a, const void *b)
+{
+    const struct place_verdict *x = a, *y = b;
+
+    if (x->is_chosen != y->is_chosen)
+        return x->is_chosen ? -1 : 1;
+    if (x->is_known != y->is_known)
+        return x->is_known ? -1 : 1;
+    if (x->is_known && x->load_permille != y->load_permille)
+        return x->load_permille < y->load_permille ? -1 : 1;
+    return strcmp(x->node, y->node);
+}
+
+static void set_verdict(struct place_verdict *verdict, const struct place_node *node,
+                        enum fitness fitness, const struct node *chosen, size_t sampled)
+{
+    bool is_chosen = chosen && &chosen->public == node;
+
+    *verdict = (struct place_verdict){
+        .is_known = node->facts.state == PLACE_ALIVE || node->facts.is_self,
+        .is_chosen = is_chosen,
+        .load_permille = place_load(node),
+        .free_slots = place_free_slots(node),
+        .rtt_usec = node->facts.rtt_usec,
+    };
+    memcpy(verdict->node, node->facts.name, sizeof(verdict->node));
+    if (is_chosen && sampled > 1)
+        (void)snprintf(verdict->text, sizeof(verdict->text), "chosen: least load of %zu", sampled);
+    else if (is_chosen)
+        (void)snprintf(verdict->text, sizeof(verdict->text), "chosen: the only one");
+    else
+        (void)snprintf(verdict->text, sizeof(verdict->text), "%s", state_text(node, fitness));
+}
+
+int place_explain(struct place *place, const struct task_spec *spec, struct place_verdict **ret,
+                  size_t *ret_count, char reason[static TASK_REASON_MAX + 1])
+{
+    struct place_verdict *verdicts = calloc(place->nodes_count + 1, sizeof(*verdicts));
+    size_t count = 0, sampled = 0;
+    struct node *chosen;
+
+    if (!verdicts)
+        return -ENOMEM;
+    chosen = place_choose_for(place, spec, NULL, &sampled, reason);
+    for (size_t i = 0; i < place->nodes_count; i++) {
+        const struct place_node *node = &place->nodes[i]->public;
+        enum fitness fitness = place_judge(node, spec);
+        if (fitness > UNFIT_TYPE || (fitness == UNFIT_TYPE && spec->node[0] != '\0'))
+            set_verdict(&verdicts[count++], node, fitness, chosen, sampled);
+    }
+    qsort(verdicts, count, sizeof(*verdicts), compare_verdicts);
+    *ret = verdicts;
+    *ret_count = count;
+    return chosen != NULL;
+}
+
+bool place_has_handler(const struct place *place, const struct task_spec *spec)
+{
+    struct census census;
+
+    take_census(place, spec, &census);
+    return census.handlers > 0;
+}
+
+bool place_is_freer(const struct place *place, const struct task_spec *spec,
+                    const struct node_id *at)
+{
+    for (size_t i = 0; i < place->nodes_count; i++) {
+        const struct place_node *node = &place->nodes[i]->public;
+        if (!node_id_is_equal(&node->facts.id, at) && place_judge(node, spec) == FIT_FREE)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/slots.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include "sched/slots_core.h"
+
+const struct slots_type *slots_find_type(const struct slots *slots, const struct task_spec *spec)
+{
+    if (spec->is_command)
+        return slots->types + slots->config.types_count;
+    for (size_t i = 0; i < slots->config.types_count; i++)
+        if (strcmp(slots->types[i].name, spec->type) == 0)
+            return slots->types + i;
+    return NULL;
+}
+
+int entry_new(struct slots *slots, const struct slots_key *key, const char *origin_name,
+              const struct task_spec *spec, struct entry **ret)
+{
+    struct entry *entry = calloc(1, sizeof(*entry));
+    int r;
+
+    if (!entry)
+        return -ENOMEM;
+    entry->public.key = *key;
+    entry->public.id = slots->next_id;
+    task_format_text(entry->public.origin_name, sizeof(entry->public.origin_name), "%s",
+                     origin_name);
+    list_init(&entry->queue);
+    list_init(&entry->ended);
+    list_init(&entry->told);
+    entry->lease_end_usec = entry->renew_usec = USEC_INFINITY;
+    entry->kill_usec = entry->report_usec = USEC_INFINITY;
+    r = task_spec_copy(spec, &entry->public.spec);
+    if (r < 0) {
+        free(entry);
+        return r;
+    }
+    /* It stays in the heap from here on, so that moving it cannot fail. */
+    r = heap_set(&slots->timers, &entry->timer, SLOTS_NEVER);
+    if (r >= 0)
+        r = table_insert(&slots->by_key, &entry->public.key, entry);
+    if (r >= 0) {
+        r = table_insert(&slots->by_id, &entry->public.id, entry);
+        if (r < 0)
+            (void)table_remove(&slots->by_key, &entry->public.key);
+    }
+    if (r < 0) {
+        heap_remove(&slots->timers, &entry->timer);
+        task_spec_done(&entry->public.spec);
+        free(entry);
+        return r;
+    }
+    slots->next_id++;
+    *ret = entry;
+    return 0;
+}
+
+void entry_free(struct slots *slots, struct entry *entry)
+{
+    queue_remove(slots, entry);
+    list_remove(&entry->ended);
+    list_remove(&entry->told);
+    heap_remove(&slots->timers, &entry->timer);
+    if (table_find(&slots->by_key, &entry->public.key) == entry)
+        (void)table_remove(&slots->by_key, &entry->public.key);
+    (void)table_remove(&slots->by_id, &entry->public.id);
+    task_spec_done(&entry->public.spec);
+    free(entry);
+}
+
+void entry_tell(struct slots *slots, struct entry *entry, enum slots_action_type type)
+{
+    if (list_is_empty(&entry->told))
+        list_append(&slots->telling, &entry->told);
+    entry->actions |= 1U << type;
+}
+
+void slots_remember_gone(struct slots *slots, const struct slots_key *key)
+{
+    slots->gone[slots->gone_next] = *key;
+    slots->gone_next = (slots->gone_next + 1) % SLOTS_GONE_MAX;
+}
+
+void entry_start(struct slots *slots, struct entry *entry)
+{
+    queue_remove(slots, entry);
+    entry->public.state = SLOTS_STARTING;
+    entry->public.started_usec = slots->now;
+    slots->running++;
+    slots->used += entry->used;
+    slots->running_types[entry->type - slots->types]++;
+    entry_tell(slots, entry, SLOTS_START);
+    entry_arm(slots, entry);
+}
+
+static bool has_process(const struct entry *entry)
+{
+    return entry->public.state == SLOTS_STARTING || entry->public.state == SLOTS_RUNNING;
+}
+
+void entry_arm(struct slots *slots, struct entry *entry)
+{
+    usec_t next = SLOTS_NEVER;
+
+    if (entry->public.state == SLOTS_ENDED) {
+        next = MIN(next, entry->report_usec);
+        next = MIN(next, usec_add(entry->public.ended_usec, SLOTS_RESULT_KEEP_USEC));
+    } else {
+        next = MIN(next, entry->renew_usec);
+        if (entry->killing != KILL_LEASE)
+            next = MIN(next, entry->lease_end_usec);
+        next = MIN(next, entry->kill_usec);
+        if (has_process(entry) && entry->killing == KILL_NONE && entry->public.timeout_usec > 0)
+            next = MIN(next, usec_add(entry->public.started_usec, entry->public.timeout_usec));
+    }
+    (void)heap_set(&slots->timers, &entry->timer, next);
+}
+
+/* An attempt nobody has been told to start. */
+static bool is_untold(const struct entry *entry)
+{
+    return entry->public.state == SLOTS_QUEUED || (entry->actions & (1U << SLOTS_START));
+}
+
+static struct task_end end_of_kill(const struct entry *entry, const struct task_end *end)
+{
+    struct task_end killed = *end;
+
+    killed.text[0] = '\0';
+    killed.is_oom = false;
+    switch (entry->killing) {
+    case KILL_NONE:
+        return *end;
+    case KILL_TIMEOUT:
+        killed.type = TASK_END_TIMED_OUT;
+        break;
+    case KILL_CANCEL:
+        killed.type = TASK_END_CANCELLED;
+        break;
+    case KILL_LEASE:
+        killed.type = TASK_END_STOPPED;
+        (void)snprintf(killed.text, sizeof(killed.text), "no contact with %s",
+                       entry->public.origin_name);
+        break;
+    case KILL_STOP:
+        killed.type = TASK_END_STOPPED;
+        (void)snprintf(killed.text, sizeof(killed.text), "the node stops");
+        break;
+    }
+    killed.code = 0;
+    return killed;
+}
+
+void entry_kill(struct slots *slots, struct entry *entry, enum kill_reason reason, int signal,
+                usec_t grace_usec)
+{
+    if (entry->public.state == SLOTS_ENDED)
+        return;
+    if (is_untold(entry)) {
+        struct task_end end = {0};
+        entry->killing = reason;
+        entry->actions &= ~(1U << SLOTS_START);
+        entry_end(slots, entry, &end);
+        return;
+    }
+    /* A repeated order changes nothing; a harder one counts, and so does the first reason. */
+    if (entry->killing != KILL_NONE && (signal != SIGKILL || entry->kill_usec == USEC_INFINITY))
+        return;
+    if (entry->killing == KILL_NONE)
+        entry->killing = reason;
+    entry->signal = signal;
+    entry->kill_usec = signal == SIGKILL ? USEC_INFINITY : usec_add(slots->now, grace_usec);
+    entry_tell(slots, entry, SLOTS_KILL);
+    entry_arm(slots, entry);
+}
+
+static void release_slots(struct slots *slots, struct entry *entry)
+{
+    if (!has_process(entry))
+        return;
+    slots->running--;
+    slots->used -= entry->used;
+    slots->running_types[entry->type - slots->types]--;
+}
+
+void entry_end(struct slots *slots, struct entry *entry, const struct task_end *end)
+{
+    struct task_end result = end_of_kill(entry, end);
+
+    if (result.run_usec == 0 && has_process(entry))
+        result.run_usec = usec_sub(slots->now, entry->public.started_usec);
+    release_slots(slots, entry);
+    queue_remove(slots, entry);
+    entry->public.state = SLOTS_ENDED;
+    entry->public.ended_usec = slots->now;
+    entry->public.end = result;
+    entry->actions &= ~(1U << SLOTS_KILL | 1U << SLOTS_RENEW | 1U << SLOTS_STARTED);
+    entry->report_delay_usec = SLOTS_REPORT_FIRST;
+    entry->report_usec = usec_add(slots->now, entry->report_delay_usec);
+    list_append(&slots->ended, &entry->ended);
+    slots->unacked++;
+    entry_tell(slots, entry, SLOTS_REPORT);
+    entry_arm(slots, entry);
+    if (slots->unacked > SLOTS_RESULTS_MAX)
+        entry_drop(slots, list_first(&slots->ended, struct entry, ended));
+}
+
+void entry_hand_back(struct slots *slots, struct entry *entry, enum slots_handback reason)
+{
+    entry->reason = reason;
+    entry->actions = 0;
+    entry_tell(slots, entry, SLOTS_HANDBACK);
+    entry_drop(slots, entry);
+}
+
+void entry_drop(struct slots *slots, struct entry *entry)
+{
+    release_slots(slots, entry);
+    queue_remove(slots, entry);
+    if (!list_is_empty(&entry->ended)) {
+        list_remove(&entry->ended);
+        slots->unacked--;
+    }
+    entry->public.state = SLOTS_ENDED;
+    (void)table_remove(&slots->by_key, &entry->public.key);
+    (void)heap_set(&slots->timers, &entry->timer, SLOTS_NEVER);
+    slots_remember_gone(slots, &entry->public.key);
+    entry->actions &= 1U << SLOTS_HANDBACK;
+    entry_tell(slots, entry, SLOTS_DROPPED);
+}
+
+static void check_ended(struct slots *slots, struct entry *entry)
+{
+    if (slots->now >= usec_add(entry->public.ended_usec, SLOTS_RESULT_KEEP_USEC)) {
+        entry_drop(slots, entry);
+        return;
+    }
+    if (slots->now >= entry->report_usec) {
+        entry->report_delay_usec = MIN(entry->report_delay_usec * 2, SLOTS_REPORT_MAX);
+        entry->report_usec = usec_add(slots->now, entry->report_delay_usec);
+        entry_tell(slots, entry, SLOTS_REPORT);
+    }
+    entry_arm(slots, entry);
+}
+
+void entry_check(struct slots *slots, struct entry *entry)
+{
+    usec_t now = slots->now;
+
+    if (entry->public.state == SLOTS_ENDED) {
+        check_ended(slots, entry);
+        return;
+    }
+    if (now >= entry->lease_end_usec && is_untold(entry)) {
+        entry_hand_back(slots, entry, SLOTS_HANDBACK_RECALLED);
+        return;
+    }
+    if (now >= entry->lease_end_usec && entry->killing != KILL_LEASE) {
+        entry_kill(slots, entry, KILL_LEASE, SIGKILL, 0);
+        entry->killing = KILL_LEASE;
+        entry->renew_usec = USEC_INFINITY;
+    }
+    if (now >= entry->kill_usec) {
+        entry->signal = SIGKILL;
+        entry->kill_usec = USEC_INFINITY;
+        entry_tell(slots, entry, SLOTS_KILL);
+    }
+    if (has_process(entry) && entry->killing == KILL_NONE && entry->public.timeout_usec > 0 &&
+        now >= usec_add(entry->public.started_usec, entry->public.timeout_usec))
+        entry_kill(slots, entry, KILL_TIMEOUT, SIGTERM, slots->config.kill_grace_usec);
+    if (now >= entry->renew_usec) {
+        entry->asked_usec = now;
+        entry->renew_usec = usec_add(now, entry->lease_usec / 3);
+        entry_tell(slots, entry, SLOTS_RENEW);
+    }
+    entry_arm(slots, entry);
+}

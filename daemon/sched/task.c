@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/task.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TIMELINE_HEAD      8 /* entries of the beginning that a long timeline keeps */
+#define TIMELINE_TEXT_SIZE 256
+#define NUMBER_MAX         (UINT64_C(1) << 53)
+
+static const char *const state_names[_TASK_STATE_MAX] = {
+    [TASK_PENDING] = "pending", [TASK_RUNNING] = "running",     [TASK_SUCCEEDED] = "succeeded",
+    [TASK_FAILED] = "failed",   [TASK_TIMED_OUT] = "timed-out", [TASK_CANCELLED] = "cancelled",
+    [TASK_LOST] = "lost",       [TASK_UNKNOWN] = "unknown",
+};
+
+const char *task_state_name(enum task_state state)
+{
+    return state_names[state];
+}
+
+int task_state_parse(const char *text)
+{
+    for (int i = 0; i < _TASK_STATE_MAX; i++)
+        if (strcmp(text, state_names[i]) == 0)
+            return i;
+    return -EINVAL;
+}
+
+bool task_state_is_final(enum task_state state)
+{
+    return state != TASK_PENDING && state != TASK_RUNNING;
+}
+
+void task_words_done(struct task_words *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        free(words->items[i]);
+    free(words->items);
+    *words = (struct task_words){0};
+}
+
+/* Bytes of all words, NULs included. */
+static size_t words_size(const struct task_words *words)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < words->count; i++)
+        size += strlen(words->items[i]) + 1;
+    return size;
+}
+
+int task_words_add(struct task_words *words, const char *word)
+{
+    if (words->count >= TASK_WORDS_MAX || words_size(words) + strlen(word) + 1 > TASK_WORDS_SIZE)
+        return -E2BIG;
+    char **items = reallocarray(words->items, words->count + 2, sizeof(*items));
+    if (!items)
+        return -ENOMEM;
+    words->items = items;
+    items[words->count] = strdup(word);
+    if (!items[words->count])
+        return -ENOMEM;
+    items[++words->count] = NULL;
+    return 0;
+}
+
+int task_words_copy(const struct task_words *words, struct task_words *ret)
+{
+    _cleanup_(task_words_done) struct task_words copy = {0};
+
+    if (words->count > 0) {
+        copy.items = calloc(words->count + 1, sizeof(*copy.items));
+        if (!copy.items)
+            return -ENOMEM;
+    }
+    for (size_t i = 0; i < words->count; i++) {
+        copy.items[i] = strdup(words->items[i]);
+        if (!copy.items[i])
+            return -ENOMEM;
+        copy.count++;
+    }
+    *ret = copy;
+    copy = (struct task_words){0};
+    return 0;
+}
+
+int task_retry_on_parse(const char *text)
+{
+    static const char *const names[] = {"node-lost", "no-space", "unreachable", "exit"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strcmp(text, names[i]) == 0)
+            return 1 << i;
+    return -EINVAL;
+}
+
+void task_spec_done(struct task_spec *spec)
+{
+    task_words_done(&spec->args);
+    task_words_done(&spec->env);
+}
+
+int task_spec_copy(const struct task_spec *spec, struct task_spec *ret)
+{
+    _cleanup_(task_words_done) struct task_words args = {0};
+    struct task_words env;
+    int r;
+
+    r = task_words_copy(&spec->args, &args);
+    if (r < 0)
+        return r;
+    r = task_words_copy(&spec->env, &env);
+    if (r < 0)
+        return r;
+    *ret = *spec;
+    ret->args = args;
+    ret->env = env;
+    args = (struct task_words){0};
+    return 0;
+}
+
+static bool is_printable(const char *text, size_t max)
+{
+    size_t size = strnlen(text, max + 1);
+
+    if (size > max || !text_is_utf8(text, size))
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            return false;
+    return true;
+}
+
+/* "K=V" with a key that a shell takes. */
+static bool is_environment(const char *word)
+{
+    const char *c = word;
+
+    if (*c >= '0' && *c <= '9')
+        return false;
+    while ((*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') ||
+           *c == '_')
+        c++;
+    return c > word && *c == '=';
+}
+
+static const char *check_words(const struct task_spec *spec)
+{
+    if (spec->is_command && spec->args.count == 0)
+        return "a command needs at least one word";
+    if (spec->is_command && spec->args.items[0][0] == '\0')
+        return "the first word of a command is empty";
+    if (spec->args.count > TASK_WORDS_MAX || words_size(&spec->args) > TASK_WORDS_SIZE)
+        return "too many or too long arguments: at most 1024 words and 64 KiB";
+    if (spec->env.count > TASK_WORDS_MAX || words_size(&spec->env) > TASK_WORDS_SIZE)
+        return "the environment is too large: at most 1024 entries and 64 KiB";
+    for (size_t i = 0; i < spec->env.count; i++)
+        if (!is_environment(spec->env.items[i]))
+            return "an environment entry is KEY=VALUE, with letters, digits and _ in KEY";
+    return NULL;
+}
+
+static const char *check_spec(const struct task_spec *spec)
+{
+    if (spec->is_command ? strcmp(spec->type, TASK_TYPE_COMMAND) != 0
+                         : !text_is_type_name(spec->type))
+        return "a task type is 1 to 32 letters";
+    if (spec->type_number > NUMBER_MAX || spec->workflow > NUMBER_MAX)
+        return "the number is too large";
+    if (!is_printable(spec->name, TASK_NAME_MAX))
+        return "a name is at most 63 bytes of printable text";
+    if (!is_printable(spec->user, TASK_USER_MAX))
+        return "a user name is at most 64 bytes of printable text";
+    if (spec->node[0] != '\0' && !text_is_node_name(spec->node))
+        return "a node name is 1 to 63 of A-Z a-z 0-9 . _ -";
+    if (!is_printable(spec->select, TASK_SELECT_MAX) ||
+        (spec->select[0] != '\0' && (!strchr(spec->select, '=') || spec->select[0] == '=')))
+        return "a tag to select by is KEY=VALUE";
+    if (spec->retries > TASK_RETRIES_MAX)
+        return "at most 1000 retries";
+    if (spec->timeout_usec > NUMBER_MAX || spec->retry_delay_usec > NUMBER_MAX ||
+        spec->memory_size > NUMBER_MAX)
+        return "the limit is too large";
+    if (spec->retry_on >= TASK_RETRY_EXIT << 1)
+        return "unknown reason to retry";
+    return check_words(spec);
+}
+
+int task_spec_check(const struct task_spec *spec, char reason[static TASK_REASON_MAX + 1])
+{
+    const char *text = check_spec(spec);
+
+    if (!text)
+        return 0;
+    (void)snprintf(reason, TASK_REASON_MAX + 1, "%s", text);
+    return -EINVAL;
+}
+
+char *task_spec_format_name(const struct task_spec *spec, char target[static TASK_NAME_MAX + 1])
+{
+    if (spec->name[0] != '\0')
+        (void)snprintf(target, TASK_NAME_MAX + 1, "%s", spec->name);
+    else if (spec->is_command)
+        (void)snprintf(target, TASK_NAME_MAX + 1, "-");
+    else
+        (void)snprintf(target, TASK_NAME_MAX + 1, "%s%" PRIu64, spec->type, spec->type_number);
+    return target;
+}
+
+char *task_end_format(const struct task_end *end, char target[static TASK_REASON_MAX + 1])
+{
+    size_t size = TASK_REASON_MAX + 1;
+    char duration[32];
+    int used = 0;
+
+    switch (end->type) {
+    case TASK_END_EXIT:
+        used = snprintf(target, size, "exit %d", end->code);
+        break;
+    case TASK_END_SIGNAL:
+        used = snprintf(target, size, end->is_oom ? "out of memory (signal %d)" : "signal %d",
+                        end->code);
+        break;
+    case TASK_END_TIMED_OUT:
+        used = snprintf(target, size, "timed out after %s",
+                        text_format_usec(end->run_usec / USEC_PER_MSEC * USEC_PER_MSEC, duration));
+        break;
+    case TASK_END_CANCELLED:
+        used = snprintf(target, size, "cancelled");
+        break;
+    case TASK_END_NOT_RUN:
+        used = snprintf(target, size, "cannot start");
+        break;
+    case TASK_END_STOPPED:
+        used = snprintf(target, size, "stopped by its node");
+        break;
+    case _TASK_END_MAX:
+        target[0] = '\0';
+        break;
+    }
+    if (end->text[0] != '\0')
+        task_format_text(target + used, size - (size_t)used, ": %s", end->text);
+    return target;
+}
+
+enum task_state task_end_get_state(const struct task_end *end)
+{
+    switch (end->type) {
+    case TASK_END_EXIT:
+        return end->code == 0 ? TASK_SUCCEEDED : TASK_FAILED;
+    case TASK_END_TIMED_OUT:
+        return TASK_TIMED_OUT;
+    case TASK_END_CANCELLED:
+        return TASK_CANCELLED;
+    case TASK_END_STOPPED:
+        return TASK_LOST;
+    case TASK_END_SIGNAL:
+    case TASK_END_NOT_RUN:
+    case _TASK_END_MAX:
+        break;
+    }
+    return TASK_FAILED;
+}
+
+/* Length of the well-formed character at @text, 0 where there is none. */
+static size_t character_size(const char *text)
+{
+    for (size_t size = 1; size <= 4 && text[size - 1] != '\0'; size++)
+        if (text_is_utf8(text, size))
+            return size;
+    return 0;
+}
+
+static void clean_text(char *text, bool is_cut)
+{
+    while (*text) {
+        size_t size = character_size(text);
+        if (size > 0 && ((unsigned char)*text < 0x20 || *text == 0x7f))
+            *text = '?';
+        if (size == 0 && is_cut && strlen(text) < 4) {
+            *text = '\0';
+            return;
+        }
+        if (size == 0)
+            *text = '?';
+        text += MAX(size, (size_t)1);
+    }
+}
+
+static void _printf_(3, 0)
+    format_text(char *target, size_t size, const char *format, va_list arguments)
+{
+    int needed = vsnprintf(target, size, format, arguments);
+
+    clean_text(target, needed >= (int)size);
+}
+
+char *task_format_text(char *target, size_t size, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    format_text(target, size, format, arguments);
+    va_end(arguments);
+    return target;
+}
+
+struct task *task_free(struct task *task)
+{
+    if (!task)
+        return NULL;
+    task_spec_done(&task->spec);
+    for (size_t i = 0; i < task->timeline_count; i++)
+        free(task->timeline[i].text);
+    free(task->timeline);
+    free(task);
+    return NULL;
+}
+
+/* The entry after the beginning goes, so that the newest fits. */
+static void drop_middle(struct task *task)
+{
+    struct task_timeline *gap = task->timeline + TIMELINE_HEAD;
+
+    free(gap->text);
+    task->timeline_count--;
+    memmove(gap, gap + 1, (task->timeline_count - TIMELINE_HEAD) * sizeof(*gap));
+}
+
+int task_add_timeline(struct task *task, uint64_t wall_usec, const char *format, ...)
+{
+    char text[TIMELINE_TEXT_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    format_text(text, sizeof(text), format, arguments);
+    va_end(arguments);
+
+    char *copy = strdup(text);
+    if (!copy)
+        return -ENOMEM;
+    if (task->timeline_count == TASK_TIMELINE_MAX) {
+        drop_middle(task);
+    } else {
+        struct task_timeline *timeline =
+            reallocarray(task->timeline, task->timeline_count + 1, sizeof(*timeline));
+        if (!timeline) {
+            free(copy);
+            return -ENOMEM;
+        }
+        task->timeline = timeline;
+    }
+    task->timeline[task->timeline_count++] =
+        (struct task_timeline){.wall_usec = wall_usec, .text = copy};
+    return 0;
+}
+
+char *task_id_format(uint64_t number, const char *origin, char target[static TASK_ID_TEXT_MAX])
+{
+    (void)snprintf(target, TASK_ID_TEXT_MAX, "%" PRIu64 "@%s", number, origin);
+    return target;
+}
+
+int task_id_parse(const char *text, const char *prefix, uint64_t *ret_number,
+                  char ret_origin[static NODE_NAME_MAX + 1])
+{
+    uint64_t number = 0;
+    const char *c = text;
+
+    if (strncmp(text, prefix, strlen(prefix)) != 0)
+        return -EINVAL;
+    c += strlen(prefix);
+    if (*c < '1' || *c > '9')
+        return -EINVAL;
+    for (; *c >= '0' && *c <= '9'; c++) {
+        number = number * 10 + (uint64_t)(*c - '0');
+        if (number > NUMBER_MAX)
+            return -EINVAL;
+    }
+    if (*c == '@' && !text_is_node_name(c + 1))
+        return -EINVAL;
+    if (*c != '\0' && *c != '@')
+        return -EINVAL;
+    (void)snprintf(ret_origin, NODE_NAME_MAX + 1, "%s", *c == '@' ? c + 1 : "");
+    *ret_number = number;
+    return 0;
+}
