@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The node: every part of the daemon, built in floor order, and what ties them together. Parts do not
+ * know each other; what one says (a member died, a connection is lost) is handed on here. The control
+ * methods get the node and use its parts.
+ *
+ * node.c builds and ends it, node_events.c hears what the membership says.
+ */
+
+#include <systemd/sd-event.h>
+#include "base/worker.h"
+#include "cluster.h"
+#include "config/config.h"
+#include "control/remote.h"
+#include "control/server.h"
+#include "history.h"
+#include "net/bind.h"
+#include "net/listener.h"
+#include "record.h"
+#include "seal/keyring.h"
+#include "store/files.h"
+#include "store/memory.h"
+#include "store/output.h"
+#include "store/state.h"
+#include "tasks/tasks.h"
+#include "transfer/peers.h"
+#include "transfer/transfers.h"
+
+struct node {
+    const char *instance;        /* borrowed from main */
+    const struct config *config; /* owned, as all below that is no plain value */
+    sd_event *event;
+    char *state_dir;
+    char *socket_path;
+    struct keyring *keyring; /* NULL where nothing is encrypted */
+    bool keyring_differs;    /* the configured file says something else than what is in use */
+    struct worker *worker;
+    sd_event_source *worker_source;
+    struct state *state;
+    struct state_start start; /* id, generation and the next numbers */
+    struct output_store *outputs;
+    struct files *files;
+    struct memory *memory;
+    struct history *history;
+    struct bind_sockets sockets; /* until their owners have them */
+    struct udp *udp;
+    struct cluster *cluster;
+    struct tls *tls;
+    struct gate *gate;
+    struct listener *listener;
+    struct peers *peers;
+    struct transfers *transfers;
+    struct tasks *tasks;
+    struct remote *remote;
+    struct server *server;
+    sd_event_source *tick;       /* loads of others, members to remember, values to save */
+    sd_event_source *stop_timer; /* the end of patience while stopping */
+    struct list watches;
+    uint64_t started_wall_usec;
+    bool members_changed; /* since they were last remembered */
+    bool is_stopping;
+    bool is_leaving;
+    bool has_left; /* said good-bye: by `p2pctl leave`, or to stop */
+    int fatal;     /* why the process has to end, or 0 */
+};
+
+/**
+ * node_new() - builds every part and binds every socket; ready to run when this returns
+ * @instance: of the unit, "lab"
+ * @config:   taken over on success
+ *
+ * Says itself what went wrong. Return: 0, or the exit code for main (1, or 78 for the configuration).
+ */
+int node_new(const char *instance, struct config *config, struct node **ret);
+struct node *node_free(struct node *node);
+DEFINE_CLEANUP(struct node *, node_free)
+
+/* Runs until it was told to stop and has said good-bye. Return: the exit code. */
+int node_run(struct node *node);
+
+/* The time of this turn of the loop, and the wall clock. */
+usec_t node_now(const struct node *node);
+uint64_t node_wall(const struct node *node);
+
+/* The member that @name names, or this node for NULL; NULL where there is none. */
+const struct swim_member *node_find_member(const struct node *node, const char *name);
+
+/* What @member says about itself. Return: 0, -EBADMSG where it says nothing that can be read. */
+int node_get_record(const struct swim_member *member, struct record *ret);
+
+/* What gossip says about the others' load, as far as it changed: before work is placed. */
+void node_refresh_loads(struct node *node);
+
+/* Who watches hears every event of the membership; its owner embeds it and removes it. */
+struct node_watch {
+    struct list link;
+    void (*on_event)(const struct swim_event *event, void *data);
+    void *data;
+};
+void node_watch(struct node *node, struct node_watch *watch);
+
+/* node_events.c: from cluster.h and peers.h; @data is the node. */
+void node_on_swim_event(const struct swim_event *event, void *data);
+extern const struct peers_handler node_peers_handler;
+/* Values for tasks_setup. */
+struct address node_find_address(const struct node_id *id, void *data);
+void node_on_load(const struct swim_load *load, void *data);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Files on their way: between this machine's descriptors, the own file store and other nodes' stores
+ * (p2p-file/1). Every transfer runs on a thread of the files lane, blocking and in bounded memory, so that
+ * neither disk nor hashing nor a slow peer is ever felt in the loop. Here are both ends: what a client at
+ * the control socket asks for, and what other nodes ask for.
+ */
+
+#include <systemd/sd-event.h>
+#include "base/worker.h"
+#include "net/stream.h"
+#include "store/files.h"
+#include "store/upload.h"
+
+#define TRANSFERS_REASON_MAX 256
+
+struct transfers;
+
+struct transfers_config {
+    struct worker *worker; /* borrowed, as the two below */
+    struct tls *tls;
+    struct files *files;
+    usec_t connect_timeout_usec;
+    usec_t idle_usec;      /* a connection on which nothing is asked for so long is closed */
+    size_t transfers_max;  /* at once, in each direction; more wait, or are refused as busy */
+    uint64_t rate_limit;   /* bytes per second and direction; 0 = none */
+    /* A file was stored here by another node; called in the loop. */
+    void (*on_stored)(const struct files_info *info, void *data);
+    void *data;
+};
+
+/* Return: 0, -ENOMEM. */
+int transfers_new(sd_event *event, const struct transfers_config *config, struct transfers **ret);
+/* Breaks off what is under way. Before the worker is freed. Returns NULL. */
+struct transfers *transfers_free(struct transfers *transfers);
+DEFINE_CLEANUP(struct transfers *, transfers_free)
+
+/* Takes over an accepted connection whose handshake named p2p-file/1. */
+void transfers_adopt(struct transfers *transfers, struct stream *stream);
+
+/* Where the other end of a transfer is. */
+struct transfer_place {
+    bool is_self; /* the own store; else: */
+    struct node_id id;
+    struct address address;
+};
+
+struct transfer_end {
+    int r; /* 0, UPLOAD_KEPT, or a negative errno as of upload.h and files.h; -EHOSTUNREACH, -ECONNRESET,
+              -ETIMEDOUT for the other node; -EBUSY; -EBADMSG where the bytes are not what was promised */
+    char reason[TRANSFERS_REASON_MAX]; /* a sentence where r is negative */
+    struct files_info info;            /* of what is stored, or was got */
+    usec_t elapsed_usec;
+};
+
+struct transfer_handler {
+    /* In the loop, at most 4 times a second; may be NULL. @total FILES_SIZE_UNKNOWN for a pipe. */
+    void (*on_progress)(uint64_t done, uint64_t total, void *data);
+    /* In the loop, once, last; never from within transfers_put or _get. */
+    void (*on_end)(const struct transfer_end *end, void *data);
+};
+
+struct transfer;
+
+/* Stores what @fd holds (taken over, also on failure). Return: 0, -EBUSY, -ENOMEM, -EAGAIN. */
+int transfers_put(struct transfers *transfers, const struct transfer_place *place, int fd,
+                  const struct upload_offer *offer, const struct transfer_handler *handler, void *data,
+                  struct transfer **ret);
+
+/* Writes the file @name into @fd (taken over, also on failure). Return: 0, -EBUSY, -ENOMEM, -EAGAIN. */
+int transfers_get(struct transfers *transfers, const struct transfer_place *place, const char *name, int fd,
+                  const struct transfer_handler *handler, void *data, struct transfer **ret);
+
+/* Nobody waits any more: no handler is called, the transfer is broken off. */
+void transfer_cancel(struct transfer *transfer);
