@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+#include "client.h"
+
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include "control/varlink.h"
+#include "failure.h"
+#include "find.h"
+#include "render.h"
+
+struct client {
+    struct varlink *varlink; /* owned */
+    char name[64];           /* of the instance, for messages */
+    usec_t limit_usec;       /* of the current call; USEC_INFINITY = none */
+    usec_t deadline_usec;    /* when it must have given its next sign */
+    bool (*tolerates)(enum error_code code);
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+void client_catch_interrupt(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+
+    sigaction(SIGINT, &action, NULL);
+}
+
+struct client *client_free(struct client *client)
+{
+    if (!client)
+        return NULL;
+    varlink_free(client->varlink);
+    free(client);
+    return NULL;
+}
+
+static usec_t now_usec(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000;
+}
+
+static int tell_not_permitted(const char *path)
+{
+    struct stat status;
+    const struct passwd *user = getpwuid(geteuid());
+    const struct group *group = stat(path, &status) == 0 ? getgrgid(status.st_gid) : NULL;
+    const char *user_name = user ? user->pw_name : "you",
+               *group_name = group ? group->gr_name : "p2pnode";
+    char hint[256];
+
+    snprintf(hint, sizeof(hint), "ask an administrator: usermod -aG %s %s     (then log in again)",
+             group_name, user_name);
+    return fail(ERROR_NOT_PERMITTED, NULL, hint, "not permitted: user \"%s\" is not in group %s",
+                user_name, group_name);
+}
+
+static int tell_not_running(const char *name, const char *path, int error)
+{
+    struct instances instances;
+    char why[FIND_PATH_MAX + 64], running[256], hints[512];
+
+    find_running(&instances);
+    find_list(&instances, name, running, sizeof(running));
+    snprintf(why, sizeof(why), "%s: %s", path, strerror(-error));
+    snprintf(hints, sizeof(hints), "start it:            systemctl start p2pnode@%s", name);
+    if (*running) {
+        size_t size = strlen(hints), first = strcspn(running, ",");
+        snprintf(hints + size, sizeof(hints) - size,
+                 "\nor pick another:     p2pctl -i %.*s status        (running: %s)", (int)first,
+                 running, running);
+    }
+    return fail(ERROR_NOT_RUNNING, why, hints, "cannot connect to p2pnode \"%s\"", name);
+}
+
+/* Neither option nor environment says which daemon: the only one, or none. */
+static int choose_only(char *name, size_t name_size, char path[static FIND_PATH_MAX])
+{
+    struct instances instances;
+    char running[512], hint[640];
+
+    find_running(&instances);
+    if (instances.count == 0)
+        return fail(
+            ERROR_NOT_RUNNING, "no daemon runs on this machine",
+            "start one: systemctl start p2pnode@NAME     (NAME as in /etc/p2pnode/NAME.conf)",
+            "cannot connect to p2pnode");
+    if (instances.count > 1) {
+        find_list(&instances, NULL, running, sizeof(running));
+        snprintf(hint, sizeof(hint), "pick one: p2pctl -i %s status", instances.items[0].name);
+        return fail(ERROR_USAGE, NULL, hint, "several daemons run on this machine: %s", running);
+    }
+    snprintf(name, name_size, "%s", instances.items[0].name);
+    strcpy(path, instances.items[0].path);
+    return 0;
+}
+
+/* The name a socket stands for: its file's name without ".sock". */
+static void name_of(const char *path, char *target, size_t size)
+{
+    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+    size_t length = strlen(file);
+
+    if (length > 5 && strcmp(file + length - 5, ".sock") == 0)
+        length -= 5;
+    snprintf(target, size, "%.*s", (int)MIN(length, size - 1), file);
+}
+
+static int choose_socket(const struct globals *globals, struct client *client,
+                         char path[static FIND_PATH_MAX])
+{
+    if (globals->socket) {
+        if (strlen(globals->socket) >= FIND_PATH_MAX)
+            return fail_usage("the path of the socket is longer than %d bytes", FIND_PATH_MAX - 1);
+        strcpy(path, globals->socket);
+        name_of(path, client->name, sizeof(client->name));
+        return 0;
+    }
+    if (!globals->instance)
+        return choose_only(client->name, sizeof(client->name), path);
+    if (find_path(globals->instance, path) < 0)
+        return fail_usage("\"%s\" is no name of an instance", globals->instance);
+    snprintf(client->name, sizeof(client->name), "%s", globals->instance);
+    return 0;
+}
+
+int client_connect(struct ctl *ctl)
+{
+    struct client *client;
+    char path[FIND_PATH_MAX];
+    int r;
+
+    if (ctl->client)
+        return 0;
+    client = calloc(1, sizeof(*client));
+    if (!client)
+        return fail_memory();
+    ctl->client = client;
+    r = choose_socket(&ctl->globals, client, path);
+    if (r == 0) {
+        int fd = find_connect(path);
+        if (fd == -EACCES || fd == -EPERM)
+            r = tell_not_permitted(path);
+        else if (fd == -EAGAIN)
+            r = fail(ERROR_BUSY, "too many programs are asking", NULL,
+                     "cannot connect to p2pnode \"%s\"", client->name);
+        else if (fd < 0)
+            r = tell_not_running(client->name, path, fd);
+        else if (varlink_new(fd, &client->varlink) < 0) {
+            close_fd(fd);
+            r = fail_memory();
+        }
+    }
+    if (r != 0)
+        ctl->client = client_free(client);
+    return r;
+}
+
+cJSON *client_parameters(const struct ctl *ctl)
+{
+    cJSON *parameters = cJSON_CreateObject();
+
+    if (parameters && ctl->globals.node)
+        json_add_string(parameters, "node", ctl->globals.node);
+    return parameters;
+}
+
+static int tell_lost(const struct client *client, int error)
+{
+    char hint[128];
+
+    snprintf(hint, sizeof(hint), "see what happened: journalctl -u p2pnode@%s -n 50", client->name);
+    return fail(ERROR_INTERNAL, error < 0 ? strerror(-error) : "it closed the connection", hint,
+                "lost the connection to p2pnode \"%s\"", client->name);
+}
+
+static int tell_silence(const struct ctl *ctl)
+{
+    return fail_with(error_get_exit(ERROR_INTERNAL), ERROR_TIMEOUT, NULL,
+                     "to wait longer: repeat the command with --request-timeout 60s",
+                     "p2pnode \"%s\" gave no answer in time", ctl->client->name);
+}
+
+/* Waits until the socket is ready for @events. Return: 0, CLIENT_INTERRUPTED, -ETIMEDOUT. */
+static int wait_for(const struct client *client, short events)
+{
+    struct pollfd pollfd = {.fd = varlink_fd(client->varlink), .events = events};
+    sigset_t blocked, before;
+    int r;
+
+    /* Blocked outside of ppoll, so that a Ctrl-C just before it is not missed. */
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGINT);
+    sigprocmask(SIG_BLOCK, &blocked, &before);
+    do {
+        struct timespec left = {0};
+        if (client->deadline_usec != USEC_INFINITY) {
+            usec_t usec = usec_sub(client->deadline_usec, now_usec());
+            left.tv_sec = (time_t)(usec / USEC_PER_SEC);
+            left.tv_nsec = (long)(usec % USEC_PER_SEC * 1000);
+        }
+        r = interrupted
+                ? -1
+                : ppoll(&pollfd, 1, client->deadline_usec == USEC_INFINITY ? NULL : &left, &before);
+    } while (r < 0 && !interrupted && errno == EINTR);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (r > 0)
+        return 0;
+    if (interrupted) {
+        interrupted = 0;
+        return CLIENT_INTERRUPTED;
+    }
+    return r == 0 ? -ETIMEDOUT : -errno;
+}
+
+static int send_call(struct ctl *ctl, struct call call, bool more)
+{
+    _cleanup_json_ cJSON *parameters = call.parameters;
+    char method[96];
+    int r = client_connect(ctl);
+
+    if (r != 0)
+        return r;
+    struct client *client = ctl->client;
+    snprintf(method, sizeof(method), "%s%s", strchr(call.method, '.') ? "" : "org.p2pnode.",
+             call.method);
+    _cleanup_json_ cJSON *json = varlink_build_call(method, TAKE_PTR(parameters), more);
+    if (!json)
+        return fail_memory();
+    _cleanup_free_ char *text = json_format(json);
+    if (!text)
+        return fail_memory();
+    if (strlen(text) > JSON_SIZE_MAX)
+        return fail(ERROR_TOO_LARGE, "a request has at most 1 MiB", NULL,
+                    "that is too long to ask");
+    r = varlink_queue(client->varlink, json, &call.fd, call.fd >= 0);
+    if (r < 0)
+        return tell_lost(client, r);
+    client->limit_usec = call.waits ? USEC_INFINITY : ctl->globals.request_timeout_usec;
+    client->tolerates = call.tolerates;
+    client->deadline_usec = usec_add(now_usec(), ctl->globals.request_timeout_usec);
+    while ((r = varlink_flush(client->varlink)) > 0)
+        if ((r = wait_for(client, POLLOUT)) < 0)
+            break;
+    client->deadline_usec = client->limit_usec == USEC_INFINITY
+                                ? USEC_INFINITY
+                                : usec_add(now_usec(), client->limit_usec);
+    if (r == -ETIMEDOUT)
+        return tell_silence(ctl);
+    /* A server that refuses us may have closed already; its reason is still to be read. */
+    return r < 0 && r != -EPIPE ? tell_lost(client, r) : 0;
+}
+
+int client_start(struct ctl *ctl, struct call call)
+{
+    return send_call(ctl, call, true);
+}
+
+static int next_message(struct ctl *ctl, struct varlink_message *ret)
+{
+    struct client *client = ctl->client;
+
+    for (;;) {
+        int r = varlink_next(client->varlink, ret);
+        if (r > 0)
+            return 0;
+        if (r == 0) {
+            r = wait_for(client, POLLIN);
+            if (r == CLIENT_INTERRUPTED)
+                return r;
+            if (r == -ETIMEDOUT)
+                return tell_silence(ctl);
+        }
+        if (r == 0) {
+            r = varlink_receive(client->varlink);
+            if (r > 0 || r == -EAGAIN)
+                continue;
+        }
+        return tell_lost(client, r);
+    }
+}
+
+static int tell_error(const struct varlink_reply *reply)
+{
+    enum error_code code = error_from_varlink(reply->error);
+    const cJSON *details = json_member(reply->parameters, "details");
+    const char *message = json_text(reply->parameters, "message", NULL);
+    const char *hint = json_text(reply->parameters, "hint", NULL);
+
+    json_for_each (line, details) {
+        if (!cJSON_IsString(line))
+            continue;
+        render_text(stderr, line->valuestring, strlen(line->valuestring));
+        fputc('\n', stderr);
+    }
+    if (message)
+        return fail(code, NULL, hint, "%s", message);
+    /* The standard errors of Varlink carry the name of what is wrong instead of a message. */
+    const char *name =
+        json_text(reply->parameters, "parameter", json_text(reply->parameters, "method", NULL));
+    return fail(code, NULL, hint, "the daemon answers %s%s%s", reply->error, name ? ": " : "",
+                name ? name : "");
+}
+
+int client_next(struct ctl *ctl, cJSON **ret, bool *ret_last)
+{
+    _cleanup_varlink_message_ struct varlink_message message = VARLINK_MESSAGE_NULL;
+    struct client *client = ctl->client;
+    struct varlink_reply reply;
+    int r = next_message(ctl, &message);
+
+    if (r != 0)
+        return r;
+    if (varlink_parse_reply(message.json, &reply) < 0)
+        return fail(ERROR_INTERNAL, NULL, NULL, "p2pnode \"%s\" answers what is no Varlink",
+                    client->name);
+    if (client->limit_usec != USEC_INFINITY)
+        client->deadline_usec = usec_add(now_usec(), client->limit_usec);
+    if (reply.error && client->tolerates && client->tolerates(error_from_varlink(reply.error))) {
+        *ret = NULL;
+        *ret_last = true;
+        return 0;
+    }
+    if (reply.error)
+        return tell_error(&reply);
+    cJSON *parameters = cJSON_DetachItemFromObjectCaseSensitive(message.json, "parameters");
+    if (!parameters)
+        parameters = cJSON_CreateObject();
+    if (!parameters)
+        return fail_memory();
+    *ret = parameters;
+    *ret_last = !reply.continues;
+    return 0;
+}
+
+int client_call(struct ctl *ctl, struct call call, cJSON **ret)
+{
+    return client_list(ctl, call, NULL, ret);
+}
+
+int client_list(struct ctl *ctl, struct call call, const char *list, cJSON **ret)
+{
+    _cleanup_json_ cJSON *first = NULL;
+    bool last = false;
+    int r = send_call(ctl, call, list != NULL);
+
+    while (r == 0 && !last) {
+        _cleanup_json_ cJSON *part = NULL;
+        r = client_next(ctl, &part, &last);
+        if (r != 0)
+            break;
+        if (!first) {
+            first = TAKE_PTR(part);
+            continue;
+        }
+        cJSON *target = cJSON_GetObjectItemCaseSensitive(first, list ? list : "");
+        cJSON *rows = cJSON_GetObjectItemCaseSensitive(part, list ? list : "");
+        if (!cJSON_IsArray(target) || !cJSON_IsArray(rows))
+            return fail(ERROR_INTERNAL, NULL, NULL, "the daemon answers more than was asked");
+        while (rows->child)
+            cJSON_AddItemToArray(target, cJSON_DetachItemViaPointer(rows, rows->child));
+    }
+    if (r == 0)
+        *ret = TAKE_PTR(first);
+    return r;
+}

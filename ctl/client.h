@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The Varlink client: finds the daemon's socket, asks, and tells the user what went wrong.
+ * Blocking, one call at a time; every wait has a limit or ends with Ctrl-C.
+ */
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include "base/usec.h"
+#include "control/error.h"
+#include "ctl.h"
+
+/* How client_next() and client_call() say that Ctrl-C was pressed; nothing was told yet. */
+#define CLIENT_INTERRUPTED (-EINTR)
+
+/* One call. */
+struct call {
+    const char *method; /* "Status", of org.p2pnode; or a full name with dots */
+    cJSON *parameters;  /* taken over; NULL = none */
+    int fd;     /* descriptor 0 of the call, lent; below 0 = none. 0 is stdin, so set it always */
+    bool waits; /* the thing itself may take any time: no request timeout */
+    bool (*tolerates)(
+        enum error_code code); /* whether that error is an answer: then the reply is NULL */
+};
+
+struct client *client_free(struct client *client);
+
+/**
+ * client_connect() - connect to the daemon the options mean, once
+ *
+ * Return: 0, or the exit code after telling: not-running, not-permitted, or usage where several
+ * run.
+ */
+int client_connect(struct ctl *ctl);
+
+/* An object for a call's parameters, with "node" in it where -N was given. NULL without memory. */
+cJSON *client_parameters(const struct ctl *ctl);
+
+/* Ctrl-C ends a wait from now on instead of the program. */
+void client_catch_interrupt(void);
+
+/**
+ * client_start() - send a call that is answered by a stream
+ *
+ * Return: 0, or the exit code.
+ */
+int client_start(struct ctl *ctl, struct call call);
+
+/**
+ * client_next() - the next object of the stream
+ * @ret:  its parameters, owned by the caller
+ *
+ * Return: 0 with *@ret and *@ret_last; CLIENT_INTERRUPTED; or the exit code after telling.
+ */
+int client_next(struct ctl *ctl, cJSON **ret, bool *ret_last);
+
+/* One call, one reply. Return: as client_next(). */
+int client_call(struct ctl *ctl, struct call call, cJSON **ret);
+
+/**
+ * client_list() - one call whose list may come in parts
+ * @list:  the key of the array
+ *
+ * Return: 0 with the first reply, to which the other parts were added; else as client_next().
+ */
+int client_list(struct ctl *ctl, struct call call, const char *list, cJSON **ret);

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+#include "commands.h"
+
+#include <string.h>
+
+/*
+ * The command table. It feeds the dispatcher, `help`, the suggestions and the check of the manual
+ * page, so that they cannot drift. Rows of one noun stand together.
+ */
+
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, 0, NULL, NULL                                                                        \
+    }
+
+static const struct option status_options[] = {
+    {"check", 0, NULL, "exit 5 if anything is degraded"},
+    END,
+};
+
+static const struct option members_options[] = {
+    {"alive", 0, NULL, "only those alive"},
+    {"state", 's', "STATE", "alive, draining, unstable, suspect, dead or left"},
+    {"type", 't', "TYPE", "only those that handle this task type"},
+    {"tag", 0, "K=V", "only those with this tag"},
+    END,
+};
+
+static const struct option node_show_options[] = {
+    {"self", 0, NULL, "this node"},
+    END,
+};
+
+static const struct option ping_options[] = {
+    {"all", 0, NULL, "every member"},
+    {"count", 'c', "N", "so many times, a second apart"},
+    {"udp", 0, NULL, "only the UDP round trip"},
+    {"tcp", 0, NULL, "only the TCP connect"},
+    END,
+};
+
+static const struct option timeout_options[] = {
+    {"timeout", 0, "DUR", "how long it may take"},
+    END,
+};
+
+static const struct option submit_options[] = {
+    {"wait", 0, NULL, "until it ended: print its stdout, exit with its code"},
+    {"follow", 'f', NULL, "as --wait, with live output"},
+    {"select", 0, "SELECTOR", "only on nodes with this tag (tag:gpu=1)"},
+    {"confidential", 0, NULL, "never leaves this node"},
+    {"stdin", 0, "FILE|-", "its standard input"},
+    {"timeout", 0, "DUR", "how long it may run"},
+    {"retries", 0, "N", "how often it runs again when its node is lost"},
+    {"retry-delay", 0, "DUR", "and how long after; doubled each time"},
+    {"env", 0, "K=V", "into its environment (repeat)"},
+    {"name", 0, "LABEL", "what to call it in lists"},
+    {"dry-run", 0, NULL, "only say where it would run, and why"},
+    END,
+};
+
+static const struct option run_options[] = {
+    {"order", 0, "ORDER", "strict (default), type or free"},
+    {"keep-going", 'k', NULL, "go on after a failed task"},
+    {"retries", 0, "N", "for every task that does not say its own"},
+    {"wait-types", 0, NULL, "wait until some node handles every type"},
+    {"detach", 0, NULL, "print the id of the workflow and return"},
+    {"dry-run", 0, NULL, "only show the plan"},
+    END,
+};
+
+static const struct option task_list_options[] = {
+    {"all-nodes", 0, NULL, "ask every node"},
+    {"state", 's', "STATE", "only tasks in this state"},
+    {"type", 't', "TYPE", "only tasks of this type"},
+    {"workflow", 'w', "WF", "only tasks of this workflow"},
+    {"mine", 0, NULL, "only my own"},
+    {"since", 0, "DUR", "only those submitted since then"},
+    END,
+};
+
+static const struct option task_logs_options[] = {
+    {"follow", 'f', NULL, "until the task ended"},
+    {"lines", 'n', "N", "only the last lines"},
+    {"stdout", 0, NULL, "only its stdout"},
+    {"stderr", 0, NULL, "only its stderr"},
+    {"timestamps", 0, NULL, "a time before each line"},
+    {"attempt", 0, "N", "of this attempt instead of the last"},
+    END,
+};
+
+static const struct option task_wait_options[] = {
+    {"any", 0, NULL, "until one of them ended"},
+    {"state", 's', "STATE", "until they are in this state"},
+    {"timeout", 0, "DUR", "at most so long; then exit 124"},
+    END,
+};
+
+static const struct option task_cancel_options[] = {
+    {"all", 0, NULL, "all that have not ended"},
+    {"type", 't', "TYPE", "all of this type"},
+    {"signal", 0, "SIGNAL", "instead of TERM"},
+    {"grace", 0, "DUR", "how long until KILL"},
+    END,
+};
+
+static const struct option file_put_options[] = {
+    {"overwrite", 0, "WHEN", "never (default), newer or always"},
+    END,
+};
+
+static const struct option file_list_options[] = {
+    {"all-nodes", 0, NULL, "ask every node"},
+    {"bytes", 0, NULL, "sizes in bytes"},
+    {"human", 0, NULL, "sizes in KiB, MiB, GiB (default)"},
+    END,
+};
+
+static const struct option mem_set_options[] = {
+    {"ttl", 0, "DUR", "forget it after so long"},
+    {"if-absent", 0, NULL, "only where there is none yet"},
+    {"if-version", 0, "N", "only where it has this version"},
+    END,
+};
+
+static const struct option mem_get_options[] = {
+    {"default", 0, "V", "print this where there is none"},
+    {"any", 0, NULL, "ask all nodes"},
+    END,
+};
+
+static const struct option message_options[] = {
+    {"all", 0, NULL, "to every node"},
+    {"urgent", 0, NULL, "also on every terminal there"},
+    {"no-wait", 0, NULL, "do not wait for the receipts"},
+    END,
+};
+
+static const struct option inbox_options[] = {
+    {"follow", 'f', NULL, "go on with what comes"},
+    {"lines", 'n', "N", "only the last so many"},
+    {"since", 0, "DUR", "only those since then"},
+    END,
+};
+
+static const struct option events_options[] = {
+    {"follow", 'f', NULL, "go on with what comes"},
+    {"lines", 'n', "N", "only the last so many"},
+    {"since", 0, "DUR", "only those since then"},
+    {"type", 't', "GLOB,...", "only these types"},
+    {"format", 0, "FORMAT", "text, or seed: the lines of the first such systems"},
+    END,
+};
+
+static const struct option config_show_options[] = {
+    {"origin", 0, NULL, "and where each value comes from"},
+    END,
+};
+
+const struct command commands[] = {
+    {"status", NULL, NULL, "", "this node and its view of the cluster",
+     "p2pctl status\np2pctl status --check && echo all is well\np2pctl -N lab-05 status",
+     status_options, 0, 0, status_run},
+    {"members", NULL, NULL, "", "table of all nodes",
+     "p2pctl members\np2pctl members --alive --type a\np2pctl members -o +uuid --sort load:desc",
+     members_options, 0, 0, members_run},
+    {"peers", NULL, NULL, "", "name and address of the other nodes",
+     "p2pctl peers\np2pctl peers --json", NULL, 0, 0, peers_run},
+    {"node", "show", NULL, "[NODE|--self]", "everything about one node", "p2pctl node show lab-05",
+     node_show_options, 0, 1, node_show_run},
+    {"types", NULL, NULL, "", "task types, who handles them, free slots", "p2pctl types", NULL, 0,
+     0, types_run},
+    {"ping", NULL, NULL, "[NODE...|--all]", "is the daemon there; are the others",
+     "p2pctl ping\np2pctl ping lab-05\np2pctl ping --all", ping_options, 0, COMMAND_WORDS_MAX,
+     ping_run},
+    {"join", NULL, NULL, "ADDR...", "join a cluster through these nodes",
+     "p2pctl join 10.0.4.2:7717", timeout_options, 1, COMMAND_WORDS_MAX, join_run},
+    {"leave", NULL, NULL, "", "leave the cluster until told to join", "p2pctl leave",
+     timeout_options, 0, 0, leave_run},
+    {"forget", NULL, NULL, "NODE", "drop a node that is gone for good",
+     "p2pctl forget lab-09 --yes", NULL, 1, 1, forget_run},
+    {"submit", NULL, NULL, "TYPEn [ARG...] | -- CMD...", "queue a task, print its id",
+     "p2pctl submit a1\np2pctl submit --wait -- sort -u /etc/passwd\np2pctl submit -f --timeout "
+     "5min -- make\n"
+     "p2pctl submit --dry-run a1",
+     submit_options, 0, COMMAND_WORDS_MAX, submit_run},
+    {"run", NULL, NULL, "[FILE]", "run a list of tasks (./tasks.txt) in order",
+     "p2pctl run\np2pctl run --dry-run tasks.txt\necho a1 b1 a2 | p2pctl run -", run_options, 0, 1,
+     run_run},
+    {"task", "list", "ls", "", "the queue and what ended lately",
+     "p2pctl task list\np2pctl task list -s failed --since 2h\np2pctl task list --all-nodes",
+     task_list_options, 0, 0, task_list_run},
+    {"task", "show", NULL, "ID...", "all about a task, and why it is where it is",
+     "p2pctl task show 42", NULL, 1, COMMAND_WORDS_MAX, task_show_run},
+    {"task", "logs", NULL, "ID", "what a task printed",
+     "p2pctl task logs 42\np2pctl task logs -f 42@lab-01", task_logs_options, 1, 1, task_logs_run},
+    {"task", "wait", NULL, "ID...", "until tasks have ended", "p2pctl task wait 42 --timeout 1h",
+     task_wait_options, 1, COMMAND_WORDS_MAX, task_wait_run},
+    {"task", "cancel", NULL, "ID... | --all | --type T", "end tasks: TERM, then KILL",
+     "p2pctl task cancel 42", task_cancel_options, 0, COMMAND_WORDS_MAX, task_cancel_run},
+    {"file", "put", NULL, "PATH... [NODE:[NAME]]", "store files, here or there; - is stdin",
+     "p2pctl file put data.csv\np2pctl file put run1.h5 run2.h5 lab-05:\ntar c dir | p2pctl file "
+     "put - lab-05:dir.tar",
+     file_put_options, 1, COMMAND_WORDS_MAX, file_put_run},
+    {"file", "get", NULL, "[NODE:]NAME [PATH|-]",
+     "fetch a file; without a node from the best holder",
+     "p2pctl file get data.csv\np2pctl file get lab-05:run1.h5 /tmp/\np2pctl file get data.csv - | "
+     "head -1",
+     file_put_options, 1, 2, file_get_run},
+    {"file", "ls", "list", "[NODE:][GLOB]", "what is stored",
+     "p2pctl file ls\np2pctl file ls --all-nodes '*.csv'", file_list_options, 0, 1, file_list_run},
+    {"file", "rm", NULL, "[NODE:]NAME...", "remove stored files", "p2pctl file rm lab-05:run1.h5",
+     NULL, 1, COMMAND_WORDS_MAX, file_remove_run},
+    {"mem", "set", NULL, "[NODE:]KEY VALUE|-|@FILE", "keep a value",
+     "p2pctl mem set lab-01:greeting hello --ttl 1h\np2pctl mem set picture @plot.png",
+     mem_set_options, 2, 2, memory_set_run},
+    {"mem", "get", NULL, "[NODE:]KEY", "print a value, nothing else",
+     "p2pctl mem get lab-01:greeting", mem_get_options, 1, 1, memory_get_run},
+    {"mem", "ls", "list", "[NODE:][PREFIX]", "which values there are",
+     "p2pctl mem ls lab-01:", NULL, 0, 1, memory_list_run},
+    {"mem", "rm", NULL, "[NODE:]KEY...", "drop values", "p2pctl mem rm lab-01:greeting", NULL, 1,
+     COMMAND_WORDS_MAX, memory_remove_run},
+    {"message", NULL, NULL, "NODE|SELECTOR|--all TEXT|-", "send a message, count who has it",
+     "p2pctl message node2 'Hello Node2!'\np2pctl message --all 'reboot at 18:00'", message_options,
+     1, 2, message_run},
+    {"inbox", NULL, NULL, "", "messages that came here", "p2pctl inbox -n 5\np2pctl inbox -f",
+     inbox_options, 0, 0, inbox_run},
+    {"events", NULL, NULL, "", "what happened, from the daemon's history and live",
+     "p2pctl events -n 20\np2pctl events -f --type 'member-*,task-*'\np2pctl events --format=seed "
+     "--type member-dead",
+     events_options, 0, 0, events_run},
+    {"keys", "gen", NULL, "", "print a fresh key ring for security.keyring",
+     "(umask 077; p2pctl keys gen > /etc/p2pnode/lab.keys)", NULL, 0, 0, keys_gen_run},
+    {"config", "show", NULL, "[KEY]", "what the daemon goes by",
+     "p2pctl config show\np2pctl config show --origin seeds", config_show_options, 0, 1,
+     config_show_run},
+    {"config", "check", NULL, "[FILE]", "all mistakes of a configuration file; asks no daemon",
+     "p2pctl config check /etc/p2pnode/lab.conf", NULL, 0, 1, config_check_run},
+    {"config", "dump-default", NULL, "", "the annotated file with all defaults",
+     "p2pctl config dump-default > /etc/p2pnode/lab.conf", NULL, 0, 0, config_dump_default_run},
+    {"help", NULL, NULL, "[COMMAND|TOPIC]", "help; topics: examples, tasks.txt, exit-codes",
+     "p2pctl help submit\np2pctl help exit-codes", NULL, 0, 2, help_run},
+    {"version", NULL, NULL, "", "of p2pctl, and of the daemon where one runs",
+     "p2pctl version --json", NULL, 0, 0, version_run},
+    {NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL},
+};
+
+const struct command *command_find(const char *noun, const char *verb)
+{
+    for (const struct command *command = commands; command->noun; command++) {
+        if (strcmp(command->noun, noun) != 0 || !command->verb != !verb)
+            continue;
+        if (!verb || strcmp(command->verb, verb) == 0 ||
+            (command->alias && strcmp(command->alias, verb) == 0))
+            return command;
+    }
+    return NULL;
+}
+
+bool command_is_noun(const char *word)
+{
+    for (const struct command *command = commands; command->noun; command++)
+        if (command->verb && strcmp(command->noun, word) == 0)
+            return true;
+    return false;
+}

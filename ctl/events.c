@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include "client.h"
+#include "commands.h"
+#include "failure.h"
+#include "render.h"
+#include "window.h"
+
+/* `p2pctl events`: what happened, from the daemon's history and live; in the first systems' texts
+ * too. */
+
+#define TYPE_WIDTH    16
+#define SUBJECT_WIDTH 8
+
+static enum tone tone_of(const char *type)
+{
+    static const char *const bad[] = {"member-dead", "task-lost", "problem", "dead-report"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        if (strcmp(bad[i], type) == 0)
+            return TONE_BAD;
+    return strcmp(type, "member-suspect") == 0 ? TONE_WARN : TONE_PLAIN;
+}
+
+static void print_padded(const struct ctl *ctl, enum tone tone, const char *text, size_t width)
+{
+    size_t size = strlen(text);
+
+    render_tinted(ctl, stdout, tone, text);
+    printf("%*s  ", size < width ? (int)(width - size) : 0, "");
+}
+
+static void print_event(const struct ctl *ctl, const cJSON *event, bool seed)
+{
+    const char *line = json_text(event, "line", NULL), *type = json_text(event, "type", "?");
+    const char *subject = json_text(event, "task", json_text(event, "node", "-"));
+    char clock[RENDER_TEXT_MAX];
+
+    if (seed) {
+        if (line) {
+            render_text(stdout, line, strlen(line));
+            putchar('\n');
+        }
+        return;
+    }
+    printf("%s  ", render_clock(ctl, json_text(event, "time", NULL), clock));
+    print_padded(ctl, tone_of(type), type, TYPE_WIDTH);
+    print_padded(ctl, TONE_PLAIN, subject, SUBJECT_WIDTH);
+    render_tinted(ctl, stdout, TONE_PLAIN, json_text(event, "message", ""));
+    putchar('\n');
+}
+
+static int follow_events(struct ctl *ctl, cJSON *parameters, bool seed)
+{
+    bool last = false;
+    int r;
+
+    client_catch_interrupt();
+    r = client_start(ctl, (struct call){"Events", parameters, -1, true, NULL});
+    while (r == 0 && !last) {
+        _cleanup_json_ cJSON *event = NULL;
+        r = client_next(ctl, &event, &last);
+        if (r == 0 && ctl->globals.json != JSON_OFF) {
+            r = render_json_line(event);
+        } else if (r == 0 && !last) {
+            print_event(ctl, event, seed);
+            fflush(stdout);
+        }
+    }
+    return window_end(ctl, r);
+}
+
+/* "member-*,task-ended" into a list. */
+static int add_types(const char *text, cJSON *parameters)
+{
+    cJSON *types = text ? cJSON_AddArrayToObject(parameters, "types") : NULL;
+
+    while (types && *text) {
+        size_t size = strcspn(text, ",");
+        _cleanup_free_ char *type = strndup(text, size);
+        if (!type)
+            return fail_memory();
+        if (size > 0)
+            cJSON_AddItemToArray(types, cJSON_CreateString(type));
+        text += size + (text[size] == ',');
+    }
+    return 0;
+}
+
+int events_run(struct ctl *ctl)
+{
+    _cleanup_json_ cJSON *answer = NULL, *parameters = client_parameters(ctl);
+    const char *format = options_get(&ctl->options, "format");
+    bool seed = format && strcmp(format, "seed") == 0;
+    int r;
+
+    if (format && !seed && strcmp(format, "text") != 0)
+        return fail_usage("--format is text or seed, not \"%s\"", format);
+    r = window_add(ctl, parameters);
+    if (r == 0)
+        r = add_types(options_get(&ctl->options, "type"), parameters);
+    if (r != 0)
+        return r;
+    if (options_has(&ctl->options, "follow"))
+        return follow_events(ctl, TAKE_PTR(parameters), seed);
+    r = client_list(ctl, (struct call){"Events", TAKE_PTR(parameters), -1, false, NULL}, "events",
+                    &answer);
+    if (r != 0)
+        return r;
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, answer, "events");
+    json_for_each (event, json_member(answer, "events"))
+        print_event(ctl, event, seed);
+    return 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * How p2pctl says that something failed: `p2pctl: WHAT: WHY` and lines of `hint:` on stderr, or one
+ * JSON object there with --json; and which exit code follows. The codes themselves are the daemon's
+ * (control/error.h).
+ */
+
+#include <stdbool.h>
+#include "base/macro.h"
+#include "control/error.h"
+
+#define EXIT_OWN_FAILURE 125 /* where a task's own code was to be handed on */
+#define EXIT_INTERRUPTED 130
+
+/* @json: as JSON. @verbose: with the code. */
+void fail_configure(bool json, bool verbose);
+
+/* From now on failures of our own exit with 125, but a time limit reached is 124 as ever. */
+void fail_hand_on(void);
+
+/**
+ * fail() - tell a failure
+ * @why:     the reason, after a colon; NULL for none
+ * @hints:   lines "what for: command"; NULL for none
+ * @format:  what failed; lower case, no full stop
+ *
+ * Return: the exit code.
+ */
+int fail(enum error_code code, const char *why, const char *hints, const char *format, ...)
+    _printf_(4, 5);
+
+/* The same with another exit code than the code's own. */
+int fail_with(int exit_code, enum error_code code, const char *why, const char *hints,
+              const char *format, ...) _printf_(5, 6);
+
+/* Wrong usage of this command: hints at its help. */
+int fail_usage(const char *format, ...) _printf_(1, 2);
+
+/* No memory. */
+int fail_memory(void);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+#include "client.h"
+#include "commands.h"
+#include "failure.h"
+#include "help.h"
+#include "render.h"
+
+/* p2pctl: reads the command line, runs one command, ends with its exit code. */
+
+static void ctl_done(struct ctl *ctl)
+{
+    client_free(ctl->client);
+    options_done(&ctl->options);
+}
+
+static int check_words(const struct ctl *ctl)
+{
+    const struct command *command = ctl->command;
+    size_t count = ctl->options.words_count;
+    char hint[128];
+
+    if (count >= command->words_min && count <= command->words_max)
+        return 0;
+    snprintf(hint, sizeof(hint), "usage: p2pctl %s%s%s %s", command->noun, command->verb ? " " : "",
+             command->verb ? command->verb : "", command->synopsis);
+    if (count < command->words_min)
+        return fail(ERROR_USAGE, NULL, hint, "%s%s%s needs %s", command->noun,
+                    command->verb ? " " : "", command->verb ? command->verb : "",
+                    command->synopsis);
+    return fail(ERROR_USAGE, NULL, hint, "\"%s\" is one argument too many",
+                ctl->options.words[command->words_max]);
+}
+
+/* -h and -V, wherever they stand; and a noun without its verb. Return: whether that was all. */
+static bool show_help(const struct ctl *ctl, int *ret)
+{
+    const struct options *options = &ctl->options;
+
+    *ret = 0;
+    if (options_has(options, "help")) {
+        if (options->command)
+            help_show_command(options->command);
+        else if (options->noun)
+            help_show_noun(options->noun);
+        else
+            help_show_overview();
+        return true;
+    }
+    if (options_has(options, "version")) {
+        puts("p2pctl " P2PNODE_VERSION);
+        return true;
+    }
+    if (!options->command && options->noun) {
+        char hint[96];
+        snprintf(hint, sizeof(hint), "see what there is: p2pctl %s -h", options->noun);
+        *ret = fail(ERROR_USAGE, NULL, hint, "%s needs a verb", options->noun);
+        return true;
+    }
+    return false;
+}
+
+/* Looked for by itself, since a mistake anywhere in the command line is told as JSON too. */
+static bool asks_for_json(int argc, char *const *argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "-j") == 0 ||
+            (strncmp(argv[i], "--json", 6) == 0 && strcmp(argv[i], "--json=off") != 0))
+            return true;
+    return false;
+}
+
+static int dispatch(struct ctl *ctl, int argc, char *const *argv)
+{
+    int helped = 0;
+
+    fail_configure(asks_for_json(argc, argv), false);
+    int r = options_parse(argc, argv, &ctl->options);
+    if (r == 0)
+        r = globals_read(&ctl->options, &ctl->globals);
+    if (r != 0 || show_help(ctl, &helped))
+        return r != 0 ? r : helped;
+    ctl->command = ctl->options.command ? ctl->options.command : command_find("status", NULL);
+    ctl->options.command = ctl->command;
+    r = check_words(ctl);
+    return r != 0 ? r : ctl->command->run(ctl);
+}
+
+int main(int argc, char **argv)
+{
+    struct ctl ctl = {0};
+    int r;
+
+    render_init();
+    r = dispatch(&ctl, argc, argv);
+    ctl_done(&ctl);
+    if (fflush(stdout) != 0 && r == 0)
+        r = error_get_exit(ERROR_INTERNAL);
+    return r < 0 ? EXIT_INTERRUPTED : r;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <string.h>
+#include "base/text.h"
+#include "client.h"
+#include "commands.h"
+#include "failure.h"
+#include "output.h"
+#include "render.h"
+#include "screen.h"
+
+/* `p2pctl submit`: queue a task; with --wait or -f stay until it ended and hand its code on. */
+
+#define NUMBER_MAX UINT64_C(999999999999)
+
+/* "a1" into type and number. */
+static int parse_token(const char *token, cJSON *parameters)
+{
+    size_t letters = 0;
+    char type[33];
+    char *end = NULL;
+
+    while ((token[letters] >= 'a' && token[letters] <= 'z') ||
+           (token[letters] >= 'A' && token[letters] <= 'Z'))
+        letters++;
+    if (letters > 0 && token[letters] == '\0')
+        return fail(ERROR_USAGE, NULL, NULL,
+                    "\"%s\" has no number; a task is a type letter and a number, for example %.1s1",
+                    token, token);
+    unsigned long long number = strtoull(token + letters, &end, 10);
+    if (letters == 0 || letters >= sizeof(type) || token[letters] < '0' || token[letters] > '9' ||
+        *end != '\0' || number > NUMBER_MAX)
+        return fail(ERROR_USAGE, NULL, "to run a command: p2pctl submit -- COMMAND ...",
+                    "\"%s\" is no task; a task is a type letter and a number, for example a1",
+                    token);
+    memcpy(type, token, letters);
+    type[letters] = '\0';
+    json_add_string(parameters, "type", type);
+    json_add_u64(parameters, "number", number);
+    return 0;
+}
+
+/* JSON is UTF-8; an argument that is not cannot be sent. */
+static int add_words(cJSON *parameters, const char *key, const struct options *options,
+                     size_t first)
+{
+    cJSON *list = cJSON_AddArrayToObject(parameters, key);
+
+    for (size_t i = first; list && i < options->words_count; i++) {
+        if (!text_is_utf8(options->words[i], strlen(options->words[i])))
+            return fail_usage("argument %zu is not UTF-8", i - first + 1);
+        cJSON_AddItemToArray(list, cJSON_CreateString(options->words[i]));
+    }
+    return 0;
+}
+
+static int add_work(const struct options *options, cJSON *parameters)
+{
+    int r;
+
+    if (options->words_count == 0)
+        return fail(ERROR_USAGE, NULL,
+                    "a typed task: p2pctl submit a1\nor a command: p2pctl submit -- COMMAND ...",
+                    "submit what?");
+    if (options->dashes == 0)
+        return add_words(parameters, "argv", options, 0);
+    r = parse_token(options->words[0], parameters);
+    if (r == 0 && options->words_count > 1)
+        r = add_words(parameters, "args", options, 1);
+    return r;
+}
+
+static int add_duration(const struct options *options, const char *name, const char *key,
+                        cJSON *parameters)
+{
+    const char *text = options_get(options, name);
+    usec_t usec;
+
+    if (!text)
+        return 0;
+    if (text_parse_usec(text, &usec) < 0)
+        return fail_usage("--%s is a duration such as 5min, not \"%s\"", name, text);
+    json_add_string(parameters, key, text);
+    return 0;
+}
+
+static int add_limits(const struct options *options, cJSON *parameters)
+{
+    const char *retries = options_get(options, "retries"), *env;
+    char *end = NULL;
+    int r;
+
+    r = add_duration(options, "timeout", "timeout", parameters);
+    if (r == 0)
+        r = add_duration(options, "retry-delay", "retry_delay", parameters);
+    if (r != 0)
+        return r;
+    if (retries) {
+        unsigned long count = strtoul(retries, &end, 10);
+        if (*retries < '0' || *retries > '9' || *end != '\0' || count > 1000)
+            return fail_usage("--retries is a number from 0 to 1000, not \"%s\"", retries);
+        json_add_u64(parameters, "retries", count);
+    }
+    cJSON *list = options_has(options, "env") ? cJSON_AddArrayToObject(parameters, "env") : NULL;
+    for (size_t i = 0; list && (env = options_get_nth(options, "env", i)); i++) {
+        if (*env == '=' || !strchr(env, '=') || !text_is_utf8(env, strlen(env)))
+            return fail_usage("--env is K=V, not \"%s\"", env);
+        cJSON_AddItemToArray(list, cJSON_CreateString(env));
+    }
+    return 0;
+}
+
+static int add_place(const struct ctl *ctl, cJSON *parameters)
+{
+    const struct options *options = &ctl->options;
+    const char *select = options_get(options, "select"), *name = options_get(options, "name");
+    bool confidential = options_has(options, "confidential");
+
+    if (confidential && (ctl->globals.node || select))
+        return fail(ERROR_CONFIDENTIAL, NULL, NULL,
+                    "confidential work never leaves this node: --confidential contradicts %s",
+                    select ? "--select" : "-N");
+    if (select && ctl->globals.node)
+        return fail_usage("name a node by -N or select nodes by --select, but not both");
+    if (ctl->globals.node)
+        json_add_string(parameters, "run_on", ctl->globals.node);
+    if (select)
+        json_add_string(parameters, "select", select);
+    if (confidential)
+        json_add_bool(parameters, "confidential", true);
+    if (name)
+        json_add_string(parameters, "name", name);
+    if (options_has(options, "dry-run"))
+        json_add_bool(parameters, "dry_run", true);
+    return 0;
+}
+
+static int open_stdin(const struct options *options, int *ret)
+{
+    const char *path = options_get(options, "stdin");
+
+    if (!path)
+        return 0;
+    int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                                    : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail(errno == ENOENT ? ERROR_NOT_FOUND : ERROR_NOT_PERMITTED, strerror(errno), NULL,
+                    "cannot read %s", path);
+    *ret = fd;
+    return 0;
+}
+
+static void free_cell(const struct ctl *ctl, const cJSON *row, struct cell *cell)
+{
+    (void)ctl;
+    if (json_is_set(row, "free"))
+        cell_printf(cell, "%.0f", json_number(row, "free", 0));
+}
+
+static void load_cell(const struct ctl *ctl, const cJSON *row, struct cell *cell)
+{
+    (void)ctl;
+    if (json_is_set(row, "load"))
+        cell_printf(cell, "%.2f", json_number(row, "load", 0));
+}
+
+/* Where it would run, and the verdict about every node. */
+static int show_placement(const struct ctl *ctl, cJSON *answer)
+{
+    static const struct column columns[] = {{"NODE", "name", COLUMN_NAME, NULL},
+                                            {"LOAD", "load", COLUMN_RIGHT, load_cell},
+                                            {"FREE", "free", COLUMN_RIGHT, free_cell},
+                                            {"VERDICT", "verdict", 0, NULL}};
+    static const struct screen screen = {"candidates", columns, ARRAY_SIZE(columns)};
+    const char *node = json_text(answer, "node", NULL), *reason = json_text(answer, "reason", NULL);
+
+    if (ctl->globals.json != JSON_OFF)
+        return screen_show(ctl, &screen, answer, NULL);
+    fputs(node ? "would run on " : "would wait", stdout);
+    render_tinted(ctl, stdout, TONE_BOLD, node ? node : "");
+    if (reason) {
+        fputs(node ? " (" : ": ", stdout);
+        render_tinted(ctl, stdout, TONE_PLAIN, reason);
+        fputs(node ? ")" : "", stdout);
+    }
+    putchar('\n');
+    return screen_show(ctl, &screen, answer, NULL);
+}
+
+static void say_submitted(const struct ctl *ctl, const cJSON *answer)
+{
+    const char *id = json_text(answer, "id", "?"), *node = json_text(answer, "node", NULL);
+    const char *reason = json_text(answer, "reason", NULL), *type = json_text(answer, "type", "?");
+
+    if (!ctl_is_chatty(ctl))
+        return;
+    fputs(strcmp(type, "cmd") == 0 ? "submitted: " : "submitted: type ", stderr);
+    render_tinted(ctl, stderr, TONE_PLAIN, strcmp(type, "cmd") == 0 ? "command" : type);
+    if (node) {
+        fprintf(stderr, " %s ", render_mark(MARK_ARROW));
+        render_tinted(ctl, stderr, TONE_PLAIN, node);
+    }
+    if (reason) {
+        fputs(" (", stderr);
+        render_tinted(ctl, stderr, TONE_PLAIN, reason);
+        fputc(')', stderr);
+    }
+    fprintf(stderr, "; follow it with: p2pctl task logs -f %.*s\n", output_short_id_size(id), id);
+}
+
+static int detach(const char *id)
+{
+    int size = output_short_id_size(id);
+
+    fprintf(stderr,
+            "\ndetached: %s goes on; come back with: p2pctl task logs -f %.*s; cancel it with: "
+            "p2pctl task "
+            "cancel %.*s\n",
+            id, size, id, size, id);
+    return EXIT_INTERRUPTED;
+}
+
+/* Without -f nothing is shown before the end, and then only what the last attempt said. */
+static int wait_for_end(struct ctl *ctl, const char *id)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    cJSON *parameters = cJSON_CreateObject();
+    cJSON *ids = cJSON_AddArrayToObject(parameters, "ids");
+
+    if (ids)
+        cJSON_AddItemToArray(ids, cJSON_CreateString(id));
+    return client_call(ctl, (struct call){"WaitTask", parameters, -1, true, NULL}, &answer);
+}
+
+static int stay(struct ctl *ctl, const cJSON *answer)
+{
+    const char *id = json_text(answer, "id", "");
+    bool follow = options_has(&ctl->options, "follow");
+    _cleanup_json_ cJSON *end = NULL;
+    int r = 0;
+
+    if (ctl->globals.json != JSON_OFF) {
+        _cleanup_json_ cJSON *first = cJSON_CreateObject();
+        json_add_string(first, "type", "submitted");
+        json_add_string(first, "id", id);
+        r = render_json_line(first);
+    } else if (ctl_is_chatty(ctl)) {
+        fprintf(stderr, "%s\n", id);
+    }
+    if (r == 0 && !follow)
+        r = wait_for_end(ctl, id);
+    if (r == 0) {
+        cJSON *parameters = cJSON_CreateObject();
+        json_add_string(parameters, "id", id);
+        if (follow)
+            json_add_bool(parameters, "follow", true);
+        r = output_stream(ctl, parameters, false, &end);
+    }
+    if (r == CLIENT_INTERRUPTED)
+        return detach(id);
+    if (r != 0)
+        return r;
+    r = output_exit_code(end);
+    if (ctl->globals.json == JSON_OFF && !ctl->globals.quiet &&
+        (r != 0 || (follow && ctl_is_chatty(ctl))))
+        output_summary(ctl, end);
+    return r;
+}
+
+int submit_run(struct ctl *ctl)
+{
+    _cleanup_json_ cJSON *parameters = cJSON_CreateObject(), *answer = NULL;
+    _cleanup_close_ int fd = -EBADF;
+    bool stays = options_has(&ctl->options, "wait") || options_has(&ctl->options, "follow");
+    int r;
+
+    r = add_work(&ctl->options, parameters);
+    if (r == 0)
+        r = add_limits(&ctl->options, parameters);
+    if (r == 0)
+        r = add_place(ctl, parameters);
+    if (r != 0)
+        return r;
+    if (stays && !options_has(&ctl->options, "dry-run")) {
+        fail_hand_on();
+        client_catch_interrupt();
+    }
+    r = open_stdin(&ctl->options, &fd);
+    if (r == 0)
+        r = client_call(ctl, (struct call){"Submit", TAKE_PTR(parameters), fd, false, NULL},
+                        &answer);
+    if (r == CLIENT_INTERRUPTED)
+        return EXIT_INTERRUPTED;
+    if (r != 0)
+        return r;
+    if (options_has(&ctl->options, "dry-run"))
+        return show_placement(ctl, answer);
+    if (stays)
+        return stay(ctl, answer);
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, answer, NULL);
+    puts(json_text(answer, "id", "?"));
+    fflush(stdout);
+    say_submitted(ctl, answer);
+    return 0;
+}
