@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/files_core.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include "base/text.h"
+#include "base/usec.h"
+
+#define PARTS_NAME    "-parts"
+#define INDEX_NAME    "-index.db"
+#define GLOB_SIZE_MAX 255
+
+static const char *const migrations[] = {
+    /* Two rows of one name exist only while the second is about to replace the first. */
+    "CREATE TABLE file(name TEXT NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " modified INTEGER NOT NULL, executable INTEGER NOT NULL, owner TEXT NOT NULL, sha256 BLOB,"
+    " PRIMARY KEY(name, inode)) WITHOUT ROWID;",
+    NULL,
+};
+
+/* --- Opening --- */
+
+static int say(char *message, int error, const char *what, const char *path)
+{
+    snprintf(message, FILES_MESSAGE_MAX, "cannot %s %.900s: %s", what, path, strerror(-error));
+    return error;
+}
+
+static int open_directories(struct files *files, const char *path, char *message)
+{
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return say(message, -errno, "make", path);
+    files->directory_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (files->directory_fd < 0)
+        return say(message, -errno, "open", path);
+    if (flock(files->directory_fd, LOCK_EX | LOCK_NB) < 0) {
+        int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+        snprintf(message, FILES_MESSAGE_MAX, "file store %.900s is in use by another p2pnode",
+                 path);
+        return r;
+    }
+    if (mkdirat(files->directory_fd, PARTS_NAME, 0700) < 0 && errno != EEXIST)
+        return say(message, -errno, "make " PARTS_NAME " in", path);
+    files->parts_fd =
+        openat(files->directory_fd, PARTS_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return files->parts_fd < 0 ? say(message, -errno, "open " PARTS_NAME " in", path) : 0;
+}
+
+/* A stream of the entries of @fd, which stays the caller's. */
+static DIR *open_stream(int fd)
+{
+    _cleanup_close_ int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+
+    if (stream)
+        (void)TAKE_FD(copy);
+    return stream;
+}
+
+static void close_stream(DIR **stream)
+{
+    if (*stream)
+        (void)closedir(*stream);
+}
+
+/* The next entry. Return: 1, 0 at the end, or what readdir said. */
+static int next_entry(DIR *stream, const char **ret)
+{
+    errno = 0;
+    const struct dirent *entry = readdir(stream);
+
+    if (!entry)
+        return -errno;
+    *ret = entry->d_name;
+    return 1;
+}
+
+static int remove_parts(struct files *files)
+{
+    _cleanup_(close_stream) DIR *stream = open_stream(files->parts_fd);
+    const char *name = "";
+    int r;
+
+    if (!stream)
+        return -errno;
+    while ((r = next_entry(stream, &name)) > 0)
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+            unlinkat(files->parts_fd, name, 0) < 0)
+            return -errno;
+    return r;
+}
+
+uint64_t files_modified_of(const struct stat *status)
+{
+    if (status->st_mtim.tv_sec < 0)
+        return 0;
+    return (uint64_t)status->st_mtim.tv_sec * USEC_PER_SEC +
+           (uint64_t)status->st_mtim.tv_nsec / 1000;
+}
+
+static int note_present(struct files *files, const char *name)
+{
+    struct stat status;
+    int r = text_is_file_name(name) ? files_look(files, name, &status) : -ENOENT;
+
+    /* Directories, links and the like are not ours: they stay, and are never shown. */
+    if (r == -ENOENT || r == -ELOOP)
+        return 0;
+    if (r < 0)
+        return r;
+    return database_run(files->database,
+                        "INSERT INTO temp.present(name, inode, size, modified, executable) "
+                        "VALUES(?1, ?2, ?3, ?4, ?5)",
+                        "tiiii", name, (uint64_t)status.st_ino, (uint64_t)status.st_size,
+                        files_modified_of(&status), (uint64_t)((status.st_mode & 0100) != 0));
+}
+
+/* Makes the index say what the directory has. */
+static int reconcile(struct files *files)
+{
+    _cleanup_(close_stream) DIR *stream = open_stream(files->directory_fd);
+    const char *name = "";
+
+    if (!stream)
+        return -errno;
+    int r = database_execute(
+        files->database,
+        "CREATE TEMP TABLE present(name TEXT PRIMARY KEY, inode INTEGER, size INTEGER,"
+        " modified INTEGER, executable INTEGER) WITHOUT ROWID; BEGIN IMMEDIATE");
+    while (r == 0 && (r = next_entry(stream, &name)) > 0)
+        r = note_present(files, name);
+    if (r == 0)
+        r = database_execute(
+            files->database,
+            "DELETE FROM file WHERE NOT EXISTS (SELECT 1 FROM present AS p"
+            " WHERE p.name = file.name AND p.inode = file.inode);"
+            "UPDATE file SET sha256 = NULL, size = p.size, modified = p.modified"
+            " FROM present AS p WHERE p.name = file.name"
+            " AND (file.size <> p.size OR file.modified <> p.modified);"
+            "INSERT INTO file(name, inode, size, modified, executable, owner, sha256)"
+            " SELECT name, inode, size, modified, executable, '', NULL FROM present AS p"
+            " WHERE NOT EXISTS (SELECT 1 FROM file AS f WHERE f.name = p.name);"
+            "COMMIT; DROP TABLE temp.present");
+    if (r == 0)
+        r = database_get_u64(files->database, "SELECT count(*) FROM file", &files->count);
+    if (r == 0)
+        r = database_get_u64(files->database, "SELECT ifnull(sum(size), 0) FROM file",
+                             &files->used);
+    return r;
+}
+
+int files_open(const char *directory, const struct files_limits *limits,
+               char message[static FILES_MESSAGE_MAX], struct files **ret)
+{
+    _cleanup_(files_freep) struct files *files = calloc(1, sizeof(*files));
+    char path[4096];
+
+    if (!files)
+        return -ENOMEM;
+    *files = (struct files){.directory_fd = -EBADF, .parts_fd = -EBADF, .limits = *limits};
+    pthread_mutex_init(&files->change_mutex, NULL);
+    pthread_mutex_init(&files->mutex, NULL);
+    if (strlen(directory) > 3900)
+        return say(message, -ENAMETOOLONG, "open", directory);
+    int r = open_directories(files, directory, message);
+    if (r < 0)
+        return r;
+    r = remove_parts(files);
+    if (r < 0)
+        return say(message, r, "clear " PARTS_NAME " in", directory);
+    snprintf(path, sizeof(path), "%s/" INDEX_NAME, directory);
+    r = database_open(path, migrations, message, &files->database);
+    if (r < 0)
+        return r;
+    r = reconcile(files);
+    if (r < 0)
+        return say(message, r, "read", directory);
+    *ret = TAKE_PTR(files);
+    return 0;
+}
+
+struct files *files_free(struct files *files)
+{
+    if (!files)
+        return NULL;
+    database_close(files->database);
+    close_fd(files->parts_fd);
+    close_fd(files->directory_fd);
+    pthread_mutex_destroy(&files->change_mutex);
+    pthread_mutex_destroy(&files->mutex);
+    free(files);
+    return NULL;
+}
+
+void files_set_limits(struct files *files, const struct files_limits *limits)
+{
+    pthread_mutex_lock(&files->mutex);
+    files->limits = *limits;
+    pthread_mutex_unlock(&files->mutex);
+}
+
+void files_get_usage(struct files *files, struct files_usage *ret)
+{
+    pthread_mutex_lock(&files->mutex);
+    *ret = (struct files_usage){
+        .count = files->count,
+        .used = files->used,
+        .under_way = files->promised,
+        .quota = files->limits.quota,
+    };
+    pthread_mutex_unlock(&files->mutex);
+}
+
+/* --- The index --- */
+
+int files_look(struct files *files, const char *name, struct stat *ret)
+{
+    struct stat status;
+
+    if (!text_is_file_name(name))
+        return -EINVAL;
+    if (fstatat(files->directory_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? -ENOENT : -EIO;
+    if (!S_ISREG(status.st_mode))
+        return -ELOOP;
+    *ret = status;
+    return 0;
+}
+
+static void read_metadata(sqlite3_stmt *statement, int column, struct files_info *info)
+{
+    size_t size;
+    const void *hash = database_column_bytes(statement, column + 1, &size);
+
+    snprintf(info->owner, sizeof(info->owner), "%s", database_column_text(statement, column));
+    info->has_sha256 = size == FILES_HASH_SIZE;
+    if (info->has_sha256)
+        memcpy(info->sha256, hash, size);
+}
+
+int files_load_info(struct files *files, const char *name, const struct stat *status,
+                    struct files_info *ret)
+{
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    struct files_info info = {
+        .size = (uint64_t)status->st_size,
+        .modified_wall_usec = files_modified_of(status),
+        .is_executable = (status->st_mode & 0100) != 0,
+    };
+    int r = database_prepare(
+        files->database, &statement,
+        "SELECT owner, sha256, size, modified FROM file WHERE name = ?1 AND inode = ?2", "ti", name,
+        (uint64_t)status->st_ino);
+
+    if (r == 0)
+        r = database_step(statement);
+    if (r < 0)
+        return r;
+    snprintf(info.name, sizeof(info.name), "%s", name);
+    if (r > 0) {
+        read_metadata(statement, 0, &info);
+        /* Someone wrote into it since. */
+        if (database_column_u64(statement, 2) != info.size ||
+            database_column_u64(statement, 3) != info.modified_wall_usec)
+            info.has_sha256 = false;
+    }
+    *ret = info;
+    return 0;
+}
+
+int files_get_indexed_size(struct files *files, const char *name, uint64_t *ret)
+{
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    int r = database_prepare(files->database, &statement,
+                             "SELECT ifnull(sum(size), 0) FROM file WHERE name = ?1", "t", name);
+
+    if (r == 0)
+        r = database_step(statement);
+    if (r < 0)
+        return r;
+    *ret = database_column_u64(statement, 0);
+    return 0;
+}
+
+static void count(struct files *files, int64_t files_more, int64_t bytes_more)
+{
+    pthread_mutex_lock(&files->mutex);
+    files->count += (uint64_t)files_more;
+    files->used += (uint64_t)bytes_more;
+    pthread_mutex_unlock(&files->mutex);
+}
+
+int files_enter(struct files *files, const struct files_info *info, uint64_t inode)
+{
+    int r = database_run(
+        files->database,
+        "INSERT OR REPLACE INTO file(name, inode, size, modified, executable, owner, sha256) "
+        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "tiiiitb", info->name, inode, info->size, info->modified_wall_usec,
+        (uint64_t)info->is_executable, info->owner, info->sha256, (size_t)FILES_HASH_SIZE);
+
+    if (r == 0)
+        count(files, 1, (int64_t)info->size);
+    return r;
+}
+
+/* Takes out the rows of @name whose inode is @inode, or whose is not. */
+static int expel(struct files *files, const char *name, uint64_t inode, bool is_inverted)
+{
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    int r = database_prepare(files->database, &statement,
+                             "SELECT count(*), ifnull(sum(size), 0) FROM file "
+                             "WHERE name = ?1 AND (inode = ?2) <> ?3",
+                             "tii", name, inode, (uint64_t)is_inverted);
+
+    if (r == 0)
+        r = database_step(statement);
+    if (r < 0)
+        return r;
+    int64_t rows = (int64_t)database_column_u64(statement, 0);
+    int64_t bytes = (int64_t)database_column_u64(statement, 1);
+    (void)sqlite3_reset(statement);
+    r = database_run(files->database, "DELETE FROM file WHERE name = ?1 AND (inode = ?2) <> ?3",
+                     "tii", name, inode, (uint64_t)is_inverted);
+    if (r == 0)
+        count(files, -rows, -bytes);
+    return r;
+}
+
+int files_expel(struct files *files, const char *name, uint64_t inode)
+{
+    return expel(files, name, inode, false);
+}
+
+int files_expel_others(struct files *files, const char *name, uint64_t inode)
+{
+    return expel(files, name, inode, true);
+}
+
+/* --- What users ask --- */
+
+/* Under change_mutex. What was taken away by hand stops counting. */
+static int stat_locked(struct files *files, const char *name, struct stat *status,
+                       struct files_info *ret)
+{
+    int r = files_look(files, name, status);
+
+    if (r == -ENOENT || r == -ELOOP)
+        (void)files_expel_others(files, name, 0);
+    return r < 0 ? r : files_load_info(files, name, status, ret);
+}
+
+int files_stat(struct files *files, const char *name, struct files_info *ret)
+{
+    struct stat status;
+
+    pthread_mutex_lock(&files->change_mutex);
+    int r = stat_locked(files, name, &status, ret);
+    pthread_mutex_unlock(&files->change_mutex);
+    return r;
+}
+
+static int open_beneath(int directory_fd, const char *name)
+{
+    struct open_how how = {
+        .flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    long fd = syscall(SYS_openat2, directory_fd, name, &how, sizeof(how));
+
+    return fd < 0 ? -errno : (int)fd;
+}
+
+int files_open_read(struct files *files, const char *name, int *ret_fd, struct files_info *ret)
+{
+    _cleanup_close_ int fd = -EBADF;
+    struct files_info info;
+    struct stat status;
+
+    pthread_mutex_lock(&files->change_mutex);
+    /* Looked at before it is opened: opening a device or a pipe may do something. */
+    int r = stat_locked(files, name, &status, &info);
+    if (r == 0)
+        r = fd = open_beneath(files->directory_fd, name);
+    if (r >= 0)
+        r = fstat(fd, &status) < 0 ? -errno : S_ISREG(status.st_mode) ? 0 : -ELOOP;
+    if (r == 0)
+        r = files_load_info(files, name, &status, &info);
+    pthread_mutex_unlock(&files->change_mutex);
+    if (r < 0)
+        return r;
+    *ret = info;
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int files_remove(struct files *files, const char *name, struct files_info *ret)
+{
+    struct files_info info;
+    struct stat status;
+
+    pthread_mutex_lock(&files->change_mutex);
+    int r = stat_locked(files, name, &status, &info);
+    if (r == 0 && unlinkat(files->directory_fd, name, 0) < 0)
+        r = -errno;
+    if (r == 0) {
+        r = files_expel_others(files, name, 0);
+        if (fsync(files->directory_fd) < 0)
+            r = -errno;
+    }
+    pthread_mutex_unlock(&files->change_mutex);
+    if (r < 0)
+        return r;
+    *ret = info;
+    return 0;
+}
+
+static void read_info(sqlite3_stmt *statement, struct files_info *ret)
+{
+    snprintf(ret->name, sizeof(ret->name), "%s", database_column_text(statement, 0));
+    ret->size = database_column_u64(statement, 1);
+    ret->modified_wall_usec = database_column_u64(statement, 2);
+    ret->is_executable = database_column_u64(statement, 3) != 0;
+    read_metadata(statement, 4, ret);
+}
+
+static int list_locked(struct files *files, const char *glob, const char *after, size_t limit,
+                       struct files_info *infos, size_t *ret_count)
+{
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    size_t n = 0;
+    int r =
+        database_prepare(files->database, &statement,
+                         "SELECT name, size, modified, executable, owner, sha256 FROM file "
+                         "WHERE name > ?1 AND (?2 IS NULL OR name GLOB ?2) ORDER BY name LIMIT ?3",
+                         "tti", after, glob, (uint64_t)limit);
+
+    while (r == 0 && (r = database_step(statement)) > 0) {
+        read_info(statement, &infos[n++]);
+        r = 0;
+    }
+    *ret_count = n;
+    return r;
+}
+
+int files_list(struct files *files, const char *glob, const char *after, size_t limit,
+               struct files_info **ret, size_t *ret_count)
+{
+    size_t n = 0;
+
+    if (limit == 0 || limit > FILES_LIST_MAX || (glob && strlen(glob) > GLOB_SIZE_MAX))
+        return -EINVAL;
+    _cleanup_free_ struct files_info *infos = calloc(limit, sizeof(*infos));
+    if (!infos)
+        return -ENOMEM;
+    pthread_mutex_lock(&files->change_mutex);
+    int r = list_locked(files, glob, after, limit, infos, &n);
+    pthread_mutex_unlock(&files->change_mutex);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(infos);
+    *ret_count = n;
+    return 0;
+}

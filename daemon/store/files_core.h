@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What files.c and upload.c share. Two mutexes: changes are made under change_mutex, which may be
+ * held for an fsync; the counters have their own, held for moments, so that the loop can ask.
+ * Whoever takes both takes change_mutex first.
+ */
+
+#include <pthread.h>
+#include <sys/stat.h>
+#include "store/database.h"
+#include "store/files.h"
+
+struct files {
+    pthread_mutex_t change_mutex; /* guards the index and the names in the directory */
+    sqlite3 *database;            /* owned */
+    int directory_fd;             /* owned; carries the lock of the store */
+    int parts_fd;                 /* owned */
+
+    pthread_mutex_t mutex; /* guards all below */
+    struct files_limits limits;
+    uint64_t count;
+    uint64_t used;
+    uint64_t promised; /* bytes of uploads under way, arrived or not */
+    uint64_t arrived;  /* of those, on the disk already */
+    uint64_t parts;    /* names given to parts so far */
+};
+
+/* What is under @name: 0 with a regular file's status, -ENOENT, -ELOOP, -EINVAL for no name, -EIO.
+ */
+int files_look(struct files *files, const char *name, struct stat *ret);
+
+/* The time of the last change of the content, in the wall clock's microseconds. */
+uint64_t files_modified_of(const struct stat *status);
+
+/* Under change_mutex: the metadata of the file with that status. Return: 0, -EIO, -EUCLEAN,
+ * -ENOMEM. */
+int files_load_info(struct files *files, const char *name, const struct stat *status,
+                    struct files_info *ret);
+
+/* Under change_mutex: bytes that the index counts for @name. */
+int files_get_indexed_size(struct files *files, const char *name, uint64_t *ret);
+
+/* Under change_mutex: enters a file; it counts from then on. */
+int files_enter(struct files *files, const struct files_info *info, uint64_t inode);
+
+/* Under change_mutex: takes out the file of that inode, or all of that name but one inode. */
+int files_expel(struct files *files, const char *name, uint64_t inode);
+int files_expel_others(struct files *files, const char *name, uint64_t inode);

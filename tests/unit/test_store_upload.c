@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <signal.h>
+#include "store/upload.h"
+#include "store_fault.h"
+
+#define QUOTA    (3 * 1024 * 1024)
+#define FILE_MAX (2 * 1024 * 1024)
+#define WALL     (UINT64_C(1795244870) * 1000000)
+
+struct room {
+    char *directory;
+    struct files *files;
+};
+
+static const struct files_limits limits = {.quota = QUOTA, .file_max = FILE_MAX};
+static const uint8_t zeros[FILE_MAX + 1];
+
+static void room_open(struct room *room)
+{
+    char message[FILES_MESSAGE_MAX];
+
+    assert_int_equal(files_open(room->directory, &limits, message, &room->files), 0);
+}
+
+static int room_setup(void **state)
+{
+    struct room *room = calloc(1, sizeof(*room));
+
+    room->directory = directory_new();
+    room_open(room);
+    *state = room;
+    return 0;
+}
+
+static int room_teardown(void **state)
+{
+    struct room *room = *state;
+
+    fault_disarm();
+    room->files = files_free(room->files);
+    directory_free(room->directory);
+    free(room);
+    return 0;
+}
+
+static struct upload_offer offer_of(const char *name, uint64_t size)
+{
+    return (struct upload_offer){.name = name,
+                                 .owner = "user1",
+                                 .size = size,
+                                 .modified_wall_usec = WALL,
+                                 .overwrite = UPLOAD_ALWAYS};
+}
+
+static int put(struct files *files, const struct upload_offer *offer, const void *data, size_t size)
+{
+    _cleanup_(upload_freep) struct upload *upload = NULL;
+    int r = upload_new(files, offer, NULL, &upload);
+
+    if (r == 0)
+        r = upload_write(upload, data, size);
+    return r == 0 ? upload_commit(upload, NULL, NULL) : r;
+}
+
+static int put_text(struct files *files, const char *name, const char *text)
+{
+    struct upload_offer offer = offer_of(name, strlen(text));
+
+    return put(files, &offer, text, strlen(text));
+}
+
+static void expect_content(struct files *files, const char *name, const char *text)
+{
+    _cleanup_close_ int fd = -EBADF;
+    struct files_info info;
+    char content[256] = "";
+
+    assert_int_equal(files_open_read(files, name, &fd, &info), 0);
+    assert_int_equal(info.size, strlen(text));
+    assert_int_equal(read(fd, content, sizeof(content)), strlen(text));
+    assert_string_equal(content, text);
+}
+
+static size_t count_parts(const struct room *room)
+{
+    char path[256];
+    size_t count = 0;
+
+    for (unsigned i = 0; i < 64; i++) {
+        snprintf(path, sizeof(path), "%s/-parts/%u.part", room->directory, i);
+        count += access(path, F_OK) == 0;
+    }
+    return count;
+}
+
+static struct files_usage usage_of(struct files *files)
+{
+    struct files_usage usage;
+
+    files_get_usage(files, &usage);
+    return usage;
+}
+
+static void file_is_stored_with_its_hash_owner_time_and_mode(void **state)
+{
+    struct room *room = *state;
+    _cleanup_(upload_freep) struct upload *upload = NULL;
+    struct upload_offer offer = offer_of("run1.h5", 6);
+    struct files_info info, stored;
+    uint8_t hash[FILES_HASH_SIZE];
+
+    offer.is_executable = true;
+    SHA256((const uint8_t *)"abcdef", 6, hash);
+    assert_int_equal(upload_new(room->files, &offer, NULL, &upload), 0);
+    assert_int_equal(upload_write(upload, "abc", 3), 0);
+    assert_int_equal(upload_write(upload, "def", 3), 0);
+    assert_int_equal(files_stat(room->files, "run1.h5", &stored), -ENOENT);
+    assert_int_equal(upload_commit(upload, hash, &info), 0);
+    assert_int_equal(files_stat(room->files, "run1.h5", &stored), 0);
+    assert_string_equal(stored.name, "run1.h5");
+    assert_string_equal(stored.owner, "user1");
+    assert_int_equal(stored.size, 6);
+    assert_true(stored.modified_wall_usec == WALL);
+    assert_true(stored.has_sha256);
+    assert_true(stored.is_executable);
+    assert_memory_equal(stored.sha256, hash, sizeof(hash));
+    assert_memory_equal(&stored, &info, sizeof(info));
+    expect_content(room->files, "run1.h5", "abcdef");
+    assert_int_equal(count_parts(room), 0);
+}
+
+static void empty_file_is_a_file(void **state)
+{
+    struct room *room = *state;
+
+    assert_int_equal(put_text(room->files, "empty", ""), 0);
+    expect_content(room->files, "empty", "");
+    assert_int_equal(usage_of(room->files).count, 1);
+}
+
+static void nothing_is_left_of_an_upload_that_was_dropped(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("f", 100);
+    struct upload *upload = NULL;
+    struct files_info info;
+
+    assert_int_equal(upload_new(room->files, &offer, NULL, &upload), 0);
+    assert_int_equal(upload_write(upload, zeros, 50), 0);
+    assert_int_equal(count_parts(room), 1);
+    assert_int_equal(usage_of(room->files).under_way, 100);
+    upload_free(upload);
+    assert_int_equal(count_parts(room), 0);
+    assert_int_equal(usage_of(room->files).under_way, 0);
+    assert_int_equal(usage_of(room->files).used, 0);
+    assert_int_equal(files_stat(room->files, "f", &info), -ENOENT);
+}
+
+static void missing_or_surplus_bytes_are_refused(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("f", 100);
+    _cleanup_(upload_freep) struct upload *upload = NULL;
+    struct files_info info;
+
+    assert_int_equal(upload_new(room->files, &offer, NULL, &upload), 0);
+    assert_int_equal(upload_write(upload, zeros, 99), 0);
+    assert_int_equal(upload_commit(upload, NULL, &info), -EMSGSIZE);
+    assert_int_equal(upload_write(upload, zeros, 2), -EMSGSIZE);
+    assert_int_equal(files_stat(room->files, "f", &info), -ENOENT);
+}
+
+static void wrong_hash_leaves_the_old_file(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("f", 3);
+    _cleanup_(upload_freep) struct upload *upload = NULL;
+    uint8_t hash[FILES_HASH_SIZE] = {0};
+
+    assert_int_equal(put_text(room->files, "f", "old"), 0);
+    assert_int_equal(upload_new(room->files, &offer, NULL, &upload), 0);
+    assert_int_equal(upload_write(upload, "new", 3), 0);
+    assert_int_equal(upload_commit(upload, hash, NULL), -EBADMSG);
+    expect_content(room->files, "f", "old");
+}
+
+static void name_is_1_to_255_bytes_and_cannot_escape(void **state)
+{
+    static const char *const bad[] = {"",   ".",      "..",        "../x", "a/b", "/etc/passwd",
+                                      "-x", "-parts", "-index.db", "a\nb", "\xff"};
+    struct room *room = *state;
+    char name[257];
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(put_text(room->files, bad[i], "x"), -EINVAL);
+    memset(name, 'n', sizeof(name));
+    name[256] = '\0';
+    assert_int_equal(put_text(room->files, name, "x"), -EINVAL);
+    name[255] = '\0';
+    assert_int_equal(put_text(room->files, name, "long"), 0);
+    expect_content(room->files, name, "long");
+    assert_int_equal(put_text(room->files, "Größe 数据 .txt", "text"), 0);
+    expect_content(room->files, "Größe 数据 .txt", "text");
+    assert_int_equal(put_text(room->files, ".hidden", "x"), 0);
+}
+
+static void owner_is_a_line_of_bounded_length(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("f", 0);
+    char owner[FILES_OWNER_MAX + 2];
+
+    memset(owner, 'o', sizeof(owner));
+    owner[FILES_OWNER_MAX + 1] = '\0';
+    offer.owner = owner;
+    assert_int_equal(put(room->files, &offer, "", 0), -EINVAL);
+    owner[FILES_OWNER_MAX] = '\0';
+    assert_int_equal(put(room->files, &offer, "", 0), 0);
+    offer.owner = "a\nb";
+    assert_int_equal(put(room->files, &offer, "", 0), -EINVAL);
+}
+
+static void file_above_the_largest_is_refused_before_the_first_byte(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("f", FILE_MAX + 1);
+    struct upload_refusal refusal = {0};
+    struct upload *upload = NULL;
+
+    assert_int_equal(upload_new(room->files, &offer, &refusal, &upload), -EFBIG);
+    assert_null(upload);
+    assert_int_equal(refusal.size, FILE_MAX + 1);
+    assert_int_equal(refusal.limit, FILE_MAX);
+    offer.size = FILE_MAX;
+    assert_int_equal(put(room->files, &offer, zeros, FILE_MAX), 0);
+}
+
+static void quota_counts_files_and_uploads_under_way(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("a", FILE_MAX);
+    struct upload_refusal refusal = {0};
+    _cleanup_(upload_freep) struct upload *first = NULL, *second = NULL, *third = NULL;
+
+    assert_int_equal(put(room->files, &offer, zeros, FILE_MAX), 0);
+    offer = offer_of("b", 1000);
+    assert_int_equal(upload_new(room->files, &offer, NULL, &first), 0);
+    offer = offer_of("c", QUOTA - FILE_MAX - 1000 + 1);
+    assert_int_equal(upload_new(room->files, &offer, &refusal, &second), -EDQUOT);
+    assert_int_equal(refusal.size, offer.size);
+    assert_int_equal(refusal.limit, QUOTA);
+    assert_int_equal(refusal.available, offer.size - 1);
+    offer.size--;
+    assert_int_equal(upload_new(room->files, &offer, NULL, &second), 0);
+    offer = offer_of("d", 1);
+    assert_int_equal(upload_new(room->files, &offer, &refusal, &third), -EDQUOT);
+    first = upload_free(first);
+    assert_int_equal(upload_new(room->files, &offer, NULL, &third), 0);
+}
+
+static void replacing_a_file_needs_room_for_the_difference_only(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("a", FILE_MAX);
+
+    assert_int_equal(put(room->files, &offer, zeros, FILE_MAX), 0);
+    offer = offer_of("b", QUOTA - FILE_MAX);
+    assert_int_equal(put(room->files, &offer, zeros, QUOTA - FILE_MAX), 0);
+    assert_int_equal(usage_of(room->files).used, QUOTA);
+    assert_int_equal(put(room->files, &offer, zeros, QUOTA - FILE_MAX), 0);
+    assert_int_equal(usage_of(room->files).used, QUOTA);
+    offer.size++;
+    assert_int_equal(put(room->files, &offer, zeros, QUOTA - FILE_MAX + 1), -EDQUOT);
+}
+
+static void two_replacements_cannot_both_use_the_same_room(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("a", FILE_MAX);
+    _cleanup_(upload_freep) struct upload *upload = NULL;
+    struct files_info info;
+
+    assert_int_equal(put(room->files, &offer, zeros, FILE_MAX), 0);
+    assert_int_equal(upload_new(room->files, &offer, NULL, &upload), 0);
+    assert_int_equal(upload_write(upload, zeros, FILE_MAX), 0);
+    assert_int_equal(files_remove(room->files, "a", &info), 0);
+    offer = offer_of("b", QUOTA - FILE_MAX + 1);
+    assert_int_equal(put(room->files, &offer, zeros, QUOTA - FILE_MAX + 1), -EDQUOT);
+    assert_int_equal(upload_commit(upload, NULL, NULL), 0);
+    assert_int_equal(usage_of(room->files).used, FILE_MAX);
+}
+
+static void disk_keeps_its_reserve(void **state)
+{
+    struct room *room = *state;
+    struct statvfs status;
+    struct upload_offer offer = offer_of("f", 1000);
+    struct upload_refusal refusal = {0};
+    struct upload *upload = NULL;
+    struct files_limits tight = limits;
+
+    assert_int_equal(statvfs(room->directory, &status), 0);
+    tight.reserve = UINT64_MAX / 2;
+    files_set_limits(room->files, &tight);
+    assert_int_equal(upload_new(room->files, &offer, &refusal, &upload), -ENOSPC);
+    assert_int_equal(refusal.size, 1000);
+    assert_true(refusal.limit == UINT64_MAX / 2);
+    assert_int_equal(refusal.available, 0);
+    files_set_limits(room->files, &limits);
+    assert_int_equal(put(room->files, &offer, zeros, 1000), 0);
+}
+
+static void stream_of_unknown_size_meets_the_same_limits(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("s", FILES_SIZE_UNKNOWN);
+    struct upload_refusal refusal = {0};
+    struct upload *upload = NULL;
+
+    assert_int_equal(upload_new(room->files, &offer, NULL, &upload), 0);
+    assert_int_equal(upload_write(upload, zeros, FILE_MAX), 0);
+    assert_int_equal(upload_write(upload, zeros, 1), -EFBIG);
+    upload_get_refusal(upload, &refusal);
+    assert_int_equal(refusal.size, FILE_MAX + 1);
+    upload_free(upload);
+
+    assert_int_equal(put(room->files, &offer, zeros, FILE_MAX), 0);
+    offer.name = "t";
+    assert_int_equal(put(room->files, &offer, zeros, QUOTA - FILE_MAX + 1), -EDQUOT);
+    assert_int_equal(put(room->files, &offer, zeros, QUOTA - FILE_MAX), 0);
+    assert_int_equal(usage_of(room->files).under_way, 0);
+    assert_int_equal(usage_of(room->files).used, QUOTA);
+}
+
+static void overwrite_is_as_asked(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("f", 3);
+
+    assert_int_equal(put_text(room->files, "f", "one"), 0);
+    offer.overwrite = UPLOAD_NEVER;
+    assert_int_equal(put(room->files, &offer, "two", 3), -EEXIST);
+    offer.overwrite = UPLOAD_NEWER;
+    assert_int_equal(put(room->files, &offer, "two", 3), UPLOAD_KEPT);
+    offer.modified_wall_usec = WALL - 1;
+    assert_int_equal(put(room->files, &offer, "two", 3), UPLOAD_KEPT);
+    expect_content(room->files, "f", "one");
+    offer.modified_wall_usec = WALL + 1;
+    assert_int_equal(put(room->files, &offer, "two", 3), 0);
+    expect_content(room->files, "f", "two");
+    offer.modified_wall_usec = 1;
+    offer.overwrite = UPLOAD_ALWAYS;
+    assert_int_equal(put(room->files, &offer, "six", 3), 0);
+    expect_content(room->files, "f", "six");
+    assert_int_equal(usage_of(room->files).count, 1);
+    assert_int_equal(usage_of(room->files).used, 3);
+}
+
+static void name_taken_meanwhile_is_seen_at_the_commit(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("f", 3);
+    _cleanup_(upload_freep) struct upload *never = NULL, *newer = NULL;
+
+    offer.overwrite = UPLOAD_NEVER;
+    assert_int_equal(upload_new(room->files, &offer, NULL, &never), 0);
+    offer.overwrite = UPLOAD_NEWER;
+    assert_int_equal(upload_new(room->files, &offer, NULL, &newer), 0);
+    assert_int_equal(upload_write(never, "nev", 3), 0);
+    assert_int_equal(upload_write(newer, "new", 3), 0);
+    assert_int_equal(put_text(room->files, "f", "won"), 0);
+    assert_int_equal(upload_commit(never, NULL, NULL), -EEXIST);
+    assert_int_equal(upload_commit(newer, NULL, NULL), UPLOAD_KEPT);
+    expect_content(room->files, "f", "won");
+}
+
+static void planted_link_or_directory_is_never_followed(void **state)
+{
+    struct room *room = *state;
+    char path[256], target[256];
+
+    snprintf(target, sizeof(target), "%s.outside", room->directory);
+    snprintf(path, sizeof(path), "%s/link", room->directory);
+    assert_int_equal(symlink(target, path), 0);
+    snprintf(path, sizeof(path), "%s/sub", room->directory);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(put_text(room->files, "link", "x"), -ELOOP);
+    assert_int_equal(put_text(room->files, "sub", "x"), -ELOOP);
+    assert_int_equal(access(target, F_OK), -1);
+}
+
+static void link_planted_at_the_last_moment_is_not_followed(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("f", 1);
+    _cleanup_(upload_freep) struct upload *upload = NULL;
+    char path[256], target[256];
+
+    assert_int_equal(upload_new(room->files, &offer, NULL, &upload), 0);
+    assert_int_equal(upload_write(upload, "x", 1), 0);
+    snprintf(target, sizeof(target), "%s.outside", room->directory);
+    snprintf(path, sizeof(path), "%s/f", room->directory);
+    assert_int_equal(symlink(target, path), 0);
+    assert_int_equal(upload_commit(upload, NULL, NULL), -ELOOP);
+    assert_int_equal(access(target, F_OK), -1);
+}
+
+static void full_disk_leaves_the_store_as_before(void **state)
+{
+    struct room *room = *state;
+    int r = -ENOSPC, at;
+
+    assert_int_equal(put_text(room->files, "f", "old"), 0);
+    for (at = 1; r != 0; at++) {
+        assert_true(at < 50);
+        fault_arm(at, ENOSPC);
+        r = put_text(room->files, "f", "new!");
+        fault_disarm();
+        /* A directory that cannot be synced leaves either file, whole. */
+        if (r == 0 || r == -EIO)
+            break;
+        assert_int_equal(r, -ENOSPC);
+        expect_content(room->files, "f", "old");
+        assert_int_equal(usage_of(room->files).used, 3);
+        assert_int_equal(usage_of(room->files).under_way, 0);
+    }
+    assert_true(at > 3);
+    assert_int_equal(put_text(room->files, "f", "newest"), 0);
+    expect_content(room->files, "f", "newest");
+}
+
+static void write_that_stops_short_of_a_size_limit_of_the_system_is_an_error(void **state)
+{
+    struct room *room = *state;
+    struct rlimit before, tight;
+    struct upload_offer offer = offer_of("f", 100000);
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    tight = before;
+    tight.rlim_cur = 50000;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    int r = put(room->files, &offer, zeros, 100000);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(r, -EFBIG);
+    assert_int_equal(count_parts(room), 0);
+}
+
+/* --- Crashes at every write boundary --- */
+
+struct crash {
+    char *directory;
+    int at;
+};
+
+static void replace_until_it_crashes(void *data)
+{
+    struct crash *crash = data;
+    struct room room = {.directory = crash->directory};
+
+    room_open(&room);
+    fault_arm(crash->at, FAULT_CRASH);
+    struct upload_offer offer = offer_of("f", 5);
+    offer.owner = "user2";
+    if (put(room.files, &offer, "newer", 5) != 0)
+        _exit(3);
+    fault_disarm();
+    files_free(room.files);
+}
+
+static void crash_leaves_the_old_or_the_new_file_with_its_own_metadata(void **state)
+{
+    (void)state;
+    int code = FAULT_CRASH_CODE, at, old_count = 0;
+
+    for (at = 1; code == FAULT_CRASH_CODE; at++) {
+        _cleanup_(directory_freep) char *directory = directory_new();
+        struct room room = {.directory = directory};
+        struct crash crash = {.directory = directory, .at = at};
+        struct files_info info;
+        room_open(&room);
+        assert_int_equal(put_text(room.files, "f", "old"), 0);
+        files_free(room.files);
+        code = in_child(replace_until_it_crashes, &crash);
+        assert_true(code == FAULT_CRASH_CODE || code == 0);
+        room_open(&room);
+        assert_int_equal(files_stat(room.files, "f", &info), 0);
+        bool is_old = info.size == 3;
+        old_count += is_old;
+        expect_content(room.files, "f", is_old ? "old" : "newer");
+        assert_string_equal(info.owner, is_old ? "user1" : "user2");
+        assert_true(info.has_sha256);
+        assert_int_equal(usage_of(room.files).count, 1);
+        assert_int_equal(usage_of(room.files).used, info.size);
+        assert_int_equal(count_parts(&room), 0);
+        files_free(room.files);
+    }
+    assert_true(at > 5);
+    assert_true(old_count > 0);
+}
+
+/* --- Several threads --- */
+
+#define THREADS 4
+#define ROUNDS  10
+
+struct putter {
+    struct files *files;
+    unsigned number;
+    int result;
+};
+
+static void *put_many(void *data)
+{
+    struct putter *putter = data;
+    char name[32], text[32];
+
+    for (unsigned i = 0; i < ROUNDS && putter->result == 0; i++) {
+        snprintf(name, sizeof(name), "own-%u-%u", putter->number, i);
+        snprintf(text, sizeof(text), "%u", putter->number);
+        putter->result = put_text(putter->files, name, text);
+        if (putter->result == 0)
+            putter->result = put_text(putter->files, "shared", text);
+    }
+    return NULL;
+}
+
+static void threads_put_at_once(void **state)
+{
+    struct room *room = *state;
+    pthread_t threads[THREADS];
+    struct putter putters[THREADS];
+    struct files_info info;
+
+    for (unsigned i = 0; i < THREADS; i++) {
+        putters[i] = (struct putter){.files = room->files, .number = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, put_many, &putters[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(putters[i].result, 0);
+    }
+    assert_int_equal(usage_of(room->files).count, THREADS * ROUNDS + 1);
+    assert_int_equal(usage_of(room->files).used, THREADS * ROUNDS + 1);
+    assert_int_equal(usage_of(room->files).under_way, 0);
+    assert_int_equal(files_stat(room->files, "shared", &info), 0);
+    assert_true(info.has_sha256);
+    assert_int_equal(count_parts(room), 0);
+}
+
+static void *put_over_quota(void *data)
+{
+    struct putter *putter = data;
+    char name[32];
+
+    snprintf(name, sizeof(name), "big-%u", putter->number);
+    struct upload_offer offer = offer_of(name, FILE_MAX / 2);
+    putter->result = put(putter->files, &offer, zeros, FILE_MAX / 2);
+    return NULL;
+}
+
+static void threads_share_the_quota(void **state)
+{
+    struct room *room = *state;
+    pthread_t threads[THREADS + 1];
+    struct putter putters[THREADS + 1];
+    size_t stored = 0;
+
+    for (unsigned i = 0; i <= THREADS; i++) {
+        putters[i] = (struct putter){.files = room->files, .number = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, put_over_quota, &putters[i]), 0);
+    }
+    for (unsigned i = 0; i <= THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(putters[i].result == 0 || putters[i].result == -EDQUOT);
+        stored += putters[i].result == 0;
+    }
+    assert_in_range(stored, 1, QUOTA / (FILE_MAX / 2));
+    assert_int_equal(usage_of(room->files).used, stored * (FILE_MAX / 2));
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        test(file_is_stored_with_its_hash_owner_time_and_mode),
+        test(empty_file_is_a_file),
+        test(nothing_is_left_of_an_upload_that_was_dropped),
+        test(missing_or_surplus_bytes_are_refused),
+        test(wrong_hash_leaves_the_old_file),
+        test(name_is_1_to_255_bytes_and_cannot_escape),
+        test(owner_is_a_line_of_bounded_length),
+        test(file_above_the_largest_is_refused_before_the_first_byte),
+        test(quota_counts_files_and_uploads_under_way),
+        test(replacing_a_file_needs_room_for_the_difference_only),
+        test(two_replacements_cannot_both_use_the_same_room),
+        test(disk_keeps_its_reserve),
+        test(stream_of_unknown_size_meets_the_same_limits),
+        test(overwrite_is_as_asked),
+        test(name_taken_meanwhile_is_seen_at_the_commit),
+        test(planted_link_or_directory_is_never_followed),
+        test(link_planted_at_the_last_moment_is_not_followed),
+        test(full_disk_leaves_the_store_as_before),
+        test(write_that_stops_short_of_a_size_limit_of_the_system_is_an_error),
+        cmocka_unit_test(crash_leaves_the_old_or_the_new_file_with_its_own_metadata),
+        test(threads_put_at_once),
+        test(threads_share_the_quota),
+    };
+
+    return cmocka_run_group_tests_name("store/upload", tests, NULL, NULL);
+}
