@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <string.h>
+#include "base/base64.h"
+#include "base/json.h"
+
+static int parse(const char *text, cJSON **ret)
+{
+    return json_parse(text, strlen(text), ret);
+}
+
+static void one_object_is_read(void **state _unused_)
+{
+    _cleanup_json_ cJSON *json = NULL;
+    const char *text = NULL;
+
+    assert_int_equal(parse(" {\"a\":\"x\"} \n", &json), 0);
+    assert_int_equal(json_get_string(json, "a", &text), 1);
+    assert_string_equal(text, "x");
+}
+
+static void anything_but_one_object_is_refused(void **state _unused_)
+{
+    static const char *const texts[] = {"",         "[]",           "1",
+                                        "{",        "{}{}",         "{} x",
+                                        "{\"a\":}", "{\"a\":\xff}", "{\"a\":\"\xff\"}",
+                                        "null",     "{\"a\" 1}",    "{\"a\":\"\\u0000\"}"};
+    cJSON *json = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (parse(texts[i], &json) != -EBADMSG)
+            fail_msg("%s was taken", texts[i]);
+    assert_int_equal(json_parse("{\"a\":\"b\0c\"}", 11, &json), -EBADMSG);
+    assert_null(json);
+}
+
+static void depth_and_size_are_limited(void **state _unused_)
+{
+    char text[4 * JSON_DEPTH_MAX] = "";
+    _cleanup_json_ cJSON *json = NULL;
+
+    for (int i = 0; i < JSON_DEPTH_MAX - 1; i++)
+        strcat(text, i == 0 ? "{\"a\":[" : "[");
+    for (int i = 0; i < JSON_DEPTH_MAX - 1; i++)
+        strcat(text, "]");
+    strcat(text, "}");
+    assert_int_equal(parse(text, &json), 0);
+    memset(text, '[', sizeof(text));
+    memcpy(text, "{\"a\":", 5);
+    cJSON *deep = NULL;
+    assert_int_equal(json_parse(text, sizeof(text), &deep), -ELOOP);
+    _cleanup_free_ char *large = malloc(JSON_SIZE_MAX + 1);
+    memset(large, ' ', JSON_SIZE_MAX + 1);
+    memcpy(large, "{}", 2);
+    cJSON_Delete(json);
+    json = NULL;
+    assert_int_equal(json_parse(large, JSON_SIZE_MAX, &json), 0);
+    assert_int_equal(json_parse(large, JSON_SIZE_MAX + 1, &deep), -EMSGSIZE);
+}
+
+static void getters_tell_absent_from_wrong(void **state _unused_)
+{
+    _cleanup_json_ cJSON *json = NULL;
+    const char *text = "before";
+    const cJSON *part = NULL;
+    bool flag = true;
+    uint64_t number = 7;
+    int64_t integer = 7;
+
+    assert_int_equal(parse("{\"s\":\"x\",\"n\":null,\"i\":5,\"f\":1.5,\"neg\":-3,\"b\":false,"
+                           "\"a\":[1],\"o\":{},\"big\":1e300}",
+                           &json),
+                     0);
+    assert_int_equal(json_get_string(json, "absent", &text), 0);
+    assert_int_equal(json_get_string(json, "n", &text), 0);
+    assert_int_equal(json_get_string(json, "i", &text), -EINVAL);
+    assert_string_equal(text, "before");
+    assert_int_equal(json_get_u64(json, "i", 5, &number), 1);
+    assert_int_equal(number, 5);
+    assert_int_equal(json_get_u64(json, "i", 4, &number), -EINVAL);
+    assert_int_equal(json_get_u64(json, "f", 5, &number), -EINVAL);
+    assert_int_equal(json_get_u64(json, "neg", 5, &number), -EINVAL);
+    assert_int_equal(json_get_u64(json, "big", UINT64_MAX, &number), -EINVAL);
+    assert_int_equal(json_get_i64(json, "neg", -3, 3, &integer), 1);
+    assert_int_equal(integer, -3);
+    assert_int_equal(json_get_i64(json, "neg", -2, 3, &integer), -EINVAL);
+    assert_int_equal(json_get_bool(json, "b", &flag), 1);
+    assert_false(flag);
+    assert_int_equal(json_get_bool(json, "i", &flag), -EINVAL);
+    assert_int_equal(json_get_array(json, "a", &part), 1);
+    assert_int_equal(json_get_array(json, "o", &part), -EINVAL);
+    assert_int_equal(json_get_object(json, "o", &part), 1);
+    assert_int_equal(json_get_object(json, "a", &part), -EINVAL);
+}
+
+static void numbers_and_times_print_exactly(void **state _unused_)
+{
+    _cleanup_json_ cJSON *json = cJSON_CreateObject();
+
+    json_add_u64(json, "big", UINT64_C(9007199254740992));
+    json_add_u64(json, "e15", UINT64_C(1795244870000000));
+    json_add_i64(json, "neg", -5);
+    json_add_double(json, "d", 0.41);
+    json_add_double(json, "nan", NAN);
+    json_add_time(json, "t", UINT64_C(1795247891402000));
+    json_add_time(json, "never", 0);
+    json_add_string(json, "s", NULL);
+    json_add_bool(json, "b", true);
+    _cleanup_free_ char *text = json_format(json);
+    assert_string_equal(text,
+                        "{\"big\":9007199254740992,\"e15\":1795244870000000,\"neg\":-5,\"d\":0.41,"
+                        "\"nan\":null,\"t\":\"2026-11-21T07:58:11.402Z\",\"never\":null,"
+                        "\"s\":null,\"b\":true}");
+}
+
+static void bytes_that_are_no_text_travel_as_base64(void **state _unused_)
+{
+    _cleanup_json_ cJSON *json = cJSON_CreateObject();
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+
+    json_add_text_or_base64(json, "plain", "hello", 5);
+    json_add_text_or_base64(json, "raw", "\xff\x00", 2);
+    _cleanup_free_ char *text = json_format(json);
+    assert_string_equal(text, "{\"plain\":\"hello\",\"raw_b64\":\"/wA=\"}");
+    assert_int_equal(json_get_bytes(json, "plain", &bytes, &size), 1);
+    assert_int_equal(size, 5);
+    assert_memory_equal(bytes, "hello", 6);
+    free(bytes);
+    assert_int_equal(json_get_bytes(json, "raw", &bytes, &size), 1);
+    assert_int_equal(size, 2);
+    free(bytes);
+    assert_int_equal(json_get_bytes(json, "absent", &bytes, &size), 0);
+}
+
+static void unknown_members_are_named(void **state _unused_)
+{
+    _cleanup_json_ cJSON *json = NULL;
+    const char *const known[] = {"a", "b", NULL};
+
+    assert_int_equal(parse("{\"a\":1,\"b\":2}", &json), 0);
+    assert_null(json_unknown_key(json, known));
+    cJSON_AddNullToObject(json, "c");
+    assert_string_equal(json_unknown_key(json, known), "c");
+}
+
+static void base64_reads_what_it_writes(void **state _unused_)
+{
+    uint8_t data[] = {0, 1, 2, 250, 251, 252, 253};
+
+    for (size_t size = 0; size <= sizeof(data); size++) {
+        _cleanup_free_ char *text = base64_encode(data, size);
+        _cleanup_free_ uint8_t *back = NULL;
+        size_t back_size;
+        assert_int_equal(strlen(text), (size + 2) / 3 * 4);
+        assert_int_equal(base64_decode(text, &back, &back_size), 0);
+        assert_int_equal(back_size, size);
+        assert_memory_equal(back, data, size);
+        assert_int_equal(back[size], 0);
+    }
+}
+
+static void base64_is_strict(void **state _unused_)
+{
+    static const char *const texts[] = {
+        "A", "AA", "AAA", "AA=A", "A===", "====", "AAA\n", "AB==", "AAB=", "AA==AAAA", "A-A_"};
+    uint8_t *data = NULL;
+    size_t size;
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (base64_decode(texts[i], &data, &size) != -EINVAL)
+            fail_msg("%s was taken", texts[i]);
+    assert_null(data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_object_is_read),
+        cmocka_unit_test(anything_but_one_object_is_refused),
+        cmocka_unit_test(depth_and_size_are_limited),
+        cmocka_unit_test(getters_tell_absent_from_wrong),
+        cmocka_unit_test(numbers_and_times_print_exactly),
+        cmocka_unit_test(bytes_that_are_no_text_travel_as_base64),
+        cmocka_unit_test(unknown_members_are_named),
+        cmocka_unit_test(base64_reads_what_it_writes),
+        cmocka_unit_test(base64_is_strict),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
