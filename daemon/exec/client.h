@@ -41,7 +41,7 @@ struct exec_task {
     const char *const *environment; /* "KEY=value", NULL-terminated; NULL = none */
     int stdin_fd;                   /* negative = /dev/null; stays the caller's */
     bool network;
-    enum exec_level level; /* at least; EXEC_NONE = as configured */
+    enum exec_level level; /* at least; EXEC_NONE or 0 = as configured */
     struct exec_limits limits;
 };
 
@@ -65,18 +65,22 @@ struct exec;
  * @handler: copied; all four are set
  * @data:    borrowed, handed to the handlers
  *
- * Return: 0; -ENOMEM; or what sd-event said. A p2pnode-exec that cannot be started is no failure
- * here: it is tried again, and exec_get_missing() says why.
+ * Return: 0; -EINVAL for a path that is not absolute and plain, or too many; -EMSGSIZE for too long
+ * ones; -ENOMEM; or what sd-event said. A p2pnode-exec that cannot be started is no failure here:
+ * it is tried again, and exec_get_missing() says why.
  */
 int exec_new(sd_event *event, const struct exec_config *config, const struct exec_handler *handler,
              void *data, struct exec **ret);
 
-/* Ends p2pnode-exec and all its tasks, without callbacks. Accepts NULL, returns NULL. */
+/*
+ * Ends p2pnode-exec and all its tasks, without callbacks, and waits for that up to three seconds.
+ * Accepts NULL, returns NULL.
+ */
 struct exec *exec_free(struct exec *exec);
 DEFINE_CLEANUP(struct exec *, exec_free)
 
-/* Takes over mode, network and paths of @config for tasks started from now on. Return: 0 or
- * -ENOMEM. */
+/* Takes over mode, network and paths of @config for tasks started from now on. Return: as
+ * exec_new(). */
 int exec_configure(struct exec *exec, const struct exec_config *config);
 
 bool exec_is_ready(const struct exec *exec);
@@ -107,7 +111,7 @@ int exec_start(struct exec *exec, uint64_t id, const struct exec_task *task);
  * @signal_number: 1..64; SIGKILL ends every process of the task
  * @grace_usec:    after which what is left is killed; USEC_INFINITY = never
  *
- * Return: 0; -ESRCH for no such task (it may have ended a moment ago); -ENOMEM.
+ * Return: 0; -ESRCH for no such task (it may have ended a moment ago); -EINVAL; -ENOBUFS; -ENOMEM.
  */
 int exec_signal(struct exec *exec, uint64_t id, int signal_number, usec_t grace_usec);
 

@@ -25,11 +25,6 @@ struct options {
     const char *work_root; /* NULL = $STATE_DIRECTORY */
 };
 
-static void sd_event_unrefp(sd_event **event)
-{
-    sd_event_unref(*event);
-}
-
 static void print_help(void)
 {
     puts("Usage: p2pnode-exec [OPTIONS]\n"
@@ -131,11 +126,11 @@ static int find_socket(const struct options *options, int *ret_fd, bool *ret_is_
 static int serve(const char *work_root, int fd, bool is_listening)
 {
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
-    _cleanup_(server_freep) struct server *server = NULL;
+    _cleanup_(exec_server_freep) struct exec_server *server = NULL;
     int r = sd_event_new(&event);
 
     if (r >= 0)
-        r = server_new(event, work_root, fd, is_listening, &server);
+        r = exec_server_new(event, work_root, fd, is_listening, &server);
     if (r < 0)
         return r;
     (void)sd_event_set_watchdog(event, true);

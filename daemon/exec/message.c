@@ -60,6 +60,27 @@ void exec_message_done(struct exec_message *message)
     *message = (struct exec_message){.type = _EXEC_MESSAGE_TYPE_MAX};
 }
 
+/* What both ends hold lists to: a sender is told at once what the receiver would not take. */
+
+static bool is_path(const char *path)
+{
+    if (path[0] != '/' || path[1] == '\0' || strlen(path) >= PATH_MAX)
+        return false;
+    for (const char *part = path; part; part = strchr(part + 1, '/')) {
+        size_t size = strcspn(part + 1, "/");
+        if (size == 0 || strncmp(part + 1, "..", size) == 0) /* "//", "/.", "/.." */
+            return false;
+    }
+    return true;
+}
+
+static bool is_variable(const char *text)
+{
+    const char *equals = strchr(text, '=');
+
+    return equals && equals != text;
+}
+
 /* The writers return 0, -EINVAL or -ENOMEM. A key that memory was lacking for is missed by the
  * reader. */
 
@@ -71,12 +92,13 @@ static int add_string(cJSON *json, const char *key, const char *text)
     return 0;
 }
 
-static int add_strings(cJSON *json, const char *key, char **strings)
+static int add_strings(cJSON *json, const char *key, char **strings, size_t max,
+                       bool (*is_valid)(const char *))
 {
     cJSON *array = cJSON_AddArrayToObject(json, key);
 
     for (char **s = strings; s && *s; s++) {
-        if (!text_is_utf8(*s, strlen(*s)))
+        if (!text_is_utf8(*s, strlen(*s)) || (is_valid && !is_valid(*s)) || max-- == 0)
             return -EINVAL;
         if (!cJSON_AddItemToArray(array, cJSON_CreateString(*s)))
             return -ENOMEM;
@@ -96,10 +118,12 @@ static int write_configure(const struct exec_message *message, cJSON *json)
     const struct exec_configure *configure = &message->configure;
     int r;
 
+    if (!configure->is_auto && configure->level == EXEC_REFUSE)
+        return -EINVAL;
     json_add_string(json, "mode", configure->is_auto ? "auto" : exec_level_name(configure->level));
     json_add_bool(json, "network", configure->network);
-    r = add_strings(json, "read", configure->read);
-    return r < 0 ? r : add_strings(json, "write", configure->write);
+    r = add_strings(json, "read", configure->read, EXEC_PATHS_MAX, is_path);
+    return r < 0 ? r : add_strings(json, "write", configure->write, EXEC_PATHS_MAX, is_path);
 }
 
 static int write_start(const struct exec_message *message, cJSON *json)
@@ -107,6 +131,8 @@ static int write_start(const struct exec_message *message, cJSON *json)
     const struct exec_start *start = &message->start;
     int r;
 
+    if (!start->words[0] || start->words[0][0] == '\0' || start->level == EXEC_REFUSE)
+        return -EINVAL;
     json_add_bool(json, "network", start->network);
     json_add_string(json, "sandbox", exec_level_name(start->level));
     add_limit(json, "memory", start->limits.memory_bytes);
@@ -114,12 +140,16 @@ static int write_start(const struct exec_message *message, cJSON *json)
     add_limit(json, "processes", start->limits.processes);
     add_limit(json, "timeout", start->limits.timeout_usec);
     add_limit(json, "grace", start->limits.grace_usec);
-    r = add_strings(json, "words", start->words);
-    return r < 0 ? r : add_strings(json, "environment", start->environment);
+    r = add_strings(json, "words", start->words, EXEC_WORDS_MAX, NULL);
+    return r < 0
+               ? r
+               : add_strings(json, "environment", start->environment, EXEC_WORDS_MAX, is_variable);
 }
 
 static int write_signal(const struct exec_message *message, cJSON *json)
 {
+    if (message->signal.number < 1 || message->signal.number > SIGNAL_MAX)
+        return -EINVAL;
     json_add_i64(json, "number", message->signal.number);
     if (message->signal.grace_usec <= EXEC_ID_MAX)
         json_add_u64(json, "grace", message->signal.grace_usec);
@@ -135,7 +165,7 @@ static int write_hello(const struct exec_message *message, cJSON *json)
         return r;
     json_add_string(json, "level", exec_level_name(hello->level));
     json_add_string(json, "available", exec_level_name(hello->available));
-    return add_strings(json, "missing", hello->missing);
+    return add_strings(json, "missing", hello->missing, EXEC_MISSING_MAX, NULL);
 }
 
 static int write_started(const struct exec_message *message, cJSON *json)
@@ -183,25 +213,6 @@ static bool get_level(const cJSON *json, const char *key, enum exec_level *ret)
     const char *name = NULL;
 
     return json_get_string(json, key, &name) == 1 && exec_level_from_name(name, ret) == 0;
-}
-
-static bool is_path(const char *path)
-{
-    if (path[0] != '/' || path[1] == '\0' || strlen(path) >= PATH_MAX)
-        return false;
-    for (const char *part = path; part; part = strchr(part + 1, '/')) {
-        size_t size = strcspn(part + 1, "/");
-        if (size == 0 || strncmp(part + 1, "..", size) == 0) /* "//", "/.", "/.." */
-            return false;
-    }
-    return true;
-}
-
-static bool is_variable(const char *text)
-{
-    const char *equals = strchr(text, '=');
-
-    return equals && equals != text;
 }
 
 static int get_strings(const cJSON *json, const char *key, size_t max,

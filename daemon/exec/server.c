@@ -31,7 +31,7 @@ enum step {
 
 struct task {
     struct list link;
-    struct server *server; /* borrowed: outlives us */
+    struct exec_server *server; /* borrowed: outlives us */
     uint64_t id;
     pid_t pid;                /* of the supervisor */
     int control;              /* owned */
@@ -43,7 +43,7 @@ struct task {
     bool ended; /* and told so; the supervisor is cleaning up */
 };
 
-struct server {
+struct exec_server {
     sd_event *event;       /* owned reference */
     const char *work_root; /* borrowed */
     int listen_fd;         /* owned, or -EBADF */
@@ -71,7 +71,7 @@ static struct task *task_free(struct task *task)
 }
 DEFINE_CLEANUP(struct task *, task_free)
 
-static void send_message(struct server *server, const struct exec_message *message)
+static void send_message(struct exec_server *server, const struct exec_message *message)
 {
     int r;
 
@@ -82,14 +82,14 @@ static void send_message(struct server *server, const struct exec_message *messa
         log_error_errno(r, "Cannot answer p2pnode: %m");
 }
 
-static void tell_exit(struct server *server, uint64_t id, const struct exec_status *status)
+static void tell_exit(struct exec_server *server, uint64_t id, const struct exec_status *status)
 {
     const struct exec_message message = {.type = EXEC_EXITED, .id = id, .exited = *status};
 
     send_message(server, &message);
 }
 
-static void tell_refusal(struct server *server, uint64_t id, int error, const char *reason)
+static void tell_refusal(struct exec_server *server, uint64_t id, int error, const char *reason)
 {
     struct exec_status status = {.code = -1, .error = error};
 
@@ -169,7 +169,7 @@ static int on_reports(sd_event_source *source, int fd, uint32_t events, void *da
 
 static bool is_supervisor(pid_t pid, void *data)
 {
-    struct server *server = data;
+    struct exec_server *server = data;
 
     list_for_each (link, &server->tasks)
         if (list_entry(link, struct task, link)->pid == pid)
@@ -178,7 +178,7 @@ static bool is_supervisor(pid_t pid, void *data)
 }
 
 /* The last task of a client that is gone has ended. */
-static void finish_stop(struct server *server)
+static void finish_stop(struct exec_server *server)
 {
     server->deadline = sd_event_source_disable_unref(server->deadline);
     if (server->stopping)
@@ -187,7 +187,7 @@ static void finish_stop(struct server *server)
         (void)sd_event_source_set_enabled(server->listener, SD_EVENT_ON);
 }
 
-static void on_supervisor_gone(struct server *server, struct task *task)
+static void on_supervisor_gone(struct exec_server *server, struct task *task)
 {
     take_reports(task);
     list_remove(&task->link);
@@ -202,7 +202,7 @@ static void on_supervisor_gone(struct server *server, struct task *task)
         finish_stop(server);
 }
 
-static struct task *find_task(const struct server *server, uint64_t id)
+static struct task *find_task(const struct exec_server *server, uint64_t id)
 {
     list_for_each (link, &server->tasks) {
         struct task *task = list_entry(link, struct task, link);
@@ -214,7 +214,7 @@ static struct task *find_task(const struct server *server, uint64_t id)
 
 static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
 {
-    struct server *server = data;
+    struct exec_server *server = data;
     bool has_strays = false;
     pid_t pid;
 
@@ -238,7 +238,7 @@ static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *in
 
 static int on_deadline(sd_event_source *source, uint64_t now_usec, void *data)
 {
-    struct server *server = data;
+    struct exec_server *server = data;
 
     (void)source;
     (void)now_usec;
@@ -248,7 +248,7 @@ static int on_deadline(sd_event_source *source, uint64_t now_usec, void *data)
 }
 
 /* The client is gone: so are its tasks, as soon as their supervisors see the sockets close. */
-static void drop_client(struct server *server)
+static void drop_client(struct exec_server *server)
 {
     server->channel = exec_channel_free(server->channel);
     server->fence = fence_free(server->fence);
@@ -268,7 +268,7 @@ static void drop_client(struct server *server)
 
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
 {
-    struct server *server = data;
+    struct exec_server *server = data;
 
     (void)source;
     (void)info;
@@ -280,7 +280,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
     return 0;
 }
 
-static void say_hello(struct server *server)
+static void say_hello(struct exec_server *server)
 {
     char version[] = P2PNODE_VERSION;
     struct exec_message message = {.type = EXEC_HELLO};
@@ -292,7 +292,7 @@ static void say_hello(struct server *server)
     send_message(server, &message);
 }
 
-static void configure(struct server *server, struct exec_configure *configure)
+static void configure(struct exec_server *server, struct exec_configure *configure)
 {
     _cleanup_(fence_freep) struct fence *fence = NULL;
     struct probe probe;
@@ -330,7 +330,7 @@ static int watch_task(struct task *task, const struct exec_limits *limits)
     return sd_event_source_set_enabled(task->timer, has_timeout ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
-static int start_task(struct server *server, uint64_t id, const struct exec_start *start,
+static int start_task(struct exec_server *server, uint64_t id, const struct exec_start *start,
                       const int *fds)
 {
     _cleanup_(task_freep) struct task *task = calloc(1, sizeof(*task));
@@ -368,7 +368,7 @@ static int start_task(struct server *server, uint64_t id, const struct exec_star
     return 0;
 }
 
-static void on_start(struct server *server, uint64_t id, const struct exec_start *start,
+static void on_start(struct exec_server *server, uint64_t id, const struct exec_start *start,
                      const int *fds)
 {
     int r;
@@ -388,7 +388,7 @@ static void on_start(struct server *server, uint64_t id, const struct exec_start
         tell_refusal(server, id, r, "cannot start a process");
 }
 
-static void on_signal(struct server *server, uint64_t id, const struct exec_signal *message)
+static void on_signal(struct exec_server *server, uint64_t id, const struct exec_signal *message)
 {
     struct task *task = find_task(server, id);
 
@@ -403,7 +403,7 @@ static void on_signal(struct server *server, uint64_t id, const struct exec_sign
 
 static void on_message(struct exec_message *message, int *fds, void *data)
 {
-    struct server *server = data;
+    struct exec_server *server = data;
 
     switch (message->type) {
     case EXEC_CONFIGURE:
@@ -426,7 +426,7 @@ static void on_message(struct exec_message *message, int *fds, void *data)
 
 static void on_closed(int error, void *data)
 {
-    struct server *server = data;
+    struct exec_server *server = data;
 
     if (error < 0)
         log_error_errno(error, "Connection to p2pnode broke: %m");
@@ -440,7 +440,7 @@ static const struct exec_channel_handler channel_handler = {on_message, on_close
 /* The next client waits in the backlog until this one is gone. */
 static int on_listener(sd_event_source *source, int fd, uint32_t events, void *data)
 {
-    struct server *server = data;
+    struct exec_server *server = data;
     int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
     (void)events;
@@ -456,7 +456,7 @@ static int on_listener(sd_event_source *source, int fd, uint32_t events, void *d
     return 0;
 }
 
-static int watch_signals(struct server *server)
+static int watch_signals(struct exec_server *server)
 {
     static const struct {
         int number;
@@ -464,7 +464,7 @@ static int watch_signals(struct server *server)
     } watched[] = {{SIGCHLD, on_sigchld}, {SIGTERM, on_stop}, {SIGINT, on_stop}};
     int r = 0;
 
-    static_assert(ARRAY_SIZE(watched) == ARRAY_SIZE(((struct server *)NULL)->signals),
+    static_assert(ARRAY_SIZE(watched) == ARRAY_SIZE(((struct exec_server *)NULL)->signals),
                   "one source per signal");
     for (size_t i = 0; i < ARRAY_SIZE(watched) && r >= 0; i++)
         r = sd_event_add_signal(server->event, &server->signals[i], watched[i].number,
@@ -472,16 +472,16 @@ static int watch_signals(struct server *server)
     return r;
 }
 
-int server_new(sd_event *event, const char *work_root, int socket_fd, bool is_listening,
-               struct server **ret)
+int exec_server_new(sd_event *event, const char *work_root, int socket_fd, bool is_listening,
+                    struct exec_server **ret)
 {
-    _cleanup_(server_freep) struct server *server = calloc(1, sizeof(*server));
+    _cleanup_(exec_server_freep) struct exec_server *server = calloc(1, sizeof(*server));
     int r;
 
     if (!server)
         return -ENOMEM;
-    *server =
-        (struct server){.event = sd_event_ref(event), .work_root = work_root, .listen_fd = -EBADF};
+    *server = (struct exec_server){
+        .event = sd_event_ref(event), .work_root = work_root, .listen_fd = -EBADF};
     list_init(&server->tasks);
     /* Should a supervisor be killed, its task comes to us. */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
@@ -502,7 +502,7 @@ int server_new(sd_event *event, const char *work_root, int socket_fd, bool is_li
     return 0;
 }
 
-struct server *server_free(struct server *server)
+struct exec_server *exec_server_free(struct exec_server *server)
 {
     if (!server)
         return NULL;
