@@ -106,21 +106,19 @@ static void advance(struct slots *slots, usec_t now)
     slots->now = MAX(slots->now, now);
 }
 
-/* Calls @function with every attempt that waits; it may drop the one it gets. */
+/* Empties the queue into @function, each user's attempts in their order. */
 static void for_each_queued(struct slots *slots, void (*function)(struct slots *, struct entry *))
 {
     struct list all;
 
-    /* Users vanish with their last attempt, so the attempts are gathered first. */
     list_init(&all);
-    for (size_t i = 0;;) {
-        struct entry *entry = table_next(&slots->by_id, &i);
-        if (!entry)
+    for (;;) {
+        struct user *user = list_first(&slots->users, struct user, link);
+        if (!user)
             break;
-        if (entry->user) {
-            queue_remove(slots, entry);
-            list_append(&all, &entry->queue);
-        }
+        struct entry *entry = list_first(&user->queue, struct entry, queue);
+        queue_remove(slots, entry);
+        list_append(&all, &entry->queue);
     }
     list_for_each_safe (link, &all) {
         struct entry *entry = list_entry(link, struct entry, queue);
@@ -138,7 +136,7 @@ static void hand_back_draining(struct slots *slots, struct entry *entry)
 static void queue_again(struct slots *slots, struct entry *entry)
 {
     entry->type = slots_find_type(slots, &entry->public.spec);
-    if (!entry->type || queue_add(slots, entry) < 0) {
+    if (!entry->type || slots->config.slots == 0 || queue_add(slots, entry) < 0) {
         entry_hand_back(slots, entry, SLOTS_HANDBACK_TYPE);
         return;
     }

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the files of the grammar share: grammar.c reads words, groups and lines, grammar_detail.c
+ * what stands behind "TASK:". Nobody else includes this.
+ */
+
+#include "base/table.h"
+#include "sched/grammar.h"
+
+struct grammar_error {
+    uint32_t line, column;
+    char *text; /* owned */
+};
+
+/* "a1: timeout=30s" is one of these. */
+struct grammar_detail {
+    char task[TASK_TYPE_MAX + 21];
+    char *key, *value; /* owned */
+    uint32_t line, column;
+};
+
+struct grammar_parser {
+    const char *text; /* of one line; borrowed, not terminated */
+    size_t size;
+    size_t position;
+    uint32_t line;
+    struct workflow_plan *plan; /* owned */
+    size_t steps_allocated;
+    struct table by_name;              /* of struct workflow_step; keys in names */
+    char (*names)[TASK_TYPE_MAX + 21]; /* owned: the spelling that is compared, of every step */
+    struct grammar_detail *details;    /* owned */
+    size_t details_count, details_allocated;
+    struct grammar_error errors[GRAMMAR_ERRORS_MAX];
+    size_t errors_kept, errors_count;
+    bool in_group;
+    uint32_t group_line, group_column, group_first; /* where it began; its first step */
+    const struct grammar_options *options;
+};
+
+/* Notes an error at a column of the current line, or at another place. */
+void grammar_fail(struct grammar_parser *parser, size_t column, const char *format, ...)
+    _printf_(3, 4);
+void grammar_fail_at(struct grammar_parser *parser, uint32_t line, uint32_t column,
+                     const char *format, ...) _printf_(4, 5);
+
+/*
+ * "a1" into letters and number, and into the one spelling that is compared ("a01" is "a1").
+ * Return: 0; -EINVAL, and the error is noted at @column.
+ */
+int grammar_read_name(struct grammar_parser *parser, const char *word, size_t size, size_t column,
+                      struct workflow_step *ret, char ret_key[static TASK_TYPE_MAX + 21]);
+
+/* The current line is details of @task. Return: 0, -ENOMEM; errors in it are noted. */
+int grammar_read_details(struct grammar_parser *parser, const char *task);
+
+/* All lines are read: details go to their tasks. Return: 0, -ENOMEM. */
+int grammar_apply_details(struct grammar_parser *parser);
