@@ -158,7 +158,9 @@ int worker_submit(struct worker *worker, enum worker_lane lane_index, worker_run
         return -ENOMEM;
     *job = (struct job){.run = run, .done = done, .data = data};
     pthread_mutex_lock(&worker->mutex);
-    if (lane->queued >= worker->queue_max)
+    if (worker->stopping)
+        r = -ECANCELED;
+    else if (lane->queued >= worker->queue_max)
         r = -EBUSY;
     else if (lane->idle <= lane->queued && lane->threads_count < lane->threads_max)
         r = start_thread(lane);
