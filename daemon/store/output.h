@@ -73,7 +73,7 @@ int output_new(struct output_store *store, const struct output_key *key, uint64_
 struct output *output_find(const struct output_store *store, const struct output_key *key);
 
 /* Bytes that may be appended now without outrunning the disk; whoever reads the task stops at 0. */
-size_t output_room(const struct output *output);
+size_t output_room(struct output *output);
 
 /*
  * Keeps @size bytes that arrived at @wall_usec. What is above the limit is dropped, and counted.

@@ -104,6 +104,11 @@ sqlite3 *state_get_database(struct state *state)
     return state->database;
 }
 
+bool state_has_lane(const struct state *state)
+{
+    return !state->has_no_lane;
+}
+
 struct worker *state_get_worker(struct state *state)
 {
     return state->worker;
@@ -258,11 +263,14 @@ static int run_pending(struct state *state)
     move_all(&state->pending, &state->group.batches);
     state->group.has_run = false;
     int r = worker_submit(state->worker, WORKER_COMMITS, on_run, on_done, state);
-    if (r < 0)
-        move_all(&state->group.batches, &state->pending);
-    else
+    if (r == 0) {
         state->is_running = true;
-    return r;
+        return 0;
+    }
+    move_all(&state->group.batches, &state->pending);
+    /* The worker is being freed: what waits is left to state_free. */
+    state->has_no_lane = r == -ECANCELED;
+    return state->has_no_lane ? 0 : r;
 }
 
 /* Calls the after-functions of @batches, which may commit again. */

@@ -64,4 +64,9 @@ int state_read_output(struct state *state, const struct node_id *origin, uint64_
 
 /* The connection and the worker, for the files of this folder. */
 sqlite3 *state_get_database(struct state *state);
+
 struct worker *state_get_worker(struct state *state);
+
+/* False when the worker is gone or going: what is left is then done at once, by whoever finds it.
+ */
+bool state_has_lane(const struct state *state);

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/output.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/bytes.h"
+#include "store/output_core.h"
+
+#define DIRECTORY     "tasks"
+#define ROOM_MIN      ((size_t)4096)
+#define OVERHEAD_MIN  ((uint64_t)4096)
+#define SPILL_MIN     ((size_t)4096)
+#define BUFFER_SIZE_1 ((size_t)512)
+
+void output_format_name(const struct output_key *key, char target[static OUTPUT_NAME_SIZE])
+{
+    char origin[NODE_ID_TEXT_MAX] = "";
+
+    if (!node_id_is_null(&key->origin))
+        node_id_format(&key->origin, origin);
+    snprintf(target, OUTPUT_NAME_SIZE, "%s%s%" PRIu64 ".%" PRIu32 ".log", origin,
+             *origin ? "." : "", key->number, key->attempt);
+}
+
+/* The reverse, for the sweep: whether @name is one that we would give. */
+static bool parse_name(const char *name, struct output_key *ret)
+{
+    struct output_key key;
+    char origin[NODE_ID_TEXT_MAX], again[OUTPUT_NAME_SIZE];
+    const char *rest = name;
+
+    memset(&key, 0, sizeof(key));
+    if (strlen(name) > NODE_ID_TEXT_MAX && name[NODE_ID_TEXT_MAX - 1] == '.') {
+        memcpy(origin, name, NODE_ID_TEXT_MAX - 1);
+        origin[NODE_ID_TEXT_MAX - 1] = '\0';
+        if (node_id_parse(origin, &key.origin) < 0)
+            return false;
+        rest = name + NODE_ID_TEXT_MAX;
+    }
+    if (sscanf(rest, "%" SCNu64 ".%" SCNu32 ".log", &key.number, &key.attempt) != 2)
+        return false;
+    output_format_name(&key, again);
+    *ret = key;
+    return strcmp(name, again) == 0;
+}
+
+int output_store_new(const char *directory, struct state *state, struct worker *worker,
+                     struct output_store **ret)
+{
+    _cleanup_(output_store_freep) struct output_store *store = calloc(1, sizeof(*store));
+    _cleanup_close_ int fd = -EBADF;
+
+    if (!store)
+        return -ENOMEM;
+    *store = (struct output_store){.state = state, .worker = worker, .directory_fd = -EBADF};
+    table_init(&store->outputs, sizeof(struct output_key), 0);
+    list_init(&store->reads);
+    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || (mkdirat(fd, DIRECTORY, 0700) < 0 && errno != EEXIST))
+        return -errno;
+    store->directory_fd = openat(fd, DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (store->directory_fd < 0)
+        return -errno;
+    *ret = TAKE_PTR(store);
+    return 0;
+}
+
+int output_submit(struct output_store *store, worker_run_t run, worker_done_t done, void *data)
+{
+    if (!state_has_lane(store->state))
+        return -ECANCELED;
+    return worker_submit(store->worker, WORKER_COMMITS, run, done, data);
+}
+
+static struct output *output_free(struct output *output)
+{
+    if (!output)
+        return NULL;
+    assert(list_is_empty(&output->writes));
+    output->store->memory_size -= output->buffer_size;
+    free(output->buffer);
+    free(output);
+    return NULL;
+}
+
+static void free_if_unused(struct output *output)
+{
+    if (output->is_removed && !output->is_storing && list_is_empty(&output->writes))
+        output_free(output);
+}
+
+struct output_store *output_store_free(struct output_store *store)
+{
+    if (!store)
+        return NULL;
+    output_reject(store, NULL, -ECANCELED);
+    table_for_each (&store->outputs, struct output *, output)
+        output_free(output);
+    table_done(&store->outputs);
+    close_fd(store->directory_fd);
+    free(store);
+    return NULL;
+}
+
+static void close_stream(DIR **stream)
+{
+    if (*stream)
+        (void)closedir(*stream);
+}
+
+int output_store_sweep(struct output_store *store, output_known_t is_known, void *data)
+{
+    _cleanup_close_ int fd = openat(store->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(close_stream) DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+    struct output_key key;
+
+    if (!stream)
+        return -errno;
+    (void)TAKE_FD(fd);
+    while (errno = 0, (entry = readdir(stream)))
+        if (parse_name(entry->d_name, &key) && !is_known(&key, data) &&
+            unlinkat(store->directory_fd, entry->d_name, 0) < 0)
+            return -errno;
+    return -errno;
+}
+
+/* Keys are compared as bytes: what lies between the fields has to be the same too. */
+static void copy_key(const struct output_key *key, struct output_key *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->origin = key->origin;
+    ret->number = key->number;
+    ret->attempt = key->attempt;
+}
+
+int output_new(struct output_store *store, const struct output_key *key, uint64_t size_max,
+               void (*on_room)(void *data), void *data, struct output **ret)
+{
+    struct output *output = calloc(1, sizeof(*output));
+
+    if (!output)
+        return -ENOMEM;
+    output->store = store;
+    copy_key(key, &output->key);
+    output->size_max = size_max;
+    output->on_room = on_room;
+    output->data = data;
+    list_init(&output->writes);
+    int r = table_insert(&store->outputs, &output->key, output);
+    if (r < 0) {
+        free(output);
+        return r;
+    }
+    *ret = output;
+    return 0;
+}
+
+struct output *output_find(const struct output_store *store, const struct output_key *key)
+{
+    struct output_key clean;
+
+    copy_key(key, &clean);
+    return table_find(&store->outputs, &clean);
+}
+
+uint64_t output_end(const struct output *output)
+{
+    return output->file_size + output->writes_size + output->buffer_size;
+}
+
+static size_t room_of(const struct output *output)
+{
+    size_t used = output->buffer_size + output->writes_size;
+
+    return used < OUTPUT_PENDING_MAX ? OUTPUT_PENDING_MAX - used : 0;
+}
+
+size_t output_room(struct output *output)
+{
+    size_t room = room_of(output);
+
+    /* With nothing under way nobody would tell of new room: what comes is dropped at the latest at
+     * twice this. */
+    if (room < ROOM_MIN && list_is_empty(&output->writes))
+        room = ROOM_MIN;
+    output->is_short = room == 0;
+    return room;
+}
+
+/* --- Writing: on the lane --- */
+
+static int write_log(const struct output_write *write_job)
+{
+    const struct output_store *store = write_job->output->store;
+    char name[OUTPUT_NAME_SIZE];
+    int truncate = write_job->offset == 0 ? O_TRUNC : 0;
+
+    output_format_name(&write_job->output->key, name);
+    _cleanup_close_ int fd = openat(store->directory_fd, name,
+                                    O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | truncate, 0600);
+    if (fd < 0)
+        return -errno;
+    for (size_t done = 0; done < write_job->size;) {
+        ssize_t n = pwrite(fd, write_job->data + done, write_job->size - done,
+                           (off_t)(write_job->offset + done));
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0)
+            done += (size_t)n;
+    }
+    if (write_job->is_last && (fsync(fd) < 0 || fsync(store->directory_fd) < 0))
+        return -errno;
+    return 0;
+}
+
+static void on_write_run(void *data)
+{
+    struct output_write *job = data;
+    struct output *output = job->output;
+
+    /* Nothing is written behind a gap. */
+    job->result = output->lane_error ? output->lane_error : write_log(job);
+    output->lane_error = job->result;
+    job->has_run = true;
+}
+
+static void on_write_done(void *data);
+
+/* Hands the whole buffer to the lane. On failure nothing has changed. */
+static int spill(struct output *output, bool is_last)
+{
+    struct output_write *job = malloc(sizeof(*job));
+
+    if (!job)
+        return -ENOMEM;
+    *job = (struct output_write){
+        .output = output,
+        .data = output->buffer,
+        .size = output->buffer_size,
+        .offset = output->file_size + output->writes_size,
+        .is_last = is_last,
+    };
+    int r = output_submit(output->store, on_write_run, on_write_done, job);
+    if (r < 0) {
+        free(job);
+        return r;
+    }
+    list_append(&output->writes, &job->link);
+    output->writes_size += job->size;
+    output->buffer = NULL;
+    output->buffer_size = output->buffer_allocated = 0;
+    output->has_file = true;
+    return 0;
+}
+
+static void spill_if_due(struct output *output)
+{
+    size_t limit = output->store->memory_size > OUTPUT_TOTAL_MAX ? SPILL_MIN : OUTPUT_MEMORY_MAX;
+
+    /* Where the lane is full, the next piece tries again. */
+    if (output->buffer_size >= limit && list_is_empty(&output->writes) && !output->size.error)
+        (void)spill(output, false);
+}
+
+/* --- Keeping --- */
+
+static int reserve(struct output *output, size_t size)
+{
+    size_t wanted = output->buffer_size + size,
+           allocated = MAX(output->buffer_allocated, BUFFER_SIZE_1);
+
+    while (allocated < wanted)
+        allocated *= 2;
+    if (allocated == output->buffer_allocated)
+        return 0;
+    uint8_t *buffer = realloc(output->buffer, allocated);
+    if (!buffer)
+        return -ENOMEM;
+    output->buffer = buffer;
+    output->buffer_allocated = allocated;
+    return 0;
+}
+
+/* There is room for it in the buffer. */
+static void add_record(struct output *output, enum output_stream stream, uint64_t wall_usec,
+                       const void *data, size_t size)
+{
+    struct writer writer = writer_into(output->buffer + output->buffer_size,
+                                       output->buffer_allocated - output->buffer_size);
+
+    writer_u32(&writer, (uint32_t)size);
+    writer_u32(&writer, (uint32_t)stream << 24 | OUTPUT_RECORD_MARK);
+    writer_u64(&writer, wall_usec);
+    writer_bytes(&writer, data, size);
+    assert(writer_ok(&writer));
+    output->buffer_size += OUTPUT_HEAD_SIZE + size;
+    output->store->memory_size += OUTPUT_HEAD_SIZE + size;
+    output->overhead += OUTPUT_HEAD_SIZE;
+    if (stream != OUTPUT_CUT)
+        output->size.kept[stream - 1] += size;
+}
+
+/* How much of the next @size bytes may be kept. */
+static size_t allowance(const struct output *output, size_t size)
+{
+    uint64_t kept = output->size.kept[0] + output->size.kept[1];
+
+    if (output->is_cut || output->size.error ||
+        output->overhead >= MAX(output->size_max, OVERHEAD_MIN) ||
+        output->buffer_size + output->writes_size > 2 * OUTPUT_PENDING_MAX)
+        return 0;
+    return (size_t)MIN((uint64_t)size, output->size_max - MIN(kept, output->size_max));
+}
+
+int output_append(struct output *output, enum output_stream stream, uint64_t wall_usec,
+                  const void *data, size_t size)
+{
+    const uint8_t *bytes = data;
+    size_t kept = allowance(output, size);
+    size_t records = (kept + OUTPUT_PIECE_MAX - 1) / OUTPUT_PIECE_MAX;
+
+    assert(stream == OUTPUT_STDOUT || stream == OUTPUT_STDERR);
+    if (output->is_finished)
+        return -ESHUTDOWN;
+    if (size == 0)
+        return 0;
+    /* One more for the mark of a cut. */
+    int r = reserve(output, kept + (records + 1) * OUTPUT_HEAD_SIZE);
+    if (r < 0)
+        return r;
+    for (size_t done = 0; done < kept;) {
+        size_t n = MIN(kept - done, OUTPUT_PIECE_MAX);
+        add_record(output, stream, wall_usec, bytes + done, n);
+        done += n;
+    }
+    if (kept < size && !output->is_cut) {
+        add_record(output, OUTPUT_CUT, wall_usec, "", 0);
+        output->is_cut = true;
+    }
+    output->size.dropped += size - kept;
+    spill_if_due(output);
+    output_wake(output);
+    return 0;
+}
+
+/*
+ * The file cannot be written: what has not reached it is lost, and a mark in the buffer stands for
+ * it. Writes behind the failed one fail the same way when they come back.
+ */
+static void give_up(struct output *output, int r)
+{
+    output->size.error = r;
+    output->size.dropped += output->writes_size + output->buffer_size;
+    output->store->memory_size -= output->buffer_size;
+    output->buffer_size = 0;
+    output->is_cut = true;
+    if (reserve(output, OUTPUT_HEAD_SIZE) == 0)
+        add_record(output, OUTPUT_CUT, 0, "", 0);
+}
+
+static void on_write_done(void *data)
+{
+    struct output_write *job = data;
+    struct output *output = job->output;
+    size_t room = room_of(output);
+
+    /* The worker is being freed: the last chance to write is now. */
+    if (!job->has_run)
+        on_write_run(job);
+    list_remove(&job->link);
+    output->store->memory_size -= job->size;
+    if (job->result < 0 && !output->size.error)
+        give_up(output, job->result);
+    else if (!output->size.error)
+        output->file_size += job->size;
+    output->writes_size -= job->size;
+    free(job->data);
+    free(job);
+    if (output->is_removed) {
+        free_if_unused(output);
+        return;
+    }
+    if (!output->is_finished)
+        spill_if_due(output);
+    output_wake(output);
+    if (output->is_short && room_of(output) > room) {
+        output->is_short = false;
+        if (output->on_room)
+            output->on_room(output->data);
+    }
+}
+
+void output_get_size(const struct output *output, struct output_size *ret)
+{
+    *ret = output->size;
+}
+
+/* --- The end --- */
+
+static void on_stored(int r, void *data)
+{
+    struct output *output = data;
+
+    output->is_storing = false;
+    if (r == 0 && !output->is_removed) {
+        table_remove(&output->store->outputs, &output->key);
+        output->is_removed = true;
+    }
+    free_if_unused(output);
+}
+
+int output_finish(struct output *output, struct state_batch *batch)
+{
+    if (output->is_storing)
+        return -EBUSY;
+    if (output->has_file && !output->is_finished) {
+        int r = spill(output, true);
+        if (r < 0)
+            return r;
+    }
+    if (!output->has_file)
+        state_put_output(batch, &output->key.origin, output->key.number, output->key.attempt,
+                         output->buffer, output->buffer_size);
+    output->is_finished = true;
+    output->is_storing = true;
+    state_batch_after(batch, on_stored, output);
+    output_wake(output);
+    return 0;
+}
+
+struct removal {
+    struct output_store *store; /* borrowed */
+    struct output_key key;
+    bool has_run;
+};
+
+static void on_removal_run(void *data)
+{
+    struct removal *removal = data;
+    char name[OUTPUT_NAME_SIZE];
+
+    output_format_name(&removal->key, name);
+    /* What stays behind here is swept at the next start. */
+    (void)unlinkat(removal->store->directory_fd, name, 0);
+    removal->has_run = true;
+}
+
+static void on_removal_done(void *data)
+{
+    struct removal *removal = data;
+
+    if (!removal->has_run)
+        on_removal_run(removal);
+    free(removal);
+}
+
+static void on_row_removed(int r, void *data)
+{
+    struct removal *removal = data;
+
+    if (r < 0)
+        free(removal);
+    else if (output_submit(removal->store, on_removal_run, on_removal_done, removal) < 0)
+        on_removal_done(removal);
+}
+
+void output_remove(struct output_store *store, const struct output_key *key,
+                   struct state_batch *batch)
+{
+    struct removal *removal = malloc(sizeof(*removal));
+    struct output *output = output_find(store, key);
+
+    if (output) {
+        table_remove(&store->outputs, &output->key);
+        output->is_removed = true;
+        free_if_unused(output);
+    }
+    output_reject(store, key, -ENOENT);
+    state_delete_output(batch, &key->origin, key->number, key->attempt);
+    if (!removal)
+        return;
+    *removal = (struct removal){.store = store, .key = *key};
+    state_batch_after(batch, on_row_removed, removal);
+}

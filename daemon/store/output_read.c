@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/bytes.h"
+#include "store/output_core.h"
+
+/*
+ * A read takes one slice of a log: from memory while it is submitted, or on the lane from the blob
+ * or the file. Either way it passes through the lane, so that the answer never comes from within
+ * output_read.
+ */
+struct output_read {
+    struct list link; /* in store.reads while it waits */
+    struct output_store *store;
+    struct output_key key;
+    struct output_query query;
+    output_done_t done; /* NULL = cancelled */
+    void *data;
+    uint8_t *slice; /* owned */
+    size_t slice_size;
+    bool is_in_memory; /* the slice is here already */
+    bool is_stored;    /* not live: look into the blob and the file */
+    bool is_last;      /* the log ends with this slice, for good */
+    int result;
+};
+
+static void free_read(struct output_read *read)
+{
+    list_remove(&read->link);
+    read->store->reads_count--;
+    free(read->slice);
+    free(read);
+}
+
+static void answer(struct output_read *read, int r, const struct output_chunk *chunk)
+{
+    if (read->done)
+        read->done(r, chunk, read->data);
+    free_read(read);
+}
+
+/* --- On the lane --- */
+
+static int keep_slice(struct output_read *read, const uint8_t *log, size_t log_size)
+{
+    if (read->query.cursor > log_size)
+        return -EINVAL;
+    size_t left = log_size - (size_t)read->query.cursor;
+    size_t size = MIN(left, OUTPUT_READ_MAX);
+
+    read->slice = malloc(size + 1);
+    if (!read->slice)
+        return -ENOMEM;
+    memcpy(read->slice, log + read->query.cursor, size);
+    read->slice_size = size;
+    read->is_last = read->is_stored && size == left;
+    return 0;
+}
+
+static int read_file(struct output_read *read)
+{
+    char name[OUTPUT_NAME_SIZE];
+    struct stat status;
+
+    output_format_name(&read->key, name);
+    _cleanup_close_ int fd =
+        openat(read->store->directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? -ENOENT : -EIO;
+    if (fstat(fd, &status) < 0)
+        return -EIO;
+    if (read->query.cursor > (uint64_t)status.st_size)
+        return -EINVAL;
+    uint64_t left = (uint64_t)status.st_size - read->query.cursor;
+    read->slice = malloc(OUTPUT_READ_MAX);
+    if (!read->slice)
+        return -ENOMEM;
+    ssize_t n = pread(fd, read->slice, (size_t)MIN(left, (uint64_t)OUTPUT_READ_MAX),
+                      (off_t)read->query.cursor);
+    if (n < 0)
+        return -EIO;
+    read->slice_size = (size_t)n;
+    read->is_last = read->is_stored && (uint64_t)n == left;
+    return 0;
+}
+
+static int read_stored(struct output_read *read)
+{
+    _cleanup_free_ uint8_t *blob = NULL;
+    size_t size = 0;
+    int r = state_read_output(read->store->state, &read->key.origin, read->key.number,
+                              read->key.attempt, &blob, &size);
+
+    if (r == -ENOENT)
+        return read_file(read);
+    return r < 0 ? r : keep_slice(read, blob, size);
+}
+
+static void on_run(void *data)
+{
+    struct output_read *read = data;
+
+    if (read->is_in_memory)
+        read->result = 0;
+    else
+        read->result = read->is_stored ? read_stored(read) : read_file(read);
+}
+
+/* --- In the loop --- */
+
+/* The next record. Return: 1; 0 where the slice ends within it; -EINVAL where there is none. */
+static int next_piece(struct reader *reader, struct output_piece *ret)
+{
+    struct reader ahead = *reader;
+    uint32_t size = reader_u32(&ahead);
+    uint32_t mark = reader_u32(&ahead);
+    uint64_t wall_usec = reader_u64(&ahead);
+
+    if (!reader_ok(&ahead))
+        return 0;
+    if (size > OUTPUT_PIECE_MAX || (mark & 0xffffff) != OUTPUT_RECORD_MARK ||
+        mark >> 24 < OUTPUT_STDOUT || mark >> 24 > OUTPUT_CUT)
+        return -EINVAL;
+    const uint8_t *data = reader_bytes(&ahead, size);
+    if (!data)
+        return 0;
+    *ret = (struct output_piece){
+        .stream = mark >> 24, .wall_usec = wall_usec, .data = data, .size = size};
+    *reader = ahead;
+    return 1;
+}
+
+static void show(struct output_read *read)
+{
+    struct reader reader = reader_from(read->slice, read->slice_size);
+    struct output_chunk chunk = {0};
+    int r;
+
+    _cleanup_free_ struct output_piece *pieces =
+        calloc(read->slice_size / OUTPUT_HEAD_SIZE + 1, sizeof(*pieces));
+    if (!pieces) {
+        answer(read, -ENOMEM, NULL);
+        return;
+    }
+    while ((r = next_piece(&reader, &pieces[chunk.count])) > 0) {
+        enum output_stream stream = pieces[chunk.count].stream;
+        if (stream == OUTPUT_CUT || read->query.streams[stream])
+            chunk.count++;
+    }
+    /* A log that a crash or a full disk cut off ends before the damage; a cursor amid a record is
+     * wrong. */
+    if (r < 0 && reader.position == 0) {
+        answer(read, -EINVAL, NULL);
+        return;
+    }
+    chunk.pieces = pieces;
+    chunk.next = read->query.cursor + reader.position;
+    chunk.is_end = read->is_last;
+    answer(read, 0, &chunk);
+}
+
+static void on_done(void *data)
+{
+    struct output_read *read = data;
+
+    if (read->result == 0)
+        show(read);
+    else
+        answer(read, read->result, NULL);
+}
+
+static const uint8_t *find_in_memory(const struct output *output, uint64_t cursor, size_t *ret_size)
+{
+    uint64_t start = output->file_size;
+
+    list_for_each (link, &output->writes) {
+        const struct output_write *write = list_entry(link, struct output_write, link);
+        if (cursor >= start && cursor < start + write->size) {
+            *ret_size = write->size - (size_t)(cursor - start);
+            return write->data + (cursor - start);
+        }
+        start += write->size;
+    }
+    *ret_size = output->buffer_size - (size_t)(cursor - start);
+    return output->buffer + (cursor - start);
+}
+
+static int take_from_memory(struct output_read *read, const struct output *output)
+{
+    size_t size = 0;
+    const uint8_t *data = find_in_memory(output, read->query.cursor, &size);
+
+    size = MIN(size, OUTPUT_READ_MAX);
+    read->slice = malloc(size + 1);
+    if (!read->slice)
+        return -ENOMEM;
+    if (size > 0)
+        memcpy(read->slice, data, size);
+    read->slice_size = size;
+    read->is_in_memory = true;
+    read->is_last = output->is_finished && read->query.cursor + size == output_end(output);
+    return 0;
+}
+
+/* Sends a read on its way, or lets it wait. */
+static int submit(struct output_read *read)
+{
+    struct output *output = output_find(read->store, &read->key);
+    int r = 0;
+
+    read->is_stored = !output;
+    read->result = -ECANCELED;
+    if (output) {
+        uint64_t end = output_end(output);
+        /* What could not be written is gone, also for those who have seen it. */
+        if (read->query.cursor > end && output->size.error)
+            read->query.cursor = end;
+        if (read->query.cursor > end)
+            read->result = -EINVAL;
+        else if (read->query.cursor == end && read->query.is_following && !output->is_finished) {
+            list_append(&read->store->reads, &read->link);
+            return 0;
+        } else if (read->query.cursor >= output->file_size) {
+            r = take_from_memory(read, output);
+        }
+    }
+    return r < 0 ? r : output_submit(read->store, on_run, on_done, read);
+}
+
+int output_read(struct output_store *store, const struct output_key *key,
+                const struct output_query *query, output_done_t done, void *data,
+                struct output_read **ret)
+{
+    if (store->reads_count >= OUTPUT_WAITING_MAX)
+        return -EBUSY;
+    struct output_read *read = calloc(1, sizeof(*read));
+    if (!read)
+        return -ENOMEM;
+    *read = (struct output_read){
+        .store = store, .key = *key, .query = *query, .done = done, .data = data};
+    list_init(&read->link);
+    store->reads_count++;
+    int r = submit(read);
+    if (r < 0) {
+        free_read(read);
+        return r;
+    }
+    if (ret)
+        *ret = read;
+    return 0;
+}
+
+void output_cancel(struct output_read *read)
+{
+    read->done = NULL;
+    if (!list_is_empty(&read->link))
+        free_read(read);
+}
+
+static bool is_same_key(const struct output_key *a, const struct output_key *b)
+{
+    return node_id_is_equal(&a->origin, &b->origin) && a->number == b->number &&
+           a->attempt == b->attempt;
+}
+
+/* Moves the reads that wait for @key, or all, to @target. */
+static void collect(struct output_store *store, const struct output_key *key, struct list *target)
+{
+    list_init(target);
+    list_for_each_safe (link, &store->reads) {
+        if (key && !is_same_key(&list_entry(link, struct output_read, link)->key, key))
+            continue;
+        list_remove(link);
+        list_append(target, link);
+    }
+}
+
+void output_wake(struct output *output)
+{
+    struct list waiting;
+    struct output_read *read;
+
+    if (list_is_empty(&output->store->reads))
+        return;
+    collect(output->store, &output->key, &waiting);
+    while ((read = list_first(&waiting, struct output_read, link))) {
+        list_remove(&read->link);
+        int r = submit(read);
+        if (r < 0)
+            answer(read, r, NULL);
+    }
+}
+
+void output_reject(struct output_store *store, const struct output_key *key, int r)
+{
+    struct list waiting;
+    struct output_read *read;
+
+    collect(store, key, &waiting);
+    while ((read = list_first(&waiting, struct output_read, link)))
+        answer(read, r, NULL);
+}
