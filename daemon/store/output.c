@@ -389,7 +389,7 @@ static void on_write_done(void *data)
     if (!output->is_finished)
         spill_if_due(output);
     output_wake(output);
-    if (output->is_short && room_of(output) > room) {
+    if (output->is_short && !output->is_finished && room_of(output) > room) {
         output->is_short = false;
         if (output->on_room)
             output->on_room(output->data);
@@ -424,7 +424,11 @@ int output_finish(struct output *output, struct state_batch *batch)
         if (r < 0)
             return r;
     }
-    if (!output->has_file)
+    /* An earlier run under the same key may have left the other kind; the blob is looked for first.
+     */
+    if (output->has_file)
+        state_delete_output(batch, &output->key.origin, output->key.number, output->key.attempt);
+    else
         state_put_output(batch, &output->key.origin, output->key.number, output->key.attempt,
                          output->buffer, output->buffer_size);
     output->is_finished = true;

@@ -20,7 +20,7 @@ struct output_read {
     void *data;
     uint8_t *slice; /* owned */
     size_t slice_size;
-    bool is_in_memory; /* the slice is here already */
+    bool is_in_memory; /* the slice is here already, or the cursor is known to be wrong */
     bool is_stored;    /* not live: look into the blob and the file */
     bool is_last;      /* the log ends with this slice, for good */
     int result;
@@ -103,7 +103,7 @@ static void on_run(void *data)
     struct output_read *read = data;
 
     if (read->is_in_memory)
-        read->result = 0;
+        read->result = read->slice ? 0 : -EINVAL;
     else
         read->result = read->is_stored ? read_stored(read) : read_file(read);
 }
@@ -218,7 +218,7 @@ static int submit(struct output_read *read)
         if (read->query.cursor > end && output->size.error)
             read->query.cursor = end;
         if (read->query.cursor > end)
-            read->result = -EINVAL;
+            read->is_in_memory = true;
         else if (read->query.cursor == end && read->query.is_following && !output->is_finished) {
             list_append(&read->store->reads, &read->link);
             return 0;
