@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/grammar.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+static const struct grammar_options options = {
+    .retries = 2,
+    .retry_delay_usec = 2 * USEC_PER_SEC,
+    .retry_on = TASK_RETRY_NODE_LOST,
+    .user = "user1",
+};
+
+static struct workflow_plan *parse(const char *text)
+{
+    struct workflow_plan *plan = NULL;
+    struct grammar_errors errors = {0};
+    int r = grammar_parse("tasks.txt", text, strlen(text), &options, &plan, &errors);
+
+    if (r < 0)
+        for (size_t i = 0; i < errors.lines_count; i++)
+            print_error("%s\n", errors.lines[i]);
+    assert_int_equal(r, 0);
+    grammar_errors_done(&errors);
+    return plan;
+}
+
+/* All errors of @text, a line each. */
+static void expect_errors_of(const char *text, size_t size, const char *expected)
+{
+    struct workflow_plan *plan = NULL;
+    struct grammar_errors errors = {0};
+    char all[4096] = "";
+
+    assert_int_equal(grammar_parse("tasks.txt", text, size, &options, &plan, &errors), -EINVAL);
+    assert_null(plan);
+    for (size_t i = 0; i < errors.lines_count; i++) {
+        strncat(all, errors.lines[i], sizeof(all) - strlen(all) - 1);
+        strncat(all, "\n", sizeof(all) - strlen(all) - 1);
+    }
+    assert_string_equal(all, expected);
+    assert_int_equal(errors.count, errors.lines_count);
+    grammar_errors_done(&errors);
+}
+
+static void expect_errors(const char *text, const char *expected)
+{
+    expect_errors_of(text, strlen(text), expected);
+}
+
+static void the_first_task_list_is_valid_as_it_is(void **state _unused_)
+{
+    static const char *const names[] = {"a1", "a2", "c1", "b1", "c2", "a3",
+                                        "b2", "b3", "a4", "c3", "b4"};
+    struct workflow_plan *plan = parse("a1 a2 c1 b1 c2\na3 b2 b3 a4\r\nc3 b4\n");
+
+    assert_int_equal(plan->steps_count, 11);
+    assert_int_equal(plan->groups_count, 11);
+    for (size_t i = 0; i < 11; i++) {
+        assert_string_equal(plan->steps[i].name, names[i]);
+        assert_int_equal(plan->steps[i].group, i);
+        assert_int_equal(plan->steps[i].spec.step, i);
+        assert_int_equal(plan->steps[i].spec.retries, 2);
+        assert_string_equal(plan->steps[i].spec.user, "user1");
+    }
+    assert_int_equal(plan->steps[5].line, 2);
+    assert_int_equal(plan->steps[5].column, 1);
+    assert_string_equal(plan->steps[10].spec.type, "b");
+    assert_int_equal(plan->steps[10].spec.type_number, 4);
+    workflow_plan_free(plan);
+}
+
+static void groups_share_a_step_and_comments_vanish(void **state _unused_)
+{
+    struct workflow_plan *plan =
+        parse("\xef\xbb\xbf# order\na1#x\n{ a3 b2\n b3 } # together\n{c1}c2");
+
+    assert_int_equal(plan->steps_count, 6);
+    assert_int_equal(plan->groups_count, 4);
+    static const uint32_t groups[] = {0, 1, 1, 1, 2, 3};
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(plan->steps[i].group, groups[i]);
+    workflow_plan_free(plan);
+}
+
+static void details_go_to_their_task_wherever_they_stand(void **state _unused_)
+{
+    struct workflow_plan *plan =
+        parse("a1: args=\"--rows 10 'two words'\" name=\"first one\"\n"
+              "a1 c1 b1\n"
+              "c1: timeout=30s retries=5 confidential=yes memory=512MiB # why not\n"
+              "b1:node=lab-05 args=x run=\"python3 plot.py \\\"a b\\\"\" env=K=V env=\"L=a b\"\n");
+    const struct task_spec *a = &plan->steps[0].spec, *c = &plan->steps[1].spec,
+                           *b = &plan->steps[2].spec;
+
+    assert_int_equal(a->args.count, 3);
+    assert_string_equal(a->args.items[0], "--rows");
+    assert_string_equal(a->args.items[2], "two words");
+    assert_null(a->args.items[3]);
+    assert_string_equal(a->name, "first one");
+    assert_int_equal(c->timeout_usec, 30 * USEC_PER_SEC);
+    assert_int_equal(c->retries, 5);
+    assert_true(c->is_confidential);
+    assert_int_equal(c->memory_size, 512 * 1024 * 1024);
+    assert_true(b->is_command);
+    assert_string_equal(b->type, TASK_TYPE_COMMAND);
+    assert_string_equal(b->name, "b1");
+    assert_string_equal(b->node, "lab-05");
+    assert_int_equal(b->args.count, 4);
+    assert_string_equal(b->args.items[0], "python3");
+    assert_string_equal(b->args.items[2], "a b");
+    assert_string_equal(b->args.items[3], "x");
+    assert_int_equal(b->env.count, 2);
+    assert_string_equal(b->env.items[1], "L=a b");
+    workflow_plan_free(plan);
+}
+
+static void a_word_without_a_number_is_told_with_its_place(void **state _unused_)
+{
+    expect_errors("a1 a2 c b1",
+                  "tasks.txt:1:7: \"c\" has no number; a task is a type letter and a number, for "
+                  "example c1\n");
+}
+
+static void all_errors_are_told_in_their_order(void **state _unused_)
+{
+    expect_errors("a1 12 a-1\n{ { b1 } } }\na1 {}\nz9: retries=1\nb1: retires=2 timeout=x\n{ c1",
+                  "tasks.txt:1:4: \"12\" has no type; a task is a type letter and a number, for "
+                  "example a12\n"
+                  "tasks.txt:1:7: \"a-1\" is not a task; a task is a type letter and a number, for "
+                  "example a1\n"
+                  "tasks.txt:2:3: a group inside a group; close the first with }\n"
+                  "tasks.txt:2:10: } without {\n"
+                  "tasks.txt:2:12: } without {\n"
+                  "tasks.txt:3:1: \"a1\" is listed twice; first in line 1\n"
+                  "tasks.txt:3:4: an empty group\n"
+                  "tasks.txt:4:1: \"z9\" is not in the list\n"
+                  "tasks.txt:5:5: unknown detail \"retires\"; did you mean \"retries\"?\n"
+                  "tasks.txt:5:15: timeout=x: expected a duration above 0, for example 30s\n"
+                  "tasks.txt:6:1: { is never closed\n");
+}
+
+static void leading_zeros_do_not_make_another_task(void **state _unused_)
+{
+    expect_errors("a1 a01", "tasks.txt:1:4: \"a01\" is listed twice; first in line 1\n");
+}
+
+static void an_empty_list_is_an_error(void **state _unused_)
+{
+    expect_errors("# nothing\n\n", "tasks.txt:1:1: there is no task in the list\n");
+    expect_errors("", "tasks.txt:1:1: there is no task in the list\n");
+}
+
+static void details_of_later_versions_are_refused_by_name(void **state _unused_)
+{
+    expect_errors("a1\na1: in=raw.csv timeout=1s",
+                  "tasks.txt:2:5: this version does not know what to do with \"in\"\n");
+}
+
+static void malformed_details_are_told(void **state _unused_)
+{
+    expect_errors("a1 b1 c1 d1 e1 f1\na1: timeout\nb1: args=\"x\nc1: args=\"x\"y\nd1:\n"
+                  "e1: retries=1 retries=2\nf1: retries=1001 confidential=maybe env=1A=b",
+                  "tasks.txt:1:16: f1: an environment entry is KEY=VALUE, with letters, digits and "
+                  "_ in KEY\n"
+                  "tasks.txt:2:5: \"timeout\" is not a detail; write KEY=VALUE, for example "
+                  "timeout=30s\n"
+                  "tasks.txt:3:10: the quote is never closed\n"
+                  "tasks.txt:4:13: a space is missing behind the quote\n"
+                  "tasks.txt:5:1: no details behind \"d1:\"\n"
+                  "tasks.txt:6:15: \"retries\" is given twice for e1\n"
+                  "tasks.txt:7:5: retries=1001: expected a number from 0 to 1000\n"
+                  "tasks.txt:7:18: confidential=maybe: expected yes or no\n");
+}
+
+static void hostile_bytes_are_shown_as_question_marks(void **state _unused_)
+{
+    expect_errors_of("a1 \x1b[31m\xff\xfe", 10,
+                     "tasks.txt:1:4: \"?[31m??\" is not a task; a task is a type letter and a "
+                     "number, for example a1\n");
+    expect_errors_of("a1: x\0y=1\na1", 12, "tasks.txt:1:1: a NUL byte in the line\n");
+}
+
+static void only_so_many_errors_are_kept(void **state _unused_)
+{
+    struct workflow_plan *plan = NULL;
+    struct grammar_errors errors = {0};
+    char text[2 * (GRAMMAR_ERRORS_MAX + 50) + 1];
+
+    for (size_t i = 0; i < sizeof(text) - 1; i += 2)
+        memcpy(text + i, "c ", 3);
+    assert_int_equal(grammar_parse("tasks.txt", text, sizeof(text) - 1, &options, &plan, &errors),
+                     -EINVAL);
+    assert_int_equal(errors.lines_count, GRAMMAR_ERRORS_MAX);
+    assert_int_equal(errors.count, GRAMMAR_ERRORS_MAX + 50);
+    grammar_errors_done(&errors);
+}
+
+static void limits_hold_at_the_limit_and_one_past_it(void **state _unused_)
+{
+    struct workflow_plan *plan = NULL;
+    struct grammar_errors errors = {0};
+    size_t size = GRAMMAR_SIZE_MAX + 1, used = 0;
+    char *text = malloc(size + 1);
+
+    assert_non_null(text);
+    for (int i = 1; i <= GRAMMAR_TASKS_MAX; i++)
+        used += (size_t)sprintf(text + used, "a%d\n", i);
+    assert_int_equal(grammar_parse("t", text, used, &options, &plan, &errors), 0);
+    assert_int_equal(plan->steps_count, GRAMMAR_TASKS_MAX);
+    plan = workflow_plan_free(plan);
+    memcpy(text + used, "b1", 2);
+    assert_int_equal(grammar_parse("t", text, used + 2, &options, &plan, &errors), -EINVAL);
+    assert_string_equal(errors.lines[0], "t:100001:1: more than 100000 tasks");
+    grammar_errors_done(&errors);
+
+    memset(text, ' ', size);
+    memcpy(text, "a1\n", 3);
+    for (size_t i = 1000; i < size; i += 1000)
+        text[i] = '\n';
+    assert_int_equal(grammar_parse("t", text, size - 1, &options, &plan, &errors), 0);
+    plan = workflow_plan_free(plan);
+    assert_int_equal(grammar_parse("t", text, size, &options, &plan, &errors), -EINVAL);
+    grammar_errors_done(&errors);
+
+    memset(text, ' ', GRAMMAR_LINE_MAX + 1);
+    memcpy(text, "a1", 2);
+    assert_int_equal(grammar_parse("t", text, GRAMMAR_LINE_MAX, &options, &plan, &errors), 0);
+    plan = workflow_plan_free(plan);
+    assert_int_equal(grammar_parse("t", text, GRAMMAR_LINE_MAX + 1, &options, &plan, &errors),
+                     -EINVAL);
+    grammar_errors_done(&errors);
+    free(text);
+}
+
+static void long_types_and_numbers_are_refused(void **state _unused_)
+{
+    struct workflow_plan *plan = parse("abcdefghijklmnopqrstuvwxyzabcdef1 a999999999999999");
+
+    workflow_plan_free(plan);
+    expect_errors(
+        "abcdefghijklmnopqrstuvwxyzabcdefg1 a1000000000000000",
+        "tasks.txt:1:1: \"abcdefghijklmnopqrstuvwxyzabcdefg1\" has a type of more than 32 "
+        "letters\n"
+        "tasks.txt:1:36: \"a1000000000000000\" has a number of more than 15 digits\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_task_list_is_valid_as_it_is),
+        cmocka_unit_test(groups_share_a_step_and_comments_vanish),
+        cmocka_unit_test(details_go_to_their_task_wherever_they_stand),
+        cmocka_unit_test(a_word_without_a_number_is_told_with_its_place),
+        cmocka_unit_test(all_errors_are_told_in_their_order),
+        cmocka_unit_test(leading_zeros_do_not_make_another_task),
+        cmocka_unit_test(an_empty_list_is_an_error),
+        cmocka_unit_test(details_of_later_versions_are_refused_by_name),
+        cmocka_unit_test(malformed_details_are_told),
+        cmocka_unit_test(hostile_bytes_are_shown_as_question_marks),
+        cmocka_unit_test(only_so_many_errors_are_kept),
+        cmocka_unit_test(limits_hold_at_the_limit_and_one_past_it),
+        cmocka_unit_test(long_types_and_numbers_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/place.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+static const char *const types_ab[] = {"a", "b"};
+static const char *const gpu[] = {"gpu=1"};
+
+static struct place_facts facts_of(unsigned number, uint32_t running, uint32_t slots)
+{
+    struct place_facts facts = {
+        .id = {{(uint8_t)number, (uint8_t)(number >> 8), 1}},
+        .generation = 1,
+        .state = PLACE_ALIVE,
+        .is_self = number == 1,
+        .has_tasks = true,
+        .has_commands = true,
+        .load_permille = slots ? running * 1000 / slots : 1000,
+        .slots = slots,
+        .running = running,
+        .types = types_ab,
+        .types_count = 2,
+    };
+
+    (void)snprintf(facts.name, sizeof(facts.name), "lab-%02u", number);
+    return facts;
+}
+
+static struct place *make(void)
+{
+    struct place *place;
+
+    assert_int_equal(place_new(1, &place), 0);
+    return place;
+}
+
+static void add(struct place *place, struct place_facts facts)
+{
+    assert_true(place_set_node(place, &facts) >= 0);
+}
+
+static struct task_spec spec_of(const char *type)
+{
+    struct task_spec spec = {.type_number = 1};
+
+    (void)snprintf(spec.type, sizeof(spec.type), "%s", type);
+    return spec;
+}
+
+/* The name of the choice, or the reason for none. */
+static const char *choose(struct place *place, const struct task_spec *spec)
+{
+    static char reason[TASK_REASON_MAX + 1];
+    const struct place_node *node = place_choose(place, spec, NULL, reason);
+
+    return node ? node->facts.name : reason;
+}
+
+static void the_least_loaded_node_is_chosen(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    char reason[TASK_REASON_MAX + 1];
+
+    add(place, facts_of(1, 3, 8));
+    add(place, facts_of(2, 1, 8));
+    add(place, facts_of(3, 7, 8));
+    assert_string_equal(choose(place, &spec), "lab-02");
+    assert_non_null(place_choose(place, &spec, NULL, reason));
+    assert_string_equal(reason, "load 0.12, least of 3");
+    place_free(place);
+}
+
+static void own_placements_are_debited_until_the_node_reports_them(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    struct place_facts two = facts_of(2, 0, 4);
+
+    add(place, facts_of(1, 2, 4));
+    add(place, two);
+    for (int i = 0; i < 3; i++)
+        place_debit(place, &two.id);
+    assert_string_equal(choose(place, &spec), "lab-01");
+    /* A report from before they arrived there keeps the debit. */
+    add(place, two);
+    assert_string_equal(choose(place, &spec), "lab-01");
+    for (int i = 0; i < 3; i++)
+        place_accept(place, &two.id);
+    two.running = 3;
+    add(place, two);
+    assert_string_equal(choose(place, &spec), "lab-01");
+    /* Ends are credited before the next report. */
+    for (int i = 0; i < 3; i++)
+        place_credit(place, &two.id, true);
+    assert_string_equal(choose(place, &spec), "lab-02");
+    place_free(place);
+}
+
+static void ties_are_broken_by_chance(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    unsigned counts[21] = {0};
+
+    for (unsigned i = 1; i <= 20; i++)
+        add(place, facts_of(i, 0, 4));
+    for (int i = 0; i < 4000; i++)
+        counts[strtoul(choose(place, &spec) + 4, NULL, 10)]++;
+    for (unsigned i = 1; i <= 20; i++)
+        assert_in_range(counts[i], 100, 320);
+    place_free(place);
+}
+
+static void free_slots_are_found_among_many_full_nodes(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    unsigned found = 0;
+
+    for (unsigned i = 1; i <= 100; i++)
+        add(place, facts_of(i, i % 10 == 0 ? 3 : 4, 4));
+    for (int i = 0; i < 1000; i++)
+        found += strtoul(choose(place, &spec) + 4, NULL, 10) % 10 == 0;
+    assert_in_range(found, 950, 1000);
+    place_free(place);
+}
+
+static void a_busy_processor_counts_where_it_is_above_the_tasks(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    struct place_facts two = facts_of(2, 0, 4);
+
+    two.load_permille = 900;
+    add(place, facts_of(1, 2, 4));
+    add(place, two);
+    assert_string_equal(choose(place, &spec), "lab-01");
+    place_free(place);
+}
+
+static void a_confidential_task_stays_here_or_nowhere(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    struct place_facts self = facts_of(1, 8, 8);
+
+    spec.is_confidential = true;
+    add(place, facts_of(2, 0, 8));
+    assert_string_equal(choose(place, &spec), "confidential, and this node does not handle type a");
+    add(place, self);
+    assert_string_equal(choose(place, &spec), "lab-01");
+    self.is_draining = true;
+    add(place, self);
+    assert_string_equal(choose(place, &spec), "the only node for type a, lab-01, is draining");
+    place_free(place);
+}
+
+static void reasons_say_what_is_in_the_way(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec d = spec_of("d"), a = spec_of("a"), command = spec_of("cmd");
+    struct place_facts five = facts_of(5, 0, 8), six = facts_of(6, 0, 8), nine = facts_of(9, 0, 8);
+
+    command.is_command = true;
+    assert_string_equal(choose(place, &command), "no node runs commands");
+    five.is_draining = true;
+    add(place, five);
+    assert_string_equal(choose(place, &d), "no node handles task type \"d\"");
+    assert_string_equal(choose(place, &a), "the only node for type a, lab-05, is draining");
+    six.state = PLACE_SUSPECT;
+    nine.state = PLACE_DEAD;
+    add(place, six);
+    add(place, nine);
+    assert_string_equal(choose(place, &a), "none of the 3 nodes for type a accepts work: 1 dead, 1 "
+                                           "suspect, 1 draining");
+    (void)snprintf(a.node, sizeof(a.node), "lab-09");
+    assert_string_equal(choose(place, &a), "lab-09 is dead");
+    (void)snprintf(a.node, sizeof(a.node), "lab-77");
+    assert_string_equal(choose(place, &a), "node lab-77 is not known");
+    (void)snprintf(d.node, sizeof(d.node), "lab-05");
+    assert_string_equal(choose(place, &d), "lab-05 does not handle type d");
+    a = spec_of("a");
+    (void)snprintf(a.select, sizeof(a.select), "gpu=1");
+    assert_string_equal(choose(place, &a), "no node with tag gpu=1 handles type a");
+    five.tags = gpu;
+    five.tags_count = 1;
+    five.is_draining = false;
+    add(place, five);
+    assert_string_equal(choose(place, &a), "lab-05");
+    place_free(place);
+}
+
+static void commands_go_to_nodes_that_take_them_and_to_oneself(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("cmd");
+    struct place_facts one = facts_of(1, 4, 4), two = facts_of(2, 0, 4);
+
+    spec.is_command = true;
+    one.has_commands = two.has_commands = false;
+    add(place, one);
+    add(place, two);
+    assert_string_equal(choose(place, &spec), "lab-01");
+    place_free(place);
+}
+
+static void the_node_to_avoid_is_the_last_resort(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    struct place_facts one = facts_of(1, 0, 4);
+    char reason[TASK_REASON_MAX + 1];
+
+    add(place, one);
+    assert_non_null(place_choose(place, &spec, &one.id, reason));
+    add(place, facts_of(2, 3, 4));
+    for (int i = 0; i < 20; i++)
+        assert_string_equal(place_choose(place, &spec, &one.id, reason)->facts.name, "lab-02");
+    place_free(place);
+}
+
+static void the_dry_run_explains_every_candidate(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    struct place_facts seven = facts_of(7, 0, 8), other = facts_of(4, 0, 8);
+    struct place_verdict *verdicts;
+    char reason[TASK_REASON_MAX + 1];
+    size_t count;
+
+    seven.state = PLACE_SUSPECT;
+    other.types_count = 0;
+    add(place, facts_of(1, 3, 8));
+    add(place, facts_of(3, 8, 8));
+    add(place, other);
+    add(place, seven);
+    add(place, facts_of(11, 1, 8));
+    assert_int_equal(place_explain(place, &spec, &verdicts, &count, reason), 1);
+    assert_int_equal(count, 4);
+    assert_string_equal(verdicts[0].node, "lab-11");
+    assert_string_equal(verdicts[0].text, "chosen: least load of 3");
+    assert_true(verdicts[0].is_chosen);
+    assert_int_equal(verdicts[0].free_slots, 7);
+    assert_string_equal(verdicts[1].node, "lab-01");
+    assert_string_equal(verdicts[1].text, "ok");
+    assert_string_equal(verdicts[2].node, "lab-03");
+    assert_string_equal(verdicts[2].text, "no free slot");
+    assert_string_equal(verdicts[3].node, "lab-07");
+    assert_string_equal(verdicts[3].text, "suspect");
+    assert_false(verdicts[3].is_known);
+    free(verdicts);
+    (void)snprintf(spec.node, sizeof(spec.node), "lab-04");
+    assert_int_equal(place_explain(place, &spec, &verdicts, &count, reason), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(verdicts[0].text, "does not handle it");
+    assert_string_equal(reason, "lab-04 does not handle type a");
+    free(verdicts);
+    place_free(place);
+}
+
+static void a_change_that_lets_work_in_is_told(void **state _unused_)
+{
+    struct place *place = make();
+    struct place_facts two = facts_of(2, 0, 4);
+    static const char *const types_ac[] = {"a", "c"};
+
+    assert_int_equal(place_set_node(place, &two), 1);
+    assert_int_equal(place_set_node(place, &two), 0);
+    two.is_draining = true;
+    assert_int_equal(place_set_node(place, &two), 0);
+    two.is_draining = false;
+    assert_int_equal(place_set_node(place, &two), 1);
+    two.types = types_ac;
+    assert_int_equal(place_set_node(place, &two), 1);
+    two.state = PLACE_DEAD;
+    assert_int_equal(place_set_node(place, &two), 0);
+    two.state = PLACE_ALIVE;
+    two.generation++;
+    assert_int_equal(place_set_node(place, &two), 1);
+    place_free(place);
+}
+
+static void nodes_are_found_walked_and_removed(void **state _unused_)
+{
+    struct place *place = make();
+    struct place_facts two = facts_of(2, 0, 4), three = facts_of(3, 0, 4);
+    struct task_spec spec = spec_of("a");
+    size_t i = 0;
+
+    add(place, two);
+    add(place, three);
+    assert_string_equal(place_next(place, &i)->facts.name, "lab-02");
+    assert_string_equal(place_next(place, &i)->facts.name, "lab-03");
+    assert_null(place_next(place, &i));
+    assert_true(place_is_freer(place, &spec, &two.id));
+    place_remove_node(place, &three.id);
+    place_remove_node(place, &three.id);
+    assert_false(place_is_freer(place, &spec, &two.id));
+    assert_null(place_find(place, &three.id));
+    assert_null(place_find_name(place, "lab-03"));
+    assert_non_null(place_find_name(place, "lab-02"));
+    /* Counts of nodes that are not there go nowhere. */
+    place_debit(place, &three.id);
+    place_credit(place, &three.id, true);
+    place_credit(place, &two.id, true);
+    assert_int_equal(place_find(place, &two.id)->under_way, 0);
+    place_free(place);
+}
+
+static void a_name_belongs_to_the_node_that_lives(void **state _unused_)
+{
+    struct place *place = make();
+    struct place_facts old = facts_of(2, 0, 4), new = facts_of(3, 0, 4);
+
+    old.state = PLACE_DEAD;
+    memcpy(new.name, old.name, sizeof(new.name));
+    add(place, new);
+    add(place, old);
+    assert_memory_equal(&place_find_name(place, "lab-02")->facts.id, &new.id, sizeof(new.id));
+    place_free(place);
+}
+
+static void only_so_many_nodes_are_kept(void **state _unused_)
+{
+    struct place *place = make();
+    struct place_facts facts = facts_of(0, 0, 1);
+
+    for (unsigned i = 0; i < PLACE_NODES_MAX; i++) {
+        memcpy(facts.id.bytes + 4, &i, sizeof(i));
+        assert_int_equal(place_set_node(place, &facts), 1);
+    }
+    facts.id.bytes[15] = 1;
+    assert_int_equal(place_set_node(place, &facts), -ENOSPC);
+    place_free(place);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_least_loaded_node_is_chosen),
+        cmocka_unit_test(own_placements_are_debited_until_the_node_reports_them),
+        cmocka_unit_test(ties_are_broken_by_chance),
+        cmocka_unit_test(free_slots_are_found_among_many_full_nodes),
+        cmocka_unit_test(a_busy_processor_counts_where_it_is_above_the_tasks),
+        cmocka_unit_test(a_confidential_task_stays_here_or_nowhere),
+        cmocka_unit_test(reasons_say_what_is_in_the_way),
+        cmocka_unit_test(commands_go_to_nodes_that_take_them_and_to_oneself),
+        cmocka_unit_test(the_node_to_avoid_is_the_last_resort),
+        cmocka_unit_test(the_dry_run_explains_every_candidate),
+        cmocka_unit_test(a_change_that_lets_work_in_is_told),
+        cmocka_unit_test(nodes_are_found_walked_and_removed),
+        cmocka_unit_test(a_name_belongs_to_the_node_that_lives),
+        cmocka_unit_test(only_so_many_nodes_are_kept),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
