@@ -75,7 +75,7 @@ static void add_field(const struct field *field, struct record *record, cJSON *j
     char key[32];
     size_t i;
 
-    for (i = 0; field->name[i] && i < sizeof(key) - 1; i++)
+    for (i = 0; i < sizeof(key) - 1 && field->name[i]; i++)
         key[i] = (char)tolower((unsigned char)field->name[i]);
     key[i] = '\0';
     if (field->is_number) {

@@ -120,7 +120,7 @@ void load_environment(struct load *load, char *const *environment)
         const char *equals = strchr(*environment, '=');
         size_t length = equals ? (size_t)(equals - *environment) : 0, i;
 
-        if (length >= sizeof(name) || strncmp(*environment, PREFIX, strlen(PREFIX)) != 0)
+        if (!equals || length >= sizeof(name) || strncmp(*environment, PREFIX, strlen(PREFIX)) != 0)
             continue;
         memcpy(name, *environment, length);
         name[length] = '\0';

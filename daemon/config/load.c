@@ -178,7 +178,7 @@ int config_load(const char *path, char *const *environment, struct config **ret,
         load_file(&load, path);
     if (environment)
         load_environment(&load, environment);
-    if (*config->seeds_file)
+    if (config->seeds_file && *config->seeds_file)
         load_seeds_file(&load);
     name_node(&load);
     gather_seeds(&load);
