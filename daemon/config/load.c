@@ -118,9 +118,10 @@ struct config_hook *load_add_hook(struct load *load)
 static void name_node(struct load *load)
 {
     char host[HOST_NAME_SIZE] = "";
+    const char *name = load->config->node.name;
     int index = load_find_key("node.name");
 
-    if (load->is_out_of_memory || *load->config->node.name)
+    if (load->is_out_of_memory || (name && *name))
         return;
     (void)gethostname(host, sizeof(host) - 1);
     host[strcspn(host, ".")] = '\0';
