@@ -24,6 +24,7 @@ LIBC = re.compile(
     r"|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__assert_fail|__ctype_(b|tolower|toupper)_loc|__errno_location"
     r"|__(mem(cpy|move|set)|st[rp]n?(cpy|cat)|v?snprintf|v?asprintf|explicit_bzero)_chk"
     r"|__isoc(99|23)_(sscanf|strto[a-z]+)|__[a-z]*san_.*|__ubsan_.*|__sanitizer_.*|__gcov_.*|.*udivti3|__umodti3")
+CJSON = re.compile(r"cJSON_\w+")
 CRYPTO = re.compile(r"(EVP|HMAC|CRYPTO|OPENSSL|RAND|OSSL|ERR)_\w+")
 # base/ reaches the world in these; the pure floors may not use them.
 FORBIDDEN_BASE = re.compile(r"(log_line|log_line_errno|log_set_sink|worker_)\w*")
@@ -49,7 +50,7 @@ def main():
             for name in sorted(symbols(path, "-u")):
                 is_ours = name in ours and not FORBIDDEN_BASE.fullmatch(name)
                 is_crypto = folder == "seal" and CRYPTO.fullmatch(name)
-                if not is_ours and not is_crypto and not LIBC.fullmatch(name):
+                if not (is_ours or is_crypto or CJSON.fullmatch(name) or LIBC.fullmatch(name)):
                     errors.append(f"daemon/{folder}/{path.stem}.c: uses {name}")
     print("\n".join(errors), end="\n" if errors else "")
     return 1 if errors else 0
