@@ -10,7 +10,7 @@
  * too. */
 
 #define TYPE_WIDTH    16
-#define SUBJECT_WIDTH 8
+#define SUBJECT_WIDTH 10
 
 static enum tone tone_of(const char *type)
 {

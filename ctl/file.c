@@ -34,7 +34,7 @@ int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **r
     progress_wipe(&progress);
     if (r == CLIENT_INTERRUPTED) {
         if (!ctl->globals.quiet)
-            fprintf(stderr, "\n%s: interrupted, nothing was stored\n", name);
+            fprintf(stderr, "\n%s: interrupted\n", name);
         return EXIT_INTERRUPTED;
     }
     return r;

@@ -186,8 +186,8 @@ int ctl_confirm(const struct ctl *ctl, const char *question)
     if (ctl->globals.yes)
         return 0;
     if (ctl->globals.no_input)
-        return fail(ERROR_USAGE, NULL, "to do it: repeat the command with --yes",
-                    "%s needs --yes here", question);
+        return fail(ERROR_USAGE, NULL, "to do it all the same: repeat the command with --yes",
+                    "nobody can be asked whether to %s", question);
     fprintf(stderr, "%s? [y/N] ", question);
     if (fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y'))
         return 0;

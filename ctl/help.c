@@ -66,11 +66,14 @@ static void print_options(const struct option *options)
     char left[64];
 
     for (; options->name; options++) {
+        char letter[4] = {'-', options->letter, ',', '\0'};
+        /* "[MODE]" is given as --json=MODE only. */
         bool optional = options->argument && *options->argument == '[';
-        snprintf(left, sizeof(left), "%c%c%s --%s%s%s", options->letter ? '-' : ' ',
-                 options->letter ? options->letter : ' ', options->letter ? "," : " ",
-                 options->name, options->argument && !optional ? " " : "",
-                 options->argument ? options->argument : "");
+        snprintf(left, sizeof(left), "%-3s --%s%s%s", options->letter ? letter : "", options->name,
+                 optional            ? "[="
+                 : options->argument ? " "
+                                     : "",
+                 options->argument ? options->argument + optional : "");
         printf("  %-30s %s\n", left, options->help);
     }
 }

@@ -23,8 +23,9 @@ static int check_words(const struct ctl *ctl)
 
     if (count >= command->words_min && count <= command->words_max)
         return 0;
-    snprintf(hint, sizeof(hint), "usage: p2pctl %s%s%s %s", command->noun, command->verb ? " " : "",
-             command->verb ? command->verb : "", command->synopsis);
+    snprintf(hint, sizeof(hint), "usage: p2pctl %s%s%s%s%s", command->noun,
+             command->verb ? " " : "", command->verb ? command->verb : "",
+             *command->synopsis ? " " : "", command->synopsis);
     if (count < command->words_min)
         return fail(ERROR_USAGE, NULL, hint, "%s%s%s needs %s", command->noun,
                     command->verb ? " " : "", command->verb ? command->verb : "",

@@ -8,10 +8,15 @@
 
 /* `p2pctl node show`: everything about one member, and what happened to it. */
 
-static void print_member(const cJSON *member)
+static void print_member(const struct ctl *ctl, const cJSON *member)
 {
     json_for_each (item, member) {
         _cleanup_free_ char *value = screen_value(item);
+        char time[RENDER_TEXT_MAX];
+        if (value && render_parse_time(value) > 0) {
+            printf("%12s: %s\n", item->string, render_time(ctl, value, time));
+            continue;
+        }
         printf("%12s: ", item->string);
         if (value)
             render_text(stdout, *value ? value : "-", *value ? strlen(value) : 1);
@@ -35,7 +40,7 @@ int node_show_run(struct ctl *ctl)
         return r;
     if (ctl->globals.json != JSON_OFF)
         return render_json(ctl, answer, NULL);
-    print_member(json_member(answer, "member"));
+    print_member(ctl, json_member(answer, "member"));
     render_timeline(ctl, json_member(answer, "timeline"));
     return 0;
 }

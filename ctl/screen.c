@@ -399,6 +399,8 @@ static int draw(struct libscols_table *table, const struct ctl *ctl, const struc
 {
     scols_table_set_column_separator(table, "  ");
     scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
+    /* The cells are clean already; a second escaping would spoil the first. */
+    scols_table_enable_noencoding(table, 1);
     scols_table_enable_noheadings(table, ctl->globals.no_header);
     scols_table_enable_colors(table, ctl->globals.color);
     for (size_t c = 0; c < grid->columns_count; c++)

@@ -40,8 +40,8 @@ static void print_state(const struct ctl *ctl, const cJSON *task)
         fputs(" on ", stdout);
         render_tinted(ctl, stdout, TONE_PLAIN, node);
     }
-    if (json_is_set(task, "run_s"))
-        printf(" %s %s", strcmp(state, "running") == 0 ? "for" : "after",
+    if (strcmp(state, "running") == 0 || strcmp(state, "succeeded") == 0)
+        printf(" %s %s", strcmp(state, "running") == 0 ? "for" : "in",
                render_elapsed(json_number(task, "run_s", 0), elapsed));
     if (json_number(task, "attempt", 0) > 0)
         printf(", attempt %.0f of %.0f", json_number(task, "attempt", 0), retries + 1);

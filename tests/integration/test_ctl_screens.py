@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: MIT
+"""Every screen of p2pctl against a daemon that answers from a table.
+
+A screen is a file in screens/: the command line, what came on stdout, on stderr, and the exit code. After
+a wanted change: REWRITE=1 pytest tests/integration/test_ctl_screens.py, then read the diff.
+"""
+import fcntl
+import json
+import os
+import pathlib
+import pty
+import shlex
+import signal
+import struct
+import subprocess
+import termios
+import threading
+
+import pytest
+
+from ctl_answers import ANSWERS, TASKS, plan
+from fake_daemon import HANG_UP, SILENCE, Error, FakeDaemon
+
+HERE = pathlib.Path(__file__).parent
+PROGRAM = os.path.join(os.environ.get("P2PNODE_BUILD", HERE.parent.parent / "build"), "p2pctl")
+
+SCREENS = {
+    "status": "status",
+    "status-alone": "",
+    "status-check": "status --check -q",
+    "members": "members --legend",
+    "members-alive": "members --alive --type a --no-legend",
+    "members-tag": "members --tag room=2.07 -o node,tags,incarnation",
+    "members-sort": "members --sort load:desc -o node,load",
+    "members-filter": "members --filter name~lab-* --filter state!=alive",
+    "members-columns": "members -o help",
+    "peers": "peers",
+    "types": "types",
+    "node-show": "node show lab-03",
+    "ping": "ping",
+    "ping-all": "ping --all",
+    "ping-failed": "ping lab-09",
+    "submit": "submit a1",
+    "submit-dry-run": "submit --dry-run a1",
+    "submit-wait": "submit --wait -- exit 0",
+    "submit-wait-code": "submit --wait -- exit 3",
+    "submit-killed": "submit -f -- exit 95",
+    "submit-timed-out": "submit --wait -- exit 82",
+    "submit-unknown": "submit --wait -- exit 83",
+    "submit-no-handler": "submit d1",
+    "submit-no-handler-wait": "submit --wait d1",
+    "submit-no-number": "submit c",
+    "submit-confidential": "submit --confidential -N lab-05 a1",
+    "run": "run tasks.txt",
+    "run-fail": "run fail.txt",
+    "run-typo": "run typo.txt",
+    "run-dry": "run --dry-run tasks.txt",
+    "run-detach": "run --detach tasks.txt",
+    "run-json": "run --json short.txt",
+    "run-garbage": "run garbage.txt",
+    "run-missing": "run missing.txt",
+    "task-list": "task list --legend",
+    "task-list-failed": "task ls -s failed -o id,exit,reason",
+    "task-list-workflow": "task list -w w7",
+    "task-show": "task show 41",
+    "task-logs": "task logs 42@lab-01 --stdout",
+    "task-logs-timestamps": "task logs 42@lab-01 --timestamps --stderr",
+    "task-wait": "task wait 42",
+    "task-wait-code": "task wait 45",
+    "task-wait-several": "task wait 42 45",
+    "task-wait-timeout": "task wait 42 --timeout 1s",
+    "task-cancel": "task cancel 44 46",
+    "task-cancel-nothing": "task cancel",
+    "file-ls": "file ls --all-nodes",
+    "file-ls-bytes": "file ls lab-05: --bytes --sort name",
+    "file-rm": "file rm lab-05:run1.h5",
+    "file-rm-many": "file rm lab-05:run1.h5 lab-05:data.csv",
+    "file-rm-bad": "file rm lab-05:../x",
+    "file-get-stdout": "file get data.csv -",
+    "file-get-absent": "file get absent -",
+    "file-put-stdin": "file put -",
+    "mem-get": "mem get lab-01:greeting",
+    "mem-get-absent": "mem get lab-01:other",
+    "mem-get-default": "mem get lab-01:other --default none",
+    "mem-ls": "mem ls lab-01:",
+    "mem-set": "mem set lab-01:greeting hello --ttl 1h",
+    "mem-rm": "mem rm lab-01:greeting",
+    "message": "message node2 'Hello Node2!'",
+    "message-all": "message --all 'reboot at 18:00'",
+    "message-dead": "message lab-09 hello",
+    "inbox": "inbox",
+    "events": "events",
+    "events-follow": "events -f -n 2",
+    "events-follow-json": "events -f -n 1 --json",
+    "events-seed": "events --format=seed --type member-dead,gossip",
+    "config-show": "config show",
+    "config-origin": "config show --origin",
+    "forget": "forget lab-03 --yes",
+    "forget-asks": "forget lab-03",
+    "help": "help",
+    "help-command": "task logs -h",
+    "help-noun": "help mem",
+    "help-exit-codes": "help exit-codes",
+    "help-tasks": "help tasks.txt",
+    "unknown-command": "member",
+    "unknown-verb": "task lst",
+    "unknown-option": "members --alvie",
+    "unknown-option-json": "members --alvie --json",
+    "unknown-column": "members -o nodes",
+    "prefix-is-unknown": "members --ali",
+    "needs-verb": "task",
+    "too-many": "members now",
+    "too-few": "mem set key",
+}
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    daemon = FakeDaemon(tmp_path / "p2pnode" / "lab.sock", dict(ANSWERS))
+    yield daemon
+    daemon.close()
+
+
+@pytest.fixture
+def ctl(daemon, tmp_path):
+    (tmp_path / "tasks.txt").write_text("a1 a2 c1 b1 c2 a3 b2 b3 a4 c3 b4\n")
+    (tmp_path / "fail.txt").write_text("a1 b1 b2 b3 c1\n")
+    (tmp_path / "typo.txt").write_text("a1 a2 c\n")
+    (tmp_path / "short.txt").write_text("a1\n")
+    (tmp_path / "garbage.txt").write_bytes(b"a1\na2 \xff\n")
+
+    def run(*words, stdin=b"", **environment):
+        return subprocess.run([PROGRAM, *words], input=stdin, capture_output=True, timeout=20, cwd=tmp_path,
+                              env=environment_of(tmp_path, P2PNODE_SOCKET=daemon.path, **environment))
+    return run
+
+
+def environment_of(tmp_path, **more):
+    return {"PATH": "/bin:/usr/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "XDG_RUNTIME_DIR": str(tmp_path),
+            **{key: value for key, value in os.environ.items() if key.endswith("SAN_OPTIONS")}, **more}
+
+
+def as_text(command, result):
+    return "$ p2pctl %s\n%s--- stderr\n%s--- exit %d\n" % (
+        command, result.stdout.decode("utf-8", "backslashreplace"), result.stderr.decode(),
+        result.returncode)
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_screen(name, ctl):
+    path = HERE / "screens" / (name + ".txt")
+    text = as_text(SCREENS[name], ctl(*shlex.split(SCREENS[name])))
+    if os.environ.get("REWRITE"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("command, method", [
+    ("status", "Status"), ("members", "Members"), ("peers", "Peers"), ("types", "Types"),
+    ("task show 41", "ShowTask"), ("mem ls", "ListMemory"), ("inbox", "Inbox"),
+    ("config show", "ShowConfig"), ("node show", "ShowNode")])
+def test_json_is_what_the_daemon_said(command, method, ctl):
+    shown = json.loads(ctl(*command.split(), "--json").stdout)
+
+    def same(a, b):
+        if isinstance(b, str) and b.startswith("@-"):
+            return isinstance(a, str)
+        if isinstance(b, dict):
+            return list(a) == list(b) and all(same(a[key], b[key]) for key in b)
+        if isinstance(b, list):
+            return len(a) == len(b) and all(map(same, a, b))
+        return a == b
+    assert same(shown, ANSWERS[method])
+
+
+def test_json_modes(ctl):
+    assert ctl("peers", "--json=short").stdout.count(b"\n") == 1
+    assert json.loads(ctl("peers", "--json=pretty").stdout) == ANSWERS["Peers"]
+    lines = ctl("peers", "--json=lines").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == ANSWERS["Peers"]["peers"]
+    assert ctl("peers", "--json=off").stdout.startswith(b"NODE")
+    assert ctl("peers", "--json=xml").returncode == 2
+
+
+def test_a_list_in_parts_is_one_list(ctl):
+    tasks = json.loads(ctl("task", "list", "-j").stdout)["tasks"]
+    assert [task["id"] for task in tasks] == [task["id"] for task in TASKS]
+
+
+def test_the_error_is_json_and_stdout_stays_empty(ctl):
+    result = ctl("submit", "d1", "--json")
+    assert result.stdout == b"" and result.returncode == 4
+    assert json.loads(result.stderr) == {"error": {
+        "code": "no-handler", "message": 'no node handles task type "d"  (known types: a b c)',
+        "hint": "p2pctl types", "exit": 4}}
+
+
+def test_parameters_of_submit(ctl, daemon):
+    result = ctl("submit", "a1", "fast", "--name", "n", "--retries", "2", "--retry-delay", "2s",
+                 "--timeout=5min", "--env", "A=1", "--env=B=2", "-N", "lab-05", "--", "--rows", "10")
+    assert result.returncode == 0
+    assert daemon.calls == [("Submit", {
+        "type": "a", "number": 1, "args": ["fast", "--rows", "10"], "timeout": "5min", "retry_delay": "2s",
+        "retries": 2, "env": ["A=1", "B=2"], "run_on": "lab-05", "name": "n"}, False)]
+
+
+def test_everything_after_dashes_is_the_command(ctl, daemon):
+    ctl("submit", "--", "grep", "--color", "-f", "x", "--", "0")
+    assert daemon.calls[0][1] == {"argv": ["grep", "--color", "-f", "x", "--", "0"]}
+
+
+def test_node_is_asked_through_the_daemon(ctl, daemon):
+    ctl("-N", "lab-05", "status", "-j")
+    assert daemon.calls == [("Status", {"node": "lab-05"}, False)]
+    assert ctl("-N", "no/node", "status").returncode == 2
+
+
+def test_stdin_of_a_task_is_a_descriptor(ctl, daemon):
+    daemon.answers["Submit"] = lambda parameters, descriptors: {
+        "id": os.read(descriptors[0], 100).decode()}
+    assert ctl("submit", "--stdin", "-", "a1", stdin=b"42@lab-01").stdout == b"42@lab-01\n"
+    assert ctl("submit", "--stdin", "/nonexistent", "a1").returncode == 4
+
+
+def test_put_sends_the_content_by_descriptor(ctl, daemon, tmp_path):
+    (tmp_path / "run1.h5").write_bytes(b"x" * 100000)
+    result = ctl("file", "put", "run1.h5", "short.txt", "lab-05:")
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+    assert [(name, call["name"], call["node"], call["size_bytes"]) for name, call, _ in daemon.calls] == [
+        ("PutFile", "run1.h5", "lab-05", 100000), ("PutFile", "short.txt", "lab-05", 3)]
+    end = json.loads(ctl("file", "put", "-", "lab-05:new", "-j", stdin=b"12345").stdout)
+    assert (end["name"], end["node"], end["size_bytes"]) == ("new", "lab-05", 5)
+    assert daemon.calls[-1][1]["name"] == "new"
+
+
+def test_put_refuses_what_cannot_be_meant(ctl, daemon, tmp_path):
+    assert ctl("file", "put", "tasks.txt", "fail.txt", "lab-05:one").returncode == 2
+    assert ctl("file", "put", ".").returncode == 2
+    assert ctl("file", "put", "absent").returncode == 4
+    assert ctl("file", "put", "tasks.txt", "--overwrite=maybe").returncode == 2
+    assert daemon.calls == []
+
+
+def test_a_path_with_a_colon_is_a_path(ctl, daemon, tmp_path):
+    (tmp_path / "a:b").write_text("")
+    assert ctl("file", "put", "tasks.txt", "./a:b").returncode == 0
+    assert [call["name"] for _, call, _ in daemon.calls] == ["tasks.txt", "a:b"]
+
+
+def test_get_writes_a_file_or_nothing(ctl, tmp_path):
+    (tmp_path / "dir").mkdir()
+    assert ctl("file", "get", "data.csv", "dir").returncode == 0
+    assert (tmp_path / "dir" / "data.csv").read_bytes() == b"col1,col2\n"
+    result = ctl("file", "get", "data.csv", "dir/data.csv")
+    assert result.returncode == 1 and b"exists already" in result.stderr
+    assert ctl("file", "get", "data.csv", "dir/data.csv", "--overwrite=always").returncode == 0
+    # The stored one is of the past, so it is not newer than what was written just now.
+    (tmp_path / "dir" / "data.csv").write_bytes(b"mine")
+    assert ctl("file", "get", "data.csv", "dir/data.csv", "--overwrite=newer").returncode == 0
+    assert (tmp_path / "dir" / "data.csv").read_bytes() == b"mine"
+    assert ctl("file", "get", "absent", "dir").returncode == 4
+    assert os.listdir(tmp_path / "dir") == ["data.csv"]
+
+
+def test_get_into_a_pipe_that_closes(ctl, daemon, tmp_path):
+    def answer(parameters, descriptors):
+        try:
+            for _ in range(64):
+                os.write(descriptors[0], b"x" * 65536)
+        except BrokenPipeError:
+            return Error("Internal", message="Broken pipe")
+        return ANSWERS["GetFile"](parameters, descriptors)
+    daemon.answers["GetFile"] = answer
+    process = subprocess.run(["sh", "-c", "%s file get data.csv - | head -c 3" % PROGRAM], timeout=20,
+                             capture_output=True,
+                             env=environment_of(tmp_path, P2PNODE_SOCKET=daemon.path))
+    assert (process.stdout, process.stderr) == (b"xxx", b"")
+
+
+def test_values_of_every_kind(ctl, daemon, tmp_path):
+    (tmp_path / "big").write_bytes(b"v" * 1000000)
+    assert ctl("mem", "set", "k", "@big").returncode == 0
+    assert ctl("mem", "set", "k", "-", stdin=b"\xff\x00").returncode == 0
+    assert ctl("mem", "set", ":a:b", "text", "--if-absent", "--if-version", "3").returncode == 0
+    assert [call for _, call, _ in daemon.calls] == [
+        {"key": "k"}, {"key": "k", "value_b64": "/wA="},
+        {"key": "a:b", "if_absent": True, "if_version": 3, "value": "text"}]
+    assert json.loads(ctl("mem", "get", "greeting", "-j").stdout)["value"] == "hello"
+
+
+def test_no_daemon(tmp_path):
+    def run(*words, **more):
+        return subprocess.run([PROGRAM, *words], capture_output=True, timeout=20, text=True,
+                              env=environment_of(tmp_path, **more))
+    result = run("--socket", str(tmp_path / "lab.sock"), "status")
+    assert result.returncode == 3 and result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert lines[0] == 'p2pctl: cannot connect to p2pnode "lab": %s/lab.sock: No such file or directory' % tmp_path
+    assert lines[1] == "hint: start it:            systemctl start p2pnode@lab"
+    error = json.loads(run("--socket", str(tmp_path / "lab.sock"), "status", "-j").stderr)["error"]
+    assert (error["code"], error["message"], error["hint"], error["exit"]) == (
+        "not-running", 'cannot connect to p2pnode "lab"', "systemctl start p2pnode@lab", 3)
+    assert run("submit", "--wait", "a1", P2PNODE_SOCKET=str(tmp_path / "x.sock")).returncode == 125
+
+
+def test_instances_are_found(tmp_path):
+    daemons = [FakeDaemon(tmp_path / "p2pnode" / (name + ".sock"), dict(ANSWERS)) for name in ("zeta", "yota")]
+    (tmp_path / "p2pnode" / "stale.sock").write_text("")
+
+    def run(*words, **more):
+        return subprocess.run([PROGRAM, *words], capture_output=True, timeout=20, text=True,
+                              env=environment_of(tmp_path, **more))
+    assert run("-i", "zeta", "peers").returncode == 0
+    assert run("peers", P2PNODE_INSTANCE="yota").returncode == 0
+    several = run("peers")
+    assert several.returncode == 2 and "yota, zeta" in several.stderr
+    stale = run("-i", "stale", "peers")
+    assert stale.returncode == 3 and "yota, zeta)" in stale.stderr
+    for daemon in daemons:
+        daemon.close()
+
+
+def test_silence_and_a_closed_connection(ctl, daemon):
+    daemon.answers["Peers"] = SILENCE
+    result = ctl("peers", "--request-timeout", "100ms", "-j")
+    assert result.returncode == 1 and json.loads(result.stderr)["error"]["code"] == "timeout"
+    daemon.answers["Peers"] = HANG_UP
+    assert ctl("peers").returncode == 1
+    daemon.answers["WaitTask"] = HANG_UP
+    assert ctl("task", "wait", "42").returncode == 125
+
+
+def test_an_older_daemon(ctl, daemon):
+    del daemon.answers["Peers"]
+    result = ctl("peers")
+    assert result.returncode == 1 and b"MethodNotFound: org.p2pnode.Peers" in result.stderr
+
+
+@pytest.mark.parametrize("words, method, code, text", [
+    (("submit", "--wait", "a1"), "WaitTask", 130, b"p2pctl task logs -f 42"),
+    (("run", "tasks.txt"), "Run", 130, b"w7@lab-01 goes on"),
+    (("task", "wait", "42"), "WaitTask", 130, b"p2pctl task wait 42"),
+    (("events", "-f"), "Events", 0, b""),
+    (("task", "logs", "-f", "42"), "TaskLogs", 0, b""),
+])
+def test_interrupt_detaches(words, method, code, text, ctl, daemon, tmp_path):
+    asked = threading.Event()
+
+    def answer(parameters, descriptors):
+        asked.set()
+        return [plan(), SILENCE] if method == "Run" else SILENCE
+    daemon.answers[method] = answer
+    process = subprocess.Popen([PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
+                               env=environment_of(tmp_path, P2PNODE_SOCKET=daemon.path))
+    assert asked.wait(10)
+    if method == "Run":
+        process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=10)
+    assert process.returncode == code and text in stderr
+
+
+def on_terminal(words, tmp_path, columns, **more):
+    """Runs p2pctl on a terminal and returns what it wrote there."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen([PROGRAM, *words], stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path,
+                               env=environment_of(tmp_path, TERM="xterm", **more))
+    os.close(slave)
+    output = b""
+    while True:
+        try:
+            part = os.read(master, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        output += part
+    os.close(master)
+    process.wait(timeout=10)
+    return output.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_colours_a_footer_and_a_fitting_table(daemon, tmp_path):
+    text = on_terminal(["members"], tmp_path, 60, P2PNODE_SOCKET=daemon.path)
+    assert "\033[31mdead" in text and "\033[33msuspect" in text and "6 nodes: 3 alive" in text
+    assert "VERSION" not in text and "ADDRESS" in text
+    text = on_terminal(["task", "list", "--no-color"], tmp_path, 70, P2PNODE_SOCKET=daemon.path)
+    assert "\033" not in text and max(map(len, text.splitlines()[:6])) <= 70 and "…" in text
+    text = on_terminal(["task", "list", "-l"], tmp_path, 70, P2PNODE_SOCKET=daemon.path, NO_COLOR="1")
+    assert "…" not in text and "\033" not in text
+    text = on_terminal(["submit", "a1"], tmp_path, 80, P2PNODE_SOCKET=daemon.path)
+    assert text == "42@lab-01\nsubmitted: type a → lab-03 (load 0.12); follow it with: p2pctl task logs -f 42\n"
+    text = on_terminal(["mem", "get", "greeting"], tmp_path, 80, P2PNODE_SOCKET=daemon.path)
+    assert text == "hello\n"
+    text = on_terminal(["file", "put", "big"], tmp_path, 80, P2PNODE_SOCKET=daemon.path)
+    assert "cannot read big" in text
+
+
+def test_version_is_that_of_both(ctl, tmp_path):
+    words = ctl("version").stdout.split()
+    assert words[0::2] == [b"p2pctl", b"p2pnode"] and words[3] == b"1.0.0"
+    alone = json.loads(ctl("version", "-j", "--socket", str(tmp_path / "none")).stdout)
+    assert alone["p2pnode"] is None and alone["p2pctl"].encode() == words[1] and alone["libraries"]
+    assert ctl("--version").stdout.split() == words[:2]
+
+
+def test_other_nodes_cannot_steer_the_terminal(ctl):
+    assert b"\033" not in ctl("inbox").stdout
+
+
+def test_a_plain_locale_gets_plain_marks(ctl):
+    assert ctl("status", LC_ALL="C").stdout.startswith(b"* p2pnode@lab is running")
+
+
+def test_keys_gen_needs_no_daemon(tmp_path):
+    rings = [subprocess.run([PROGRAM, "keys", "gen"], capture_output=True, env=environment_of(tmp_path)).stdout
+             for _ in range(2)]
+    assert rings[0] != rings[1] and rings[0].count(b"\n") >= 1
+
+
+def test_config_check_needs_no_daemon(tmp_path):
+    def run(*words):
+        return subprocess.run([PROGRAM, "config", *words], capture_output=True, env=environment_of(tmp_path))
+    (tmp_path / "good.conf").write_bytes(run("dump-default").stdout)
+    assert run("check", str(tmp_path / "good.conf")).returncode == 0
+    (tmp_path / "bad.conf").write_text('listen = { prot = 7717; };\nmembership = { max_missed = "x"; };\n')
+    result = run("check", str(tmp_path / "bad.conf"))
+    assert result.returncode == 2 and b"bad.conf:1:" in result.stderr and b": 2 errors" in result.stderr
+    assert run("check").returncode == 2
+
+
+def test_every_command_is_in_the_manual():
+    manual = (HERE.parent.parent / "ctl" / "p2pctl.1").read_text()
+    overview = subprocess.run([PROGRAM, "help"], capture_output=True, text=True).stdout
+    names = [line[2:22].strip() for line in overview.split("commands:\n")[1].split("\n\n")[0].splitlines()]
+    missing = [name for name in names if ".It Cm " + name.replace(" ", " Cm ") not in manual
+               and ".It Cm " + name not in manual]
+    assert len(names) > 30 and missing == []
