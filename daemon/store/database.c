@@ -155,15 +155,26 @@ static int say(char *message, int r, const char *format, ...)
     return r;
 }
 
+/*
+ * `.recover` would save more, but the sqlite3 of Debian is built without what it needs. `.dump`
+ * ends with a ROLLBACK after damage, and leaves out the schema's number.
+ */
 static int say_damaged(char *message, const char *path, const char *why)
 {
-    return say(message, -EUCLEAN,
-               "%s is damaged (%s) and is left as it is. Copy it and %s-wal away; save what is "
-               "readable with "
-               "`sqlite3 %s .recover | sqlite3 saved.db`, remove both files, and put saved.db in "
-               "their place; or, to "
-               "begin with nothing, only remove both",
-               path, why, path, path);
+    say(message, -EUCLEAN,
+        "%s is damaged (%.200s) and is left as it is. Copy it and %s-wal away. To save what is "
+        "readable: "
+        "{ sqlite3 %s .dump | sed 's/^ROLLBACK.*/COMMIT;/'; sqlite3 %s \"SELECT 'PRAGMA "
+        "user_version=' || "
+        "user_version FROM pragma_user_version\"; } | sqlite3 saved.db; then remove both, and put "
+        "saved.db in "
+        "their place. To begin with nothing, only remove both",
+        path, why, path, path, path);
+    /* SQLite's verdict may be of several lines. */
+    for (char *c = message; *c; c++)
+        if (*c == '\n')
+            *c = ' ';
+    return -EUCLEAN;
 }
 
 static int say_failed(char *message, int r, sqlite3 *database, const char *path, const char *what)

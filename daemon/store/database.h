@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include "base/macro.h"
 
-#define DATABASE_MESSAGE_MAX 1024
+#define DATABASE_MESSAGE_MAX 2048
 
 /*
  * @path: absolute or relative, at most 4000 bytes. @migrations: NULL-terminated scripts; number i

@@ -22,7 +22,7 @@
 #define FILES_NAME_MAX     255
 #define FILES_OWNER_MAX    127
 #define FILES_HASH_SIZE    32
-#define FILES_MESSAGE_MAX  1024
+#define FILES_MESSAGE_MAX  2048
 #define FILES_LIST_MAX     10000 /* entries of one page */
 #define FILES_SIZE_UNKNOWN UINT64_MAX
 

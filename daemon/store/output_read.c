@@ -184,7 +184,7 @@ static const uint8_t *find_in_memory(const struct output *output, uint64_t curso
         start += write->size;
     }
     *ret_size = output->buffer_size - (size_t)(cursor - start);
-    return output->buffer + (cursor - start);
+    return output->buffer ? output->buffer + (cursor - start) : (const uint8_t *)"";
 }
 
 static int take_from_memory(struct output_read *read, const struct output *output)

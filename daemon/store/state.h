@@ -26,7 +26,7 @@
 #include "base/worker.h"
 
 #define STATE_FILE        "state.db"
-#define STATE_MESSAGE_MAX 1024
+#define STATE_MESSAGE_MAX 2048
 #define STATE_PENDING_MAX ((size_t)64 * 1024 * 1024) /* bytes of batches that wait for the disk */
 #define STATE_ROWS_MAX    10000                      /* rows of one query */
 #define STATE_GLOBS_MAX   32                         /* types of one event query */

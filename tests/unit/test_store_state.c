@@ -1,128 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <sqlite3.h>
-#include "store/state.h"
-#include "store_fault.h"
-
-#define EVENTS_MAX 5
-#define WALL_USEC  (UINT64_C(1795244870) * 1000000)
-
-struct node {
-    char *directory;
-    struct worker *worker;
-    struct state *state;
-    struct state_start start;
-    char message[STATE_MESSAGE_MAX];
-};
-
-static int try_open(struct node *node)
-{
-    assert_int_equal(worker_new(1, 64, &node->worker), 0);
-    return state_open(node->directory, node->worker, EVENTS_MAX, node->message, &node->state);
-}
-
-static void node_open(struct node *node)
-{
-    assert_int_equal(try_open(node), 0);
-    assert_int_equal(state_start(node->state, WALL_USEC, &node->start), 0);
-}
-
-static void node_close(struct node *node)
-{
-    node->worker = worker_free(node->worker);
-    node->state = state_free(node->state);
-}
-
-static void node_reopen(struct node *node)
-{
-    node_close(node);
-    node_open(node);
-}
-
-static int node_setup(void **state)
-{
-    struct node *node = calloc(1, sizeof(*node));
-
-    node->directory = directory_new();
-    node_open(node);
-    *state = node;
-    return 0;
-}
-
-static int node_teardown(void **state)
-{
-    struct node *node = *state;
-
-    fault_disarm();
-    node_close(node);
-    directory_free(node->directory);
-    free(node);
-    return 0;
-}
-
-struct outcome {
-    bool is_done;
-    int result;
-    int *order; /* counts up over several outcomes */
-    int place;
-};
-
-static void on_outcome(int r, void *data)
-{
-    struct outcome *outcome = data;
-
-    outcome->is_done = true;
-    outcome->result = r;
-    if (outcome->order)
-        outcome->place = ++*outcome->order;
-}
-
-static struct state_batch *new_batch(void)
-{
-    struct state_batch *batch = NULL;
-
-    assert_int_equal(state_batch_new(&batch), 0);
-    return batch;
-}
-
-static int commit_and_wait(struct node *node, struct state_batch *batch)
-{
-    struct outcome outcome = {0};
-
-    state_batch_after(batch, on_outcome, &outcome);
-    assert_int_equal(state_commit(node->state, &batch), 0);
-    assert_null(batch);
-    assert_true(worker_wait(node->worker, &outcome.is_done));
-    return outcome.result;
-}
-
-static void put_task(struct state_batch *batch, uint64_t number, const char *state, uint64_t ended)
-{
-    struct state_task task = {number, state, ended, "{\"type\":\"a\"}", ""};
-
-    state_put_task(batch, &task);
-}
-
-static int put_one_task(struct node *node, uint64_t number)
-{
-    struct state_batch *batch = new_batch();
-
-    put_task(batch, number, "pending", 0);
-    return commit_and_wait(node, batch);
-}
-
-static int append_number(const struct state_task *task, void *data)
-{
-    char *text = data;
-
-    snprintf(text + strlen(text), 256 - strlen(text), "%u:%s:%s:%s ", (unsigned)task->number,
-             task->state, task->record, task->result);
-    return 0;
-}
+#include "store_node.h"
 
 static void first_start_makes_an_id_and_counts_from_one(void **state)
 {
@@ -344,21 +221,20 @@ static void batches_that_wait_share_one_transaction(void **state)
 static void waiting_batches_are_bounded(void **state)
 {
     struct node *node = *state;
-    size_t size = STATE_PENDING_MAX / 2;
-    _cleanup_free_ char *data = calloc(1, size);
-    struct state_value value = {.key = "k", .data = data, .size = size, .owner = ""};
+    _cleanup_free_ char *data = calloc(1, STATE_PENDING_MAX);
+    struct state_value value = {.key = "k", .data = data, .size = STATE_PENDING_MAX, .owner = ""};
     struct outcome outcome = {0};
     struct state_batch *batch = new_batch(), *refused = new_batch();
 
-    state_put_value(batch, &value);
+    put_task(batch, 1, "pending", 0);
     state_batch_after(batch, on_outcome, &outcome);
-    state_put_value(refused, &value); /* with its own overhead one past the half */
+    state_put_value(refused, &value);
     assert_int_equal(state_commit(node->state, &batch), 0);
     assert_int_equal(state_commit(node->state, &refused), -EBUSY);
     assert_non_null(refused);
+    state_batch_free(refused);
     assert_true(worker_wait(node->worker, &outcome.is_done));
-    state_delete_value(refused, "k");
-    assert_int_equal(commit_and_wait(node, refused), 0);
+    assert_int_equal(outcome.result, 0);
 }
 
 static void full_disk_refuses_and_stores_nothing_of_the_batch(void **state)
@@ -464,91 +340,6 @@ static void second_process_is_refused(void **state)
     assert_null(other);
 }
 
-/* --- Damage --- */
-
-static void overwrite(struct node *node, off_t offset, const void *data, size_t size)
-{
-    char path[256];
-
-    snprintf(path, sizeof(path), "%s/%s", node->directory, STATE_FILE);
-    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, data, size, offset), size);
-}
-
-static void expect_refusal(struct node *node, int error, const char *words)
-{
-    assert_int_equal(try_open(node), error);
-    assert_null(node->state);
-    assert_non_null(strstr(node->message, words));
-    node->worker = worker_free(node->worker);
-}
-
-static void damaged_database_is_refused_with_the_way_to_salvage_it(void **state)
-{
-    struct node *node = *state;
-    uint8_t garbage[6000];
-    char before[sizeof(garbage)], after[sizeof(garbage)], path[256];
-
-    node_close(node);
-    memset(garbage, 0x5a, sizeof(garbage));
-    overwrite(node, 5000, garbage, sizeof(garbage));
-    snprintf(path, sizeof(path), "%s/%s", node->directory, STATE_FILE);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_int_equal(pread(fd, before, sizeof(before), 4096), sizeof(before));
-    expect_refusal(node, -EUCLEAN, "sqlite3");
-    assert_non_null(strstr(node->message, ".recover"));
-    assert_int_equal(pread(fd, after, sizeof(after), 4096), sizeof(after));
-    assert_memory_equal(before, after, sizeof(before));
-}
-
-static void database_with_a_foreign_head_is_refused(void **state)
-{
-    struct node *node = *state;
-
-    node_close(node);
-    overwrite(node, 0, "this is no database at all", 26);
-    expect_refusal(node, -EUCLEAN, "left as it is");
-}
-
-static void emptied_database_is_not_taken_for_a_new_one(void **state)
-{
-    struct node *node = *state;
-    char path[256];
-
-    node_close(node);
-    snprintf(path, sizeof(path), "%s/%s", node->directory, STATE_FILE);
-    assert_int_equal(truncate(path, 0), 0);
-    expect_refusal(node, -EUCLEAN, "empty or cut off");
-}
-
-static void missing_database_beside_its_journal_is_refused(void **state)
-{
-    struct node *node = *state;
-    char path[256];
-
-    node_close(node);
-    snprintf(path, sizeof(path), "%s/%s-wal", node->directory, STATE_FILE);
-    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    snprintf(path, sizeof(path), "%s/%s", node->directory, STATE_FILE);
-    assert_int_equal(remove(path), 0);
-    expect_refusal(node, -EUCLEAN, "its journal is there");
-}
-
-static void database_of_a_newer_version_is_refused(void **state)
-{
-    struct node *node = *state;
-    sqlite3 *database = NULL;
-    char path[256];
-
-    node_close(node);
-    snprintf(path, sizeof(path), "%s/%s", node->directory, STATE_FILE);
-    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(database, "PRAGMA user_version = 99", NULL, NULL, NULL),
-                     SQLITE_OK);
-    sqlite3_close(database);
-    expect_refusal(node, -ENOTSUP, "newer p2pnode");
-}
-
 /* --- Crashes at every write boundary --- */
 
 struct crash {
@@ -641,142 +432,6 @@ static void crash_while_it_is_made_leaves_nothing_in_the_way(void **state)
     }
 }
 
-/* --- Queries --- */
-
-struct answer {
-    bool is_done;
-    int result;
-    char text[256];
-};
-
-static void on_events(int r, const struct state_event *events, size_t count, void *data)
-{
-    struct answer *answer = data;
-
-    answer->is_done = true;
-    answer->result = r;
-    for (size_t i = 0; i < count; i++)
-        snprintf(answer->text + strlen(answer->text), sizeof(answer->text) - strlen(answer->text),
-                 "%u:%s:%s ", (unsigned)events[i].sequence, events[i].type, events[i].record);
-}
-
-static void on_tasks(int r, const struct state_task *tasks, size_t count, void *data)
-{
-    struct answer *answer = data;
-
-    answer->is_done = true;
-    answer->result = r;
-    for (size_t i = 0; i < count; i++)
-        append_number(&tasks[i], answer->text);
-}
-
-static const char *ask_events(struct node *node, struct state_event_query query,
-                              struct answer *answer)
-{
-    *answer = (struct answer){0};
-    assert_int_equal(state_query_events(node->state, &query, on_events, answer), 0);
-    assert_true(worker_wait(node->worker, &answer->is_done));
-    assert_int_equal(answer->result, 0);
-    return answer->text;
-}
-
-static void put_events(struct node *node, uint64_t first, uint64_t last)
-{
-    struct state_batch *batch = new_batch();
-
-    for (uint64_t i = first; i <= last; i++) {
-        struct state_event event = {i, 1000 * i, i % 2 ? "member-dead" : "gossip", "{}"};
-        state_put_event(batch, &event);
-    }
-    assert_int_equal(commit_and_wait(node, batch), 0);
-}
-
-static void event_history_is_bounded(void **state)
-{
-    struct node *node = *state;
-    struct answer answer;
-    struct state_event_query all = {.limit = 100};
-
-    put_events(node, 1, EVENTS_MAX);
-    assert_string_equal(
-        ask_events(node, all, &answer),
-        "1:member-dead:{} 2:gossip:{} 3:member-dead:{} 4:gossip:{} 5:member-dead:{} ");
-    put_events(node, EVENTS_MAX + 1, EVENTS_MAX + 1);
-    assert_string_equal(ask_events(node, all, &answer),
-                        "2:gossip:{} 3:member-dead:{} 4:gossip:{} 5:member-dead:{} 6:gossip:{} ");
-    node_reopen(node);
-    assert_int_equal(node->start.next_event, EVENTS_MAX + 2);
-}
-
-static void events_are_chosen_by_type_time_sequence_and_number(void **state)
-{
-    static const char *const dead[] = {"task-*", "member-*", NULL}, *const none[] = {NULL};
-    struct node *node = *state;
-    struct answer answer;
-
-    put_events(node, 1, 5);
-    assert_string_equal(
-        ask_events(node, (struct state_event_query){.types = dead, .limit = 9}, &answer),
-        "1:member-dead:{} 3:member-dead:{} 5:member-dead:{} ");
-    assert_string_equal(
-        ask_events(node, (struct state_event_query){.types = dead, .limit = 2}, &answer),
-        "3:member-dead:{} 5:member-dead:{} ");
-    assert_string_equal(
-        ask_events(node, (struct state_event_query){.since_wall_usec = 4000, .limit = 9}, &answer),
-        "4:gossip:{} 5:member-dead:{} ");
-    assert_string_equal(
-        ask_events(node, (struct state_event_query){.after_sequence = 4, .limit = 9}, &answer),
-        "5:member-dead:{} ");
-    assert_string_equal(
-        ask_events(node, (struct state_event_query){.types = none, .limit = 1, .after_sequence = 0},
-                   &answer),
-        "5:member-dead:{} ");
-}
-
-static void query_out_of_range_is_refused(void **state)
-{
-    struct node *node = *state;
-    const char *types[STATE_GLOBS_MAX + 2] = {NULL};
-    struct state_event_query query = {.types = types, .limit = STATE_ROWS_MAX};
-    struct answer answer;
-
-    for (size_t i = 0; i < STATE_GLOBS_MAX; i++)
-        types[i] = "*";
-    ask_events(node, query, &answer);
-    types[STATE_GLOBS_MAX] = "*";
-    assert_int_equal(state_query_events(node->state, &query, on_events, NULL), -EINVAL);
-    query = (struct state_event_query){.limit = 0};
-    assert_int_equal(state_query_events(node->state, &query, on_events, NULL), -EINVAL);
-    query.limit = STATE_ROWS_MAX + 1;
-    assert_int_equal(state_query_events(node->state, &query, on_events, NULL), -EINVAL);
-    struct state_task_query tasks = {.limit = 0};
-    assert_int_equal(state_query_tasks(node->state, &tasks, on_tasks, NULL), -EINVAL);
-}
-
-static void task_history_is_queried_by_end_and_state(void **state)
-{
-    struct node *node = *state;
-    struct answer answer = {0};
-    struct state_batch *batch = new_batch();
-    struct state_task_query query = {1000, 3000, "failed", 10};
-
-    put_task(batch, 1, "failed", 999);
-    put_task(batch, 2, "failed", 1000);
-    put_task(batch, 3, "succeeded", 2000);
-    put_task(batch, 4, "failed", 2999);
-    put_task(batch, 5, "failed", 3000);
-    put_task(batch, 6, "running", 0);
-    assert_int_equal(commit_and_wait(node, batch), 0);
-    assert_int_equal(state_query_tasks(node->state, &query, on_tasks, &answer), 0);
-    assert_true(worker_wait(node->worker, &answer.is_done));
-    assert_string_equal(answer.text, "2:failed:{\"type\":\"a\"}: 4:failed:{\"type\":\"a\"}: ");
-    answer = (struct answer){0};
-    query = (struct state_task_query){0, UINT64_MAX, NULL, 2};
-    assert_int_equal(state_query_tasks(node->state, &query, on_tasks, &answer), 0);
-    assert_true(worker_wait(node->worker, &answer.is_done));
-    assert_string_equal(answer.text, "4:failed:{\"type\":\"a\"}: 5:failed:{\"type\":\"a\"}: ");
-}
-
 #define test(name) cmocka_unit_test_setup_teardown(name, node_setup, node_teardown)
 
 int main(void)
@@ -800,17 +455,8 @@ int main(void)
         test(what_waits_at_the_end_is_written),
         test(database_is_for_our_eyes_only),
         test(second_process_is_refused),
-        test(damaged_database_is_refused_with_the_way_to_salvage_it),
-        test(database_with_a_foreign_head_is_refused),
-        test(emptied_database_is_not_taken_for_a_new_one),
-        test(missing_database_beside_its_journal_is_refused),
-        test(database_of_a_newer_version_is_refused),
         cmocka_unit_test(no_accepted_task_is_lost_wherever_it_crashes),
         cmocka_unit_test(crash_while_it_is_made_leaves_nothing_in_the_way),
-        test(event_history_is_bounded),
-        test(events_are_chosen_by_type_time_sequence_and_number),
-        test(query_out_of_range_is_refused),
-        test(task_history_is_queried_by_end_and_state),
     };
 
     return cmocka_run_group_tests_name("store/state", tests, NULL, NULL);
