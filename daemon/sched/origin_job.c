@@ -211,7 +211,8 @@ static usec_t back_off(struct origin *origin, usec_t first, uint32_t step, usec_
 
     while (step-- > 0 && delay < max)
         delay = MIN(delay * 2, max);
-    return MIN(delay * 3 / 4 + rng_below(&origin->rng, delay / 2 + 1), max);
+    delay = delay * 3 / 4 + rng_below(&origin->rng, delay / 2 + 1);
+    return MIN(delay, max);
 }
 
 static void avoid_node(struct job *job)

@@ -1,0 +1,980 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/origin.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+#include "sched/task_json.h"
+
+#define LEASE (15 * USEC_PER_SEC)
+#define HOLD  (LEASE + LEASE / 3) /* how long the origin counts on it */
+#define WALL  UINT64_C(1795244870000000)
+#define DELAY (2 * USEC_PER_SEC)
+
+static const char *const types[] = {"a", "b"};
+
+static struct place_facts facts_of(unsigned number)
+{
+    struct place_facts facts = {
+        .id = {{(uint8_t)number}},
+        .generation = 100,
+        .state = PLACE_ALIVE,
+        .is_self = number == 1,
+        .has_tasks = true,
+        .has_commands = true,
+        .slots = 4,
+        .types = types,
+        .types_count = 2,
+    };
+
+    (void)snprintf(facts.name, sizeof(facts.name), "lab-%02u", number);
+    return facts;
+}
+
+static struct origin_config config_of(void)
+{
+    return (struct origin_config){
+        .name = "lab-01",
+        .id = {{1}},
+        .tasks_max = 1000,
+        .lease_usec = LEASE,
+        .rebalance_after_usec = 30 * USEC_PER_SEC,
+        .keep_usec = USEC_PER_HOUR,
+        .keep_failed_usec = 2 * USEC_PER_HOUR,
+    };
+}
+
+static struct origin *make(void)
+{
+    struct origin_config config = config_of();
+    struct origin *origin;
+
+    assert_int_equal(origin_new(&config, 1, 0, WALL, &origin), 0);
+    return origin;
+}
+
+/* A node that takes work: load is such that low numbers are preferred. */
+static void add_node(struct origin *origin, unsigned number, usec_t now)
+{
+    struct place_facts facts = facts_of(number);
+
+    facts.load_permille = number * 10;
+    assert_int_equal(origin_set_node(origin, &facts, now), 0);
+}
+
+static void set_state(struct origin *origin, unsigned number, enum place_state state, usec_t now)
+{
+    struct place_facts facts = facts_of(number);
+
+    facts.state = state;
+    assert_int_equal(origin_set_node(origin, &facts, now), 0);
+}
+
+static struct task_spec spec_of(const char *type)
+{
+    struct task_spec spec = {.type_number = 1,
+                             .retries = 2,
+                             .retry_delay_usec = DELAY,
+                             .retry_on = TASK_RETRY_NODE_LOST | TASK_RETRY_NO_SPACE |
+                                         TASK_RETRY_UNREACHABLE};
+
+    (void)snprintf(spec.type, sizeof(spec.type), "%s", type);
+    return spec;
+}
+
+static void submit_spec(struct origin *origin, uint64_t number, const struct task_spec *spec,
+                        usec_t now)
+{
+    char reason[TASK_REASON_MAX + 1];
+
+    assert_int_equal(origin_submit(origin, number, spec, false, now, reason), 0);
+}
+
+static void submit(struct origin *origin, uint64_t number, usec_t now)
+{
+    struct task_spec spec = spec_of("a");
+
+    submit_spec(origin, number, &spec, now);
+}
+
+/*
+ * What it wants now, as "commit 1, send 1.1 lab-02, ": the attempt where there is one. Commits
+ * succeed at once unless @hold.
+ */
+static const char *drain(struct origin *origin, bool hold, usec_t now)
+{
+    static const char *const names[] = {
+        [ORIGIN_COMMIT] = "commit", [ORIGIN_ACCEPTED] = "accepted", [ORIGIN_PLACED] = "placed",
+        [ORIGIN_SEND] = "send",     [ORIGIN_QUERY] = "query",       [ORIGIN_CANCEL] = "cancel",
+        [ORIGIN_RECALL] = "recall", [ORIGIN_ACK] = "ack",           [ORIGIN_STARTED] = "started",
+        [ORIGIN_MOVED] = "moved",   [ORIGIN_LOST] = "lost",         [ORIGIN_ENDED] = "ended",
+        [ORIGIN_FORGET] = "forget",
+    };
+    static char all[8192];
+    struct origin_action action;
+
+    all[0] = '\0';
+    while (origin_next_action(origin, &action)) {
+        char text[512];
+        int used = snprintf(text, sizeof(text), "%s %d", names[action.type], (int)action.number);
+        switch (action.type) {
+        case ORIGIN_SEND:
+        case ORIGIN_QUERY:
+        case ORIGIN_CANCEL:
+        case ORIGIN_RECALL:
+        case ORIGIN_ACK:
+            used += snprintf(text + used, sizeof(text) - (size_t)used, ".%d lab-%02u",
+                             (int)action.attempt, action.node.bytes[0]);
+            break;
+        case ORIGIN_MOVED:
+        case ORIGIN_LOST:
+            used += snprintf(text + used, sizeof(text) - (size_t)used, " (%s)", action.text);
+            break;
+        case ORIGIN_ENDED:
+            used += snprintf(text + used, sizeof(text) - (size_t)used, " %s",
+                             task_state_name(action.task->state));
+            break;
+        default:
+            break;
+        }
+        (void)snprintf(text + used, sizeof(text) - (size_t)used, ", ");
+        strncat(all, text, sizeof(all) - strlen(all) - 1);
+        if (action.type == ORIGIN_COMMIT && !hold)
+            origin_committed(origin, action.number, action.revision, now);
+    }
+    return all;
+}
+
+static const char *actions(struct origin *origin, usec_t now)
+{
+    return drain(origin, false, now);
+}
+
+static struct node_id node(unsigned number)
+{
+    return (struct node_id){{(uint8_t)number}};
+}
+
+static void accept(struct origin *origin, uint64_t number, uint64_t attempt, unsigned at,
+                   usec_t now)
+{
+    struct node_id id = node(at);
+
+    origin_accepted(origin, number, attempt, &id, now);
+}
+
+static void start(struct origin *origin, uint64_t number, uint64_t attempt, unsigned at, usec_t now)
+{
+    struct node_id id = node(at);
+
+    origin_accepted(origin, number, attempt, &id, now);
+    origin_started(origin, number, attempt, &id, now);
+}
+
+static void end(struct origin *origin, uint64_t number, uint64_t attempt, unsigned at,
+                enum task_end_type type, int code, usec_t now)
+{
+    struct node_id id = node(at);
+    struct task_end task_end = {.type = type, .code = code, .run_usec = USEC_PER_SEC};
+
+    origin_ended(origin, number, attempt, &id, &task_end, now);
+}
+
+static void refuse(struct origin *origin, uint64_t number, uint64_t attempt, unsigned at,
+                   enum origin_refusal refusal, usec_t now)
+{
+    struct node_id id = node(at);
+
+    origin_refused(origin, number, attempt, &id, refusal, now);
+}
+
+static enum task_state state_of(struct origin *origin, uint64_t number)
+{
+    return origin_find(origin, number)->state;
+}
+
+static const char *reason_of(struct origin *origin, uint64_t number)
+{
+    return origin_find(origin, number)->reason;
+}
+
+/* Ticks at its own deadlines until @until, and says what it wanted meanwhile. */
+static const char *run_until(struct origin *origin, usec_t until)
+{
+    static char all[8192];
+
+    all[0] = '\0';
+    while (origin_deadline(origin) <= until) {
+        usec_t now = origin_deadline(origin);
+        origin_tick(origin, now);
+        strncat(all, actions(origin, now), sizeof(all) - strlen(all) - 1);
+    }
+    origin_tick(origin, until);
+    strncat(all, actions(origin, until), sizeof(all) - strlen(all) - 1);
+    return all;
+}
+
+static void a_task_goes_from_submitted_to_succeeded(void **state _unused_)
+{
+    struct origin *origin = make();
+    const struct task *task;
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    assert_string_equal(actions(origin, 1), "placed 1, commit 1, accepted 1, send 1.1 lab-02, ");
+    task = origin_find(origin, 1);
+    assert_int_equal(task->state, TASK_PENDING);
+    start(origin, 1, 1, 2, 2);
+    assert_string_equal(actions(origin, 2), "started 1, ");
+    assert_int_equal(task->state, TASK_RUNNING);
+    assert_int_equal(task->started_wall_usec, WALL + 2);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 3);
+    assert_string_equal(actions(origin, 3), "commit 1, ack 1.1 lab-02, ended 1 succeeded, ");
+    assert_int_equal(task->tries, 1);
+    assert_string_equal(task->reason, "");
+    assert_int_equal(task->timeline_count, 5);
+    assert_string_equal(task->timeline[0].text, "submitted");
+    assert_string_equal(task->timeline[1].text, "placed on lab-02: load 0.02, the only one");
+    assert_string_equal(task->timeline[2].text, "started on lab-02");
+    assert_string_equal(task->timeline[3].text, "succeeded, exit 0 on lab-02 after 1s");
+    origin_free(origin);
+}
+
+static void nothing_is_said_before_it_is_on_disk(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    assert_string_equal(drain(origin, true, 1), "placed 1, commit 1, ");
+    origin_committed(origin, 1, 1, 2);
+    assert_string_equal(drain(origin, true, 2), "");
+    origin_committed(origin, 1, 2, 2);
+    assert_string_equal(drain(origin, true, 2), "accepted 1, send 1.1 lab-02, ");
+    start(origin, 1, 1, 2, 3);
+    (void)drain(origin, true, 3);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 4);
+    assert_string_equal(drain(origin, true, 4), "commit 1, ");
+    /* The worker says it again meanwhile: the answer still waits for the disk. */
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 5);
+    assert_string_equal(drain(origin, true, 5), "");
+    origin_committed(origin, 1, UINT64_MAX, 6);
+    assert_string_equal(drain(origin, true, 6), "ack 1.1 lab-02, ended 1 succeeded, ");
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 7);
+    assert_string_equal(drain(origin, true, 7), "ack 1.1 lab-02, ");
+    origin_free(origin);
+}
+
+static void a_submission_that_cannot_be_saved_is_taken_back(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct origin_statistics statistics;
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    (void)drain(origin, true, 1);
+    assert_int_equal(origin_take_back(origin, 1, 2), 0);
+    assert_null(origin_find(origin, 1));
+    assert_int_equal(origin_take_back(origin, 1, 2), -ENOENT);
+    origin_committed(origin, 1, 2, 3);
+    assert_string_equal(actions(origin, 3), "");
+    origin_get_statistics(origin, &statistics);
+    assert_int_equal(statistics.tasks, 0);
+    submit(origin, 2, 3);
+    (void)actions(origin, 3);
+    assert_int_equal(origin_take_back(origin, 2, 4), -ENOENT);
+    origin_free(origin);
+}
+
+static void an_unknown_type_is_an_error_unless_one_may_wait(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("d");
+    char reason[TASK_REASON_MAX + 1];
+    struct place_facts facts = facts_of(3);
+    static const char *const d[] = {"d"};
+
+    add_node(origin, 2, 0);
+    assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), -ENOENT);
+    assert_string_equal(reason, "no node handles task type \"d\"");
+    assert_int_equal(origin_submit(origin, 1, &spec, true, 1, reason), 0);
+    assert_string_equal(actions(origin, 1), "commit 1, accepted 1, ");
+    assert_string_equal(reason_of(origin, 1), "no node handles task type \"d\"");
+    facts.types = d;
+    facts.types_count = 1;
+    assert_int_equal(origin_set_node(origin, &facts, 2), 0);
+    assert_string_equal(run_until(origin, 2), "placed 1, commit 1, send 1.1 lab-03, ");
+    origin_free(origin);
+}
+
+static void a_confidential_task_for_another_node_is_refused(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+    char reason[TASK_REASON_MAX + 1];
+
+    add_node(origin, 1, 0);
+    add_node(origin, 2, 0);
+    spec.is_confidential = true;
+    (void)snprintf(spec.node, sizeof(spec.node), "lab-02");
+    assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), -EPERM);
+    (void)snprintf(spec.node, sizeof(spec.node), "lab-01");
+    submit_spec(origin, 1, &spec, 1);
+    assert_string_equal(actions(origin, 1), "placed 1, commit 1, accepted 1, send 1.1 lab-01, ");
+    end(origin, 1, 1, 1, TASK_END_EXIT, 0, 2);
+    (void)actions(origin, 2);
+    assert_int_equal(origin_retry(origin, 1, "lab-02", 3), -EPERM);
+    origin_free(origin);
+}
+
+static void a_task_moves_when_its_node_is_dead_and_its_lease_is_over(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = node(2);
+
+    add_node(origin, 2, 0);
+    add_node(origin, 3, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 0);
+    (void)actions(origin, 0);
+    assert_true(origin_renewed(origin, 1, 1, &two, 10 * USEC_PER_SEC));
+    (void)actions(origin, 10 * USEC_PER_SEC);
+    set_state(origin, 2, PLACE_DEAD, 11 * USEC_PER_SEC);
+    assert_null(strstr(run_until(origin, 10 * USEC_PER_SEC + HOLD - 1), "lost"));
+    assert_int_equal(state_of(origin, 1), TASK_RUNNING);
+    assert_string_equal(run_until(origin, 10 * USEC_PER_SEC + HOLD),
+                        "lost 1 (lab-02 dead), commit 1, ");
+    assert_int_equal(state_of(origin, 1), TASK_PENDING);
+    assert_string_equal(run_until(origin, 10 * USEC_PER_SEC + HOLD + 2 * DELAY),
+                        "moved 1 (lab-02 \xe2\x86\x92 lab-03: lab-02 dead), placed 1, commit 1, "
+                        "send 1.2 lab-03, ");
+    start(origin, 1, 2, 3, 40 * USEC_PER_SEC);
+    end(origin, 1, 2, 3, TASK_END_EXIT, 0, 41 * USEC_PER_SEC);
+    assert_non_null(strstr(actions(origin, 41 * USEC_PER_SEC), "ended 1 succeeded"));
+    assert_string_equal(reason_of(origin, 1), "attempt 2; before: lab-02 dead");
+    origin_free(origin);
+}
+
+static void a_suspect_node_keeps_its_task(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    add_node(origin, 3, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 0);
+    set_state(origin, 2, PLACE_SUSPECT, 1);
+    assert_null(strstr(run_until(origin, USEC_PER_HOUR), "lost"));
+    assert_string_equal(reason_of(origin, 1), "no contact with lab-02");
+    origin_free(origin);
+}
+
+static void the_end_of_an_old_attempt_is_not_accepted(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct origin_statistics statistics;
+
+    add_node(origin, 2, 0);
+    add_node(origin, 3, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 0);
+    set_state(origin, 2, PLACE_DEAD, 1);
+    (void)run_until(origin, USEC_PER_MIN);
+    assert_int_equal(origin_find(origin, 1)->attempt, 2);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 7, USEC_PER_MIN);
+    assert_string_equal(actions(origin, USEC_PER_MIN), "ack 1.1 lab-02, ");
+    end(origin, 1, 2, 2, TASK_END_EXIT, 7, USEC_PER_MIN); /* nor one from the wrong node */
+    assert_string_equal(actions(origin, USEC_PER_MIN), "ack 1.2 lab-02, ");
+    start(origin, 1, 1, 2, USEC_PER_MIN);
+    assert_string_equal(actions(origin, USEC_PER_MIN), "cancel 1.1 lab-02, cancel 1.1 lab-02, ");
+    struct node_id two = node(2);
+    assert_false(origin_renewed(origin, 1, 1, &two, USEC_PER_MIN));
+    assert_int_equal(state_of(origin, 1), TASK_PENDING);
+    origin_get_statistics(origin, &statistics);
+    assert_int_equal(statistics.stale, 2);
+    origin_free(origin);
+}
+
+static void without_retries_a_lost_task_is_unknown(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+
+    spec.retries = 0;
+    add_node(origin, 2, 0);
+    submit_spec(origin, 1, &spec, 0);
+    (void)actions(origin, 0);
+    set_state(origin, 2, PLACE_DEAD, 1);
+    assert_non_null(strstr(run_until(origin, USEC_PER_MIN), "ended 1 unknown"));
+    assert_string_equal(reason_of(origin, 1), "attempt 1 lost: lab-02 dead");
+    origin_free(origin);
+}
+
+static void after_the_last_retry_the_task_is_lost(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+
+    spec.retries = 1;
+    add_node(origin, 2, 0);
+    add_node(origin, 3, 0);
+    submit_spec(origin, 1, &spec, 0);
+    (void)actions(origin, 0);
+    set_state(origin, 2, PLACE_DEAD, 1);
+    set_state(origin, 3, PLACE_DEAD, 1);
+    (void)run_until(origin, USEC_PER_MIN);
+    assert_string_equal(reason_of(origin, 1),
+                        "none of the 2 nodes for type a accepts work: 2 dead");
+    set_state(origin, 3, PLACE_ALIVE, 2 * USEC_PER_MIN);
+    assert_non_null(strstr(run_until(origin, 2 * USEC_PER_MIN), "send 1.2 lab-03"));
+    set_state(origin, 3, PLACE_LEFT, 3 * USEC_PER_MIN);
+    assert_non_null(strstr(run_until(origin, 4 * USEC_PER_MIN), "ended 1 lost"));
+    assert_string_equal(reason_of(origin, 1), "lab-03 left; last of 2 attempts");
+    origin_free(origin);
+}
+
+static void a_failure_is_final_unless_retry_on_exit(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+
+    add_node(origin, 2, 0);
+    submit_spec(origin, 1, &spec, 0);
+    spec.retry_on |= TASK_RETRY_EXIT;
+    submit_spec(origin, 2, &spec, 0);
+    (void)actions(origin, 0);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 1, 1);
+    end(origin, 2, 1, 2, TASK_END_EXIT, 1, 1);
+    assert_string_equal(actions(origin, 1), "commit 1, commit 2, ack 1.1 lab-02, ended 1 failed, "
+                                            "ack 2.1 lab-02, ");
+    assert_string_equal(reason_of(origin, 1), "exit 1");
+    assert_string_equal(reason_of(origin, 2), "attempt 1: exit 1 on lab-02");
+    (void)run_until(origin, USEC_PER_MIN);
+    end(origin, 2, 2, 2, TASK_END_SIGNAL, 11, USEC_PER_MIN);
+    (void)run_until(origin, 2 * USEC_PER_MIN);
+    end(origin, 2, 3, 2, TASK_END_EXIT, 3, 2 * USEC_PER_MIN);
+    assert_non_null(strstr(actions(origin, 2 * USEC_PER_MIN), "ended 2 failed"));
+    assert_string_equal(reason_of(origin, 2), "exit 3; last of 3 attempts");
+    origin_free(origin);
+}
+
+static void retries_back_off_doubled_with_jitter_up_to_five_minutes(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+    usec_t now = 0, before = 0;
+
+    spec.retries = 20;
+    spec.retry_on |= TASK_RETRY_EXIT;
+    add_node(origin, 2, 0);
+    submit_spec(origin, 1, &spec, 0);
+    (void)actions(origin, 0);
+    for (uint64_t attempt = 1; attempt <= 20; attempt++) {
+        end(origin, 1, attempt, 2, TASK_END_EXIT, 1, now);
+        (void)actions(origin, now);
+        before = now;
+        now = origin_deadline(origin);
+        usec_t delay = now - before,
+               base = attempt > 8 ? ORIGIN_DELAY_MAX_USEC : DELAY << (attempt - 1);
+        assert_in_range(delay, base * 3 / 4, MIN(base * 5 / 4, ORIGIN_DELAY_MAX_USEC));
+        origin_tick(origin, now);
+        assert_non_null(strstr(actions(origin, now), "send"));
+    }
+    origin_free(origin);
+}
+
+static void a_refused_attempt_goes_elsewhere_at_once_and_costs_no_try(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    add_node(origin, 3, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    refuse(origin, 1, 1, 2, ORIGIN_REFUSED_BUSY, 1);
+    assert_string_equal(actions(origin, 1), "placed 1, commit 1, send 1.2 lab-03, ");
+    assert_int_equal(origin_find(origin, 1)->tries, 1);
+    refuse(origin, 1, 1, 2, ORIGIN_REFUSED_BUSY, 1); /* the same again says nothing new */
+    assert_string_equal(actions(origin, 1), "");
+    refuse(origin, 1, 2, 3, ORIGIN_REFUSED_DRAINING, 2);
+    assert_non_null(strstr(actions(origin, 2), "send 1.3 lab-02"));
+    /* Then it takes its time. */
+    refuse(origin, 1, 3, 2, ORIGIN_REFUSED_BUSY, 3);
+    assert_string_equal(actions(origin, 3), "commit 1, ");
+    assert_string_equal(reason_of(origin, 1), "not taken by lab-02: its queue is full");
+    assert_in_range(origin_deadline(origin), 3 + 100 * USEC_PER_MSEC, 3 + USEC_PER_SEC);
+    assert_non_null(strstr(run_until(origin, USEC_PER_SEC), "send 1.4"));
+    origin_free(origin);
+}
+
+static void refusals_that_the_user_wants_no_retry_on_are_final(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+
+    spec.retry_on = TASK_RETRY_NODE_LOST;
+    add_node(origin, 2, 0);
+    submit_spec(origin, 1, &spec, 0);
+    (void)actions(origin, 0);
+    refuse(origin, 1, 1, 2, ORIGIN_REFUSED_UNREACHABLE, 1);
+    assert_string_equal(actions(origin, 1), "commit 1, ended 1 failed, ");
+    assert_string_equal(reason_of(origin, 1), "not taken by lab-02: it cannot be reached");
+    origin_free(origin);
+}
+
+static void a_drained_queue_moves_to_another_node(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    add_node(origin, 3, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    accept(origin, 1, 1, 2, 0);
+    refuse(origin, 1, 1, 2, ORIGIN_REFUSED_DRAINING, 1);
+    assert_string_equal(actions(origin, 1),
+                        "moved 1 (lab-02 \xe2\x86\x92 lab-03: it is draining), placed 1, commit 1, "
+                        "send 1.2 lab-03, ");
+    origin_free(origin);
+}
+
+static void a_long_queued_task_is_recalled_when_another_node_is_free(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = node(2);
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    accept(origin, 1, 1, 2, 0);
+    for (usec_t now = 0; now < 30 * USEC_PER_SEC; now += 5 * USEC_PER_SEC) {
+        origin_tick(origin, now);
+        assert_true(origin_renewed(origin, 1, 1, &two, now));
+        assert_string_equal(actions(origin, now), "");
+    }
+    origin_tick(origin, 30 * USEC_PER_SEC);
+    assert_string_equal(actions(origin, 30 * USEC_PER_SEC), "");
+    add_node(origin, 3, 31 * USEC_PER_SEC);
+    for (usec_t now = 30 * USEC_PER_SEC; now < 60 * USEC_PER_SEC; now += 5 * USEC_PER_SEC)
+        assert_true(origin_renewed(origin, 1, 1, &two, now));
+    origin_tick(origin, 60 * USEC_PER_SEC);
+    assert_string_equal(actions(origin, 60 * USEC_PER_SEC), "recall 1.1 lab-02, ");
+    refuse(origin, 1, 1, 2, ORIGIN_REFUSED_RECALLED, 60 * USEC_PER_SEC);
+    assert_non_null(strstr(actions(origin, 60 * USEC_PER_SEC), "send 1.2 lab-03"));
+    origin_free(origin);
+}
+
+static void a_lost_connection_is_followed_by_questions(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = node(2);
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 0);
+    (void)actions(origin, 0);
+    origin_disconnected(origin, &two, 1);
+    assert_string_equal(run_until(origin, USEC_PER_SEC), "query 1.1 lab-02, ");
+    assert_string_equal(run_until(origin, 2 * USEC_PER_SEC), "query 1.1 lab-02, ");
+    start(origin, 1, 1, 2, 2 * USEC_PER_SEC);
+    assert_string_equal(run_until(origin, 10 * USEC_PER_SEC), "");
+    origin_free(origin);
+}
+
+static void an_attempt_that_never_arrived_is_placed_again(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = node(2);
+    struct task_spec spec = spec_of("a");
+
+    spec.retries = 0; /* even so: it cannot have run */
+    add_node(origin, 2, 0);
+    add_node(origin, 3, 0);
+    submit_spec(origin, 1, &spec, 0);
+    (void)actions(origin, 0);
+    origin_disconnected(origin, &two, 1);
+    (void)run_until(origin, USEC_PER_SEC);
+    origin_missing(origin, 1, 1, &two, USEC_PER_SEC);
+    assert_non_null(strstr(actions(origin, USEC_PER_SEC), "send 1.2 lab-03"));
+    assert_int_equal(origin_find(origin, 1)->tries, 1);
+    origin_free(origin);
+}
+
+static void an_attempt_that_its_node_forgot_is_lost(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = node(2);
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 0);
+    (void)actions(origin, 0);
+    origin_missing(origin, 1, 1, &two, 1);
+    assert_string_equal(actions(origin, 1),
+                        "lost 1 (lab-02 does not have it any more), commit 1, ");
+    origin_free(origin);
+}
+
+static void a_restarted_node_is_asked_and_then_given_up(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct place_facts facts = facts_of(2);
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 0);
+    (void)actions(origin, 0);
+    facts.generation++;
+    assert_int_equal(origin_set_node(origin, &facts, USEC_PER_SEC), 0);
+    assert_string_equal(actions(origin, USEC_PER_SEC), "query 1.1 lab-02, ");
+    assert_null(strstr(run_until(origin, HOLD - 1), "lost"));
+    assert_non_null(strstr(run_until(origin, HOLD), "lost 1 (lab-02 started again)"));
+    origin_free(origin);
+}
+
+static void cancelling_what_waits_ends_it_at_once(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("d");
+    char reason[TASK_REASON_MAX + 1];
+
+    assert_int_equal(origin_submit(origin, 1, &spec, true, 0, reason), 0);
+    (void)actions(origin, 0);
+    assert_int_equal(origin_cancel(origin, 1, 15, USEC_PER_SEC, 1), 0);
+    assert_string_equal(actions(origin, 1), "commit 1, ended 1 cancelled, ");
+    assert_int_equal(origin_cancel(origin, 1, 15, USEC_PER_SEC, 1), -EALREADY);
+    assert_int_equal(origin_cancel(origin, 9, 15, USEC_PER_SEC, 1), -ENOENT);
+    /* Also what has not gone out yet. */
+    add_node(origin, 2, 2);
+    submit(origin, 2, 2);
+    (void)drain(origin, true, 2);
+    assert_int_equal(origin_cancel(origin, 2, 15, USEC_PER_SEC, 2), 0);
+    assert_string_equal(actions(origin, 2), "commit 2, accepted 2, ended 2 cancelled, ");
+    origin_free(origin);
+}
+
+static void cancelling_what_runs_waits_for_its_end(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    submit(origin, 2, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 0);
+    start(origin, 2, 1, 2, 0);
+    (void)actions(origin, 0);
+    assert_int_equal(origin_cancel(origin, 1, 15, USEC_PER_SEC, 1), 0);
+    assert_int_equal(origin_cancel(origin, 2, 15, USEC_PER_SEC, 1), 0);
+    assert_string_equal(actions(origin, 1),
+                        "commit 1, cancel 1.1 lab-02, commit 2, cancel 2.1 lab-02, ");
+    assert_int_equal(state_of(origin, 1), TASK_RUNNING);
+    end(origin, 1, 1, 2, TASK_END_CANCELLED, 0, 2);
+    end(origin, 2, 1, 2, TASK_END_EXIT, 0, 2); /* it was faster */
+    (void)actions(origin, 2);
+    assert_int_equal(state_of(origin, 1), TASK_CANCELLED);
+    assert_int_equal(state_of(origin, 2), TASK_SUCCEEDED);
+    origin_free(origin);
+}
+
+static void a_cancelled_task_is_not_tried_again(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 0);
+    assert_int_equal(origin_cancel(origin, 1, 15, USEC_PER_SEC, 1), 0);
+    set_state(origin, 2, PLACE_DEAD, 2);
+    assert_non_null(strstr(run_until(origin, USEC_PER_MIN), "ended 1 cancelled"));
+    origin_free(origin);
+}
+
+static void a_task_runs_again_when_a_user_asks_for_it(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    add_node(origin, 3, 0);
+    submit(origin, 1, 0);
+    assert_int_equal(origin_retry(origin, 1, NULL, 0), -EBUSY);
+    (void)actions(origin, 0);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 1, 1);
+    (void)actions(origin, 1);
+    assert_int_equal(origin_retry(origin, 1, "lab-03", 2), 0);
+    assert_string_equal(actions(origin, 2), "placed 1, commit 1, accepted 1, send 1.2 lab-03, ");
+    end(origin, 1, 2, 3, TASK_END_EXIT, 0, 3);
+    (void)actions(origin, 3);
+    assert_int_equal(state_of(origin, 1), TASK_SUCCEEDED);
+    assert_int_equal(origin_find(origin, 1)->tries_max, 4);
+    assert_int_equal(origin_retry(origin, 9, NULL, 3), -ENOENT);
+    origin_free(origin);
+}
+
+/* What the database would give back. */
+static struct task *reload(const struct origin *origin, uint64_t number)
+{
+    cJSON *json = task_to_json(origin_find(origin, number)), *parsed;
+    char *text = json_format(json);
+    struct task *task;
+
+    assert_int_equal(json_parse(text, strlen(text), &parsed), 0);
+    assert_int_equal(task_from_json(parsed, &task), 0);
+    cJSON_Delete(json);
+    cJSON_Delete(parsed);
+    free(text);
+    return task;
+}
+
+static struct origin *restart(struct origin *origin, usec_t now)
+{
+    struct origin *next;
+    struct origin_config config = config_of();
+
+    assert_int_equal(origin_new(&config, 2, now, WALL + now, &next), 0);
+    for (const struct task *task = origin_next(origin, 0); task;
+         task = origin_next(origin, task->number))
+        assert_int_equal(origin_restore(next, reload(origin, task->number), now), 0);
+    origin_free(origin);
+    return next;
+}
+
+static void a_restart_asks_the_workers_and_goes_on(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    submit(origin, 2, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 0);
+    (void)actions(origin, 0);
+    origin = restart(origin, USEC_PER_SEC);
+    assert_string_equal(run_until(origin, USEC_PER_SEC), "query 1.1 lab-02, query 2.1 lab-02, ");
+    add_node(origin, 2, 2 * USEC_PER_SEC);
+    (void)actions(origin, 2 * USEC_PER_SEC);
+    start(origin, 1, 1, 2, 3 * USEC_PER_SEC);
+    end(origin, 2, 1, 2, TASK_END_EXIT, 0, 3 * USEC_PER_SEC);
+    assert_string_equal(actions(origin, 3 * USEC_PER_SEC),
+                        "commit 2, ack 2.1 lab-02, ended 2 succeeded, ");
+    assert_int_equal(state_of(origin, 1), TASK_RUNNING);
+    assert_int_equal(origin_find(origin, 1)->tries, 1);
+    origin_free(origin);
+}
+
+static void after_a_restart_a_silent_worker_is_given_up_after_one_lease(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    origin = restart(origin, USEC_PER_SEC);
+    add_node(origin, 3, USEC_PER_SEC);
+    assert_null(strstr(run_until(origin, USEC_PER_SEC + HOLD - 1), "lost"));
+    assert_non_null(
+        strstr(run_until(origin, USEC_PER_SEC + HOLD), "lost 1 (lab-02 not seen any more)"));
+    assert_non_null(strstr(run_until(origin, USEC_PER_MIN), "send 1.2 lab-03"));
+    origin_free(origin);
+}
+
+static void own_work_of_before_the_restart_is_lost_at_once(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 1, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 1, 0);
+    origin = restart(origin, USEC_PER_SEC);
+    assert_string_equal(actions(origin, USEC_PER_SEC),
+                        "lost 1 (this node was restarted), commit 1, ");
+    add_node(origin, 1, USEC_PER_SEC);
+    assert_non_null(strstr(run_until(origin, USEC_PER_MIN), "send 1.2 lab-01"));
+    origin_free(origin);
+}
+
+static void ended_tasks_are_kept_for_their_time(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    submit(origin, 2, 0);
+    (void)actions(origin, 0);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 0);
+    end(origin, 2, 1, 2, TASK_END_EXIT, 1, 0);
+    (void)actions(origin, 0);
+    origin = restart(origin, USEC_PER_MIN);
+    assert_string_equal(run_until(origin, USEC_PER_HOUR - 1), "");
+    assert_string_equal(run_until(origin, USEC_PER_HOUR), "forget 1, ");
+    assert_null(origin_find(origin, 1));
+    assert_string_equal(run_until(origin, 2 * USEC_PER_HOUR), "forget 2, ");
+    assert_null(origin_next(origin, 0));
+    assert_int_equal(origin_deadline(origin), USEC_INFINITY);
+    origin_free(origin);
+}
+
+static void tasks_of_a_workflow_stay_until_it_is_released(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+
+    spec.workflow = 7;
+    add_node(origin, 2, 0);
+    submit_spec(origin, 1, &spec, 0);
+    (void)actions(origin, 0);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 0);
+    (void)actions(origin, 0);
+    assert_int_equal(origin_forget(origin, 1, 1), -EBUSY);
+    assert_string_equal(run_until(origin, 3 * USEC_PER_HOUR), "");
+    origin_release_workflow(origin, 7, 3 * USEC_PER_HOUR);
+    assert_string_equal(run_until(origin, 5 * USEC_PER_HOUR), "forget 1, ");
+    origin_free(origin);
+}
+
+static void the_oldest_ended_task_makes_room(void **state _unused_)
+{
+    struct origin_config config = config_of();
+    struct origin *origin;
+    struct task_spec spec = spec_of("a");
+    char reason[TASK_REASON_MAX + 1];
+
+    config.tasks_max = 2;
+    assert_int_equal(origin_new(&config, 1, 0, WALL, &origin), 0);
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    submit(origin, 2, 0);
+    (void)actions(origin, 0);
+    assert_int_equal(origin_submit(origin, 3, &spec, false, 0, reason), -ENOBUFS);
+    assert_string_equal(reason, "2 tasks wait or run already");
+    end(origin, 2, 1, 2, TASK_END_EXIT, 0, 0);
+    (void)actions(origin, 0);
+    assert_int_equal(origin_submit(origin, 3, &spec, false, 0, reason), 0);
+    assert_string_equal(actions(origin, 0),
+                        "forget 2, placed 3, commit 3, accepted 3, send 3.1 lab-02, ");
+    assert_int_equal(origin_submit(origin, 3, &spec, false, 0, reason), -EEXIST);
+    origin_free(origin);
+}
+
+static void a_task_is_dropped_by_hand_only_when_it_has_ended(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    assert_int_equal(origin_forget(origin, 1, 0), -EBUSY);
+    assert_int_equal(origin_forget(origin, 2, 0), -ENOENT);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 0);
+    (void)actions(origin, 0);
+    assert_int_equal(origin_forget(origin, 1, 0), 0);
+    assert_null(origin_find(origin, 1));
+    assert_string_equal(actions(origin, 0), "forget 1, ");
+    origin_free(origin);
+}
+
+static void many_waiting_tasks_are_placed_in_batches(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+    char reason[TASK_REASON_MAX + 1];
+    struct origin_statistics statistics;
+    size_t sent = 0, ticks = 0;
+
+    for (uint64_t i = 1; i <= 1000; i++)
+        assert_int_equal(origin_submit(origin, i, &spec, true, 0, reason), 0);
+    (void)actions(origin, 0);
+    assert_int_equal(origin_deadline(origin), USEC_INFINITY);
+    add_node(origin, 2, 1);
+    while (origin_deadline(origin) <= 1) {
+        struct origin_action action;
+        origin_tick(origin, 1);
+        ticks++;
+        while (origin_next_action(origin, &action)) {
+            if (action.type == ORIGIN_COMMIT)
+                origin_committed(origin, action.number, action.revision, 1);
+            sent += action.type == ORIGIN_SEND;
+        }
+    }
+    assert_int_equal(sent, 1000);
+    assert_in_range(ticks, 4, 5);
+    origin_get_statistics(origin, &statistics);
+    assert_int_equal(statistics.pending, 1000);
+    origin_free(origin);
+}
+
+static void answers_to_strangers_are_bounded(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct origin_action action;
+    size_t count = 0;
+
+    for (uint64_t i = 1; i <= 100000; i++)
+        end(origin, i, 1, 2, TASK_END_EXIT, 0, 0);
+    while (origin_next_action(origin, &action)) {
+        assert_null(action.task);
+        count++;
+    }
+    assert_int_equal(count, 256);
+    origin_free(origin);
+}
+
+static void refusals_have_names(void **state _unused_)
+{
+    for (int i = 0; i < _ORIGIN_REFUSED_MAX; i++)
+        assert_int_equal(origin_refusal_parse(origin_refusal_name((enum origin_refusal)i)), i);
+    assert_int_equal(origin_refusal_parse("mood"), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_task_goes_from_submitted_to_succeeded),
+        cmocka_unit_test(nothing_is_said_before_it_is_on_disk),
+        cmocka_unit_test(a_submission_that_cannot_be_saved_is_taken_back),
+        cmocka_unit_test(an_unknown_type_is_an_error_unless_one_may_wait),
+        cmocka_unit_test(a_confidential_task_for_another_node_is_refused),
+        cmocka_unit_test(a_task_moves_when_its_node_is_dead_and_its_lease_is_over),
+        cmocka_unit_test(a_suspect_node_keeps_its_task),
+        cmocka_unit_test(the_end_of_an_old_attempt_is_not_accepted),
+        cmocka_unit_test(without_retries_a_lost_task_is_unknown),
+        cmocka_unit_test(after_the_last_retry_the_task_is_lost),
+        cmocka_unit_test(a_failure_is_final_unless_retry_on_exit),
+        cmocka_unit_test(retries_back_off_doubled_with_jitter_up_to_five_minutes),
+        cmocka_unit_test(a_refused_attempt_goes_elsewhere_at_once_and_costs_no_try),
+        cmocka_unit_test(refusals_that_the_user_wants_no_retry_on_are_final),
+        cmocka_unit_test(a_drained_queue_moves_to_another_node),
+        cmocka_unit_test(a_long_queued_task_is_recalled_when_another_node_is_free),
+        cmocka_unit_test(a_lost_connection_is_followed_by_questions),
+        cmocka_unit_test(an_attempt_that_never_arrived_is_placed_again),
+        cmocka_unit_test(an_attempt_that_its_node_forgot_is_lost),
+        cmocka_unit_test(a_restarted_node_is_asked_and_then_given_up),
+        cmocka_unit_test(cancelling_what_waits_ends_it_at_once),
+        cmocka_unit_test(cancelling_what_runs_waits_for_its_end),
+        cmocka_unit_test(a_cancelled_task_is_not_tried_again),
+        cmocka_unit_test(a_task_runs_again_when_a_user_asks_for_it),
+        cmocka_unit_test(a_restart_asks_the_workers_and_goes_on),
+        cmocka_unit_test(after_a_restart_a_silent_worker_is_given_up_after_one_lease),
+        cmocka_unit_test(own_work_of_before_the_restart_is_lost_at_once),
+        cmocka_unit_test(ended_tasks_are_kept_for_their_time),
+        cmocka_unit_test(tasks_of_a_workflow_stay_until_it_is_released),
+        cmocka_unit_test(the_oldest_ended_task_makes_room),
+        cmocka_unit_test(a_task_is_dropped_by_hand_only_when_it_has_ended),
+        cmocka_unit_test(many_waiting_tasks_are_placed_in_batches),
+        cmocka_unit_test(answers_to_strangers_are_bounded),
+        cmocka_unit_test(refusals_have_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

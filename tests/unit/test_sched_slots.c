@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/slots.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define LEASE (15 * USEC_PER_SEC)
+#define GRACE (5 * USEC_PER_SEC)
+
+static const struct node_id self = {{1}}, other = {{2}};
+
+static const struct slots_type types[] = {
+    {.name = "a", .slots = 1},
+    {.name = "b", .slots = 1, .max = 1, .timeout_usec = USEC_PER_MIN},
+    {.name = "big", .slots = 2},
+};
+
+static struct slots_config config_of(uint32_t count)
+{
+    return (struct slots_config){
+        .id = self,
+        .has_commands = true,
+        .slots = count,
+        .queue_max = 100,
+        .kill_grace_usec = GRACE,
+        .types = types,
+        .types_count = ARRAY_SIZE(types),
+    };
+}
+
+static struct slots *make(uint32_t count)
+{
+    struct slots_config config = config_of(count);
+    struct slots *slots;
+
+    assert_int_equal(slots_new(&config, 1, 0, &slots), 0);
+    return slots;
+}
+
+static struct slots_key key_of(const struct node_id *origin, uint64_t number)
+{
+    return (struct slots_key){.origin = *origin, .number = number, .attempt = 1};
+}
+
+static struct task_spec spec_of(const char *type, const char *user)
+{
+    struct task_spec spec = {.type_number = 1};
+
+    (void)snprintf(spec.type, sizeof(spec.type), "%s", type);
+    (void)snprintf(spec.user, sizeof(spec.user), "%s", user);
+    return spec;
+}
+
+static int offer(struct slots *slots, const char *type, const char *user, uint64_t number,
+                 usec_t now)
+{
+    struct slots_key key = key_of(&other, number);
+    struct task_spec spec = spec_of(type, user);
+
+    return slots_offer(slots, &key, "lab-02", &spec, LEASE, now);
+}
+
+/* What it wants now, as "start 1, kill 2 15, " and so on, by task number. */
+static const char *actions(struct slots *slots)
+{
+    static char all[4096];
+    static const char *const names[] = {"start",  "kill",     "started", "renew",
+                                        "report", "handback", "dropped"};
+    struct slots_action action;
+
+    all[0] = '\0';
+    while (slots_next_action(slots, &action)) {
+        char text[64];
+        int used = snprintf(text, sizeof(text), "%s %d", names[action.type],
+                            (int)action.attempt->key.number);
+        if (action.type == SLOTS_KILL)
+            used += snprintf(text + used, sizeof(text) - (size_t)used, " %d", action.signal);
+        (void)snprintf(text + used, sizeof(text) - (size_t)used, ", ");
+        strncat(all, text, sizeof(all) - strlen(all) - 1);
+    }
+    return all;
+}
+
+static uint64_t id_of(struct slots *slots, uint64_t number)
+{
+    struct slots_key key = key_of(&other, number);
+
+    return slots_find(slots, &key)->id;
+}
+
+static void finish(struct slots *slots, uint64_t number, int code, usec_t now)
+{
+    struct task_end end = {.type = TASK_END_EXIT, .code = code};
+
+    slots_exited(slots, id_of(slots, number), &end, now);
+}
+
+static const struct task_end *end_of(struct slots *slots, uint64_t number)
+{
+    struct slots_key key = key_of(&other, number);
+    struct slots_attempt *attempt = slots_find(slots, &key);
+
+    assert_non_null(attempt);
+    assert_int_equal(attempt->state, SLOTS_ENDED);
+    return &attempt->end;
+}
+
+static void ack(struct slots *slots, uint64_t number, usec_t now)
+{
+    struct slots_key key = key_of(&other, number);
+
+    slots_acked(slots, &key, now);
+}
+
+static void an_attempt_starts_runs_ends_and_is_dropped(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_load load;
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_string_equal(actions(slots), "start 1, ");
+    slots_started(slots, id_of(slots, 1), 1);
+    slots_started(slots, id_of(slots, 1), 1);
+    assert_string_equal(actions(slots), "started 1, ");
+    slots_get_load(slots, &load);
+    assert_int_equal(load.running, 1);
+    assert_int_equal(load.load_permille, 1000);
+    finish(slots, 1, 3, USEC_PER_SEC + 1);
+    assert_string_equal(actions(slots), "report 1, ");
+    assert_int_equal(end_of(slots, 1)->code, 3);
+    assert_int_equal(end_of(slots, 1)->run_usec, USEC_PER_SEC);
+    slots_get_load(slots, &load);
+    assert_int_equal(load.running, 0);
+    assert_int_equal(load.unacked, 1);
+    ack(slots, 1, 3);
+    assert_string_equal(actions(slots), "dropped 1, ");
+    slots_get_load(slots, &load);
+    assert_int_equal(load.unacked, 0);
+    assert_int_equal(slots_deadline(slots), USEC_INFINITY);
+    slots_free(slots);
+}
+
+static void slots_are_never_exceeded_and_the_queue_is_served(void **state _unused_)
+{
+    struct slots *slots = make(2);
+    struct slots_load load;
+
+    for (uint64_t i = 1; i <= 4; i++)
+        assert_int_equal(offer(slots, "a", "u", i, 0), 0);
+    assert_string_equal(actions(slots), "start 1, start 2, ");
+    slots_get_load(slots, &load);
+    assert_int_equal(load.queued, 2);
+    assert_int_equal(load.load_permille, 2000);
+    finish(slots, 1, 0, 1);
+    assert_string_equal(actions(slots), "report 1, start 3, ");
+    slots_free(slots);
+}
+
+static void users_are_served_in_turn(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    char order[64] = "";
+
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(offer(slots, "a", "greedy", i, 0), 0);
+    assert_int_equal(offer(slots, "a", "modest", 4, 0), 0);
+    (void)actions(slots);
+    for (uint64_t i = 1; i != 0;) {
+        finish(slots, i, 0, 1);
+        ack(slots, i, 1);
+        const char *text = strstr(actions(slots), "start ");
+        i = text ? strtoul(text + 6, NULL, 10) : 0;
+        (void)snprintf(order + strlen(order), sizeof(order) - strlen(order), "%d ", (int)i);
+    }
+    assert_string_equal(order, "2 4 3 0 ");
+    slots_free(slots);
+}
+
+static void in_fifo_the_order_of_arrival_counts(void **state _unused_)
+{
+    struct slots_config config = config_of(1);
+    struct slots *slots;
+
+    config.is_fifo = true;
+    assert_int_equal(slots_new(&config, 1, 0, &slots), 0);
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(offer(slots, "a", "greedy", i, 0), 0);
+    assert_int_equal(offer(slots, "a", "modest", 4, 0), 0);
+    for (uint64_t i = 1; i <= 4; i++) {
+        char expected[32];
+        (void)snprintf(expected, sizeof(expected), "start %d, ", (int)i);
+        assert_non_null(strstr(actions(slots), expected));
+        finish(slots, i, 0, 1);
+    }
+    slots_free(slots);
+}
+
+static void a_type_at_its_maximum_does_not_hold_up_others(void **state _unused_)
+{
+    struct slots *slots = make(3);
+
+    assert_int_equal(offer(slots, "b", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "b", "u", 2, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 3, 0), 0);
+    assert_string_equal(actions(slots), "start 1, start 3, ");
+    assert_int_equal(slots_get_free(slots, "b"), 0);
+    assert_int_equal(slots_get_free(slots, "a"), 1);
+    assert_int_equal(slots_get_free(slots, "z"), 0);
+    finish(slots, 1, 0, 1);
+    assert_string_equal(actions(slots), "report 1, start 2, ");
+    slots_free(slots);
+}
+
+static void a_large_task_is_not_starved_by_small_ones(void **state _unused_)
+{
+    struct slots *slots = make(2);
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "big", "u", 2, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 3, 0), 0);
+    assert_string_equal(actions(slots), "start 1, ");
+    finish(slots, 1, 0, 1);
+    assert_string_equal(actions(slots), "report 1, start 2, ");
+    finish(slots, 2, 0, 2);
+    assert_string_equal(actions(slots), "report 2, start 3, ");
+    slots_free(slots);
+}
+
+static void what_cannot_run_here_is_refused(void **state _unused_)
+{
+    struct slots_config config = config_of(1);
+    struct slots_key own = key_of(&self, 1), foreign = key_of(&other, 1);
+    struct task_spec secret = spec_of("a", "u"), command = spec_of("cmd", "u"),
+                     bad = spec_of("", "u");
+    struct slots *slots;
+
+    config.queue_max = 2;
+    config.has_commands = false;
+    assert_int_equal(slots_new(&config, 1, 0, &slots), 0);
+    secret.is_confidential = true;
+    command.is_command = true;
+    assert_int_equal(task_words_add(&command.args, "true"), 0);
+    assert_int_equal(slots_offer(slots, &foreign, "lab-02", &secret, LEASE, 0), -EPERM);
+    assert_int_equal(slots_offer(slots, &foreign, "lab-02", &command, LEASE, 0), -ENOENT);
+    assert_int_equal(slots_offer(slots, &foreign, "lab-02", &bad, LEASE, 0), -EINVAL);
+    assert_int_equal(slots_offer(slots, &own, "lab-01", &command, 0, 0), 0);
+    assert_int_equal(offer(slots, "z", "u", 5, 0), -ENOENT);
+    assert_int_equal(offer(slots, "a", "u", 6, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 7, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 8, 0), -EBUSY);
+    assert_int_equal(offer(slots, "a", "u", 7, 0), 1);
+    task_spec_done(&command);
+    slots_free(slots);
+}
+
+static void a_time_limit_ends_in_term_and_then_kill(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct task_end end = {.type = TASK_END_SIGNAL, .code = 9};
+    usec_t now = USEC_PER_SEC;
+
+    assert_int_equal(offer(slots, "b", "u", 1, 0), 0);
+    (void)actions(slots);
+    slots_started(slots, id_of(slots, 1), now);
+    (void)actions(slots);
+    for (; now < USEC_PER_SEC + USEC_PER_MIN; now += 4 * USEC_PER_SEC) {
+        struct slots_key key = key_of(&other, 1);
+        slots_tick(slots, now);
+        slots_renewed(slots, &key, true, now, now);
+        assert_null(strstr(actions(slots), "kill"));
+    }
+    slots_tick(slots, USEC_PER_SEC + USEC_PER_MIN);
+    assert_non_null(strstr(actions(slots), "kill 1 15, "));
+    slots_tick(slots, USEC_PER_SEC + USEC_PER_MIN + GRACE - 1);
+    assert_null(strstr(actions(slots), "kill"));
+    slots_tick(slots, USEC_PER_SEC + USEC_PER_MIN + GRACE);
+    assert_non_null(strstr(actions(slots), "kill 1 9"));
+    slots_exited(slots, id_of(slots, 1), &end, 70 * USEC_PER_SEC);
+    assert_int_equal(end_of(slots, 1)->type, TASK_END_TIMED_OUT);
+    assert_int_equal(end_of(slots, 1)->code, 0);
+    slots_free(slots);
+}
+
+static void the_limit_of_the_task_wins_over_that_of_the_type(void **state _unused_)
+{
+    struct slots_config config = config_of(3);
+    struct slots_key key = key_of(&other, 1);
+    struct task_spec spec = spec_of("b", "u");
+    struct slots *slots;
+
+    config.timeout_usec = USEC_PER_HOUR;
+    assert_int_equal(slots_new(&config, 1, 0, &slots), 0);
+    spec.timeout_usec = 7;
+    assert_int_equal(slots_offer(slots, &key, "lab-02", &spec, LEASE, 0), 0);
+    assert_int_equal(slots_find(slots, &key)->timeout_usec, 7);
+    key.number = 2;
+    spec.timeout_usec = 0;
+    assert_int_equal(slots_offer(slots, &key, "lab-02", &spec, LEASE, 0), 0);
+    assert_int_equal(slots_find(slots, &key)->timeout_usec, USEC_PER_MIN);
+    key.number = 3;
+    spec = spec_of("a", "u");
+    assert_int_equal(slots_offer(slots, &key, "lab-02", &spec, LEASE, 0), 0);
+    assert_int_equal(slots_find(slots, &key)->timeout_usec, USEC_PER_HOUR);
+    slots_free(slots);
+}
+
+static void cancelling_sends_the_signal_once_and_then_kill(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 2, 0), 0);
+    (void)actions(slots);
+    slots_cancel(slots, &key, SIGINT, USEC_PER_SEC, 10);
+    assert_string_equal(actions(slots), "kill 1 2, ");
+    slots_cancel(slots, &key, SIGINT, USEC_PER_SEC, 20);
+    assert_string_equal(actions(slots), "");
+    slots_cancel(slots, &key, SIGKILL, 0, 30);
+    slots_cancel(slots, &key, SIGKILL, 0, 40);
+    assert_string_equal(actions(slots), "kill 1 9, ");
+    /* What waits ends at once. */
+    key.number = 2;
+    slots_cancel(slots, &key, SIGTERM, USEC_PER_SEC, 50);
+    assert_string_equal(actions(slots), "report 2, ");
+    assert_int_equal(end_of(slots, 2)->type, TASK_END_CANCELLED);
+    finish(slots, 1, 0, 60);
+    assert_int_equal(end_of(slots, 1)->type, TASK_END_CANCELLED);
+    slots_free(slots);
+}
+
+static void a_cancel_before_the_start_was_told_runs_nothing(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+    struct slots_load load;
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    slots_cancel(slots, &key, SIGTERM, USEC_PER_SEC, 0);
+    assert_string_equal(actions(slots), "report 1, ");
+    slots_get_load(slots, &load);
+    assert_int_equal(load.used, 0);
+    slots_free(slots);
+}
+
+static void the_lease_is_renewed_every_third_of_it(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    (void)actions(slots);
+    assert_int_equal(slots_deadline(slots), LEASE / 3);
+    slots_tick(slots, LEASE / 3);
+    assert_string_equal(actions(slots), "renew 1, ");
+    slots_renewed(slots, &key, true, LEASE / 3, LEASE / 2);
+    slots_tick(slots, LEASE);
+    assert_string_equal(actions(slots), "renew 1, ");
+    /* It counts from when it was asked for, not from when the answer came. */
+    slots_tick(slots, LEASE + LEASE / 3 - 1);
+    assert_null(strstr(actions(slots), "kill"));
+    slots_tick(slots, LEASE + LEASE / 3);
+    assert_non_null(strstr(actions(slots), "kill 1 9"));
+    finish(slots, 1, 0, 2 * LEASE);
+    assert_int_equal(end_of(slots, 1)->type, TASK_END_STOPPED);
+    assert_string_equal(end_of(slots, 1)->text, "no contact with lab-02");
+    slots_free(slots);
+}
+
+static void an_answer_cannot_stretch_the_lease(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    (void)actions(slots);
+    slots_renewed(slots, &key, true, 100 * LEASE, 1);
+    slots_tick(slots, LEASE);
+    assert_non_null(strstr(actions(slots), "kill 1 9"));
+    slots_free(slots);
+}
+
+static void a_refused_renewal_kills_at_once(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    (void)actions(slots);
+    slots_renewed(slots, &key, false, 1, 2);
+    assert_string_equal(actions(slots), "kill 1 9, ");
+    slots_free(slots);
+}
+
+static void the_own_node_needs_no_lease(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&self, 1);
+    struct task_spec spec = spec_of("a", "u");
+
+    assert_int_equal(slots_offer(slots, &key, "lab-01", &spec, 0, 0), 0);
+    (void)actions(slots);
+    assert_int_equal(slots_deadline(slots), USEC_INFINITY);
+    slots_free(slots);
+}
+
+static void what_waits_past_its_lease_goes_back(void **state _unused_)
+{
+    struct slots *slots = make(0);
+    struct slots_config config = config_of(1);
+
+    assert_int_equal(slots_set_config(slots, &config, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 2, 1), 0);
+    (void)actions(slots);
+    slots_tick(slots, LEASE + 1);
+    assert_non_null(strstr(actions(slots), "handback 2, dropped 2, "));
+    /* And an offer of it that comes late is refused. */
+    assert_int_equal(offer(slots, "a", "u", 2, LEASE + 2), -ESTALE);
+    slots_free(slots);
+}
+
+static void draining_hands_the_queue_back_and_lets_the_rest_end(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_load load;
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 2, 0), 0);
+    assert_int_equal(offer(slots, "a", "v", 3, 0), 0);
+    (void)actions(slots);
+    slots_set_draining(slots, true, 1);
+    assert_string_equal(actions(slots), "handback 2, dropped 2, handback 3, dropped 3, ");
+    assert_int_equal(offer(slots, "a", "u", 4, 1), -ESHUTDOWN);
+    slots_get_load(slots, &load);
+    assert_true(load.is_draining);
+    assert_int_equal(load.running, 1);
+    slots_set_draining(slots, false, 2);
+    assert_int_equal(offer(slots, "a", "u", 4, 2), 0);
+    slots_free(slots);
+}
+
+static void only_what_waits_can_be_recalled(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key one = key_of(&other, 1), two = key_of(&other, 2);
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 2, 0), 0);
+    (void)actions(slots);
+    slots_recall(slots, &one, 1);
+    slots_recall(slots, &two, 1);
+    assert_string_equal(actions(slots), "handback 2, dropped 2, ");
+    slots_free(slots);
+}
+
+static void a_query_for_the_unknown_shuts_the_door(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+
+    assert_null(slots_query(slots, &key, 0));
+    assert_int_equal(offer(slots, "a", "u", 1, 0), -ESTALE);
+    assert_int_equal(offer(slots, "a", "u", 2, 0), 0);
+    key.number = 2;
+    assert_non_null(slots_query(slots, &key, 0));
+    slots_free(slots);
+}
+
+static void ends_are_reported_until_they_are_acknowledged(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    usec_t now = 1;
+    int reports = 0;
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    (void)actions(slots);
+    finish(slots, 1, 0, now);
+    assert_string_equal(actions(slots), "report 1, ");
+    slots_connected(slots, &self, now);
+    assert_string_equal(actions(slots), "");
+    slots_connected(slots, &other, now);
+    assert_string_equal(actions(slots), "report 1, ");
+    for (;;) {
+        now = slots_deadline(slots);
+        slots_tick(slots, now);
+        const char *text = actions(slots);
+        if (strcmp(text, "dropped 1, ") == 0)
+            break;
+        assert_string_equal(text, "report 1, ");
+        reports++;
+    }
+    assert_in_range(reports, 100, 2000);
+    assert_int_equal(now, SLOTS_RESULT_KEEP_USEC + 1);
+    slots_free(slots);
+}
+
+static void ends_from_before_a_restart_are_reported(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+    struct task_spec spec = spec_of("a", "u");
+    struct task_end end = {.type = TASK_END_EXIT, .code = 4, .run_usec = 5};
+
+    assert_int_equal(slots_restore(slots, &key, "lab-02", &spec, &end, 0), 0);
+    assert_int_equal(slots_restore(slots, &key, "lab-02", &spec, &end, 0), -EEXIST);
+    assert_string_equal(actions(slots), "report 1, ");
+    assert_int_equal(end_of(slots, 1)->run_usec, 5);
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 1);
+    slots_free(slots);
+}
+
+static void the_oldest_end_goes_when_there_are_too_many(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct task_spec spec = spec_of("a", "u");
+    struct task_end end = {.type = TASK_END_EXIT};
+    struct slots_load load;
+
+    for (uint64_t i = 1; i <= SLOTS_RESULTS_MAX + 1; i++) {
+        struct slots_key key = key_of(&other, i);
+        assert_int_equal(slots_restore(slots, &key, "lab-02", &spec, &end, 0), 0);
+        if (i == SLOTS_RESULTS_MAX)
+            assert_null(strstr(actions(slots), "dropped"));
+    }
+    assert_non_null(strstr(actions(slots), "dropped 1, "));
+    slots_get_load(slots, &load);
+    assert_int_equal(load.unacked, SLOTS_RESULTS_MAX);
+    slots_free(slots);
+}
+
+static void a_reload_keeps_what_runs_and_returns_vanished_types(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_config config = config_of(2);
+    static const struct slots_type only_a[] = {{.name = "a", .slots = 1, .max = 1}};
+
+    assert_int_equal(offer(slots, "b", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "b", "u", 2, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 3, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 4, 0), 0);
+    (void)actions(slots);
+    config.types = only_a;
+    config.types_count = 1;
+    assert_int_equal(slots_set_config(slots, &config, 1), 0);
+    assert_string_equal(actions(slots), "handback 2, dropped 2, start 3, ");
+    finish(slots, 1, 0, 2);
+    assert_string_equal(actions(slots), "report 1, ");
+    finish(slots, 3, 0, 3);
+    assert_string_equal(actions(slots), "report 3, start 4, ");
+    config.types_count = SLOTS_TYPES_MAX + 1;
+    assert_int_equal(slots_set_config(slots, &config, 1), -EINVAL);
+    slots_free(slots);
+}
+
+static void stopping_ends_everything(void **state _unused_)
+{
+    struct slots *slots = make(1);
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 2, 0), 0);
+    (void)actions(slots);
+    slots_stop(slots, 1);
+    assert_string_equal(actions(slots), "handback 2, dropped 2, kill 1 15, ");
+    slots_tick(slots, 1 + GRACE);
+    assert_non_null(strstr(actions(slots), "kill 1 9"));
+    finish(slots, 1, 0, 2 + GRACE);
+    assert_int_equal(end_of(slots, 1)->type, TASK_END_STOPPED);
+    assert_int_equal(offer(slots, "a", "u", 3, 2 + GRACE), -ESHUTDOWN);
+    slots_free(slots);
+}
+
+static void words_about_strangers_are_ignored(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 9);
+    struct task_end end = {.type = TASK_END_EXIT};
+
+    slots_started(slots, 77, 0);
+    slots_exited(slots, 77, &end, 0);
+    slots_cancel(slots, &key, 15, 0, 0);
+    slots_recall(slots, &key, 0);
+    slots_acked(slots, &key, 0);
+    slots_renewed(slots, &key, true, 0, 0);
+    assert_string_equal(actions(slots), "");
+    assert_null(slots_find_id(slots, 77));
+    slots_free(slots);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_attempt_starts_runs_ends_and_is_dropped),
+        cmocka_unit_test(slots_are_never_exceeded_and_the_queue_is_served),
+        cmocka_unit_test(users_are_served_in_turn),
+        cmocka_unit_test(in_fifo_the_order_of_arrival_counts),
+        cmocka_unit_test(a_type_at_its_maximum_does_not_hold_up_others),
+        cmocka_unit_test(a_large_task_is_not_starved_by_small_ones),
+        cmocka_unit_test(what_cannot_run_here_is_refused),
+        cmocka_unit_test(a_time_limit_ends_in_term_and_then_kill),
+        cmocka_unit_test(the_limit_of_the_task_wins_over_that_of_the_type),
+        cmocka_unit_test(cancelling_sends_the_signal_once_and_then_kill),
+        cmocka_unit_test(a_cancel_before_the_start_was_told_runs_nothing),
+        cmocka_unit_test(the_lease_is_renewed_every_third_of_it),
+        cmocka_unit_test(an_answer_cannot_stretch_the_lease),
+        cmocka_unit_test(a_refused_renewal_kills_at_once),
+        cmocka_unit_test(the_own_node_needs_no_lease),
+        cmocka_unit_test(what_waits_past_its_lease_goes_back),
+        cmocka_unit_test(draining_hands_the_queue_back_and_lets_the_rest_end),
+        cmocka_unit_test(only_what_waits_can_be_recalled),
+        cmocka_unit_test(a_query_for_the_unknown_shuts_the_door),
+        cmocka_unit_test(ends_are_reported_until_they_are_acknowledged),
+        cmocka_unit_test(ends_from_before_a_restart_are_reported),
+        cmocka_unit_test(the_oldest_end_goes_when_there_are_too_many),
+        cmocka_unit_test(a_reload_keeps_what_runs_and_returns_vanished_types),
+        cmocka_unit_test(stopping_ends_everything),
+        cmocka_unit_test(words_about_strangers_are_ignored),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
