@@ -11,14 +11,31 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include "base/address.h"
 #include "base/id.h"
 #include "base/macro.h"
 #include "base/usec.h"
+#include "net/gate.h"
 #include "net/tls.h"
 
 struct conn;
+
+/* What a stream leaves behind; everything is taken over, also on failure, but the gate, which is
+ * borrowed. */
+struct conn_parts {
+    int fd;
+    struct tls_link *link;
+    struct address address;
+    struct gate *gate; /* NULL = no ticket */
+    int ticket;
+    uint8_t *early; /* bytes that were read already: early_used up to early_size */
+    size_t early_used, early_size;
+};
+
+/* For stream.c. Return: 0, -ENOMEM. */
+int conn_new(const struct conn_parts *parts, struct conn **ret);
 
 /* Closes at once, without ceremony where conn_close() was not called. Returns NULL. */
 struct conn *conn_free(struct conn *conn);

@@ -27,8 +27,9 @@
 #include "net/gate.h"
 #include "net/tls.h"
 
-#define STREAM_READ_MAX ((size_t)1024 * 1024 + 64 * 1024) /* holds the largest header of a frame   \
-                                                           */
+#define STREAM_READ_MAX                                                                            \
+    ((size_t)1024 * 1024 + 64 * 1024) /* holds the largest header of a frame                       \
+                                       */
 #define STREAM_WRITE_MAX  ((size_t)4 * 1024 * 1024)
 #define STREAM_REASON_MAX 128
 
@@ -60,8 +61,8 @@ struct stream_config {
  * stream_connect() - a connection to node @to_id at @to
  * @callbacks: copied
  *
- * Return: 0 (on_ready or on_closed follows); -EINVAL for a null id; what socket() or connect()
- * said; -ENOMEM; -EIO.
+ * Return: 0 (on_ready or on_closed follows); -EINVAL for a null id or our own; what socket() or
+ * connect() said; -ENOMEM; -EIO.
  */
 int stream_connect(const struct stream_config *config, const struct address *to,
                    const struct node_id *to_id, enum tls_protocol protocol,
@@ -96,6 +97,9 @@ void stream_consume(struct stream *stream, size_t size);
  * before on_ready, after stream_shutdown or after the end; -ENOMEM.
  */
 int stream_write(struct stream *stream, const void *data, size_t size);
+/* The same for two parts, of which both or none are queued. */
+int stream_write_two(struct stream *stream, const void *first, size_t first_size,
+                     const void *second, size_t second_size);
 size_t stream_get_write_space(const struct stream *stream);
 size_t stream_get_write_queued(const struct stream *stream);
 
