@@ -1,241 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include "store/output.h"
-#include "store_fault.h"
-
-#define SIZE_MAX_HERE ((uint64_t)1024 * 1024)
-#define WALL          (UINT64_C(1795244870) * 1000000)
-
-struct node {
-    char *directory;
-    struct worker *worker;
-    struct state *state;
-    struct output_store *store;
-};
-
-static const struct output_key key = {.number = 42, .attempt = 1};
-
-static void node_open(struct node *node)
-{
-    char message[STATE_MESSAGE_MAX];
-
-    assert_int_equal(worker_new(1, 2000, &node->worker), 0);
-    assert_int_equal(state_open(node->directory, node->worker, 1, message, &node->state), 0);
-    assert_int_equal(output_store_new(node->directory, node->state, node->worker, &node->store), 0);
-}
-
-static void node_close(struct node *node)
-{
-    node->worker = worker_free(node->worker);
-    node->state = state_free(node->state);
-    node->store = output_store_free(node->store);
-}
-
-static void node_reopen(struct node *node)
-{
-    node_close(node);
-    node_open(node);
-}
-
-static int node_setup(void **state)
-{
-    struct node *node = calloc(1, sizeof(*node));
-
-    node->directory = directory_new();
-    node_open(node);
-    *state = node;
-    return 0;
-}
-
-static int node_teardown(void **state)
-{
-    struct node *node = *state;
-
-    fault_disarm();
-    node_close(node);
-    directory_free(node->directory);
-    free(node);
-    return 0;
-}
-
-static struct output *new_output(struct node *node, uint64_t size_max)
-{
-    struct output *output = NULL;
-
-    assert_int_equal(output_new(node->store, &key, size_max, NULL, NULL, &output), 0);
-    return output;
-}
-
-static void append(struct output *output, enum output_stream stream, const char *text)
-{
-    assert_int_equal(output_append(output, stream, WALL, text, strlen(text)), 0);
-}
-
-struct outcome {
-    bool is_done;
-    int result;
-};
-
-static void on_outcome(int r, void *data)
-{
-    *(struct outcome *)data = (struct outcome){true, r};
-}
-
-static int commit(struct node *node, struct state_batch *batch)
-{
-    struct outcome outcome = {0};
-
-    state_batch_after(batch, on_outcome, &outcome);
-    assert_int_equal(state_commit(node->state, &batch), 0);
-    assert_true(worker_wait(node->worker, &outcome.is_done));
-    return outcome.result;
-}
-
-static struct state_batch *new_batch(void)
-{
-    struct state_batch *batch = NULL;
-
-    assert_int_equal(state_batch_new(&batch), 0);
-    return batch;
-}
-
-static int finish(struct node *node, struct output *output)
-{
-    struct state_batch *batch = new_batch();
-
-    assert_int_equal(output_finish(output, batch), 0);
-    return commit(node, batch);
-}
-
-/* What one or more reads gave: the bytes, and a word for what else there was. */
-struct answer {
-    bool is_done;
-    int result;
-    uint64_t next;
-    bool is_end;
-    size_t size;
-    size_t cuts;
-    size_t pieces;
-    uint64_t wall_usec;
-    char *bytes; /* owned */
-};
-
-static void answer_done(struct answer *answer)
-{
-    free(answer->bytes);
-}
-#define _cleanup_answer_ __attribute__((cleanup(answer_done)))
-
-static void on_chunk(int r, const struct output_chunk *chunk, void *data)
-{
-    struct answer *answer = data;
-
-    answer->is_done = true;
-    answer->result = r;
-    if (r < 0)
-        return;
-    answer->next = chunk->next;
-    answer->is_end = chunk->is_end;
-    for (size_t i = 0; i < chunk->count; i++) {
-        const struct output_piece *piece = &chunk->pieces[i];
-        answer->cuts += piece->stream == OUTPUT_CUT;
-        answer->bytes = realloc(answer->bytes, answer->size + piece->size + 1);
-        memcpy(answer->bytes + answer->size, piece->data, piece->size);
-        answer->size += piece->size;
-        answer->bytes[answer->size] = '\0';
-        answer->pieces++;
-        answer->wall_usec = piece->wall_usec;
-    }
-}
-
-static struct output_query query_from(uint64_t cursor)
-{
-    return (struct output_query){.cursor = cursor,
-                                 .streams = {[OUTPUT_STDOUT] = true, [OUTPUT_STDERR] = true}};
-}
-
-static int read_once(struct node *node, struct output_query query, struct answer *answer)
-{
-    answer->is_done = false;
-    assert_int_equal(output_read(node->store, &key, &query, on_chunk, answer, NULL), 0);
-    assert_false(answer->is_done);
-    assert_true(worker_wait(node->worker, &answer->is_done));
-    return answer->result;
-}
-
-/* Reads on until the log has no more for now. */
-static void read_all(struct node *node, struct answer *answer)
-{
-    uint64_t cursor;
-
-    *answer = (struct answer){0};
-    do {
-        cursor = answer->next;
-        assert_int_equal(read_once(node, query_from(cursor), answer), 0);
-    } while (!answer->is_end && answer->next > cursor);
-}
-
-static char *make_text(size_t size)
-{
-    char *text = malloc(size + 1);
-
-    for (size_t i = 0; i < size; i++)
-        text[i] = (char)('a' + (i * 7 + i / 1000) % 26);
-    text[size] = '\0';
-    return text;
-}
-
-static bool has_file(const struct node *node, const char *name)
-{
-    char path[512];
-
-    snprintf(path, sizeof(path), "%s/tasks/%s", node->directory, name);
-    return access(path, F_OK) == 0;
-}
-
-static void pieces_come_back_in_order_with_stream_and_time(void **state)
-{
-    struct node *node = *state;
-    struct output *output = new_output(node, SIZE_MAX_HERE);
-    struct output_query query = query_from(0);
-    _cleanup_answer_ struct answer both = {0}, out = {0}, err = {0};
-
-    append(output, OUTPUT_STDOUT, "one ");
-    append(output, OUTPUT_STDERR, "two ");
-    append(output, OUTPUT_STDOUT, "three");
-    assert_int_equal(read_once(node, query, &both), 0);
-    assert_string_equal(both.bytes, "one two three");
-    assert_int_equal(both.pieces, 3);
-    assert_true(both.wall_usec == WALL);
-    assert_false(both.is_end);
-    query.streams[OUTPUT_STDERR] = false;
-    assert_int_equal(read_once(node, query, &out), 0);
-    assert_string_equal(out.bytes, "one three");
-    query = query_from(0);
-    query.streams[OUTPUT_STDOUT] = false;
-    assert_int_equal(read_once(node, query, &err), 0);
-    assert_string_equal(err.bytes, "two ");
-    assert_int_equal(err.next, both.next);
-}
-
-static void reading_goes_on_where_it_stopped(void **state)
-{
-    struct node *node = *state;
-    struct output *output = new_output(node, SIZE_MAX_HERE);
-    _cleanup_answer_ struct answer answer = {0};
-
-    append(output, OUTPUT_STDOUT, "first ");
-    assert_int_equal(read_once(node, query_from(0), &answer), 0);
-    append(output, OUTPUT_STDOUT, "second");
-    assert_int_equal(read_once(node, query_from(answer.next), &answer), 0);
-    assert_string_equal(answer.bytes, "first second");
-    assert_int_equal(read_once(node, query_from(answer.next), &answer), 0);
-    assert_int_equal(answer.pieces, 2);
-}
+#include "store_output_node.h"
 
 static void small_output_is_stored_with_the_result_and_without_a_file(void **state)
 {
@@ -357,86 +121,6 @@ static void single_bytes_cannot_fill_the_disk_with_their_heads(void **state)
     output_get_size(output, &size);
     assert_int_equal(size.kept[0], 8192 / 16);
     assert_int_equal(size.kept[0] + size.dropped, 8192);
-}
-
-static void follower_waits_for_more_and_sees_the_end(void **state)
-{
-    struct node *node = *state;
-    struct output *output = new_output(node, SIZE_MAX_HERE);
-    struct output_query query = query_from(0);
-    _cleanup_answer_ struct answer answer = {0};
-
-    query.is_following = true;
-    assert_int_equal(output_read(node->store, &key, &query, on_chunk, &answer, NULL), 0);
-    assert_false(answer.is_done);
-    append(output, OUTPUT_STDOUT, "more");
-    assert_true(worker_wait(node->worker, &answer.is_done));
-    assert_string_equal(answer.bytes, "more");
-    assert_false(answer.is_end);
-    query.cursor = answer.next;
-    answer.is_done = false;
-    assert_int_equal(output_read(node->store, &key, &query, on_chunk, &answer, NULL), 0);
-    assert_int_equal(finish(node, output), 0);
-    assert_true(worker_wait(node->worker, &answer.is_done));
-    assert_true(answer.is_end);
-    assert_string_equal(answer.bytes, "more");
-    answer.is_done = false;
-    assert_int_equal(read_once(node, query, &answer), 0);
-    assert_true(answer.is_end);
-}
-
-static void cancelled_reads_are_not_answered(void **state)
-{
-    struct node *node = *state;
-    struct output *output = new_output(node, SIZE_MAX_HERE);
-    struct output_query query = query_from(0);
-    struct output_read *waiting = NULL, *running = NULL;
-    _cleanup_answer_ struct answer never = {0}, last = {0};
-
-    query.is_following = true;
-    assert_int_equal(output_read(node->store, &key, &query, on_chunk, &never, &waiting), 0);
-    output_cancel(waiting);
-    append(output, OUTPUT_STDOUT, "text");
-    assert_int_equal(output_read(node->store, &key, &query, on_chunk, &never, &running), 0);
-    output_cancel(running);
-    assert_int_equal(read_once(node, query, &last), 0);
-    assert_false(never.is_done);
-}
-
-static void waiting_reads_are_bounded(void **state)
-{
-    struct node *node = *state;
-    struct output_query query = query_from(0);
-    static struct answer answers[OUTPUT_WAITING_MAX + 1];
-
-    memset(answers, 0, sizeof(answers));
-    new_output(node, SIZE_MAX_HERE);
-    query.is_following = true;
-    for (size_t i = 0; i < OUTPUT_WAITING_MAX; i++)
-        assert_int_equal(output_read(node->store, &key, &query, on_chunk, &answers[i], NULL), 0);
-    assert_int_equal(
-        output_read(node->store, &key, &query, on_chunk, &answers[OUTPUT_WAITING_MAX], NULL),
-        -EBUSY);
-    node_close(node);
-    assert_int_equal(answers[0].result, -ECANCELED);
-    assert_int_equal(answers[OUTPUT_WAITING_MAX - 1].result, -ECANCELED);
-    node_open(node);
-}
-
-static void unknown_output_and_wrong_cursor_are_told(void **state)
-{
-    struct node *node = *state;
-    _cleanup_answer_ struct answer answer = {0};
-
-    assert_int_equal(read_once(node, query_from(0), &answer), -ENOENT);
-    struct output *output = new_output(node, SIZE_MAX_HERE);
-    append(output, OUTPUT_STDOUT, "some text that is longer than one head");
-    assert_int_equal(read_once(node, query_from(3), &answer), -EINVAL);
-    assert_int_equal(read_once(node, query_from(1000), &answer), -EINVAL);
-    assert_int_equal(read_once(node, query_from(UINT64_MAX), &answer), -EINVAL);
-    assert_int_equal(finish(node, output), 0);
-    assert_int_equal(read_once(node, query_from(3), &answer), -EINVAL);
-    assert_int_equal(read_once(node, query_from(UINT64_MAX), &answer), -EINVAL);
 }
 
 static void key_is_taken_once(void **state)
@@ -629,40 +313,6 @@ static void whoever_outruns_the_disk_is_told_to_wait(void **state)
     assert_int_equal(size.dropped, 0);
 }
 
-static void log_that_a_crash_cut_off_ends_before_the_damage(void **state)
-{
-    struct node *node = *state;
-    _cleanup_free_ char *text = make_text(100000);
-    _cleanup_answer_ struct answer answer = {0};
-    char path[512];
-
-    struct output *output = new_output(node, SIZE_MAX_HERE);
-    assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, text, 100000), 0);
-    assert_int_equal(finish(node, output), 0);
-    snprintf(path, sizeof(path), "%s/tasks/42.1.log", node->directory);
-    assert_int_equal(truncate(path, 90000), 0);
-    read_all(node, &answer);
-    assert_true(answer.is_end);
-    assert_in_range(answer.size, 60000, 90000);
-    assert_memory_equal(answer.bytes, text, answer.size);
-}
-
-static void later_run_of_the_same_attempt_replaces_the_earlier(void **state)
-{
-    struct node *node = *state;
-    _cleanup_free_ char *text = make_text(100000);
-    size_t sizes[] = {10, 100000, 20, 100};
-
-    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-        _cleanup_answer_ struct answer answer = {0};
-        struct output *output = new_output(node, SIZE_MAX_HERE);
-        assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, text, sizes[i]), 0);
-        assert_int_equal(finish(node, output), 0);
-        read_all(node, &answer);
-        assert_int_equal(answer.size, sizes[i]);
-    }
-}
-
 /* --- Crashes at every write boundary --- */
 
 struct crash {
@@ -732,8 +382,6 @@ static void stored_result_has_all_its_output_wherever_it_crashes(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        test(pieces_come_back_in_order_with_stream_and_time),
-        test(reading_goes_on_where_it_stopped),
         test(small_output_is_stored_with_the_result_and_without_a_file),
         test(empty_output_is_stored_too),
         test(large_output_goes_to_a_file_and_survives),
@@ -741,10 +389,6 @@ int main(void)
         test(output_above_its_limit_is_cut_and_marked),
         test(piece_across_the_limit_is_kept_up_to_it),
         test(single_bytes_cannot_fill_the_disk_with_their_heads),
-        test(follower_waits_for_more_and_sees_the_end),
-        test(cancelled_reads_are_not_answered),
-        test(waiting_reads_are_bounded),
-        test(unknown_output_and_wrong_cursor_are_told),
         test(key_is_taken_once),
         test(nothing_is_kept_after_the_end),
         test(output_whose_batch_failed_is_finished_again),
@@ -754,8 +398,6 @@ int main(void)
         test(sweep_removes_the_logs_of_nobody),
         test(what_was_not_yet_written_is_written_at_the_end_of_the_program),
         test(whoever_outruns_the_disk_is_told_to_wait),
-        test(log_that_a_crash_cut_off_ends_before_the_damage),
-        test(later_run_of_the_same_attempt_replaces_the_earlier),
         cmocka_unit_test(stored_result_has_all_its_output_wherever_it_crashes),
     };
 
