@@ -20,6 +20,7 @@ FORMATS = (
     (re.compile(r"^\[  PASSED  \] (\d+) test", re.M), re.compile(r"^\[  FAILED  \] (\d+) test", re.M)),
     (re.compile(r"(\d+) passed"), re.compile(r"(\d+) failed")),
 )
+NOISE = re.compile(r"^\[ +(RUN|OK) +\].*\n", re.M)
 ERRORS = re.compile(r"(\d+) errors? in \d")
 SKIPS = re.compile(r"(\d+) skipped|^\[  SKIPPED \] (\d+) test", re.M)
 
@@ -78,7 +79,7 @@ def main():
             passed += good
             failed += bad
             if bad:
-                print(f"--- {' '.join(ran)}\n{output}", end="" if output.endswith("\n") else "\n")
+                print(f"--- {' '.join(ran)}\n{NOISE.sub('', output).strip()}")
             elif "node-hours" in output:
                 print(output, end="")
     if not passed + failed:
