@@ -196,10 +196,9 @@ static int tell_silence(const struct ctl *ctl)
                      "p2pnode \"%s\" gave no answer in time", ctl->client->name);
 }
 
-/* Waits until the socket is ready for @events. Return: 0, CLIENT_INTERRUPTED, -ETIMEDOUT. */
-static int wait_for(const struct client *client, short events)
+/* Waits for @pollfd, NULL: for nothing but the time. Return: 0, CLIENT_INTERRUPTED, -ETIMEDOUT. */
+static int wait_until(struct pollfd *pollfd, usec_t deadline_usec)
 {
-    struct pollfd pollfd = {.fd = varlink_fd(client->varlink), .events = events};
     sigset_t blocked, before;
     int r;
 
@@ -208,16 +207,13 @@ static int wait_for(const struct client *client, short events)
     sigaddset(&blocked, SIGINT);
     sigprocmask(SIG_BLOCK, &blocked, &before);
     do {
-        struct timespec left = {0};
-        if (client->deadline_usec != USEC_INFINITY) {
-            usec_t usec = usec_sub(client->deadline_usec, now_usec());
-            left.tv_sec = (time_t)(usec / USEC_PER_SEC);
-            left.tv_nsec = (long)(usec % USEC_PER_SEC * 1000);
-        }
-        r = interrupted
-                ? -1
-                : ppoll(&pollfd, 1, client->deadline_usec == USEC_INFINITY ? NULL : &left, &before);
+        usec_t usec = usec_sub(deadline_usec, now_usec());
+        struct timespec left = {(time_t)(usec / USEC_PER_SEC), (long)(usec % USEC_PER_SEC * 1000)};
+        r = interrupted ? -1
+                        : ppoll(pollfd, pollfd ? 1 : 0,
+                                deadline_usec == USEC_INFINITY ? NULL : &left, &before);
     } while (r < 0 && !interrupted && errno == EINTR);
+    int error = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (r > 0)
         return 0;
@@ -225,7 +221,21 @@ static int wait_for(const struct client *client, short events)
         interrupted = 0;
         return CLIENT_INTERRUPTED;
     }
-    return r == 0 ? -ETIMEDOUT : -errno;
+    return r == 0 ? -ETIMEDOUT : -error;
+}
+
+static int wait_for(const struct client *client, short events)
+{
+    struct pollfd pollfd = {.fd = varlink_fd(client->varlink), .events = events};
+
+    return wait_until(&pollfd, client->deadline_usec);
+}
+
+int client_pause(usec_t usec)
+{
+    int r = wait_until(NULL, usec_add(now_usec(), usec));
+
+    return r == -ETIMEDOUT ? 0 : r;
 }
 
 static int send_call(struct ctl *ctl, struct call call, bool more)

@@ -38,6 +38,9 @@ int client_connect(struct ctl *ctl);
 /* An object for a call's parameters, with "node" in it where -N was given. NULL without memory. */
 cJSON *client_parameters(const struct ctl *ctl);
 
+/* Does nothing for a while. Return: 0, or CLIENT_INTERRUPTED. */
+int client_pause(usec_t usec);
+
 /* Ctrl-C ends a wait from now on instead of the program. */
 void client_catch_interrupt(void);
 

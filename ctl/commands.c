@@ -257,6 +257,19 @@ const struct command *command_find(const char *noun, const char *verb)
     return NULL;
 }
 
+bool command_is_watchable(const struct command *command)
+{
+    static int (*const watchable[])(struct ctl *) = {
+        status_run,    members_run,   peers_run,     types_run,       ping_run,
+        task_list_run, task_show_run, file_list_run, memory_list_run, inbox_run,
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(watchable); i++)
+        if (watchable[i] == command->run)
+            return true;
+    return false;
+}
+
 bool command_is_noun(const char *word)
 {
     for (const struct command *command = commands; command->noun; command++)

@@ -54,6 +54,7 @@ struct ctl {
     struct options options;
     struct globals globals;
     struct client *client; /* owned; NULL before the first question */
+    cJSON *shown;          /* owned; with --watch the rows of the last time, else NULL */
 };
 
 #define COMMAND_WORDS_MAX SIZE_MAX
@@ -77,6 +78,9 @@ extern const struct command commands[];
 
 /* The row of @noun and @verb (NULL for plain verbs; aliases count), or NULL. */
 const struct command *command_find(const char *noun, const char *verb);
+
+/* Whether @command only looks, so that --watch may repeat it. */
+bool command_is_watchable(const struct command *command);
 
 /* Whether @word begins commands of two words. */
 bool command_is_noun(const char *word);

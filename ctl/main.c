@@ -6,12 +6,14 @@
 #include "failure.h"
 #include "help.h"
 #include "render.h"
+#include "watch.h"
 
 /* p2pctl: reads the command line, runs one command, ends with its exit code. */
 
 static void ctl_done(struct ctl *ctl)
 {
     client_free(ctl->client);
+    cJSON_Delete(ctl->shown);
     options_done(&ctl->options);
 }
 
@@ -85,7 +87,13 @@ static int dispatch(struct ctl *ctl, int argc, char *const *argv)
     ctl->command = ctl->options.command ? ctl->options.command : command_find("status", NULL);
     ctl->options.command = ctl->command;
     r = check_words(ctl);
-    return r != 0 ? r : ctl->command->run(ctl);
+    if (r != 0)
+        return r;
+    if (!options_has(&ctl->options, "watch"))
+        return ctl->command->run(ctl);
+    if (!command_is_watchable(ctl->command))
+        return fail_usage("only what just looks can be repeated by --watch");
+    return watch_run(ctl);
 }
 
 int main(int argc, char **argv)

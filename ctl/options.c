@@ -24,6 +24,7 @@ const struct option global_options[] = {
     {"full", 'l', NULL, "never shorten values"},
     {"time", 0, "MODE", "times as relative, iso or unix"},
     {"utc", 0, NULL, "times in UTC"},
+    {"watch", 0, "[SEC]", "again every two seconds; redraw, or print what changed"},
     {"color", 0, "WHEN", "auto, always or never"},
     {"no-color", 0, NULL, "as --color=never"},
     {"progress", 0, "MODE", "auto, bar, plain, json or none"},

@@ -113,7 +113,7 @@ static int take_end(struct run *run, const cJSON *object)
 }
 
 /* The plan as a table: what runs after what, and where it could. */
-static int show_plan(const struct ctl *ctl, cJSON *plan)
+static int show_plan(struct ctl *ctl, cJSON *plan)
 {
     static const struct column columns[] = {{"STEP", "step", COLUMN_RIGHT, NULL},
                                             {"TASK", "task", COLUMN_NAME, NULL},

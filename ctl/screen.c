@@ -10,6 +10,7 @@
 #include <wchar.h>
 #include "base/text.h"
 #include "failure.h"
+#include "watch.h"
 
 #define COLUMNS_MAX    48
 #define GAP            2
@@ -462,7 +463,7 @@ int screen_print(const struct ctl *ctl, const struct screen *screen, const cJSON
     return 0;
 }
 
-int screen_show(const struct ctl *ctl, const struct screen *screen, cJSON *answer,
+int screen_show(struct ctl *ctl, const struct screen *screen, cJSON *answer,
                 void (*footer)(const struct ctl *ctl, const cJSON *answer, FILE *stream))
 {
     int r = screen_select(ctl, screen, answer);
@@ -471,6 +472,8 @@ int screen_show(const struct ctl *ctl, const struct screen *screen, cJSON *answe
         return r;
     if (ctl->globals.json != JSON_OFF)
         return render_json(ctl, answer, screen->list);
+    if (ctl->shown && !ctl->globals.stdout_is_tty)
+        watch_drop_shown(ctl, screen->list, answer);
     r = screen_print(ctl, screen, answer);
     if (r == 0 && footer && ctl->globals.legend) {
         putchar('\n');

@@ -60,5 +60,5 @@ int screen_print(const struct ctl *ctl, const struct screen *screen, const cJSON
  * All of it: select, then JSON or the table and, for whoever wants a legend, the line that @footer
  * writes (NULL: none).
  */
-int screen_show(const struct ctl *ctl, const struct screen *screen, cJSON *answer,
+int screen_show(struct ctl *ctl, const struct screen *screen, cJSON *answer,
                 void (*footer)(const struct ctl *ctl, const cJSON *answer, FILE *stream));

@@ -165,7 +165,7 @@ static void load_cell(const struct ctl *ctl, const cJSON *row, struct cell *cell
 }
 
 /* Where it would run, and the verdict about every node. */
-static int show_placement(const struct ctl *ctl, cJSON *answer)
+static int show_placement(struct ctl *ctl, cJSON *answer)
 {
     static const struct column columns[] = {{"NODE", "name", COLUMN_NAME, NULL},
                                             {"LOAD", "load", COLUMN_RIGHT, load_cell},

@@ -302,5 +302,5 @@ ANSWERS = {
     "ShowConfig": {"schema": "p2pctl.config/1", "config": [
         {"key": "listen.port", "value": "7717", "origin": "default"},
         {"key": "membership.probe_interval", "value": '"2s"', "origin": "/etc/p2pnode/lab.conf:12"}]},
-    "Forget": Error("Conflict", message="lab-03 is alive", hint="make it leave first: p2pctl -N lab-03 leave"),
+    "Forget": Error("Conflict", message="lab-03 is alive", hint="make it leave first, on lab-03: p2pctl leave"),
 }

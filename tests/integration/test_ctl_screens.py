@@ -18,7 +18,7 @@ import threading
 
 import pytest
 
-from ctl_answers import ANSWERS, TASKS, plan
+from ctl_answers import ANSWERS, MEMBERS, TASKS, plan
 from fake_daemon import HANG_UP, SILENCE, Error, FakeDaemon
 
 HERE = pathlib.Path(__file__).parent
@@ -358,6 +358,24 @@ def test_interrupt_detaches(words, method, code, text, ctl, daemon, tmp_path):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=10)
     assert process.returncode == code and text in stderr
+
+
+def test_watch_prints_what_changed(ctl, daemon, tmp_path):
+    rounds = []
+
+    def answer(parameters, descriptors):
+        rounds.append(1)
+        state = "alive" if len(rounds) < 3 else "suspect"
+        same = {"first_seen": "2025-11-20T07:41:02.118Z", "last_seen": "@-%d" % len(rounds)}
+        return {"members": [{**MEMBERS[0], **same}, {**MEMBERS[1], **same, "state": state}]}
+    daemon.answers["Members"] = answer
+    process = subprocess.Popen([PROGRAM, "members", "--watch=100ms", "-o", "node,state"], cwd=tmp_path,
+                               stdout=subprocess.PIPE, env=environment_of(tmp_path, P2PNODE_SOCKET=daemon.path))
+    lines = [process.stdout.readline().split() for _ in range(4)]
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=10)[0] == b"" and process.returncode == 0
+    assert lines == [[b"NODE", b"STATE"], [b"lab-01*", b"alive"], [b"lab-03", b"alive"], [b"lab-03", b"suspect"]]
+    assert ctl("submit", "a1", "--watch").returncode == 2
 
 
 def on_terminal(words, tmp_path, columns, **more):
