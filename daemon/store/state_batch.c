@@ -62,45 +62,15 @@ void state_batch_finish(struct state_batch *batch)
     state_batch_free(batch);
 }
 
-/* Reads the arguments as database_prepare does; the bytes stay the caller's. Returns their total
- * size. */
-static size_t collect(struct state_change_value *values, const char *format, va_list arguments)
+static struct state_change *new_change(const struct state_change_value *values, size_t size)
 {
-    size_t size = 0;
-
-    for (; *format; format++, values++) {
-        if (*format == 'i') {
-            values->number = va_arg(arguments, uint64_t);
-        } else if (*format == 't') {
-            values->data = va_arg(arguments, const char *);
-            values->size = values->data ? strlen(values->data) : 0;
-        } else {
-            values->data = va_arg(arguments, const void *);
-            values->size = va_arg(arguments, size_t);
-            if (!values->data)
-                values->data = "";
-        }
-        size += values->size;
-    }
-    return size;
-}
-
-static void record(struct state_batch *batch, const char *sql, const char *format, ...)
-{
-    struct state_change_value values[STATE_CHANGE_VALUES_MAX] = {0};
-    va_list arguments;
-
-    va_start(arguments, format);
-    size_t size = collect(values, format, arguments);
-    va_end(arguments);
     struct state_change *change = malloc(sizeof(*change) + size);
-    if (!change) {
-        batch->is_incomplete = true;
-        return;
-    }
-    *change = (struct state_change){.sql = sql, .format = format};
+
+    if (!change)
+        return NULL;
+    *change = (struct state_change){0};
     uint8_t *target = change->bytes;
-    for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+    for (size_t i = 0; i < STATE_CHANGE_VALUES_MAX; i++) {
         change->values[i] = values[i];
         if (!values[i].data)
             continue;
@@ -108,6 +78,39 @@ static void record(struct state_batch *batch, const char *sql, const char *forma
         memcpy(target, values[i].data, values[i].size);
         target += values[i].size;
     }
+    return change;
+}
+
+/* The arguments are those of database_prepare; their bytes are copied. */
+static void record(struct state_batch *batch, const char *sql, const char *format, ...)
+{
+    struct state_change_value values[STATE_CHANGE_VALUES_MAX] = {0};
+    size_t size = 0;
+    va_list arguments;
+
+    va_start(arguments, format);
+    for (size_t i = 0; format[i]; i++) {
+        struct state_change_value *value = &values[i];
+        if (format[i] == 'i') {
+            value->number = va_arg(arguments, uint64_t);
+        } else if (format[i] == 't') {
+            value->data = va_arg(arguments, const char *);
+            value->size = value->data ? strlen(value->data) : 0;
+        } else {
+            const void *data = va_arg(arguments, const void *);
+            value->size = va_arg(arguments, size_t);
+            value->data = data ? data : "";
+        }
+        size += value->size;
+    }
+    va_end(arguments);
+    struct state_change *change = new_change(values, size);
+    if (!change) {
+        batch->is_incomplete = true;
+        return;
+    }
+    change->sql = sql;
+    change->format = format;
     list_append(&batch->changes, &change->link);
     batch->size += sizeof(*change) + size;
 }

@@ -84,7 +84,7 @@ static int promise(struct upload *upload, uint64_t more)
 static int check_target(struct upload *upload)
 {
     struct files *files = upload->files;
-    struct files_info stored;
+    struct files_info stored = {0};
     struct stat status;
     int r = files_look(files, upload->info.name, &status);
 
