@@ -161,7 +161,7 @@ int main(int argc, char **argv)
     if (r == 0)
         r = workroot_enter(options.work_root, &work_root);
     if (r < 0) {
-        log_error_errno(r, "Cannot use the work root %s: %m", options.work_root);
+        log_error_errno(r, "Cannot work in %s as a user without rights: %m", options.work_root);
         return EXIT_FAILURE;
     }
     r = serve(work_root, fd, is_listening);

@@ -14,34 +14,12 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "exec/channel.h"
+#include "exec/child.h"
 #include "exec/client.h"
 #include "exec/probe.h"
-#include "exec/supervisor.h"
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
-#define KILL_WAIT_USEC      (5 * USEC_PER_SEC)  /* for a supervisor to kill its task */
 #define STOP_WAIT_USEC      (10 * USEC_PER_SEC) /* for all of them, when the client is gone */
-
-/* What a task's timer does next. */
-enum step {
-    STEP_TIMEOUT,    /* TERM */
-    STEP_KILL,       /* KILL */
-    STEP_SUPERVISOR, /* kill the supervisor, which has not done its work */
-};
-
-struct task {
-    struct list link;
-    struct exec_server *server; /* borrowed: outlives us */
-    uint64_t id;
-    pid_t pid;                /* of the supervisor */
-    int control;              /* owned */
-    sd_event_source *reports; /* owned */
-    sd_event_source *timer;   /* owned */
-    enum step step;
-    usec_t grace_usec;
-    bool timed_out;
-    bool ended; /* and told so; the supervisor is cleaning up */
-};
 
 struct exec_server {
     sd_event *event;       /* owned reference */
@@ -53,23 +31,11 @@ struct exec_server {
     struct exec_channel *channel; /* owned; NULL without client */
     struct fence *fence;          /* owned; NULL until configured */
     struct probe probe;
-    struct list tasks; /* of struct task, owned */
+    struct list tasks; /* of struct exec_child, owned */
     size_t tasks_count;
     uint64_t serial;
     bool stopping; /* end the loop when the last task is gone */
 };
-
-static struct task *task_free(struct task *task)
-{
-    if (!task)
-        return NULL;
-    sd_event_source_disable_unref(task->reports);
-    sd_event_source_disable_unref(task->timer);
-    close_fd(task->control);
-    free(task);
-    return NULL;
-}
-DEFINE_CLEANUP(struct task *, task_free)
 
 static void send_message(struct exec_server *server, const struct exec_message *message)
 {
@@ -97,74 +63,15 @@ static void tell_refusal(struct exec_server *server, uint64_t id, int error, con
     tell_exit(server, id, &status);
 }
 
-/* A full socket loses the order: then the supervisor is stuck, and STEP_SUPERVISOR comes. */
-static void send_order(struct task *task, int number)
+static void on_report(struct exec_child *child, const struct supervisor_report *report)
 {
-    const struct supervisor_order order = {.signal = number};
-
-    (void)send(task->control, &order, sizeof(order), MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-static void arm(struct task *task, enum step step, usec_t delay_usec)
-{
-    task->step = step;
-    (void)sd_event_source_set_time_relative(task->timer, delay_usec);
-    (void)sd_event_source_set_enabled(task->timer, SD_EVENT_ONESHOT);
-}
-
-static int on_timer(sd_event_source *source, uint64_t now_usec, void *data)
-{
-    struct task *task = data;
-
-    (void)source;
-    (void)now_usec;
-    switch (task->step) {
-    case STEP_TIMEOUT:
-        task->timed_out = true;
-        send_order(task, SIGTERM);
-        arm(task, STEP_KILL, task->grace_usec);
-        break;
-    case STEP_KILL:
-        send_order(task, SIGKILL);
-        arm(task, STEP_SUPERVISOR, KILL_WAIT_USEC);
-        break;
-    case STEP_SUPERVISOR:
-        (void)kill(task->pid, SIGKILL);
-        break;
+    if (report->kind == SUPERVISOR_STARTED) {
+        const struct exec_message message = {
+            .type = EXEC_STARTED, .id = child->id, .pid = (uint64_t)child->pid};
+        send_message(child->owner, &message);
+    } else {
+        tell_exit(child->owner, child->id, &report->status);
     }
-    return 0;
-}
-
-/* Takes what the supervisor has reported so far. */
-static void take_reports(struct task *task)
-{
-    struct supervisor_report report;
-
-    while (!task->ended &&
-           recv(task->control, &report, sizeof(report), MSG_DONTWAIT) == sizeof(report)) {
-        if (report.kind == SUPERVISOR_STARTED) {
-            const struct exec_message message = {
-                .type = EXEC_STARTED, .id = task->id, .pid = (uint64_t)task->pid};
-            send_message(task->server, &message);
-            continue;
-        }
-        task->ended = true;
-        report.status.timed_out = task->timed_out;
-        tell_exit(task->server, task->id, &report.status);
-        (void)sd_event_source_set_enabled(task->timer, SD_EVENT_OFF);
-    }
-}
-
-static int on_reports(sd_event_source *source, int fd, uint32_t events, void *data)
-{
-    struct task *task = data;
-
-    (void)fd;
-    take_reports(task);
-    /* At the end of the connection its process is to be waited for. */
-    if (task->ended || !(events & EPOLLIN))
-        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    return 0;
 }
 
 static bool is_supervisor(pid_t pid, void *data)
@@ -172,7 +79,7 @@ static bool is_supervisor(pid_t pid, void *data)
     struct exec_server *server = data;
 
     list_for_each (link, &server->tasks)
-        if (list_entry(link, struct task, link)->pid == pid)
+        if (list_entry(link, struct exec_child, link)->pid == pid)
             return true;
     return false;
 }
@@ -187,9 +94,9 @@ static void finish_stop(struct exec_server *server)
         (void)sd_event_source_set_enabled(server->listener, SD_EVENT_ON);
 }
 
-static void on_supervisor_gone(struct exec_server *server, struct task *task)
+static void on_supervisor_gone(struct exec_server *server, struct exec_child *task)
 {
-    take_reports(task);
+    exec_child_take_reports(task);
     list_remove(&task->link);
     server->tasks_count--;
     if (!task->ended) {
@@ -197,15 +104,15 @@ static void on_supervisor_gone(struct exec_server *server, struct task *task)
         (void)supervisor_kill_children(is_supervisor, server);
         tell_refusal(server, task->id, -ECHILD, "the task's supervisor was killed");
     }
-    task_free(task);
+    exec_child_free(task);
     if (!server->channel && list_is_empty(&server->tasks))
         finish_stop(server);
 }
 
-static struct task *find_task(const struct exec_server *server, uint64_t id)
+static struct exec_child *find_task(const struct exec_server *server, uint64_t id)
 {
     list_for_each (link, &server->tasks) {
-        struct task *task = list_entry(link, struct task, link);
+        struct exec_child *task = list_entry(link, struct exec_child, link);
         if (task->id == id && !task->ended)
             return task;
     }
@@ -221,10 +128,10 @@ static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *in
     (void)source;
     (void)info;
     while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
-        struct task *task = NULL;
+        struct exec_child *task = NULL;
         list_for_each (link, &server->tasks)
-            if (list_entry(link, struct task, link)->pid == pid)
-                task = list_entry(link, struct task, link);
+            if (list_entry(link, struct exec_child, link)->pid == pid)
+                task = list_entry(link, struct exec_child, link);
         if (task)
             on_supervisor_gone(server, task);
         else
@@ -243,7 +150,7 @@ static int on_deadline(sd_event_source *source, uint64_t now_usec, void *data)
     (void)source;
     (void)now_usec;
     list_for_each (link, &server->tasks)
-        (void)kill(list_entry(link, struct task, link)->pid, SIGKILL);
+        (void)kill(list_entry(link, struct exec_child, link)->pid, SIGKILL);
     return 0;
 }
 
@@ -252,13 +159,8 @@ static void drop_client(struct exec_server *server)
 {
     server->channel = exec_channel_free(server->channel);
     server->fence = fence_free(server->fence);
-    list_for_each (link, &server->tasks) {
-        struct task *task = list_entry(link, struct task, link);
-        task->reports = sd_event_source_disable_unref(task->reports);
-        task->timer = sd_event_source_disable_unref(task->timer);
-        task->control = close_fd(task->control);
-        task->ended = true;
-    }
+    list_for_each (link, &server->tasks)
+        exec_child_abandon(list_entry(link, struct exec_child, link));
     if (list_is_empty(&server->tasks))
         finish_stop(server);
     else
@@ -312,59 +214,28 @@ static void configure(struct exec_server *server, struct exec_configure *configu
     say_hello(server);
 }
 
-static int watch_task(struct task *task, const struct exec_limits *limits)
-{
-    const bool has_timeout = limits->timeout_usec > 0;
-    sd_event *event = task->server->event;
-    int r = sd_event_add_io(event, &task->reports, task->control, EPOLLIN, on_reports, task);
-
-    if (r < 0)
-        return r;
-    task->step = STEP_TIMEOUT;
-    task->grace_usec = limits->grace_usec;
-    r = sd_event_add_time_relative(event, &task->timer, CLOCK_MONOTONIC,
-                                   has_timeout ? limits->timeout_usec : 0, TIMER_ACCURACY_USEC,
-                                   on_timer, task);
-    if (r < 0)
-        return r;
-    return sd_event_source_set_enabled(task->timer, has_timeout ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-}
-
 static int start_task(struct exec_server *server, uint64_t id, const struct exec_start *start,
                       const int *fds)
 {
-    _cleanup_(task_freep) struct task *task = calloc(1, sizeof(*task));
-    _cleanup_close_ int its = -EBADF;
+    struct exec_child *child = NULL;
     char name[32];
-    int pair[2], r;
+    int r;
 
-    if (!task)
-        return -ENOMEM;
-    *task = (struct task){.server = server, .id = id, .control = -EBADF};
-    list_init(&task->link);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return -errno;
-    task->control = pair[0];
-    its = pair[1];
-    r = watch_task(task, &start->limits);
-    if (r < 0)
-        return r;
     snprintf(name, sizeof(name), SERVER_TASK_PREFIX "%" PRIu64, server->serial++);
-    const struct supervisor_job job = {.fence = server->fence,
-                                       .start = start,
-                                       .level = MAX(server->probe.level, start->level),
-                                       .network =
-                                           start->network && server->fence->configure.network,
-                                       .control = its,
-                                       .stdio = {fds[0], fds[1], fds[2]},
-                                       .work_root = server->work_root,
-                                       .name = name};
-    r = supervisor_start(&job, &task->pid);
+    struct supervisor_job job = {.fence = server->fence,
+                                 .start = start,
+                                 .level = MAX(server->probe.level, start->level),
+                                 .network = start->network && server->fence->configure.network,
+                                 .stdio = {fds[0], fds[1], fds[2]},
+                                 .work_root = server->work_root,
+                                 .name = name};
+    r = exec_child_new(server->event, id, &job, &child);
     if (r < 0)
         return r;
-    list_append(&server->tasks, &task->link);
+    child->owner = server;
+    child->on_report = on_report;
+    list_append(&server->tasks, &child->link);
     server->tasks_count++;
-    task = NULL;
     return 0;
 }
 
@@ -390,15 +261,11 @@ static void on_start(struct exec_server *server, uint64_t id, const struct exec_
 
 static void on_signal(struct exec_server *server, uint64_t id, const struct exec_signal *message)
 {
-    struct task *task = find_task(server, id);
+    struct exec_child *task = find_task(server, id);
 
-    if (!task)
-        return; /* it ended while this was on its way */
-    send_order(task, message->number);
-    if (message->number == SIGKILL)
-        arm(task, STEP_SUPERVISOR, KILL_WAIT_USEC);
-    else if (message->grace_usec != USEC_INFINITY)
-        arm(task, STEP_KILL, message->grace_usec);
+    /* Else it ended while this was on its way. */
+    if (task)
+        exec_child_signal(task, message->number, message->grace_usec);
 }
 
 static void on_message(struct exec_message *message, int *fds, void *data)
@@ -508,7 +375,7 @@ struct exec_server *exec_server_free(struct exec_server *server)
         return NULL;
     exec_channel_free(server->channel);
     list_for_each_safe (link, &server->tasks)
-        task_free(list_entry(link, struct task, link));
+        exec_child_free(list_entry(link, struct exec_child, link));
     for (size_t i = 0; i < ARRAY_SIZE(server->signals); i++)
         sd_event_source_disable_unref(server->signals[i]);
     sd_event_source_disable_unref(server->deadline);

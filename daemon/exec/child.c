@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/child.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#define TIMER_ACCURACY_USEC USEC_PER_MSEC
+#define KILL_WAIT_USEC      (5 * USEC_PER_SEC) /* for a supervisor to kill its task */
+
+enum step {
+    STEP_TIMEOUT,    /* TERM */
+    STEP_KILL,       /* KILL */
+    STEP_SUPERVISOR, /* kill the supervisor, which has not done its work */
+};
+
+/* A full socket loses the order: then the supervisor is stuck, and STEP_SUPERVISOR comes. */
+static void send_order(struct exec_child *child, int number)
+{
+    const struct supervisor_order order = {.signal = number};
+
+    (void)send(child->control, &order, sizeof(order), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void arm(struct exec_child *child, enum step step, usec_t delay_usec)
+{
+    child->step = (int)step;
+    (void)sd_event_source_set_time_relative(child->timer, delay_usec);
+    (void)sd_event_source_set_enabled(child->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source, uint64_t now_usec, void *data)
+{
+    struct exec_child *child = data;
+
+    (void)source;
+    (void)now_usec;
+    switch ((enum step)child->step) {
+    case STEP_TIMEOUT:
+        child->timed_out = true;
+        send_order(child, SIGTERM);
+        arm(child, STEP_KILL, child->grace_usec);
+        break;
+    case STEP_KILL:
+        send_order(child, SIGKILL);
+        arm(child, STEP_SUPERVISOR, KILL_WAIT_USEC);
+        break;
+    case STEP_SUPERVISOR:
+        (void)kill(child->pid, SIGKILL);
+        break;
+    }
+    return 0;
+}
+
+void exec_child_take_reports(struct exec_child *child)
+{
+    struct supervisor_report report;
+
+    while (!child->ended &&
+           recv(child->control, &report, sizeof(report), MSG_DONTWAIT) == sizeof(report)) {
+        /* Its time begins when it does, however long the sandbox took. */
+        if (report.kind == SUPERVISOR_STARTED && child->timeout_usec > 0)
+            arm(child, STEP_TIMEOUT, child->timeout_usec);
+        if (report.kind == SUPERVISOR_ENDED) {
+            child->ended = true;
+            report.status.timed_out = child->timed_out;
+            (void)sd_event_source_set_enabled(child->timer, SD_EVENT_OFF);
+        }
+        child->on_report(child, &report);
+    }
+}
+
+static int on_reports(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+    struct exec_child *child = data;
+
+    (void)fd;
+    exec_child_take_reports(child);
+    /* At the end of the connection its process is to be waited for. */
+    if (child->ended || !(events & EPOLLIN))
+        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    return 0;
+}
+
+static int watch(struct exec_child *child, sd_event *event)
+{
+    int r = sd_event_add_io(event, &child->reports, child->control, EPOLLIN, on_reports, child);
+
+    if (r >= 0)
+        r = sd_event_add_time_relative(event, &child->timer, CLOCK_MONOTONIC, 0,
+                                       TIMER_ACCURACY_USEC, on_timer, child);
+    return r < 0 ? r : sd_event_source_set_enabled(child->timer, SD_EVENT_OFF);
+}
+
+int exec_child_new(sd_event *event, uint64_t id, struct supervisor_job *job,
+                   struct exec_child **ret)
+{
+    _cleanup_(exec_child_freep) struct exec_child *child = calloc(1, sizeof(*child));
+    _cleanup_close_ int its = -EBADF;
+    int pair[2], r;
+
+    if (!child)
+        return -ENOMEM;
+    *child = (struct exec_child){.id = id,
+                                 .control = -EBADF,
+                                 .timeout_usec = job->start->limits.timeout_usec,
+                                 .grace_usec = job->start->limits.grace_usec};
+    list_init(&child->link);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    child->control = pair[0];
+    job->control = its = pair[1];
+    r = watch(child, event);
+    if (r < 0)
+        return r;
+    r = supervisor_start(job, &child->pid);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(child);
+    return 0;
+}
+
+void exec_child_abandon(struct exec_child *child)
+{
+    child->reports = sd_event_source_disable_unref(child->reports);
+    child->timer = sd_event_source_disable_unref(child->timer);
+    child->control = close_fd(child->control);
+    child->ended = true;
+}
+
+struct exec_child *exec_child_free(struct exec_child *child)
+{
+    if (!child)
+        return NULL;
+    exec_child_abandon(child);
+    free(child);
+    return NULL;
+}
+
+void exec_child_signal(struct exec_child *child, int number, usec_t grace_usec)
+{
+    send_order(child, number);
+    if (number == SIGKILL)
+        arm(child, STEP_SUPERVISOR, KILL_WAIT_USEC);
+    else if (grace_usec != USEC_INFINITY)
+        arm(child, STEP_KILL, grace_usec);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * One task as p2pnode-exec sees it: its supervisor process, the socket to it, and the timer that
+ * ends what does not end by itself. Whoever owns it waits for the process.
+ */
+
+#include <systemd/sd-event.h>
+#include "base/list.h"
+#include "exec/supervisor.h"
+
+struct exec_child {
+    struct list link; /* the owner's */
+    uint64_t id;
+    void *owner; /* borrowed */
+    /* Called from the loop, for each report; after SUPERVISOR_ENDED there is none. */
+    void (*on_report)(struct exec_child *child, const struct supervisor_report *report);
+    pid_t pid;                /* of the supervisor */
+    int control;              /* owned */
+    sd_event_source *reports; /* owned */
+    sd_event_source *timer;   /* owned */
+    int step;                 /* what the timer does next */
+    usec_t timeout_usec;      /* 0 = none */
+    usec_t grace_usec;
+    bool timed_out;
+    bool ended; /* the task; its supervisor is cleaning up */
+};
+
+/*
+ * Starts the supervisor; of @job, which is borrowed for the call, the control socket is made here.
+ * The caller sets owner and on_report. Return: 0; -EMFILE, -ENOMEM; what sd-event or
+ * supervisor_start() said.
+ */
+int exec_child_new(sd_event *event, uint64_t id, struct supervisor_job *job,
+                   struct exec_child **ret);
+
+/* Accepts NULL, returns NULL. The supervisor notices, kills its task and ends. */
+struct exec_child *exec_child_free(struct exec_child *child);
+DEFINE_CLEANUP(struct exec_child *, exec_child_free)
+
+/* Signals the task; what is left of it after @grace_usec is killed, unless that is USEC_INFINITY.
+ */
+void exec_child_signal(struct exec_child *child, int number, usec_t grace_usec);
+
+/* Hands over at once what has been reported: before its process is forgotten. */
+void exec_child_take_reports(struct exec_child *child);
+
+/* As exec_child_free(), but the process stays to be waited for. */
+void exec_child_abandon(struct exec_child *child);
