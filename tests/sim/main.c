@@ -6,6 +6,7 @@
  *   sim [--rewrite] SCENARIO...        each must leave the trace that it expects
  *   sim --storms COUNT [--first SEED]  that many seeded storms, and the first of them twice
  *   sim --storm --seed SEED            one storm, with its trace
+ *   sim --again FILE                   storms that failed once: SEED NODES MINUTES plain|sealed
  *
  * Exit status: 0 where everything held, 1 where something broke, 2 for a wrong command line.
  */
@@ -32,6 +33,7 @@ struct arguments {
     bool is_sealed;
     bool is_storm;
     bool is_rewrite;
+    const char *again; /* a file of storms, or NULL */
 };
 
 /* What all storms of one process found. */
@@ -78,25 +80,31 @@ static void add(struct summary *summary, const struct storm_result *result)
         summary->faults[i] += result->faults[i];
 }
 
+/* One storm; with @is_twice the same again, which must leave the same hash. */
+static void run_one(const struct arguments *arguments, uint64_t seed, bool is_twice,
+                    struct summary *summary)
+{
+    struct storm_options options = options_of(arguments, seed);
+    struct storm_result result = {.seed = seed}, again = result;
+    int r = storm_run(&options, &result);
+
+    if (r >= 0 && is_twice) {
+        r = storm_run(&options, &again);
+        if (r >= 0 && again.hash != result.hash)
+            snprintf(result.failure, sizeof(result.failure), "-- determinism: two runs differ");
+    }
+    if (r < 0)
+        snprintf(result.failure, sizeof(result.failure), "-- memory: %s", strerror(-r));
+    if (*result.failure)
+        tell_failure(arguments, &result);
+    add(summary, &result);
+}
+
 /* The storms @first, @first + jobs, ... of one process. */
 static void run_share(const struct arguments *arguments, uint64_t first, struct summary *summary)
 {
-    for (uint64_t i = first; i < arguments->storms_count; i += arguments->jobs) {
-        struct storm_options options = options_of(arguments, arguments->seed + i);
-        struct storm_result result = {.seed = options.seed}, again = result;
-        int r = storm_run(&options, &result);
-
-        if (r >= 0 && i == 0) {
-            r = storm_run(&options, &again);
-            if (r >= 0 && again.hash != result.hash)
-                snprintf(result.failure, sizeof(result.failure), "determinism: two runs differ");
-        }
-        if (r < 0)
-            snprintf(result.failure, sizeof(result.failure), "memory: %s", strerror(-r));
-        if (*result.failure)
-            tell_failure(arguments, &result);
-        add(summary, &result);
-    }
+    for (uint64_t i = first; i < arguments->storms_count; i += arguments->jobs)
+        run_one(arguments, arguments->seed + i, i == 0, summary);
 }
 
 static void print_summary(const struct arguments *arguments, const struct summary *summary)
@@ -193,6 +201,40 @@ static int run_storm(const struct arguments *arguments)
     return *result.failure != '\0';
 }
 
+/* Return: 0 where all storms of the file held, 1 where one did not, 2 where the file is no such
+ * file. */
+static int run_again(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    struct summary summary = {0};
+    char line[256], wire[8];
+    size_t number = 0;
+
+    if (!file) {
+        fprintf(stderr, "%s: %m\n", path);
+        return 2;
+    }
+    for (; fgets(line, sizeof(line), file); number++) {
+        struct arguments arguments = {.jobs = 1};
+        uint64_t seed;
+        line[strcspn(line, "#\n")] = '\0';
+        if (line[strspn(line, " ")] == '\0')
+            continue;
+        if (sscanf(line, "%" SCNi64 " %zu %" SCNu64 " %7s", (int64_t *)&seed,
+                   &arguments.nodes_count, &arguments.minutes, wire) != 4) {
+            fprintf(stderr, "%s:%zu: not SEED NODES MINUTES plain|sealed\n", path, number + 1);
+            (void)fclose(file);
+            return 2;
+        }
+        arguments.is_sealed = strcmp(wire, "sealed") == 0;
+        run_one(&arguments, seed, false, &summary);
+    }
+    (void)fclose(file);
+    printf("%" PRIu64 " storms that failed once: %" PRIu64 " passed, %" PRIu64 " failed\n",
+           summary.passed + summary.failed, summary.passed, summary.failed);
+    return summary.failed > 0;
+}
+
 static int run_scenarios(const struct arguments *arguments, char **paths, size_t count)
 {
     size_t failed = 0;
@@ -212,8 +254,9 @@ static int usage(const char *program)
     printf(
         "usage: %s [--rewrite] SCENARIO...\n"
         "       %s --storms COUNT [--first SEED] [--nodes N] [--minutes M] [--sealed] [--jobs J]\n"
-        "       %s --storm --seed SEED [--nodes N] [--minutes M] [--sealed]\n\n",
-        program, program, program);
+        "       %s --storm --seed SEED [--nodes N] [--minutes M] [--sealed]\n"
+        "       %s --again FILE\n\n",
+        program, program, program, program);
     command_help();
     return 0;
 }
@@ -222,17 +265,12 @@ static int usage(const char *program)
 static int parse(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {
-        {"storms", required_argument, NULL, 'c'},
-        {"storm", no_argument, NULL, 'o'},
-        {"seed", required_argument, NULL, 's'},
-        {"first", required_argument, NULL, 's'},
-        {"nodes", required_argument, NULL, 'n'},
-        {"minutes", required_argument, NULL, 'm'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"sealed", no_argument, NULL, 'e'},
-        {"rewrite", no_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"storms", required_argument, NULL, 'c'}, {"storm", no_argument, NULL, 'o'},
+        {"seed", required_argument, NULL, 's'},   {"first", required_argument, NULL, 's'},
+        {"nodes", required_argument, NULL, 'n'},  {"minutes", required_argument, NULL, 'm'},
+        {"jobs", required_argument, NULL, 'j'},   {"sealed", no_argument, NULL, 'e'},
+        {"rewrite", no_argument, NULL, 'w'},      {"again", required_argument, NULL, 'a'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
 
     for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) >= 0;) {
@@ -253,6 +291,8 @@ static int parse(int argc, char **argv, struct arguments *arguments)
             arguments->is_storm = true;
         else if (c == 'w')
             arguments->is_rewrite = true;
+        else if (c == 'a')
+            arguments->again = optarg;
         else if (c == 'h')
             return 1;
         else
@@ -270,6 +310,8 @@ int main(int argc, char **argv)
 
     if (r > 0)
         return usage(argv[0]);
+    if (r >= 0 && arguments.again)
+        return run_again(arguments.again);
     if (r < 0 || (!arguments.is_storm && arguments.storms_count == 0 && optind == argc)) {
         fprintf(stderr, "Try %s --help.\n", argv[0]);
         return 2;
