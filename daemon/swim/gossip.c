@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+#include "swim/gossip.h"
+
+#include "swim/core.h"
+
+#define SPACING_SHARE   20 /* of the interval */
+#define SPACING_MEMBERS 64
+#define FANOUT_MAX      64
+
+usec_t gossip_spacing(const struct swim *swim)
+{
+    size_t crowd = MAX(swim->members.live_count / SPACING_MEMBERS, (size_t)1);
+
+    return MAX(swim->config.gossip_interval_usec / SPACING_SHARE * crowd, (usec_t)1);
+}
+
+void gossip_wake(struct swim *swim, bool is_urgent)
+{
+    struct gossip *gossip = &swim->gossip;
+    usec_t time = usec_add(swim->now, swim->config.gossip_interval_usec);
+
+    if (swim->members.live_count == 0)
+        return;
+    if (is_urgent)
+        time = MAX(swim->now,
+                   gossip->round_usec > 0 ? gossip->round_usec + gossip_spacing(swim) : swim->now);
+    if (!timer_is_armed(&gossip->timer) || time < gossip->timer.entry.time_usec)
+        timer_set(&swim->timers, &gossip->timer, time);
+}
+
+static void send_rumors(struct swim *swim, const struct member *member)
+{
+    struct draft draft;
+
+    packet_begin(swim, &draft, &member->shown.address, &member->shown.id);
+    size_t before = draft.writer.position;
+    rumor_fill(swim, &draft);
+    if (draft.writer.position > before)
+        packet_send_bare(&draft);
+}
+
+static void on_round(struct swim *swim, struct timer *timer)
+{
+    struct member *targets[FANOUT_MAX];
+    size_t fanout = MIN((size_t)swim->config.gossip_fanout, (size_t)FANOUT_MAX);
+
+    timer_set(&swim->timers, timer, TIMER_NEVER);
+    if (swim->members.live_count == 0 || rumors_count(&swim->rumors) == 0)
+        return;
+    swim->gossip.round_usec = swim->now;
+    if (!rumors_are_fresh(&swim->rumors))
+        fanout = MIN(fanout, 1 + (size_t)rng_below(&swim->rng, swim->members.live_count));
+    size_t count = members_sample(swim, fanout, NULL, targets);
+    for (size_t i = 0; i < count; i++)
+        send_rumors(swim, targets[i]);
+    if (rumors_count(&swim->rumors) > 0)
+        gossip_wake(swim, rumors_are_fresh(&swim->rumors));
+}
+
+/* --- Heartbeats --- */
+
+static void tell_heartbeat(struct swim *swim, const struct member *member,
+                           const struct message *message)
+{
+    struct swim_event *event = event_add(swim, SWIM_EVENT_GOSSIP, member);
+
+    event->origin = message->id;
+    event->address = message->address;
+    event->wall_usec = message->wall_usec;
+    event->number = message->number;
+    event->is_outgoing = member->shown.is_self;
+}
+
+static void on_heartbeat(struct swim *swim, struct timer *timer)
+{
+    const struct swim_config *config = &swim->config;
+    struct gossip *gossip = &swim->gossip;
+    const struct swim_member *own = &swim->self->shown;
+    bool is_over = config->message_count > 0 && gossip->heartbeats_count >= config->message_count;
+
+    if (is_over || own->state != SWIM_ALIVE) {
+        timer_set(&swim->timers, timer, TIMER_NEVER);
+        return;
+    }
+    timer_set(&swim->timers, timer, usec_add(swim->now, config->message_interval_usec));
+    /* Alone, or while we do not know our address, there is nothing to say and nobody to hear it. */
+    if (swim->members.live_count == 0 || address_is_wildcard(&own->address))
+        return;
+    struct message message = {.type = MESSAGE_HEARTBEAT};
+    message.id = own->id;
+    message.incarnation = own->incarnation;
+    message.number = ++gossip->heartbeats_count;
+    message.wall_usec = core_wall(swim);
+    message.address = own->address;
+    tell_heartbeat(swim, swim->self, &message);
+    rumor_spread_text(swim, &message, false);
+}
+
+void gossip_take_heartbeat(struct swim *swim, const struct message *message)
+{
+    struct member *member = member_find(swim, &message->id);
+
+    if (!member || member->shown.is_self ||
+        message->incarnation.generation != member->shown.incarnation.generation)
+        return;
+    if (!window_add(&member->heartbeats, message->incarnation.generation, message->number)) {
+        swim->gossip_duplicates++;
+        return;
+    }
+    tell_heartbeat(swim, member, message);
+    rumor_spread_text(swim, message, false);
+}
+
+int gossip_init(struct swim *swim)
+{
+    struct gossip *gossip = &swim->gossip;
+    int r = timer_init(&swim->timers, &gossip->timer, on_round);
+
+    if (r < 0)
+        return r;
+    r = timer_init(&swim->timers, &gossip->heartbeat_timer, on_heartbeat);
+    if (r < 0)
+        return r;
+    if (swim->config.message_interval_usec > 0)
+        timer_set(
+            &swim->timers, &gossip->heartbeat_timer,
+            usec_add(swim->now, 1 + rng_below(&swim->rng, swim->config.message_interval_usec)));
+    return 0;
+}

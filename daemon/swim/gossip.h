@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Rounds of dissemination: while rumors wait, every gossip_interval a packet of them goes to
+ * min(random(1..n), fanout) random members. Fresh states and texts do not wait for their time: a
+ * round for them follows at once, though never sooner than a twentieth of the interval after the
+ * last one (longer above 64 members), so that a burst of news travels in few full packets.
+ *
+ * The heartbeat gossip of the first description, TIMESTAMP:IP:MSG#, is spread here too.
+ */
+
+#include "swim/timer.h"
+
+struct swim;
+struct source;
+struct message;
+
+struct gossip {
+    struct timer timer;
+    usec_t round_usec; /* last round; 0 = none */
+    struct timer heartbeat_timer;
+    uint64_t heartbeats_count; /* of ours */
+};
+
+int gossip_init(struct swim *swim);
+
+/* Something waits to be spread. */
+void gossip_wake(struct swim *swim, bool is_urgent);
+
+/* How long at least between two rounds. */
+usec_t gossip_spacing(const struct swim *swim);
+
+void gossip_take_heartbeat(struct swim *swim, const struct message *message);

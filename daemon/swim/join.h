@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Seeds: random ones are contacted until the quorum has answered, others in their place where they
+ * do not. A JOIN brings our record and is answered by a WELCOME with the other's record and digest,
+ * upon which we pull its table (sync.h). Later one seed that is not live here and one dead member
+ * are contacted every rejoin_interval, for as long as they are listed, so that partitions heal.
+ */
+
+#include "base/address.h"
+#include "base/id.h"
+#include "swim/swim.h"
+#include "swim/timer.h"
+
+#define JOIN_EXTRAS_MAX 64
+#define JOIN_SLOTS_MAX  (SWIM_SEEDS_MAX + JOIN_EXTRAS_MAX)
+
+struct source;
+struct message;
+
+struct seed {
+    struct timer timer; /* next attempt */
+    struct address address;
+    struct node_id id; /* who answered last; null = nobody yet */
+    uint32_t seq;      /* of the last attempt */
+    uint32_t tries;    /* without an answer */
+    bool is_used;
+    bool is_extra; /* an address given by hand: contacted once */
+    bool has_answered;
+    bool is_told; /* as unreachable */
+};
+
+struct join {
+    struct seed seeds[JOIN_SLOTS_MAX]; /* configured ones and extras in any order */
+    bool has_seeds;                    /* swim_set_seeds was called */
+    bool is_joined;                    /* the quorum has answered, once */
+    struct timer rejoin_timer;
+};
+
+int join_init(struct swim *swim);
+
+void join_set_seeds(struct swim *swim, const struct address *seeds, size_t count);
+
+/* Return: 0, -ENOSPC. */
+int join_add_extra(struct swim *swim, const struct address *address);
+
+/* Our address is known now: a seed with that address is ourselves. */
+void join_skip_own(struct swim *swim);
+
+/* The machine was away: a quorum of seeds is contacted at once. */
+void join_hurry(struct swim *swim);
+
+void join_count(const struct swim *swim, uint32_t *ret_configured, uint32_t *ret_reachable,
+                uint32_t *ret_needed);
+
+/* Frames. */
+void join_take_join(struct swim *swim, const struct source *source, const struct message *message);
+void join_take_welcome(struct swim *swim, const struct source *source,
+                       const struct message *message);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include "swim/leave.h"
+
+#include "swim/core.h"
+
+#define DEADLINE_USEC (3 * USEC_PER_SEC)
+#define RETRY_USEC    (300 * USEC_PER_MSEC)
+
+static void end(struct swim *swim)
+{
+    swim->leave.is_active = false;
+    timer_set(&swim->timers, &swim->leave.timer, TIMER_NEVER);
+    event_add(swim, SWIM_EVENT_LEFT, swim->self)->count = (uint32_t)swim->leave.acked_count;
+}
+
+static void on_timer(struct swim *swim, struct timer *timer)
+{
+    struct leave *leave = &swim->leave;
+    struct member *targets[LEAVE_ACKS_MAX];
+    struct message message = {.type = MESSAGE_LEAVE};
+
+    if (swim->now >= leave->end_usec || swim->members.live_count == 0) {
+        end(swim);
+        return;
+    }
+    message.seq = leave->seq;
+    message.incarnation = swim->self->shown.incarnation;
+    size_t count = members_sample(swim, leave->needed, NULL, targets);
+    for (size_t i = 0; i < count; i++)
+        packet_send_message(swim, &targets[i]->shown.address, &targets[i]->shown.id, &message);
+    timer_set(&swim->timers, timer, MIN(swim->now + RETRY_USEC, leave->end_usec));
+}
+
+int leave_init(struct swim *swim)
+{
+    return timer_init(&swim->timers, &swim->leave.timer, on_timer);
+}
+
+/* The binary logarithm of @n, rounded up. */
+static size_t log2_up(size_t n)
+{
+    size_t bits = 0;
+
+    while (((size_t)1 << bits) < n)
+        bits++;
+    return bits;
+}
+
+void leave_begin(struct swim *swim)
+{
+    struct leave *leave = &swim->leave;
+    struct swim_incarnation incarnation = swim->self->shown.incarnation;
+
+    if (swim->self->shown.state != SWIM_ALIVE)
+        return;
+    incarnation.counter++;
+    member_set_state(swim, swim->self, SWIM_LEFT, &incarnation);
+    rumor_drop(swim, &swim->self->load_rumor);
+    rumor_spread(swim, &swim->self->state_rumor, true);
+    leave->is_active = true;
+    leave->seq = core_next_seq(swim);
+    leave->end_usec = swim->now + DEADLINE_USEC;
+    leave->needed =
+        CLAMP(log2_up(members_alive_count(&swim->members)), (size_t)1, (size_t)LEAVE_ACKS_MAX);
+    on_timer(swim, &leave->timer);
+}
+
+int leave_take(struct swim *swim, const struct source *source, const struct message *message)
+{
+    struct message answer = {.type = MESSAGE_LEAVE_ACK};
+    struct claim claim = {
+        .id = *source->id,
+        .incarnation = message->incarnation,
+        .state = SWIM_LEFT,
+    };
+
+    answer.seq = message->seq;
+    packet_send_message(swim, source->address, source->id, &answer);
+    return view_take_short(swim, source, &claim);
+}
+
+void leave_take_ack(struct swim *swim, const struct source *source, const struct message *message)
+{
+    struct leave *leave = &swim->leave;
+
+    if (!leave->is_active || message->seq != leave->seq)
+        return;
+    for (size_t i = 0; i < leave->acked_count; i++)
+        if (node_id_is_equal(&leave->acked[i], source->id))
+            return;
+    leave->acked[leave->acked_count++] = *source->id;
+    if (leave->acked_count >= MIN(leave->needed, swim->members.live_count))
+        end(swim);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "swim/load.h"
+
+#include <string.h>
+#include "swim/core.h"
+
+#define NOTICEABLE_PERMILLE 50
+
+static void on_timer(struct swim *swim, struct timer *timer)
+{
+    timer_set(&swim->timers, timer, TIMER_NEVER);
+    swim->load.spread_usec = swim->now;
+    if (swim->self->shown.state == SWIM_ALIVE)
+        rumor_spread(swim, &swim->self->load_rumor, false);
+}
+
+int load_init(struct swim *swim)
+{
+    return timer_init(&swim->timers, &swim->load.timer, on_timer);
+}
+
+static bool is_noticeable(const struct swim_load *a, const struct swim_load *b)
+{
+    int difference = (int)a->load_permille - (int)b->load_permille;
+
+    return a->running != b->running || a->queued != b->queued || a->slots != b->slots ||
+           a->draining != b->draining || difference >= NOTICEABLE_PERMILLE ||
+           difference <= -NOTICEABLE_PERMILLE;
+}
+
+void load_set(struct swim *swim, const struct swim_load *load)
+{
+    struct swim_load *own = &swim->self->shown.load;
+    usec_t due = swim->load.spread_usec > 0
+                     ? usec_add(swim->load.spread_usec, swim->config.load_interval_usec)
+                     : swim->now;
+
+    if (!is_noticeable(load, own))
+        return;
+    /* Who stops taking work says so at once. */
+    if (load->draining != own->draining)
+        due = swim->now;
+    *own = *load;
+    swim->self->load_version = ++swim->load.version;
+    if (!timer_is_armed(&swim->load.timer) || due < swim->load.timer.entry.time_usec)
+        timer_set(&swim->timers, &swim->load.timer, MAX(due, swim->now));
+}
+
+bool load_take(struct member *member, uint64_t generation, uint32_t version,
+               const struct swim_load *load)
+{
+    if (member->shown.is_self || !state_is_live(member->shown.state) ||
+        generation != member->shown.incarnation.generation || version <= member->load_version)
+        return false;
+    member->load_version = version;
+    member->shown.load = *load;
+    return true;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What is to be passed on: rumors ride on every packet, least-sent first, and leave the queue after
+ * retransmit_mult * ceil(log10(n + 1)) transmissions (SWIM 4.1). Three classes share a packet:
+ * states of members, texts, and loads. States and texts take turns at going first, so that neither
+ * starves the other; loads take what is left.
+ *
+ * A rumor on a state or a load is a field of its member and is written from what the member is
+ * when it leaves: a newer one replaces the older by itself. A text is a frame that the queue owns.
+ */
+
+#include "base/list.h"
+#include "swim/message.h"
+
+#define RUMOR_TEXTS_MAX 256 /* then the one sent most often goes */
+#define RUMOR_SENT_MAX  96
+
+struct swim;
+struct draft;
+struct member;
+
+enum rumor_class {
+    RUMOR_STATE,
+    RUMOR_TEXT,
+    RUMOR_LOAD,
+    _RUMOR_CLASS_MAX,
+};
+
+struct rumor {
+    struct list link;
+    enum rumor_class class;
+    uint32_t sent;
+};
+
+struct rumors {
+    struct list levels[_RUMOR_CLASS_MAX][RUMOR_SENT_MAX]; /* by times sent */
+    size_t counts[_RUMOR_CLASS_MAX];
+    bool is_texts_turn;
+};
+
+void rumors_init(struct rumors *rumors);
+void rumors_done(struct rumors *rumors);
+
+void rumor_init(struct rumor *rumor, enum rumor_class class);
+
+/* Queues or renews it as never sent. @is_urgent: the next round does not wait for its time. */
+void rumor_spread(struct swim *swim, struct rumor *rumor, bool is_urgent);
+void rumor_drop(struct swim *swim, struct rumor *rumor);
+
+/* Queues a text; one that finds no memory is lost, as datagrams are. */
+void rumor_spread_text(struct swim *swim, const struct message *message, bool is_urgent);
+
+/* Fills what is left of a packet, and counts what was put in. */
+void rumor_fill(struct swim *swim, struct draft *draft);
+
+static inline size_t rumors_count(const struct rumors *rumors)
+{
+    return rumors->counts[RUMOR_STATE] + rumors->counts[RUMOR_TEXT] + rumors->counts[RUMOR_LOAD];
+}
+
+/* Whether a state or a text waits that was never sent. */
+bool rumors_are_fresh(const struct rumors *rumors);

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+#include "swim/sync.h"
+
+#include "swim/core.h"
+
+#define RETRY_USEC       (250 * USEC_PER_MSEC)
+#define QUIET_USEC       (500 * USEC_PER_MSEC) /* digests may differ for so long: rumors travel */
+#define RESTLESS_USEC    (2 * USEC_PER_SEC)    /* or so long, while our own table changes */
+#define WAIT_MIN_USEC    USEC_PER_SEC
+#define ENTRIES_PER_LANE 32
+#define MASK_ALL         UINT64_MAX
+
+bool sync_is_joining(const struct swim *swim)
+{
+    return swim->sync.is_active && swim->sync.peer.is_join;
+}
+
+static void begin_next(struct swim *swim);
+
+static void tell_peer_list(struct swim *swim, const struct sync_peer *peer, uint32_t count)
+{
+    const struct member *member = member_find(swim, &peer->id);
+    struct swim_event *event = event_add(swim, SWIM_EVENT_PEER_LIST, member);
+
+    event->count = count;
+    event->address = peer->address;
+}
+
+static void end(struct swim *swim, bool is_good)
+{
+    struct sync *sync = &swim->sync;
+
+    sync->is_active = false;
+    sync->compare_seq = 0;
+    timer_set(&swim->timers, &sync->timer, TIMER_NEVER);
+    if (is_good) {
+        sync->last_usec = swim->now;
+        sync->last_with = sync->peer.id;
+        if (sync->peer.is_join)
+            tell_peer_list(swim, &sync->peer, sync->entries_count);
+    }
+    begin_next(swim);
+}
+
+/* --- Asking --- */
+
+static void send_compare(struct swim *swim)
+{
+    struct sync *sync = &swim->sync;
+    struct message message = {.type = MESSAGE_COMPARE};
+
+    message.seq = sync->compare_seq;
+    message.digest = swim->members.digest;
+    packet_send_message(swim, &sync->peer.address, &sync->peer.id, &message);
+}
+
+static void send_pull(struct swim *swim, const struct sync_lane *lane)
+{
+    const struct sync_peer *peer = &swim->sync.peer;
+    struct message message = {.type = MESSAGE_PULL};
+
+    message.seq = lane->seq;
+    message.mask = lane->mask;
+    message.cursor = lane->cursor;
+    packet_send_message(swim, &peer->address, &peer->id, &message);
+}
+
+static void arm(struct swim *swim)
+{
+    usec_t wait = RETRY_USEC << MIN(swim->sync.tries, 3U);
+
+    timer_set(&swim->timers, &swim->sync.timer, swim->now + wait);
+}
+
+/* Deals the buckets of @mask out to lanes, as many as @count entries are worth. */
+static void begin_pulls(struct swim *swim, uint64_t mask, uint64_t count)
+{
+    struct sync *sync = &swim->sync;
+    uint64_t buckets = (uint64_t)__builtin_popcountll(mask);
+    uint64_t entries = count * buckets / MESSAGE_BUCKETS;
+    size_t lanes = (size_t)CLAMP(entries / ENTRIES_PER_LANE, UINT64_C(1),
+                                 MIN((uint64_t)SYNC_LANES_MAX, buckets));
+    size_t dealt = 0;
+
+    for (size_t i = 0; i < SYNC_LANES_MAX; i++)
+        sync->lanes[i] = (struct sync_lane){0};
+    for (unsigned bucket = 0; bucket < MESSAGE_BUCKETS; bucket++)
+        if (mask >> bucket & 1)
+            sync->lanes[dealt++ * lanes / buckets].mask |= UINT64_C(1) << bucket;
+    for (size_t i = 0; i < lanes; i++) {
+        sync->lanes[i].is_active = true;
+        sync->lanes[i].seq = core_next_seq(swim);
+        send_pull(swim, &sync->lanes[i]);
+    }
+    arm(swim);
+}
+
+static void begin(struct swim *swim, const struct sync_peer *peer)
+{
+    struct sync *sync = &swim->sync;
+    size_t known = members_alive_count(&swim->members);
+
+    sync->is_active = true;
+    sync->peer = *peer;
+    sync->tries = 0;
+    sync->entries_count = 0;
+    sync->compare_seq = 0;
+    for (size_t i = 0; i < SYNC_LANES_MAX; i++)
+        sync->lanes[i].is_active = false;
+    /* Who knows next to nobody need not compare. */
+    if (peer->is_join && known <= peer->count / 2 + 1) {
+        begin_pulls(swim, MASK_ALL, peer->count);
+        return;
+    }
+    sync->compare_seq = core_next_seq(swim) | 1;
+    send_compare(swim);
+    arm(swim);
+}
+
+static void begin_next(struct swim *swim)
+{
+    struct sync *sync = &swim->sync;
+
+    while (!sync->is_active && sync->queue_count > 0) {
+        struct sync_peer peer = sync->queue[0];
+        sync->queue_count--;
+        for (size_t i = 0; i < sync->queue_count; i++)
+            sync->queue[i] = sync->queue[i + 1];
+        if (peer.is_join && peer.digest == swim->members.digest)
+            tell_peer_list(swim, &peer, peer.count);
+        else
+            begin(swim, &peer);
+    }
+}
+
+static void enqueue(struct swim *swim, const struct sync_peer *peer)
+{
+    struct sync *sync = &swim->sync;
+
+    if (sync->is_active && !peer->is_join && node_id_is_equal(&sync->peer.id, &peer->id))
+        return;
+    for (size_t i = 0; i < sync->queue_count; i++)
+        if (node_id_is_equal(&sync->queue[i].id, &peer->id))
+            return;
+    if (sync->queue_count < SYNC_QUEUE_MAX)
+        sync->queue[sync->queue_count++] = *peer;
+    begin_next(swim);
+}
+
+void sync_begin_join(struct swim *swim, const struct sync_peer *peer)
+{
+    enqueue(swim, peer);
+}
+
+/* While nothing changes between two digests, asking again is fruitless and gets rarer. */
+static void ask(struct swim *swim, const struct node_id *id, const struct address *address,
+                uint64_t digest)
+{
+    struct sync *sync = &swim->sync;
+    bool is_same = sync->own_digest == swim->members.digest && sync->peer_digest == digest;
+    usec_t wait = is_same ? sync->wait_usec : WAIT_MIN_USEC;
+
+    if (swim->self->shown.state != SWIM_ALIVE ||
+        (sync->asked_usec > 0 && swim->now - sync->asked_usec < wait))
+        return;
+    sync->wait_usec = is_same ? MIN(2 * sync->wait_usec, swim->config.sync_interval_usec) : wait;
+    sync->asked_usec = swim->now;
+    sync->own_digest = swim->members.digest;
+    sync->peer_digest = digest;
+    enqueue(swim, &(struct sync_peer){.id = *id, .address = *address});
+}
+
+void sync_ask(struct swim *swim, const struct node_id *id, const struct address *address)
+{
+    ask(swim, id, address, 0);
+}
+
+static void on_timer(struct swim *swim, struct timer *timer _unused_)
+{
+    struct sync *sync = &swim->sync;
+
+    if (++sync->tries >= SYNC_TRIES_MAX) {
+        end(swim, false);
+        return;
+    }
+    if (sync->compare_seq != 0)
+        send_compare(swim);
+    for (size_t i = 0; i < SYNC_LANES_MAX; i++)
+        if (sync->lanes[i].is_active)
+            send_pull(swim, &sync->lanes[i]);
+    arm(swim);
+}
+
+/* No digest for a whole interval: ask for one. */
+static void on_round(struct swim *swim, struct timer *timer)
+{
+    struct sync *sync = &swim->sync;
+    struct member *member;
+
+    timer_set(&swim->timers, timer, swim->now + swim->config.sync_interval_usec);
+    if (swim->now - sync->compared_usec < swim->config.sync_interval_usec ||
+        members_sample(swim, 1, NULL, &member) == 0)
+        return;
+    enqueue(swim, &(struct sync_peer){.id = member->shown.id, .address = member->shown.address});
+}
+
+int sync_init(struct swim *swim)
+{
+    struct sync *sync = &swim->sync;
+    int r = timer_init(&swim->timers, &sync->timer, on_timer);
+
+    if (r < 0)
+        return r;
+    r = timer_init(&swim->timers, &sync->round_timer, on_round);
+    if (r < 0)
+        return r;
+    sync->compared_usec = swim->now;
+    timer_set(&swim->timers, &sync->round_timer, swim->now + swim->config.sync_interval_usec);
+    return 0;
+}
+
+/* --- What comes in --- */
+
+void sync_take_digest(struct swim *swim, const struct source *source, uint64_t digest)
+{
+    struct sync *sync = &swim->sync;
+
+    sync->compared_usec = swim->now;
+    if (digest == swim->members.digest) {
+        sync->differs_since_usec = 0;
+        return;
+    }
+    if (sync->differs_since_usec == 0)
+        sync->differs_since_usec = swim->now;
+    if (swim->now - swim->members.changed_usec < QUIET_USEC &&
+        swim->now - sync->differs_since_usec < RESTLESS_USEC)
+        return;
+    ask(swim, source->id, source->address, digest);
+}
+
+static void sum_buckets(const struct swim *swim, uint32_t buckets[static MESSAGE_BUCKETS])
+{
+    const struct members *members = &swim->members;
+
+    for (size_t i = 0; i < MESSAGE_BUCKETS; i++)
+        buckets[i] = 0;
+    for (size_t i = 0; i < members->all_count; i++)
+        if (state_is_live(members->all[i]->shown.state))
+            buckets[member_bucket(members->all[i])] ^= (uint32_t)member_hash(members->all[i]);
+}
+
+void sync_take_compare(struct swim *swim, const struct source *source,
+                       const struct message *message)
+{
+    struct message answer = {.type = MESSAGE_VECTOR};
+    struct draft draft;
+
+    answer.seq = message->seq;
+    answer.count = (uint32_t)members_alive_count(&swim->members);
+    sum_buckets(swim, answer.buckets);
+    packet_begin(swim, &draft, source->address, source->id);
+    if (message_write(&draft.writer, &answer))
+        packet_send(&draft);
+    /* It goes both ways: who asks may know what we do not. */
+    sync_take_digest(swim, source, message->digest);
+}
+
+void sync_take_vector(struct swim *swim, const struct source *source, const struct message *message)
+{
+    struct sync *sync = &swim->sync;
+    uint32_t own[MESSAGE_BUCKETS];
+    uint64_t mask = 0;
+
+    if (!sync->is_active || sync->compare_seq == 0 || message->seq != sync->compare_seq ||
+        !node_id_is_equal(&sync->peer.id, source->id))
+        return;
+    sync->compare_seq = 0;
+    sync->tries = 0;
+    sum_buckets(swim, own);
+    for (unsigned i = 0; i < MESSAGE_BUCKETS; i++)
+        if (own[i] != message->buckets[i])
+            mask |= UINT64_C(1) << i;
+    if (mask == 0)
+        end(swim, true);
+    else
+        begin_pulls(swim, mask, MAX((uint64_t)message->count, members_alive_count(&swim->members)));
+}
+
+void sync_take_pull(struct swim *swim, const struct source *source, const struct message *message)
+{
+    const struct members *members = &swim->members;
+    struct draft draft;
+    struct claim claim;
+    size_t start, i = 0;
+
+    if (!node_id_is_null(&message->cursor))
+        i = members_after(members, &message->cursor);
+    packet_begin(swim, &draft, source->address, source->id);
+    if (!message_begin_page(&draft.writer, message->seq, &start))
+        return;
+    for (size_t first = draft.writer.position; i < members->all_count; i++) {
+        if (!(message->mask >> member_bucket(members->all[i]) & 1))
+            continue;
+        view_claim(swim, members->all[i], &claim);
+        /* An entry that no packet of ours can hold is left out. */
+        if (!message_add_entry(&draft.writer, &claim) && draft.writer.position > first)
+            break;
+    }
+    message_end_page(&draft.writer, start, i == members->all_count);
+    packet_send_bare(&draft);
+}
+
+static struct sync_lane *find_lane(struct sync *sync, uint32_t seq)
+{
+    for (size_t i = 0; i < SYNC_LANES_MAX; i++)
+        if (sync->lanes[i].is_active && sync->lanes[i].seq == seq)
+            return &sync->lanes[i];
+    return NULL;
+}
+
+static bool has_lanes(const struct sync *sync)
+{
+    for (size_t i = 0; i < SYNC_LANES_MAX; i++)
+        if (sync->lanes[i].is_active)
+            return true;
+    return false;
+}
+
+int sync_take_page(struct swim *swim, const struct source *source, struct message *message)
+{
+    struct sync *sync = &swim->sync;
+    struct sync_lane *lane = find_lane(sync, message->seq);
+    struct node_id cursor = NODE_ID_NULL;
+    struct claim claim;
+    int r, result = 0;
+
+    if (!sync->is_active || !lane || !node_id_is_equal(&sync->peer.id, source->id))
+        return 0;
+    while ((r = message_read_entry(&message->claims, &claim)) > 0) {
+        cursor = claim.id;
+        sync->entries_count++;
+        if (view_take_entry(swim, source, &claim, true) < 0)
+            result = -EBADMSG;
+    }
+    if (r < 0)
+        return r;
+    sync->tries = 0;
+    if (message->is_last || node_id_is_null(&cursor)) {
+        lane->is_active = false;
+    } else {
+        lane->cursor = cursor;
+        lane->seq = core_next_seq(swim);
+        send_pull(swim, lane);
+    }
+    if (has_lanes(sync))
+        arm(swim);
+    else
+        end(swim, true);
+    return result;
+}

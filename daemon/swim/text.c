@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "swim/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "swim/core.h"
+
+#define TRIES_MAX  7
+#define PAUSE_USEC (20 * USEC_PER_MSEC) /* between two bursts */
+
+static void outgoing_free(struct swim *swim, struct outgoing *outgoing)
+{
+    list_remove(&outgoing->link);
+    timer_done(&swim->timers, &outgoing->timer);
+    swim->texts.count--;
+    free(outgoing->waiting);
+    free(outgoing);
+}
+
+void texts_init(struct swim *swim)
+{
+    list_init(&swim->texts.active);
+}
+
+void texts_done(struct swim *swim)
+{
+    list_for_each_safe (link, &swim->texts.active)
+        outgoing_free(swim, list_entry(link, struct outgoing, link));
+}
+
+/* The first copy of a broadcast is the rumor's; then 1, 2, 4 ... waits between the tries. */
+static usec_t wait_of(const struct swim *swim, const struct outgoing *outgoing)
+{
+    usec_t wait = swim->config.gossip_interval_usec;
+
+    if (outgoing->message.is_broadcast)
+        wait += 4 * gossip_spacing(swim);
+    return wait << outgoing->tries;
+}
+
+static void drop_waiting(struct outgoing *outgoing, size_t i)
+{
+    outgoing->waiting[i] = outgoing->waiting[--outgoing->waiting_count];
+}
+
+static void send_copies(struct swim *swim, struct outgoing *outgoing)
+{
+    for (size_t sent = 0; sent < TEXTS_BURST && outgoing->position < outgoing->waiting_count;) {
+        const struct member *member = member_find(swim, &outgoing->waiting[outgoing->position]);
+        if (!member || member->turn == 0) {
+            drop_waiting(outgoing, outgoing->position);
+            continue;
+        }
+        packet_send_message(swim, &member->shown.address, &member->shown.id, &outgoing->message);
+        outgoing->position++;
+        sent++;
+    }
+}
+
+static void on_timer(struct swim *swim, struct timer *timer)
+{
+    struct outgoing *outgoing = CONTAINER_OF(timer, struct outgoing, timer);
+
+    if (outgoing->tries >= TRIES_MAX) {
+        outgoing_free(swim, outgoing);
+        return;
+    }
+    send_copies(swim, outgoing);
+    if (outgoing->waiting_count == 0) {
+        outgoing_free(swim, outgoing);
+    } else if (outgoing->position < outgoing->waiting_count) {
+        timer_set(&swim->timers, timer, swim->now + PAUSE_USEC);
+    } else {
+        outgoing->position = 0;
+        timer_set(&swim->timers, timer, swim->now + wait_of(swim, outgoing));
+        outgoing->tries++;
+    }
+}
+
+static void tell(struct swim *swim, const struct node_id *author, const struct message *message)
+{
+    const struct member *member = member_find(swim, author);
+    struct swim_event *event = event_add_text(swim, SWIM_EVENT_MESSAGE, member, message->text);
+
+    event->origin = *author;
+    event->number = message->number;
+    event->wall_usec = message->wall_usec;
+    event->is_broadcast = message->is_broadcast;
+}
+
+static void tell_acked(struct swim *swim, const struct member *member, uint64_t token,
+                       uint64_t number)
+{
+    struct swim_event *event = event_add(swim, SWIM_EVENT_MESSAGE_ACKED, member);
+
+    event->token = token;
+    event->number = number;
+}
+
+static void fill_message(struct swim *swim, const struct member *to, const char *text,
+                         struct message *ret)
+{
+    *ret = (struct message){.type = MESSAGE_DIRECT, .is_broadcast = !to};
+    ret->id = swim->self->shown.id;
+    ret->incarnation = swim->self->shown.incarnation;
+    ret->number = swim->texts.number + 1;
+    ret->wall_usec = core_wall(swim);
+    memcpy(ret->text, text, strlen(text) + 1);
+}
+
+static int allocate(struct swim *swim, size_t waiting_count, struct outgoing **ret)
+{
+    struct outgoing *outgoing = calloc(1, sizeof(*outgoing));
+
+    if (!outgoing)
+        return -ENOMEM;
+    list_init(&outgoing->link);
+    outgoing->waiting = calloc(MAX(waiting_count, (size_t)1), sizeof(struct node_id));
+    if (!outgoing->waiting || timer_init(&swim->timers, &outgoing->timer, on_timer) < 0) {
+        free(outgoing->waiting);
+        free(outgoing);
+        return -ENOMEM;
+    }
+    *ret = outgoing;
+    return 0;
+}
+
+/* Whether the frame has a place in a packet of ours. */
+static bool fits(const struct swim *swim, const struct message *message)
+{
+    uint8_t data[SWIM_PACKET_MAX];
+    struct writer writer = writer_into(data, swim->config.packet_size_max - 1);
+
+    return message_write(&writer, message);
+}
+
+static void start(struct swim *swim, struct outgoing *outgoing, const struct member *to)
+{
+    if (to) {
+        outgoing->waiting[outgoing->waiting_count++] = to->shown.id;
+        on_timer(swim, &outgoing->timer);
+        return;
+    }
+    for (size_t i = 0; i < swim->members.live_count; i++)
+        outgoing->waiting[outgoing->waiting_count++] = swim->members.live[i]->shown.id;
+    struct message rumor = outgoing->message;
+    rumor.type = MESSAGE_TEXT;
+    rumor_spread_text(swim, &rumor, true);
+    timer_set(&swim->timers, &outgoing->timer, swim->now + wait_of(swim, outgoing));
+}
+
+int text_send(struct swim *swim, const struct member *to, const char *text, uint64_t *ret_token)
+{
+    struct outgoing *outgoing;
+    int r;
+
+    if (strlen(text) > SWIM_MESSAGE_MAX)
+        return -EMSGSIZE;
+    if (swim->texts.count >= TEXTS_MAX)
+        return -ENOBUFS;
+    r = allocate(swim, to ? 1 : swim->members.live_count, &outgoing);
+    if (r < 0)
+        return r;
+    list_append(&swim->texts.active, &outgoing->link);
+    swim->texts.count++;
+    fill_message(swim, to, text, &outgoing->message);
+    if (!fits(swim, &outgoing->message)) {
+        outgoing_free(swim, outgoing);
+        return -EMSGSIZE;
+    }
+    swim->texts.number++;
+    uint64_t token = outgoing->token = ++swim->token;
+    if (to && to->shown.is_self) {
+        tell(swim, &to->shown.id, &outgoing->message);
+        tell_acked(swim, to, token, outgoing->message.number);
+        outgoing_free(swim, outgoing);
+    } else
+        start(swim, outgoing, to);
+    *ret_token = token;
+    return 0;
+}
+
+/* --- What comes in --- */
+
+void text_take(struct swim *swim, const struct source *source, const struct message *message)
+{
+    struct member *author = member_find(swim, &message->id);
+    struct message receipt = {.type = MESSAGE_RECEIPT};
+    bool is_rumor = message->type == MESSAGE_TEXT;
+
+    /* Without knowing its author no text can be told from a repeated one: it will come again. */
+    if (!author || author->shown.is_self ||
+        message->incarnation.generation != author->shown.incarnation.generation ||
+        (!is_rumor && !node_id_is_equal(&message->id, source->id)))
+        return;
+    bool is_new = window_add(&author->texts, message->incarnation.generation, message->number);
+    if (!is_new)
+        swim->gossip_duplicates++;
+    if (is_new || !is_rumor) {
+        receipt.incarnation = message->incarnation;
+        receipt.number = message->number;
+        receipt.is_broadcast = is_rumor || message->is_broadcast;
+        packet_send_message(swim, &author->shown.address, &author->shown.id, &receipt);
+    }
+    if (!is_new)
+        return;
+    if (is_rumor)
+        rumor_spread_text(swim, message, true);
+    struct message told = *message;
+    told.is_broadcast = receipt.is_broadcast;
+    tell(swim, &author->shown.id, &told);
+}
+
+static struct outgoing *find_outgoing(struct swim *swim, const struct message *receipt)
+{
+    list_for_each (link, &swim->texts.active) {
+        struct outgoing *outgoing = list_entry(link, struct outgoing, link);
+        if (outgoing->message.number == receipt->number &&
+            outgoing->message.incarnation.generation == receipt->incarnation.generation)
+            return outgoing;
+    }
+    return NULL;
+}
+
+void text_take_receipt(struct swim *swim, const struct source *source,
+                       const struct message *message)
+{
+    struct outgoing *outgoing = find_outgoing(swim, message);
+    const struct member *member = member_find(swim, source->id);
+
+    for (size_t i = 0; outgoing && i < outgoing->waiting_count; i++)
+        if (node_id_is_equal(&outgoing->waiting[i], source->id)) {
+            drop_waiting(outgoing, i);
+            tell_acked(swim, member, outgoing->token, outgoing->message.number);
+            if (outgoing->waiting_count == 0)
+                outgoing_free(swim, outgoing);
+            return;
+        }
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT */
+#include "swim/view.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include "swim/core.h"
+#include "swim/refute.h"
+
+#define CONTACT_INTERVAL_USEC (200 * USEC_PER_MSEC)
+#define RUMORS_BUSY           32 /* with so many queued, what came by pages is not passed on */
+
+void view_claim(const struct swim *swim, const struct member *member, struct claim *ret)
+{
+    const struct swim_member *shown = &member->shown;
+
+    *ret = (struct claim){
+        .id = shown->id,
+        .incarnation = shown->incarnation,
+        .state = shown->state,
+        .is_seed = shown->is_seed,
+        .address = shown->address,
+        .meta = shown->meta,
+        .meta_size = state_is_live(shown->state) ? shown->meta_size : 0,
+        .load = shown->load,
+        .load_version = member->load_version,
+        .age_sec = (uint32_t)((swim->now - shown->changed_usec) / USEC_PER_SEC),
+    };
+    memcpy(ret->name, shown->name, sizeof(ret->name));
+    if (member->suspicion) {
+        ret->accusers_count = member->suspicion->accusers_count;
+        memcpy(ret->accusers, member->suspicion->accusers, sizeof(ret->accusers));
+    } else if (shown->state == SWIM_DEAD) {
+        ret->accusers_count = 1;
+        ret->accusers[0] = shown->reported_by;
+    }
+}
+
+/* --- Flaps --- */
+
+static bool is_within_window(const struct swim *swim, usec_t time)
+{
+    return time > 0 && swim->now - time < swim->config.unstable_window_usec;
+}
+
+static void set_unstable(struct swim *swim, struct member *member, bool is_unstable)
+{
+    if (member->shown.is_unstable == is_unstable)
+        return;
+    member->shown.is_unstable = is_unstable;
+    event_add(swim, SWIM_EVENT_MEMBER_UPDATED, member);
+}
+
+/* Counts what is still within the window, and arms the end of instability. */
+static void count_flaps(struct swim *swim, struct member *member)
+{
+    usec_t newest = 0;
+
+    member->shown.flaps = 0;
+    for (size_t i = 0; member->flaps && i < swim->config.unstable_flaps; i++) {
+        member->shown.flaps += is_within_window(swim, member->flaps[i]);
+        newest = MAX(newest, member->flaps[i]);
+    }
+    if (member->shown.flaps >= swim->config.unstable_flaps)
+        set_unstable(swim, member, true);
+    else if (member->shown.flaps == 0)
+        set_unstable(swim, member, false);
+    if (member->shown.state == SWIM_ALIVE)
+        timer_set(&swim->timers, &member->timer,
+                  member->shown.flaps > 0 ? newest + swim->config.unstable_window_usec
+                                          : TIMER_NEVER);
+}
+
+/* An accusation was refuted. The oldest entry makes room. */
+static void add_flap(struct swim *swim, struct member *member)
+{
+    size_t oldest = 0;
+
+    if (!member->flaps)
+        member->flaps = calloc(swim->config.unstable_flaps, sizeof(usec_t));
+    if (!member->flaps)
+        return;
+    for (size_t i = 1; i < swim->config.unstable_flaps; i++)
+        if (member->flaps[i] < member->flaps[oldest])
+            oldest = i;
+    member->flaps[oldest] = swim->now;
+}
+
+/* --- Transitions --- */
+
+static void end_suspicion(struct swim *swim, struct member *member)
+{
+    free(member->suspicion);
+    member->suspicion = NULL;
+    timer_set(&swim->timers, &member->timer, TIMER_NEVER);
+}
+
+static struct swim_event *tell(struct swim *swim, enum swim_event_type type,
+                               const struct member *member)
+{
+    struct swim_event *event = event_add(swim, type, member);
+    const struct member *by = member_find(swim, &member->shown.reported_by);
+
+    if (by)
+        event->by = &by->shown;
+    return event;
+}
+
+/* The tombstone itself: dead or left, since @age_sec, by @by, until retention is over. */
+static void set_tombstone(struct swim *swim, struct member *member, const struct claim *claim)
+{
+    member_set_state(swim, member, claim->state, &claim->incarnation);
+    member->shown.reported_by = claim->accusers_count > 0 ? claim->accusers[0] : NODE_ID_NULL;
+    member->shown.changed_usec = usec_sub(swim->now, claim->age_sec * USEC_PER_SEC);
+    timer_set(&swim->timers, &member->timer,
+              usec_add(member->shown.changed_usec, swim->config.dead_retention_usec));
+}
+
+/* To dead or left, from whatever it was before. */
+static void bury(struct swim *swim, struct member *member, const struct claim *claim)
+{
+    _cleanup_free_ struct suspicion *suspicion = TAKE_PTR(member->suspicion);
+
+    if (member->shown.state == claim->state) { /* of an earlier incarnation: nobody sees a change */
+        member_set_state(swim, member, claim->state, &claim->incarnation);
+        return;
+    }
+    set_tombstone(swim, member, claim);
+    probe_forget(swim, member);
+    rumor_drop(swim, &member->load_rumor);
+    if (claim->state == SWIM_LEFT) {
+        tell(swim, SWIM_EVENT_MEMBER_LEFT, member);
+        return;
+    }
+    swim->deaths++;
+    tell(swim, SWIM_EVENT_MEMBER_DEAD, member);
+    if (suspicion && suspicion->is_own)
+        report_send(swim, member, suspicion->indirect);
+}
+
+void view_declare_dead(struct swim *swim, struct member *member)
+{
+    struct claim claim = {
+        .incarnation = member->shown.incarnation,
+        .state = SWIM_DEAD,
+        .accusers = {member->suspicion->is_own ? swim->self->shown.id
+                                               : member->suspicion->accusers[0]},
+        .accusers_count = 1,
+    };
+
+    bury(swim, member, &claim);
+    rumor_spread(swim, &member->state_rumor, true);
+    /* The accused, should it live, is to be the first to know. */
+    member->contacted_usec = 0;
+    view_contact(swim, member, &member->shown.address);
+}
+
+static void suspect(struct swim *swim, struct member *member, const struct claim *claim,
+                    usec_t since_usec)
+{
+    bool is_new = member->shown.state == SWIM_ALIVE, is_news = false;
+
+    if (is_new && suspicion_begin(swim, member, since_usec) < 0)
+        return;
+    for (size_t i = 0; i < claim->accusers_count; i++)
+        is_news |= suspicion_confirm(swim, member, &claim->accusers[i]);
+    if (member->suspicion->accusers_count == 0) { /* accused by nobody but itself */
+        end_suspicion(swim, member);
+        return;
+    }
+    if (is_new) {
+        member_set_state(swim, member, SWIM_SUSPECT, &member->shown.incarnation);
+        member->shown.reported_by = member->suspicion->accusers[0];
+        swim->suspicions++;
+        tell(swim, SWIM_EVENT_MEMBER_SUSPECT, member);
+        if (!member->suspicion->is_own)
+            probe_verify(swim, member);
+    }
+    if (is_news) {
+        suspicion_arm(swim, member);
+        rumor_spread(swim, &member->state_rumor, true);
+    }
+}
+
+void view_accuse(struct swim *swim, struct member *member, usec_t since_usec, uint32_t indirect)
+{
+    struct claim claim = {.accusers = {swim->self->shown.id}, .accusers_count = 1};
+    usec_t earliest = usec_sub(swim->now, swim->config.probe_interval_usec);
+
+    suspect(swim, member, &claim, MAX(since_usec, earliest));
+    if (!member->suspicion)
+        return;
+    member->suspicion->is_own = true;
+    member->suspicion->indirect = indirect;
+}
+
+void view_contact(struct swim *swim, struct member *member, const struct address *address)
+{
+    struct draft draft;
+
+    if (member->contacted_usec > 0 && swim->now - member->contacted_usec < CONTACT_INTERVAL_USEC)
+        return;
+    packet_begin(swim, &draft, address, &member->shown.id);
+    if (draft.has_notice)
+        packet_send_bare(&draft);
+}
+
+void view_note_contact(struct swim *swim, struct member *member, const struct address *address)
+{
+    member->shown.last_seen_usec = swim->now;
+    if (member->suspicion)
+        suspicion_refresh(swim, member);
+    if (member->shown.state != SWIM_ALIVE)
+        view_contact(swim, member, address);
+}
+
+/* --- Claims of life --- */
+
+/* Whether another live member has the same name: told once per newcomer. */
+static void check_name(struct swim *swim, const struct member *member)
+{
+    for (size_t i = 0; i < swim->members.all_count; i++) {
+        const struct member *other = swim->members.all[i];
+        if (other != member && state_is_live(other->shown.state) &&
+            strcmp(other->shown.name, member->shown.name) == 0) {
+            event_add(swim, SWIM_EVENT_NAME_CONFLICT, member)->by = &other->shown;
+            return;
+        }
+    }
+}
+
+/* Takes over what the claim says beside state and incarnation. Return: whether it differs. */
+static int take_record(struct member *member, const struct claim *claim,
+                       const struct address *address)
+{
+    struct swim_member *shown = &member->shown;
+    bool is_same =
+        shown->meta_size == claim->meta_size &&
+        (claim->meta_size == 0 || memcmp(shown->meta, claim->meta, claim->meta_size) == 0);
+    bool differs = !is_same || !address_is_equal(&shown->address, address) ||
+                   shown->is_seed != claim->is_seed || strcmp(shown->name, claim->name) != 0;
+
+    if (!is_same) {
+        int r = member_set_meta(member, claim->meta, claim->meta_size);
+        if (r < 0)
+            return r;
+    }
+    shown->address = *address;
+    shown->is_seed = claim->is_seed;
+    memcpy(shown->name, claim->name, sizeof(shown->name));
+    return differs;
+}
+
+/* What a claim with a higher incarnation makes of a member. Return: 0, or -ENOMEM with nothing
+ * done. */
+static int revive(struct swim *swim, struct member *member, const struct claim *claim,
+                  const struct address *address, bool is_new)
+{
+    struct swim_member before = member->shown;
+    bool is_restart = claim->incarnation.generation > before.incarnation.generation;
+    bool is_renamed = strcmp(before.name, claim->name) != 0;
+    int differs = take_record(member, claim, address);
+
+    if (differs < 0)
+        return differs;
+    end_suspicion(swim, member);
+    member_set_state(swim, member, SWIM_ALIVE, &claim->incarnation);
+    member->shown.reported_by = NODE_ID_NULL;
+    if (is_restart) { /* another process: its counters start anew */
+        member->load_version = 0;
+        member->shown.rtt_usec = 0;
+    }
+    (void)load_take(member, claim->incarnation.generation, claim->load_version, &claim->load);
+    if (is_new || before.state == SWIM_LEFT)
+        event_add(swim, SWIM_EVENT_MEMBER_JOINED, member);
+    else if (before.state != SWIM_ALIVE) {
+        if (before.state == SWIM_SUSPECT)
+            swim->suspicions_refuted++;
+        if (!is_restart)
+            add_flap(swim, member);
+        event_add(swim, SWIM_EVENT_MEMBER_ALIVE, member);
+    } else if (differs || is_restart)
+        event_add(swim, SWIM_EVENT_MEMBER_UPDATED, member);
+    count_flaps(swim, member);
+    if (is_new || is_renamed)
+        check_name(swim, member);
+    return 0;
+}
+
+/* A wildcard stands for where the packet came from, and only its author may use it. */
+static int resolve_address(const struct source *source, const struct claim *claim, bool is_own,
+                           struct address *ret)
+{
+    struct address address = claim->address;
+
+    if (address_is_wildcard(&address)) {
+        if (!is_own || !state_is_live(claim->state))
+            return -EBADMSG;
+        memcpy(address.bytes, source->address->bytes, sizeof(address.bytes));
+        address.family = source->address->family;
+    }
+    *ret = address;
+    return 0;
+}
+
+static void spread_learnt(struct swim *swim, struct member *member, bool is_page)
+{
+    if (!is_page)
+        rumor_spread(swim, &member->state_rumor, true);
+    else if (!sync_is_joining(swim) && swim->rumors.counts[RUMOR_STATE] < RUMORS_BUSY)
+        rumor_spread(swim, &member->state_rumor, false);
+}
+
+static int take_alive(struct swim *swim, const struct source *source, const struct claim *claim,
+                      bool is_page)
+{
+    struct member *member = member_find(swim, &claim->id);
+    bool is_own = node_id_is_equal(source->id, &claim->id), is_new = !member;
+    struct address address;
+    int r = resolve_address(source, claim, is_own, &address);
+
+    if (r < 0)
+        return r;
+    if (is_new) {
+        if (claim->incarnation.counter > CLAIM_JUMP_MAX)
+            return -EBADMSG;
+        if (member_add(swim, &claim->id, &member) < 0)
+            return 0;
+    } else if (incarnation_is_jump(&member->shown.incarnation, &claim->incarnation))
+        return -EBADMSG;
+    int order = incarnation_compare(&claim->incarnation, &member->shown.incarnation);
+    if (!is_new && !state_is_live(member->shown.state) && (!is_own || order <= 0)) {
+        /* Hearsay about the dead: ask them. */
+        if (order > 0 || is_page)
+            view_contact(swim, member, order > 0 ? &address : &member->shown.address);
+        return 0;
+    }
+    if (!is_new && order <= 0) {
+        (void)load_take(member, claim->incarnation.generation, claim->load_version, &claim->load);
+        return 0;
+    }
+    bool was_forgotten = member->is_forgotten;
+    if (was_forgotten)
+        member_show(swim, member);
+    /* Without memory the old view stands, and another claim will come. */
+    if (revive(swim, member, claim, &address, is_new || was_forgotten) >= 0)
+        spread_learnt(swim, member, is_page);
+    else if (is_new)
+        member_free(member_remove(swim, member));
+    return 0;
+}
+
+/* --- Claims of death --- */
+
+static int take_end(struct swim *swim, struct member *member, const struct claim *claim,
+                    bool is_page)
+{
+    int order = incarnation_compare(&claim->incarnation, &member->shown.incarnation);
+
+    if (incarnation_is_jump(&member->shown.incarnation, &claim->incarnation))
+        return -EBADMSG;
+    if (order < 0 || (order == 0 && claim->state <= member->shown.state))
+        return 0;
+    bury(swim, member, claim);
+    if (!member->is_forgotten)
+        spread_learnt(swim, member, is_page);
+    return 0;
+}
+
+/* Somebody who died before we came: known from now on, but no news. */
+static void add_tombstone(struct swim *swim, const struct claim *claim)
+{
+    struct member *member;
+
+    if (claim->age_sec * USEC_PER_SEC >= swim->config.dead_retention_usec ||
+        claim->incarnation.counter > CLAIM_JUMP_MAX || address_is_wildcard(&claim->address) ||
+        member_add(swim, &claim->id, &member) < 0)
+        return;
+    (void)take_record(member, claim, &claim->address); /* has no meta to find memory for */
+    set_tombstone(swim, member, claim);
+}
+
+static int take_suspect(struct swim *swim, const struct source *source, struct member *member,
+                        const struct claim *claim)
+{
+    int order = incarnation_compare(&claim->incarnation, &member->shown.incarnation);
+
+    if (incarnation_is_jump(&member->shown.incarnation, &claim->incarnation))
+        return -EBADMSG;
+    if (order > 0 && state_is_live(member->shown.state))
+        sync_ask(swim, source->id, source->address);
+    if (order == 0 && state_is_live(member->shown.state))
+        suspect(swim, member, claim, swim->now);
+    return 0;
+}
+
+int view_take_entry(struct swim *swim, const struct source *source, const struct claim *claim,
+                    bool is_page)
+{
+    if (core_is_self(swim, &claim->id))
+        return refute_hear(swim, source, claim);
+    if (state_is_live(claim->state)) {
+        int r = take_alive(swim, source, claim, is_page);
+        struct member *member = member_find(swim, &claim->id);
+        if (r < 0 || claim->state == SWIM_ALIVE || !member)
+            return r;
+        return take_suspect(swim, source, member, claim);
+    }
+    struct member *member = member_find(swim, &claim->id);
+    if (member)
+        return take_end(swim, member, claim, is_page);
+    add_tombstone(swim, claim);
+    return 0;
+}
+
+int view_take_short(struct swim *swim, const struct source *source, const struct claim *claim)
+{
+    struct member *member;
+
+    if (core_is_self(swim, &claim->id))
+        return refute_hear(swim, source, claim);
+    member = member_find(swim, &claim->id);
+    if (!member) { /* only a live member's record can be fetched, and is worth it */
+        if (claim->state == SWIM_SUSPECT)
+            sync_ask(swim, source->id, source->address);
+        return 0;
+    }
+    if (claim->state == SWIM_SUSPECT)
+        return take_suspect(swim, source, member, claim);
+    return take_end(swim, member, claim, false);
+}
+
+void view_on_timer(struct swim *swim, struct timer *timer)
+{
+    struct member *member = CONTAINER_OF(timer, struct member, timer);
+
+    timer_set(&swim->timers, timer, TIMER_NEVER);
+    if (member->suspicion) {
+        view_declare_dead(swim, member);
+    } else if (member->shown.state == SWIM_ALIVE) {
+        count_flaps(swim, member);
+    } else {
+        if (!member->is_forgotten)
+            event_add(swim, SWIM_EVENT_MEMBER_REAPED, member);
+        core_bury(swim, member_remove(swim, member));
+    }
+}
