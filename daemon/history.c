@@ -31,7 +31,7 @@ struct ring {
 
 struct follower {
     struct list link;
-    struct call *call; /* borrowed; gone when on_gone says so */
+    struct call *call;  /* borrowed; gone when on_gone says so */
     const cJSON *types; /* borrowed from the call's parameters */
 };
 
@@ -70,7 +70,7 @@ static bool is_wanted(const struct entry *entry, const cJSON *types)
 {
     if (!types || !types->child)
         return true;
-    json_for_each(type, types)
+    json_for_each (type, types)
         if (cJSON_IsString(type) && fnmatch(type->valuestring, entry->type, 0) == 0)
             return true;
     return false;
@@ -92,9 +92,8 @@ static size_t room_for(const char *text)
 
 static void ring_add(struct ring *ring, const struct entry *draft)
 {
-    struct entry *entry =
-        malloc(sizeof(*entry) + room_for(draft->node) + room_for(draft->task) +
-               room_for(draft->message) + room_for(draft->line));
+    struct entry *entry = malloc(sizeof(*entry) + room_for(draft->node) + room_for(draft->task) +
+                                 room_for(draft->message) + room_for(draft->line));
 
     if (!entry || ring->max == 0) {
         free(entry);
@@ -111,9 +110,10 @@ static void ring_add(struct ring *ring, const struct entry *draft)
     ring->entries[ring->next] = entry;
     ring->next = (ring->next + 1) % ring->max;
     ring->count = MIN(ring->count + 1, ring->max);
-    list_for_each_safe(link, &ring->followers) {
+    list_for_each_safe (link, &ring->followers) {
         struct follower *follower = list_entry(link, struct follower, link);
-        /* Who does not keep up misses entries rather than holding up the daemon; seq shows the gap. */
+        /* Who does not keep up misses entries rather than holding up the daemon; seq shows the gap.
+         */
         if (is_wanted(entry, follower->types) && !call_is_congested(follower->call))
             call_notify(follower->call, ring->render(entry, true));
     }
@@ -139,7 +139,7 @@ static void ring_done(struct ring *ring)
     for (size_t i = 0; ring->entries && i < ring->max; i++)
         free(ring->entries[i]);
     free(ring->entries);
-    list_for_each_safe(link, &ring->followers)
+    list_for_each_safe (link, &ring->followers)
         free(list_entry(link, struct follower, link));
 }
 
@@ -189,6 +189,20 @@ void history_add_message(struct history *history, const char *sender, const char
 {
     ring_add(&history->messages,
              &(struct entry){.wall_usec = wall_usec, .node = sender, .message = text});
+}
+
+void history_add_timeline(const struct history *history, const char *name, cJSON *list)
+{
+    for (size_t i = 0; i < history->events.count; i++) {
+        const struct entry *entry = ring_get(&history->events, i);
+        if (!entry->node || strcmp(entry->node, name) != 0 ||
+            strcmp(entry->type, "liveness") == 0 || strcmp(entry->type, "gossip") == 0)
+            continue;
+        cJSON *item = cJSON_CreateObject();
+        json_add_time(item, "time", entry->wall_usec);
+        json_add_string(item, "text", entry->message);
+        cJSON_AddItemToArray(list, item);
+    }
 }
 
 static void on_follower_gone(struct call *call _unused_, void *data)

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * What happened here: the last events and the last messages received, for `p2pctl events` and `inbox`,
- * and those who follow them live. Two bounded rings in memory; nothing here decides anything.
+ * What happened here: the last events and the last messages received, for `p2pctl events` and
+ * `inbox`, and those who follow them live. Two bounded rings in memory; nothing here decides
+ * anything.
  */
 
 #include "base/id.h"
@@ -29,6 +30,9 @@ void history_add_event(const struct journal_event *event, void *history);
 void history_add_message(struct history *history, const char *sender, const char *text,
                          uint64_t wall_usec);
 
+/* What happened to @name, oldest first: {time, text} for each event about it but the frequent ones.
+ */
+void history_add_timeline(const struct history *history, const char *name, cJSON *list);
 
 /* Methods Events and Inbox. */
 void history_serve_events(struct history *history, struct call *call, uint64_t wall_usec);

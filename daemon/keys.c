@@ -69,7 +69,8 @@ static bool is_equal(const struct text *a, const struct text *b)
     return a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
 }
 
-int keys_load(const struct config *config, const char *state_dir, struct keyring **ret, bool *ret_differs)
+int keys_load(const struct config *config, const char *state_dir, struct keyring **ret,
+              bool *ret_differs)
 {
     _cleanup_free_ char *path = NULL, *copy_path = NULL;
     _cleanup_(text_wipe) struct text configured, copy;

@@ -13,7 +13,8 @@
  * keys_load() - the key ring, or NULL where encryption is off
  * @ret_differs: whether the configured file is there and says something else than the copy
  *
- * Says itself what went wrong, with the way to make a key ring. Return: 0; -ENOKEY for no or a broken key
- * ring; -ENOMEM; -EIO.
+ * Says itself what went wrong, with the way to make a key ring. Return: 0; -ENOKEY for no or a
+ * broken key ring; -ENOMEM; -EIO.
  */
-int keys_load(const struct config *config, const char *state_dir, struct keyring **ret, bool *ret_differs);
+int keys_load(const struct config *config, const char *state_dir, struct keyring **ret,
+              bool *ret_differs);

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The node: every part of the daemon, built in floor order, and what ties them together. Parts do not
- * know each other; what one says (a member died, a connection is lost) is handed on here. The control
- * methods get the node and use its parts.
+ * The node: every part of the daemon, built in floor order, and what ties them together. Parts do
+ * not know each other; what one says (a member died, a connection is lost) is handed on here. The
+ * control methods get the node and use its parts.
  *
  * node.c builds and ends it, node_events.c hears what the membership says.
  */
@@ -60,6 +60,7 @@ struct node {
     struct list watches;
     uint64_t started_wall_usec;
     bool members_changed; /* since they were last remembered */
+    bool has_joined;      /* enough seeds have answered since start */
     bool is_stopping;
     bool is_leaving;
     bool has_left; /* said good-bye: by `p2pctl leave`, or to stop */
@@ -71,7 +72,8 @@ struct node {
  * @instance: of the unit, "lab"
  * @config:   taken over on success
  *
- * Says itself what went wrong. Return: 0, or the exit code for main (1, or 78 for the configuration).
+ * Says itself what went wrong. Return: 0, or the exit code for main (1, or 78 for the
+ * configuration).
  */
 int node_new(const char *instance, struct config *config, struct node **ret);
 struct node *node_free(struct node *node);

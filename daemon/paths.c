@@ -68,7 +68,8 @@ int paths_get_state_dir(const char *configured, const char *instance, char **ret
 
 int paths_get_socket(const char *configured, const char *instance, char **ret)
 {
-    const char *systemd = get_variable("RUNTIME_DIRECTORY"), *user = get_variable("XDG_RUNTIME_DIR");
+    const char *systemd = get_variable("RUNTIME_DIRECTORY"),
+               *user = get_variable("XDG_RUNTIME_DIR");
     _cleanup_free_ char *directory = NULL;
     char *path;
     int r;

@@ -8,21 +8,21 @@
 
 /*
  * The state directory: @configured where that is not "", else $STATE_DIRECTORY, else
- * /var/lib/p2pnode/NAME for root, else $XDG_STATE_HOME/p2pnode/NAME. Made where it is missing (0711:
- * tasks have their directories below it, everything else in it is closed to them).
- * Return: 0, or what mkdir said.
+ * /var/lib/p2pnode/NAME for root, else $XDG_STATE_HOME/p2pnode/NAME. Made where it is missing
+ * (0711: tasks have their directories below it, everything else in it is closed to them). Return:
+ * 0, or what mkdir said.
  */
 int paths_get_state_dir(const char *configured, const char *instance, char **ret);
 
 /*
- * The control socket: @configured, else INSTANCE.sock in /run/p2pnode for root (or $RUNTIME_DIRECTORY),
- * else in $XDG_RUNTIME_DIR/p2pnode. Its directory is made where it is missing.
+ * The control socket: @configured, else INSTANCE.sock in /run/p2pnode for root (or
+ * $RUNTIME_DIRECTORY), else in $XDG_RUNTIME_DIR/p2pnode. Its directory is made where it is missing.
  * Return: 0; -ENOENT for a user without XDG_RUNTIME_DIR; -ENOMEM, or what mkdir said.
  */
 int paths_get_socket(const char *configured, const char *instance, char **ret);
 
 /*
- * The file of a key ring called @configured: absolute, or a systemd credential of that name, or in the
- * state directory. Return: 0, -ENOMEM.
+ * The file of a key ring called @configured: absolute, or a systemd credential of that name, or in
+ * the state directory. Return: 0, -ENOMEM.
  */
 int paths_get_keyring(const char *configured, const char *state_dir, char **ret);

@@ -213,6 +213,27 @@ void json_add_time(cJSON *object, const char *key, uint64_t wall_usec)
     cJSON_AddStringToObject(object, key, text);
 }
 
+int json_parse_time(const char *text, uint64_t *ret_wall_usec)
+{
+    struct tm tm = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    uint64_t fraction = 0, scale = USEC_PER_SEC;
+
+    if (rest && *rest == '.')
+        for (rest++; *rest >= '0' && *rest <= '9'; rest++)
+            if (scale > 1) {
+                scale /= 10;
+                fraction += (uint64_t)(*rest - '0') * scale;
+            }
+    if (!rest || strcmp(rest, "Z") != 0)
+        return -EINVAL;
+    time_t seconds = timegm(&tm);
+    if (seconds < 0)
+        return -EINVAL;
+    *ret_wall_usec = (uint64_t)seconds * USEC_PER_SEC + fraction;
+    return 0;
+}
+
 void json_add_text_or_base64(cJSON *object, const char *key, const void *data, size_t size)
 {
     char key_b64[KEY_TEXT_MAX];

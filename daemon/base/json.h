@@ -61,6 +61,9 @@ void json_add_double(cJSON *object, const char *key, double value);
 /* A wall-clock time as RFC 3339 UTC with milliseconds; 0 adds null. */
 void json_add_time(cJSON *object, const char *key, uint64_t wall_usec);
 
+/* Reads what json_add_time writes; fractions are optional. Return: 0, -EINVAL. */
+int json_parse_time(const char *text, uint64_t *ret_wall_usec);
+
 /* @size bytes as text where they are UTF-8 without NUL, else as "KEY_b64". */
 void json_add_text_or_base64(cJSON *object, const char *key, const void *data, size_t size);
 

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define CONGESTED_BYTES ((size_t)256 * 1024)
 
@@ -12,6 +13,7 @@ static void call_free(struct call *call)
         close_fd(call->fds[i]);
     list_remove(&call->link);
     cJSON_Delete(call->json);
+    free(call->body);
     free(call);
 }
 
@@ -30,19 +32,60 @@ void call_reply(struct call *call, cJSON *parameters)
         finish(call, NULL, parameters, NULL, 0);
 }
 
+/* Return: whether all of it is in the client's descriptor, a regular file. */
+static bool write_descriptor(const struct call *call, const void *data, size_t size)
+{
+    struct stat status;
+
+    if (fstat(call->fds[0], &status) < 0 || !S_ISREG(status.st_mode))
+        return false;
+    return pwrite(call->fds[0], data, size, 0) == (ssize_t)size;
+}
+
 void call_reply_bytes(struct call *call, cJSON *parameters, const char *key, const void *data,
                       size_t size)
 {
     if (!parameters) {
         call_fail(call, ERROR_INTERNAL, NULL, "out of memory");
-        return;
-    }
-    if (!call->caller.is_remote) {
+    } else if (call->caller.is_remote && size > 0) {
+        finish(call, NULL, parameters, data, size);
+    } else if (call->caller.is_remote || call->fds_count == 0) {
         json_add_text_or_base64(parameters, key, data, size);
         finish(call, NULL, parameters, NULL, 0);
-        return;
+    } else if (write_descriptor(call, data, size)) {
+        finish(call, NULL, parameters, NULL, 0);
+    } else {
+        cJSON_Delete(parameters);
+        call_fail(call, ERROR_USAGE, NULL,
+                  "the descriptor for the value is no regular file with room");
     }
-    finish(call, NULL, parameters, data, size);
+}
+
+int call_load_body(struct call *call, size_t max)
+{
+    _cleanup_free_ uint8_t *data = NULL;
+    struct stat status;
+    size_t size = 0;
+
+    if (call->body || call->fds_count == 0)
+        return 0;
+    if (fstat(call->fds[0], &status) < 0 || !S_ISREG(status.st_mode))
+        return -EINVAL;
+    if (status.st_size > (off_t)max)
+        return -EFBIG;
+    data = malloc((size_t)status.st_size + 1);
+    if (!data)
+        return -ENOMEM;
+    while (size < (size_t)status.st_size) {
+        ssize_t got = pread(call->fds[0], data + size, (size_t)status.st_size - size, (off_t)size);
+        if (got <= 0)
+            return -EIO;
+        size += (size_t)got;
+    }
+    data[size] = 0;
+    call->body = TAKE_PTR(data);
+    call->body_size = size;
+    return 0;
 }
 
 void call_notify(struct call *call, cJSON *parameters)

@@ -45,7 +45,8 @@ struct call {
     bool wants_more;
     int fds[VARLINK_FDS_MAX]; /* owned; -EBADF once taken */
     size_t fds_count;
-    const uint8_t *body; /* borrowed from the transport; bytes beside the parameters, or NULL */
+    uint8_t
+        *body; /* owned: bytes beside the parameters, NUL-terminated beyond body_size; or NULL */
     size_t body_size;
 
     const struct call_transport *transport;
@@ -59,10 +60,21 @@ struct call {
 /* Answers for good. @parameters is taken over; NULL without memory becomes an error. */
 void call_reply(struct call *call, cJSON *parameters);
 
-/* The same with bytes beside: they stand as @key or @key_b64 in the reply of a transport without
- * bodies. */
+/*
+ * The same with bytes beside: as a body to another node, into the client's descriptor where it gave
+ * one, as @key or @key_b64 of the reply otherwise.
+ */
 void call_reply_bytes(struct call *call, cJSON *parameters, const char *key, const void *data,
                       size_t size);
+
+/**
+ * call_load_body() - makes what the client's first descriptor holds the call's body
+ *
+ * Only regular files (a memfd) are read: a pipe could make the loop wait. Without a descriptor, or
+ * with a body already there, nothing happens. Return: 0; -EFBIG above @max; -EINVAL for what is no
+ * regular file; -ENOMEM, -EIO.
+ */
+int call_load_body(struct call *call, size_t max);
 
 /* One of several answers; call_reply() has to follow. */
 void call_notify(struct call *call, cJSON *parameters);

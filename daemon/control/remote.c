@@ -29,7 +29,6 @@ struct served {
     struct node_id from;
     uint64_t id;
     struct list calls; /* the one call, so that it can be abandoned */
-    uint8_t *body;     /* owned */
 };
 
 struct remote {
@@ -59,7 +58,6 @@ static void served_free(struct served *served)
     list_remove(&served->link);
     served->remote->served_count--;
     peers_release(served->remote->peers, &served->from);
-    free(served->body);
     free(served);
 }
 
@@ -230,7 +228,7 @@ static int serve(struct remote *remote, const struct node_id *from, uint64_t id,
     if (body_size > 0)
         memcpy(copy, body, body_size);
     copy[body_size] = 0;
-    *served = (struct served){.remote = remote, .from = *from, .id = id, .body = copy};
+    *served = (struct served){.remote = remote, .from = *from, .id = id};
     list_append(&remote->served, &served->link);
     list_init(&served->calls);
     remote->served_count++;
@@ -240,11 +238,12 @@ static int serve(struct remote *remote, const struct node_id *from, uint64_t id,
                           .parameters = parameters,
                           .caller = {.is_admin = is_admin, .is_remote = true, .node = *from},
                           .wants_more = wants_more,
-                          .body = body_size > 0 ? copy : NULL,
+                          .body = body_size > 0 ? TAKE_PTR(copy) : NULL,
                           .body_size = body_size,
                           .transport = &transport,
                           .connection = served};
     snprintf(call->caller.user, sizeof(call->caller.user), "%s", user);
+    free(copy);
     list_append(&served->calls, &call->link);
     remote->dispatch(call, remote->data);
     return 0;
@@ -395,6 +394,8 @@ void remote_forward(struct remote *remote, const struct swim_member *member, str
         return;
     }
     cJSON_DeleteItemFromObjectCaseSensitive(parameters, "node");
+    if (call->body && call->body_size == 0)
+        json_add_string(parameters, "value", "");
     passed->call = call;
     snprintf(passed->name, sizeof(passed->name), "%s", member->name);
     int r = remote_call(remote,

@@ -68,21 +68,14 @@ static bool client_flush(struct client *client)
     return true;
 }
 
-static cJSON *with_bytes(cJSON *parameters, const void *body, size_t body_size)
-{
-    if (body)
-        json_add_text_or_base64(parameters, "value", body, body_size);
-    return parameters;
-}
-
 static void client_send(struct call *call, const char *error, cJSON *parameters, bool continues,
-                        const void *body, size_t body_size)
+                        const void *body _unused_, size_t body_size _unused_)
 {
     struct client *client = call->connection;
     _cleanup_json_ cJSON *reply = NULL;
 
-    reply = error ? varlink_build_error(error, parameters)
-                  : varlink_build_reply(with_bytes(parameters, body, body_size), continues);
+    reply =
+        error ? varlink_build_error(error, parameters) : varlink_build_reply(parameters, continues);
     if (!continues) {
         client->calls_count--;
         (*(error ? &client->server->failed : &client->server->answered))++;

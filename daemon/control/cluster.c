@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+#include "control/methods_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const state_names[_SWIM_STATE_MAX] = {
+    [SWIM_ALIVE] = "alive", [SWIM_SUSPECT] = "suspect", [SWIM_DEAD] = "dead", [SWIM_LEFT] = "left"};
+
+const char *member_state_name(const struct swim_member *member)
+{
+    return state_names[member->state];
+}
+
+/* The wall-clock time of a point on the loop's clock. */
+static uint64_t wall_of(const struct node *node, usec_t usec)
+{
+    return usec_sub(node_wall(node), usec_sub(node_now(node), usec));
+}
+
+static void add_msec(cJSON *json, const char *key, usec_t usec)
+{
+    json_add_double(json, key, usec > 0 ? (double)usec / (double)USEC_PER_MSEC : (double)NAN);
+}
+
+/* --- Members --- */
+
+static void add_tags(cJSON *json, const struct record *record)
+{
+    cJSON *tags = cJSON_AddObjectToObject(json, "tags");
+
+    for (size_t i = 0; i < record->tags_count; i++) {
+        const char *equals = strchr(record->tags[i], '=');
+        char key[sizeof(record->tags[0])];
+        snprintf(key, sizeof(key), "%.*s", (int)(equals ? equals - record->tags[i] : 63),
+                 record->tags[i]);
+        json_add_string(tags, key, equals ? equals + 1 : "");
+    }
+}
+
+static void add_load(cJSON *json, const struct swim_member *member)
+{
+    if (member->state != SWIM_ALIVE) {
+        json_add_null(json, "load");
+        json_add_null(json, "slots");
+        json_add_null(json, "running");
+        json_add_null(json, "queue");
+        json_add_null(json, "rtt_ms");
+        return;
+    }
+    json_add_double(json, "load", member->load.load_permille / 1000.0);
+    json_add_u64(json, "slots", member->load.slots);
+    json_add_u64(json, "running", member->load.running);
+    json_add_u64(json, "queue", member->load.queued);
+    add_msec(json, "rtt_ms", member->rtt_usec);
+}
+
+static void add_record(cJSON *json, const struct record *record)
+{
+    char fingerprint[FINGERPRINT_TEXT_MAX];
+
+    json_add_string(json, "version", *record->version ? record->version : NULL);
+    if (record->protocol > 0)
+        json_add_u64(json, "protocol", record->protocol);
+    else
+        json_add_null(json, "protocol");
+    json_add_string(
+        json, "key",
+        record->keys_count > 0 ? keyring_format_fingerprint(record->keys[0], fingerprint) : NULL);
+}
+
+void member_fill(const struct node *node, const struct swim_member *member, cJSON *json)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    const struct swim_member *by = swim_find(swim, &member->reported_by);
+    char uuid[NODE_ID_TEXT_MAX], address[ADDRESS_TEXT_MAX], incarnation[48];
+    struct record record = {0};
+
+    (void)node_get_record(member, &record);
+    json_add_string(json, "name", member->name);
+    json_add_string(json, "uuid", node_id_format(&member->id, uuid));
+    json_add_string(json, "role", member->is_seed ? "seed" : "peer");
+    json_add_string(json, "state", state_names[member->state]);
+    json_add_bool(json, "self", member->is_self);
+    json_add_string(json, "address", address_format(&member->address, address));
+    cJSON *types = cJSON_AddArrayToObject(json, "types");
+    for (size_t i = 0; i < record.types_count; i++)
+        cJSON_AddItemToArray(types, cJSON_CreateString(record.types[i]));
+    add_tags(json, &record);
+    add_load(json, member);
+    json_add_time(json, "last_seen",
+                  member->is_self ? node_wall(node) : wall_of(node, member->last_seen_usec));
+    add_record(json, &record);
+    snprintf(incarnation, sizeof(incarnation), "%llu.%llu",
+             (unsigned long long)member->incarnation.generation,
+             (unsigned long long)member->incarnation.counter);
+    json_add_string(json, "incarnation", incarnation);
+    json_add_u64(json, "flaps", member->flaps);
+    json_add_string(json, "reported_by", by ? by->name : NULL);
+    json_add_bool(json, "draining", member->load.draining);
+    json_add_bool(json, "unstable", member->is_unstable);
+    json_add_time(json, "first_seen", wall_of(node, member->first_seen_usec));
+}
+
+void method_members(struct node *node, struct call *call)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    cJSON *reply = call_new_reply("p2pctl.members/1");
+    cJSON *list = cJSON_AddArrayToObject(reply, "members");
+
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        cJSON *item = cJSON_CreateObject();
+        member_fill(node, swim_member_at(swim, i), item);
+        cJSON_AddItemToArray(list, item);
+    }
+    call_reply(call, reply);
+}
+
+void method_peers(struct node *node, struct call *call)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    char address[ADDRESS_TEXT_MAX];
+    cJSON *reply = call_new_reply("p2pctl.peers/1");
+    cJSON *list = cJSON_AddArrayToObject(reply, "peers");
+
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        if (member->is_self || member->state == SWIM_DEAD || member->state == SWIM_LEFT)
+            continue;
+        cJSON *item = cJSON_CreateObject();
+        json_add_string(item, "name", member->name);
+        json_add_string(item, "address", address_format(&member->address, address));
+        cJSON_AddItemToArray(list, item);
+    }
+    call_reply(call, reply);
+}
+
+void method_show_node(struct node *node, struct call *call)
+{
+    const char *name = NULL;
+    const struct swim_member *member;
+
+    if (!read_string(call, "name", &name))
+        return;
+    member = node_find_member(node, name);
+    if (!member) {
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", name);
+        return;
+    }
+    cJSON *reply = call_new_reply("p2pctl.node/1");
+    member_fill(node, member, cJSON_AddObjectToObject(reply, "member"));
+    history_add_timeline(node->history, member->name, cJSON_AddArrayToObject(reply, "timeline"));
+    call_reply(call, reply);
+}
+
+/* --- Types --- */
+
+static cJSON *find_type(cJSON *list, const struct node *node, const char *name)
+{
+    json_for_each (item, list)
+        if (strcmp(cJSON_GetObjectItemCaseSensitive(item, "name")->valuestring, name) == 0)
+            return item;
+    cJSON *item = cJSON_CreateObject();
+    json_add_string(item, "name", name);
+    cJSON_AddArrayToObject(item, "nodes");
+    cJSON_AddNumberToObject(item, "slots", 0);
+    cJSON_AddNumberToObject(item, "free", 0);
+    json_add_string(item, "handler", tasks_get_handler(node->tasks, name));
+    cJSON_AddItemToArray(list, item);
+    return item;
+}
+
+static void add_to(cJSON *item, const char *key, uint64_t count)
+{
+    cJSON *number = cJSON_GetObjectItemCaseSensitive(item, key);
+
+    cJSON_SetNumberValue(number, number->valuedouble + (double)count);
+}
+
+void method_types(struct node *node, struct call *call)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    cJSON *reply = call_new_reply("p2pctl.types/1");
+    cJSON *list = cJSON_AddArrayToObject(reply, "types");
+    struct record record;
+
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        if (member->state == SWIM_DEAD || member->state == SWIM_LEFT ||
+            node_get_record(member, &record) < 0)
+            continue;
+        bool is_free =
+            member->state == SWIM_ALIVE && !member->load.draining && !member->is_unstable;
+        for (size_t j = 0; j < record.types_count; j++) {
+            cJSON *item = find_type(list, node, record.types[j]);
+            cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(item, "nodes"),
+                                 cJSON_CreateString(member->name));
+            add_to(item, "slots", member->load.slots);
+            add_to(item, "free", is_free ? usec_sub(member->load.slots, member->load.running) : 0);
+        }
+    }
+    call_reply(call, reply);
+}
+
+/* --- Status --- */
+
+struct counts {
+    size_t nodes;
+    size_t states[_SWIM_STATE_MAX];
+    size_t draining;
+    size_t others_alive;
+};
+
+static void count_members(const struct swim *swim, struct counts *ret)
+{
+    *ret = (struct counts){.nodes = swim_members_count(swim)};
+    for (size_t i = 0; i < ret->nodes; i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        bool is_draining = member->state == SWIM_ALIVE && member->load.draining;
+        ret->draining += is_draining;
+        ret->states[member->state] += !is_draining;
+        ret->others_alive += member->state == SWIM_ALIVE && !member->is_self;
+    }
+}
+
+static void add_node_summary(const struct node *node, cJSON *reply)
+{
+    const struct swim_member *self = swim_get_self(cluster_get_swim(node->cluster));
+    struct slots_load load;
+    char uuid[NODE_ID_TEXT_MAX];
+    cJSON *json = cJSON_AddObjectToObject(reply, "node");
+
+    slots_get_load(tasks_get_slots(node->tasks), &load);
+    json_add_string(json, "name", self->name);
+    json_add_string(json, "uuid", node_id_format(&node->start.id, uuid));
+    json_add_string(json, "role", self->is_seed ? "seed" : "peer");
+    json_add_string(json, "state", state_names[self->state]);
+    json_add_string(json, "version", P2PNODE_VERSION);
+    json_add_u64(json, "pid", (uint64_t)getpid());
+    json_add_time(json, "started", node->started_wall_usec);
+    json_add_u64(json, "uptime_s",
+                 usec_sub(node_wall(node), node->started_wall_usec) / USEC_PER_SEC);
+    json_add_bool(json, "accepting", load.slots > 0 && !load.is_draining);
+}
+
+static void add_cluster_summary(const struct node *node, const struct counts *counts,
+                                const struct swim_statistics *statistics, cJSON *reply)
+{
+    cJSON *json = cJSON_AddObjectToObject(reply, "cluster");
+
+    json_add_string(json, "name", node->config->node.cluster);
+    json_add_u64(json, "nodes", counts->nodes);
+    json_add_u64(json, "alive", counts->states[SWIM_ALIVE]);
+    json_add_u64(json, "suspect", counts->states[SWIM_SUSPECT]);
+    json_add_u64(json, "draining", counts->draining);
+    json_add_u64(json, "dead", counts->states[SWIM_DEAD]);
+    json_add_u64(json, "left", counts->states[SWIM_LEFT]);
+    cJSON *seeds = cJSON_AddObjectToObject(json, "seeds");
+    json_add_u64(seeds, "configured", statistics->seeds_configured);
+    json_add_u64(seeds, "reachable", statistics->seeds_reachable);
+    json_add_u64(seeds, "needed", statistics->seeds_needed);
+}
+
+static int compare_usec(const void *a, const void *b)
+{
+    usec_t x = *(const usec_t *)a, y = *(const usec_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void add_rtts(const struct swim *swim, cJSON *json)
+{
+    size_t count = 0, members = swim_members_count(swim);
+    _cleanup_free_ usec_t *rtts = calloc(members + 1, sizeof(*rtts));
+
+    for (size_t i = 0; rtts && i < members; i++)
+        if (swim_member_at(swim, i)->rtt_usec > 0)
+            rtts[count++] = swim_member_at(swim, i)->rtt_usec;
+    if (count > 0)
+        qsort(rtts, count, sizeof(*rtts), compare_usec);
+    add_msec(json, "rtt_p50_ms", count > 0 ? rtts[count / 2] : 0);
+    add_msec(json, "rtt_p99_ms", count > 0 ? rtts[MIN(count * 99 / 100, count - 1)] : 0);
+}
+
+static void add_gossip_summary(const struct node *node, const struct swim_statistics *statistics,
+                               cJSON *reply)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    char address[ADDRESS_TEXT_MAX], fingerprint[FINGERPRINT_TEXT_MAX];
+    cJSON *json = cJSON_AddObjectToObject(reply, "gossip");
+    bool is_encrypted = node->config->security.encrypt;
+
+    json_add_string(json, "address", address_format(&swim_get_self(swim)->address, address));
+    json_add_bool(json, "encrypted", is_encrypted);
+    json_add_string(
+        json, "key",
+        is_encrypted ? keyring_format_fingerprint(node->keyring->keys[0].id, fingerprint) : NULL);
+    add_rtts(swim, json);
+    json_add_double(json, "loss",
+                    statistics->probes > 0
+                        ? (double)statistics->probes_failed / (double)statistics->probes
+                        : (double)NAN);
+}
+
+static void add_task_summary(const struct node *node, cJSON *reply)
+{
+    struct slots_load load;
+    struct origin_statistics statistics;
+    uint64_t succeeded, failed;
+    cJSON *json = cJSON_AddObjectToObject(reply, "tasks");
+
+    slots_get_load(tasks_get_slots(node->tasks), &load);
+    origin_get_statistics(tasks_get_origin(node->tasks), &statistics);
+    tasks_count_ended(node->tasks, node_wall(node), &succeeded, &failed);
+    json_add_u64(json, "slots", load.slots);
+    json_add_u64(json, "running", load.running);
+    json_add_u64(json, "pending", statistics.pending);
+    json_add_u64(json, "succeeded_24h", succeeded);
+    json_add_u64(json, "failed_24h", failed);
+    cJSON *types = cJSON_AddArrayToObject(json, "types");
+    for (size_t i = 0; i < node->config->tasks.types_count; i++)
+        cJSON_AddItemToArray(types, cJSON_CreateString(node->config->tasks.types[i].name));
+}
+
+static void add_store_summaries(const struct node *node, cJSON *reply)
+{
+    struct files_usage usage;
+    cJSON *files = cJSON_AddObjectToObject(reply, "files"),
+          *mem = cJSON_AddObjectToObject(reply, "mem");
+
+    files_get_usage(node->files, &usage);
+    json_add_u64(files, "count", usage.count);
+    json_add_u64(files, "used_bytes", usage.used);
+    json_add_u64(files, "quota_bytes", usage.quota);
+    json_add_u64(mem, "keys", memory_count(node->memory));
+    json_add_u64(mem, "used_bytes", memory_used(node->memory));
+    json_add_u64(mem, "limit_bytes", node->config->mem.limit_size);
+}
+
+/* --- Problems --- */
+
+struct problems {
+    cJSON *list;
+    bool is_degraded;
+};
+
+static void add_problem(struct problems *problems, bool degrades, const char *code,
+                        const char *node, uint64_t since_wall_usec, const char *message)
+{
+    cJSON *json = cJSON_CreateObject();
+
+    json_add_string(json, "code", code);
+    json_add_string(json, "node", node);
+    json_add_time(json, "since", since_wall_usec);
+    json_add_string(json, "message", message);
+    cJSON_AddItemToArray(problems->list, json);
+    problems->is_degraded |= degrades;
+}
+
+static void add_member_problems(const struct node *node, const struct counts *counts,
+                                struct problems *problems)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    struct record record;
+    char text[256];
+
+    for (size_t i = 0; i < counts->nodes; i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        const struct swim_member *by = swim_find(swim, &member->reported_by);
+        if (member->state == SWIM_SUSPECT) {
+            snprintf(text, sizeof(text), "no answer to %s", by ? by->name : "a member");
+            add_problem(problems, true, "member-suspect", member->name,
+                        wall_of(node, member->changed_usec), text);
+        }
+        if (member->state == SWIM_ALIVE && node->keyring && node_get_record(member, &record) >= 0 &&
+            record.keys_count > 0 && record.keys[0] != node->keyring->keys[0].id) {
+            snprintf(text, sizeof(text), "it uses another key than this node");
+            add_problem(problems, true, "key-mismatch", member->name, 0, text);
+        }
+    }
+    if (counts->others_alive == 0 && counts->nodes > 1 + counts->states[SWIM_LEFT])
+        add_problem(problems, true, "alone", NULL, 0,
+                    "no other node answers, though others are known");
+}
+
+static void add_seed_problems(const struct node *node, const struct swim_statistics *statistics,
+                              struct problems *problems)
+{
+    char text[128];
+
+    if (statistics->seeds_configured == 0)
+        return;
+    if (!node->has_joined && statistics->seeds_reachable < statistics->seeds_needed) {
+        snprintf(text, sizeof(text), "%u of %u seeds have answered (needs %u)",
+                 statistics->seeds_reachable, statistics->seeds_configured,
+                 statistics->seeds_needed);
+        add_problem(problems, true, "below-quorum", NULL, node->started_wall_usec, text);
+    } else if (statistics->seeds_reachable == 0) {
+        snprintf(text, sizeof(text), "0 of %u seeds reachable; the cluster goes on without them",
+                 statistics->seeds_configured);
+        add_problem(problems, false, "seed-unreachable", NULL, 0, text);
+    }
+}
+
+static void add_own_problems(const struct node *node, struct problems *problems)
+{
+    const struct exec *exec = tasks_get_exec(node->tasks);
+    struct files_usage usage;
+
+    if (!node->config->security.encrypt)
+        add_problem(problems, false, "not-encrypted", NULL, 0,
+                    "security.encrypt is off: everyone can read and forge");
+    if (node->keyring_differs)
+        add_problem(problems, false, "keyring-differs", NULL, 0,
+                    "the file of security.keyring differs from the key ring in use");
+    if (exec && exec_is_ready(exec) && exec_get_level(exec) == EXEC_REFUSE)
+        add_problem(
+            problems, true, "sandbox", NULL, 0,
+            "no task can run: this kernel does not give the sandbox that the configuration wants");
+    if (exec && exec_is_ready(exec) && exec_get_level(exec) != EXEC_REFUSE &&
+        exec_get_level(exec) < EXEC_NAMESPACES)
+        for (const char *const *missing = exec_get_missing(exec); *missing; missing++)
+            add_problem(problems, false, "sandbox", NULL, 0, *missing);
+    files_get_usage(node->files, &usage);
+    if (usage.quota > 0 && usage.used >= usage.quota)
+        add_problem(problems, true, "disk-full", NULL, 0,
+                    "the quota of stored files (files.quota) is used up");
+}
+
+void method_status(struct node *node, struct call *call)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    struct problems problems = {.list = cJSON_CreateArray()};
+    struct swim_statistics statistics;
+    struct counts counts;
+    cJSON *reply = call_new_reply("p2pctl.status/1");
+
+    swim_get_statistics(swim, &statistics);
+    count_members(swim, &counts);
+    add_member_problems(node, &counts, &problems);
+    add_seed_problems(node, &statistics, &problems);
+    add_own_problems(node, &problems);
+    json_add_string(reply, "instance", node->instance);
+    json_add_bool(reply, "running", true);
+    json_add_string(reply, "health", problems.is_degraded ? "degraded" : "ok");
+    add_node_summary(node, reply);
+    add_cluster_summary(node, &counts, &statistics, reply);
+    add_gossip_summary(node, &statistics, reply);
+    add_task_summary(node, reply);
+    add_store_summaries(node, reply);
+    cJSON_AddItemToObject(reply, "problems", problems.list);
+    call_reply(call, reply);
+}

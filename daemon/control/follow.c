@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+#include "control/methods_internal.h"
+
+#include <string.h>
+
+#define WAIT_IDS_MAX    4096
+#define CONGESTED_RETRY (20 * USEC_PER_MSEC)
+#define TIMER_ACCURACY  USEC_PER_MSEC
+
+/* --- TaskLogs --- */
+
+/*
+ * One reader of a task's output. It reads an attempt to its end; with follow and no attempt asked
+ * for, it then waits for the next one, until the task itself has ended.
+ */
+struct logs {
+    struct node *node; /* borrowed */
+    struct call *call; /* borrowed until gone */
+    struct tasks_watch watch;
+    struct output_read *read; /* borrowed, while one is under way */
+    sd_event_source *timer;   /* while the client is behind */
+    uint64_t number;
+    uint64_t attempt; /* that is read; 0 = none so far */
+    uint64_t cursor;
+    bool is_follow;
+    bool is_one_attempt;
+    bool is_attempt_done; /* the current attempt's output was read to its end */
+    bool is_cut;
+    bool streams[3];
+    cJSON *tail; /* owned: pieces held back for `lines`, or NULL */
+    uint64_t lines;
+};
+
+static void logs_free(struct logs *logs)
+{
+    list_remove(&logs->watch.link);
+    if (logs->read)
+        output_cancel(logs->read);
+    sd_event_source_disable_unref(logs->timer);
+    cJSON_Delete(logs->tail);
+    free(logs);
+}
+
+static void on_logs_gone(struct call *call _unused_, void *data)
+{
+    logs_free(data);
+}
+
+static const struct task *logs_task(const struct logs *logs)
+{
+    return origin_find(tasks_get_origin(logs->node->tasks), logs->number);
+}
+
+static void count_newlines(const cJSON *pieces, uint64_t *ret)
+{
+    *ret = 0;
+    json_for_each (piece, pieces) {
+        const cJSON *data = cJSON_GetObjectItemCaseSensitive(piece, "data");
+        for (const char *c = data ? data->valuestring : ""; *c; c++)
+            *ret += *c == '\n';
+    }
+}
+
+/* Sends of what was held back only the last lines. */
+static void send_tail(struct logs *logs)
+{
+    uint64_t newlines, skip;
+
+    if (!logs->tail)
+        return;
+    count_newlines(logs->tail, &newlines);
+    skip = usec_sub(newlines, logs->lines);
+    while (logs->tail->child) {
+        cJSON *piece = cJSON_DetachItemFromArray(logs->tail, 0);
+        cJSON *data = cJSON_GetObjectItemCaseSensitive(piece, "data");
+        const char *rest = data ? data->valuestring : NULL;
+        for (; rest && *rest && skip > 0; rest++)
+            skip -= *rest == '\n';
+        if (rest && rest != data->valuestring)
+            cJSON_ReplaceItemInObjectCaseSensitive(piece, "data", cJSON_CreateString(rest));
+        if (rest && !*rest)
+            cJSON_Delete(piece);
+        else
+            call_notify(logs->call, piece);
+    }
+    cJSON_Delete(logs->tail);
+    logs->tail = NULL;
+}
+
+static void end_logs(struct logs *logs)
+{
+    const struct task *task = logs_task(logs);
+    struct call *call = logs->call;
+    cJSON *fields = cJSON_CreateObject(), *end = cJSON_CreateObject();
+    static const char *const keys[] = {"id", "state", "node", "exit", "signal", "run_s", "reason"};
+
+    send_tail(logs);
+    if (task)
+        task_fill(logs->node, task, fields);
+    json_add_string(end, "type", "end");
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        cJSON *value = cJSON_DetachItemFromObjectCaseSensitive(fields, keys[i]);
+        cJSON_AddItemToObject(end, keys[i], value ? value : cJSON_CreateNull());
+    }
+    json_add_bool(end, "cut", logs->is_cut);
+    cJSON_Delete(fields);
+    call_on_gone(call, NULL, NULL);
+    logs_free(logs);
+    call_reply(call, end);
+}
+
+static void send_piece(struct logs *logs, const struct output_piece *piece)
+{
+    if (piece->stream == OUTPUT_CUT) {
+        logs->is_cut = true;
+        return;
+    }
+    cJSON *json = cJSON_CreateObject();
+    json_add_string(json, "type", "output");
+    json_add_string(json, "stream", piece->stream == OUTPUT_STDOUT ? "stdout" : "stderr");
+    json_add_time(json, "time", piece->wall_usec);
+    json_add_u64(json, "attempt", logs->attempt);
+    json_add_text_or_base64(json, "data", piece->data, piece->size);
+    if (logs->tail)
+        cJSON_AddItemToArray(logs->tail, json);
+    else
+        call_notify(logs->call, json);
+}
+
+static void read_logs(struct logs *logs);
+
+static int on_congestion_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
+{
+    struct logs *logs = data;
+
+    logs->timer = sd_event_source_disable_unref(logs->timer);
+    read_logs(logs);
+    return 0;
+}
+
+/* Nothing more comes of this attempt: the next one, or the end. */
+static void finish_attempt(struct logs *logs)
+{
+    const struct task *task = logs_task(logs);
+
+    logs->is_attempt_done = true;
+    bool is_final = !task || task_state_is_final(task->state);
+    if (logs->is_one_attempt || (!logs->is_follow && (!task || task->attempt == logs->attempt)) ||
+        (is_final && (!task || task->attempt == logs->attempt))) {
+        end_logs(logs);
+        return;
+    }
+    if (task && task->attempt > logs->attempt && (task->has_end || task->started_wall_usec > 0)) {
+        logs->attempt = task->attempt;
+        logs->cursor = 0;
+        logs->is_attempt_done = false;
+        read_logs(logs);
+    } else if (logs->is_follow) {
+        send_tail(logs);
+    } else {
+        end_logs(logs);
+    }
+}
+
+static void on_logs_chunk(int r, const struct output_chunk *chunk, void *data)
+{
+    struct logs *logs = data;
+
+    logs->read = NULL;
+    if (r < 0) {
+        finish_attempt(logs);
+        return;
+    }
+    for (size_t i = 0; i < chunk->count; i++)
+        send_piece(logs, &chunk->pieces[i]);
+    bool is_waiting = chunk->count == 0 && chunk->next == logs->cursor;
+    logs->cursor = chunk->next;
+    if (chunk->is_end || (!logs->is_follow && is_waiting))
+        finish_attempt(logs);
+    else
+        read_logs(logs);
+}
+
+static void read_logs(struct logs *logs)
+{
+    struct output_key key = {.number = logs->number, .attempt = (uint32_t)logs->attempt};
+    struct output_query query = {.cursor = logs->cursor,
+                                 .streams = {false, logs->streams[1], logs->streams[2]},
+                                 .is_following = logs->is_follow};
+
+    if (call_is_congested(logs->call)) {
+        (void)sd_event_add_time_relative(logs->node->event, &logs->timer, CLOCK_MONOTONIC,
+                                         CONGESTED_RETRY, TIMER_ACCURACY, on_congestion_over, logs);
+        return;
+    }
+    if (output_read(logs->node->outputs, &key, &query, on_logs_chunk, logs, &logs->read) < 0) {
+        struct call *call = logs->call;
+        call_on_gone(call, NULL, NULL);
+        logs_free(logs);
+        call_fail(call, ERROR_BUSY, NULL, "too many read task output at once");
+    }
+}
+
+/* The task moved on while its reader waited for that. */
+static void on_logs_task(const struct task *task, void *data)
+{
+    struct logs *logs = data;
+
+    if (task->number != logs->number || logs->read || logs->timer)
+        return;
+    if (logs->attempt == 0 && (task->has_end || task->state == TASK_RUNNING)) {
+        logs->attempt = task->attempt;
+        read_logs(logs);
+    } else if (logs->is_attempt_done || task_state_is_final(task->state)) {
+        finish_attempt(logs);
+    }
+}
+
+static bool choose_streams(struct call *call, bool streams[static 3])
+{
+    const char *stream = NULL;
+
+    if (!read_string(call, "stream", &stream))
+        return false;
+    streams[OUTPUT_STDOUT] = !stream || strcmp(stream, "stdout") == 0;
+    streams[OUTPUT_STDERR] = !stream || strcmp(stream, "stderr") == 0;
+    if (streams[OUTPUT_STDOUT] || streams[OUTPUT_STDERR])
+        return true;
+    call_invalid(call, "stream");
+    return false;
+}
+
+void method_task_logs(struct node *node, struct call *call)
+{
+    struct logs draft = {.node = node, .call = call, .lines = UINT64_MAX};
+    const char *id = NULL;
+    const struct task *task;
+
+    if (!need_string(call, "id", &id) || !read_bool(call, "follow", &draft.is_follow) ||
+        !read_u64(call, "lines", UINT32_MAX, &draft.lines) ||
+        !read_u64(call, "attempt", UINT32_MAX, &draft.attempt) ||
+        !choose_streams(call, draft.streams))
+        return;
+    if (!call->wants_more)
+        return call_invalid(call, "more");
+    task = find_task(node, call, id);
+    if (!task)
+        return;
+    struct logs *logs = malloc(sizeof(*logs));
+    if (!logs)
+        return fail_memory(call);
+    *logs = draft;
+    logs->number = task->number;
+    logs->is_one_attempt = draft.attempt > 0;
+    if (!logs->is_one_attempt && (task->has_end || task->state == TASK_RUNNING || !draft.is_follow))
+        logs->attempt = task->attempt;
+    if (logs->lines != UINT64_MAX)
+        logs->tail = cJSON_CreateArray();
+    logs->watch = (struct tasks_watch){.on_task = on_logs_task, .data = logs};
+    tasks_watch(node->tasks, &logs->watch);
+    call_on_gone(call, on_logs_gone, logs);
+    if (logs->attempt > 0)
+        read_logs(logs);
+    else if (!logs->is_follow || task_state_is_final(task->state))
+        end_logs(logs);
+}
+
+/* --- WaitTask --- */
+
+struct wait {
+    struct node *node; /* borrowed */
+    struct call *call; /* borrowed until gone */
+    struct tasks_watch watch;
+    sd_event_source *timer;
+    bool is_any;
+    int state; /* that is waited for; -1 = any final one */
+    size_t count;
+    uint64_t numbers[];
+};
+
+static void wait_free(struct wait *wait)
+{
+    list_remove(&wait->watch.link);
+    sd_event_source_disable_unref(wait->timer);
+    free(wait);
+}
+
+static void on_wait_gone(struct call *call _unused_, void *data)
+{
+    wait_free(data);
+}
+
+static bool is_reached(const struct wait *wait, uint64_t number)
+{
+    const struct task *task = origin_find(tasks_get_origin(wait->node->tasks), number);
+
+    return !task || task_state_is_final(task->state) ||
+           (wait->state >= 0 && (int)task->state == wait->state);
+}
+
+/* Answers if what is waited for is there. Return: whether it was. */
+static bool check_wait(struct wait *wait)
+{
+    struct call *call = wait->call;
+    size_t reached = 0;
+
+    for (size_t i = 0; i < wait->count; i++)
+        reached += is_reached(wait, wait->numbers[i]);
+    if (reached < (wait->is_any ? 1 : wait->count))
+        return false;
+    cJSON *reply = call_new_reply("p2pctl.tasks/1");
+    cJSON *list = cJSON_AddArrayToObject(reply, "tasks");
+    for (size_t i = 0; i < wait->count; i++) {
+        const struct task *task =
+            origin_find(tasks_get_origin(wait->node->tasks), wait->numbers[i]);
+        cJSON *item = task ? cJSON_CreateObject() : NULL;
+        if (!item)
+            continue;
+        task_fill(wait->node, task, item);
+        cJSON_AddItemToArray(list, item);
+    }
+    call_on_gone(call, NULL, NULL);
+    wait_free(wait);
+    call_reply(call, reply);
+    return true;
+}
+
+static void on_wait_task(const struct task *task, void *data)
+{
+    struct wait *wait = data;
+
+    for (size_t i = 0; i < wait->count; i++)
+        if (wait->numbers[i] == task->number) {
+            (void)check_wait(wait);
+            return;
+        }
+}
+
+static int on_wait_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
+{
+    struct wait *wait = data;
+    struct call *call = wait->call;
+
+    call_on_gone(call, NULL, NULL);
+    wait_free(wait);
+    call_fail(call, ERROR_TIMEOUT, "p2pctl task list",
+              "the time is over, and what was waited for did not happen");
+    return 0;
+}
+
+/* All ids of one origin. False: the call has been answered, or passed on. */
+static bool read_ids(struct node *node, struct call *call, const cJSON *ids, struct wait *wait)
+{
+    json_for_each (id, ids) {
+        const struct task *task = find_task(node, call, id->valuestring);
+        if (!task)
+            return false;
+        wait->numbers[wait->count++] = task->number;
+    }
+    return true;
+}
+
+void method_wait_task(struct node *node, struct call *call)
+{
+    const cJSON *ids = NULL;
+    const char *state = NULL;
+    usec_t timeout = USEC_INFINITY;
+    bool is_any = false;
+
+    if (!read_array(call, "ids", &ids) || !read_bool(call, "any", &is_any) ||
+        !read_string(call, "state", &state) || !read_usec(call, "timeout", &timeout))
+        return;
+    int count = cJSON_GetArraySize(ids);
+    if (count == 0 || count > WAIT_IDS_MAX)
+        return call_invalid(call, "ids");
+    if (state && task_state_parse(state) < 0)
+        return call_invalid(call, "state");
+    struct wait *wait = calloc(1, sizeof(*wait) + (size_t)count * sizeof(wait->numbers[0]));
+    if (!wait)
+        return fail_memory(call);
+    wait->node = node;
+    wait->call = call;
+    wait->is_any = is_any;
+    wait->state = state ? task_state_parse(state) : -1;
+    if (!read_ids(node, call, ids, wait)) {
+        free(wait);
+        return;
+    }
+    wait->watch = (struct tasks_watch){.on_task = on_wait_task, .data = wait};
+    tasks_watch(node->tasks, &wait->watch);
+    call_on_gone(call, on_wait_gone, wait);
+    if (!check_wait(wait) && timeout != USEC_INFINITY)
+        (void)sd_event_add_time_relative(node->event, &wait->timer, CLOCK_MONOTONIC, timeout,
+                                         TIMER_ACCURACY, on_wait_timeout, wait);
+}

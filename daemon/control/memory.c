@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+#include "control/methods_internal.h"
+
+#include <string.h>
+#include "journal.h"
+
+static void fail_too_large(struct node *node, struct call *call)
+{
+    char limit[32];
+
+    call_fail(call, ERROR_TOO_LARGE, "larger values are files: p2pctl file put",
+              "the value is larger than mem.value_max (%s)",
+              text_format_size(node->config->mem.value_size_max, limit));
+}
+
+/* Makes the value the call's body, wherever it came from. False: the call has been answered. */
+static bool load_value(struct node *node, struct call *call)
+{
+    int r = call_load_body(call, (size_t)node->config->mem.value_size_max);
+
+    if (r >= 0 && !call->body)
+        r = json_get_bytes(call->parameters, "value", &call->body, &call->body_size);
+    if (r >= 0 && call->body)
+        return true;
+    if (r == -EFBIG)
+        fail_too_large(node, call);
+    else if (r == -ENOMEM)
+        fail_memory(call);
+    else
+        call_invalid(call, "value");
+    return false;
+}
+
+static void add_ttl(cJSON *json, usec_t ttl_usec)
+{
+    if (ttl_usec == USEC_INFINITY)
+        json_add_null(json, "ttl_s");
+    else
+        json_add_double(json, "ttl_s", (double)ttl_usec / (double)USEC_PER_SEC);
+}
+
+static void fail_set(struct node *node, struct call *call, const char *key, int r)
+{
+    const struct config_mem *limits = &node->config->mem;
+    char text[32];
+
+    switch (-r) {
+    case EINVAL:
+        call_fail(call, ERROR_USAGE, NULL,
+                  "a key is 1 to %u bytes of printable text, and a ttl is above 0",
+                  limits->key_size_max);
+        break;
+    case ENAMETOOLONG:
+        call_fail(call, ERROR_TOO_LARGE, NULL, "the key is longer than mem.key_max (%u bytes)",
+                  limits->key_size_max);
+        break;
+    case EMSGSIZE:
+        fail_too_large(node, call);
+        break;
+    case ENOSPC:
+        call_fail(call, ERROR_NO_SPACE, "make room: p2pctl mem ls; p2pctl mem rm KEY",
+                  "the values on %s would need more than mem.limit (%s)", node->config->node.name,
+                  text_format_size(limits->limit_size, text));
+        break;
+    case EEXIST:
+        call_fail(call, ERROR_CONFLICT, NULL, "\"%s\" is there already", key);
+        break;
+    case ESTALE:
+        call_fail(call, ERROR_CONFLICT, "p2pctl mem ls", "\"%s\" has another version", key);
+        break;
+    default:
+        call_fail(call, ERROR_INTERNAL, NULL, "cannot set \"%s\": %s", key, strerror(-r));
+        break;
+    }
+}
+
+void method_set_memory(struct node *node, struct call *call)
+{
+    struct memory_change change = {.ttl_usec = USEC_INFINITY, .owner = call->caller.user};
+    uint64_t version;
+
+    if (!need_string(call, "key", &change.key) || !read_usec(call, "ttl", &change.ttl_usec) ||
+        !read_bool(call, "if_absent", &change.if_absent) ||
+        !read_u64(call, "if_version", (uint64_t)1 << 53, &change.if_version) ||
+        !load_value(node, call))
+        return;
+    change.has_if_version =
+        cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(call->parameters, "if_version"));
+    change.data = call->body;
+    change.size = call->body_size;
+    int r = memory_set(node->memory, &change, node_now(node), node_wall(node), &version);
+    if (r < 0) {
+        fail_set(node, call, change.key, r);
+        return;
+    }
+    journal_mem_changed(change.key, "set", version);
+    cJSON *reply = call_new_reply("p2pctl.mem-set/1");
+    json_add_string(reply, "key", change.key);
+    json_add_string(reply, "node", node->config->node.name);
+    json_add_u64(reply, "size_bytes", change.size);
+    json_add_u64(reply, "version", version);
+    add_ttl(reply, change.ttl_usec);
+    call_reply(call, reply);
+}
+
+static void fail_no_key(struct node *node, struct call *call, const char *key)
+{
+    call_fail(call, ERROR_NOT_FOUND, "p2pctl mem ls", "no value is called \"%s\" on %s", key,
+              node->config->node.name);
+}
+
+static void answer_value(struct node *node, struct call *call, const struct memory_value *value)
+{
+    cJSON *reply = call_new_reply("p2pctl.mem/1");
+
+    json_add_string(reply, "key", value->key);
+    json_add_string(reply, "node", node->config->node.name);
+    json_add_u64(reply, "version", value->version);
+    add_ttl(reply, value->ttl_usec);
+    call_reply_bytes(call, reply, "value", value->data, value->size);
+}
+
+/* --- `any`: all nodes are asked, the first that has it answers --- */
+
+struct search {
+    struct node *node; /* borrowed */
+    struct call *call; /* borrowed until gone; NULL = answered */
+    size_t pending;
+};
+
+static void search_release(struct search *search)
+{
+    if (search->pending == 0 && !search->call)
+        free(search);
+}
+
+static void on_search_gone(struct call *call _unused_, void *data)
+{
+    struct search *search = data;
+
+    search->call = NULL;
+    search_release(search);
+}
+
+static void on_search_answer(const struct remote_reply *reply, void *data)
+{
+    struct search *search = data;
+    struct call *call = search->call;
+
+    search->pending--;
+    if (call && reply->r >= 0 && !reply->error) {
+        call_on_gone(call, NULL, NULL);
+        search->call = NULL;
+        call_reply_bytes(call, cJSON_Duplicate(reply->parameters, true), "value",
+                         reply->body ? reply->body : "", reply->body_size);
+    } else if (call && search->pending == 0) {
+        const char *key = NULL;
+        call_on_gone(call, NULL, NULL);
+        search->call = NULL;
+        (void)json_get_string(call->parameters, "key", &key);
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl mem ls NODE:", "no node has a value called \"%s\"",
+                  key);
+    }
+    search_release(search);
+}
+
+static void search_others(struct node *node, struct call *call, const char *key)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    struct search *search = calloc(1, sizeof(*search));
+    _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
+
+    if (!search) {
+        fail_memory(call);
+        return;
+    }
+    *search = (struct search){.node = node, .call = call};
+    json_add_string(parameters, "key", key);
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        if (member->is_self || member->state != SWIM_ALIVE)
+            continue;
+        if (remote_call(node->remote,
+                        &(struct remote_request){.member = member,
+                                                 .method = call->method,
+                                                 .parameters = parameters,
+                                                 .caller = &call->caller,
+                                                 .timeout_usec = 5 * USEC_PER_SEC},
+                        on_search_answer, search, NULL) >= 0)
+            search->pending++;
+    }
+    if (search->pending == 0) {
+        free(search);
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl mem ls", "no node has a value called \"%s\"", key);
+        return;
+    }
+    call_on_gone(call, on_search_gone, search);
+}
+
+void method_get_memory(struct node *node, struct call *call)
+{
+    const char *key = NULL;
+    bool any = false;
+    struct memory_value value;
+
+    if (!need_string(call, "key", &key) || !read_bool(call, "any", &any))
+        return;
+    if (memory_get(node->memory, key, node_now(node), &value) >= 0)
+        answer_value(node, call, &value);
+    else if (any && !call->caller.is_remote)
+        search_others(node, call, key);
+    else
+        fail_no_key(node, call, key);
+}
+
+void method_list_memory(struct node *node, struct call *call)
+{
+    const char *prefix = "";
+    _cleanup_free_ struct memory_value *values = NULL;
+    size_t count;
+
+    if (!read_string(call, "prefix", &prefix))
+        return;
+    if (memory_list(node->memory, prefix, node_now(node), &values, &count) < 0) {
+        fail_memory(call);
+        return;
+    }
+    cJSON *reply = call_new_reply("p2pctl.mem-ls/1");
+    cJSON *list = cJSON_AddArrayToObject(reply, "keys");
+    for (size_t i = 0; i < count; i++) {
+        cJSON *item = cJSON_CreateObject();
+        json_add_string(item, "node", node->config->node.name);
+        json_add_string(item, "key", values[i].key);
+        json_add_u64(item, "size_bytes", values[i].size);
+        json_add_u64(item, "version", values[i].version);
+        add_ttl(item, values[i].ttl_usec);
+        json_add_time(item, "modified", values[i].modified_wall_usec);
+        cJSON_AddItemToArray(list, item);
+    }
+    call_reply(call, reply);
+}
+
+void method_remove_memory(struct node *node, struct call *call)
+{
+    const char *key = NULL;
+    struct memory_value value;
+    usec_t now = node_now(node);
+
+    if (!need_string(call, "key", &key))
+        return;
+    if (memory_get(node->memory, key, now, &value) < 0) {
+        fail_no_key(node, call, key);
+        return;
+    }
+    cJSON *reply = call_new_reply("p2pctl.mem-rm/1");
+    json_add_string(reply, "key", key);
+    json_add_string(reply, "node", node->config->node.name);
+    json_add_u64(reply, "size_bytes", value.size);
+    journal_mem_changed(key, "removed", value.version);
+    (void)memory_remove(node->memory, key, now);
+    call_reply(call, reply);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include "control/methods_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "journal.h"
+
+#define PATIENCE_USEC  (5 * USEC_PER_SEC)
+#define TIMER_ACCURACY USEC_PER_MSEC
+
+struct receiver {
+    struct node_id id;
+    uint64_t token;
+    enum swim_state state;
+    bool is_wanted; /* alive when it was sent: its answer is waited for */
+    bool has_received;
+    usec_t rtt_usec;
+    char name[NODE_NAME_MAX + 1];
+};
+
+struct sending {
+    struct node *node; /* borrowed */
+    struct call *call; /* borrowed until gone */
+    struct node_watch watch;
+    sd_event_source *timer;
+    usec_t started_usec;
+    bool is_one; /* to one node by its name */
+    bool is_not_waiting;
+    size_t count;
+    struct receiver receivers[];
+};
+
+static void sending_free(struct sending *sending)
+{
+    list_remove(&sending->watch.link);
+    sd_event_source_disable_unref(sending->timer);
+    free(sending);
+}
+
+static void on_gone(struct call *call _unused_, void *data)
+{
+    sending_free(data);
+}
+
+static size_t count_missing(const struct sending *sending)
+{
+    size_t missing = 0;
+
+    for (size_t i = 0; i < sending->count; i++)
+        missing += sending->receivers[i].is_wanted && !sending->receivers[i].has_received;
+    return missing;
+}
+
+static const char *state_name(enum swim_state state)
+{
+    const struct swim_member member = {.state = state};
+
+    return member_state_name(&member);
+}
+
+static void answer(struct sending *sending)
+{
+    struct call *call = sending->call;
+    usec_t elapsed = node_now(sending->node) - sending->started_usec;
+    bool is_complete = count_missing(sending) == 0;
+    cJSON *reply = call_new_reply("p2pctl.message/1");
+
+    call_on_gone(call, NULL, NULL);
+    if (sending->is_one && !is_complete && !sending->is_not_waiting) {
+        cJSON_Delete(reply);
+        call_fail(call, ERROR_UNREACHABLE, "p2pctl ping", "no answer from %s",
+                  sending->receivers[0].name);
+        sending_free(sending);
+        return;
+    }
+    json_add_string(reply, "status",
+                    sending->is_not_waiting ? "sent"
+                    : is_complete           ? "received"
+                                            : "partial");
+    cJSON *list = cJSON_AddArrayToObject(reply, "nodes");
+    for (size_t i = 0; i < sending->count; i++) {
+        const struct receiver *receiver = &sending->receivers[i];
+        cJSON *json = cJSON_CreateObject();
+        json_add_string(json, "name", receiver->name);
+        if (sending->is_not_waiting)
+            json_add_null(json, "received");
+        else
+            json_add_bool(json, "received", receiver->has_received);
+        json_add_double(json, "rtt_ms",
+                        receiver->has_received ? (double)receiver->rtt_usec / (double)USEC_PER_MSEC
+                                               : (double)NAN);
+        json_add_string(json, "state", state_name(receiver->state));
+        cJSON_AddItemToArray(list, json);
+    }
+    json_add_double(reply, "elapsed_ms", (double)elapsed / (double)USEC_PER_MSEC);
+    sending_free(sending);
+    call_reply(call, reply);
+}
+
+static void on_event(const struct swim_event *event, void *data)
+{
+    struct sending *sending = data;
+
+    if (event->type != SWIM_EVENT_MESSAGE_ACKED || !event->member)
+        return;
+    for (size_t i = 0; i < sending->count; i++) {
+        struct receiver *receiver = &sending->receivers[i];
+        if (receiver->token != event->token || receiver->has_received ||
+            !node_id_is_equal(&receiver->id, &event->member->id))
+            continue;
+        receiver->has_received = true;
+        receiver->rtt_usec = node_now(sending->node) - sending->started_usec;
+        if (count_missing(sending) == 0)
+            answer(sending);
+        return;
+    }
+}
+
+static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
+{
+    answer(data);
+    return 0;
+}
+
+/* "tag:room=2.07", "type:a", or a name. */
+static bool is_selected(const struct swim_member *member, const char *to)
+{
+    struct record record = {0};
+
+    if (strncmp(to, "tag:", 4) != 0 && strncmp(to, "type:", 5) != 0)
+        return strcmp(member->name, to) == 0;
+    (void)node_get_record(member, &record);
+    if (to[1] == 'y')
+        return record_has_type(&record, to + 5);
+    for (size_t i = 0; i < record.tags_count; i++)
+        if (strcmp(record.tags[i], to + 4) == 0)
+            return true;
+    return false;
+}
+
+static void choose(struct sending *sending, const char *to)
+{
+    const struct swim *swim = cluster_get_swim(sending->node->cluster);
+
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        if (to ? !is_selected(member, to) : member->is_self)
+            continue;
+        struct receiver *receiver = &sending->receivers[sending->count++];
+        *receiver = (struct receiver){.id = member->id,
+                                      .state = member->state,
+                                      .is_wanted = member->state == SWIM_ALIVE ||
+                                                   member->state == SWIM_SUSPECT};
+        snprintf(receiver->name, sizeof(receiver->name), "%s", member->name);
+    }
+}
+
+static void receive_here(struct sending *sending, struct receiver *receiver, const char *text)
+{
+    const char *name = sending->node->config->node.name;
+
+    journal_message(name, text, false);
+    history_add_message(sending->node->history, name, text, node_wall(sending->node));
+    receiver->has_received = true;
+}
+
+/* Return: 0, or why nothing was sent. */
+static int send_text(struct sending *sending, const char *to, const char *text)
+{
+    struct node *node = sending->node;
+    uint64_t token = 0;
+    int r = to ? 0 : cluster_send_message(node->cluster, NULL, text, &token);
+
+    for (size_t i = 0; i < sending->count && r >= 0; i++) {
+        struct receiver *receiver = &sending->receivers[i];
+        if (node_id_is_equal(&receiver->id, &node->start.id))
+            receive_here(sending, receiver, text);
+        else if (to && receiver->is_wanted)
+            r = cluster_send_message(node->cluster, &receiver->id, text, &receiver->token);
+        else
+            receiver->token = token;
+    }
+    return r;
+}
+
+void method_send_message(struct node *node, struct call *call)
+{
+    const char *to = NULL, *text = NULL;
+    bool all = false, no_wait = false;
+    size_t members = swim_members_count(cluster_get_swim(node->cluster));
+
+    if (!read_string(call, "to", &to) || !need_string(call, "text", &text) ||
+        !read_bool(call, "all", &all) || !read_bool(call, "no_wait", &no_wait))
+        return;
+    if (all == (to != NULL))
+        return call_invalid(call, "to");
+    if (strlen(text) > MIN((uint64_t)SWIM_MESSAGE_MAX, node->config->messages.text_size_max)) {
+        call_fail(call, ERROR_TOO_LARGE, "longer texts are files: p2pctl file put - NODE:NAME",
+                  "the text is longer than %llu bytes",
+                  (unsigned long long)MIN((uint64_t)SWIM_MESSAGE_MAX,
+                                          node->config->messages.text_size_max));
+        return;
+    }
+    struct sending *sending = calloc(1, sizeof(*sending) + members * sizeof(sending->receivers[0]));
+    if (!sending)
+        return fail_memory(call);
+    *sending = (struct sending){.node = node,
+                                .call = call,
+                                .started_usec = node_now(node),
+                                .is_one = to && !strchr(to, ':'),
+                                .is_not_waiting = no_wait};
+    list_init(&sending->watch.link);
+    choose(sending, to);
+    if (to && sending->count == 0) {
+        free(sending);
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", to);
+        return;
+    }
+    int r = send_text(sending, to, text);
+    if (r < 0) {
+        free(sending);
+        call_fail(call, error_from_errno(r), NULL, "cannot send: %s", strerror(-r));
+        return;
+    }
+    sending->watch = (struct node_watch){.on_event = on_event, .data = sending};
+    node_watch(node, &sending->watch);
+    call_on_gone(call, on_gone, sending);
+    if (no_wait || count_missing(sending) == 0)
+        answer(sending);
+    else
+        (void)sd_event_add_time_relative(node->event, &sending->timer, CLOCK_MONOTONIC,
+                                         PATIENCE_USEC, TIMER_ACCURACY, on_timeout, sending);
+}
+
+void method_inbox(struct node *node, struct call *call)
+{
+    history_serve_inbox(node->history, call, node_wall(node));
+}
+
+void method_events(struct node *node, struct call *call)
+{
+    history_serve_events(node->history, call, node_wall(node));
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The methods of org.p2pnode: one table {name, function, who may call it, what becomes of `node`},
+ * checked by a test against org.p2pnode.varlink. A method has one of the files cluster.c, task.c,
+ * follow.c, run.c, file.c, memory.c, message.c and config.c, by its noun.
+ */
+
+#include "control/call.h"
+
+struct node;
+
+/* Runs a call, here or at the node that its parameters name. Takes the call. @data: the node. */
+void methods_dispatch(struct call *call, void *data);
+
+/* The i-th method's full name; NULL at the end of the table. */
+const char *methods_get_name(size_t i);

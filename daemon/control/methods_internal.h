@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the files of methods share: the functions that the table names, and the little that every
+ * noun needs to read parameters. Each function takes its call: it answers it, now or later.
+ */
+
+#include "control/methods.h"
+#include "node.h"
+
+/* cluster.c */
+void method_status(struct node *node, struct call *call);
+void method_members(struct node *node, struct call *call);
+void method_peers(struct node *node, struct call *call);
+void method_show_node(struct node *node, struct call *call);
+void method_types(struct node *node, struct call *call);
+/* membership.c */
+void method_ping(struct node *node, struct call *call);
+void method_join(struct node *node, struct call *call);
+void method_leave(struct node *node, struct call *call);
+void method_forget(struct node *node, struct call *call);
+/* message.c */
+void method_send_message(struct node *node, struct call *call);
+void method_inbox(struct node *node, struct call *call);
+void method_events(struct node *node, struct call *call);
+/* task.c */
+void method_list_tasks(struct node *node, struct call *call);
+void method_show_task(struct node *node, struct call *call);
+void method_cancel_task(struct node *node, struct call *call);
+/* submit.c */
+void method_submit(struct node *node, struct call *call);
+/* follow.c */
+void method_task_logs(struct node *node, struct call *call);
+void method_wait_task(struct node *node, struct call *call);
+/* run.c */
+void method_run(struct node *node, struct call *call);
+/* file.c */
+void method_put_file(struct node *node, struct call *call);
+void method_get_file(struct node *node, struct call *call);
+void method_list_files(struct node *node, struct call *call);
+void method_remove_file(struct node *node, struct call *call);
+/* memory.c */
+void method_set_memory(struct node *node, struct call *call);
+void method_get_memory(struct node *node, struct call *call);
+void method_list_memory(struct node *node, struct call *call);
+void method_remove_memory(struct node *node, struct call *call);
+/* methods.c */
+void method_show_config(struct node *node, struct call *call);
+
+/*
+ * Readers of parameters: true where it is absent (then *@ret stays) or fits; otherwise the call has
+ * been answered with what is wrong, and is gone.
+ */
+bool read_string(struct call *call, const char *key, const char **ret);
+bool read_bool(struct call *call, const char *key, bool *ret);
+bool read_u64(struct call *call, const char *key, uint64_t max, uint64_t *ret);
+bool read_usec(struct call *call, const char *key, usec_t *ret);
+bool read_array(struct call *call, const char *key, const cJSON **ret); /* of strings */
+
+/* As read_string, but it must be there. */
+bool need_string(struct call *call, const char *key, const char **ret);
+
+/* tasks.retry_on as flags of task.h; submit.c */
+unsigned retry_on_of(const struct config *config);
+/* `no node handles task type "d"  (known types: a b c)`; submit.c */
+void fail_no_handler(struct node *node, struct call *call, const char *type, const char *hint);
+
+/* Answers with Internal. */
+void fail_memory(struct call *call);
+
+/* The task as it stands in lists; task.c. */
+void task_fill(const struct node *node, const struct task *task, cJSON *json);
+/* A task of this node by the text of its id; NULL: the call has been answered. task.c */
+const struct task *find_task(struct node *node, struct call *call, const char *id);
+/*
+ * Whether @origin, where a task was submitted, is another node: then the call has been passed on to
+ * it, or answered with why not. task.c
+ */
+bool pass_to_origin(struct node *node, struct call *call, const char *origin);
+/* "alive"; cluster.c */
+const char *member_state_name(const struct swim_member *member);
+/* Adds a member's fields; cluster.c. */
+void member_fill(const struct node *node, const struct swim_member *member, cJSON *json);
+
+/* Asks all other live nodes the same question and merges their arrays @noun; gather.c. Takes the
+ * call and
+ * @reply, whose array already has this node's entries. */
+void gather(struct node *node, struct call *call, cJSON *reply, const char *noun);

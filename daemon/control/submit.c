@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+#include "control/methods_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HINT_MAX 512
+
+/* A submission that waits for the disk. */
+struct pending {
+    struct node *node;             /* borrowed */
+    struct call *call;             /* borrowed until gone */
+    struct submission *submission; /* borrowed until done */
+};
+
+static bool read_words(struct call *call, const char *key, struct task_words *words)
+{
+    const cJSON *array = NULL;
+
+    if (!read_array(call, key, &array))
+        return false;
+    json_for_each (item, array) {
+        int r = task_words_add(words, item->valuestring);
+        if (r == -E2BIG) {
+            call_fail(call, ERROR_TOO_LARGE, NULL, "%s: more than %d words or %d bytes", key,
+                      TASK_WORDS_MAX, TASK_WORDS_SIZE);
+            return false;
+        }
+        if (r < 0) {
+            fail_memory(call);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Copies a text parameter into a fixed field. */
+static bool read_field(struct call *call, const char *key, char *target, size_t size)
+{
+    const char *text = NULL;
+
+    if (!read_string(call, key, &text))
+        return false;
+    if (text && snprintf(target, size, "%s", text) >= (int)size) {
+        call_fail(call, ERROR_USAGE, NULL, "%s: longer than %zu bytes", key, size - 1);
+        return false;
+    }
+    return true;
+}
+
+unsigned retry_on_of(const struct config *config)
+{
+    unsigned flags = 0;
+
+    for (size_t i = 0; i < config->tasks.retry_on.count; i++) {
+        int flag = task_retry_on_parse(config->tasks.retry_on.items[i]);
+        flags |= flag > 0 ? (unsigned)flag : 0;
+    }
+    return flags;
+}
+
+/* "tag:gpu=1": only tags select where a task may run. */
+static bool read_select(struct call *call, struct task_spec *spec)
+{
+    const char *text = NULL;
+
+    if (!read_string(call, "select", &text))
+        return false;
+    if (!text)
+        return true;
+    if (strncmp(text, "tag:", 4) != 0 || strlen(text + 4) > TASK_SELECT_MAX || !text[4]) {
+        call_fail(call, ERROR_USAGE, "p2pctl members -o +tags",
+                  "\"%s\" selects no node; a selector looks like tag:gpu=1", text);
+        return false;
+    }
+    strcpy(spec->select, text + 4);
+    return true;
+}
+
+static bool read_spec(struct node *node, struct call *call, struct task_spec *spec)
+{
+    uint64_t retries = node->config->tasks.retries;
+    const cJSON *argv = NULL;
+
+    spec->retry_delay_usec = node->config->tasks.retry_delay_usec;
+    spec->retry_on = retry_on_of(node->config);
+    snprintf(spec->user, sizeof(spec->user), "%.64s", call->caller.user);
+    if (!read_array(call, "argv", &argv) ||
+        !read_field(call, "type", spec->type, sizeof(spec->type)) ||
+        !read_u64(call, "number", UINT32_MAX, &spec->type_number) ||
+        !read_words(call, argv ? "argv" : "args", &spec->args) ||
+        !read_words(call, "env", &spec->env) ||
+        !read_field(call, "run_on", spec->node, sizeof(spec->node)) || !read_select(call, spec) ||
+        !read_bool(call, "confidential", &spec->is_confidential) ||
+        !read_usec(call, "timeout", &spec->timeout_usec) ||
+        !read_u64(call, "retries", TASK_RETRIES_MAX, &retries) ||
+        !read_usec(call, "retry_delay", &spec->retry_delay_usec) ||
+        !read_field(call, "name", spec->name, sizeof(spec->name)))
+        return false;
+    spec->retries = (uint32_t)retries;
+    if (argv && *spec->type) {
+        call_fail(call, ERROR_USAGE, "p2pctl submit -h", "give a task type or a command, not both");
+        return false;
+    }
+    if (argv) {
+        spec->is_command = true;
+        strcpy(spec->type, TASK_TYPE_COMMAND);
+    }
+    return true;
+}
+
+/* What is wrong with what was asked for, beyond its form. False: the call has been answered. */
+static bool check_spec(struct node *node, struct call *call, const struct task_spec *spec)
+{
+    char reason[TASK_REASON_MAX + 1];
+
+    if (task_spec_check(spec, reason) < 0) {
+        call_fail(call, ERROR_USAGE, "p2pctl submit -h", "%s", reason);
+        return false;
+    }
+    if (spec->is_confidential && *spec->node && strcmp(spec->node, node->config->node.name) != 0) {
+        call_fail(call, ERROR_CONFIDENTIAL, "leave out -N, or --confidential",
+                  "a confidential task never leaves %s, but is to run on %s",
+                  node->config->node.name, spec->node);
+        return false;
+    }
+    if (*spec->node && !node_find_member(node, spec->node)) {
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", spec->node);
+        return false;
+    }
+    return true;
+}
+
+/* "no node handles task type "d"  (known types: a b c)" */
+void fail_no_handler(struct node *node, struct call *call, const char *type, const char *hint)
+{
+    const struct place *place = origin_get_place(tasks_get_origin(node->tasks));
+    char known[HINT_MAX] = " ", padded[TASK_TYPE_MAX + 3];
+    size_t used = 1, i = 0;
+
+    for (const struct place_node *other; (other = place_next(place, &i));)
+        for (size_t j = 0; j < other->facts.types_count; j++) {
+            snprintf(padded, sizeof(padded), " %s ", other->facts.types[j]);
+            if (!strstr(known, padded) && used + strlen(padded) < sizeof(known))
+                used += (size_t)snprintf(known + used, sizeof(known) - used, "%s", padded + 1);
+        }
+    known[used - 1] = '\0';
+    call_fail(call, ERROR_NO_HANDLER, hint, "no node handles task type \"%s\"  (known types:%s)",
+              type, *known ? known : " none");
+}
+
+static cJSON *new_reply(const struct task_spec *spec)
+{
+    cJSON *reply = call_new_reply("p2pctl.submit/1");
+
+    json_add_null(reply, "id");
+    json_add_string(reply, "type", spec->type);
+    if (spec->is_command)
+        json_add_null(reply, "number");
+    else
+        json_add_u64(reply, "number", spec->type_number);
+    return reply;
+}
+
+static void dry_run(struct node *node, struct call *call, const struct task_spec *spec)
+{
+    _cleanup_free_ struct place_verdict *verdicts = NULL;
+    char reason[TASK_REASON_MAX + 1] = "";
+    size_t count = 0;
+    int r = place_explain(origin_get_place(tasks_get_origin(node->tasks)), spec, &verdicts, &count,
+                          reason);
+
+    if (r < 0) {
+        fail_memory(call);
+        return;
+    }
+    cJSON *reply = new_reply(spec);
+    json_add_null(reply, "state");
+    json_add_string(reply, "node", r > 0 ? verdicts[0].node : NULL);
+    json_add_bool(reply, "confidential", spec->is_confidential);
+    json_add_string(reply, "reason", reason);
+    cJSON *list = cJSON_AddArrayToObject(reply, "candidates");
+    for (size_t i = 0; i < count; i++) {
+        cJSON *item = cJSON_CreateObject();
+        json_add_string(item, "name", verdicts[i].node);
+        json_add_double(item, "load",
+                        verdicts[i].is_known ? verdicts[i].load_permille / 1000.0 : (double)NAN);
+        json_add_double(item, "free", verdicts[i].is_known ? verdicts[i].free_slots : (double)NAN);
+        json_add_string(item, "verdict", verdicts[i].text);
+        cJSON_AddItemToArray(list, item);
+    }
+    call_reply(call, reply);
+}
+
+static void on_gone(struct call *call _unused_, void *data)
+{
+    struct pending *pending = data;
+
+    tasks_submit_forget(pending->submission);
+    free(pending);
+}
+
+static void on_submitted(int r, const struct task *task, const char *reason, void *data)
+{
+    struct pending *pending = data;
+    struct call *call = pending->call;
+    char id[TASK_ID_TEXT_MAX];
+
+    call_on_gone(call, NULL, NULL);
+    if (r < 0) {
+        call_fail(call, error_from_errno(r), NULL, "%s", reason);
+        free(pending);
+        return;
+    }
+    cJSON *reply = new_reply(&task->spec);
+    cJSON_ReplaceItemInObjectCaseSensitive(
+        reply, "id",
+        cJSON_CreateString(task_id_format(task->number, pending->node->config->node.name, id)));
+    json_add_string(reply, "state", task_state_name(task->state));
+    json_add_string(reply, "node", task->has_node ? task->node_name : NULL);
+    json_add_bool(reply, "confidential", task->spec.is_confidential);
+    json_add_string(reply, "reason", *task->reason ? task->reason : NULL);
+    json_add_null(reply, "candidates");
+    call_reply(call, reply);
+    free(pending);
+}
+
+static void fail_submit(struct node *node, struct call *call, const struct task_spec *spec, int r,
+                        const char *reason)
+{
+    switch (-r) {
+    case ENOENT:
+        if (spec->is_command || *spec->node || *spec->select)
+            call_fail(call, ERROR_NO_HANDLER, "p2pctl types", "%s", reason);
+        else
+            fail_no_handler(node, call, spec->type, "see who does what: p2pctl types");
+        break;
+    case EPERM:
+        call_fail(call, ERROR_CONFIDENTIAL, NULL, "%s", reason);
+        break;
+    case ENOBUFS:
+        call_fail(call, ERROR_BUSY, "p2pctl task list", "%s", reason);
+        break;
+    default:
+        call_fail(call, error_from_errno(r), NULL, "%s", reason);
+        break;
+    }
+}
+
+void method_submit(struct node *node, struct call *call)
+{
+    _cleanup_(task_spec_done) struct task_spec spec = {0};
+    char reason[TASK_REASON_MAX + 1] = "";
+    bool is_dry_run = false;
+
+    if (!read_spec(node, call, &spec) || !read_bool(call, "dry_run", &is_dry_run) ||
+        !check_spec(node, call, &spec))
+        return;
+    node_refresh_loads(node);
+    if (is_dry_run) {
+        dry_run(node, call, &spec);
+        return;
+    }
+    struct pending *pending = calloc(1, sizeof(*pending));
+    if (!pending) {
+        fail_memory(call);
+        return;
+    }
+    *pending = (struct pending){.node = node, .call = call};
+    int r = tasks_submit(node->tasks, &spec, false, on_submitted, pending, reason,
+                         &pending->submission);
+    if (r < 0) {
+        free(pending);
+        fail_submit(node, call, &spec, r, reason);
+        return;
+    }
+    call_on_gone(call, on_gone, pending);
+}

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT */
+#include "control/methods_internal.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WORDS_TEXT_MAX 512
+#define STDERR_LINES   10
+
+static double seconds(usec_t usec)
+{
+    return (double)usec / (double)USEC_PER_SEC;
+}
+
+static void add_seconds(cJSON *json, const char *key, bool is_known, usec_t usec)
+{
+    json_add_double(json, key, is_known ? seconds(usec) : (double)NAN);
+}
+
+/* Why it waits, or how it ended: one sentence, or NULL. */
+static const char *reason_of(const struct task *task, char target[static TASK_REASON_MAX + 1])
+{
+    if (*task->reason)
+        return task->reason;
+    if (task_state_is_final(task->state) && task->state != TASK_SUCCEEDED && task->has_end)
+        return task_end_format(&task->end, target);
+    return NULL;
+}
+
+static void add_end(const struct task *task, cJSON *json)
+{
+    bool has_end = task->has_end && task_state_is_final(task->state);
+
+    if (has_end && task->end.type == TASK_END_EXIT)
+        json_add_i64(json, "exit", task->end.code);
+    else
+        json_add_null(json, "exit");
+    if (has_end && task->end.type == TASK_END_SIGNAL)
+        json_add_i64(json, "signal", task->end.code);
+    else
+        json_add_null(json, "signal");
+}
+
+static void add_times(const struct node *node, const struct task *task, cJSON *json)
+{
+    uint64_t now = node_wall(node);
+    bool has_run = task->started_wall_usec > 0, has_ended = task->ended_wall_usec > 0;
+    uint64_t waited_until = has_run     ? task->started_wall_usec
+                            : has_ended ? task->ended_wall_usec
+                                        : now;
+
+    json_add_time(json, "submitted", task->submitted_wall_usec);
+    json_add_time(json, "started", task->started_wall_usec);
+    json_add_time(json, "ended", task->ended_wall_usec);
+    add_seconds(json, "wait_s", true, usec_sub(waited_until, task->submitted_wall_usec));
+    if (has_ended && task->has_end)
+        add_seconds(json, "run_s", has_run, task->end.run_usec);
+    else
+        add_seconds(json, "run_s", has_run,
+                    usec_sub(has_ended ? task->ended_wall_usec : now, task->started_wall_usec));
+}
+
+void task_fill(const struct node *node, const struct task *task, cJSON *json)
+{
+    const char *origin = node->config->node.name;
+    char id[TASK_ID_TEXT_MAX], workflow[TASK_ID_TEXT_MAX + 1] = "w", name[TASK_NAME_MAX + 1];
+    char reason[TASK_REASON_MAX + 1];
+
+    task_spec_format_name(&task->spec, name);
+    json_add_string(json, "id", task_id_format(task->number, origin, id));
+    json_add_string(json, "name", strcmp(name, "-") == 0 ? NULL : name);
+    json_add_string(json, "type", task->spec.type);
+    json_add_string(json, "state", task_state_name(task->state));
+    json_add_string(json, "node", *task->node_name ? task->node_name : NULL);
+    json_add_string(json, "user", task->spec.user);
+    json_add_u64(json, "attempt", task->tries);
+    add_end(task, json);
+    add_times(node, task, json);
+    json_add_string(json, "reason", reason_of(task, reason));
+    task_id_format(task->spec.workflow, origin, workflow + 1);
+    json_add_string(json, "workflow", task->spec.workflow > 0 ? workflow : NULL);
+    json_add_bool(json, "confidential", task->spec.is_confidential);
+}
+
+bool pass_to_origin(struct node *node, struct call *call, const char *origin)
+{
+    if (!*origin || strcmp(origin, node->config->node.name) == 0)
+        return false;
+    const struct swim_member *member = node_find_member(node, origin);
+    if (call->caller.is_remote || !member || member->state == SWIM_DEAD ||
+        member->state == SWIM_LEFT)
+        call_fail(call, ERROR_UNREACHABLE, "p2pctl members",
+                  "cannot ask %s, where the task was submitted: %s", origin,
+                  member ? "it is dead or has left" : "no node is called so");
+    else
+        remote_forward(node->remote, member, call);
+    return true;
+}
+
+const struct task *find_task(struct node *node, struct call *call, const char *id)
+{
+    char origin[NODE_NAME_MAX + 1];
+    uint64_t number;
+
+    if (task_id_parse(id, "", &number, origin) < 0) {
+        call_fail(call, ERROR_USAGE, "p2pctl task list",
+                  "\"%s\" is no task id; one looks like 42 or 42@lab-01", id);
+        return NULL;
+    }
+    if (pass_to_origin(node, call, origin))
+        return NULL;
+    const struct task *task = origin_find(tasks_get_origin(node->tasks), number);
+    if (!task || (task->spec.is_confidential && call->caller.is_remote)) {
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl task list", "no task %s on %s", id,
+                  node->config->node.name);
+        return NULL;
+    }
+    return task;
+}
+
+void method_list_tasks(struct node *node, struct call *call)
+{
+    const struct origin *origin = tasks_get_origin(node->tasks);
+    bool all_nodes = false;
+
+    if (!read_bool(call, "all_nodes", &all_nodes))
+        return;
+    cJSON *reply = call_new_reply("p2pctl.tasks/1");
+    cJSON *list = cJSON_AddArrayToObject(reply, "tasks");
+    for (const struct task *task = NULL; (task = origin_next(origin, task ? task->number : 0));) {
+        if (task->spec.is_confidential && call->caller.is_remote)
+            continue;
+        cJSON *item = cJSON_CreateObject();
+        task_fill(node, task, item);
+        cJSON_AddItemToArray(list, item);
+    }
+    if (all_nodes && !call->caller.is_remote) {
+        gather(node, call, reply, "tasks");
+        return;
+    }
+    cJSON_AddArrayToObject(reply, "unanswered");
+    call_reply(call, reply);
+}
+
+/* --- ShowTask --- */
+
+static void add_command(const struct node *node, const struct task *task, cJSON *json)
+{
+    char text[WORDS_TEXT_MAX] = "";
+    size_t used = 0;
+
+    if (!task->spec.is_command) {
+        const char *handler = tasks_get_handler(node->tasks, task->spec.type);
+        int size = snprintf(text, sizeof(text), "handler %s: %s %llu", task->spec.type,
+                            handler ? handler : "?", (unsigned long long)task->spec.type_number);
+        used = (size_t)CLAMP(size, 0, (int)sizeof(text) - 1);
+    }
+    for (size_t i = 0; i < task->spec.args.count && used < sizeof(text) - 1; i++) {
+        int size = snprintf(text + used, sizeof(text) - used, "%s%s", used > 0 ? " " : "",
+                            task->spec.args.items[i]);
+        used += (size_t)MAX(size, 0);
+    }
+    /* What was cut may have been cut inside of a character. */
+    while (used >= sizeof(text) && *text && !text_is_utf8(text, strlen(text)))
+        text[strlen(text) - 1] = '\0';
+    json_add_string(json, "command", text);
+}
+
+static void add_limits(const struct node *node, const struct task *task, cJSON *json)
+{
+    cJSON *limits = cJSON_AddObjectToObject(json, "limits");
+    usec_t timeout =
+        task->spec.timeout_usec > 0 ? task->spec.timeout_usec : node->config->tasks.timeout_usec;
+    const struct exec *exec = tasks_get_exec(node->tasks);
+
+    add_seconds(limits, "timeout_s", timeout > 0, timeout);
+    if (task->spec.memory_size > 0)
+        json_add_u64(limits, "memory_bytes", task->spec.memory_size);
+    else
+        json_add_null(limits, "memory_bytes");
+    if (task->has_end && task->end.memory_peak_size > 0)
+        json_add_u64(limits, "peak_bytes", task->end.memory_peak_size);
+    else
+        json_add_null(limits, "peak_bytes");
+    json_add_u64(limits, "slots", 1);
+    json_add_string(limits, "sandbox",
+                    exec && node_id_is_equal(&task->node, &node->start.id)
+                        ? exec_level_name(exec_get_level(exec))
+                        : NULL);
+    json_add_u64(limits, "retries", task->spec.retries);
+}
+
+static void add_timeline(const struct task *task, cJSON *json)
+{
+    cJSON *timeline = cJSON_AddArrayToObject(json, "timeline");
+
+    for (size_t i = 0; i < task->timeline_count; i++) {
+        cJSON *item = cJSON_CreateObject();
+        json_add_time(item, "time", task->timeline[i].wall_usec);
+        json_add_string(item, "text", task->timeline[i].text);
+        cJSON_AddItemToArray(timeline, item);
+    }
+}
+
+/* The end of stderr has to be read: the answer waits for it. */
+struct show {
+    struct node *node;        /* borrowed */
+    struct call *call;        /* borrowed until gone */
+    cJSON *reply;             /* owned */
+    struct output_read *read; /* borrowed */
+    struct output_key key;
+    uint64_t cursor;
+    char tail[4096]; /* the last bytes of stderr */
+    size_t tail_size;
+};
+
+static void show_free(struct show *show)
+{
+    cJSON_Delete(show->reply);
+    free(show);
+}
+
+static void on_show_gone(struct call *call _unused_, void *data)
+{
+    struct show *show = data;
+
+    output_cancel(show->read);
+    show_free(show);
+}
+
+static void keep_tail(struct show *show, const uint8_t *data, size_t size)
+{
+    size_t keep = MIN(size, sizeof(show->tail));
+    size_t before = MIN(show->tail_size, sizeof(show->tail) - keep);
+
+    memmove(show->tail, show->tail + show->tail_size - before, before);
+    memcpy(show->tail + before, data + size - keep, keep);
+    show->tail_size = before + keep;
+}
+
+static void add_stderr_tail(struct show *show)
+{
+    cJSON *list = cJSON_AddArrayToObject(show->reply, "stderr_tail");
+    size_t end = show->tail_size, lines = 0, start;
+
+    while (end > 0 && lines < STDERR_LINES) {
+        if (show->tail[end - 1] == '\n')
+            end--;
+        for (start = end; start > 0 && show->tail[start - 1] != '\n'; start--)
+            ;
+        _cleanup_free_ char *line = strndup(show->tail + start, end - start);
+        if (line && text_is_utf8(line, strlen(line)))
+            cJSON_InsertItemInArray(list, 0, cJSON_CreateString(line));
+        end = start;
+        lines++;
+    }
+}
+
+static void show_on(struct show *show);
+
+static void on_show_chunk(int r, const struct output_chunk *chunk, void *data)
+{
+    struct show *show = data;
+
+    for (size_t i = 0; r >= 0 && i < chunk->count; i++)
+        if (chunk->pieces[i].stream == OUTPUT_STDERR)
+            keep_tail(show, chunk->pieces[i].data, chunk->pieces[i].size);
+    if (r >= 0 && !chunk->is_end && chunk->next != show->cursor) {
+        show->cursor = chunk->next;
+        show_on(show);
+        return;
+    }
+    call_on_gone(show->call, NULL, NULL);
+    add_stderr_tail(show);
+    call_reply(show->call, TAKE_PTR(show->reply));
+    show_free(show);
+}
+
+static void show_on(struct show *show)
+{
+    struct output_query query = {.cursor = show->cursor, .streams = {[OUTPUT_STDERR] = true}};
+
+    if (output_read(show->node->outputs, &show->key, &query, on_show_chunk, show, &show->read) >= 0)
+        return;
+    call_on_gone(show->call, NULL, NULL);
+    call_fail(show->call, ERROR_BUSY, NULL, "too much is being read from the disk");
+    show_free(show);
+}
+
+void method_show_task(struct node *node, struct call *call)
+{
+    const char *id = NULL;
+    const struct task *task;
+
+    if (!need_string(call, "id", &id) || !(task = find_task(node, call, id)))
+        return;
+    struct show *show = calloc(1, sizeof(*show));
+    if (!show) {
+        fail_memory(call);
+        return;
+    }
+    *show = (struct show){.node = node,
+                          .call = call,
+                          .reply = call_new_reply("p2pctl.task/1"),
+                          .key = {.number = task->number, .attempt = (uint32_t)task->attempt}};
+    task_fill(node, task, show->reply);
+    add_command(node, task, show->reply);
+    add_limits(node, task, show->reply);
+    cJSON *files = cJSON_AddObjectToObject(show->reply, "files");
+    json_add_u64(files, "in", 0);
+    json_add_u64(files, "in_bytes", 0);
+    json_add_u64(files, "out", 0);
+    json_add_u64(files, "out_bytes", 0);
+    add_timeline(task, show->reply);
+    call_on_gone(call, on_show_gone, show);
+    show_on(show);
+}
+
+/* --- CancelTask --- */
+
+static int signal_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        int number;
+    } signals[] = {{"TERM", SIGTERM}, {"KILL", SIGKILL}, {"INT", SIGINT},   {"HUP", SIGHUP},
+                   {"QUIT", SIGQUIT}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"CONT", SIGCONT}};
+
+    if (strncmp(name, "SIG", 3) == 0)
+        name += 3;
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        if (strcmp(signals[i].name, name) == 0)
+            return signals[i].number;
+    return -EINVAL;
+}
+
+/* Only one's own tasks, unless one is an administrator. */
+static bool may_cancel(const struct call *call, const struct task *task)
+{
+    return call->caller.is_admin || strcmp(call->caller.user, task->spec.user) == 0;
+}
+
+struct cancel {
+    int signal;
+    usec_t grace_usec;
+    uint64_t *numbers; /* owned */
+    size_t count;
+};
+
+static void cancel_done(struct cancel *cancel)
+{
+    free(cancel->numbers);
+}
+
+/* The tasks that are meant. False: the call has been answered. */
+static bool choose_listed(struct node *node, struct call *call, const cJSON *ids,
+                          struct cancel *cancel)
+{
+    json_for_each (id, ids) {
+        const struct task *task = find_task(node, call, id->valuestring);
+        if (!task)
+            return false;
+        if (!may_cancel(call, task)) {
+            call_fail(call, ERROR_NOT_PERMITTED, NULL, "not permitted: task %s belongs to %s",
+                      id->valuestring, task->spec.user);
+            return false;
+        }
+        cancel->numbers[cancel->count++] = task->number;
+    }
+    return true;
+}
+
+static void choose_matching(struct node *node, struct call *call, const char *type,
+                            struct cancel *cancel)
+{
+    const struct origin *origin = tasks_get_origin(node->tasks);
+
+    for (const struct task *task = NULL; (task = origin_next(origin, task ? task->number : 0));)
+        if (!task_state_is_final(task->state) && (!type || strcmp(type, task->spec.type) == 0) &&
+            may_cancel(call, task))
+            cancel->numbers[cancel->count++] = task->number;
+}
+
+void method_cancel_task(struct node *node, struct call *call)
+{
+    _cleanup_(cancel_done) struct cancel cancel = {
+        .signal = SIGTERM, .grace_usec = node->config->tasks.kill_grace_usec};
+    const cJSON *ids = NULL;
+    const char *type = NULL, *signal_name = "TERM";
+    struct origin_statistics statistics;
+    bool all = false;
+
+    if (!read_array(call, "ids", &ids) || !read_bool(call, "all", &all) ||
+        !read_string(call, "type", &type) || !read_string(call, "signal", &signal_name) ||
+        !read_usec(call, "grace", &cancel.grace_usec))
+        return;
+    cancel.signal = signal_of(signal_name);
+    if (cancel.signal < 0)
+        return call_invalid(call, "signal");
+    if (!ids && !all && !type)
+        return call_invalid(call, "ids");
+    origin_get_statistics(tasks_get_origin(node->tasks), &statistics);
+    cancel.numbers =
+        calloc(statistics.tasks + (size_t)cJSON_GetArraySize(ids) + 1, sizeof(*cancel.numbers));
+    if (!cancel.numbers)
+        return fail_memory(call);
+    if (!ids)
+        choose_matching(node, call, type, &cancel);
+    else if (!choose_listed(node, call, ids, &cancel))
+        return;
+    cJSON *reply = call_new_reply("p2pctl.tasks/1");
+    cJSON *list = cJSON_AddArrayToObject(reply, "tasks");
+    for (size_t i = 0; i < cancel.count; i++) {
+        (void)tasks_cancel(node->tasks, cancel.numbers[i], cancel.signal, cancel.grace_usec);
+        const struct task *task = origin_find(tasks_get_origin(node->tasks), cancel.numbers[i]);
+        cJSON *item = task ? cJSON_CreateObject() : NULL;
+        if (item) {
+            task_fill(node, task, item);
+            cJSON_AddItemToArray(list, item);
+        }
+    }
+    call_reply(call, reply);
+}
