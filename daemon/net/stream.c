@@ -46,6 +46,7 @@ struct stream {
     struct gate *gate; /* borrowed; NULL = no ticket */
     int ticket;
     uint32_t link_events; /* what a handshake or shutdown waits for */
+    bool is_whole;        /* the link works, and our direction has not been ended */
     bool is_announced;    /* on_ready was called */
     bool has_news;        /* on_readable is due */
     bool is_draining;     /* on_drained is due when `out` is empty */
@@ -61,7 +62,7 @@ static void destroy(struct stream *stream)
     sd_event_source_disable_unref(stream->io);
     sd_event_source_disable_unref(stream->timer);
     sd_event_source_disable_unref(stream->kick);
-    if (stream->link && stream->state == STREAM_OPEN)
+    if (stream->link && stream->is_whole)
         (void)tls_link_shutdown(stream->link, &events);
     (void)tls_link_free(stream->link);
     (void)close_fd(stream->fd);
@@ -92,6 +93,8 @@ static void close_stream(struct stream *stream, int error, const char *reason)
     if (stream->state == STREAM_CLOSED)
         return;
     stream->state = STREAM_CLOSED;
+    if (error < 0)
+        stream->is_whole = false;
     (void)snprintf(stream->reason, sizeof(stream->reason), "%s", reason);
     (void)sd_event_source_set_enabled(stream->io, SD_EVENT_OFF);
     if (stream->timer)
@@ -177,6 +180,7 @@ static void do_handshake(struct stream *stream)
         }
     }
     stream->state = STREAM_OPEN;
+    stream->is_whole = true;
     (void)sd_event_source_set_enabled(stream->timer, SD_EVENT_OFF);
 }
 
@@ -239,8 +243,10 @@ static int end(struct stream *stream)
     r = tls_link_shutdown(stream->link, &stream->link_events);
     if (r == -EAGAIN)
         return 0;
-    if (r == 0)
+    if (r == 0) {
         stream->state = STREAM_ENDED;
+        stream->is_whole = false;
+    }
     return r;
 }
 
