@@ -147,38 +147,46 @@ static void check_verdict(struct sim_node *node, const struct swim_event *event,
         is_undisturbed(node, subject, calm_usec(sim)))
         sim_fail(node->sim, node, "suspicion: accuses %s, and both were left alone", subject->name);
     if (event->type == SWIM_EVENT_MEMBER_DEAD &&
-        is_undisturbed(node, subject, calm_usec(sim) + 2 * suspicion_max_usec(sim)))
+        is_undisturbed(node, subject, check_settle_usec(sim)))
         sim_fail(node->sim, node, "death: holds %s for dead, and both were left alone",
                  subject->name);
 }
 
+/* A restarted origin counts anew, so its clock or its text belongs to what is told only once. */
 static uint64_t hash_message(const struct swim_event *event)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ event->number;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ event->number ^ event->wall_usec << 20;
 
     for (size_t i = 0; i < sizeof(event->origin); i++)
         hash = (hash ^ event->origin.bytes[i]) * UINT64_C(0x100000001b3);
-    for (const char *c = event->text; *c; c++)
+    for (const char *c = event->text ? event->text : ""; *c; c++)
         hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
     return hash;
+}
+
+/* Return: false where @node was told before. */
+static bool remember(struct sim_node *node, const struct swim_event *event)
+{
+    struct told *told = &node->sim->check->told[node->index];
+    uint64_t hash = hash_message(event);
+
+    for (size_t i = 0; i < MIN(told->count, (size_t)TOLD_MAX); i++)
+        if (told->hashes[i] == hash)
+            return false;
+    told->hashes[told->count++ % TOLD_MAX] = hash;
+    return true;
 }
 
 static void check_message(struct sim_node *node, const struct swim_event *event)
 {
     struct check *check = node->sim->check;
-    struct told *told = &check->told[node->index];
 
     if (!event->text) {
         sim_fail(node->sim, node, "interface: a message without a text");
         return;
     }
-    uint64_t hash = hash_message(event);
-    for (size_t i = 0; i < MIN(told->count, (size_t)TOLD_MAX); i++)
-        if (told->hashes[i] == hash) {
-            sim_fail(node->sim, node, "repeat: hears \"%s\" again", event->text);
-            return;
-        }
-    told->hashes[told->count++ % TOLD_MAX] = hash;
+    if (!remember(node, event))
+        sim_fail(node->sim, node, "repeat: hears \"%s\" again", event->text);
     if (strcmp(event->text, check->expected) == 0)
         check->reached[node->index] = true;
     if (node->heard_count < SIM_HEARD_MAX) {
@@ -219,6 +227,10 @@ void check_event(struct sim_node *node, const struct swim_event *event)
         break;
     case SWIM_EVENT_MESSAGE:
         check_message(node, event);
+        break;
+    case SWIM_EVENT_GOSSIP:
+        if (!remember(node, event))
+            sim_fail(node->sim, node, "repeat: hears heartbeat %" PRIu64 " again", event->number);
         break;
     case SWIM_EVENT_LEFT:
         node->has_left = node->is_leaving;

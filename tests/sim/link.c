@@ -85,8 +85,10 @@ struct link_fate link_send(struct link *link, struct sim *sim, size_t source, si
 {
     struct link_fate fate = {0};
 
-    if (link_is_cut(link, source, target))
+    if (link_is_cut(link, source, target)) {
+        sim->disturbed_usec = sim->now;
         return fate;
+    }
     if (happens(link, link->loss)) {
         sim_count_fault(sim, FAULT_LOSS);
         return fate;

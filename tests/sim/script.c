@@ -103,6 +103,7 @@ int script_run(const char *path, bool rewrite)
     if (r < 0)
         return r;
     swim_config_default(&script.config);
+    script.config.message_interval_usec = 0; /* heartbeats only where a scenario is about them */
     script.trace = open_memstream(&trace, &trace_size);
     if (!script.trace)
         return -errno;

@@ -12,6 +12,7 @@
 #define FOREIGN_NODES   4  /* of the other cluster, where there are two */
 #define POLL_USEC       (USEC_PER_SEC / 2)
 #define BROADCAST_BYTES 24
+#define PACKET_SMALL    512 /* the least that a core is to live with */
 
 /* A fault that ends by itself before the round does. */
 struct undo {
@@ -390,7 +391,7 @@ static void choose_config(struct storm *storm, struct swim_config *config)
     if (draw(storm, 0.25))
         config->dead_retention_usec = draw_between(storm, USEC_PER_MIN, 10 * USEC_PER_MIN);
     if (draw(storm, 0.15))
-        config->packet_size_max = 512;
+        config->packet_size_max = PACKET_SMALL;
     if (draw(storm, 0.1))
         config->message_interval_usec = draw_between(storm, 2 * USEC_PER_SEC, USEC_PER_MIN);
 }
@@ -409,7 +410,7 @@ static int begin(struct storm *storm, const struct storm_options *options)
     r = sim_new(&world, &storm->sim);
     if (r < 0)
         return r;
-    if (world.config.packet_size_max < SWIM_PACKET_MAX)
+    if (world.config.packet_size_max == PACKET_SMALL)
         sim_count_fault(storm->sim, FAULT_SMALL_MTU);
     size_t seeds = 1 + (size_t)rng_below(&storm->rng, MIN(options->nodes_count, (size_t)5));
     size_t foreign = options->is_sealed && draw(storm, 0.5) ? FOREIGN_NODES : 0;

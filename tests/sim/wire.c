@@ -101,7 +101,8 @@ void wire_receive(struct sim_node *node, const struct datagram *datagram)
 {
     if (node->seal)
         open_datagram(node, datagram);
-    else if (node_id_is_null(&datagram->to_id) || node_id_is_equal(&datagram->to_id, &node->id))
+    else if (!node_id_is_equal(&datagram->from_id, &node->id) &&
+             (node_id_is_null(&datagram->to_id) || node_id_is_equal(&datagram->to_id, &node->id)))
         hand_over(node, &datagram->from, &datagram->from_id, datagram->data, datagram->size);
 }
 
