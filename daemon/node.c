@@ -586,16 +586,21 @@ struct node *node_free(struct node *node)
     sd_event_source_disable_unref(node->stop_timer);
     if (node->memory && node->state)
         save_values(node);
+    if (node->tasks)
+        tasks_close(node->tasks);
+    if (node->transfers)
+        transfers_stop(node->transfers);
+    cluster_free(node->cluster);
+    sd_event_source_disable_unref(node->worker_source);
+    /* What has been asked of the disk is done before those who asked go. */
+    worker_free(node->worker);
+    state_free(node->state);
+    output_store_free(node->outputs);
     tasks_free(node->tasks);
     transfers_free(node->transfers);
     listener_free(node->listener);
     peers_free(node->peers);
-    cluster_free(node->cluster);
     udp_free(node->udp);
-    sd_event_source_disable_unref(node->worker_source);
-    worker_free(node->worker);
-    state_free(node->state);
-    output_store_free(node->outputs);
     memory_free(node->memory);
     files_free(node->files);
     history_free(node->history);

@@ -37,6 +37,7 @@ struct tasks {
     struct swim_load load; /* last told */
     bool is_pumping;
     bool is_stopping;
+    bool is_closed;
 };
 
 struct submission {

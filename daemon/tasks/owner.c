@@ -106,6 +106,8 @@ static void on_saved(int r, void *data)
     uint64_t number = save->number, revision = save->revision;
 
     free(save);
+    if (tasks->is_closed)
+        return;
     if (r == -EIO || r == -EUCLEAN) {
         tasks->setup.on_fatal(r, tasks->setup.data);
         return;

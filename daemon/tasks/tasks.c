@@ -88,7 +88,7 @@ void tasks_pump(struct tasks *tasks)
     struct slots_action slots_action;
     bool has_acted = true;
 
-    if (tasks->is_pumping)
+    if (tasks->is_pumping || tasks->is_closed)
         return;
     tasks->is_pumping = true;
     while (has_acted) {
@@ -155,7 +155,7 @@ static uint32_t count_slots(const struct config_tasks *config)
     return config->slots > 0 ? config->slots : (uint32_t)MAX(cpus, 1L);
 }
 
-static int make_slots(struct tasks *tasks)
+static int make_slots(struct tasks *tasks, uint64_t seed)
 {
     const struct config_tasks *config = &tasks->config->tasks;
     struct slots_type types[SLOTS_TYPES_MAX];
@@ -176,7 +176,7 @@ static int make_slots(struct tasks *tasks)
                                             .kill_grace_usec = config->kill_grace_usec,
                                             .types = types,
                                             .types_count = count},
-                     tasks_now(tasks), &tasks->slots);
+                     seed, tasks_now(tasks), &tasks->slots);
 }
 
 static enum exec_level level_of(enum config_sandbox mode)
@@ -299,7 +299,7 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     fill_origin_config(tasks, &config);
     r = origin_new(&config, seed, tasks_now(tasks), wall_usec, &tasks->origin);
     if (r >= 0)
-        r = make_slots(tasks);
+        r = make_slots(tasks, seed);
     if (r >= 0)
         r = state_batch_new(&tasks->batch);
     if (r >= 0)
@@ -313,6 +313,13 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     tasks_pump(tasks);
     *ret = TAKE_PTR(tasks);
     return 0;
+}
+
+void tasks_close(struct tasks *tasks)
+{
+    tasks->exec = exec_free(tasks->exec);
+    tasks_pump(tasks);
+    tasks->is_closed = true;
 }
 
 struct tasks *tasks_free(struct tasks *tasks)

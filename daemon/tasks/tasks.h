@@ -42,6 +42,10 @@ struct tasks_setup {
  * said. */
 int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_usec,
               struct tasks **ret);
+/* Ends what runs here and hands the last changes to the database; from then on nothing is asked or
+ * told. Before the cluster, the worker, the state and the outputs are freed. */
+void tasks_close(struct tasks *tasks);
+/* After all of those. Accepts NULL, returns NULL. */
 struct tasks *tasks_free(struct tasks *tasks);
 DEFINE_CLEANUP(struct tasks *, tasks_free)
 

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * Files on their way: between this machine's descriptors, the own file store and other nodes' stores
- * (p2p-file/1). Every transfer runs on a thread of the files lane, blocking and in bounded memory, so that
- * neither disk nor hashing nor a slow peer is ever felt in the loop. Here are both ends: what a client at
- * the control socket asks for, and what other nodes ask for.
+ * Files on their way: between this machine's descriptors, the own file store and other nodes'
+ * stores (p2p-file/1). Every transfer runs on a thread of the files lane, blocking and in bounded
+ * memory, so that neither disk nor hashing nor a slow peer is ever felt in the loop. Here are both
+ * ends: what a client at the control socket asks for, and what other nodes ask for.
  */
 
 #include <systemd/sd-event.h>
@@ -23,9 +23,9 @@ struct transfers_config {
     struct tls *tls;
     struct files *files;
     usec_t connect_timeout_usec;
-    usec_t idle_usec;      /* a connection on which nothing is asked for so long is closed */
-    size_t transfers_max;  /* at once, in each direction; more wait, or are refused as busy */
-    uint64_t rate_limit;   /* bytes per second and direction; 0 = none */
+    usec_t idle_usec;     /* a connection on which nothing is asked for so long is closed */
+    size_t transfers_max; /* at once, in each direction; more wait, or are refused as busy */
+    uint64_t rate_limit;  /* bytes per second and direction; 0 = none */
     /* A file was stored here by another node; called in the loop. */
     void (*on_stored)(const struct files_info *info, void *data);
     void *data;
@@ -33,7 +33,9 @@ struct transfers_config {
 
 /* Return: 0, -ENOMEM. */
 int transfers_new(sd_event *event, const struct transfers_config *config, struct transfers **ret);
-/* Breaks off what is under way. Before the worker is freed. Returns NULL. */
+/* Breaks off what is under way, without a word to who waits. Before the worker is freed. */
+void transfers_stop(struct transfers *transfers);
+/* After the worker was freed. Returns NULL. */
 struct transfers *transfers_free(struct transfers *transfers);
 DEFINE_CLEANUP(struct transfers *, transfers_free)
 
@@ -48,8 +50,9 @@ struct transfer_place {
 };
 
 struct transfer_end {
-    int r; /* 0, UPLOAD_KEPT, or a negative errno as of upload.h and files.h; -EHOSTUNREACH, -ECONNRESET,
-              -ETIMEDOUT for the other node; -EBUSY; -EBADMSG where the bytes are not what was promised */
+    int r; /* 0, UPLOAD_KEPT, or a negative errno as of upload.h and files.h; -EHOSTUNREACH,
+              -ECONNRESET, -ETIMEDOUT for the other node; -EBUSY; -EBADMSG where the bytes are not
+              what was promised */
     char reason[TRANSFERS_REASON_MAX]; /* a sentence where r is negative */
     struct files_info info;            /* of what is stored, or was got */
     usec_t elapsed_usec;
@@ -66,12 +69,14 @@ struct transfer;
 
 /* Stores what @fd holds (taken over, also on failure). Return: 0, -EBUSY, -ENOMEM, -EAGAIN. */
 int transfers_put(struct transfers *transfers, const struct transfer_place *place, int fd,
-                  const struct upload_offer *offer, const struct transfer_handler *handler, void *data,
-                  struct transfer **ret);
+                  const struct upload_offer *offer, const struct transfer_handler *handler,
+                  void *data, struct transfer **ret);
 
-/* Writes the file @name into @fd (taken over, also on failure). Return: 0, -EBUSY, -ENOMEM, -EAGAIN. */
-int transfers_get(struct transfers *transfers, const struct transfer_place *place, const char *name, int fd,
-                  const struct transfer_handler *handler, void *data, struct transfer **ret);
+/* Writes the file @name into @fd (taken over, also on failure). Return: 0, -EBUSY, -ENOMEM,
+ * -EAGAIN. */
+int transfers_get(struct transfers *transfers, const struct transfer_place *place, const char *name,
+                  int fd, const struct transfer_handler *handler, void *data,
+                  struct transfer **ret);
 
 /* Nobody waits any more: no handler is called, the transfer is broken off. */
 void transfer_cancel(struct transfer *transfer);

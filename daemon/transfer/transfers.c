@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+#include "transfer/transfers.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/list.h"
+#include "base/log.h"
+#include "transfer/file_job.h"
+
+#define WAITING_MAX         256 /* transfers that wait for their turn, each direction */
+#define PROGRESS_USEC       (250 * USEC_PER_MSEC)
+#define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
+
+/* One transfer: asked for here (own), or a connection of another node that is served. */
+struct transfer {
+    struct list link;
+    struct transfers *transfers; /* borrowed */
+    struct file_job *job;        /* owned; touched by its thread between submit and done */
+    struct transfer_place place;
+    struct transfer_handler handler;
+    void *data;            /* borrowed */
+    struct stream *stream; /* owned until the job takes it */
+    bool is_own;
+    bool is_running; /* counts against transfers_max */
+    bool is_on_thread;
+    bool is_cancelled; /* nobody waits */
+};
+
+struct transfers {
+    struct transfers_config config;
+    sd_event *event;
+    sd_event_source *timer; /* for progress, and to begin what waits */
+    struct list own;
+    struct list served;
+    size_t own_count, served_count;     /* all, waiting ones included */
+    size_t own_running, served_running; /* at most transfers_max each */
+    struct file_pace pace_out;
+    struct file_pace pace_in;
+};
+
+static void transfer_free(struct transfer *transfer)
+{
+    struct transfers *transfers = transfer->transfers;
+
+    list_remove(&transfer->link);
+    (*(transfer->is_own ? &transfers->own_count : &transfers->served_count))--;
+    if (transfer->is_running)
+        (*(transfer->is_own ? &transfers->own_running : &transfers->served_running))--;
+    stream_free(transfer->stream);
+    file_job_free(transfer->job);
+    free(transfer);
+}
+
+/* What waits gets its turn from the timer, so that nobody is called from within his own call. */
+static void wake(struct transfers *transfers, usec_t delay_usec)
+{
+    (void)sd_event_source_set_time_relative(transfers->timer, delay_usec);
+    (void)sd_event_source_set_enabled(transfers->timer, SD_EVENT_ONESHOT);
+}
+
+/* The end of a transfer of ours. */
+static void finish(struct transfer *transfer)
+{
+    struct transfers *transfers = transfer->transfers;
+
+    if (!transfer->is_cancelled)
+        transfer->handler.on_end(&transfer->job->end, transfer->data);
+    transfer_free(transfer);
+    wake(transfers, 0);
+}
+
+static void fail(struct transfer *transfer, int r, const char *what)
+{
+    struct transfer_end *end = &transfer->job->end;
+
+    end->r = r;
+    snprintf(end->reason, sizeof(end->reason), "%s: %s", what, strerror(-r));
+    finish(transfer);
+}
+
+static void run_own(void *data)
+{
+    struct transfer *transfer = data;
+
+    file_job_run(transfer->job);
+}
+
+static void own_done(void *data)
+{
+    struct transfer *transfer = data;
+
+    transfer->is_on_thread = false;
+    finish(transfer);
+}
+
+static void run_served(void *data)
+{
+    struct transfer *transfer = data;
+
+    file_job_serve(transfer->job);
+}
+
+static void served_done(void *data)
+{
+    struct transfer *transfer = data;
+    struct transfers *transfers = transfer->transfers;
+
+    transfer->is_on_thread = false;
+    for (size_t i = 0; i < transfer->job->stored_count; i++)
+        transfers->config.on_stored(&transfer->job->stored[i], transfers->config.data);
+    transfer_free(transfer);
+    wake(transfers, 0);
+}
+
+static int submit(struct transfer *transfer)
+{
+    int r = worker_submit(transfer->transfers->config.worker, WORKER_FILES,
+                          transfer->is_own ? run_own : run_served,
+                          transfer->is_own ? own_done : served_done, transfer);
+
+    transfer->is_on_thread = r >= 0;
+    return r;
+}
+
+/* --- Towards another node --- */
+
+static void on_ready(struct stream *stream, void *data)
+{
+    struct transfer *transfer = data;
+    int r = stream_take_blocking(stream, &transfer->job->conn);
+
+    if (r >= 0) {
+        transfer->stream = NULL;
+        r = submit(transfer);
+    }
+    if (r < 0)
+        fail(transfer, r, "cannot begin the transfer");
+}
+
+static void on_closed(struct stream *stream _unused_, int error, void *data)
+{
+    fail(data, error < 0 ? error : -ECONNRESET, "cannot connect to the other node");
+}
+
+/* What was read before the thread has the stream is the first that the thread reads. */
+static void on_readable(struct stream *stream _unused_, void *data _unused_)
+{
+}
+
+static const struct stream_callbacks connecting = {
+    .on_ready = on_ready, .on_readable = on_readable, .on_closed = on_closed};
+
+static void on_served_closed(struct stream *stream _unused_, int error _unused_, void *data)
+{
+    transfer_free(data);
+}
+
+/* While it waits for its turn. */
+static const struct stream_callbacks accepted = {
+    .on_ready = on_readable, .on_readable = on_readable, .on_closed = on_served_closed};
+
+static void begin_own(struct transfer *transfer)
+{
+    struct transfers *transfers = transfer->transfers;
+    struct stream_config config = {.event = transfers->event,
+                                   .tls = transfers->config.tls,
+                                   .priority = SD_EVENT_PRIORITY_IDLE,
+                                   .handshake_timeout_usec =
+                                       transfers->config.connect_timeout_usec};
+    int r;
+
+    transfer->is_running = true;
+    transfers->own_running++;
+    if (transfer->place.is_self)
+        r = submit(transfer);
+    else
+        r = stream_connect(&config, &transfer->place.address, &transfer->place.id,
+                           TLS_PROTOCOL_FILE, &connecting, transfer, &transfer->stream);
+    if (r < 0)
+        fail(transfer, r, "cannot begin the transfer");
+}
+
+static void begin_served(struct transfer *transfer)
+{
+    struct transfers *transfers = transfer->transfers;
+    int r;
+
+    transfer->is_running = true;
+    transfers->served_running++;
+    r = stream_take_blocking(transfer->stream, &transfer->job->conn);
+    if (r >= 0) {
+        transfer->stream = NULL;
+        r = submit(transfer);
+    }
+    if (r < 0) {
+        log_debug_errno(r, "Cannot serve a file connection: %m");
+        transfer_free(transfer);
+    }
+}
+
+/* Begins what waits, as far as there is room. */
+static void begin_waiting(struct transfers *transfers)
+{
+    list_for_each_safe (link, &transfers->own) {
+        struct transfer *transfer = list_entry(link, struct transfer, link);
+        if (!transfer->is_running && transfers->own_running < transfers->config.transfers_max)
+            begin_own(transfer);
+    }
+    list_for_each_safe (link, &transfers->served) {
+        struct transfer *transfer = list_entry(link, struct transfer, link);
+        if (!transfer->is_running && transfers->served_running < transfers->config.transfers_max)
+            begin_served(transfer);
+    }
+}
+
+static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
+{
+    struct transfers *transfers = data;
+
+    begin_waiting(transfers);
+    list_for_each_safe (link, &transfers->own) {
+        struct transfer *transfer = list_entry(link, struct transfer, link);
+        if (transfer->is_on_thread && !transfer->is_cancelled && transfer->handler.on_progress)
+            transfer->handler.on_progress(atomic_load(&transfer->job->done),
+                                          atomic_load(&transfer->job->total), transfer->data);
+    }
+    if (transfers->own_count > 0)
+        wake(transfers, PROGRESS_USEC);
+    return 0;
+}
+
+/* --- Life --- */
+
+int transfers_new(sd_event *event, const struct transfers_config *config, struct transfers **ret)
+{
+    struct transfers *transfers = calloc(1, sizeof(*transfers));
+    int r;
+
+    if (!transfers)
+        return -ENOMEM;
+    *transfers = (struct transfers){.config = *config,
+                                    .event = sd_event_ref(event),
+                                    .pace_out = {.rate = config->rate_limit},
+                                    .pace_in = {.rate = config->rate_limit}};
+    list_init(&transfers->own);
+    list_init(&transfers->served);
+    pthread_mutex_init(&transfers->pace_out.lock, NULL);
+    pthread_mutex_init(&transfers->pace_in.lock, NULL);
+    r = sd_event_add_time(event, &transfers->timer, CLOCK_MONOTONIC, USEC_INFINITY,
+                          TIMER_ACCURACY_USEC, on_timer, transfers);
+    if (r < 0) {
+        transfers_free(transfers);
+        return r;
+    }
+    (void)sd_event_source_set_enabled(transfers->timer, SD_EVENT_OFF);
+    (void)sd_event_source_set_description(transfers->timer, "transfers");
+    *ret = transfers;
+    return 0;
+}
+
+static void stop(struct list *list)
+{
+    list_for_each_safe (link, list) {
+        struct transfer *transfer = list_entry(link, struct transfer, link);
+        transfer->is_cancelled = true;
+        /* What is on a thread is freed when it comes back. */
+        if (transfer->is_on_thread)
+            file_job_cancel(transfer->job);
+        else
+            transfer_free(transfer);
+    }
+}
+
+void transfers_stop(struct transfers *transfers)
+{
+    stop(&transfers->own);
+    stop(&transfers->served);
+}
+
+struct transfers *transfers_free(struct transfers *transfers)
+{
+    if (!transfers)
+        return NULL;
+    transfers_stop(transfers);
+    sd_event_source_disable_unref(transfers->timer);
+    sd_event_unref(transfers->event);
+    pthread_mutex_destroy(&transfers->pace_out.lock);
+    pthread_mutex_destroy(&transfers->pace_in.lock);
+    free(transfers);
+    return NULL;
+}
+
+void transfers_adopt(struct transfers *transfers, struct stream *stream)
+{
+    struct transfer *transfer =
+        transfers->served_count < transfers->config.transfers_max + WAITING_MAX
+            ? calloc(1, sizeof(*transfer))
+            : NULL;
+    struct file_job *job = file_job_new(transfers->config.files, &transfers->pace_in, -EBADF,
+                                        transfers->config.idle_usec);
+
+    if (!transfer || !job) {
+        free(transfer);
+        file_job_free(job);
+        stream_free(stream);
+        return;
+    }
+    *transfer = (struct transfer){.transfers = transfers, .job = job, .stream = stream};
+    list_append(&transfers->served, &transfer->link);
+    transfers->served_count++;
+    stream_set_callbacks(stream, &accepted, transfer);
+    wake(transfers, 0);
+}
+
+/* Takes over @fd, also on failure. */
+static int start(struct transfers *transfers, const struct transfer_place *place, int fd,
+                 const struct upload_offer *offer, const char *name,
+                 const struct transfer_handler *handler, void *data, struct transfer **ret)
+{
+    _cleanup_close_ int owned = fd;
+    _cleanup_(file_job_freep) struct file_job *job = NULL;
+    struct transfer *transfer;
+
+    if (transfers->own_count >= transfers->config.transfers_max + WAITING_MAX)
+        return -EBUSY;
+    job = file_job_new(transfers->config.files, offer ? &transfers->pace_out : &transfers->pace_in,
+                       fd, transfers->config.idle_usec);
+    if (!job)
+        return -ENOMEM;
+    TAKE_FD(owned);
+    job->name = strdup(name);
+    job->owner = strdup(offer && offer->owner ? offer->owner : "");
+    transfer = calloc(1, sizeof(*transfer));
+    if (!job->name || !job->owner || !transfer) {
+        free(transfer);
+        return -ENOMEM;
+    }
+    if (offer) {
+        job->is_put = true;
+        job->offer = *offer;
+        job->offer.name = job->name;
+        job->offer.owner = job->owner;
+        atomic_store(&job->total, offer->size);
+    }
+    *transfer = (struct transfer){.transfers = transfers,
+                                  .job = TAKE_PTR(job),
+                                  .place = *place,
+                                  .handler = *handler,
+                                  .data = data,
+                                  .is_own = true};
+    list_append(&transfers->own, &transfer->link);
+    transfers->own_count++;
+    wake(transfers, 0);
+    *ret = transfer;
+    return 0;
+}
+
+int transfers_put(struct transfers *transfers, const struct transfer_place *place, int fd,
+                  const struct upload_offer *offer, const struct transfer_handler *handler,
+                  void *data, struct transfer **ret)
+{
+    return start(transfers, place, fd, offer, offer->name, handler, data, ret);
+}
+
+int transfers_get(struct transfers *transfers, const struct transfer_place *place, const char *name,
+                  int fd, const struct transfer_handler *handler, void *data, struct transfer **ret)
+{
+    return start(transfers, place, fd, NULL, name, handler, data, ret);
+}
+
+void transfer_cancel(struct transfer *transfer)
+{
+    transfer->is_cancelled = true;
+    if (transfer->is_on_thread)
+        file_job_cancel(transfer->job);
+    else
+        transfer_free(transfer);
+}
