@@ -109,7 +109,8 @@ int exec_child_new(sd_event *event, uint64_t id, struct supervisor_job *job,
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
     child->control = pair[0];
-    job->control = its = pair[1];
+    its = pair[1];
+    job->control = its;
     r = watch(child, event);
     if (r < 0)
         return r;

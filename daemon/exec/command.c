@@ -68,13 +68,13 @@ static int search(const char *path, char *const *words, char *const *environment
     }
 }
 
-void command_run(char *const *words, char *const *environment)
+int command_run(char *const *words, char *const *environment)
 {
     const char *path = get_variable(environment, "PATH");
     int error;
 
     if (strcmp(words[0], EXEC_DEMO) == 0)
-        _exit(run_demo(environment));
+        return run_demo(environment);
     if (strchr(words[0], '/')) {
         execve(words[0], words, environment);
         error = errno;
@@ -86,5 +86,5 @@ void command_run(char *const *words, char *const *environment)
     say(STDERR_FILENO, ": ");
     say(STDERR_FILENO, error == ENOENT ? "command not found" : strerror(error));
     say(STDERR_FILENO, "\n");
-    _exit(error == ENOENT || error == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+    return error == ENOENT || error == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }

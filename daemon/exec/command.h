@@ -9,8 +9,9 @@
 #define COMMAND_PATH "/usr/local/bin:/usr/bin:/bin" /* where the task's environment has no PATH */
 
 /*
- * Runs @words with @environment, both NULL-terminated, and does not return: a command that is not
- * found exits 127, one that cannot be executed 126, with a line on stderr. {"@demo", ...} prints
- * the demo line. Allocates nothing.
+ * Becomes @words with @environment, both NULL-terminated. Return, where it cannot: the exit code,
+ * 127 for a command that is not found and 126 for one that cannot be executed, told in a line on
+ * stderr. {"@demo",
+ * ...} prints the demo line and gives 0. Allocates nothing.
  */
-_Noreturn void command_run(char *const *words, char *const *environment);
+int command_run(char *const *words, char *const *environment);

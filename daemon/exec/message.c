@@ -324,7 +324,8 @@ static int read_exited(const cJSON *json, struct exec_message *message)
         return -EBADMSG;
     *status = (struct exec_status){.code = (int)code, .signal = (int)number, .error = -(int)error};
     if (has_error) {
-        if (json_get_string(json, "reason", &reason) != 1)
+        if (json_get_string(json, "reason", &reason) != 1 ||
+            strlen(reason) >= sizeof(status->reason))
             return -EBADMSG;
         snprintf(status->reason, sizeof(status->reason), "%s", reason);
         return 0;

@@ -71,9 +71,9 @@ static int try_level(const struct fence *fence, const char *work_root, enum exec
     r = supervisor_start(&job, &pid);
     if (r < 0)
         return r;
-    its = close_fd(its);
+    closep(&its);
     r = await_end(ours, status);
-    ours = close_fd(ours); /* which also ends it, should it hang */
+    closep(&ours); /* which also ends it, should it hang */
     if (r == -ETIMEDOUT)
         (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);

@@ -22,7 +22,7 @@
 #include "exec/root.h"
 #include "exec/tree.h"
 
-#define CHILD_STACK_SIZE ((size_t)256 * 1024)
+#define CHILD_STACK_SIZE ((size_t)128 * 1024)
 #define OWN_VARIABLES    3
 
 #define NAMESPACE_FLAGS (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -114,8 +114,9 @@ static int make_directories(struct supervisor *supervisor)
     r = open_directory(supervisor->root_fd, name, &supervisor->directory_fd);
     if (r < 0)
         return r;
-    if (fchdir(supervisor->directory_fd) < 0 || mkdir("root", 0700) < 0 ||
-        mkdir("work", 0700) < 0 || mkdir("tmp", 0700) < 0)
+    if (fchdir(supervisor->directory_fd) < 0 || mkdir("work", 0700) < 0 || mkdir("tmp", 0700) < 0)
+        return -errno;
+    if (supervisor->job->level >= EXEC_NAMESPACES && mkdir("root", 0700) < 0)
         return -errno;
     return 0;
 }
@@ -211,11 +212,11 @@ static int run_command(void *data)
                           supervisor->ruleset, &supervisor->step);
     if (r < 0) {
         supervisor->error = r;
-        _exit(EXIT_FAILURE);
+        return EXIT_FAILURE;
     }
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    command_run(job->start->words, supervisor->environment);
+    return command_run(job->start->words, supervisor->environment);
 }
 
 static int start_command(struct supervisor *supervisor)
