@@ -104,25 +104,25 @@ HERE        = $(MAKE) --no-print-directory
 .PHONY: check check-all check-sanitized check-clang check-fuzz
 check: programs-for-tests ## everything that needs no root and less than 90 s
 	@rm -f build/tally
-	@for step in $(STEPS_QUICK); do $(HERE) $$step || true; done
+	+@for step in $(STEPS_QUICK); do $(HERE) $$step || true; done
 	@$(RUN) --total
 
 check-all: programs-for-tests ## every test there is; needs root
 	@[ "$$(id -u)" = 0 ] || { echo 'make check-all needs root: network namespaces and user changes'; exit 1; }
 	@rm -f build/tally
-	@for step in $(STEPS_QUICK) check-sanitized $(STEPS_ALL); do echo "== $$step"; $(HERE) $$step || true; done
+	+@for step in $(STEPS_QUICK) check-sanitized $(STEPS_ALL); do echo "== $$step"; $(HERE) $$step || true; done
 	@$(RUN) --total
 
 check-sanitized: ## the quick checks once more with AddressSanitizer and UBSan
-	@$(RUN) build-sanitized $(HERE) -j$(JOBS) SAN=address,undefined programs-for-tests
-	@for step in $(filter-out check-lint,$(STEPS_QUICK)); do $(HERE) SAN=address,undefined $$step || true; done
+	+@$(RUN) build-sanitized $(HERE) -j$(JOBS) SAN=address,undefined programs-for-tests
+	+@for step in $(filter-out check-lint,$(STEPS_QUICK)); do $(HERE) SAN=address,undefined $$step || true; done
 
 check-clang: ## build everything with clang and no warning
-	@$(RUN) build-clang $(HERE) -j$(JOBS) CC=clang WERROR=1 CFLAGS=-O1 programs-for-tests
+	+@$(RUN) build-clang $(HERE) -j$(JOBS) CC=clang WERROR=1 CFLAGS=-O1 programs-for-tests
 
 check-fuzz: FUZZ_SECONDS ?= 20
 check-fuzz:
-	@$(RUN) build-fuzz $(HERE) -j$(JOBS) CC=clang SAN=address,undefined FUZZ=1 fuzzers
+	+@$(RUN) build-fuzz $(HERE) -j$(JOBS) CC=clang SAN=address,undefined FUZZ=1 fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN) fuzz --each tests/fuzz/fuzz.sh -- \
 	    $(FUZZERS:$(B)/%=build/clang-san-address-undefined-fuzz/%)
 
@@ -173,7 +173,7 @@ bench: $(PROGRAMS) $(BENCHES) ## one JSON line per figure
 	@set -e; for b in $(BENCHES) $(wildcard tests/bench/bench_*.py); do $$b; done
 
 coverage: ## lines and branches that the unit tests and scenarios reach, in build/coverage/index.html
-	@$(HERE) -j$(JOBS) COV=1 TALLY=build/coverage.tally check-unit check-scenarios
+	+@$(HERE) -j$(JOBS) COV=1 TALLY=build/coverage.tally check-unit check-scenarios
 	@gcovr -r . --object-directory build/coverage --filter 'daemon/' --html-details build/coverage/index.html --txt
 
 # ---- style
@@ -207,7 +207,7 @@ deps: ## install what building and testing need (apt or dnf)
 	else echo 'neither apt-get nor dnf; the packages are: $(APT)'; exit 1; fi
 
 demo: deps ## dependencies, build, and the main job: a lab of five nodes runs a task list
-	@$(HERE) -j$(JOBS) all
+	+@$(HERE) -j$(JOBS) all
 	@tests/demo/demo.sh $(B)
 
 install: $(PROGRAMS) ## DESTDIR and PREFIX as usual
