@@ -8,6 +8,14 @@
 #include <sys/stat.h>
 #include "base/macro.h"
 
+/* Return: 0; 1 where it was there; -errno. The umask has no say. */
+static int make_one(const char *path, mode_t mode)
+{
+    if (mkdir(path, mode) < 0)
+        return errno == EEXIST ? 1 : -errno;
+    return chmod(path, mode) < 0 ? -errno : 0;
+}
+
 /* Makes @path and what is missing above it. */
 static int make_directory(const char *path, mode_t mode)
 {
@@ -17,11 +25,13 @@ static int make_directory(const char *path, mode_t mode)
         return -ENAMETOOLONG;
     for (char *slash = strchr(text + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(text, 0755) < 0 && errno != EEXIST)
-            return -errno;
+        int r = make_one(text, 0755);
+        if (r < 0)
+            return r;
         *slash = '/';
     }
-    return mkdir(text, mode) < 0 && errno != EEXIST ? -errno : 0;
+    int r = make_one(text, mode);
+    return MIN(r, 0);
 }
 
 static const char *get_variable(const char *name)

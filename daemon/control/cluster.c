@@ -103,15 +103,36 @@ void member_fill(const struct node *node, const struct swim_member *member, cJSO
     json_add_time(json, "first_seen", wall_of(node, member->first_seen_usec));
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    const struct swim_member *const *x = a, *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* All members by name; an array for the caller to free, NULL without memory. */
+static const struct swim_member **sort_members(const struct swim *swim)
+{
+    size_t count = swim_members_count(swim);
+    const struct swim_member **members = calloc(count + 1, sizeof(const struct swim_member *));
+
+    for (size_t i = 0; members && i < count; i++)
+        members[i] = swim_member_at(swim, i);
+    if (members)
+        qsort(members, count, sizeof(const struct swim_member *), compare_names);
+    return members;
+}
+
 void method_members(struct node *node, struct call *call)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
+    _cleanup_free_ const struct swim_member **members = sort_members(swim);
     cJSON *reply = call_new_reply("p2pctl.members/1");
     cJSON *list = cJSON_AddArrayToObject(reply, "members");
 
-    for (size_t i = 0; i < swim_members_count(swim); i++) {
+    for (size_t i = 0; members && members[i]; i++) {
         cJSON *item = cJSON_CreateObject();
-        member_fill(node, swim_member_at(swim, i), item);
+        member_fill(node, members[i], item);
         cJSON_AddItemToArray(list, item);
     }
     call_reply(call, reply);
@@ -120,12 +141,13 @@ void method_members(struct node *node, struct call *call)
 void method_peers(struct node *node, struct call *call)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
+    _cleanup_free_ const struct swim_member **members = sort_members(swim);
     char address[ADDRESS_TEXT_MAX];
     cJSON *reply = call_new_reply("p2pctl.peers/1");
     cJSON *list = cJSON_AddArrayToObject(reply, "peers");
 
-    for (size_t i = 0; i < swim_members_count(swim); i++) {
-        const struct swim_member *member = swim_member_at(swim, i);
+    for (size_t i = 0; members && members[i]; i++) {
+        const struct swim_member *member = members[i];
         if (member->is_self || member->state == SWIM_DEAD || member->state == SWIM_LEFT)
             continue;
         cJSON *item = cJSON_CreateObject();
