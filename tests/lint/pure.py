@@ -23,7 +23,7 @@ LIBC = re.compile(
     # What the compiler puts in by itself.
     r"|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__assert_fail|__ctype_(b|tolower|toupper)_loc|__errno_location"
     r"|__(mem(cpy|move|set)|st[rp]n?(cpy|cat)|v?snprintf|v?asprintf|explicit_bzero)_chk"
-    r"|__isoc(99|23)_(sscanf|strto[a-z]+)|__[a-z]*san_.*|__ubsan_.*|__sanitizer_.*|__gcov_.*|.*udivti3|__umodti3")
+    r"|__isoc(99|23)_(sscanf|strto[a-z]+)|__[a-z]*san_.*|__ubsan_.*|__sanitizer_.*|__gcov_.*|.*udivti3|__umodti3|__popcount[ds]i2|__c[lt]z[ds]i2")
 CJSON = re.compile(r"cJSON_\w+")
 CRYPTO = re.compile(r"(EVP|HMAC|CRYPTO|OPENSSL|RAND|OSSL|ERR)_\w+")
 # base/ reaches the world in these; the pure floors may not use them.
