@@ -145,7 +145,8 @@ static const struct method *find_method(const char *name)
     return NULL;
 }
 
-static void pass_on(struct node *node, struct call *call, const char *name)
+static void pass_on(struct node *node, struct call *call, const struct method *method,
+                    const char *name)
 {
     const struct swim_member *member = node_find_member(node, name);
 
@@ -154,7 +155,7 @@ static void pass_on(struct node *node, struct call *call, const char *name)
     else if (member->state == SWIM_DEAD || member->state == SWIM_LEFT)
         call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: it %s", name,
                   member->state == SWIM_DEAD ? "is dead" : "has left");
-    else if (call_load_body(call, PEERS_BODY_MAX) < 0)
+    else if (is_parameter(method->name, "value") && call_load_body(call, PEERS_BODY_MAX) < 0)
         call_fail(call, ERROR_TOO_LARGE, "p2pctl file put FILE NODE:",
                   "only up to 2 MiB can go along with a question to another node");
     else
@@ -187,7 +188,7 @@ void methods_dispatch(struct call *call, void *data)
         if (!read_string(call, "node", &name))
             return;
         if (name && strcmp(name, node->config->node.name) != 0 && !call->caller.is_remote) {
-            pass_on(node, call, name);
+            pass_on(node, call, method, name);
             return;
         }
     }
