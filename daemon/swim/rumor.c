@@ -2,6 +2,7 @@
 #include "swim/rumor.h"
 
 #include <math.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include "swim/core.h"
@@ -60,6 +61,7 @@ static void enqueue(struct swim *swim, struct rumor *rumor, bool is_urgent)
 
 void rumor_spread(struct swim *swim, struct rumor *rumor, bool is_urgent)
 {
+    assert(rumor->class != RUMOR_TEXT); /* dropping a text ends it */
     rumor_drop(swim, rumor);
     enqueue(swim, rumor, is_urgent);
 }
