@@ -48,8 +48,10 @@ static void on_round(struct swim *swim, struct timer *timer)
     if (swim->members.live_count == 0 || rumors_count(&swim->rumors) == 0)
         return;
     swim->gossip.round_usec = swim->now;
-    if (!rumors_are_fresh(&swim->rumors))
-        fanout = MIN(fanout, 1 + (size_t)rng_below(&swim->rng, swim->members.live_count));
+    if (!rumors_are_fresh(&swim->rumors)) {
+        size_t drawn = 1 + (size_t)rng_below(&swim->rng, swim->members.live_count);
+        fanout = MIN(fanout, drawn);
+    }
     size_t count = members_sample(swim, fanout, NULL, targets);
     for (size_t i = 0; i < count; i++)
         send_rumors(swim, targets[i]);

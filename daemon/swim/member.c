@@ -138,9 +138,12 @@ int member_add(struct swim *swim, const struct node_id *id, struct member **ret)
     rumor_init(&member->load_rumor, RUMOR_LOAD);
     r = timer_init(&swim->timers, &member->timer, view_on_timer);
     if (r >= 0)
+        r = timer_init(&swim->timers, &member->contact_timer, view_on_contact);
+    if (r >= 0)
         r = table_insert(&members->by_id, &member->shown.id, member);
     if (r < 0) {
         timer_done(&swim->timers, &member->timer);
+        timer_done(&swim->timers, &member->contact_timer);
         member_free(member);
         return r;
     }
@@ -220,6 +223,7 @@ struct member *member_remove(struct swim *swim, struct member *member)
     rumor_drop(swim, &member->state_rumor);
     rumor_drop(swim, &member->load_rumor);
     timer_done(&swim->timers, &member->timer);
+    timer_done(&swim->timers, &member->contact_timer);
     if (!member->is_forgotten)
         member_hide(swim, member);
     table_remove(&swim->members.by_id, &member->shown.id);

@@ -19,17 +19,20 @@
 struct suspicion;
 
 struct member {
-    struct swim_member shown; /* what the owner of the core sees; first */
-    struct timer timer;       /* suspect: verdict; dead, left: reaping; alive: stable again */
-    uint64_t hash;            /* of the id: its place in the order */
-    size_t turn;              /* 1-based place in the probing order; 0 = none */
-    struct rumor state_rumor; /* queued or not */
+    struct swim_member shown;   /* what the owner of the core sees; first */
+    struct timer timer;         /* suspect: verdict; dead, left: reaping; alive: stable again */
+    struct timer contact_timer; /* dead, left, and said to be alive: ask it again */
+    uint64_t hash;              /* of the id: its place in the order */
+    size_t turn;                /* 1-based place in the probing order; 0 = none */
+    struct rumor state_rumor;   /* queued or not */
     struct rumor load_rumor;
     struct suspicion *suspicion; /* owned; exactly while suspect */
     uint8_t *meta;               /* owned; what shown.meta points to */
     uint32_t load_version;
     usec_t rtt_variance_usec;
-    usec_t contacted_usec; /* last time that it was told of its own death, 0 = never */
+    usec_t contacted_usec;   /* last time that it was told of its own death, 0 = never */
+    uint32_t contacts_count; /* times that it was asked since somebody said so */
+    struct address claimed;  /* where it is said to be */
     struct window heartbeats;
     struct window texts;
     usec_t *flaps;     /* owned ring of unstable_flaps times, or NULL */

@@ -20,7 +20,49 @@ static void answer(struct swim *swim, const struct address *to, const struct nod
     packet_send_message(swim, to, to_id, &message);
 }
 
-static void on_timer(struct swim *swim, struct timer *timer)
+static void send_request(struct swim *swim, const struct relay *relay)
+{
+    const struct member *target = member_find(swim, &relay->target_id);
+    struct message ping = {.type = MESSAGE_PING};
+
+    if (!target || target->turn == 0)
+        return;
+    ping.seq = relay->seq;
+    ping.wall_usec = core_wall(swim);
+    packet_send_message(swim, &target->shown.address, &target->shown.id, &ping);
+}
+
+/* Half of the time without an answer: once more. */
+static void repeat_requests(struct swim *swim)
+{
+    usec_t half = swim->config.probe_timeout_usec * 2 / 5;
+
+    list_for_each (link, &swim->relays.active) {
+        struct relay *relay = list_entry(link, struct relay, link);
+        if (relay->end_usec > swim->now + half)
+            break;
+        if (!relay->is_repeated)
+            send_request(swim, relay);
+        relay->is_repeated = true;
+    }
+}
+
+/* The next thing to do about any of them. */
+static void arm(struct swim *swim)
+{
+    usec_t half = swim->config.probe_timeout_usec * 2 / 5;
+    usec_t time = TIMER_NEVER;
+
+    list_for_each (link, &swim->relays.active) {
+        const struct relay *relay = list_entry(link, struct relay, link);
+        time = MIN(time, relay->is_repeated ? relay->end_usec : relay->end_usec - half);
+        if (!relay->is_repeated)
+            break;
+    }
+    timer_set(&swim->timers, &swim->relays.timer, time);
+}
+
+static void on_timer(struct swim *swim, struct timer *timer _unused_)
 {
     struct relay *relay;
 
@@ -29,7 +71,8 @@ static void on_timer(struct swim *swim, struct timer *timer)
         answer(swim, &relay->asker_address, &relay->asker_id, relay->asker_seq, MESSAGE_NACK);
         relay_free(swim, relay);
     }
-    timer_set(&swim->timers, timer, relay ? relay->end_usec : TIMER_NEVER);
+    repeat_requests(swim);
+    arm(swim);
 }
 
 int relays_init(struct swim *swim)
@@ -65,12 +108,8 @@ void relay_take_ask(struct swim *swim, const struct source *source, const struct
     };
     list_append(&swim->relays.active, &relay->link);
     swim->relays.count++;
-    if (!timer_is_armed(&swim->relays.timer))
-        timer_set(&swim->timers, &swim->relays.timer, relay->end_usec);
-    struct message ping = {.type = MESSAGE_PING};
-    ping.seq = relay->seq;
-    ping.wall_usec = core_wall(swim);
-    packet_send_message(swim, &target->shown.address, &target->shown.id, &ping);
+    send_request(swim, relay);
+    arm(swim);
 }
 
 void relay_take_ack(struct swim *swim, const struct source *source, const struct message *message)

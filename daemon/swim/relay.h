@@ -3,8 +3,9 @@
 
 /*
  * Liveness requests on behalf of others (SWIM 3.1, ping-req): an answer is passed on as RELAYED; no
- * answer within 0.8 probe_timeout as NACK (Lifeguard), so that the asker can tell a silent target
- * from a slow self. Only known members are probed, at the address that we know.
+ * answer within 0.8 probe_timeout, in which there is a second request, as NACK (Lifeguard), so that
+ * the asker can tell a silent target from a slow self. Only known members are probed, at the
+ * address that we know.
  */
 
 #include "base/address.h"
@@ -25,7 +26,8 @@ struct relay {
     struct address asker_address;
     uint32_t asker_seq;
     struct node_id target_id;
-    uint32_t seq;
+    uint32_t seq; /* of both requests */
+    bool is_repeated;
     usec_t end_usec;
 };
 

@@ -3,11 +3,13 @@
 
 #include "swim/core.h"
 
-#define RETRY_USEC       (250 * USEC_PER_MSEC)
+#define RETRY_USEC       (100 * USEC_PER_MSEC) /* then twice as long, up to eight times */
 #define QUIET_USEC       (500 * USEC_PER_MSEC) /* digests may differ for so long: rumors travel */
 #define RESTLESS_USEC    (2 * USEC_PER_SEC)    /* or so long, while our own table changes */
 #define WAIT_MIN_USEC    USEC_PER_SEC
 #define ENTRIES_PER_LANE 32
+#define SETTLE_USEC      (200 * USEC_PER_MSEC) /* then twice as long each time */
+#define SETTLES_MAX      4
 #define MASK_ALL         UINT64_MAX
 
 bool sync_is_joining(const struct swim *swim)
@@ -37,7 +39,8 @@ static void end(struct swim *swim, bool is_good)
         sync->last_usec = swim->now;
         sync->last_with = sync->peer.id;
         if (sync->peer.is_join)
-            tell_peer_list(swim, &sync->peer, sync->entries_count);
+            tell_peer_list(swim, &sync->peer,
+                           sync->entries_count > 0 ? sync->entries_count : sync->peer.count);
     }
     begin_next(swim);
 }
@@ -149,6 +152,8 @@ static void enqueue(struct swim *swim, const struct sync_peer *peer)
 
 void sync_begin_join(struct swim *swim, const struct sync_peer *peer)
 {
+    swim->sync.settles_count = 0;
+    timer_set(&swim->timers, &swim->sync.settle_timer, swim->now + SETTLE_USEC);
     enqueue(swim, peer);
 }
 
@@ -191,17 +196,31 @@ static void on_timer(struct swim *swim, struct timer *timer _unused_)
     arm(swim);
 }
 
+static void exchange_with_any(struct swim *swim)
+{
+    struct member *member;
+
+    if (members_sample(swim, 1, NULL, &member) > 0)
+        enqueue(swim,
+                &(struct sync_peer){.id = member->shown.id, .address = member->shown.address});
+}
+
+static void on_settle(struct swim *swim, struct timer *timer)
+{
+    struct sync *sync = &swim->sync;
+
+    exchange_with_any(swim);
+    timer_set(&swim->timers, timer,
+              ++sync->settles_count < SETTLES_MAX ? swim->now + (SETTLE_USEC << sync->settles_count)
+                                                  : TIMER_NEVER);
+}
+
 /* No digest for a whole interval: ask for one. */
 static void on_round(struct swim *swim, struct timer *timer)
 {
-    struct sync *sync = &swim->sync;
-    struct member *member;
-
     timer_set(&swim->timers, timer, swim->now + swim->config.sync_interval_usec);
-    if (swim->now - sync->compared_usec < swim->config.sync_interval_usec ||
-        members_sample(swim, 1, NULL, &member) == 0)
-        return;
-    enqueue(swim, &(struct sync_peer){.id = member->shown.id, .address = member->shown.address});
+    if (swim->now - swim->sync.compared_usec >= swim->config.sync_interval_usec)
+        exchange_with_any(swim);
 }
 
 int sync_init(struct swim *swim)
@@ -209,6 +228,9 @@ int sync_init(struct swim *swim)
     struct sync *sync = &swim->sync;
     int r = timer_init(&swim->timers, &sync->timer, on_timer);
 
+    if (r < 0)
+        return r;
+    r = timer_init(&swim->timers, &sync->settle_timer, on_settle);
     if (r < 0)
         return r;
     r = timer_init(&swim->timers, &sync->round_timer, on_round);

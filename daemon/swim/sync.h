@@ -10,7 +10,8 @@
  * unanswered. Pages list dead and left members too, whom the digests do not cover: a tombstone
  * matters only against somebody who holds the member for live.
  *
- * One exchange runs at a time; others wait in a short queue.
+ * One exchange runs at a time; others wait in a short queue. After a join a few more follow soon,
+ * with random members: when many start together, what the seed knew then was not all.
  */
 
 #include "base/address.h"
@@ -43,7 +44,9 @@ struct sync_lane {
 };
 
 struct sync {
-    struct timer timer;       /* repeats what is unanswered */
+    struct timer timer;        /* repeats what is unanswered */
+    struct timer settle_timer; /* some more exchanges soon after a join */
+    uint32_t settles_count;
     struct timer round_timer; /* every sync_interval, where no digest came meanwhile */
     bool is_active;
     struct sync_peer peer;

@@ -8,6 +8,7 @@
 #include "swim/refute.h"
 
 #define CONTACT_INTERVAL_USEC (200 * USEC_PER_MSEC)
+#define CONTACTS_MAX          6
 #define RUMORS_BUSY           32 /* with so many queued, what came by pages is not passed on */
 
 void view_claim(const struct swim *swim, const struct member *member, struct claim *ret)
@@ -264,6 +265,7 @@ static int revive(struct swim *swim, struct member *member, const struct claim *
     if (differs < 0)
         return differs;
     end_suspicion(swim, member);
+    timer_set(&swim->timers, &member->contact_timer, TIMER_NEVER);
     member_set_state(swim, member, SWIM_ALIVE, &claim->incarnation);
     member->shown.reported_by = NODE_ID_NULL;
     if (is_restart) { /* another process: its counters start anew */
@@ -311,6 +313,29 @@ static void spread_learnt(struct swim *swim, struct member *member, bool is_page
         rumor_spread(swim, &member->state_rumor, false);
 }
 
+/* Hearsay about a tombstone. Datagrams get lost: it is asked several times. */
+static void ask_the_dead(struct swim *swim, struct member *member, const struct address *address)
+{
+    member->claimed = *address;
+    if (timer_is_armed(&member->contact_timer))
+        return;
+    member->contacts_count = 0;
+    view_on_contact(swim, &member->contact_timer);
+}
+
+void view_on_contact(struct swim *swim, struct timer *timer)
+{
+    struct member *member = CONTAINER_OF(timer, struct member, contact_timer);
+
+    timer_set(&swim->timers, timer, TIMER_NEVER);
+    if (state_is_live(member->shown.state) || member->contacts_count >= CONTACTS_MAX ||
+        swim->self->shown.state != SWIM_ALIVE)
+        return;
+    view_contact(swim, member, &member->claimed);
+    timer_set(&swim->timers, timer,
+              swim->now + (CONTACT_INTERVAL_USEC << member->contacts_count++));
+}
+
 static int take_alive(struct swim *swim, const struct source *source, const struct claim *claim,
                       bool is_page)
 {
@@ -330,9 +355,8 @@ static int take_alive(struct swim *swim, const struct source *source, const stru
         return -EBADMSG;
     int order = incarnation_compare(&claim->incarnation, &member->shown.incarnation);
     if (!is_new && !state_is_live(member->shown.state) && (!is_own || order <= 0)) {
-        /* Hearsay about the dead: ask them. */
         if (order > 0 || is_page)
-            view_contact(swim, member, order > 0 ? &address : &member->shown.address);
+            ask_the_dead(swim, member, order > 0 ? &address : &member->shown.address);
         return 0;
     }
     if (!is_new && order <= 0) {

@@ -44,3 +44,6 @@ void view_contact(struct swim *swim, struct member *member, const struct address
 
 /* A member's timer by state: verdict, end of retention, end of instability. */
 void view_on_timer(struct swim *swim, struct timer *timer);
+
+/* Asks a tombstone again whether it lives, as somebody said. */
+void view_on_contact(struct swim *swim, struct timer *timer);
