@@ -67,8 +67,8 @@ static void on_closed(struct stream *stream, int error, void *userdata)
     drop_incoming(incoming);
 }
 
-/* Takes over @fd. */
-static int begin(struct listener *listener, int fd, const struct address *from, int ticket)
+/* Takes over what @arrival holds. */
+static int begin(struct listener *listener, const struct stream_arrival *arrival)
 {
     static const struct stream_callbacks callbacks = {
         .on_ready = on_ready,
@@ -79,13 +79,12 @@ static int begin(struct listener *listener, int fd, const struct address *from, 
     int r;
 
     if (!incoming) {
-        (void)close_fd(fd);
-        gate_leave(listener->config.gate, ticket);
+        (void)close_fd(arrival->fd);
+        gate_leave(arrival->gate, arrival->ticket);
         return -ENOMEM;
     }
     incoming->listener = listener;
-    r = stream_accept(&listener->config.stream, fd, from, listener->config.gate, ticket, &callbacks,
-                      incoming, &incoming->stream);
+    r = stream_accept(&listener->config.stream, arrival, &callbacks, incoming, &incoming->stream);
     if (r < 0)
         return r;
     list_append(&listener->handshakes, &incoming->link);
@@ -112,7 +111,8 @@ static void take(struct listener *listener, int fd, const struct address *from)
         (void)close_fd(fd);
         return;
     }
-    r = begin(listener, fd, from, ticket);
+    r = begin(listener, &(struct stream_arrival){
+                            .fd = fd, .from = *from, .gate = config->gate, .ticket = ticket});
     if (r < 0)
         log_debug_errno(r, "Cannot take a connection: %m");
 }
@@ -185,8 +185,8 @@ struct listener *listener_free(struct listener *listener)
     if (!listener)
         return NULL;
     sd_event_source_disable_unref(listener->source);
-    while (!list_is_empty(&listener->handshakes))
-        drop_incoming(list_first(&listener->handshakes, struct incoming, link));
+    list_for_each_safe (link, &listener->handshakes)
+        drop_incoming(list_entry(link, struct incoming, link));
     (void)close_fd(listener->fd);
     (void)close_fd(listener->spare_fd);
     free(listener);

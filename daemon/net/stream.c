@@ -436,24 +436,24 @@ int stream_connect(const struct stream_config *config, const struct address *to,
     return 0;
 }
 
-int stream_accept(const struct stream_config *config, int fd, const struct address *from,
-                  struct gate *gate, int ticket, const struct stream_callbacks *callbacks,
-                  void *userdata, struct stream **ret)
+int stream_accept(const struct stream_config *config, const struct stream_arrival *arrival,
+                  const struct stream_callbacks *callbacks, void *userdata, struct stream **ret)
 {
-    _cleanup_(stream_freep) struct stream *stream = allocate(config, fd, from, callbacks, userdata);
+    _cleanup_(stream_freep) struct stream *stream =
+        allocate(config, arrival->fd, &arrival->from, callbacks, userdata);
     int r;
 
     if (!stream) {
-        (void)close_fd(fd);
-        if (gate)
-            gate_leave(gate, ticket);
+        (void)close_fd(arrival->fd);
+        if (arrival->gate)
+            gate_leave(arrival->gate, arrival->ticket);
         return -ENOMEM;
     }
     stream->state = STREAM_HANDSHAKE;
-    stream->gate = gate;
-    stream->ticket = ticket;
-    tune_socket(fd);
-    r = tls_link_accept(config->tls, fd, &stream->link);
+    stream->gate = arrival->gate;
+    stream->ticket = arrival->ticket;
+    tune_socket(arrival->fd);
+    r = tls_link_accept(config->tls, arrival->fd, &stream->link);
     if (r < 0)
         return r;
     r = add_sources(stream, config);

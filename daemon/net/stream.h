@@ -10,6 +10,8 @@
  * never from inside a call of this header; freeing the stream is allowed in each of them. After
  * on_closed nothing more comes and the owner frees the stream.
  *
+ * The program ignores SIGPIPE.
+ *
  * Back-pressure: the stream stops reading while STREAM_READ_MAX bytes wait to be consumed, and
  * stream_write refuses what would not fit into STREAM_WRITE_MAX. What is readable stays so:
  * on_readable comes again only when more bytes arrived.
@@ -68,15 +70,22 @@ int stream_connect(const struct stream_config *config, const struct address *to,
                    const struct node_id *to_id, enum tls_protocol protocol,
                    const struct stream_callbacks *callbacks, void *userdata, struct stream **ret);
 
+/* What came in at the door. */
+struct stream_arrival {
+    int fd; /* of accept() */
+    struct address from;
+    struct gate *gate; /* NULL, or borrowed: outlives the stream and what is taken from it */
+    int ticket;        /* of the gate */
+};
+
 /**
  * stream_accept() - the other side of it
- * @fd:     of accept(); taken over, also on failure
- * @gate:   NULL, or borrowed: outlives the stream and what is taken from it
- * @ticket: of @gate, taken over, also on failure
+ * @arrival: its fd and ticket are taken over, also on failure
+ *
+ * Return: 0 (on_ready or on_closed follows); -ENOMEM; -EIO.
  */
-int stream_accept(const struct stream_config *config, int fd, const struct address *from,
-                  struct gate *gate, int ticket, const struct stream_callbacks *callbacks,
-                  void *userdata, struct stream **ret);
+int stream_accept(const struct stream_config *config, const struct stream_arrival *arrival,
+                  const struct stream_callbacks *callbacks, void *userdata, struct stream **ret);
 
 /* Closes at once; what is not sent is lost. Accepts NULL. Returns NULL. */
 struct stream *stream_free(struct stream *stream);

@@ -105,13 +105,16 @@ static void receive_batch(struct udp *udp, usec_t now)
 
     for (size_t i = 0; i < UDP_BATCH_MAX; i++) {
         in->vectors[i] = (struct iovec){.iov_base = in->data[i], .iov_len = UDP_DATAGRAM_MAX};
-        in->messages[i].msg_hdr = (struct msghdr){
-            .msg_name = &in->addresses[i],
-            .msg_namelen = sizeof(in->addresses[i]),
-            .msg_iov = &in->vectors[i],
-            .msg_iovlen = 1,
-            .msg_control = udp->locals ? &in->controls[i] : NULL,
-            .msg_controllen = udp->locals ? sizeof(in->controls[i]) : 0,
+        in->messages[i] = (struct mmsghdr){
+            .msg_hdr =
+                {
+                    .msg_name = &in->addresses[i],
+                    .msg_namelen = sizeof(in->addresses[i]),
+                    .msg_iov = &in->vectors[i],
+                    .msg_iovlen = 1,
+                    .msg_control = udp->locals ? &in->controls[i] : NULL,
+                    .msg_controllen = udp->locals ? sizeof(in->controls[i]) : 0,
+                },
         };
     }
     count = recvmmsg(udp->fd, in->messages, UDP_BATCH_MAX, MSG_DONTWAIT, NULL);
@@ -145,7 +148,7 @@ static int set_option(int fd, int level, int name, int value)
 /* Never fragment; on a wildcard socket, say which address was spoken to. */
 static int prepare_socket(struct udp *udp)
 {
-    struct sockaddr_storage storage;
+    struct sockaddr_storage storage = {0};
     socklen_t size = sizeof(storage);
     struct address bound;
     int r;

@@ -13,8 +13,8 @@ void peers_init(struct peers *peers, uint64_t seed)
 
 void peers_done(struct peers *peers)
 {
-    while (!list_is_empty(&peers->recent))
-        peers_remove(peers, list_first(&peers->recent, struct peer, link));
+    list_for_each_safe (link, &peers->recent)
+        peers_remove(peers, list_entry(link, struct peer, link));
     table_done(&peers->by_address);
 }
 
@@ -29,7 +29,7 @@ struct peer *peers_add(struct peers *peers, const struct address *address, usec_
 
     if (peers->by_address.count >= SEAL_PEERS_MAX) {
         struct peer *quietest = list_first(&peers->recent, struct peer, link);
-        if (usec_sub(now, quietest->used_usec) < PEERS_QUIET_USEC)
+        if (!quietest || usec_sub(now, quietest->used_usec) < PEERS_QUIET_USEC)
             return NULL;
         peers_remove(peers, quietest);
     }

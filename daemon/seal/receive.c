@@ -149,7 +149,7 @@ static int receive_data(struct seal *seal, const struct address *from, const str
                         usec_t now, struct seal_plain *ret)
 {
     struct peer *peer = peers_find(&seal->peers, from);
-    uint32_t number;
+    uint32_t number = 0;
     int r;
 
     if (!peer)
@@ -227,10 +227,10 @@ static int receive_echo(struct seal *seal, const struct address *from, const str
 {
     struct peer *peer = peers_find(&seal->peers, from);
     struct packet_echo echo;
-    struct origin origin;
+    struct origin origin = {0};
     uint8_t key[CRYPTO_KEY_SIZE];
-    uint32_t number;
-    usec_t made_usec;
+    uint32_t number = 0;
+    usec_t made_usec = 0;
     int r;
 
     r = derive_origin(seal, packet, key, &origin);
@@ -271,7 +271,7 @@ static int receive_hello(struct seal *seal, const struct address *from, const st
     uint8_t key[CRYPTO_KEY_SIZE], body[PACKET_CHALLENGE_SIZE];
     struct writer writer = writer_into(body, sizeof(body));
     struct packet_hello hello;
-    struct origin origin;
+    struct origin origin = {0};
     int r;
 
     r = derive_origin(seal, packet, key, &origin);
@@ -324,7 +324,7 @@ static int receive_challenge(struct seal *seal, const struct address *from,
     struct peer *peer = peers_find(&seal->peers, from);
     struct packet_challenge challenge;
     uint8_t key[CRYPTO_KEY_SIZE];
-    struct origin origin;
+    struct origin origin = {0};
     int r;
 
     r = derive_origin(seal, packet, key, &origin);

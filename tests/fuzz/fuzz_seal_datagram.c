@@ -69,7 +69,9 @@ static size_t wrap(struct seal *a, struct seal *b, enum packet_type type, const 
     };
     int r = state_emit(b, &outgoing);
 
-    assert(r == 0 && seal_next_datagram(b, &datagram));
+    assert(r == 0);
+    bool is_there = seal_next_datagram(b, &datagram);
+    assert(is_there);
     memcpy(target, datagram.data, datagram.size);
     return datagram.size;
 }
