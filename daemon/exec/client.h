@@ -26,10 +26,9 @@ enum exec_stream {
 struct exec_config {
     const char *program;     /* NULL = beside the daemon's own binary, else in libexec */
     const char *socket_path; /* tried first, if not NULL: a p2pnode-exec that systemd keeps */
-    const char
-        *work_root; /* of the child: made if missing, emptied, and reachable for the task user */
-    bool is_auto;   /* the best level, or */
-    enum exec_level level; /* this one and no weaker */
+    const char *work_root;   /* of the child: made if missing, its parent being there; emptied */
+    bool is_auto;            /* the best level, or */
+    enum exec_level level;   /* this one and no weaker */
     bool network;
     const char *const *read; /* absolute paths, NULL-terminated; NULL = none */
     const char *const *write;

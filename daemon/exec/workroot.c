@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include "exec/reach.h"
 #include "exec/server.h"
 #include "exec/tree.h"
 
@@ -95,31 +96,47 @@ static int become(uid_t uid, gid_t gid)
     return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+/* Makes the directory, and hands it to @uid. Return: 0 with its absolute path, or -errno. */
+static int make_directory(const char *path, uid_t uid, gid_t gid, char **ret)
+{
+    _cleanup_close_ int fd = -EBADF;
+    int r;
+
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    r = take_directory(fd, uid, gid);
+    if (r < 0)
+        return r;
+    char *absolute = realpath(path, NULL);
+    if (!absolute)
+        return -errno;
+    *ret = absolute;
+    return 0;
+}
+
 int workroot_enter(const char *path, char **ret)
 {
+    _cleanup_free_ char *absolute = NULL;
     uid_t uid;
     gid_t gid;
     int r = find_user(&uid, &gid);
 
-    if (r < 0)
-        return r;
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return -errno;
-    /* Never closed: its lock is held for the life of the process. */
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    r = take_directory(fd, uid, gid);
+    if (r == 0)
+        r = make_directory(path, uid, gid, &absolute);
+    if (r == 0 && geteuid() == 0)
+        r = reach_for(absolute, uid, gid);
     if (r == 0)
         r = become(uid, gid);
-    if (r == 0 && (flock(fd, LOCK_EX | LOCK_NB) < 0 || fchdir(fd) < 0))
-        r = -errno;
-    if (r < 0) {
-        close_fd(fd);
+    if (r < 0 || !absolute)
         return r;
-    }
-    _cleanup_free_ char *absolute = getcwd(NULL, 0);
-    if (!absolute || access(absolute, R_OK | W_OK | X_OK) < 0) {
+    /* Never closed: its lock is held for the life of the process. */
+    int fd = open(absolute, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fchdir(fd) < 0 || access(".", W_OK) < 0) {
         r = -errno;
         close_fd(fd);
         return r;

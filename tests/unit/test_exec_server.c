@@ -185,6 +185,43 @@ static void leftovers_are_removed_and_a_second_user_of_the_work_root_is_refused(
     assert_int_equal(count_entries(fixture->work_root), 1);
 }
 
+static void work_root_below_a_directory_of_root_is_reached_and_nothing_beside_it(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[128], secret[160], script[256];
+
+    if (geteuid() != 0)
+        skip();
+    snprintf(path, sizeof(path), "%s/closed", fixture->directory);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(secret, sizeof(secret), "%s/secret", path);
+    int fd = open(secret, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    close_fd(fd);
+    snprintf(fixture->work_root, sizeof(fixture->work_root), "%.60s/way", path);
+    assert_int_equal(mkdir(fixture->work_root, 0755), 0);
+    strcat(fixture->work_root, "/work");
+    fixture->config.is_auto = false;
+    snprintf(script, sizeof(script), "echo x > $TMPDIR/y && cat $TMPDIR/y; test -e %s && echo seen",
+             secret);
+    for (int level = EXEC_NONE; level <= EXEC_LANDLOCK; level++) {
+        fixture->config.level = (enum exec_level)level;
+        fixture_connect(fixture);
+        const struct collected *task = run_shell(fixture, script);
+        assert_string_equal(text_of(task, EXEC_STDERR), "");
+        assert_string_equal(text_of(task, EXEC_STDOUT), "x\n");
+        if (exec_get_available(fixture->exec) >= EXEC_NAMESPACES) {
+            start_shell(fixture, 1, script,
+                        (struct exec_task){.stdin_fd = -1, .level = EXEC_NAMESPACES});
+            WAIT_FOR(fixture, fixture->tasks[1].has_ended);
+            assert_string_equal(text_of(&fixture->tasks[1], EXEC_STDOUT), "x\n");
+        }
+        fixture->exec = exec_free(fixture->exec);
+    }
+    assert_int_equal(access(secret, F_OK), 0);
+    assert_int_equal(count_entries(fixture->work_root), 0);
+}
+
 #define ALONE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -195,6 +232,7 @@ int main(void)
         ALONE(wrong_usage_is_told_by_its_exit_code),
         ALONE(work_root_is_taken_only_if_it_is_nobody_elses),
         ALONE(leftovers_are_removed_and_a_second_user_of_the_work_root_is_refused),
+        ALONE(work_root_below_a_directory_of_root_is_reached_and_nothing_beside_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
