@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The messages between p2pnode and p2pnode-exec: what is said arrives, and nothing else does. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include "exec/message.h"
+
+/* Encodes @message, decodes that into @ret and checks that the two have the same text. */
+static void pass(const struct exec_message *message, struct exec_message *ret)
+{
+    char *text = NULL, *again = NULL;
+    size_t size = 0, again_size = 0;
+
+    assert_int_equal(exec_message_encode(message, &text, &size), 0);
+    assert_int_equal(size, strlen(text));
+    assert_int_equal(exec_message_decode(text, size, ret), 0);
+    assert_int_equal(ret->type, message->type);
+    assert_int_equal(exec_message_encode(ret, &again, &again_size), 0);
+    assert_string_equal(again, text);
+    free(text);
+    free(again);
+}
+
+static void start_arrives_with_all_it_says(void **state)
+{
+    char echo[] = "echo", umlaut[] = "\303\244 \"\n", variable[] = "A=b=c";
+    char *words[] = {echo, umlaut, NULL}, *environment[] = {variable, NULL};
+    struct exec_message message = {.type = EXEC_START, .id = EXEC_ID_MAX}, read;
+
+    (void)state;
+    message.start = (struct exec_start){.words = words,
+                                        .environment = environment,
+                                        .network = true,
+                                        .level = EXEC_LANDLOCK,
+                                        .limits = {.memory_bytes = 1,
+                                                   .file_size_bytes = 2,
+                                                   .processes = 3,
+                                                   .timeout_usec = EXEC_ID_MAX,
+                                                   .grace_usec = USEC_INFINITY}};
+    pass(&message, &read);
+    assert_true(read.id == EXEC_ID_MAX);
+    assert_string_equal(read.start.words[0], echo);
+    assert_string_equal(read.start.words[1], umlaut);
+    assert_null(read.start.words[2]);
+    assert_string_equal(read.start.environment[0], variable);
+    assert_true(read.start.network);
+    assert_int_equal(read.start.level, EXEC_LANDLOCK);
+    assert_int_equal(read.start.limits.memory_bytes, 1);
+    assert_int_equal(read.start.limits.file_size_bytes, 2);
+    assert_int_equal(read.start.limits.processes, 3);
+    assert_true(read.start.limits.timeout_usec == EXEC_ID_MAX);
+    assert_int_equal(read.start.limits.grace_usec, 0);
+    exec_message_done(&read);
+}
+
+static void configure_hello_signal_and_started_arrive(void **state)
+{
+    char path[] = "/usr/lib", sentence[] = "no cgroup", version[] = "1.0";
+    char *paths[] = {path, NULL}, *none[] = {NULL}, *missing[] = {sentence, NULL};
+    struct exec_message message = {.type = EXEC_CONFIGURE}, read;
+
+    (void)state;
+    message.configure = (struct exec_configure){.level = EXEC_NONE, .read = paths, .write = none};
+    pass(&message, &read);
+    assert_false(read.configure.is_auto);
+    assert_int_equal(read.configure.level, EXEC_NONE);
+    assert_string_equal(read.configure.read[0], path);
+    assert_null(read.configure.write[0]);
+    exec_message_done(&read);
+    message = (struct exec_message){.type = EXEC_HELLO};
+    message.hello = (struct exec_hello){version, EXEC_REFUSE, EXEC_NONE, missing};
+    pass(&message, &read);
+    assert_string_equal(read.hello.missing[0], sentence);
+    assert_int_equal(read.hello.level, EXEC_REFUSE);
+    exec_message_done(&read);
+    message = (struct exec_message){.type = EXEC_SIGNAL, .id = 0, .signal = {15, USEC_INFINITY}};
+    pass(&message, &read);
+    assert_int_equal(read.signal.number, 15);
+    assert_true(read.signal.grace_usec == USEC_INFINITY);
+    message.signal.grace_usec = 0;
+    pass(&message, &read);
+    assert_true(read.signal.grace_usec == 0);
+    message = (struct exec_message){.type = EXEC_STARTED, .id = 7, .pid = 4711};
+    pass(&message, &read);
+    assert_int_equal(read.pid, 4711);
+}
+
+static void every_way_to_end_arrives(void **state)
+{
+    struct exec_message message = {.type = EXEC_EXITED, .id = 1}, read;
+
+    (void)state;
+    message.exited = (struct exec_status){.code = 255, .wall_usec = 5, .user_usec = 6};
+    pass(&message, &read);
+    assert_int_equal(read.exited.code, 255);
+    assert_int_equal(read.exited.wall_usec, 5);
+    message.exited = (struct exec_status){.code = -1, .signal = 9, .timed_out = true};
+    pass(&message, &read);
+    assert_int_equal(read.exited.code, -1);
+    assert_int_equal(read.exited.signal, 9);
+    assert_true(read.exited.timed_out);
+    message.exited = (struct exec_status){.code = -1, .error = -EPERM, .reason = "mount"};
+    pass(&message, &read);
+    assert_int_equal(read.exited.error, -EPERM);
+    assert_int_equal(read.exited.code, -1);
+    assert_string_equal(read.exited.reason, "mount");
+}
+
+static void malformed_messages_are_refused(void **state)
+{
+    static const char *const malformed[] = {
+        "", "{}", "[]", "null", "{\"type\":\"exit\"}", "{\"type\":1}",
+        /* a key too few, too many, of the wrong type or out of range */
+        "{\"type\":\"signal\",\"id\":1}", "{\"type\":\"signal\",\"number\":9}",
+        "{\"type\":\"signal\",\"id\":1,\"number\":9,\"more\":1}",
+        "{\"type\":\"signal\",\"id\":1,\"number\":0}",
+        "{\"type\":\"signal\",\"id\":1,\"number\":65}",
+        "{\"type\":\"signal\",\"id\":1,\"number\":9.5}",
+        "{\"type\":\"signal\",\"id\":1,\"number\":9,\"grace\":-1}",
+        "{\"type\":\"signal\",\"id\":-1,\"number\":9}",
+        "{\"type\":\"signal\",\"id\":\"1\",\"number\":9}",
+        "{\"type\":\"signal\",\"id\":9007199254740992,\"number\":9}",
+        "{\"type\":\"signal\",\"id\":1,\"number\":9}x",
+        "{\"type\":\"started\",\"id\":1,\"pid\":4294967296}",
+        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":[],"
+        "\"environment\":[]}",
+        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":[\"\"],"
+        "\"environment\":[]}",
+        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":[1],"
+        "\"environment\":[]}",
+        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":[\"x\"],"
+        "\"environment\":[\"=b\"]}",
+        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":[\"x\"],"
+        "\"environment\":[\"b\"]}",
+        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"refuse\",\"words\":[\"x\"],"
+        "\"environment\":[]}",
+        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":["
+        "\"x\\u0000\"],"
+        "\"environment\":[]}",
+        "{\"type\":\"configure\",\"mode\":\"refuse\",\"network\":true,\"read\":[],\"write\":[]}",
+        "{\"type\":\"configure\",\"mode\":\"auto\",\"network\":true,\"read\":[\"usr\"],\"write\":[]"
+        "}",
+        "{\"type\":\"configure\",\"mode\":\"auto\",\"network\":true,\"read\":[\"/a/../"
+        "b\"],\"write\":[]}",
+        "{\"type\":\"configure\",\"mode\":\"auto\",\"network\":1,\"read\":[],\"write\":[]}",
+        "{\"type\":\"hello\",\"version\":\"1\",\"level\":\"none\",\"available\":\"refuse\","
+        "\"missing\":[]}",
+        "{\"type\":\"exited\",\"id\":1}", "{\"type\":\"exited\",\"id\":1,\"error\":1}",
+        "{\"type\":\"exited\",\"id\":1,\"code\":256,\"timed_out\":false,\"wall\":0,\"user\":0,"
+        "\"system\":0,\"memory_peak\":0}",
+        "{\"type\":\"exited\",\"id\":1,\"code\":1,\"signal\":9,\"timed_out\":false,\"wall\":0,"
+        "\"user\":0,\"system\":0,\"memory_peak\":0}"};
+    struct exec_message untouched = {.id = 42};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(malformed); i++)
+        if (exec_message_decode(malformed[i], strlen(malformed[i]), &untouched) != -EBADMSG)
+            fail_msg("taken: %s", malformed[i]);
+    assert_int_equal(untouched.id, 42);
+}
+
+static void lists_and_texts_are_taken_up_to_their_limits(void **state)
+{
+    static char word[] = "w", large[EXEC_MESSAGE_MAX];
+    static char *words[EXEC_WORDS_MAX + 2], *none[] = {NULL};
+    struct exec_message message = {.type = EXEC_START, .id = 1}, read;
+    char *text = NULL, *single[] = {large, NULL};
+    size_t size;
+
+    (void)state;
+    for (size_t i = 0; i < EXEC_WORDS_MAX; i++)
+        words[i] = word;
+    message.start = (struct exec_start){.words = words, .environment = none, .level = EXEC_NONE};
+    pass(&message, &read);
+    exec_message_done(&read);
+    words[EXEC_WORDS_MAX] = word;
+    assert_int_equal(exec_message_encode(&message, &text, &size), -EINVAL);
+    /* The longest word that fits, and one byte more. */
+    message.start.words = single;
+    memset(large, 'x', 1);
+    assert_int_equal(exec_message_encode(&message, &text, &size), 0);
+    free(text);
+    const size_t room = EXEC_MESSAGE_MAX - size + 1;
+    memset(large, 'x', room);
+    pass(&message, &read);
+    exec_message_done(&read);
+    large[room] = 'x';
+    assert_int_equal(exec_message_encode(&message, &text, &size), -EMSGSIZE);
+    memset(large, ' ', sizeof(large));
+    assert_int_equal(exec_message_decode(large, sizeof(large), &read), -EBADMSG);
+    assert_int_equal(exec_message_decode(large, sizeof(large) + 1, &read), -EMSGSIZE);
+}
+
+static void levels_have_names(void **state)
+{
+    enum exec_level level;
+
+    (void)state;
+    for (int i = 0; i < _EXEC_LEVEL_MAX; i++) {
+        assert_int_equal(exec_level_from_name(exec_level_name((enum exec_level)i), &level), 0);
+        assert_int_equal(level, i);
+    }
+    assert_int_equal(exec_level_from_name("Full", &level), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(start_arrives_with_all_it_says),
+        cmocka_unit_test(configure_hello_signal_and_started_arrive),
+        cmocka_unit_test(every_way_to_end_arrives),
+        cmocka_unit_test(malformed_messages_are_refused),
+        cmocka_unit_test(lists_and_texts_are_taken_up_to_their_limits),
+        cmocka_unit_test(levels_have_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
