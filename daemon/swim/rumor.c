@@ -154,6 +154,8 @@ static void fill_class(struct swim *swim, struct draft *draft, enum rumor_class 
     size_t misfits = 0;
     bool is_empty = draft->writer.position <= 1;
 
+    if (swim->rumors.counts[class] == 0)
+        return;
     list_init(&written);
     for (size_t i = 0; i < RUMOR_SENT_MAX && misfits < MISFITS_MAX; i++) {
         if (writer_left(&draft->writer) < ROOM_MIN)

@@ -332,8 +332,8 @@ void view_on_contact(struct swim *swim, struct timer *timer)
         swim->self->shown.state != SWIM_ALIVE)
         return;
     view_contact(swim, member, &member->claimed);
-    timer_set(&swim->timers, timer,
-              swim->now + (CONTACT_INTERVAL_USEC << member->contacts_count++));
+    member->contacts_count++;
+    timer_set(&swim->timers, timer, swim->now + CONTACT_INTERVAL_USEC);
 }
 
 static int take_alive(struct swim *swim, const struct source *source, const struct claim *claim,
