@@ -48,6 +48,7 @@ int origin_new(const struct origin_config *config, uint64_t seed, usec_t now, ui
     table_init(&origin->by_number, sizeof(uint64_t), rng_next(&origin->rng));
     origin->config = *config;
     origin->now = now;
+    origin->save_again_usec = USEC_INFINITY;
     origin->wall_offset = wall_usec - now;
     r = place_new(rng_next(&origin->rng), &origin->place);
     if (r < 0)
@@ -162,7 +163,6 @@ int origin_restore(struct origin *origin, struct task *task, usec_t now)
     job = job_new(origin, task);
     if (!job)
         return -ENOMEM;
-    job->is_held = task->spec.workflow != 0;
     if (task_state_is_final(task->state))
         keep_ended(origin, job);
     else if (task->has_node)
@@ -361,14 +361,25 @@ int origin_forget(struct origin *origin, uint64_t number, usec_t now)
     return 0;
 }
 
-void origin_release_workflow(struct origin *origin, uint64_t workflow, usec_t now)
+static void set_held(struct origin *origin, uint64_t workflow, bool is_held)
 {
-    advance(origin, now);
     list_for_each (link, &origin->jobs) {
         struct job *job = list_entry(link, struct job, link);
         if (job->task->spec.workflow == workflow)
-            job->is_held = false;
+            job->is_held = is_held;
     }
+}
+
+void origin_hold_workflow(struct origin *origin, uint64_t workflow, usec_t now)
+{
+    advance(origin, now);
+    set_held(origin, workflow, true);
+}
+
+void origin_release_workflow(struct origin *origin, uint64_t workflow, usec_t now)
+{
+    advance(origin, now);
+    set_held(origin, workflow, false);
 }
 
 /* What a timer of the job means depends on where the job is. */
@@ -397,6 +408,7 @@ void origin_tick(struct origin *origin, usec_t now)
         (void)heap_set(&origin->timers, first, ORIGIN_NEVER);
         on_timer(origin, job);
     }
+    origin_save_again(origin);
     for (size_t i = 0; i < ORIGIN_BATCH_MAX && origin->wake > 0; i++) {
         struct job *job = list_first(&origin->waiting, struct job, wait);
         origin->wake--;
@@ -412,6 +424,7 @@ usec_t origin_deadline(const struct origin *origin)
 
     if (origin->wake > 0)
         return origin->now;
+    first = MIN(first, origin->save_again_usec);
     return first >= ORIGIN_NEVER ? USEC_INFINITY : first;
 }
 

@@ -144,6 +144,10 @@ int origin_take_back(struct origin *origin, uint64_t number, usec_t now);
 
 void origin_committed(struct origin *origin, uint64_t number, uint64_t revision, usec_t now);
 
+/* The commit of a task that cannot be taken back failed: ORIGIN_COMMIT follows again within a
+ * second. */
+void origin_uncommitted(struct origin *origin, uint64_t number, usec_t now);
+
 /* Facts about nodes, the own one included. Return: 0, -ENOSPC, -ENOMEM. */
 int origin_set_node(struct origin *origin, const struct place_facts *facts, usec_t now);
 void origin_remove_node(struct origin *origin, const struct node_id *id, usec_t now);
@@ -174,6 +178,13 @@ bool origin_renewed(struct origin *origin, uint64_t number, uint64_t attempt,
 /* The connection over which the offer went out is gone; what became of the attempt is asked for. */
 void origin_disconnected(struct origin *origin, const struct node_id *node, usec_t now);
 
+/*
+ * No connection to the node could be made, there is no other, and what was waiting for one is
+ * dropped: offers that have not been over any connection go elsewhere, as if refused with
+ * ORIGIN_REFUSED_UNREACHABLE.
+ */
+void origin_unreachable(struct origin *origin, const struct node_id *node, usec_t now);
+
 /**
  * origin_cancel() - ends a task
  * @signal: sent first; @grace_usec later KILL follows
@@ -195,9 +206,11 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node, usec_
 int origin_forget(struct origin *origin, uint64_t number, usec_t now);
 
 /*
- * Tasks of a workflow are kept, whatever their age, until the workflow has ended and is released;
- * after a restart the owner releases those that have.
+ * Tasks of a workflow are kept, whatever their age, from their submission until the workflow has
+ * ended and is released. After a restart nothing is held: the owner holds again those that have not
+ * ended.
  */
+void origin_hold_workflow(struct origin *origin, uint64_t workflow, usec_t now);
 void origin_release_workflow(struct origin *origin, uint64_t workflow, usec_t now);
 
 void origin_tick(struct origin *origin, usec_t now);

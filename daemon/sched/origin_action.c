@@ -50,6 +50,30 @@ void origin_committed(struct origin *origin, uint64_t number, uint64_t revision,
     }
 }
 
+void origin_uncommitted(struct origin *origin, uint64_t number, usec_t now)
+{
+    struct job *job = job_find(origin, number);
+
+    origin->now = MAX(origin->now, now);
+    if (!job)
+        return;
+    job->is_unsaved = true;
+    origin->save_again_usec = MIN(origin->save_again_usec, usec_add(origin->now, USEC_PER_SEC));
+}
+
+void origin_save_again(struct origin *origin)
+{
+    if (origin->now < origin->save_again_usec)
+        return;
+    origin->save_again_usec = USEC_INFINITY;
+    list_for_each (link, &origin->jobs) {
+        struct job *job = list_entry(link, struct job, link);
+        if (job->is_unsaved && !job->is_forgotten)
+            job_tell(origin, job, ORIGIN_COMMIT);
+        job->is_unsaved = false;
+    }
+}
+
 void origin_answer(struct origin *origin, enum origin_action_type type, uint64_t number,
                    uint64_t attempt, const struct node_id *node)
 {

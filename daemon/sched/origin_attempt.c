@@ -127,8 +127,22 @@ void origin_disconnected(struct origin *origin, const struct node_id *node, usec
         struct job *job = list_entry(link, struct job, active);
         if (!job->task->has_node || !job->is_sent || !node_id_is_equal(&job->task->node, node))
             continue;
+        job->is_doubtful = true;
         job->query_delay_usec = ORIGIN_QUERY_FIRST;
         job->query_usec = MIN(job->query_usec, usec_add(origin->now, ORIGIN_QUERY_FIRST));
         job_arm(origin, job);
+    }
+}
+
+void origin_unreachable(struct origin *origin, const struct node_id *node, usec_t now)
+{
+    origin->now = MAX(origin->now, now);
+    if (node_id_is_equal(node, &origin->config.id))
+        return;
+    list_for_each_safe (link, &origin->active) {
+        struct job *job = list_entry(link, struct job, active);
+        if (job_is_current(job, job->task->attempt, node) && job->is_sure && !job->is_accepted &&
+            !job->is_doubtful)
+            job_refuse(origin, job, ORIGIN_REFUSED_UNREACHABLE);
     }
 }

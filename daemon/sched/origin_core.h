@@ -43,12 +43,13 @@ struct job {
     bool is_held;      /* by its workflow */
     bool is_forgotten; /* only ORIGIN_FORGET is left */
     bool is_new;       /* nobody has heard "accepted" */
+    bool is_unsaved;   /* its last commit failed */
 
     /* The attempt under way. */
     bool is_sent;
     bool is_accepted;
-    bool
-        is_sure; /* the node's word about this attempt is complete: no restart of ours in between */
+    bool is_doubtful; /* the connection it went out on is gone */
+    bool is_sure;     /* offered since our start: the node's word about it is complete */
     usec_t lease_end_usec;
     usec_t query_usec;
     usec_t query_delay_usec;
@@ -82,8 +83,9 @@ struct origin {
     struct heap timers;
     struct rng rng;
     usec_t now;
-    uint64_t wall_offset; /* wall = now + offset, modulo 2^64 */
-    size_t wake;          /* how many of the waiting are to be tried */
+    uint64_t wall_offset;   /* wall = now + offset, modulo 2^64 */
+    usec_t save_again_usec; /* when those unsaved are to be committed again */
+    size_t wake;            /* how many of the waiting are to be tried */
     size_t waiting_count;
     struct answer answers[ORIGIN_ANSWERS_MAX];
     size_t answers_first, answers_count;
@@ -119,5 +121,6 @@ void job_tell(struct origin *origin, struct job *job, enum origin_action_type ty
 
 /* The record changed; @gates are told once it is on disk. */
 void job_commit(struct origin *origin, struct job *job, unsigned gates);
+void origin_save_again(struct origin *origin);
 void origin_answer(struct origin *origin, enum origin_action_type type, uint64_t number,
                    uint64_t attempt, const struct node_id *node);

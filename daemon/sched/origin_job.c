@@ -193,7 +193,7 @@ void job_place(struct origin *origin, struct job *job)
     else
         (void)task_add_timeline(task, origin_wall(origin), "placed on %s: %s", task->node_name,
                                 reason);
-    job->is_sent = job->is_accepted = false;
+    job->is_sent = job->is_accepted = job->is_doubtful = false;
     job->is_sure = true;
     place_debit(origin->place, &task->node);
     if (job->previous[0] != '\0' && strcmp(job->previous, task->node_name) != 0) {

@@ -217,6 +217,34 @@ static const char *run_until(struct origin *origin, usec_t until)
     return all;
 }
 
+/* What the database would give back. */
+static struct task *reload(const struct origin *origin, uint64_t number)
+{
+    cJSON *json = task_to_json(origin_find(origin, number)), *parsed;
+    char *text = json_format(json);
+    struct task *task;
+
+    assert_int_equal(json_parse(text, strlen(text), &parsed), 0);
+    assert_int_equal(task_from_json(parsed, &task), 0);
+    cJSON_Delete(json);
+    cJSON_Delete(parsed);
+    free(text);
+    return task;
+}
+
+static struct origin *restart(struct origin *origin, usec_t now)
+{
+    struct origin *next;
+    struct origin_config config = config_of();
+
+    assert_int_equal(origin_new(&config, 2, now, WALL + now, &next), 0);
+    for (const struct task *task = origin_next(origin, 0); task;
+         task = origin_next(origin, task->number))
+        assert_int_equal(origin_restore(next, reload(origin, task->number), now), 0);
+    origin_free(origin);
+    return next;
+}
+
 static void a_task_goes_from_submitted_to_succeeded(void **state _unused_)
 {
     struct origin *origin = make();
@@ -286,6 +314,44 @@ static void a_submission_that_cannot_be_saved_is_taken_back(void **state _unused
     submit(origin, 2, 3);
     (void)actions(origin, 3);
     assert_int_equal(origin_take_back(origin, 2, 4), -ENOENT);
+    origin_free(origin);
+}
+
+static void a_commit_that_failed_is_asked_for_again(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 2);
+    assert_string_equal(drain(origin, true, 2), "commit 1, ");
+    origin_uncommitted(origin, 1, 3);
+    origin_uncommitted(origin, 9, 3);
+    assert_int_equal(origin_deadline(origin), 3 + USEC_PER_SEC);
+    origin_tick(origin, 3 + USEC_PER_SEC);
+    assert_string_equal(actions(origin, 3 + USEC_PER_SEC),
+                        "commit 1, ack 1.1 lab-02, ended 1 succeeded, ");
+    origin_free(origin);
+}
+
+static void what_never_left_goes_elsewhere_when_the_node_cannot_be_reached(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = node(2);
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    /* The first went over a connection that broke: it may be there. */
+    origin_disconnected(origin, &two, 1);
+    submit(origin, 2, 2);
+    submit(origin, 3, 2);
+    (void)actions(origin, 2);
+    accept(origin, 3, 1, 2, 2);
+    add_node(origin, 3, 2);
+    origin_unreachable(origin, &two, 3);
+    assert_string_equal(actions(origin, 3), "placed 2, commit 2, send 2.2 lab-03, ");
     origin_free(origin);
 }
 
@@ -721,34 +787,6 @@ static void a_task_runs_again_when_a_user_asks_for_it(void **state _unused_)
     origin_free(origin);
 }
 
-/* What the database would give back. */
-static struct task *reload(const struct origin *origin, uint64_t number)
-{
-    cJSON *json = task_to_json(origin_find(origin, number)), *parsed;
-    char *text = json_format(json);
-    struct task *task;
-
-    assert_int_equal(json_parse(text, strlen(text), &parsed), 0);
-    assert_int_equal(task_from_json(parsed, &task), 0);
-    cJSON_Delete(json);
-    cJSON_Delete(parsed);
-    free(text);
-    return task;
-}
-
-static struct origin *restart(struct origin *origin, usec_t now)
-{
-    struct origin *next;
-    struct origin_config config = config_of();
-
-    assert_int_equal(origin_new(&config, 2, now, WALL + now, &next), 0);
-    for (const struct task *task = origin_next(origin, 0); task;
-         task = origin_next(origin, task->number))
-        assert_int_equal(origin_restore(next, reload(origin, task->number), now), 0);
-    origin_free(origin);
-    return next;
-}
-
 static void a_restart_asks_the_workers_and_goes_on(void **state _unused_)
 {
     struct origin *origin = make();
@@ -838,8 +876,11 @@ static void tasks_of_a_workflow_stay_until_it_is_released(void **state _unused_)
     (void)actions(origin, 0);
     assert_int_equal(origin_forget(origin, 1, 1), -EBUSY);
     assert_string_equal(run_until(origin, 3 * USEC_PER_HOUR), "");
-    origin_release_workflow(origin, 7, 3 * USEC_PER_HOUR);
-    assert_string_equal(run_until(origin, 5 * USEC_PER_HOUR), "forget 1, ");
+    origin = restart(origin, 3 * USEC_PER_HOUR);
+    origin_hold_workflow(origin, 7, 3 * USEC_PER_HOUR);
+    assert_string_equal(run_until(origin, 4 * USEC_PER_HOUR), "");
+    origin_release_workflow(origin, 7, 4 * USEC_PER_HOUR);
+    assert_string_equal(run_until(origin, 6 * USEC_PER_HOUR), "forget 1, ");
     origin_free(origin);
 }
 
@@ -943,6 +984,8 @@ int main(void)
         cmocka_unit_test(a_task_goes_from_submitted_to_succeeded),
         cmocka_unit_test(nothing_is_said_before_it_is_on_disk),
         cmocka_unit_test(a_submission_that_cannot_be_saved_is_taken_back),
+        cmocka_unit_test(a_commit_that_failed_is_asked_for_again),
+        cmocka_unit_test(what_never_left_goes_elsewhere_when_the_node_cannot_be_reached),
         cmocka_unit_test(an_unknown_type_is_an_error_unless_one_may_wait),
         cmocka_unit_test(a_confidential_task_for_another_node_is_refused),
         cmocka_unit_test(a_task_moves_when_its_node_is_dead_and_its_lease_is_over),
