@@ -398,6 +398,33 @@ static void stream_may_be_freed_in_each_callback(void **state)
     assert_int_equal(servers[1].readable_count, 1);
 }
 
+static struct end heir;
+
+static void hand_over(struct stream *stream, void *userdata)
+{
+    struct end *end = userdata;
+
+    end->readable_count++;
+    heir.stream = stream;
+    end->stream = NULL;
+    stream_set_callbacks(stream, &callbacks, &heir);
+}
+
+static void new_owner_hears_of_the_bytes_that_wait(void **state)
+{
+    static const struct stream_callbacks first = {on_ready, hand_over, NULL, on_closed};
+
+    (void)state;
+    heir = (struct end){0};
+    dial_and_wait();
+    stream_set_callbacks(servers[0].stream, &first, &servers[0]);
+    assert_int_equal(stream_write(client.stream, "for the heir", 12), 0);
+    lab_run_until(event, heir.readable_count > 0);
+    assert_int_equal(servers[0].readable_count, 1);
+    assert_memory_equal(heir.seen, "for the heir", 12);
+    release(&heir);
+}
+
 /* Fills both directions until nobody takes more, then lets it flow. */
 static void slow_reader_holds_the_writer_back(void **state)
 {
@@ -638,6 +665,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(connections_of_one_node_are_bounded, start, stop),
         cmocka_unit_test_setup_teardown(network_that_is_not_allowed_is_closed_at_once, start, stop),
         cmocka_unit_test_setup_teardown(stream_may_be_freed_in_each_callback, start, stop),
+        cmocka_unit_test_setup_teardown(new_owner_hears_of_the_bytes_that_wait, start, stop),
         cmocka_unit_test_setup_teardown(slow_reader_holds_the_writer_back, start, stop),
         cmocka_unit_test_setup_teardown(slow_reader_holds_the_writer_back, start_clear, stop),
         cmocka_unit_test_setup_teardown(frame_goes_out_whole_or_not_at_all, start, stop),
