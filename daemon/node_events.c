@@ -291,6 +291,8 @@ static void on_connection(const struct node_id *id, const struct address *addres
                        what, r < 0 ? strerror(-r) : NULL);
     if (strcmp(what, "opened") == 0)
         tasks_on_connected(node->tasks, id);
+    else if (strcmp(what, "failed") == 0)
+        tasks_on_unreachable(node->tasks, id);
 }
 
 const struct peers_handler node_peers_handler = {

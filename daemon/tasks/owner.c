@@ -92,6 +92,7 @@ static void take_back(struct tasks *tasks, uint64_t number, int r)
     }
     if (origin_take_back(tasks->origin, number, tasks_now(tasks)) < 0) {
         log_error_errno(r, "Cannot save task %llu: %m", (unsigned long long)number);
+        origin_uncommitted(tasks->origin, number, tasks_now(tasks));
         return;
     }
     snprintf(text, sizeof(text), "the task cannot be saved: %s", strerror(-r));

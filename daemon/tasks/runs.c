@@ -224,6 +224,7 @@ int runs_restore(const struct state_workflow *stored, void *data)
         return log_error_errno(r, "Cannot take up workflow %llu from the database: %m",
                                (unsigned long long)stored->number);
     TAKE_PTR(plan);
+    origin_hold_workflow(tasks->origin, stored->number, tasks_now(tasks));
     for (const struct task *task = NULL;
          (task = origin_next(tasks->origin, task ? task->number : 0));)
         if (task->spec.workflow == stored->number)

@@ -404,6 +404,12 @@ void tasks_on_lost(struct tasks *tasks, const struct node_id *id)
     tasks_pump(tasks);
 }
 
+void tasks_on_unreachable(struct tasks *tasks, const struct node_id *id)
+{
+    origin_unreachable(tasks->origin, id, tasks_now(tasks));
+    tasks_pump(tasks);
+}
+
 void tasks_on_connected(struct tasks *tasks, const struct node_id *id)
 {
     slots_connected(tasks->slots, id, tasks_now(tasks));

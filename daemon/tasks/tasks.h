@@ -61,6 +61,7 @@ void tasks_remove_member(struct tasks *tasks, const struct node_id *id);
 bool tasks_on_frame(struct tasks *tasks, const struct node_id *from, const cJSON *header,
                     const void *body, size_t body_size);
 void tasks_on_lost(struct tasks *tasks, const struct node_id *id);
+void tasks_on_unreachable(struct tasks *tasks, const struct node_id *id); /* before tasks_on_lost */
 void tasks_on_connected(struct tasks *tasks, const struct node_id *id);
 void tasks_on_drained(struct tasks *tasks, const struct node_id *id);
 

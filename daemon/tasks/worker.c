@@ -357,7 +357,8 @@ static void hand_back(struct tasks *tasks, const struct slots_action *action)
     struct slots_key key = action->attempt->key;
     enum origin_refusal refusal = action->reason == SLOTS_HANDBACK_DRAINING
                                       ? ORIGIN_REFUSED_DRAINING
-                                      : ORIGIN_REFUSED_RECALLED;
+                                  : action->reason == SLOTS_HANDBACK_TYPE ? ORIGIN_REFUSED_TYPE
+                                                                          : ORIGIN_REFUSED_RECALLED;
 
     if (node_id_is_equal(&key.origin, &tasks->start->id))
         origin_refused(tasks->origin, key.number, key.attempt, &key.origin, refusal,

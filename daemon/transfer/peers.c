@@ -26,6 +26,7 @@ struct connection {
     uint8_t *body;
     size_t body_size;
     size_t body_done;
+    bool is_open; /* frames may have gone over it */
 };
 
 struct peer {
@@ -136,15 +137,16 @@ static void lose(struct connection *connection, int r)
     struct peers *peers = peer->peers;
     struct node_id id = peer->id;
     struct address address = peer->address;
-    bool was_ready = stream_is_ready(connection->stream);
+    bool was_open = connection->is_open;
 
     log_debug("Connection to a node ended: %s", stream_get_reason(connection->stream));
     connection_free(connection);
-    if (list_is_empty(&peer->connections))
+    bool is_last = list_is_empty(&peer->connections);
+    if (is_last)
         drop_queue(peer);
     release_if_idle(peer);
-    peers->handler.on_connection(&id, &address, was_ready || r == 0 ? "closed" : "failed", r,
-                                 peers->data);
+    peers->handler.on_connection(
+        &id, &address, was_open || r == 0 || !is_last ? "closed" : "failed", r, peers->data);
     peers->handler.on_lost(&id, r == 0 ? -ENOTCONN : r, peers->data);
 }
 
@@ -225,6 +227,7 @@ static void on_ready(struct stream *stream, void *data)
     struct connection *connection = data;
     struct peer *peer = connection->peer;
 
+    connection->is_open = true;
     peer->active_usec = now_of(peer->peers);
     peer->peers->handler.on_connection(&peer->id, stream_get_address(stream), "opened", 0,
                                        peer->peers->data);
@@ -278,6 +281,7 @@ void peers_adopt(struct peers *peers, struct stream *stream)
             release_if_idle(peer);
         return;
     }
+    connection->is_open = true;
     stream_set_callbacks(stream, &callbacks, connection);
     peers->handler.on_connection(&peer->id, stream_get_address(stream), "opened", 0, peers->data);
     flush(peer);

@@ -42,7 +42,10 @@ struct peers_handler {
     void (*on_lost)(const struct node_id *id, int r, void *data);
     /* All that was queued for @id has left; may be NULL. */
     void (*on_drained)(const struct node_id *id, void *data);
-    /* For the journal: "opened" "closed" "refused" "failed". */
+    /*
+     * For the journal: "opened" "closed" "refused" "failed"; the last says that there never was a
+     * connection, there is no other, and nothing of what was queued has left.
+     */
     void (*on_connection)(const struct node_id *id, const struct address *address, const char *what,
                           int r, void *data);
 };
