@@ -51,7 +51,8 @@ static void finish_output(struct tasks *tasks, uint64_t number, uint64_t attempt
     if (!output)
         return;
     int r = output_finish(output, tasks->batch);
-    if (r < 0)
+    /* Busy: it is on its way with an earlier commit of the same end. */
+    if (r < 0 && r != -EBUSY)
         log_warning_errno(r, "Cannot keep the output of task %llu: %m", (unsigned long long)number);
 }
 
