@@ -41,8 +41,10 @@ static inline struct address net_address(size_t i)
 
 static inline struct swim *net_core(const struct swim_config *config, size_t i, usec_t now)
 {
-    struct swim_self self = {
-        .id = net_id(i), .generation = NET_GENERATION, .address = net_address(i), .is_seed = i == 0};
+    struct swim_self self = {.id = net_id(i),
+                             .generation = NET_GENERATION,
+                             .address = net_address(i),
+                             .is_seed = i == 0};
     struct swim *swim = NULL;
 
     (void)snprintf(self.name, sizeof(self.name), "n%zu", i);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include "swim_net.h"
+
+static uint64_t digest_of(const struct swim *swim)
+{
+    uint64_t digest = 0;
+
+    for (size_t i = 0; i < swim->members.all_count; i++)
+        if (state_is_live(swim->members.all[i]->shown.state))
+            digest ^= member_hash(swim->members.all[i]);
+    return digest;
+}
+
+static void the_digest_follows_every_change(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 20);
+    assert_int_equal(rig.swim->members.digest, digest_of(rig.swim));
+    rig_claim(&rig, 1, 5, 0, SWIM_SUSPECT);
+    rig_claim(&rig, 1, 6, 0, SWIM_DEAD);
+    rig_claim(&rig, 7, 7, 1, SWIM_LEFT);
+    rig_claim(&rig, 8, 8, 3, SWIM_ALIVE);
+    assert_int_equal(rig.swim->members.digest, digest_of(rig.swim));
+    rig_stop(&rig);
+}
+
+static void two_cores_with_the_same_members_have_the_same_digest(void **state)
+{
+    struct rig rig, other;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_start(&other, NULL);
+    for (size_t i = 1; i <= 10; i++) {
+        rig_claim(&rig, i, i, 0, SWIM_ALIVE);
+        rig_claim(&other, 11 - i, 11 - i, 0, SWIM_ALIVE);
+    }
+    assert_int_equal(rig.swim->members.digest, other.swim->members.digest);
+    rig_claim(&rig, 3, 3, 1, SWIM_ALIVE);
+    assert_true(rig.swim->members.digest != other.swim->members.digest);
+    /* A suspicion is no difference: it settles by itself. A death is one. */
+    rig_claim(&other, 3, 3, 1, SWIM_ALIVE);
+    rig_claim(&rig, 1, 4, 0, SWIM_SUSPECT);
+    assert_int_equal(rig.swim->members.digest, other.swim->members.digest);
+    rig_claim(&rig, 1, 4, 0, SWIM_DEAD);
+    assert_true(rig.swim->members.digest != other.swim->members.digest);
+    rig_stop(&rig);
+    rig_stop(&other);
+}
+
+static void the_order_is_by_hash_and_lists_everybody(void **state)
+{
+    struct rig rig;
+    const struct members *members;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 60);
+    members = &rig.swim->members;
+    assert_int_equal(swim_members_count(rig.swim), 61);
+    for (size_t i = 0; i < members->all_count; i++) {
+        const struct member *member = members->all[i];
+        assert_ptr_equal(swim_member_at(rig.swim, i), &member->shown);
+        assert_int_equal(members_after(members, &member->shown.id), i + 1);
+        if (i > 0)
+            assert_true(members->all[i - 1]->hash <= member->hash);
+    }
+    assert_null(swim_member_at(rig.swim, 61));
+    rig_stop(&rig);
+}
+
+static void check_turns(const struct members *members)
+{
+    for (size_t i = 0; i < members->live_count; i++)
+        assert_int_equal(members->live[i]->turn, i + 1);
+}
+
+static void one_round_meets_everybody_once(void **state)
+{
+    struct rig rig;
+    size_t seen[21] = {0};
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 20);
+    while (rig.swim->members.position < rig.swim->members.live_count)
+        members_next(rig.swim);
+    for (size_t i = 0; i < 20; i++)
+        seen[members_next(rig.swim)->shown.id.bytes[15] - 1]++;
+    for (size_t i = 1; i <= 20; i++)
+        assert_int_equal(seen[i], 1);
+    check_turns(&rig.swim->members);
+    rig_stop(&rig);
+}
+
+/* Whoever is still to come when others go is met in the same round. */
+static void nobody_is_passed_over_when_others_go(void **state)
+{
+    (void)state;
+    for (size_t met = 1; met < 10; met++) {
+        struct rig rig;
+        bool seen[11] = {false};
+
+        rig_start(&rig, NULL);
+        rig_meet(&rig, 10);
+        while (rig.swim->members.position < rig.swim->members.live_count)
+            members_next(rig.swim);
+        for (size_t i = 0; i < met; i++)
+            seen[members_next(rig.swim)->shown.id.bytes[15] - 1] = true;
+        rig_claim(&rig, 1, 3, 0, SWIM_DEAD);
+        rig_claim(&rig, 1, 7, 0, SWIM_DEAD);
+        check_turns(&rig.swim->members);
+        while (rig.swim->members.position < rig.swim->members.live_count)
+            seen[members_next(rig.swim)->shown.id.bytes[15] - 1] = true;
+        for (size_t i = 1; i <= 10; i++)
+            assert_true(seen[i] || i == 3 || i == 7);
+        rig_stop(&rig);
+    }
+}
+
+static void a_sample_has_no_doubles_and_not_the_exception(void **state)
+{
+    struct rig rig;
+    struct member *sample[64];
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 10);
+    struct node_id id = net_id(4);
+    const struct member *except = member_find(rig.swim, &id);
+    for (size_t wanted = 0; wanted <= 12; wanted++) {
+        size_t count = members_sample(rig.swim, wanted, except, sample);
+        assert_int_equal(count, MIN(wanted, (size_t)9));
+        for (size_t i = 0; i < count; i++) {
+            assert_ptr_not_equal(sample[i], except);
+            for (size_t j = 0; j < i; j++)
+                assert_ptr_not_equal(sample[i], sample[j]);
+        }
+    }
+    assert_int_equal(members_sample(rig.swim, 12, NULL, sample), 10);
+    rig_stop(&rig);
+}
+
+static void more_members_than_the_maximum_are_ignored(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig.swim->config.gossip_interval_usec = USEC_PER_HOUR;
+    for (size_t i = 1; i < SWIM_MEMBERS_MAX; i++) {
+        struct member *member;
+        struct node_id id = net_id(i);
+        assert_int_equal(member_add(rig.swim, &id, &member), 0);
+    }
+    assert_int_equal(swim_members_count(rig.swim), SWIM_MEMBERS_MAX);
+    assert_int_equal(rig_claim(&rig, 9000, 9000, 0, SWIM_ALIVE), 0);
+    assert_int_equal(swim_members_count(rig.swim), SWIM_MEMBERS_MAX);
+    assert_int_equal(rig_state(&rig, 9000), _SWIM_STATE_MAX);
+    rig_stop(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_digest_follows_every_change),
+        cmocka_unit_test(two_cores_with_the_same_members_have_the_same_digest),
+        cmocka_unit_test(the_order_is_by_hash_and_lists_everybody),
+        cmocka_unit_test(one_round_meets_everybody_once),
+        cmocka_unit_test(nobody_is_passed_over_when_others_go),
+        cmocka_unit_test(a_sample_has_no_doubles_and_not_the_exception),
+        cmocka_unit_test(more_members_than_the_maximum_are_ignored),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
