@@ -49,7 +49,6 @@ static const struct option submit_options[] = {
     {"follow", 'f', NULL, "as --wait, with live output"},
     {"select", 0, "SELECTOR", "only on nodes with this tag (tag:gpu=1)"},
     {"confidential", 0, NULL, "never leaves this node"},
-    {"stdin", 0, "FILE|-", "its standard input"},
     {"timeout", 0, "DUR", "how long it may run"},
     {"retries", 0, "N", "how often it runs again when its node is lost"},
     {"retry-delay", 0, "DUR", "and how long after; doubled each time"},

@@ -135,21 +135,6 @@ static int add_place(const struct ctl *ctl, cJSON *parameters)
     return 0;
 }
 
-static int open_stdin(const struct options *options, int *ret)
-{
-    const char *path = options_get(options, "stdin");
-
-    if (!path)
-        return 0;
-    int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
-                                    : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fail(errno == ENOENT ? ERROR_NOT_FOUND : ERROR_NOT_PERMITTED, strerror(errno), NULL,
-                    "cannot read %s", path);
-    *ret = fd;
-    return 0;
-}
-
 static void free_cell(const struct ctl *ctl, const cJSON *row, struct cell *cell)
 {
     (void)ctl;
@@ -270,7 +255,6 @@ static int stay(struct ctl *ctl, const cJSON *answer)
 int submit_run(struct ctl *ctl)
 {
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject(), *answer = NULL;
-    _cleanup_close_ int fd = -EBADF;
     bool stays = options_has(&ctl->options, "wait") || options_has(&ctl->options, "follow");
     int r;
 
@@ -285,10 +269,8 @@ int submit_run(struct ctl *ctl)
         fail_hand_on();
         client_catch_interrupt();
     }
-    r = open_stdin(&ctl->options, &fd);
-    if (r == 0)
-        r = client_call(ctl, (struct call){"Submit", TAKE_PTR(parameters), fd, false, NULL},
-                        &answer);
+    r = client_call(ctl, (struct call){"Submit", TAKE_PTR(parameters), -EBADF, false, NULL},
+                    &answer);
     if (r == CLIENT_INTERRUPTED)
         return EXIT_INTERRUPTED;
     if (r != 0)

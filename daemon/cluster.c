@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <time.h>
 #include "base/log.h"
+#include "net/fastest.h"
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
 #define CLOCK_STEP_USEC     USEC_PER_SEC
@@ -317,13 +318,14 @@ static enum seal_algorithm choose_algorithm(const struct config_security *securi
 {
     if (!security->encrypt)
         return SEAL_NONE;
-    if (security->cipher == CONFIG_CIPHER_CHACHA20_POLY1305)
+    switch (security->cipher) {
+    case CONFIG_CIPHER_AES_256_GCM:
+        return SEAL_AES_256_GCM;
+    case CONFIG_CIPHER_CHACHA20_POLY1305:
         return SEAL_CHACHA20_POLY1305;
-#if defined(__x86_64__)
-    if (security->cipher == CONFIG_CIPHER_AUTO && !__builtin_cpu_supports("aes"))
-        return SEAL_CHACHA20_POLY1305;
-#endif
-    return SEAL_AES_256_GCM;
+    default:
+        return fastest_algorithm();
+    }
 }
 
 static int make_cores(struct cluster *cluster, const struct cluster_setup *setup)

@@ -215,13 +215,6 @@ def test_node_is_asked_through_the_daemon(ctl, daemon):
     assert ctl("-N", "no/node", "status").returncode == 2
 
 
-def test_stdin_of_a_task_is_a_descriptor(ctl, daemon):
-    daemon.answers["Submit"] = lambda parameters, descriptors: {
-        "id": os.read(descriptors[0], 100).decode()}
-    assert ctl("submit", "--stdin", "-", "a1", stdin=b"42@lab-01").stdout == b"42@lab-01\n"
-    assert ctl("submit", "--stdin", "/nonexistent", "a1").returncode == 4
-
-
 def test_put_sends_the_content_by_descriptor(ctl, daemon, tmp_path):
     (tmp_path / "run1.h5").write_bytes(b"x" * 100000)
     result = ctl("file", "put", "run1.h5", "short.txt", "lab-05:")
