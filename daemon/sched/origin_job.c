@@ -341,10 +341,9 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
     if (task->state == TASK_PENDING && end->type != TASK_END_NOT_RUN)
         task->started_wall_usec = wall - MIN(wall, end->run_usec);
     (void)task_end_format(&task->end, text);
-    (void)task_add_timeline(
-        task, wall, "%s%s on %s after %s",
-        task_end_get_state(end) == TASK_SUCCEEDED ? "succeeded, " : "", text, task->node_name,
-        text_format_usec(end->run_usec / USEC_PER_MSEC * USEC_PER_MSEC, duration));
+    (void)task_add_timeline(task, wall, "%s%s on %s after %s",
+                            task_end_get_state(end) == TASK_SUCCEEDED ? "succeeded, " : "", text,
+                            task->node_name, task_format_run(end->run_usec, duration));
     job_commit(origin, job, 1U << ORIGIN_ACK);
     if (end->type == TASK_END_STOPPED) {
         job_lose(origin, job, text);

@@ -211,6 +211,24 @@ char *task_spec_format_name(const struct task_spec *spec, char target[static TAS
     return target;
 }
 
+char *task_format_run(usec_t run_usec, char target[static 32])
+{
+    unsigned seconds = (unsigned)(run_usec / USEC_PER_SEC % 60);
+    unsigned hundredths = (unsigned)(run_usec % USEC_PER_SEC / (USEC_PER_SEC / 100));
+
+    if (run_usec >= USEC_PER_MIN)
+        return text_format_usec(run_usec / USEC_PER_SEC * USEC_PER_SEC, target);
+    if (run_usec < USEC_PER_SEC)
+        (void)snprintf(target, 32, "%ums", (unsigned)(run_usec / USEC_PER_MSEC));
+    else if (hundredths == 0)
+        (void)snprintf(target, 32, "%us", seconds);
+    else if (hundredths % 10 == 0)
+        (void)snprintf(target, 32, "%u.%us", seconds, hundredths / 10);
+    else
+        (void)snprintf(target, 32, "%u.%02us", seconds, hundredths);
+    return target;
+}
+
 char *task_end_format(const struct task_end *end, char target[static TASK_REASON_MAX + 1])
 {
     size_t size = TASK_REASON_MAX + 1;
@@ -226,8 +244,8 @@ char *task_end_format(const struct task_end *end, char target[static TASK_REASON
                         end->code);
         break;
     case TASK_END_TIMED_OUT:
-        used = snprintf(target, size, "timed out after %s",
-                        text_format_usec(end->run_usec / USEC_PER_MSEC * USEC_PER_MSEC, duration));
+        used =
+            snprintf(target, size, "timed out after %s", task_format_run(end->run_usec, duration));
         break;
     case TASK_END_CANCELLED:
         used = snprintf(target, size, "cancelled");

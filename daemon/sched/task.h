@@ -131,6 +131,9 @@ struct task_end {
     char text[TASK_REASON_MAX + 1]; /* of TASK_END_NOT_RUN and where there is more to say */
 };
 
+/* How long something ran, for people: "12ms", "8.01s", "5min". Returns @target. */
+char *task_format_run(usec_t run_usec, char target[static 32]);
+
 /* "exit 1", "signal 9", "timed out after 5min", "cannot start: …". Returns @target. */
 char *task_end_format(const struct task_end *end, char target[static TASK_REASON_MAX + 1]);
 

@@ -114,6 +114,24 @@ static void text_is_cut_between_characters_and_cleaned(void **state _unused_)
     assert_string_equal(task_format_text(small, sizeof(small), "%s", "\xe2\x82"), "??");
 }
 
+static void run_times_are_short(void **state _unused_)
+{
+    static const struct {
+        usec_t usec;
+        const char *text;
+    } cases[] = {
+        {0, "0ms"},           {999999, "999ms"},
+        {1000000, "1s"},      {1840000, "1.84s"},
+        {8800000, "8.8s"},    {8007123, "8s"},
+        {59999999, "59.99s"}, {60000000, "1min"},
+        {61500000, "61s"},    {300 * USEC_PER_SEC, "5min"},
+    };
+    char text[32];
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_string_equal(task_format_run(cases[i].usec, text), cases[i].text);
+}
+
 static void ends_read_as_people_expect(void **state _unused_)
 {
     char text[TASK_REASON_MAX + 1];
@@ -311,6 +329,7 @@ int main(void)
         cmocka_unit_test(words_are_bounded_in_number_and_in_bytes),
         cmocka_unit_test(bad_specifications_are_refused_with_a_sentence),
         cmocka_unit_test(text_is_cut_between_characters_and_cleaned),
+        cmocka_unit_test(run_times_are_short),
         cmocka_unit_test(ends_read_as_people_expect),
         cmocka_unit_test(a_long_timeline_keeps_its_beginning_and_the_newest),
         cmocka_unit_test(a_record_survives_the_database),
