@@ -14,8 +14,9 @@
  *   size         no packet above packet_size_max
  *   malformed    a core never refuses what another core wrote
  *   forged       the seal opens nothing that was damaged, and nothing in another's name
+ *   replayed     the seal opens a datagram once
  *   burst        one input makes a bounded number of packets and events
- *   spin         a core asks for a bounded number of ticks per second
+ *   spin         a core has a bounded number of inputs per second, its own ticks among them
  *   suspicion    a healthy node in a calm network does not accuse a healthy node
  *   death        and no verdict falls on one
  *   repeat       a message is told once

@@ -135,7 +135,7 @@ static int test_node(const struct sim_node *node, char **words, size_t count, bo
     return 0;
 }
 
-int condition_test(const struct sim *sim, char **words, size_t count, bool *ret)
+static int test(const struct sim *sim, char **words, size_t count, bool *ret)
 {
     bool is_all = count > 1 && strcmp(words[0], "all") == 0;
     const struct sim_node *named = count > 1 && !is_all ? sim_find(sim, words[0]) : NULL;
@@ -143,6 +143,10 @@ int condition_test(const struct sim *sim, char **words, size_t count, bool *ret)
 
     if (count == 1 && strcmp(words[0], "converged") == 0) {
         *ret = check_difference(sim) == NULL;
+        return 0;
+    }
+    if (count == 2 && strcmp(words[0], "nobody") == 0 && strcmp(words[1], "accused") == 0) {
+        *ret = sim->accusations == 0;
         return 0;
     }
     if (!is_all && !named)
@@ -165,10 +169,21 @@ int condition_test(const struct sim *sim, char **words, size_t count, bool *ret)
     return 0;
 }
 
+int condition_test(const struct sim *sim, char **words, size_t count, bool *ret)
+{
+    bool is_negated = count > 1 && strcmp(words[0], "not") == 0;
+    int r = test(sim, words + is_negated, count - is_negated, ret);
+
+    if (r >= 0 && is_negated)
+        *ret = !*ret;
+    return r;
+}
+
 void condition_help(void)
 {
-    puts("Conditions, where WHO is a node or all (that run):\n"
+    puts("Conditions, where WHO is a node or all (that run); `not` before one negates it:\n"
          "  converged               all views are equal and right\n"
+         "  nobody accused          no node has raised a suspicion so far\n"
          "  WHO sees COUNT alive    itself included\n"
          "  WHO sees NODE STATE     alive, suspect, dead, left, absent or unstable\n"
          "  WHO joined              enough seeds have answered\n"

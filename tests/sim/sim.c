@@ -159,6 +159,7 @@ void sim_post(struct sim_node *node, const struct address *target, const struct 
         .from = node->address,
         .from_id = node->id,
         .to_id = target_id ? *target_id : NODE_ID_NULL,
+        .serial = sim->datagrams,
         .target = receiver->index,
         .size = size,
     };

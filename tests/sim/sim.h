@@ -19,11 +19,12 @@
 #include "base/rng.h"
 #include "swim/swim.h"
 
-#define SIM_NODES_MAX 1024
-#define SIM_HEARD_MAX 16  /* texts that a node remembers, for scenarios */
-#define SIM_INBOX_MAX 512 /* datagrams that wait for a stopped process, as in a socket buffer */
-#define SIM_META_MAX  64
-#define SIM_KEPT_MAX  32
+#define SIM_NODES_MAX  1024
+#define SIM_HEARD_MAX  16  /* texts that a node remembers, for scenarios */
+#define SIM_INBOX_MAX  512 /* datagrams that wait for a stopped process, as in a socket buffer */
+#define SIM_META_MAX   64
+#define SIM_KEPT_MAX   32
+#define SIM_OPENED_MAX 1024 /* datagrams that a node may not open again, of those that it knows */
 
 enum sim_fault {
     FAULT_LOSS,
@@ -72,6 +73,7 @@ struct datagram {
     struct address from;
     struct node_id from_id; /* what the seal would attest; unused where the wire is sealed */
     struct node_id to_id;   /* the same for the destination; null = whoever is there */
+    uint64_t serial;        /* of the sending; copies and repetitions keep it */
     size_t target;          /* index of the node */
     bool is_flipped;        /* damaged on its way: must never open */
     size_t size;
@@ -112,12 +114,13 @@ struct sim_node {
 
     uint8_t meta[SIM_META_MAX];
     size_t meta_size;
+    uint64_t opened[SIM_OPENED_MAX]; /* serials, each at its place modulo the size */
     struct list inbox;
     size_t inbox_count;
     uint64_t steps;
-    usec_t armed_usec;   /* what its timer is set to, on its own clock */
-    usec_t ticks_second; /* second in which ticks_count counts */
-    uint32_t ticks_count;
+    usec_t armed_usec;    /* what its timer is set to, on its own clock */
+    usec_t inputs_second; /* in which inputs_count counts */
+    uint32_t inputs_count;
 
     char *heard[SIM_HEARD_MAX]; /* owned */
     size_t heard_count;
@@ -146,6 +149,7 @@ struct sim {
     uint64_t faults[_FAULT_MAX];
     uint64_t steps;
     uint64_t datagrams;
+    uint64_t accusations;  /* suspicions that a node raised by itself */
     usec_t node_usec;      /* sum over nodes of the time that they ran */
     uint64_t hash;         /* of all events in their order: equal hashes, equal runs */
     char *failure;         /* owned; the first broken invariant, or NULL */

@@ -373,7 +373,7 @@ static void rest(struct storm *storm)
     if (check_reached(sim) < others && !sim->failure)
         sim_fail(sim, node, "broadcast: reached %zu of %zu in %.1f s", check_reached(sim), others,
                  (double)limit / USEC_PER_SEC);
-    sim_run(sim, sim->now + draw_between(storm, 5 * USEC_PER_SEC, USEC_PER_MIN));
+    sim_run(sim, sim->now + draw_between(storm, 5 * USEC_PER_SEC, 4 * USEC_PER_MIN));
     const char *difference = sim->failure ? NULL : check_difference(sim);
     if (difference)
         sim_fail(sim, NULL, "convergence: undone in a calm cluster: %s", difference);

@@ -94,6 +94,10 @@ static void open_datagram(struct sim_node *node, const struct datagram *datagram
         sim_fail(node->sim, node, "forged: a damaged datagram opens");
     if (!node_id_is_equal(&plain.from_id, &datagram->from_id))
         sim_fail(node->sim, node, "forged: a datagram opens as another's");
+    uint64_t *opened = &node->opened[datagram->serial % SIM_OPENED_MAX];
+    if (*opened == datagram->serial)
+        sim_fail(node->sim, node, "replayed: a datagram opens twice");
+    *opened = datagram->serial;
     hand_over(node, &datagram->from, &plain.from_id, plain.data, plain.size);
 }
 
