@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "base/log.h"
 #include "base/macro.h"
 
 static void closedirp(DIR **dir)
@@ -27,6 +28,14 @@ static DIR *open_directory(int fd, const char *name)
     if (!dir)
         close_fd(child);
     return dir;
+}
+
+/* A directory can be emptied or moved only by who may write to it; where that fails, so does what
+ * follows. */
+static void open_up(int fd, const char *name)
+{
+    if (fchmodat(fd, name, 0700, 0) < 0)
+        log_debug_errno(-errno, "Cannot open up a directory that a task left: %m");
 }
 
 static bool is_dots(const char *name)
@@ -51,8 +60,7 @@ static bool flatten(int fd, const char *name, uint64_t *serial)
         if (unlinkat(dirfd(dir), entry->d_name, 0) == 0) {
             progress = true;
         } else if (errno == EISDIR) {
-            /* A directory can be moved only by who may write to it. */
-            (void)fchmodat(dirfd(dir), entry->d_name, 0700, 0);
+            open_up(dirfd(dir), entry->d_name);
             snprintf(up, sizeof(up), "~%" PRIu64, (*serial)++);
             if (renameat2(dirfd(dir), entry->d_name, fd, up, RENAME_NOREPLACE) == 0 ||
                 errno == EEXIST)
@@ -78,7 +86,7 @@ static bool sweep(DIR *dir, uint64_t *serial, int *error)
             continue;
         }
         if (errno == EISDIR) {
-            (void)fchmodat(dirfd(dir), entry->d_name, 0700, 0);
+            open_up(dirfd(dir), entry->d_name);
             progress |= flatten(dirfd(dir), entry->d_name, serial);
             if (unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) == 0) {
                 progress = true;
