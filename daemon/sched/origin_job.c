@@ -221,6 +221,13 @@ static void avoid_node(struct job *job)
     job->has_avoid = true;
 }
 
+/* The end of a task whose last attempt did not say how it ended. */
+static void give_up(struct origin *origin, struct job *job, enum task_state state)
+{
+    job_finish(origin, job, state);
+    (void)task_add_timeline(job->task, origin_wall(origin), "%s", task_state_name(state));
+}
+
 void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refusal)
 {
     static const char *const texts[_ORIGIN_REFUSED_MAX] = {
@@ -246,7 +253,7 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
                      texts[refusal]);
     task_format_text(job->note, sizeof(job->note), "%s", texts[refusal]);
     if (task->is_cancelled || is_fatal) {
-        job_finish(origin, job, task->is_cancelled ? TASK_CANCELLED : TASK_FAILED);
+        give_up(origin, job, task->is_cancelled ? TASK_CANCELLED : TASK_FAILED);
         return;
     }
     task->tries--;
@@ -286,11 +293,11 @@ void job_lose(struct origin *origin, struct job *job, const char *why)
     job_tell(origin, job, ORIGIN_LOST);
     detach(origin, job);
     if (task->is_cancelled)
-        job_finish(origin, job, TASK_CANCELLED);
+        give_up(origin, job, TASK_CANCELLED);
     else if (task->spec.retries == 0)
-        job_finish(origin, job, TASK_UNKNOWN);
+        give_up(origin, job, TASK_UNKNOWN);
     else if (!(task->spec.retry_on & TASK_RETRY_NODE_LOST) || !retry(origin, job))
-        job_finish(origin, job, TASK_LOST);
+        give_up(origin, job, TASK_LOST);
 }
 
 /* How an end that is a failure reads: "exit 1; last of 3 attempts". */
@@ -377,7 +384,6 @@ void job_finish(struct origin *origin, struct job *job, enum task_state state)
     if (state == TASK_LOST && task->tries_max > 1 && task->tries >= task->tries_max)
         task_format_text(task->reason, sizeof(task->reason), "%s; last of %u attempts", job->note,
                          task->tries);
-    (void)task_add_timeline(task, task->ended_wall_usec, "%s", task_state_name(state));
     (void)heap_set(&origin->timers, &job->timer, MIN(usec_add(origin->now, keep), ORIGIN_NEVER));
     job_commit(origin, job, 1U << ORIGIN_ENDED);
 }

@@ -263,7 +263,7 @@ static void a_task_goes_from_submitted_to_succeeded(void **state _unused_)
     assert_string_equal(actions(origin, 3), "commit 1, ack 1.1 lab-02, ended 1 succeeded, ");
     assert_int_equal(task->tries, 1);
     assert_string_equal(task->reason, "");
-    assert_int_equal(task->timeline_count, 5);
+    assert_int_equal(task->timeline_count, 4);
     assert_string_equal(task->timeline[0].text, "submitted");
     assert_string_equal(task->timeline[1].text, "placed on lab-02: load 0.02, the only one");
     assert_string_equal(task->timeline[2].text, "started on lab-02");
