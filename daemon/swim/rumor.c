@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "swim/rumor.h"
 
-#include <math.h>
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "swim/core.h"
