@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""Labs as fixtures: made for a test or a module, always taken down, logs shown when a test failed."""
+import contextlib
+import os
+
+import pytest
+
+from lib.lab import Lab
+
+
+def pytest_configure(config):
+    if os.geteuid() != 0 and not config.option.collectonly and "screens" not in str(config.args):
+        raise pytest.UsageError("the tests with real daemons need root: they change users")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Adds what the daemons logged to the report of a failed test."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            labs = value.labs if isinstance(value, Labs) else [value] if isinstance(value, Lab) else []
+            for lab in labs:
+                report.sections.append(("what the daemons logged", lab.logs()))
+
+
+class Labs:
+    """Makes labs and remembers them."""
+
+    def __init__(self):
+        self.labs = []
+
+    def __call__(self, settings=None):
+        self.labs.append(Lab(settings))
+        return self.labs[-1]
+
+    def close_one(self, lab):
+        self.labs.remove(lab)
+        logs = lab.logs()
+        wrong = lab.close()
+        assert not wrong, "\n".join([*wrong, logs])
+
+    def close(self):
+        with contextlib.ExitStack() as stack:
+            for lab in list(self.labs):
+                stack.callback(self.close_one, lab)
+
+
+@contextlib.contextmanager
+def open_labs():
+    labs = Labs()
+    try:
+        yield labs
+    finally:
+        labs.close()
+
+
+@pytest.fixture
+def make_lab():
+    """A function that makes a lab for one test: make_lab(settings)."""
+    with open_labs() as labs:
+        yield labs
+
+
+@pytest.fixture(scope="module")
+def make_module_lab():
+    """The same for a lab that all tests of a module share."""
+    with open_labs() as labs:
+        yield labs
