@@ -3,23 +3,17 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include "base/log.h"
-#include "control/methods.h"
 #include "journal.h"
 #include "keys.h"
 #include "paths.h"
 
 #define EXIT_BAD_CONFIG     78
-#define WORKER_QUEUE_MAX    4096
 #define TICK_USEC           USEC_PER_SEC
 #define TICK_ACCURACY_USEC  (100 * USEC_PER_MSEC)
 #define LEAVE_PATIENCE_USEC (4 * USEC_PER_SEC)
-#define HANDSHAKE_USEC      (5 * USEC_PER_SEC)
-#define GATE_SPARE          16
 #define REMEMBERED_MAX      256
 #define REJOIN_MAX          16
 
@@ -37,301 +31,6 @@ uint64_t node_wall(const struct node *node _unused_)
 
     clock_gettime(CLOCK_REALTIME, &time);
     return (uint64_t)time.tv_sec * USEC_PER_SEC + (uint64_t)time.tv_nsec / 1000;
-}
-
-/* --- Building, floor by floor --- */
-
-static int make_base(struct node *node)
-{
-    int r = sd_event_default(&node->event);
-
-    if (r < 0)
-        return log_error_errno(r, "Cannot make the event loop: %m");
-    r = paths_get_state_dir(node->config->state_dir, node->instance, &node->state_dir);
-    if (r < 0)
-        return log_error_errno(r, "Cannot make the state directory (state_dir): %m");
-    r = paths_get_socket(node->config->control.socket, node->instance, &node->socket_path);
-    if (r < 0)
-        return log_error_errno(
-            r, "Cannot make the directory of the control socket (control.socket): %m");
-    r = worker_new(2 * (size_t)node->config->net.transfers_max + 2, WORKER_QUEUE_MAX,
-                   &node->worker);
-    if (r < 0)
-        return log_error_errno(r, "Cannot make the worker threads: %m");
-    return 0;
-}
-
-static int load_value(const struct state_value *value, void *data)
-{
-    struct node *node = data;
-
-    return memory_load(node->memory, value, node_now(node), node_wall(node));
-}
-
-static int make_stores(struct node *node)
-{
-    const struct config *config = node->config;
-    char message[MAX(STATE_MESSAGE_MAX, FILES_MESSAGE_MAX)];
-    _cleanup_free_ char *files_path = NULL;
-    uint64_t seed;
-    int r = state_open(node->state_dir, node->worker, HISTORY_EVENTS_MAX, message, &node->state);
-
-    if (r < 0) {
-        log_error("%s", message);
-        return r;
-    }
-    r = state_start(node->state, node_wall(node), &node->start);
-    if (r < 0)
-        return log_error_errno(r, "Cannot begin a new generation in %s: %m", node->state_dir);
-    r = output_store_new(node->state_dir, node->state, node->worker, &node->outputs);
-    if (r < 0)
-        return log_error_errno(r, "Cannot make the store of task output in %s: %m",
-                               node->state_dir);
-    r = asprintf(&files_path, config->files.dir[0] == '/' ? "%s%s" : "%s/%s",
-                 config->files.dir[0] == '/' ? "" : node->state_dir, config->files.dir);
-    if (r < 0)
-        return -ENOMEM;
-    r = files_open(files_path,
-                   &(struct files_limits){.quota = config->files.quota_size,
-                                          .file_max = config->files.file_size_max,
-                                          .reserve = config->files.reserve_size},
-                   message, &node->files);
-    if (r < 0) {
-        log_error("%s", message);
-        return r;
-    }
-    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-        return -EIO;
-    r = memory_new(&(struct memory_limits){.total_max = config->mem.limit_size,
-                                           .value_max = config->mem.value_size_max,
-                                           .key_max = config->mem.key_size_max},
-                   seed, &node->memory);
-    if (r >= 0 && config->mem.persist)
-        r = state_load_values(node->state, load_value, node);
-    if (r < 0)
-        return log_error_errno(r, "Cannot load the stored values: %m");
-    return 0;
-}
-
-static void on_datagram(const struct address *from, const void *data, size_t size,
-                        usec_t now _unused_, void *userdata)
-{
-    struct node *node = userdata;
-
-    cluster_receive(node->cluster, from, data, size);
-}
-
-static int make_cluster(struct node *node)
-{
-    const struct config_listen *listen = &node->config->listen;
-    char error[BIND_ERROR_MAX];
-    struct address address = {0};
-    int r;
-
-    if (*listen->address && address_parse(listen->address, 0, &address) < 0) {
-        log_error("listen.address: \"%s\" is no IP address", listen->address);
-        return -EINVAL;
-    }
-    address.port = (uint16_t)listen->port;
-    r = bind_sockets_open(&address, listen->interface, error, &node->sockets);
-    if (r < 0) {
-        log_error("%s", error);
-        log_error("hint: choose another port with listen.port, or end the other program");
-        return r;
-    }
-    r = udp_new(node->event, TAKE_FD(node->sockets.udp_fd), SD_EVENT_PRIORITY_IMPORTANT,
-                on_datagram, node, &node->udp);
-    if (r < 0)
-        return log_error_errno(r, "Cannot watch the UDP socket: %m");
-    r = cluster_new(
-        node->event,
-        &(struct cluster_setup){.config = node->config,
-                                .keyring = node->config->security.encrypt ? node->keyring : NULL,
-                                .id = node->start.id,
-                                .generation = node->start.generation,
-                                .udp = node->udp,
-                                .port = node->sockets.address.port,
-                                .worker = node->worker},
-        node_on_swim_event, node, &node->cluster);
-    if (r < 0)
-        return log_error_errno(r, "Cannot make the membership: %m");
-    return 0;
-}
-
-/* Whether one of the networks of security.allow has the address. */
-static bool is_allowed(const struct address *address, void *data)
-{
-    const struct node *node = data;
-    const struct config_strings *allow = &node->config->security.allow;
-
-    for (size_t i = 0; i < allow->count; i++) {
-        char text[ADDRESS_TEXT_MAX];
-        struct address network;
-        const char *slash = strchr(allow->items[i], '/');
-        snprintf(text, sizeof(text), "%.*s", (int)(slash ? slash - allow->items[i] : 53),
-                 allow->items[i]);
-        if (address_parse(text, 0, &network) < 0 || network.family != address->family)
-            continue;
-        unsigned bits = slash ? (unsigned)atoi(slash + 1) : network.family == 4 ? 32 : 128;
-        bool is_inside = true;
-        for (unsigned bit = 0; bit < bits && is_inside; bit++)
-            is_inside = !((network.bytes[bit / 8] ^ address->bytes[bit / 8]) & (0x80 >> bit % 8));
-        if (is_inside)
-            return true;
-    }
-    return allow->count == 0;
-}
-
-static void on_stream(struct stream *stream, void *data)
-{
-    struct node *node = data;
-
-    if (stream_get_protocol(stream) == TLS_PROTOCOL_TASK)
-        peers_adopt(node->peers, stream);
-    else
-        transfers_adopt(node->transfers, stream);
-}
-
-static void on_stored(const struct files_info *info, void *data _unused_)
-{
-    journal_file_stored(info->name, info->size, info->owner);
-}
-
-static int make_transfer(struct node *node)
-{
-    const struct config_net *net = &node->config->net;
-    int r =
-        tls_new(&(struct tls_config){.cluster = node->config->node.cluster,
-                                     .id = node->start.id,
-                                     .keyring = node->config->security.tls ? node->keyring : NULL,
-                                     .is_encrypted = node->config->security.tls},
-                &node->tls);
-
-    if (r >= 0)
-        r = gate_new(net->connections_max + GATE_SPARE, net->connections_max, &node->gate);
-    if (r >= 0)
-        r = peers_new(node->event,
-                      &(struct peers_config){.tls = node->tls,
-                                             .self = node->start.id,
-                                             .connect_timeout_usec = net->tcp_connect_timeout_usec,
-                                             .idle_usec = net->tcp_idle_usec,
-                                             .connections_max = net->connections_max},
-                      &node_peers_handler, node, &node->peers);
-    if (r >= 0)
-        r = transfers_new(
-            node->event,
-            &(struct transfers_config){.worker = node->worker,
-                                       .tls = node->tls,
-                                       .files = node->files,
-                                       .connect_timeout_usec = net->tcp_connect_timeout_usec,
-                                       .idle_usec = net->tcp_idle_usec,
-                                       .transfers_max = net->transfers_max,
-                                       .rate_limit = net->rate_limit,
-                                       .on_stored = on_stored,
-                                       .data = node},
-            &node->transfers);
-    if (r >= 0)
-        r = listener_new(
-            &(struct listener_config){.stream = {.event = node->event,
-                                                 .tls = node->tls,
-                                                 .priority = SD_EVENT_PRIORITY_NORMAL,
-                                                 .handshake_timeout_usec = HANDSHAKE_USEC},
-                                      .gate = node->gate,
-                                      .handshakes_max = net->connections_max,
-                                      .on_stream = on_stream,
-                                      .is_allowed = is_allowed,
-                                      .userdata = node},
-            TAKE_FD(node->sockets.tcp_fd), &node->listener);
-    if (r < 0)
-        return log_error_errno(r, "Cannot make the TCP side: %m");
-    return 0;
-}
-
-static void on_fatal(int r, void *data)
-{
-    struct node *node = data;
-
-    if (node->fatal == 0)
-        journal_problem("state", NULL, strerror(-r), false);
-    node->fatal = r;
-    (void)sd_event_exit(node->event, 1);
-}
-
-static int tell_record(struct node *node)
-{
-    const struct config *config = node->config;
-    struct record record = {.protocol = RECORD_PROTOCOL,
-                            .has_tasks = config->tasks.enabled,
-                            .has_commands = config->tasks.allow_commands};
-    uint8_t data[SWIM_META_MAX];
-    size_t size;
-
-    snprintf(record.version, sizeof(record.version), "%s", P2PNODE_VERSION);
-    for (size_t i = 0; node->keyring && i < node->keyring->count; i++)
-        record.keys[record.keys_count++] = node->keyring->keys[i].id;
-    for (size_t i = 0; i < config->tasks.types_count && record.types_count < RECORD_TYPES_MAX; i++)
-        if (config->tasks.enabled)
-            snprintf(record.types[record.types_count++], sizeof(record.types[0]), "%s",
-                     config->tasks.types[i].name);
-    for (size_t i = 0; i < config->node.tags.count && record.tags_count < RECORD_TAGS_MAX; i++)
-        snprintf(record.tags[record.tags_count++], sizeof(record.tags[0]), "%s",
-                 config->node.tags.items[i]);
-    int r = record_encode(&record, data, sizeof(data), &size);
-    if (r < 0) {
-        log_error("node.tags and tasks.types together are too long to be told to other nodes (%d "
-                  "bytes at "
-                  "most)",
-                  SWIM_META_MAX);
-        return r;
-    }
-    return cluster_set_meta(node->cluster, data, size);
-}
-
-static int make_tasks(struct node *node)
-{
-    _cleanup_free_ char *exec_path = NULL;
-    int r;
-
-    if (asprintf(&exec_path, "/run/p2pnode-exec/%s.sock", node->instance) < 0)
-        return -ENOMEM;
-    r = tasks_new(node->event,
-                  &(struct tasks_setup){.config = node->config,
-                                        .start = &node->start,
-                                        .state_dir = node->state_dir,
-                                        .exec_socket_path = exec_path,
-                                        .state = node->state,
-                                        .outputs = node->outputs,
-                                        .peers = node->peers,
-                                        .find_address = node_find_address,
-                                        .on_load = node_on_load,
-                                        .on_fatal = on_fatal,
-                                        .data = node},
-                  node_wall(node), &node->tasks);
-    if (r < 0)
-        return log_error_errno(r, "Cannot take up the tasks: %m");
-    return tell_record(node);
-}
-
-static int make_control(struct node *node)
-{
-    const struct config_control *control = &node->config->control;
-    int r = remote_new(node->event, node->peers, node->config->node.name, methods_dispatch, node,
-                       &node->remote);
-
-    if (r >= 0)
-        r = server_new(node->event,
-                       &(struct server_config){.path = node->socket_path,
-                                               .mode = control->mode,
-                                               .user_group = control->user_group,
-                                               .admin_group = control->admin_group,
-                                               .clients_max = control->clients_max,
-                                               .listen_fd = -EBADF},
-                       methods_dispatch, node, &node->server);
-    if (r == -EADDRINUSE)
-        log_error("%s: a daemon called \"%s\" runs already", node->socket_path, node->instance);
-    else if (r < 0)
-        return log_error_errno(r, "Cannot serve the control socket %s: %m", node->socket_path);
-    return r;
 }
 
 /* --- Now and then --- */
@@ -528,7 +227,7 @@ static int rejoin(const struct state_member *member, void *data)
 
 static int build(struct node *node)
 {
-    int r = make_base(node);
+    int r = node_make_base(node);
 
     if (r < 0)
         return r;
@@ -540,15 +239,15 @@ static int build(struct node *node)
         return r;
     journal_set_observer(history_add_event, node->history);
     if (r >= 0)
-        r = make_stores(node);
+        r = node_make_stores(node);
     if (r >= 0)
-        r = make_cluster(node);
+        r = node_make_cluster(node);
     if (r >= 0)
-        r = make_transfer(node);
+        r = node_make_transfer(node);
     if (r >= 0)
-        r = make_tasks(node);
+        r = node_make_tasks(node);
     if (r >= 0)
-        r = make_control(node);
+        r = node_make_control(node);
     if (r >= 0)
         r = make_sources(node);
     if (r >= 0 && node->config->membership.snapshot)

@@ -6,7 +6,8 @@
  * not know each other; what one says (a member died, a connection is lost) is handed on here. The
  * control methods get the node and use its parts.
  *
- * node.c builds and ends it, node_events.c hears what the membership says.
+ * node.c has its life, node_parts.c makes each part from the configuration, node_events.c hears
+ * what the membership says.
  */
 
 #include <systemd/sd-event.h>
@@ -102,6 +103,15 @@ struct node_watch {
     void *data;
 };
 void node_watch(struct node *node, struct node_watch *watch);
+
+/* node_parts.c: one floor each, to be called in this order. They say themselves what went wrong.
+ * Return: 0 or a negative errno. */
+int node_make_base(struct node *node);
+int node_make_stores(struct node *node);
+int node_make_cluster(struct node *node);
+int node_make_transfer(struct node *node);
+int node_make_tasks(struct node *node);
+int node_make_control(struct node *node);
 
 /* node_events.c: from cluster.h and peers.h; @data is the node. */
 void node_on_swim_event(const struct swim_event *event, void *data);

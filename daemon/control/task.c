@@ -73,7 +73,8 @@ void task_fill(const struct node *node, const struct task *task, cJSON *json)
     json_add_string(json, "name", strcmp(name, "-") == 0 ? NULL : name);
     json_add_string(json, "type", task->spec.type);
     json_add_string(json, "state", task_state_name(task->state));
-    json_add_string(json, "node", *task->node_name ? task->node_name : NULL);
+    bool is_somewhere = task->has_node || task_state_is_final(task->state);
+    json_add_string(json, "node", is_somewhere && *task->node_name ? task->node_name : NULL);
     json_add_string(json, "user", task->spec.user);
     json_add_u64(json, "attempt", task->tries);
     add_end(task, json);
@@ -153,8 +154,10 @@ static void add_command(const struct node *node, const struct task *task, cJSON 
 
     if (!task->spec.is_command) {
         const char *handler = tasks_get_handler(node->tasks, task->spec.type);
-        int size = snprintf(text, sizeof(text), "handler %s: %s %llu", task->spec.type,
-                            handler ? handler : "?", (unsigned long long)task->spec.type_number);
+        /* Only the nodes that do a type know its command. */
+        int size = snprintf(text, sizeof(text), "handler %s%s%s %llu", task->spec.type,
+                            handler ? ": " : "", handler ? handler : "",
+                            (unsigned long long)task->spec.type_number);
         used = (size_t)CLAMP(size, 0, (int)sizeof(text) - 1);
     }
     for (size_t i = 0; i < task->spec.args.count && used < sizeof(text) - 1; i++) {

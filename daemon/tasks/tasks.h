@@ -8,6 +8,7 @@
  */
 
 #include <systemd/sd-event.h>
+#include "base/list.h"
 #include "config/config.h"
 #include "exec/client.h"
 #include "sched/origin.h"
