@@ -57,6 +57,9 @@ $(B)/obj/%.o: %.c
 	$(if $(Q),@echo '  CC      $<')
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
+# Embeds it (.incbin), which the compiler does not tell.
+$(B)/obj/daemon/control/interface.o: daemon/control/org.p2pnode.varlink
+
 $(LIBRARY): $(OBJECTS)
 	$(Q)rm -f $@; ar rcs $@ $^
 
