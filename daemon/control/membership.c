@@ -429,6 +429,8 @@ void method_leave(struct node *node, struct call *call)
 
     if (!read_usec(call, "timeout", &patience))
         return;
+    if (node->has_left)
+        return call_fail(call, ERROR_CONFLICT, "p2pctl join ADDR", "this node has left already");
     if (start_waiting(node, call, on_leave_event, on_leave_timeout, patience))
         cluster_leave(node->cluster);
 }

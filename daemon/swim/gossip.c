@@ -123,9 +123,14 @@ int gossip_init(struct swim *swim)
     r = timer_init(&swim->timers, &gossip->heartbeat_timer, on_heartbeat);
     if (r < 0)
         return r;
+    gossip_start(swim);
+    return 0;
+}
+
+void gossip_start(struct swim *swim)
+{
     if (swim->config.message_interval_usec > 0)
         timer_set(
-            &swim->timers, &gossip->heartbeat_timer,
+            &swim->timers, &swim->gossip.heartbeat_timer,
             usec_add(swim->now, 1 + rng_below(&swim->rng, swim->config.message_interval_usec)));
-    return 0;
 }

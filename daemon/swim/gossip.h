@@ -25,6 +25,9 @@ struct gossip {
 
 int gossip_init(struct swim *swim);
 
+/* The heartbeats go on; they stop by themselves when we leave. */
+void gossip_start(struct swim *swim);
+
 /* Something waits to be spread. */
 void gossip_wake(struct swim *swim, bool is_urgent);
 

@@ -294,10 +294,15 @@ int join_init(struct swim *swim)
     int r = timer_init(&swim->timers, &join->rejoin_timer, on_rejoin);
     if (r < 0)
         return r;
-    timer_set(&swim->timers, &join->rejoin_timer,
+    join_start(swim);
+    return 0;
+}
+
+void join_start(struct swim *swim)
+{
+    timer_set(&swim->timers, &swim->join.rejoin_timer,
               swim->now + swim->config.rejoin_interval_usec / 2 +
                   rng_below(&swim->rng, swim->config.rejoin_interval_usec / 2 + 1));
-    return 0;
 }
 
 /* --- Frames --- */

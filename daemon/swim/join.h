@@ -40,6 +40,9 @@ struct join {
 
 int join_init(struct swim *swim);
 
+/* The rejoin rounds go on; they stop by themselves when we leave. */
+void join_start(struct swim *swim);
+
 void join_set_seeds(struct swim *swim, const struct address *seeds, size_t count);
 
 /* Return: 0, -ENOSPC. */

@@ -58,11 +58,28 @@ void leave_begin(struct swim *swim)
     rumor_drop(swim, &swim->self->load_rumor);
     rumor_spread(swim, &swim->self->state_rumor, true);
     leave->is_active = true;
+    leave->acked_count = 0;
     leave->seq = core_next_seq(swim);
     leave->end_usec = swim->now + DEADLINE_USEC;
     leave->needed =
         CLAMP(log2_up(members_alive_count(&swim->members)), (size_t)1, (size_t)LEAVE_ACKS_MAX);
     on_timer(swim, &leave->timer);
+}
+
+void leave_undo(struct swim *swim)
+{
+    struct swim_incarnation incarnation = swim->self->shown.incarnation;
+
+    if (swim->self->shown.state != SWIM_LEFT)
+        return;
+    swim->leave.is_active = false;
+    timer_set(&swim->timers, &swim->leave.timer, TIMER_NEVER);
+    incarnation.counter++;
+    member_set_state(swim, swim->self, SWIM_ALIVE, &incarnation);
+    rumor_spread(swim, &swim->self->state_rumor, true);
+    probe_wake(swim);
+    gossip_start(swim);
+    join_start(swim);
 }
 
 int leave_take(struct swim *swim, const struct source *source, const struct message *message)

@@ -238,6 +238,7 @@ void swim_set_seeds(struct swim *swim, const struct address *seeds, size_t count
 int swim_join(struct swim *swim, const struct address *address, usec_t now)
 {
     core_begin(swim, now);
+    leave_undo(swim);
     return join_add_extra(swim, address);
 }
 

@@ -191,7 +191,7 @@ usec_t swim_deadline(const struct swim *swim);
 /* Replaces the seeds' addresses (at most SWIM_SEEDS_MAX; own address is skipped) and contacts them. */
 void swim_set_seeds(struct swim *swim, const struct address *seeds, size_t count, usec_t now);
 
-/* Contacts one more address once: `p2pctl join ADDR`. Return: 0, -ENOSPC. */
+/* Contacts one more address once: `p2pctl join ADDR`; undoes a leave. Return: 0, -ENOSPC. */
 int swim_join(struct swim *swim, const struct address *address, usec_t now);
 
 /* Return: 0, -EMSGSIZE above SWIM_META_MAX, -ENOMEM. Spread as an update of the own record. */
