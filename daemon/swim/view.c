@@ -268,7 +268,8 @@ static int revive(struct swim *swim, struct member *member, const struct claim *
     timer_set(&swim->timers, &member->contact_timer, TIMER_NEVER);
     member_set_state(swim, member, SWIM_ALIVE, &claim->incarnation);
     member->shown.reported_by = NODE_ID_NULL;
-    if (is_restart) { /* another process: its counters start anew */
+    if (is_restart) { /* another process: its counters start anew, and it owes no answers */
+        probe_forget(swim, member);
         member->load_version = 0;
         member->shown.rtt_usec = 0;
     }
