@@ -90,6 +90,11 @@ int keys_load(const struct config *config, const char *state_dir, struct keyring
         *ret_differs = configured_r >= 0 && !is_equal(&configured, &copy);
         return parse(copy_path, &copy, ret);
     }
+    /* Falling back on the configured one would undo a change of keys that the copy has seen. */
+    if (copy_r != -ENOENT) {
+        log_error("no key ring: %s: %s", copy_path, strerror(-copy_r));
+        return -ENOKEY;
+    }
     if (configured_r < 0) {
         log_error("no key ring: %s: %s", path, strerror(-configured_r));
         log_error("hint: make one for the whole cluster: (umask 077; p2pctl keys gen > %s)", path);

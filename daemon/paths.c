@@ -21,6 +21,8 @@ static int make_directory(const char *path, mode_t mode)
 {
     char text[PATH_MAX];
 
+    if (!*path)
+        return -ENOENT;
     if (snprintf(text, sizeof(text), "%s", path) >= (int)sizeof(text))
         return -ENAMETOOLONG;
     for (char *slash = strchr(text + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
