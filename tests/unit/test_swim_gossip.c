@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+#include "swim_net.h"
+
+#define MSEC USEC_PER_MSEC
+
+static struct message heartbeat(size_t i, uint64_t number)
+{
+    struct message message = {.type = MESSAGE_HEARTBEAT, .id = net_id(i), .number = number};
+
+    message.incarnation.generation = NET_GENERATION;
+    message.wall_usec = NET_WALL;
+    message.address = net_address(i);
+    return message;
+}
+
+static void a_heartbeat_is_told_once_and_passed_on(void **state)
+{
+    struct rig rig;
+    struct message message = heartbeat(2, 17);
+    struct swim_statistics statistics;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 5);
+    rig_run(&rig, 500 * MSEC);
+    rig_clear(&rig);
+    for (size_t i = 1; i <= 4; i++)
+        rig_say(&rig, i, &message);
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_GOSSIP), 1);
+    swim_get_statistics(rig.swim, &statistics);
+    assert_int_equal(statistics.gossip_duplicates, 3);
+    rig_run(&rig, 500 * MSEC);
+    assert_true(rig_count_peers(&rig, 5, MESSAGE_HEARTBEAT) >= 1);
+    rig_stop(&rig);
+}
+
+static void as_many_heartbeats_as_configured_are_sent(void **state)
+{
+    struct swim_config config;
+    struct rig rig;
+
+    (void)state;
+    swim_config_default(&config);
+    config.message_count = 3;
+    rig_start(&rig, &config);
+    rig_run(&rig, 60 * USEC_PER_SEC); /* alone, there is nobody to tell */
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_GOSSIP), 0);
+    rig_meet(&rig, 2);
+    rig.swim->probes.grace_end_usec = USEC_INFINITY;
+    rig_run(&rig, 60 * USEC_PER_SEC);
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_GOSSIP), 3);
+    for (size_t i = 0, number = 1; i < rig.events_count; i++)
+        if (rig.events[i].type == SWIM_EVENT_GOSSIP) {
+            assert_int_equal(rig.events[i].number, number++);
+            assert_true(rig.events[i].is_outgoing);
+            assert_true(rig.events[i].wall_usec > NET_WALL);
+        }
+    rig_stop(&rig);
+}
+
+static void fresh_news_do_not_wait_for_the_next_round(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 9);
+    rig_run(&rig, 900 * MSEC);
+    rig_clear(&rig);
+    rig_claim(&rig, 1, 2, 0, SWIM_DEAD);
+    rig_run(&rig, 12 * MSEC);
+    assert_int_equal(rig_count_peers(&rig, 9, MESSAGE_DEAD), 4 + 0);
+    rig_stop(&rig);
+}
+
+static void a_burst_of_news_travels_in_few_packets(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 60);
+    rig_run(&rig, 900 * MSEC);
+    rig_clear(&rig);
+    for (size_t i = 2; i < 30; i++)
+        rig_claim(&rig, 1, i, 1, SWIM_ALIVE);
+    rig_run(&rig, 5 * MSEC);
+    assert_true(rig.sent_count <= 8);
+    rig_stop(&rig);
+}
+
+static void nothing_is_sent_in_rounds_while_nothing_is_new(void **state)
+{
+    struct net *net = net_begin(16, 4);
+    uint64_t before;
+
+    (void)state;
+    net_run(net, 20 * USEC_PER_SEC);
+    before = net->packets_count;
+    uint64_t bytes = net->bytes_count;
+    net_run(net, 60 * USEC_PER_SEC);
+    /* One request and one answer per node and second. */
+    assert_true(net->packets_count - before <= 16 * 60 * 22 / 10);
+    assert_true((net->bytes_count - bytes) / (net->packets_count - before) < 40);
+    net_free(net);
+}
+
+static struct swim_load busy(uint16_t running)
+{
+    return (struct swim_load){
+        .load_permille = (uint16_t)(running * 250), .running = running, .slots = 4};
+}
+
+static void a_load_rides_on_acknowledgements(void **state)
+{
+    struct rig rig;
+    struct message ping = {.type = MESSAGE_PING, .seq = 9}, ack;
+    struct swim_load load = busy(3);
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 2);
+    swim_set_load(rig.swim, &load, rig.now);
+    rig_say(&rig, 1, &ping);
+    assert_true(rig_sent(&rig, 1, MESSAGE_ACK, &ack));
+    assert_int_equal(ack.seq, 9);
+    assert_int_equal(ack.load.running, 3);
+    assert_int_equal(ack.digest, rig.swim->members.digest);
+    rig_stop(&rig);
+}
+
+static void a_load_is_spread_once_per_interval(void **state)
+{
+    struct rig rig;
+    struct swim_load load = busy(1);
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 5);
+    rig_run(&rig, 500 * MSEC);
+    swim_set_load(rig.swim, &load, rig.now);
+    rig_run(&rig, 250 * MSEC);
+    assert_true(rig_count_peers(&rig, 5, MESSAGE_LOAD) >= 1);
+    uint64_t spread = rig.swim->load.spread_usec;
+    load = busy(2);
+    swim_set_load(rig.swim, &load, rig.now);
+    rig_run(&rig, 1500 * MSEC);
+    assert_int_equal(rig.swim->load.spread_usec, spread);
+    rig_run(&rig, 500 * MSEC);
+    assert_true(rig.swim->load.spread_usec > spread);
+    /* Who drains says so at once. */
+    load.draining = true;
+    swim_set_load(rig.swim, &load, rig.now);
+    rig_run(&rig, MSEC);
+    assert_int_equal(rig.swim->load.spread_usec, rig.now - MSEC);
+    rig_stop(&rig);
+}
+
+static void only_a_newer_load_of_the_same_process_counts(void **state)
+{
+    struct rig rig;
+    struct message message = {.type = MESSAGE_LOAD, .id = net_id(2), .load_version = 5};
+    struct node_id id = net_id(2);
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 3);
+    message.load = busy(2);
+    message.incarnation.generation = NET_GENERATION;
+    rig_say(&rig, 1, &message);
+    assert_int_equal(swim_find(rig.swim, &id)->load.running, 2);
+    message.load = busy(1);
+    rig_say(&rig, 1, &message);
+    message.load_version = 4;
+    rig_say(&rig, 1, &message);
+    message.load_version = 6;
+    message.incarnation.generation--;
+    rig_say(&rig, 1, &message);
+    assert_int_equal(swim_find(rig.swim, &id)->load.running, 2);
+    message.incarnation.generation++;
+    rig_say(&rig, 1, &message);
+    assert_int_equal(swim_find(rig.swim, &id)->load.running, 1);
+    rig_stop(&rig);
+}
+
+static void a_newcomer_learns_loads_with_the_table(void **state)
+{
+    struct net *net = net_begin(5, 8);
+    struct swim_load load = busy(2);
+    struct node_id id = net_id(3);
+
+    (void)state;
+    swim_set_load(net->nodes[3].swim, &load, net->now);
+    net_run(net, 5 * USEC_PER_SEC);
+    net_kill(net, 2);
+    net_start(net, 2);
+    assert_true(net_await_complete(net, 3 * USEC_PER_SEC) != USEC_INFINITY);
+    assert_int_equal(swim_find(net->nodes[2].swim, &id)->load.running, 2);
+    net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_heartbeat_is_told_once_and_passed_on),
+        cmocka_unit_test(as_many_heartbeats_as_configured_are_sent),
+        cmocka_unit_test(fresh_news_do_not_wait_for_the_next_round),
+        cmocka_unit_test(a_burst_of_news_travels_in_few_packets),
+        cmocka_unit_test(nothing_is_sent_in_rounds_while_nothing_is_new),
+        cmocka_unit_test(a_load_rides_on_acknowledgements),
+        cmocka_unit_test(a_load_is_spread_once_per_interval),
+        cmocka_unit_test(only_a_newer_load_of_the_same_process_counts),
+        cmocka_unit_test(a_newcomer_learns_loads_with_the_table),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
