@@ -141,12 +141,15 @@ check-scenarios: $(B)/tests/sim
 	@$(RUN) scenarios $(B)/tests/sim $(if $(REWRITE),--rewrite) tests/sim/scenarios/*.txt
 
 check-storm: $(B)/tests/sim
-	@$(RUN) storm $(B)/tests/sim --storms $(if $(SAN),2,8) --first 1 --nodes 20 --minutes 5 --jobs $(JOBS)
+	@$(RUN) storm $(B)/tests/sim --storms $(if $(SAN),4,40) --first 1 --nodes 20 --minutes 10 --jobs $(JOBS)
+	@$(RUN) storm-sealed $(B)/tests/sim --storms $(if $(SAN),4,20) --first 1 --nodes 8 --minutes 10 --sealed --jobs $(JOBS)
+	@$(RUN) storm-again $(B)/tests/sim --again tests/sim/seeds.txt
 
 # 25 minutes of 200 labs of 50 nodes are 4,000 node-hours, five minutes on two cores; 60 make it 10,000.
 check-storms: STORM_MINUTES ?= 25
 check-storms: $(B)/tests/sim
 	@$(RUN) storms $(B)/tests/sim --storms 200 --first 1000 --nodes 50 --minutes $(STORM_MINUTES) --jobs $(JOBS)
+	@$(RUN) storms-sealed $(B)/tests/sim --storms 50 --first 2000 --nodes 20 --minutes $(STORM_MINUTES) --sealed --jobs $(JOBS)
 
 check-mutants: $(B)/tests/sim
 	@$(RUN) mutants tests/sim/mutants.py $(B)

@@ -12,6 +12,7 @@
 #define INPUTS_BASE         600 /* per second: an inbox after a pause */
 #define INPUTS_PER_NODE     20
 #define SCAN_SMALL          8   /* a world of so many is looked at after every step */
+#define SCAN_PER_STEP       4   /* members that a larger one costs per step */
 #define TOLD_MAX            256 /* messages that a node may not hear again */
 #define HEALTH_MULTIPLE_MAX 9   /* by which Lifeguard stretches a probe at most */
 
@@ -313,7 +314,8 @@ void check_step(struct sim_node *node, size_t packets_count, size_t events_count
     if (compare_incarnations(&self->incarnation, used) > 0)
         *used = self->incarnation;
     count_input(node);
-    if (node->steps++ % MAX(sim->nodes_count / SCAN_SMALL, (size_t)1) == 0)
+    size_t period = sim->nodes_count <= SCAN_SMALL ? 1 : sim->nodes_count / SCAN_PER_STEP;
+    if (node->steps++ % period == 0)
         scan_views(node);
 }
 
