@@ -135,6 +135,15 @@ static int test_node(const struct sim_node *node, char **words, size_t count, bo
     return 0;
 }
 
+static size_t count_running(const struct sim *sim)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < sim->nodes_count; i++)
+        count += sim_is_running(sim->nodes[i]);
+    return count;
+}
+
 static int test(const struct sim *sim, char **words, size_t count, bool *ret)
 {
     bool is_all = count > 1 && strcmp(words[0], "all") == 0;
@@ -147,6 +156,10 @@ static int test(const struct sim *sim, char **words, size_t count, bool *ret)
     }
     if (count == 2 && strcmp(words[0], "nobody") == 0 && strcmp(words[1], "accused") == 0) {
         *ret = sim->accusations == 0;
+        return 0;
+    }
+    if (count == 2 && strcmp(words[0], "message") == 0 && strcmp(words[1], "arrived") == 0) {
+        *ret = check_reached(sim) + 1 >= count_running(sim);
         return 0;
     }
     if (!is_all && !named)
@@ -184,6 +197,7 @@ void condition_help(void)
     puts("Conditions, where WHO is a node or all (that run); `not` before one negates it:\n"
          "  converged               all views are equal and right\n"
          "  nobody accused          no node has raised a suspicion so far\n"
+         "  message arrived         everybody else heard the last `message ... all`\n"
          "  WHO sees COUNT alive    itself included\n"
          "  WHO sees NODE STATE     alive, suspect, dead, left, absent or unstable\n"
          "  WHO joined              enough seeds have answered\n"
