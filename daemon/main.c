@@ -96,7 +96,6 @@ static char *instance_of(const char *path)
 /* Return: 0, or the exit code; all errors are told. */
 static int load_config(const char *path, struct config **ret)
 {
-    extern char **environ;
     _cleanup_strings_ struct config_strings errors = {0};
     int r = config_load(path, environ, ret, &errors);
 

@@ -73,9 +73,9 @@ int console_new(struct console **ret)
 
 static void free_plan(struct console *console)
 {
-    for (size_t i = 0; i < console->tasks_count; i++)
+    for (size_t i = 0; console->tasks && i < console->tasks_count; i++)
         free(console->tasks[i].name);
-    for (size_t i = 0; i < console->batches_count; i++)
+    for (size_t i = 0; console->batches && i < console->batches_count; i++)
         free(console->batches[i].failures);
     free(console->tasks);
     free(console->batches);

@@ -197,7 +197,8 @@ static void add_to(cJSON *item, const char *key, uint64_t count)
 {
     cJSON *number = cJSON_GetObjectItemCaseSensitive(item, key);
 
-    cJSON_SetNumberValue(number, number->valuedouble + (double)count);
+    if (number)
+        cJSON_SetNumberValue(number, number->valuedouble + (double)count);
 }
 
 void method_types(struct node *node, struct call *call)

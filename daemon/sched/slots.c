@@ -25,7 +25,7 @@ static bool is_valid(const struct slots_config *config)
 /* A type that is larger than the node takes the whole node. */
 static uint32_t slots_of(const struct slots *slots, const struct slots_type *type)
 {
-    return MIN(type->slots, MAX(slots->config.slots, 1U));
+    return MAX(MIN(type->slots, slots->config.slots), 1U);
 }
 
 static int copy_config(struct slots *slots, const struct slots_config *config)

@@ -205,8 +205,9 @@ void entry_end(struct slots *slots, struct entry *entry, const struct task_end *
     slots->unacked++;
     entry_tell(slots, entry, SLOTS_REPORT);
     entry_arm(slots, entry);
-    if (slots->unacked > SLOTS_RESULTS_MAX)
-        entry_drop(slots, list_first(&slots->ended, struct entry, ended));
+    struct entry *oldest = list_first(&slots->ended, struct entry, ended);
+    if (oldest && slots->unacked > SLOTS_RESULTS_MAX)
+        entry_drop(slots, oldest);
 }
 
 void entry_hand_back(struct slots *slots, struct entry *entry, enum slots_handback reason)

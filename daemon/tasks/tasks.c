@@ -55,7 +55,9 @@ static void tell_load(struct tasks *tasks)
                            .queued = (uint16_t)MIN(now.queued, (uint32_t)UINT16_MAX),
                            .slots = (uint16_t)MIN(now.slots, (uint32_t)UINT16_MAX),
                            .draining = now.is_draining};
-    if (memcmp(&load, &tasks->load, sizeof(load)) == 0)
+    if (load.load_permille == tasks->load.load_permille && load.running == tasks->load.running &&
+        load.queued == tasks->load.queued && load.slots == tasks->load.slots &&
+        load.draining == tasks->load.draining)
         return;
     tasks->load = load;
     tasks->setup.on_load(&load, tasks->setup.data);

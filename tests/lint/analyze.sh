@@ -9,4 +9,5 @@ clang-tidy --quiet --warnings-as-errors='*' "$1" -- -std=gnu11 -D_GNU_SOURCE -Id
     -DP2PNODE_VERSION='"0"' -DP2PNODE_PREFIX='"/usr"' 2>/dev/null
 exec cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
     --suppress=normalCheckLevelMaxBranches --suppress=memleak --suppress=resourceLeak \
-    --suppress=uninitvar --suppress=ctuuninitvar --std=c11 -D_GNU_SOURCE -Idaemon -Ictl "$1"
+    --suppress=uninitvar --suppress=ctuuninitvar \
+    --suppress=nullPointerRedundantCheck --std=c11 -D_GNU_SOURCE -Idaemon -Ictl "$1"
