@@ -18,7 +18,7 @@ static int complain(char error[static BIND_ERROR_MAX], int r, bool is_udp,
     char text[ADDRESS_TEXT_MAX];
 
     if (r == -EADDRINUSE)
-        port_owner_describe(is_udp, address->port, error, BIND_ERROR_MAX);
+        port_owner_describe(is_udp, address, error, BIND_ERROR_MAX);
     else
         (void)snprintf(error, BIND_ERROR_MAX, "cannot bind %s %s: %s", is_udp ? "udp" : "tcp",
                        address->family ? address_format(address, text) : "socket", strerror(-r));

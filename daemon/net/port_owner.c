@@ -2,13 +2,14 @@
 #include "net/port_owner.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/macro.h"
 
 #define INODES_MAX 16
 
-/* The sockets on one port. */
+/* The sockets that are in the way. */
 struct inodes {
     unsigned long items[INODES_MAX];
     size_t count;
@@ -26,21 +27,57 @@ static void close_folderp(DIR **folder)
         (void)closedir(*folder);
 }
 
+/*
+ * "0100007F" is 127.0.0.1, and 32 digits are IPv6: words of network bytes, printed as numbers of
+ * this machine. Return: false where it is neither.
+ */
+static bool parse_address(const char *text, struct address *ret)
+{
+    struct sockaddr_in6 ip6 = {.sin6_family = AF_INET6};
+    struct sockaddr_in ip4 = {.sin_family = AF_INET};
+    uint32_t words[4];
+    int count = sscanf(text, "%8" SCNx32 "%8" SCNx32 "%8" SCNx32 "%8" SCNx32, &words[0], &words[1],
+                       &words[2], &words[3]);
+
+    if (count == 4) {
+        memcpy(&ip6.sin6_addr, words, sizeof(words));
+        return address_from_sockaddr((const struct sockaddr *)&ip6, sizeof(ip6), ret) == 0;
+    }
+    ip4.sin_addr.s_addr = words[0];
+    return count == 1 &&
+           address_from_sockaddr((const struct sockaddr *)&ip4, sizeof(ip4), ret) == 0;
+}
+
+/* Whether sockets on one port of @a and @b collide. An IPv6 wildcard may include all of IPv4. */
+static bool overlap(const struct address *a, const struct address *b)
+{
+    const struct address *all = address_is_wildcard(a) ? a : b;
+
+    if (address_is_wildcard(all))
+        return a->family == b->family || all->family == 6;
+    return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
 /* Reads one of /proc/net/{udp,udp6,tcp,tcp6}. */
-static void read_table(const char *path, bool is_udp, uint16_t port, struct inodes *inodes)
+static void read_table(const char *path, bool is_udp, const struct address *wanted,
+                       struct inodes *inodes)
 {
     _cleanup_(close_filep) FILE *file = fopen(path, "re");
     char line[512];
 
     while (file && fgets(line, sizeof(line), file) && inodes->count < INODES_MAX) {
-        unsigned local_port, state;
+        struct address local;
+        unsigned port, state;
         unsigned long inode;
+        char text[33];
         if (sscanf(line,
-                   " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %lu",
-                   &local_port, &state, &inode) != 3)
+                   " %*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %lu",
+                   text, &port, &state, &inode) != 4)
             continue;
-        /* TCP: listening sockets only. */
-        if (local_port == port && inode != 0 && (is_udp || state == 0x0a))
+        if (port != wanted->port || inode == 0 || !parse_address(text, &local) ||
+            !overlap(&local, wanted))
+            continue;
+        if (is_udp || state == 0x0a) /* TCP: listening sockets only. */
             inodes->items[inodes->count++] = inode;
     }
 }
@@ -81,15 +118,16 @@ static void read_name(const char *path, char *target, size_t target_size)
     target[strcspn(target, "\n")] = '\0';
 }
 
-void port_owner_describe(bool is_udp, uint16_t port, char *target, size_t target_size)
+void port_owner_describe(bool is_udp, const struct address *address, char *target,
+                         size_t target_size)
 {
     const char *protocol = is_udp ? "udp" : "tcp";
     _cleanup_(close_folderp) DIR *processes = NULL;
     struct inodes inodes = {.count = 0};
     char path[280], name[64];
 
-    read_table(is_udp ? "/proc/net/udp" : "/proc/net/tcp", is_udp, port, &inodes);
-    read_table(is_udp ? "/proc/net/udp6" : "/proc/net/tcp6", is_udp, port, &inodes);
+    read_table(is_udp ? "/proc/net/udp" : "/proc/net/tcp", is_udp, address, &inodes);
+    read_table(is_udp ? "/proc/net/udp6" : "/proc/net/tcp6", is_udp, address, &inodes);
     if (inodes.count > 0)
         processes = opendir("/proc");
     for (struct dirent *entry; processes && (entry = readdir(processes));) {
@@ -99,9 +137,9 @@ void port_owner_describe(bool is_udp, uint16_t port, char *target, size_t target
         if (!has_socket(path, &inodes))
             continue;
         read_name(path, name, sizeof(name));
-        (void)snprintf(target, target_size, "%s %u is in use by pid %s (%s)", protocol, port,
-                       entry->d_name, name);
+        (void)snprintf(target, target_size, "%s %u is in use by pid %s (%s)", protocol,
+                       address->port, entry->d_name, name);
         return;
     }
-    (void)snprintf(target, target_size, "%s %u is in use", protocol, port);
+    (void)snprintf(target, target_size, "%s %u is in use", protocol, address->port);
 }

@@ -6,15 +6,16 @@
  * text of an error, never for a decision.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+#include "base/address.h"
 
 /**
  * port_owner_describe() - one line about a port that could not be bound
- * @is_udp: the protocol, else TCP
+ * @is_udp:  the protocol, else TCP
+ * @address: what was wanted; sockets on the same port of other addresses are not in its way
  *
  * Writes "udp 7717 is in use by pid 812 (serf)", or "udp 7717 is in use" where the owner cannot be
  * seen.
  */
-void port_owner_describe(bool is_udp, uint16_t port, char *target, size_t target_size);
+void port_owner_describe(bool is_udp, const struct address *address, char *target,
+                         size_t target_size);

@@ -88,8 +88,34 @@ static void owner_that_cannot_be_seen_is_left_out(void **state)
     char text[BIND_ERROR_MAX];
 
     (void)state;
-    port_owner_describe(true, 0, text, sizeof(text));
+    port_owner_describe(true, &(struct address){.family = 4}, text, sizeof(text));
     assert_string_equal(text, "udp 0 is in use");
+}
+
+static void same_port_of_another_address_is_not_in_the_way(void **state)
+{
+    struct bind_sockets sockets = lab_bind();
+    struct address wanted = sockets.address;
+    char text[BIND_ERROR_MAX], nobody[BIND_ERROR_MAX], own[BIND_ERROR_MAX];
+
+    (void)state;
+    (void)snprintf(nobody, sizeof(nobody), "tcp %u is in use", wanted.port);
+    (void)snprintf(own, sizeof(own), "tcp %u is in use by pid %d (", wanted.port, (int)getpid());
+    wanted.bytes[3]++;
+    port_owner_describe(false, &wanted, text, sizeof(text));
+    assert_string_equal(text, nobody);
+    /* All addresses are one too many, in IPv6 as well. */
+    memset(wanted.bytes, 0, sizeof(wanted.bytes));
+    port_owner_describe(false, &wanted, text, sizeof(text));
+    assert_memory_equal(text, own, strlen(own));
+    wanted.family = 6;
+    port_owner_describe(false, &wanted, text, sizeof(text));
+    assert_memory_equal(text, own, strlen(own));
+    /* But the loopback address of IPv6 is another. */
+    wanted.bytes[15] = 1;
+    port_owner_describe(false, &wanted, text, sizeof(text));
+    assert_string_equal(text, nobody);
+    close_both(&sockets);
 }
 
 int main(void)
@@ -101,6 +127,7 @@ int main(void)
         cmocka_unit_test(unknown_interface_is_refused),
         cmocka_unit_test(wildcard_takes_all_addresses),
         cmocka_unit_test(owner_that_cannot_be_seen_is_left_out),
+        cmocka_unit_test(same_port_of_another_address_is_not_in_the_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
