@@ -113,6 +113,26 @@ static void who_left_is_never_dead(void **state)
     net_free(net);
 }
 
+static void a_join_undoes_a_leave(void **state)
+{
+    struct net *net = net_begin(6, 4);
+    struct address seed = net_address(0);
+
+    (void)state;
+    for (uint64_t round = 1; round <= 2; round++) {
+        swim_leave(net->nodes[5].swim, net->now);
+        net_drain(net, 5);
+        assert_true(net_await_state(net, 5, SWIM_LEFT, 3 * USEC_PER_SEC) != USEC_INFINITY);
+        net_run(net, 5 * USEC_PER_SEC);
+        assert_int_equal(net->nodes[5].events_count[SWIM_EVENT_LEFT], round);
+        assert_int_equal(swim_join(net->nodes[5].swim, &seed, net->now), 0);
+        net_drain(net, 5);
+        assert_int_equal(swim_get_self(net->nodes[5].swim)->incarnation.counter, 2 * round);
+        assert_true(net_await_complete(net, 3 * USEC_PER_SEC) != USEC_INFINITY);
+    }
+    net_free(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +142,7 @@ int main(void)
         cmocka_unit_test(who_leaves_refutes_nothing_and_accuses_nobody),
         cmocka_unit_test(a_leave_is_acknowledged_and_spread),
         cmocka_unit_test(who_left_is_never_dead),
+        cmocka_unit_test(a_join_undoes_a_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
