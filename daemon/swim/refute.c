@@ -51,6 +51,14 @@ static bool is_double(const struct swim *swim, const struct claim *claim)
            !address_is_equal(&claim->address, &own->address);
 }
 
+/* Of two equally new wearers of one id the one with the higher address keeps it. */
+static bool is_higher(const struct address *a, const struct address *b)
+{
+    int order = memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+
+    return order > 0 || (order == 0 && a->port > b->port);
+}
+
 int refute_hear(struct swim *swim, const struct source *source, const struct claim *claim)
 {
     const struct swim_member *own = &swim->self->shown;
@@ -60,9 +68,8 @@ int refute_hear(struct swim *swim, const struct source *source, const struct cla
         return -EBADMSG;
     if (is_double(swim, claim)) {
         bool is_newer = claim->incarnation.generation > own->incarnation.generation;
-        bool is_higher = claim->address.family != 0 &&
-                         memcmp(&claim->address, &own->address, sizeof(own->address)) > 0;
-        tell_conflict(swim, &claim->address, is_newer || is_higher);
+        bool yields = claim->address.family != 0 && is_higher(&claim->address, &own->address);
+        tell_conflict(swim, &claim->address, is_newer || yields);
         if (is_newer)
             return 0;
     }
