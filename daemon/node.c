@@ -255,29 +255,9 @@ static int build(struct node *node)
     return r;
 }
 
-int node_new(const char *instance, struct config *config, struct node **ret)
+/* All but the configuration, which what goes last still reads. Half-built nodes, too. */
+static void take_down(struct node *node)
 {
-    _cleanup_(node_freep) struct node *node = calloc(1, sizeof(*node));
-
-    if (!node)
-        return 1;
-    *node = (struct node){
-        .instance = instance, .config = config, .sockets = {.udp_fd = -EBADF, .tcp_fd = -EBADF}};
-    list_init(&node->watches);
-    node->started_wall_usec = node_wall(node);
-    int r = build(node);
-    if (r != 0) {
-        node->config = NULL;
-        return r > 0 ? r : 1;
-    }
-    *ret = TAKE_PTR(node);
-    return 0;
-}
-
-struct node *node_free(struct node *node)
-{
-    if (!node)
-        return NULL;
     journal_set_observer(NULL, NULL);
     server_free(node->server);
     remote_free(node->remote);
@@ -309,10 +289,37 @@ struct node *node_free(struct node *node)
     close_fd(node->sockets.tcp_fd);
     keyring_free(node->keyring);
     sd_event_unref(node->event);
-    config_free((struct config *)(uintptr_t)node->config);
     free(node->socket_path);
     free(node->state_dir);
     free(node);
+}
+
+int node_new(const char *instance, struct config *config, struct node **ret)
+{
+    struct node *node = calloc(1, sizeof(*node));
+
+    if (!node)
+        return 1;
+    *node = (struct node){
+        .instance = instance, .config = config, .sockets = {.udp_fd = -EBADF, .tcp_fd = -EBADF}};
+    list_init(&node->watches);
+    node->started_wall_usec = node_wall(node);
+    int r = build(node);
+    if (r != 0) {
+        take_down(node);
+        return r > 0 ? r : 1;
+    }
+    *ret = node;
+    return 0;
+}
+
+struct node *node_free(struct node *node)
+{
+    if (!node)
+        return NULL;
+    struct config *config = (struct config *)(uintptr_t)node->config;
+    take_down(node);
+    config_free(config);
     return NULL;
 }
 
