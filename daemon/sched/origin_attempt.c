@@ -128,8 +128,8 @@ void origin_disconnected(struct origin *origin, const struct node_id *node, usec
         if (!job->task->has_node || !job->is_sent || !node_id_is_equal(&job->task->node, node))
             continue;
         job->is_doubtful = true;
-        job->query_delay_usec = ORIGIN_QUERY_FIRST;
-        job->query_usec = MIN(job->query_usec, usec_add(origin->now, ORIGIN_QUERY_FIRST));
+        /* Questions that find no connection come ever less often. */
+        job->query_usec = MIN(job->query_usec, usec_add(origin->now, job->query_delay_usec));
         job_arm(origin, job);
     }
 }

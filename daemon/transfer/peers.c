@@ -8,6 +8,7 @@
 #include "net/frame.h"
 
 #define TIMER_ACCURACY_USEC (100 * USEC_PER_MSEC)
+#define FRAMES_MAX          64 /* of one connection in a row: others have a turn too */
 
 /* A frame that waits for room in the stream. */
 struct waiting {
@@ -26,7 +27,8 @@ struct connection {
     uint8_t *body;
     size_t body_size;
     size_t body_done;
-    bool is_open; /* frames may have gone over it */
+    bool is_open;   /* frames may have gone over it */
+    bool is_ending; /* it was idle: nothing is written to it any more, and nothing is on its way */
 };
 
 struct peer {
@@ -86,6 +88,17 @@ static void peer_free(struct peer *peer)
     free(peer);
 }
 
+/* The connection that is written to: the first one that does not end. */
+static struct connection *get_writer(const struct peer *peer)
+{
+    list_for_each (link, &peer->connections) {
+        struct connection *connection = list_entry(link, struct connection, link);
+        if (!connection->is_ending)
+            return connection;
+    }
+    return NULL;
+}
+
 /* Frees a peer of whom nothing is left. */
 static void release_if_idle(struct peer *peer)
 {
@@ -115,7 +128,7 @@ static struct peer *get_peer(struct peers *peers, const struct node_id *id)
 /* Moves waiting frames into the stream, as far as they fit. */
 static void flush(struct peer *peer)
 {
-    struct connection *connection = list_first(&peer->connections, struct connection, link);
+    const struct connection *connection = get_writer(peer);
 
     if (!connection || !stream_is_ready(connection->stream))
         return;
@@ -130,24 +143,33 @@ static void flush(struct peer *peer)
     }
 }
 
-/* The connection is over: who used it is told, after it is gone. */
+/*
+ * The connection is over: who used it is told, after it is gone. Nobody is told of one over which
+ * nothing went or of one that we ended, because nothing is lost with it; what waits goes out on
+ * another one. But where something may be lost, what waits is dropped: its senders hear of the loss
+ * and send it again, or have told their callers that it failed.
+ */
 static void lose(struct connection *connection, int r)
 {
     struct peer *peer = connection->peer;
     struct peers *peers = peer->peers;
     struct node_id id = peer->id;
     struct address address = peer->address;
-    bool was_open = connection->is_open;
+    bool was_open = connection->is_open, was_ending = connection->is_ending;
 
     log_debug("Connection to a node ended: %s", stream_get_reason(connection->stream));
     connection_free(connection);
-    bool is_last = list_is_empty(&peer->connections);
-    if (is_last)
+    bool has_other = get_writer(peer) != NULL;
+    bool is_loss = was_open ? !was_ending : !has_other;
+    if (is_loss)
         drop_queue(peer);
+    else
+        flush(peer);
     release_if_idle(peer);
-    peers->handler.on_connection(
-        &id, &address, was_open || r == 0 || !is_last ? "closed" : "failed", r, peers->data);
-    peers->handler.on_lost(&id, r == 0 ? -ENOTCONN : r, peers->data);
+    if (was_open || is_loss)
+        peers->handler.on_connection(&id, &address, was_open ? "closed" : "failed", r, peers->data);
+    if (is_loss)
+        peers->handler.on_lost(&id, r == 0 ? -ENOTCONN : r, peers->data);
 }
 
 /* Gives a whole frame to the handler. */
@@ -211,17 +233,6 @@ static bool take_frame(struct peers *peers, const struct node_id *id, struct con
     return false;
 }
 
-static void on_readable(struct stream *stream _unused_, void *data)
-{
-    struct connection *connection = data;
-    struct peers *peers = connection->peer->peers;
-    struct node_id id = connection->peer->id;
-
-    connection->peer->active_usec = now_of(peers);
-    while (take_frame(peers, &id, connection))
-        ;
-}
-
 static void on_ready(struct stream *stream, void *data)
 {
     struct connection *connection = data;
@@ -250,12 +261,28 @@ static void on_closed(struct stream *stream _unused_, int error, void *data)
     lose(data, error);
 }
 
+static void on_readable(struct stream *stream, void *data);
+
 static const struct stream_callbacks callbacks = {
     .on_ready = on_ready,
     .on_readable = on_readable,
     .on_drained = on_drained,
     .on_closed = on_closed,
 };
+
+static void on_readable(struct stream *stream, void *data)
+{
+    struct connection *connection = data;
+    struct peers *peers = connection->peer->peers;
+    struct node_id id = connection->peer->id;
+
+    connection->peer->active_usec = now_of(peers);
+    for (int i = 0; i < FRAMES_MAX; i++)
+        if (!take_frame(peers, &id, connection))
+            return;
+    /* The rest in another turn of the loop. */
+    stream_set_callbacks(stream, &callbacks, connection);
+}
 
 static struct connection *add_connection(struct peer *peer, struct stream *stream)
 {
@@ -280,6 +307,12 @@ void peers_adopt(struct peers *peers, struct stream *stream)
         if (peer)
             release_if_idle(peer);
         return;
+    }
+    /* While our own one is not made yet, this is the one to write to. */
+    const struct connection *first = list_first(&peer->connections, struct connection, link);
+    if (first != connection && !first->is_open) {
+        list_remove(&connection->link);
+        list_prepend(&peer->connections, &connection->link);
     }
     connection->is_open = true;
     stream_set_callbacks(stream, &callbacks, connection);
@@ -344,7 +377,7 @@ int peers_send(struct peers *peers, const struct node_id *to, const struct addre
         return -ENOMEM;
     if (address->family != 0)
         peer->address = *address;
-    r = list_is_empty(&peer->connections) ? open_connection(peer) : 0;
+    r = get_writer(peer) ? 0 : open_connection(peer);
     if (r >= 0)
         r = enqueue(peer, header, body, body_size);
     if (r < 0) {
@@ -362,7 +395,7 @@ size_t peers_pending(const struct peers *peers, const struct node_id *to)
 
     if (!peer)
         return 0;
-    const struct connection *connection = list_first(&peer->connections, struct connection, link);
+    const struct connection *connection = get_writer(peer);
     return peer->queue_size + (connection ? stream_get_write_queued(connection->stream) : 0);
 }
 
@@ -397,12 +430,18 @@ static void tend(struct peer *peer, usec_t now)
     if (peer->holds > 0) {
         _cleanup_json_ cJSON *header = cJSON_CreateObject();
         json_add_string(header, "op", "alive");
-        if (!list_is_empty(&peer->connections) && enqueue(peer, header, NULL, 0) >= 0)
+        if (get_writer(peer) && enqueue(peer, header, NULL, 0) >= 0)
             flush(peer);
         peer->active_usec = now;
-    } else if (usec_sub(now, peer->active_usec) >= peer->peers->config.idle_usec) {
-        list_for_each (link, &peer->connections)
-            stream_shutdown(list_entry(link, struct connection, link)->stream);
+    } else if (usec_sub(now, peer->active_usec) >= peer->peers->config.idle_usec &&
+               list_is_empty(&peer->queue)) {
+        list_for_each (link, &peer->connections) {
+            struct connection *connection = list_entry(link, struct connection, link);
+            if (!stream_is_ready(connection->stream))
+                continue;
+            connection->is_ending = true;
+            stream_shutdown(connection->stream);
+        }
     }
 }
 

@@ -654,6 +654,29 @@ static void a_lost_connection_is_followed_by_questions(void **state _unused_)
     origin_free(origin);
 }
 
+static void questions_that_find_no_connection_come_ever_less_often(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = node(2);
+    unsigned queries = 0;
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 0);
+    (void)actions(origin, 0);
+    origin_disconnected(origin, &two, 1);
+    for (usec_t now = 1; now < USEC_PER_MIN; now += 10 * USEC_PER_MSEC) {
+        origin_tick(origin, now);
+        if (!strstr(actions(origin, now), "query 1.1 lab-02"))
+            continue;
+        queries++;
+        origin_disconnected(origin, &two, now);
+    }
+    assert_in_range(queries, 10, 20);
+    origin_free(origin);
+}
+
 static void an_attempt_that_never_arrived_is_placed_again(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1000,6 +1023,7 @@ int main(void)
         cmocka_unit_test(a_drained_queue_moves_to_another_node),
         cmocka_unit_test(a_long_queued_task_is_recalled_when_another_node_is_free),
         cmocka_unit_test(a_lost_connection_is_followed_by_questions),
+        cmocka_unit_test(questions_that_find_no_connection_come_ever_less_often),
         cmocka_unit_test(an_attempt_that_never_arrived_is_placed_again),
         cmocka_unit_test(an_attempt_that_its_node_forgot_is_lost),
         cmocka_unit_test(a_restarted_node_is_asked_and_then_given_up),
