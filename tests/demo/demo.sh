@@ -60,12 +60,12 @@ clean_up() {
     for pid in "${pids[@]}"; do
         kill -TERM "$pid" 2>/dev/null || true
     done
-    if ! wait_for 8 no_processes; then
+    if ! wait_for 12 no_processes; then
         printf 'demo: still there after SIGTERM: %s\n' "$(processes | tr '\n' ' ')" >&2
         for pid in "${pids[@]}"; do
             kill -KILL "$pid" 2>/dev/null || true
         done
-        wait_for 8 no_processes || true
+        wait_for 12 no_processes || true
         status=1
     fi
     rm -rf "$dir"
@@ -88,7 +88,8 @@ ctl() {
 # type LETTER HANDLER: an entry of tasks.types.
 type() { printf '{ name = "%s"; command = "%s/tasks/%s %s"; }' "$1" "$dir" "$2" "$text"; }
 
-# start NAME ROLE TYPES: a node with a configuration of its own, and nothing from our environment.
+# start NAME ROLE TYPES: a node with a configuration of its own, and nothing from our environment. It
+# ends with us even if we cannot end it any more.
 start() {
     cat >"$dir/$1.conf" <<END
 node      = { name = "$1"; role = "$2"; };
@@ -97,11 +98,12 @@ seeds     = ( "${addresses[seed]}:7717" );
 security  = { keyring = "$dir/keys"; };
 state_dir = "$dir/$1"; stop_grace = "1s";
 control   = { socket = "$dir/$1.sock"; };
-log       = { target = "stderr"; };
+log       = { target = "stderr"; gossip_first = 0; };
 sandbox   = { read = ( "/usr", "/lib", "/lib64", "/bin", "/etc/alternatives", "$text", "$dir/tasks" ); };
 tasks     = { slots = 2; lease = "3s"; retry_delay = "1s"; types = ( $3 ); };
 END
-    env -i PATH="$PATH" "$programs/p2pnode" -c "$dir/$1.conf" </dev/null 2>"$dir/$1.log" &
+    setpriv --pdeathsig TERM env -i PATH="$PATH" "$programs/p2pnode" -c "$dir/$1.conf" \
+        </dev/null 2>"$dir/$1.log" &
     pids[$1]=$!
 }
 
@@ -109,7 +111,10 @@ END
 all_see_all() {
     local name
     for name in "${!pids[@]}"; do
-        kill -0 "${pids[$name]}" 2>/dev/null || fail "$name did not start: $(tail -n 1 "$dir/$name.log")"
+        kill -0 "${pids[$name]}" 2>/dev/null ||
+            fail "$name did not start: $(sed -n 's/^err: //p' "$dir/$name.log")"
+    done
+    for name in "${!pids[@]}"; do
         [ "$(ctl "$name" members --alive --no-legend 2>/dev/null | wc -l)" -eq 5 ] || return 1
     done
 }
