@@ -36,7 +36,7 @@ static inline struct node_id net_id(size_t i)
 static inline struct address net_address(size_t i)
 {
     return (struct address){
-        .bytes = {10, 0, (uint8_t)(i >> 8), (uint8_t)(i + 1)}, .port = NET_PORT, .family = 4};
+        .bytes = {10, 0, (uint8_t)(i / 200), (uint8_t)(i % 200 + 1)}, .port = NET_PORT, .family = 4};
 }
 
 static inline struct swim *net_core(const struct swim_config *config, size_t i, usec_t now)
@@ -313,7 +313,7 @@ struct net {
 
 static inline void net_post(struct net *net, size_t source, const struct swim_packet *packet)
 {
-    size_t target = (size_t)packet->to.bytes[2] << 8 | (size_t)(packet->to.bytes[3] - 1);
+    size_t target = (size_t)packet->to.bytes[2] * 200 + packet->to.bytes[3] - 1U;
 
     net->packets_count++;
     net->bytes_count += packet->size;
