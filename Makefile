@@ -204,6 +204,8 @@ APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev 
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
        libconfig-devel cjson-devel openssl-devel sqlite-devel libseccomp-devel libsmartcols-devel \
        libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite
+# What pkg-config says when everything to build with is there.
+PKG := libconfig libcjson libsystemd openssl sqlite3 libseccomp smartcols
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
 
 .PHONY: deps demo install clean help
@@ -214,8 +216,11 @@ deps: ## install what building and testing need (apt or dnf)
 	elif command -v dnf >/dev/null; then $(SUDO) dnf install -y $(DNF); \
 	else echo 'neither apt-get nor dnf; the packages are: $(APT)'; exit 1; fi
 
-demo: deps ## dependencies, build, and the main job: a lab of five nodes runs a task list
-	+@$(HERE) -j$(JOBS) all
+demo: ## dependencies, build, and the main job: a lab of five nodes runs a task list
+	@{ command -v $(firstword $(CC)) && pkg-config --exists $(PKG); } >/dev/null 2>&1 || \
+	    if [ "$$(id -u)" = 0 ]; then $(HERE) deps; \
+	    else echo 'something to build with is missing; as root: make deps'; exit 1; fi
+	+@$(HERE) all
 	@tests/demo/demo.sh $(B)
 
 install: $(PROGRAMS) ## DESTDIR and PREFIX as usual
