@@ -68,7 +68,8 @@ clean_up() {
         wait_for 12 no_processes || true
         status=1
     fi
-    rm -rf "$dir"
+    rm -rf "$dir" || status=1
+    [ "$status" -ne 0 ] || good "no process and no file is left; $SECONDS s in all"
     exit "$status"
 }
 trap 'clean_up $?' EXIT
@@ -246,4 +247,4 @@ move_file
 set_value
 send_message
 kill_node
-step "Done in $SECONDS s: stopping the nodes, removing $dir"
+step "The end: the nodes stop, and $dir goes"
