@@ -7,9 +7,10 @@
 #include "swim/receive.h"
 #include "swim/refute.h"
 
-#define PACKET_SIZE_MIN     512
+#define PACKET_SIZE_MIN     480
 #define PACKET_SIZE_DEFAULT 1322 /* a datagram of 1400 bytes, less what the seal adds */
 #define UNSTABLE_FLAPS_MAX  1000
+#define COMPANY_SIZE        168 /* of what goes with our record in a WELCOME to a suspect */
 
 void swim_config_default(struct swim_config *ret)
 {
@@ -242,11 +243,11 @@ int swim_join(struct swim *swim, const struct address *address, usec_t now)
     return join_add_extra(swim, address);
 }
 
-/* Whether our record with so much metadata has a place in a packet of ours. */
+/* Whether our record with so much metadata has a place in the packets that bring it to others. */
 static bool fits(const struct swim *swim, const void *meta, size_t size)
 {
     uint8_t data[SWIM_PACKET_MAX];
-    struct writer writer = writer_into(data, swim->config.packet_size_max - 1);
+    struct writer writer = writer_into(data, swim->config.packet_size_max - COMPANY_SIZE);
     struct claim claim;
 
     view_claim(swim, swim->self, &claim);

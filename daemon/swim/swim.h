@@ -72,7 +72,7 @@ struct swim_config {
     uint32_t message_count;       /* of those after start; 0 = without end */
     usec_t load_interval_usec;
     uint32_t retransmit_mult;
-    size_t packet_size_max; /* 512..SWIM_PACKET_MAX */
+    size_t packet_size_max; /* 480..SWIM_PACKET_MAX */
 };
 
 /* The values of etc/p2pnode.conf. */
@@ -194,7 +194,10 @@ void swim_set_seeds(struct swim *swim, const struct address *seeds, size_t count
 /* Contacts one more address once: `p2pctl join ADDR`; undoes a leave. Return: 0, -ENOSPC. */
 int swim_join(struct swim *swim, const struct address *address, usec_t now);
 
-/* Return: 0, -EMSGSIZE above SWIM_META_MAX, -ENOMEM. Spread as an update of the own record. */
+/*
+ * Spread as an update of the own record.
+ * Return: 0; -EMSGSIZE above SWIM_META_MAX or what a small packet_size_max can carry; -ENOMEM.
+ */
 int swim_set_meta(struct swim *swim, const void *meta, size_t size, usec_t now);
 void swim_set_load(struct swim *swim, const struct swim_load *load, usec_t now);
 

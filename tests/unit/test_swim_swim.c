@@ -49,7 +49,7 @@ static void a_configuration_out_of_range_is_refused(void **state)
     REFUSES(sync_interval_usec, 0);
     REFUSES(load_interval_usec, 0);
     REFUSES(retransmit_mult, 0);
-    REFUSES(packet_size_max, 511);
+    REFUSES(packet_size_max, 479);
     REFUSES(packet_size_max, SWIM_PACKET_MAX + 1);
 #undef REFUSES
 }
@@ -145,6 +145,39 @@ static void metadata_is_spread_as_a_new_record(void **state)
     rig_stop(&rig);
 }
 
+/* The largest record that is accepted can be brought to a seed, and be welcomed by a suspicious
+ * one. */
+static void a_large_record_does_not_keep_a_node_out(void **state)
+{
+    struct swim_config config;
+    struct rig rig;
+    struct message join = {.type = MESSAGE_JOIN, .seq = 2}, message;
+    struct address seed = net_address(1);
+    uint8_t meta[SWIM_META_MAX] = {0};
+    size_t size = sizeof(meta);
+
+    (void)state;
+    swim_config_default(&config);
+    config.packet_size_max = 480;
+    rig_start(&rig, &config);
+    memset(rig.swim->self->shown.name, 'n', NODE_NAME_MAX);
+    rig.swim->self->shown.address.family = 6;
+    while (swim_set_meta(rig.swim, meta, size, rig.now) == -EMSGSIZE)
+        size--;
+    assert_true(size > 100);
+    swim_set_seeds(rig.swim, &seed, 1, rig.now);
+    rig_drain(&rig);
+    assert_true(rig_sent(&rig, 1, MESSAGE_JOIN, &message));
+    rig_meet(&rig, 9);
+    for (size_t i = 1; i <= 4; i++)
+        rig_claim(&rig, i, 9, 0, SWIM_SUSPECT);
+    rig_clear(&rig);
+    rig_say(&rig, 9, &join);
+    assert_true(rig_sent(&rig, 9, MESSAGE_WELCOME, &message));
+    assert_true(rig_sent(&rig, 9, MESSAGE_ADDRESS, &message));
+    rig_stop(&rig);
+}
+
 static void time_never_goes_back(void **state)
 {
     struct rig rig;
@@ -209,6 +242,7 @@ int main(void)
         cmocka_unit_test(packets_of_nobody_and_of_ourselves_are_refused),
         cmocka_unit_test(what_comes_before_the_damage_counts),
         cmocka_unit_test(metadata_is_spread_as_a_new_record),
+        cmocka_unit_test(a_large_record_does_not_keep_a_node_out),
         cmocka_unit_test(time_never_goes_back),
         cmocka_unit_test(a_run_repeats_itself),
         cmocka_unit_test(packets_that_nobody_fetches_are_bounded),
