@@ -300,4 +300,5 @@ const struct peers_handler node_peers_handler = {
     .on_lost = on_lost,
     .on_drained = on_drained,
     .on_connection = on_connection,
+    .find_address = node_find_address,
 };

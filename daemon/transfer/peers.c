@@ -28,7 +28,8 @@ struct connection {
     size_t body_size;
     size_t body_done;
     bool is_open;   /* frames may have gone over it */
-    bool is_ending; /* it was idle: nothing is written to it any more, and nothing is on its way */
+    bool is_ending; /* it was idle: nothing more is written to it */
+    bool is_told;   /* the other side said that it was idle, and reads on until we have ended too */
 };
 
 struct peer {
@@ -145,9 +146,9 @@ static void flush(struct peer *peer)
 
 /*
  * The connection is over: who used it is told, after it is gone. Nobody is told of one over which
- * nothing went or of one that we ended, because nothing is lost with it; what waits goes out on
- * another one. But where something may be lost, what waits is dropped: its senders hear of the loss
- * and send it again, or have told their callers that it failed.
+ * nothing went, or that ended because it was idle: nothing is lost with it, and what waits goes out
+ * on another one. But where something may be lost, what waits is dropped: its senders hear of the
+ * loss and send it again, or have told their callers that it failed.
  */
 static void lose(struct connection *connection, int r)
 {
@@ -155,12 +156,13 @@ static void lose(struct connection *connection, int r)
     struct peers *peers = peer->peers;
     struct node_id id = peer->id;
     struct address address = peer->address;
-    bool was_open = connection->is_open, was_ending = connection->is_ending;
+    bool was_open = connection->is_open;
+    bool was_needless = connection->is_ending && (r == 0 || !connection->is_told);
 
     log_debug("Connection to a node ended: %s", stream_get_reason(connection->stream));
     connection_free(connection);
     bool has_other = get_writer(peer) != NULL;
-    bool is_loss = was_open ? !was_ending : !has_other;
+    bool is_loss = was_open ? !was_needless : !has_other;
     if (is_loss)
         drop_queue(peer);
     else
@@ -172,13 +174,27 @@ static void lose(struct connection *connection, int r)
         peers->handler.on_lost(&id, r == 0 ? -ENOTCONN : r, peers->data);
 }
 
+/* Nothing more is written to it; what was written arrives, and what comes meanwhile is read. */
+static void end_connection(struct connection *connection)
+{
+    connection->is_ending = true;
+    stream_shutdown(connection->stream);
+}
+
 /* Gives a whole frame to the handler. */
 static void deliver(struct connection *connection)
 {
     struct peers *peers = connection->peer->peers;
     _cleanup_json_ cJSON *header = TAKE_PTR(connection->header);
     _cleanup_free_ uint8_t *body = TAKE_PTR(connection->body);
+    const char *op = "";
 
+    (void)json_get_string(header, "op", &op);
+    if (strcmp(op, "end") == 0) {
+        connection->is_told = true;
+        end_connection(connection);
+        return;
+    }
     peers->handler.on_frame(&connection->peer->id, header, body, connection->body_size,
                             peers->data);
 }
@@ -320,6 +336,16 @@ void peers_adopt(struct peers *peers, struct stream *stream)
     flush(peer);
 }
 
+/* Where the peer is: as its last sender said, or as the members are known. */
+static bool find_address(struct peer *peer)
+{
+    const struct peers *peers = peer->peers;
+
+    if (peer->address.family == 0 && peers->handler.find_address)
+        peer->address = peers->handler.find_address(&peer->id, peers->data);
+    return peer->address.family != 0;
+}
+
 static int open_connection(struct peer *peer)
 {
     struct peers *peers = peer->peers;
@@ -331,7 +357,7 @@ static int open_connection(struct peer *peer)
 
     if (peers->connections_count >= peers->config.connections_max)
         return -ENOBUFS;
-    if (peer->address.family == 0)
+    if (!find_address(peer))
         return -EHOSTUNREACH;
     struct connection *connection = add_connection(peer, NULL);
     if (!connection)
@@ -422,10 +448,24 @@ size_t peers_connections(const struct peers *peers)
     return peers->connections_count;
 }
 
+/* Ends the connection of which nobody has any use, and says so: nothing is lost with it. */
+static void end_idle(struct connection *connection)
+{
+    _cleanup_json_ cJSON *header = cJSON_CreateObject();
+
+    if (!stream_is_ready(connection->stream))
+        return;
+    json_add_string(header, "op", "end");
+    if (header && frame_write(connection->stream, header, NULL, 0) >= 0)
+        end_connection(connection);
+}
+
 /* Ends connections that nobody needs; says something on those that somebody holds. */
 static void tend(struct peer *peer, usec_t now)
 {
-    if (usec_sub(now, peer->active_usec) < peer->peers->config.idle_usec / 2)
+    usec_t idle = usec_sub(now, peer->active_usec);
+
+    if (idle < peer->peers->config.idle_usec / 2)
         return;
     if (peer->holds > 0) {
         _cleanup_json_ cJSON *header = cJSON_CreateObject();
@@ -433,15 +473,9 @@ static void tend(struct peer *peer, usec_t now)
         if (get_writer(peer) && enqueue(peer, header, NULL, 0) >= 0)
             flush(peer);
         peer->active_usec = now;
-    } else if (usec_sub(now, peer->active_usec) >= peer->peers->config.idle_usec &&
-               list_is_empty(&peer->queue)) {
-        list_for_each (link, &peer->connections) {
-            struct connection *connection = list_entry(link, struct connection, link);
-            if (!stream_is_ready(connection->stream))
-                continue;
-            connection->is_ending = true;
-            stream_shutdown(connection->stream);
-        }
+    } else if (idle >= peer->peers->config.idle_usec && list_is_empty(&peer->queue)) {
+        list_for_each (link, &peer->connections)
+            end_idle(list_entry(link, struct connection, link));
     }
 }
 

@@ -37,7 +37,8 @@ struct peers_handler {
                      size_t body_size, void *data);
     /*
      * The connection to @id is gone, or could not be made: what was sent since the last frame from
-     * there may be lost. @r says why; -ENOTCONN for a clean end.
+     * there may be lost. @r says why; -ENOTCONN for a clean end. Not told where a connection ends
+     * because it was idle: nothing is lost with it.
      */
     void (*on_lost)(const struct node_id *id, int r, void *data);
     /* All that was queued for @id has left; may be NULL. */
@@ -48,6 +49,9 @@ struct peers_handler {
      */
     void (*on_connection)(const struct node_id *id, const struct address *address, const char *what,
                           int r, void *data);
+    /* Where @id is, for a frame that was sent without an address; family 0 = not known. May be
+     * NULL. */
+    struct address (*find_address)(const struct node_id *id, void *data);
 };
 
 /* Return: 0, -ENOMEM. */

@@ -97,11 +97,20 @@ static void lab_on_connection(const struct node_id *id _unused_,
     }
 }
 
+static struct address lab_find_address(const struct node_id *id, void *data _unused_)
+{
+    for (size_t i = 0; i < LAB_NODES; i++)
+        if (node_id_is_equal(&nodes[i].id, id))
+            return nodes[i].address;
+    return (struct address){0};
+}
+
 static const struct peers_handler lab_handler = {
     .on_frame = lab_on_frame,
     .on_lost = lab_on_lost,
     .on_drained = lab_on_drained,
     .on_connection = lab_on_connection,
+    .find_address = lab_find_address,
 };
 
 /* What a stranger hears is left where it is; the test looks at its stream. */

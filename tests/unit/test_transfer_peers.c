@@ -263,20 +263,21 @@ static void a_handler_may_answer_at_once(void **state _unused_)
     assert_int_equal(one->body_size, 800);
 }
 
-static void an_idle_connection_is_closed_without_a_loss_here(void **state _unused_)
+static void an_idle_connection_ends_without_a_loss(void **state _unused_)
 {
     lab_restart_node(one, SHORT_IDLE, LAB_CONNECT, 16);
     assert_int_equal(lab_send(one, two, "a", 0, NULL, 0), 0);
     lab_run_until(event, two->frames == 1);
     lab_run_until(event, peers_connections(one->peers) == 0);
     lab_run_until(event, peers_connections(two->peers) == 0);
-    assert_int_equal(one->losts, 0);
     assert_string_equal(one->connections, "opened closed ");
-    assert_int_equal(two->losts, 1);
-    assert_int_equal(two->lost, -ENOTCONN);
+    assert_string_equal(two->connections, "opened closed ");
+    assert_int_equal(one->losts + two->losts, 0);
+    assert_int_equal(two->frames, 1);
 }
 
-static void what_is_sent_while_an_idle_connection_ends_takes_another(void **state _unused_)
+/* A connection of @one to the stranger @two that is idle, and whose end is known to @two alone. */
+static struct conn *end_half(void)
 {
     struct conn *conn = NULL;
     uint8_t bytes[256];
@@ -289,13 +290,19 @@ static void what_is_sent_while_an_idle_connection_ends_takes_another(void **stat
     assert_int_equal(stream_take_blocking(two->stranger, &conn), 0);
     two->stranger = NULL;
     two->is_stranger = false;
-    /* The other end hears of the end, and does not end its own direction yet. */
     do {
         assert_true(sd_event_run(event, 10 * USEC_PER_MSEC) >= 0);
         got = conn_read(conn, bytes, sizeof(bytes), conn_now() + USEC_PER_MSEC);
     } while (got > 0 || got == -ETIMEDOUT);
     assert_int_equal(got, 0);
     assert_int_equal(peers_connections(one->peers), 1);
+    return conn;
+}
+
+static void what_is_sent_while_an_idle_connection_ends_takes_another(void **state _unused_)
+{
+    struct conn *conn = end_half();
+
     assert_int_equal(lab_send(one, two, "b", 0, NULL, 0), 0);
     lab_run_until(event, two->frames == 1);
     assert_string_equal(two->ops, "b");
@@ -304,22 +311,56 @@ static void what_is_sent_while_an_idle_connection_ends_takes_another(void **stat
     assert_int_equal(one->losts, 0);
 }
 
+static void what_comes_while_an_idle_connection_ends_is_read_and_answered(void **state _unused_)
+{
+    _cleanup_json_ cJSON *header = cJSON_CreateObject();
+    struct conn *conn = end_half();
+
+    json_add_string(header, "op", "b");
+    one->on_frame = send_back;
+    assert_int_equal(frame_send(conn, header, 0, conn_now() + LAB_WAIT_USEC), 0);
+    lab_run_until(event, one->frames == 1 && two->frames == 1);
+    assert_string_equal(two->ops, "b");
+    assert_int_equal(two->losts, 0);
+    (void)conn_free(conn);
+    lab_run_until(event, strstr(one->connections, "closed"));
+    assert_int_equal(one->losts, 0);
+}
+
+static void one_who_says_that_it_ends_and_breaks_off_is_a_loss(void **state _unused_)
+{
+    _cleanup_json_ cJSON *header = cJSON_CreateObject();
+    struct conn *conn = NULL;
+
+    two->is_stranger = true;
+    assert_int_equal(lab_send(one, two, "a", 0, NULL, 0), 0);
+    lab_run_until(event, two->stranger);
+    assert_int_equal(stream_take_blocking(two->stranger, &conn), 0);
+    two->stranger = NULL;
+    json_add_string(header, "op", "end");
+    assert_int_equal(frame_send(conn, header, 0, conn_now() + LAB_WAIT_USEC), 0);
+    conn_abort(conn);
+    (void)conn_free(conn);
+    lab_run_until(event, one->losts == 1);
+    assert_int_equal(one->lost, -ECONNRESET);
+    assert_int_equal(one->frames, 0);
+}
+
 static void who_is_held_is_kept_until_released(void **state _unused_)
 {
     lab_restart_node(one, SHORT_IDLE, LAB_CONNECT, 16);
-    lab_restart_node(two, SHORT_IDLE, LAB_CONNECT, 16);
     peers_hold(one->peers, &two->id);
     peers_hold(one->peers, &two->id);
     assert_int_equal(lab_send(one, two, "x", 0, NULL, 0), 0);
-    lab_run_for(5 * SHORT_IDLE);
+    lab_run_until(event, two->frames > 2);
     assert_string_equal(one->connections, "opened ");
-    assert_true(two->frames > 2);
     assert_string_equal(two->ops + two->frames - 1, "a"); /* alive */
     peers_release(one->peers, &two->id);
-    lab_run_for(3 * SHORT_IDLE);
+    lab_run_until(event, two->frames > 4);
     assert_string_equal(one->connections, "opened ");
     peers_release(one->peers, &two->id);
     lab_run_until(event, peers_connections(two->peers) == 0);
+    assert_int_equal(one->losts + two->losts, 0);
     peers_release(one->peers, &two->id); /* one too many is harmless */
 }
 
@@ -357,8 +398,10 @@ int main(void)
         test(a_cut_connection_is_told_and_the_next_frame_opens_another),
         test(a_handler_may_send_again_when_it_hears_of_a_loss),
         test(a_handler_may_answer_at_once),
-        test(an_idle_connection_is_closed_without_a_loss_here),
+        test(an_idle_connection_ends_without_a_loss),
         test(what_is_sent_while_an_idle_connection_ends_takes_another),
+        test(what_comes_while_an_idle_connection_ends_is_read_and_answered),
+        test(one_who_says_that_it_ends_and_breaks_off_is_a_loss),
         test(who_is_held_is_kept_until_released),
         test(the_pool_may_go_at_any_time),
     };
