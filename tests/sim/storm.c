@@ -12,7 +12,7 @@
 #define FOREIGN_NODES   4  /* of the other cluster, where there are two */
 #define POLL_USEC       (USEC_PER_SEC / 2)
 #define BROADCAST_BYTES 24
-#define PACKET_SMALL    512 /* the least that a core is to live with */
+#define PACKET_SMALL    480 /* the least that a core is to live with */
 
 /* A fault that ends by itself before the round does. */
 struct undo {
