@@ -2,16 +2,16 @@
 #pragma once
 
 /*
- * The membership core: who is there, who is not, and what they say. Pure: bytes and time in; packets,
- * events and one deadline out. It does no system call, reads no clock, logs nothing, and is random only
- * from its seed, so that the daemon and the simulator link the same objects.
+ * The membership core: who is there, who is not, and what they say. Pure: bytes and time in;
+ * packets, events and one deadline out. It does no system call, reads no clock, logs nothing, and
+ * is random only from its seed, so that the daemon and the simulator link the same objects.
  *
  * Sources: SWIM (Das, Gupta, Motivala, DSN 2002) and Lifeguard (arXiv:1707.00788v2); deviations are
  * collected in daemon/PROTOCOL.md. Packets here are plain; seal/ protects them on their way out.
  *
  * After every input call (receive, tick, or a command) the owner drains swim_next_packet() and
- * swim_next_event() until they return false, then arms one timer for swim_deadline(). What those two
- * return is borrowed until the next call of any function of this header.
+ * swim_next_event() until they return false, then arms one timer for swim_deadline(). What those
+ * two return is borrowed until the next call of any function of this header.
  */
 
 #include <stdbool.h>
@@ -100,31 +100,33 @@ struct swim_member {
     const uint8_t *meta; /* opaque record of floor 4, meta_size bytes */
     size_t meta_size;
     usec_t first_seen_usec;
-    usec_t last_seen_usec; /* last authenticated contact of any kind, or first_seen_usec */
-    usec_t changed_usec;   /* since when it is in this state */
-    usec_t rtt_usec;       /* smoothed; 0 = not measured */
-    uint32_t flaps;        /* deaths or suspicions it refuted within unstable_window */
+    usec_t last_seen_usec;      /* last authenticated contact of any kind, or first_seen_usec */
+    usec_t changed_usec;        /* since when it is in this state */
+    usec_t rtt_usec;            /* smoothed; 0 = not measured */
+    uint32_t flaps;             /* deaths or suspicions it refuted within unstable_window */
     struct node_id reported_by; /* the accuser of a suspect or dead member; null otherwise */
 };
 
 enum swim_event_type {
-    SWIM_EVENT_JOIN_REQUEST,     /* a node asked to join through us: address, name */
-    SWIM_EVENT_PEER_LIST,        /* a seed answered our join: member = the seed, count = members it sent */
-    SWIM_EVENT_JOINED,           /* quorum of seeds has answered: count = of them */
+    SWIM_EVENT_JOIN_REQUEST, /* a node asked to join through us: address, name */
+    SWIM_EVENT_PEER_LIST, /* a seed answered our join: member = the seed, count = members it sent */
+    SWIM_EVENT_JOINED,    /* quorum of seeds has answered: count = of them */
     SWIM_EVENT_SEED_UNREACHABLE, /* address gave no answer; told once until it answers again */
     SWIM_EVENT_MEMBER_JOINED,
     SWIM_EVENT_MEMBER_SUSPECT, /* by = accuser */
     SWIM_EVENT_MEMBER_ALIVE,   /* refuted a suspicion, or is back from the dead */
     SWIM_EVENT_MEMBER_DEAD,    /* by = accuser */
     SWIM_EVENT_MEMBER_LEFT,
-    SWIM_EVENT_MEMBER_REAPED, /* retention is over; member is gone after this event */
+    SWIM_EVENT_MEMBER_REAPED,  /* retention is over; member is gone after this event */
     SWIM_EVENT_MEMBER_UPDATED, /* meta, name or address changed */
-    SWIM_EVENT_DEAD_REPORT,   /* we are a seed and were told: member = the dead, by = reporter, wall time, count = indirect */
+    SWIM_EVENT_DEAD_REPORT,   /* we are a seed and were told: member = the dead, by = reporter, wall
+                                 time, count = indirect */
     SWIM_EVENT_NAME_CONFLICT, /* member carries a name that another live member carries */
     SWIM_EVENT_ID_CONFLICT,   /* our id is in use by another; is_fatal says that we lost */
-    SWIM_EVENT_GOSSIP,        /* a heartbeat message TIMESTAMP:IP:MSG#: origin, address, wall time, number; also our own */
-    SWIM_EVENT_MESSAGE,       /* a text for this node: origin, text, is_broadcast, number */
-    SWIM_EVENT_MESSAGE_ACKED, /* our message `token` reached member */
+    SWIM_EVENT_GOSSIP, /* a heartbeat message TIMESTAMP:IP:MSG#: origin, address, wall time, number;
+                          also our own */
+    SWIM_EVENT_MESSAGE,          /* a text for this node: origin, text, is_broadcast, number */
+    SWIM_EVENT_MESSAGE_ACKED,    /* our message `token` reached member */
     SWIM_EVENT_LIVENESS_REQUEST, /* debug: sent (is_outgoing) or received */
     SWIM_EVENT_LIVENESS_REPLY,
     SWIM_EVENT_PING, /* answer to swim_ping: token, rtt_usec; USEC_INFINITY = none */
@@ -166,8 +168,8 @@ struct swim;
  *
  * Return: 0; -EINVAL where @config or @self is out of the ranges above; -ENOMEM.
  */
-int swim_new(const struct swim_config *config, const struct swim_self *self, uint64_t seed, usec_t now,
-             uint64_t wall_usec, struct swim **ret);
+int swim_new(const struct swim_config *config, const struct swim_self *self, uint64_t seed,
+             usec_t now, uint64_t wall_usec, struct swim **ret);
 struct swim *swim_free(struct swim *swim);
 DEFINE_CLEANUP(struct swim *, swim_free)
 
@@ -188,7 +190,8 @@ bool swim_next_event(struct swim *swim, struct swim_event *ret);
 /* When swim_tick wants to be called next; USEC_INFINITY = never. */
 usec_t swim_deadline(const struct swim *swim);
 
-/* Replaces the seeds' addresses (at most SWIM_SEEDS_MAX; own address is skipped) and contacts them. */
+/* Replaces the seeds' addresses (at most SWIM_SEEDS_MAX; own address is skipped) and contacts them.
+ */
 void swim_set_seeds(struct swim *swim, const struct address *seeds, size_t count, usec_t now);
 
 /* Contacts one more address once: `p2pctl join ADDR`; undoes a leave. Return: 0, -ENOSPC. */
