@@ -35,8 +35,9 @@ static inline struct node_id net_id(size_t i)
 
 static inline struct address net_address(size_t i)
 {
-    return (struct address){
-        .bytes = {10, 0, (uint8_t)(i / 200), (uint8_t)(i % 200 + 1)}, .port = NET_PORT, .family = 4};
+    return (struct address){.bytes = {10, 0, (uint8_t)(i / 200), (uint8_t)(i % 200 + 1)},
+                            .port = NET_PORT,
+                            .family = 4};
 }
 
 static inline struct swim *net_core(const struct swim_config *config, size_t i, usec_t now)
