@@ -10,6 +10,7 @@ WERROR  ?= $(if $(CI),1,)
 PREFIX  ?= /usr
 DESTDIR ?=
 JOBS    ?= $(shell nproc)
+TALLY   ?= build/tally
 VERSION := 0.1.0
 comma   := ,
 
@@ -47,7 +48,7 @@ BENCHES  := $(patsubst tests/bench/%.c,$(B)/tests/%,$(wildcard tests/bench/bench
 C_FILES  := $(SOURCES) $(wildcard ctl/*.c tests/*/*.c)
 STYLED   := $(C_FILES) $(wildcard daemon/*.h daemon/*/*.h ctl/*.h tests/*/*.h)
 PYTEST   := /usr/bin/python3 -m pytest -q -p no:cacheprovider
-RUN      := /usr/bin/python3 tests/tally.py --jobs $(JOBS) --file $(or $(TALLY),build/tally)
+RUN      := /usr/bin/python3 tests/tally.py --jobs $(JOBS) --file $(TALLY)
 
 .PHONY: all
 all: $(PROGRAMS) ## build p2pnode, p2pnode-exec and p2pctl
@@ -106,13 +107,13 @@ HERE        = $(MAKE) --no-print-directory
 
 .PHONY: check check-all check-sanitized check-clang check-fuzz
 check: programs-for-tests ## everything that needs no root and less than 90 s
-	@rm -f build/tally
+	@mkdir -p build; rm -f $(TALLY)
 	+@for step in $(STEPS_QUICK); do $(HERE) $$step || true; done
 	@$(RUN) --total
 
 check-all: programs-for-tests ## every test there is; needs root
 	@[ "$$(id -u)" = 0 ] || { echo 'make check-all needs root: network namespaces and user changes'; exit 1; }
-	@rm -f build/tally
+	@mkdir -p build; rm -f $(TALLY)
 	+@for step in $(STEPS_QUICK) check-sanitized $(STEPS_ALL); do echo "== $$step"; $(HERE) $$step || true; done
 	@$(RUN) --total
 
