@@ -209,7 +209,8 @@ bool text_is_file_name(const char *text)
 {
     size_t size = strlen(text);
 
-    if (size == 0 || size > 255 || *text == '-' || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+    if (size == 0 || size > 255 || *text == '-' || strcmp(text, ".") == 0 ||
+        strcmp(text, "..") == 0)
         return false;
     return !strchr(text, '/') && text_is_printable(text);
 }

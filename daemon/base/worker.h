@@ -40,8 +40,8 @@ DEFINE_CLEANUP(struct worker *, worker_free)
 int worker_get_fd(const struct worker *worker);
 
 /*
- * Return: 0; -EBUSY where the lane's queue is full; -ENOMEM; -EAGAIN where no thread could be started;
- * -ECANCELED from a done function that worker_free calls.
+ * Return: 0; -EBUSY where the lane's queue is full; -ENOMEM; -EAGAIN where no thread could be
+ * started; -ECANCELED from a done function that worker_free calls.
  */
 int worker_submit(struct worker *worker, enum worker_lane lane, worker_run_t run,
                   worker_done_t done, void *data);
