@@ -51,6 +51,12 @@ static const struct task *logs_task(const struct logs *logs)
     return origin_find(tasks_get_origin(logs->node->tasks), logs->number);
 }
 
+/* Whether its latest attempt has begun: before, there is no output of it. */
+static bool has_begun(const struct task *task)
+{
+    return task->state == TASK_RUNNING || task_state_is_final(task->state);
+}
+
 static void count_newlines(const cJSON *pieces, uint64_t *ret)
 {
     *ret = 0;
@@ -150,7 +156,7 @@ static void finish_attempt(struct logs *logs)
         end_logs(logs);
         return;
     }
-    if (task && task->attempt > logs->attempt && (task->has_end || task->started_wall_usec > 0)) {
+    if (task && task->attempt > logs->attempt && has_begun(task)) {
         logs->attempt = task->attempt;
         logs->cursor = 0;
         logs->is_attempt_done = false;
@@ -208,7 +214,7 @@ static void on_logs_task(const struct task *task, void *data)
 
     if (task->number != logs->number || logs->read || logs->timer)
         return;
-    if (logs->attempt == 0 && (task->has_end || task->state == TASK_RUNNING)) {
+    if (logs->attempt == 0 && has_begun(task)) {
         logs->attempt = task->attempt;
         read_logs(logs);
     } else if (logs->is_attempt_done || task_state_is_final(task->state)) {
@@ -252,7 +258,7 @@ void method_task_logs(struct node *node, struct call *call)
     *logs = draft;
     logs->number = task->number;
     logs->is_one_attempt = draft.attempt > 0;
-    if (!logs->is_one_attempt && (task->has_end || task->state == TASK_RUNNING || !draft.is_follow))
+    if (!logs->is_one_attempt && (has_begun(task) || !draft.is_follow))
         logs->attempt = task->attempt;
     if (logs->lines != UINT64_MAX)
         logs->tail = cJSON_CreateArray();

@@ -334,6 +334,12 @@ static bool may_retry(const struct task *task, const struct task_end *end)
     return false;
 }
 
+/* A task that was stopped in the queue never began. */
+static bool has_run(const struct task_end *end)
+{
+    return end->type == TASK_END_EXIT || end->type == TASK_END_SIGNAL || end->run_usec > 0;
+}
+
 void job_end(struct origin *origin, struct job *job, const struct task_end *end)
 {
     struct task *task = job->task;
@@ -345,7 +351,7 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
     task->end = *end;
     task->has_end = true;
     task_format_text(task->end.text, sizeof(task->end.text), "%s", end->text);
-    if (task->state == TASK_PENDING && end->type != TASK_END_NOT_RUN)
+    if (task->state == TASK_PENDING && has_run(end))
         task->started_wall_usec = wall - MIN(wall, end->run_usec);
     (void)task_end_format(&task->end, text);
     (void)task_add_timeline(task, wall, "%s%s on %s after %s",

@@ -221,6 +221,18 @@ static void act_there(struct tasks *tasks, const struct origin_action *action)
     }
 }
 
+/* The output of a running attempt of ours, made where there is none. */
+static struct output *get_output(struct tasks *tasks, uint64_t number, uint64_t attempt)
+{
+    struct output_key key = key_of(number, attempt);
+    struct output *output = output_find(tasks->outputs, &key);
+
+    if (!output && output_new(tasks->outputs, &key, tasks->config->tasks.output_size_max, NULL,
+                              NULL, &output) < 0)
+        return NULL;
+    return output;
+}
+
 static void tell(struct tasks *tasks, const struct origin_action *action)
 {
     const struct task *task = action->task;
@@ -237,6 +249,8 @@ static void tell(struct tasks *tasks, const struct origin_action *action)
         journal_task_placed(&about, task->node_name, task->reason);
         break;
     case ORIGIN_STARTED:
+        /* Whoever follows it from now on waits for what it will say. */
+        (void)get_output(tasks, task->number, task->attempt);
         journal_task_started(&about, task->node_name, task->tries);
         break;
     case ORIGIN_MOVED:
@@ -279,18 +293,6 @@ void owner_act(struct tasks *tasks, const struct origin_action *action)
         tell(tasks, action);
         break;
     }
-}
-
-/* The output of a running attempt of ours, made where there is none. */
-static struct output *get_output(struct tasks *tasks, uint64_t number, uint64_t attempt)
-{
-    struct output_key key = key_of(number, attempt);
-    struct output *output = output_find(tasks->outputs, &key);
-
-    if (!output && output_new(tasks->outputs, &key, tasks->config->tasks.output_size_max, NULL,
-                              NULL, &output) < 0)
-        return NULL;
-    return output;
 }
 
 bool owner_wants(struct tasks *tasks, uint64_t number, uint64_t attempt)

@@ -125,13 +125,12 @@ void wire_send_output(struct job *job, const struct output_piece *piece, uint64_
     (void)send_frame(job->tasks, &key->origin, frame, piece->data, piece->size);
 }
 
-void wire_send_ended(struct job *job)
+void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt)
 {
-    const struct slots_key *key = &job->attempt->key;
-    cJSON *frame = new_frame("ended", key->number, key->attempt);
+    cJSON *frame = new_frame("ended", attempt->key.number, attempt->key.attempt);
 
-    cJSON_AddItemToObject(frame, "end", task_end_to_json(&job->attempt->end));
-    (void)send_frame(job->tasks, &key->origin, frame, NULL, 0);
+    cJSON_AddItemToObject(frame, "end", task_end_to_json(&attempt->end));
+    (void)send_frame(tasks, &attempt->key.origin, frame, NULL, 0);
 }
 
 void wire_send_resync(struct job *job)
@@ -207,6 +206,10 @@ static bool take_query(const struct incoming *in)
         return false;
     if (!attempt) {
         reply(in->tasks, "missing", &key);
+        return true;
+    }
+    if (attempt->state == SLOTS_ENDED && !attempt->userdata) {
+        wire_send_ended(in->tasks, attempt);
         return true;
     }
     reply(in->tasks, attempt->state == SLOTS_QUEUED ? "accepted" : "started", &key);

@@ -323,12 +323,14 @@ static void report(struct tasks *tasks, struct slots_attempt *attempt)
         origin_ended(tasks->origin, key.number, key.attempt, &key.origin, &end, tasks_now(tasks));
         return;
     }
-    if (!job)
+    if (!job) { /* it ended before it began: there is no output, and nothing to keep */
+        wire_send_ended(tasks, attempt);
         return;
+    }
     if (!job->is_kept)
         keep_result(job);
     if (job->is_all_sent)
-        wire_send_ended(job);
+        wire_send_ended(tasks, attempt);
     else if (!job->is_sending)
         wire_send_resync(job);
 }
@@ -442,7 +444,7 @@ static void on_chunk(int r, const struct output_chunk *chunk, void *data)
     if (!job->is_all_sent)
         read_on(job);
     else if (job->attempt->state == SLOTS_ENDED)
-        wire_send_ended(job);
+        wire_send_ended(tasks, job->attempt);
     tasks_pump(tasks);
 }
 
