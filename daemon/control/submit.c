@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HINT_MAX 512
+#define HINT_MAX       512
+#define TYPES_TOLD_MAX 64
 
 /* A submission that waits for the disk. */
 struct pending {
@@ -132,20 +133,35 @@ static bool check_spec(struct node *node, struct call *call, const struct task_s
     return true;
 }
 
+/* The types that any node handles, each once, in order. Return: how many. */
+static size_t list_types(const struct place *place, const char *types[static TYPES_TOLD_MAX])
+{
+    size_t count = 0, i = 0;
+
+    for (const struct place_node *other; (other = place_next(place, &i));)
+        for (size_t j = 0; j < other->facts.types_count && count < TYPES_TOLD_MAX; j++) {
+            const char *type = other->facts.types[j];
+            size_t at = 0;
+            while (at < count && strcmp(types[at], type) < 0)
+                at++;
+            if (at < count && strcmp(types[at], type) == 0)
+                continue;
+            memmove(types + at + 1, types + at, (count - at) * sizeof(*types));
+            types[at] = type;
+            count++;
+        }
+    return count;
+}
+
 /* "no node handles task type "d"  (known types: a b c)" */
 void fail_no_handler(struct node *node, struct call *call, const char *type, const char *hint)
 {
-    const struct place *place = origin_get_place(tasks_get_origin(node->tasks));
-    char known[HINT_MAX] = " ", padded[TASK_TYPE_MAX + 3];
-    size_t used = 1, i = 0;
+    const char *types[TYPES_TOLD_MAX];
+    size_t count = list_types(origin_get_place(tasks_get_origin(node->tasks)), types), used = 0;
+    char known[HINT_MAX] = "";
 
-    for (const struct place_node *other; (other = place_next(place, &i));)
-        for (size_t j = 0; j < other->facts.types_count; j++) {
-            snprintf(padded, sizeof(padded), " %s ", other->facts.types[j]);
-            if (!strstr(known, padded) && used + strlen(padded) < sizeof(known))
-                used += (size_t)snprintf(known + used, sizeof(known) - used, "%s", padded + 1);
-        }
-    known[used - 1] = '\0';
+    for (size_t i = 0; i < count && used + strlen(types[i]) + 2 < sizeof(known); i++)
+        used += (size_t)snprintf(known + used, sizeof(known) - used, " %s", types[i]);
     call_fail(call, ERROR_NO_HANDLER, hint, "no node handles task type \"%s\"  (known types:%s)",
               type, *known ? known : " none");
 }
