@@ -60,10 +60,20 @@ int output_stream(struct ctl *ctl, cJSON *parameters, bool timestamps, cJSON **r
             r = render_json_line(object);
         else if (r == 0 && !last)
             r = write_output(ctl, channels, timestamps, object);
+        if (r == 0 && last && json_flag(object, "cut") && !ctl->globals.quiet &&
+            ctl->globals.json == JSON_OFF)
+            fputs("the output was longer; it was cut at tasks.output_max\n", stderr);
         if (r == 0 && last)
             *ret_end = TAKE_PTR(object);
     }
     return r;
+}
+
+bool output_has_ended(const cJSON *task)
+{
+    const char *state = json_text(task, "state", "");
+
+    return strcmp(state, "pending") != 0 && strcmp(state, "running") != 0;
 }
 
 int output_exit_code(const cJSON *task)
@@ -103,8 +113,9 @@ enum tone output_tone(const char *state)
 void output_summary(const struct ctl *ctl, const cJSON *task)
 {
     const char *state = json_text(task, "state", "?"), *node = json_text(task, "node", NULL);
+    const char *reason = json_text(task, "reason", "");
     bool succeeded = strcmp(state, "succeeded") == 0;
-    char elapsed[RENDER_TEXT_MAX];
+    char elapsed[RENDER_TEXT_MAX], how[32] = "";
 
     render_tinted(ctl, stderr, output_tone(state), render_mark(succeeded ? MARK_DONE : MARK_DEAD));
     fputc(' ', stderr);
@@ -112,9 +123,11 @@ void output_summary(const struct ctl *ctl, const cJSON *task)
     fputc(' ', stderr);
     render_tinted(ctl, stderr, TONE_PLAIN, state);
     if (!succeeded && json_is_set(task, "exit"))
-        fprintf(stderr, ": exit %.0f", json_number(task, "exit", 0));
+        snprintf(how, sizeof(how), "exit %.0f", json_number(task, "exit", 0));
     else if (!succeeded && json_is_set(task, "signal"))
-        fprintf(stderr, ": signal %.0f", json_number(task, "signal", 0));
+        snprintf(how, sizeof(how), "signal %.0f", json_number(task, "signal", 0));
+    if (*how)
+        fprintf(stderr, ": %s", how);
     if (node) {
         fputs(" on ", stderr);
         render_tinted(ctl, stderr, TONE_PLAIN, node);
@@ -123,9 +136,9 @@ void output_summary(const struct ctl *ctl, const cJSON *task)
         fprintf(stderr, " in %s", render_elapsed(json_number(task, "run_s", 0), elapsed));
     if (json_number(task, "attempt", 0) > 0)
         fprintf(stderr, " (attempt %.0f)", json_number(task, "attempt", 0));
-    if (!succeeded && json_text(task, "reason", NULL)) {
+    if (!succeeded && *reason && strcmp(reason, how) != 0 && strcmp(reason, state) != 0) {
         fputs("; ", stderr);
-        render_tinted(ctl, stderr, TONE_PLAIN, json_text(task, "reason", ""));
+        render_tinted(ctl, stderr, TONE_PLAIN, reason);
     }
     fputc('\n', stderr);
 }

@@ -17,6 +17,8 @@
  */
 int output_stream(struct ctl *ctl, cJSON *parameters, bool timestamps, cJSON **ret_end);
 
+bool output_has_ended(const cJSON *task);
+
 /*
  * The code to hand on for a task that has ended, as a shell would: its own, 128 + signal, 124 for a
  * time limit, 125 where it has none (lost, unknown).

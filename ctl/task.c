@@ -249,8 +249,6 @@ int task_logs_run(struct ctl *ctl)
         return 0;
     if (r != 0)
         return r;
-    if (json_flag(end, "cut") && !ctl->globals.quiet)
-        fputs("the output was longer; it was cut at tasks.output_max\n", stderr);
     if (follow && ctl_is_chatty(ctl))
         output_summary(ctl, end);
     return 0;
@@ -284,6 +282,8 @@ static int wait_result(const struct ctl *ctl, const cJSON *answer)
     if (options_has(&ctl->options, "state"))
         return 0;
     json_for_each (task, tasks) {
+        if (!output_has_ended(task)) /* with --any not all have */
+            continue;
         int code = output_exit_code(task);
         if (code != 0)
             result = single ? code : error_get_exit(ERROR_INTERNAL);
