@@ -19,10 +19,10 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     if report.failed:
-        for value in getattr(item, "funcargs", {}).values():
-            labs = value.labs if isinstance(value, Labs) else [value] if isinstance(value, Lab) else []
-            for lab in labs:
-                report.sections.append(("what the daemons logged", lab.logs()))
+        values = getattr(item, "funcargs", {}).values()
+        labs = {lab for value in values if isinstance(value, Labs) for lab in value.labs}
+        for lab in labs | {value for value in values if isinstance(value, Lab)}:
+            report.sections.append(("what the daemons logged", lab.logs()))
 
 
 class Labs:

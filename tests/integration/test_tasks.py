@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: MIT
+"""Tasks from end to end: where they run, what they say, how they end."""
+import hashlib
+import os
+import pwd
+import re
+import signal
+
+import pytest
+
+from lib.lab import FAST
+from lib.wait import wait_for
+
+HANDLERS = {
+    # Says who asked for what.
+    "a": "#!/bin/sh\necho \"a $*\"\necho \"to stderr\" >&2\n",
+    # Holds a slot until the file that its first word names is there, or for so long.
+    "w": "#!/bin/sh\necho waiting\nexec sleep 60\n",
+}
+
+
+def write_handlers(lab):
+    """Handlers that a task may read, and their configuration by type."""
+    directory = lab.directory / "handlers"
+    directory.mkdir(mode=0o755)
+    for name, text in HANDLERS.items():
+        (directory / name).write_text(text)
+        (directory / name).chmod(0o755)
+    lab.settings = {**lab.settings, "sandbox": {
+        "read": ["/usr", "/lib", "/lib64", "/bin", "/etc/alternatives", str(directory)]}}
+    return {name: {"name": name, "command": f"{directory}/{name} {name.upper()}"} for name in HANDLERS}
+
+
+@pytest.fixture(scope="module")
+def lab(make_module_lab):
+    lab = make_module_lab(FAST)
+    types = write_handlers(lab)
+    lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
+    lab.node("lab-01", {"tasks": {"slots": 4}}, types=[types["a"], types["w"]])
+    lab.node("lab-02", {"tasks": {"slots": 4}}, types=[types["a"], types["w"]])
+    lab.node("lab-03", {"tasks": {"slots": 4}}, types=["c"])
+    return lab.start()
+
+
+@pytest.fixture
+def node(lab):
+    """Where the tests submit. What a failed test left is cancelled, so that the next has free slots."""
+    node = lab["lab-01"]
+    yield node
+    left = [task["id"] for task in node.tasks() if task["state"] in ("pending", "running")]
+    if left:
+        node.ctl("task", "cancel", *left)
+        for task in left:
+            node.wait_task(task, "cancelled", "succeeded", "failed")
+
+
+def test_a_typed_task_runs_its_handler_with_the_number_and_the_arguments(lab):
+    for origin in lab.nodes.values():
+        result = origin.ctl("submit", "--wait", "a7", "two words", "$HOME;`x`")
+        assert result.stdout == "a A 7 two words $HOME;`x`\n", origin.name
+        assert result.stderr == "to stderr\n"
+
+
+def test_a_type_without_a_command_runs_the_demo(node):
+    assert node.ctl("submit", "--wait", "c3").stdout == "Executing task: c3\n"
+
+
+def test_submit_prints_the_id_and_nothing_else(node):
+    result = node.ctl("submit", "a1")
+    assert re.fullmatch(r"\d+@lab-01\n", result.stdout) and result.stderr == ""
+    reply = node.json("submit", "a2")
+    assert reply["schema"] == "p2pctl.submit/1" and reply["type"] == "a" and reply["number"] == 2
+    assert reply["state"] in ("pending", "running") and reply["confidential"] is False
+
+
+def test_ids_count_up_without_gaps_that_repeat(node):
+    numbers = [int(node.submit("a1").split("@")[0]) for _ in range(5)]
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("where", ["lab-01", "lab-03"])
+@pytest.mark.parametrize("command, code", [
+    ("exit 0", 0), ("exit 1", 1), ("exit 3", 3), ("exit 125", 125), ("exit 255", 255),
+    ("kill -KILL $$", 137), ("kill -TERM $$", 143), ("kill -SEGV $$", 139)])
+def test_the_tasks_own_code_is_handed_through(node, where, command, code):
+    assert node.ctl("submit", "-N", where, "--wait", "--", "sh", "-c", command, code=code).stdout == ""
+
+
+@pytest.mark.parametrize("where", ["lab-01", "lab-03"])
+def test_what_cannot_be_executed_is_126_and_what_is_not_there_127(node, where):
+    for path in ("/usr/lib", "/usr/lib/os-release"):
+        assert node.ctl("submit", "-N", where, "--wait", "--", path, code=126).stdout == ""
+    assert node.ctl("submit", "-N", where, "--wait", "--", "/usr/bin/not-there", code=127).stdout == ""
+    assert node.ctl("submit", "-N", where, "--wait", "--", "not-in-path", code=127).stdout == ""
+
+
+@pytest.mark.parametrize("where", ["lab-01", "lab-03"])
+def test_a_task_over_its_time_is_killed_and_124(node, where):
+    result = node.ctl("submit", "-N", where, "--wait", "--timeout", "300ms", "--", "sleep", "60", code=124)
+    assert result.stdout == ""
+    ended = node.tasks()[-1]
+    assert ended["state"] == "timed-out" and 0.2 < ended["run_s"] < 5
+
+
+def test_a_task_that_ignores_term_is_killed_after_the_grace(node):
+    node.ctl("submit", "--wait", "--timeout", "300ms", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done",
+             code=124, timeout=10)
+
+
+def test_stdout_and_stderr_are_kept_apart(node):
+    result = node.ctl("submit", "-N", "lab-03", "--wait", "--", "sh", "-c", "echo out; echo err >&2; echo out2")
+    assert (result.stdout, result.stderr) == ("out\nout2\n", "err\n")
+    task = node.tasks()[-1]["id"]
+    assert node.ctl("task", "logs", "--stdout", task).stdout == "out\nout2\n"
+    assert node.ctl("task", "logs", "--stderr", task).stderr == "err\n"
+    assert node.ctl("task", "logs", "-n", "1", "--stdout", task).stdout == "out2\n"
+
+
+@pytest.mark.parametrize("where", ["lab-01", "lab-03"])
+def test_five_megabytes_of_any_bytes_arrive_as_they_were(node, where):
+    script = "import hashlib, sys, random\n" \
+             "data = random.Random(1).randbytes(5 << 20)\n" \
+             "sys.stdout.buffer.write(data)\n" \
+             "sys.stderr.write(hashlib.sha256(data).hexdigest())\n"
+    result = node.ctl("submit", "-N", where, "--wait", "--", "python3", "-c", script, timeout=60)
+    assert len(result.stdout_bytes) == 5 << 20
+    assert hashlib.sha256(result.stdout_bytes).hexdigest() == result.stderr
+
+
+def test_a_task_gets_the_documented_environment_and_nothing_of_the_daemons(node):
+    result = node.ctl("submit", "-N", "lab-03", "--env", "COLOUR=blue", "--wait", "--", "env")
+    variables = dict(line.split("=", 1) for line in result.stdout.splitlines())
+    task = node.tasks()[-1]["id"]
+    assert variables["P2P_TASK_ID"] == task and variables["P2P_TASK_ATTEMPT"] == "1"
+    assert (variables["P2P_NODE"], variables["P2P_ORIGIN"], variables["P2P_CLUSTER"]) == ("lab-03", "lab-01", "p2pnode")
+    assert variables["COLOUR"] == "blue" and "TMPDIR" in variables
+    assert not {"P2PNODE_BUILD", "SUDO_USER", "LC_ALL", "PYTEST_CURRENT_TEST"} & set(variables)
+
+
+def test_a_task_does_not_run_as_root_and_sees_no_key(lab, node):
+    result = node.ctl("submit", "-N", "lab-03", "--wait", "--", "id", "-u")
+    assert int(result.stdout) in (pwd.getpwnam("nobody").pw_uid, *(
+        user.pw_uid for user in pwd.getpwall() if user.pw_name == "p2pnode-task"))
+    for path in (lab.keyring, lab["lab-03"].directory, lab["lab-03"].socket):
+        assert node.ctl("submit", "-N", "lab-03", "--wait", "--", "cat", path, code=1).stdout == ""
+
+
+def test_least_loaded_placement(lab, node):
+    """With lab-01 full of work, a typed task goes to the other node that handles it."""
+    holders = [node.submit("-N", "lab-01", "--", "sleep", "60") for _ in range(4)]
+    for task in holders:
+        node.wait_task(task, "running")
+    for origin in lab.nodes.values():
+        wait_for(lambda origin=origin: origin.members()["lab-01"]["running"] == 4, 5, f"{origin.name} to know")
+    dry = node.json("submit", "--dry-run", "a1")
+    assert dry["node"] == "lab-02" and dry["id"] is None
+    verdicts = {candidate["name"]: candidate["verdict"] for candidate in dry["candidates"]}
+    assert "chosen" in verdicts["lab-02"] and "lab-01" in verdicts and "chosen" not in verdicts["lab-01"]
+    for origin in (node, lab["lab-02"], lab["seed"]):
+        task = origin.submit("a1")
+        assert origin.wait_task(task, "succeeded")["node"] == "lab-02"
+    node.ctl("task", "cancel", *holders)
+    for task in holders:
+        node.wait_task(task, "cancelled")
+
+
+def test_tasks_spread_over_the_nodes_that_handle_the_type(node):
+    tasks = [node.submit("w1") for _ in range(6)]
+    for task in tasks:
+        node.wait_task(task, "running")
+    places = [node.task(task)["node"] for task in tasks]
+    assert set(places) == {"lab-01", "lab-02"}
+    node.ctl("task", "cancel", "--type", "w")
+    for task in tasks:
+        node.wait_task(task, "cancelled")
+
+
+def test_more_tasks_than_slots_wait_and_all_end(node):
+    tasks = [node.submit("-N", "lab-03", "--", "sh", "-c", f"echo {i}") for i in range(20)]
+    result = node.ctl("task", "wait", *tasks)
+    assert result.code == 0
+    assert [node.ctl("task", "logs", task).stdout for task in tasks] == [f"{i}\n" for i in range(20)]
+
+
+def test_unknown_type_is_4_with_a_hint(node):
+    result = node.ctl("submit", "d1", code=4)
+    assert result.stdout == ""
+    assert result.stderr.startswith('p2pctl: no node handles task type "d"  (known types: a c w)\nhint: ')
+    assert node.ctl("submit", "--wait", "d1", code=125).stdout == ""
+
+
+def test_words_that_are_no_task_are_2(node):
+    count = len(node.tasks())
+    for word in ("c", "7", "a1b", "a-1", "é1"):
+        result = node.ctl("submit", word, code=2)
+        assert result.stdout == "" and result.stderr.startswith("p2pctl: ")
+    assert node.ctl("submit", "-N", "nobody", "--", "true", code=4).stdout == ""
+    assert len(node.tasks()) == count
+
+
+def established(ip):
+    """The TCP connections of an address, as the kernel has them."""
+    key = "".join(f"{int(byte):02X}" for byte in reversed(ip.split(".")))
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    return {(row[1], row[2]) for row in rows if row[3] == "01" and row[1].startswith(key)}
+
+
+def test_a_confidential_task_never_leaves_the_node(lab, node):
+    others = [lab[name] for name in ("seed", "lab-02", "lab-03")]
+    before = {other.name: other.events("task-*") for other in others}
+    connections = {one.name: established(one.ip) for one in lab.nodes.values()}
+    result = node.ctl("submit", "--confidential", "--wait", "--", "echo", "secret")
+    assert result.stdout == "secret\n"
+    task = node.tasks()[-1]
+    assert task["confidential"] is True and task["node"] == "lab-01"
+    assert node.submit("--confidential", "a1")
+    for one in lab.nodes.values():
+        assert not established(one.ip) - connections[one.name], "a TCP connection was opened"
+    for other in others:
+        assert other.events("task-*") == before[other.name], other.name
+        assert task["id"] not in [shown["id"] for shown in other.json("task", "list", "--all-nodes")["tasks"]]
+        assert other.ctl("-N", "lab-01", "task", "logs", task["id"], code=None).stdout == ""
+
+
+def test_confidential_elsewhere_contradicts_itself(node):
+    count = len(node.tasks())
+    for options in (["-N", "lab-02"], ["--select", "tag:x=1"]):
+        result = node.ctl("submit", "--confidential", *options, "a1", code=2)
+        assert "confidential" in result.stderr and result.stdout == ""
+    assert len(node.tasks()) == count
+
+
+def test_a_confidential_task_waits_rather_than_leave(node):
+    """lab-01 does not handle c; nobody else may."""
+    result = node.ctl("submit", "--confidential", "c1", code=None)
+    assert result.code == 4 and result.stdout == ""
+
+
+def test_cancel_ends_the_whole_process_group(lab, node):
+    marker = "p2pnode-test-" + os.urandom(6).hex()
+    script = f"(exec -a {marker} sleep 300) & (exec -a {marker} sleep 300) & echo started; wait"
+
+    def alive():
+        return [pid for pid in os.listdir("/proc") if pid.isdigit() and marker.encode() in cmdline(pid)]
+
+    task = node.submit("-N", "lab-03", "--", "bash", "-c", script)
+    wait_for(lambda: "started" in node.ctl("task", "logs", task).stdout, 10, "the task to start")
+    wait_for(lambda: len(alive()) >= 2, 5, "two sleepers")
+    node.ctl("task", "cancel", task)
+    assert node.wait_task(task, "cancelled")["signal"] in (signal.SIGTERM, None)
+    wait_for(lambda: not alive(), 5, "nobody of the group to be left")
+
+
+def cmdline(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def test_a_pending_task_is_cancelled_and_never_runs(lab, node):
+    holders = [node.submit("-N", "lab-03", "--", "sleep", "60") for _ in range(4)]
+    for task in holders:
+        node.wait_task(task, "running")
+    waiting = node.submit("-N", "lab-03", "--", "echo", "ran")
+    assert node.task(waiting)["state"] == "pending"
+    assert node.task(waiting)["reason"]
+    node.ctl("task", "cancel", waiting)
+    node.wait_task(waiting, "cancelled")
+    node.ctl("task", "cancel", *holders)
+    for task in holders:
+        node.wait_task(task, "cancelled")
+    assert node.ctl("task", "logs", waiting).stdout == ""
+    assert node.task(waiting)["started"] is None
+
+
+def test_cancel_of_an_ended_task_changes_nothing(node):
+    task = node.submit("-N", "lab-03", "--", "true")
+    node.wait_task(task, "succeeded")
+    node.ctl("task", "cancel", task, code=None)
+    assert node.task(task)["state"] == "succeeded"
+    assert node.ctl("task", "cancel", "999999", code=4).stdout == ""
+
+
+def test_logs_follow_while_the_task_runs(lab, node):
+    task = node.submit("-N", "lab-03", "--", "sh", "-c", "echo first; sleep 60")
+    process = node.ctl_start("task", "logs", "-f", task)
+    assert process.stdout.readline() == b"first\n"
+    assert node.task(task)["state"] == "running" and process.poll() is None
+    node.ctl("task", "cancel", task)
+    process.communicate(timeout=10)
+
+
+def test_submit_follow_shows_output_as_it_comes_and_ctrl_c_detaches(node):
+    process = node.ctl_start("submit", "-f", "-N", "lab-03", "--", "sh", "-c", "echo first; sleep 60")
+    assert process.stdout.readline() == b"first\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130 and b"task cancel" in stderr
+    task = node.tasks()[-1]
+    assert task["state"] == "running"
+    node.ctl("task", "cancel", task["id"])
+    node.wait_task(task["id"], "cancelled")
+
+
+def test_wait_answers_with_the_code_of_the_one_and_1_for_many(node):
+    good = node.submit("-N", "lab-03", "--", "true")
+    bad = node.submit("-N", "lab-03", "--", "sh", "-c", "exit 9")
+    assert node.ctl("task", "wait", good).code == 0
+    assert node.ctl("task", "wait", bad, code=9)
+    assert node.ctl("task", "wait", good, bad, code=1)
+    slow = node.submit("-N", "lab-03", "--", "sleep", "60")
+    node.ctl("task", "wait", slow, "--timeout", "200ms", code=124)
+    assert node.ctl("task", "wait", "--any", slow, good).code == 0
+    node.ctl("task", "wait", "--state", "running", slow)
+    node.ctl("task", "cancel", slow)
+    node.ctl("task", "wait", slow, code=143)
+    node.ctl("task", "wait", "999999", code=125)
+
+
+def test_any_node_answers_for_a_task_of_another(lab, node):
+    task = node.submit("-N", "lab-03", "--", "echo", "hello")
+    node.wait_task(task, "succeeded")
+    other = lab["lab-02"]
+    assert other.ctl("task", "logs", task).stdout == "hello\n"
+    assert other.json("task", "show", task)["state"] == "succeeded"
+    assert other.ctl("task", "wait", task).code == 0
+    listed = other.json("task", "list", "--all-nodes")
+    assert task in [shown["id"] for shown in listed["tasks"]] and listed["unanswered"] == []
+    assert task in [shown["id"] for shown in other.json("-N", "lab-01", "task", "list")["tasks"]]
+    assert task not in [shown["id"] for shown in other.json("task", "list")["tasks"]]
+
+
+def test_a_task_can_be_cancelled_from_another_node(lab, node):
+    task = node.submit("-N", "lab-03", "--", "sleep", "60")
+    node.wait_task(task, "running")
+    lab["seed"].ctl("task", "cancel", task)
+    node.wait_task(task, "cancelled")
+
+
+def test_show_tells_the_story_of_a_task(node):
+    task = node.submit("-N", "lab-03", "--name", "try", "--timeout", "5min", "--", "sh", "-c", "echo oops >&2; exit 4")
+    node.wait_task(task, "failed")
+    shown = node.json("task", "show", task)
+    assert (shown["schema"], shown["name"], shown["type"], shown["exit"]) == ("p2pctl.task/1", "try", "cmd", 4)
+    assert shown["limits"]["timeout_s"] == 300 and shown["stderr_tail"] == ["oops"]
+    story = [entry["text"] for entry in shown["timeline"]]
+    assert story[0] == "submitted" and any("lab-03" in text for text in story) and "exit 4" in " ".join(story)
+    text = node.ctl("task", "show", task).stdout
+    assert re.match(rf"✗ {task}  try \(command\)  failed: exit 4 on lab-03", text), text
+
+
+def test_list_shows_what_was_asked_for(node):
+    bad = node.submit("-N", "lab-03", "--name", "wrong", "--", "false")
+    node.wait_task(bad, "failed")
+    failed = node.json("task", "list", "-s", "failed")["tasks"]
+    assert bad in [task["id"] for task in failed] and {task["state"] for task in failed} == {"failed"}
+    assert {task["type"] for task in node.json("task", "list", "-t", "a")["tasks"]} == {"a"}
+    lines = node.ctl("task", "list").stdout.splitlines()
+    assert lines[0].split() == ["ID", "NAME", "TYPE", "STATE", "NODE", "USER", "WAIT", "RUN", "TRY", "REASON"]
+
+
+def test_a_command_is_refused_where_commands_of_others_are_not_allowed(make_lab):
+    lab = make_lab(FAST)
+    lab.node("seed", role="seed")
+    lab.node("strict", {"tasks": {"allow_commands": False}}, types=["a"])
+    lab.start()
+    seed = lab["seed"]
+    result = seed.ctl("submit", "-N", "strict", "--", "true", code=4)
+    assert result.stdout == "" and "strict does not handle commands" in result.stderr
+    assert seed.task(seed.submit("--", "true"))["node"] == "seed"
+    assert lab["strict"].ctl("submit", "--wait", "-N", "strict", "--", "echo", "own").stdout == "own\n"
+    assert seed.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
+
+
+def test_output_beyond_the_limit_is_cut_and_marked(make_lab):
+    node = make_lab({"tasks": {"output_max": "64KiB"}}).node("lone", role="seed").start()
+    result = node.ctl("submit", "--wait", "--", "sh", "-c", "head -c 200000 /dev/zero; exit 5", code=5)
+    assert len(result.stdout_bytes) == 64 << 10
+    assert b"cut" in result.stderr_bytes
+
+
+def test_a_node_that_runs_no_tasks_refuses_a_confidential_one(make_lab):
+    node = make_lab({"tasks": {"enabled": False}}).node("lone", role="seed").start()
+    result = node.ctl("submit", "--confidential", "--", "true", code=4)
+    assert "confidential" in result.stderr and result.stdout == "" and not node.tasks()
