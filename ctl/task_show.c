@@ -32,7 +32,7 @@ static void print_state(const struct ctl *ctl, const cJSON *task)
         printf(": exit %.0f", json_number(task, "exit", 0));
     else if (json_is_set(task, "signal"))
         printf(": signal %.0f", json_number(task, "signal", 0));
-    else if (reason) {
+    else if (reason && strcmp(state, "succeeded") != 0) { /* what went before is in the timeline */
         fputs(": ", stdout);
         render_tinted(ctl, stdout, TONE_PLAIN, reason);
     }
@@ -90,8 +90,9 @@ static void print_limits(const struct ctl *ctl, const cJSON *limits)
         printf("   Limits: timeout %s", render_span(json_number(limits, "timeout_s", 0), text));
     else
         fputs("   Limits: no timeout", stdout);
-    if (json_is_set(limits, "memory_bytes"))
-        printf(", memory %s", render_size(json_number(limits, "memory_bytes", 0), text));
+    printf(", memory %s", json_is_set(limits, "memory_bytes")
+                              ? render_size(json_number(limits, "memory_bytes", 0), text)
+                              : "unlimited");
     if (json_is_set(limits, "peak_bytes"))
         printf(" (peak %s)", render_size(json_number(limits, "peak_bytes", 0), text));
     printf(", %.0f slot%s, sandbox ", slots, slots == 1 ? "" : "s");

@@ -89,6 +89,18 @@ SHOWN = {
         {"time": "2025-11-20T07:41:24.020Z", "text": "attempt 3 placed on lab-07, exit 1 after 9.1s"}],
     "stderr_tail": ["KeyError: 'temperature'"]}
 
+# Lost with its first node; nothing was limited.
+MOVED = {
+    **SHOWN,
+    **task("40", "a9", "a", "succeeded", "lab-11", "user1", 0.2, 2.1, 2, "attempt 2; before: lab-09 dead", exit=0),
+    "command": "handler a: /usr/libexec/p2pnode/tasks/a 9",
+    "limits": {**SHOWN["limits"], "timeout_s": None, "memory_bytes": None},
+    "timeline": [
+        {"time": "2025-11-20T07:41:02.118Z", "text": "submitted"},
+        {"time": "2025-11-20T07:41:07.930Z", "text": "lost: lab-09 dead"},
+        {"time": "2025-11-20T07:41:24.020Z", "text": "attempt 2 placed on lab-11, exit 0 after 2.1s"}],
+    "stderr_tail": []}
+
 HASHES = {"run1.h5": "9c1b77e0" + "0" * 52 + "77e0", "data.csv": "01ffa2c8" + "0" * 56}
 
 
@@ -280,7 +292,7 @@ ANSWERS = {
     # In two parts, as a long list comes.
     "ListTasks": [{"schema": "p2pctl.tasks/1", "tasks": TASKS[:2], "unanswered": []},
                   {"schema": "p2pctl.tasks/1", "tasks": TASKS[2:], "unanswered": []}],
-    "ShowTask": SHOWN,
+    "ShowTask": lambda parameters, descriptors: MOVED if parameters["id"] == "40" else SHOWN,
     "TaskLogs": logs,
     "WaitTask": wait,
     "CancelTask": {"schema": "p2pctl.tasks/1", "tasks": [TASKS[0], {**TASKS[2], "state": "cancelled"}]},

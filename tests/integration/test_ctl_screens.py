@@ -63,6 +63,7 @@ SCREENS = {
     "task-list-failed": "task ls -s failed -o id,exit,reason",
     "task-list-workflow": "task list -w w7",
     "task-show": "task show 41",
+    "task-show-moved": "task show 40",
     "task-logs": "task logs 42@lab-01 --stdout",
     "task-logs-timestamps": "task logs 42@lab-01 --timestamps --stderr",
     "task-wait": "task wait 42",
@@ -170,7 +171,8 @@ def test_json_is_what_the_daemon_said(command, method, ctl):
         if isinstance(b, list):
             return len(a) == len(b) and all(map(same, a, b))
         return a == b
-    assert same(shown, ANSWERS[method])
+    answer = ANSWERS[method]
+    assert same(shown, answer({"id": "41"}, []) if callable(answer) else answer)
 
 
 def test_json_modes(ctl):
