@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "control/server.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -10,19 +11,18 @@
 #include <sys/un.h>
 #include "base/log.h"
 
-#define CALLS_PER_CLIENT_MAX 64
-#define GROUPS_MAX           1024
-#define LISTEN_BACKLOG       128
+#define GROUPS_MAX     1024
+#define LISTEN_BACKLOG 128
 
 struct client {
     struct list link;
     struct server *server; /* borrowed */
     struct varlink *varlink;
     sd_event_source *source;
-    struct list calls;
-    size_t calls_count;
+    struct list calls; /* the one under way: answers have no number, so they keep the order */
     struct caller caller;
     bool may_call;
+    bool is_oneway;  /* of the call under way: it wants no answer */
     bool is_closing; /* flush what is queued, then close */
     bool is_ended;   /* it sends no more calls; answer those that it sent, then close */
 };
@@ -32,6 +32,8 @@ struct server {
     sd_event *event;
     sd_event_source *source;
     int fd;
+    int spare_fd;  /* to be closed where there is no other left for a client to be turned away */
+    bool is_bound; /* the socket at the path is ours to remove */
     struct list clients;
     size_t clients_count;
     server_dispatch_t dispatch;
@@ -55,14 +57,14 @@ static void client_free(struct client *client)
 static bool client_flush(struct client *client)
 {
     int r = varlink_flush(client->varlink);
-    bool is_done = client->is_closing || (client->is_ended && client->calls_count == 0);
+    bool is_busy = !list_is_empty(&client->calls);
+    bool is_done = client->is_closing || (client->is_ended && !is_busy);
 
     if (r < 0 || (r == 0 && is_done)) {
         client_free(client);
         return false;
     }
-    bool reads =
-        !client->is_closing && !client->is_ended && client->calls_count < CALLS_PER_CLIENT_MAX;
+    bool reads = !client->is_closing && !client->is_ended && !is_busy;
     (void)sd_event_source_set_io_events(client->source, (reads ? (uint32_t)EPOLLIN : 0) |
                                                             (r > 0 ? (uint32_t)EPOLLOUT : 0));
     return true;
@@ -76,14 +78,15 @@ static void client_send(struct call *call, const char *error, cJSON *parameters,
 
     reply =
         error ? varlink_build_error(error, parameters) : varlink_build_reply(parameters, continues);
-    if (!continues) {
-        client->calls_count--;
+    if (!continues)
         (*(error ? &client->server->failed : &client->server->answered))++;
-    }
-    if (!reply || varlink_queue(client->varlink, reply, NULL, 0) < 0)
+    if (!client->is_oneway && (!reply || varlink_queue(client->varlink, reply, NULL, 0) < 0)) {
+        /* It does not read what it asked for. Broken off, the socket wakes the loop at once. */
         client->is_closing = true;
+        (void)shutdown(varlink_fd(client->varlink), SHUT_RDWR);
+    }
     /* Freeing the client here would pull it from under the caller: the loop flushes. */
-    (void)sd_event_source_set_io_events(client->source, EPOLLIN | EPOLLOUT);
+    (void)sd_event_source_set_io_events(client->source, EPOLLOUT);
 }
 
 static size_t client_pending(const struct call *call)
@@ -132,7 +135,7 @@ static void client_dispatch(struct client *client, struct varlink_message *messa
     for (size_t i = 0; i < message->fds_count; i++)
         call->fds[call->fds_count++] = TAKE_FD(message->fds[i]);
     list_append(&client->calls, &call->link);
-    client->calls_count++;
+    client->is_oneway = parsed.oneway;
     call->json = TAKE_PTR(message->json);
     if (client->may_call)
         client->server->dispatch(call, client->server->data);
@@ -153,28 +156,39 @@ static const char *explain(int error)
     }
 }
 
+/* Runs the calls that came, one after the other. */
+static void client_take_calls(struct client *client)
+{
+    while (!client->is_closing && list_is_empty(&client->calls)) {
+        _cleanup_varlink_message_ struct varlink_message message = VARLINK_MESSAGE_NULL;
+        int r = varlink_next(client->varlink, &message);
+        if (r == 0)
+            break;
+        if (r < 0)
+            client_refuse(client, explain(r));
+        else
+            client_dispatch(client, &message);
+    }
+}
+
 static int on_client(sd_event_source *source _unused_, int fd _unused_, uint32_t events, void *data)
 {
     struct client *client = data;
+    bool is_gone = events & (EPOLLHUP | EPOLLERR);
 
-    if (!client->is_closing && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+    if (is_gone && !list_is_empty(&client->calls)) {
+        client_free(client);
+        return 0;
+    }
+    if (!client->is_closing && (is_gone || events & EPOLLIN)) {
         int r = varlink_receive(client->varlink);
-        if ((r == 0 && events & EPOLLHUP) || (r < 0 && r != -EAGAIN)) {
+        if ((r == 0 && is_gone) || (r < 0 && r != -EAGAIN)) {
             client_free(client);
             return 0;
         }
         client->is_ended = r == 0;
-        while (!client->is_closing) {
-            _cleanup_varlink_message_ struct varlink_message message = VARLINK_MESSAGE_NULL;
-            r = varlink_next(client->varlink, &message);
-            if (r == 0)
-                break;
-            if (r < 0)
-                client_refuse(client, explain(r));
-            else
-                client_dispatch(client, &message);
-        }
     }
+    client_take_calls(client);
     (void)client_flush(client);
     return 0;
 }
@@ -216,13 +230,30 @@ static int identify(struct client *client, int fd)
     return 0;
 }
 
+static void open_spare(struct server *server)
+{
+    server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* A client that is left waiting would wake the loop again and again. */
+static void turn_away(struct server *server)
+{
+    server->spare_fd = close_fd(server->spare_fd);
+    (void)close_fd(accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    open_spare(server);
+}
+
 static int accept_client(struct server *server)
 {
     _cleanup_close_ int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     int r;
 
-    if (fd < 0)
-        return errno == EAGAIN || errno == ECONNABORTED ? 0 : -errno;
+    if (fd < 0) {
+        r = errno == EAGAIN || errno == ECONNABORTED ? 0 : -errno;
+        if (r == -EMFILE || r == -ENFILE)
+            turn_away(server);
+        return r;
+    }
     if (server->clients_count >= server->config.clients_max) {
         static const char busy[] = "{\"error\":\"org.p2pnode.Busy\",\"parameters\":{\"message\":"
                                    "\"too many clients at the control socket\",\"hint\":null}}";
@@ -325,7 +356,8 @@ int server_new(sd_event *event, const struct server_config *config, server_dispa
 
     if (!server)
         return -ENOMEM;
-    *server = (struct server){.config = *config, .fd = -EBADF, .dispatch = dispatch, .data = data};
+    *server = (struct server){
+        .config = *config, .fd = -EBADF, .spare_fd = -EBADF, .dispatch = dispatch, .data = data};
     list_init(&server->clients);
     server->event = sd_event_ref(event);
     server->config.path = strdup(config->path);
@@ -334,10 +366,12 @@ int server_new(sd_event *event, const struct server_config *config, server_dispa
     if (!server->config.path || !server->config.user_group || !server->config.admin_group)
         return -ENOMEM;
     server->fd = config->listen_fd;
+    open_spare(server);
     if (server->fd < 0) {
         r = bind_socket(&server->config, &server->fd);
         if (r < 0)
             return r;
+        server->is_bound = true;
     }
     r = sd_event_add_io(event, &server->source, server->fd, EPOLLIN, on_accept, server);
     if (r < 0)
@@ -355,10 +389,10 @@ struct server *server_free(struct server *server)
     list_for_each_safe (link, &server->clients)
         client_free(list_entry(link, struct client, link));
     sd_event_source_disable_unref(server->source);
-    if (server->fd >= 0) {
-        close_fd(server->fd);
+    close_fd(server->fd);
+    close_fd(server->spare_fd);
+    if (server->is_bound)
         (void)unlink(server->config.path);
-    }
     sd_event_unref(server->event);
     free((char *)(uintptr_t)server->config.path);
     free((char *)(uintptr_t)server->config.user_group);

@@ -3,9 +3,9 @@
 
 /*
  * The control socket: accepts clients, tells who they are by SO_PEERCRED and SO_PEERGROUPS, cuts
- * their bytes into calls and gives those to one dispatch function. It knows no method. Everything
- * about one client is bounded: the size of a call, calls under way, bytes that wait for a slow
- * reader.
+ * their bytes into calls and gives those to one dispatch function, the next one of a client when
+ * the one before has been answered. It knows no method. Everything about one client is bounded: the
+ * size of a call, what is read ahead, bytes that wait for a slow reader.
  */
 
 #include <systemd/sd-event.h>
