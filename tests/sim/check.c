@@ -7,7 +7,7 @@
 #include <string.h>
 #include "trace.h"
 
-#define BURST_PACKETS_MAX   64  /* twice what a broadcast in a large cluster makes */
+#define BURST_PACKETS_MAX   128 /* a tick after a pause has copies of several broadcasts to send */
 #define BURST_EVENTS_MAX    32  /* and one per member, for a page or a reaping of all */
 #define INPUTS_BASE         600 /* per second: an inbox after a pause */
 #define INPUTS_PER_NODE     20
@@ -146,7 +146,10 @@ static void check_verdict(struct sim_node *node, const struct swim_event *event,
 {
     const struct sim *sim = node->sim;
 
-    if (event->type == SWIM_EVENT_MEMBER_SUSPECT && event->by && event->by->is_self &&
+    /* Whoever has just been told of a member may be told of its own accusation in an earlier life.
+     */
+    bool is_known = view_of(node, subject)->is_present;
+    if (event->type == SWIM_EVENT_MEMBER_SUSPECT && event->by && event->by->is_self && is_known &&
         is_undisturbed(node, subject, calm_usec(sim)))
         sim_fail(node->sim, node, "suspicion: accuses %s, and both were left alone", subject->name);
     if (event->type == SWIM_EVENT_MEMBER_DEAD &&
