@@ -5,7 +5,9 @@
 #include <string.h>
 #include "base/text.h"
 
-#define FILTERS_MAX 32
+/* Every entry is held against every pattern, in the loop. */
+#define PATTERNS_MAX     32
+#define PATTERN_SIZE_MAX 64
 
 /* Events and messages alike; the strings follow the struct in one allocation. */
 struct entry {
@@ -71,9 +73,21 @@ static bool is_wanted(const struct entry *entry, const cJSON *types)
     if (!types || !types->child)
         return true;
     json_for_each (type, types)
-        if (cJSON_IsString(type) && fnmatch(type->valuestring, entry->type, 0) == 0)
+        if (fnmatch(type->valuestring, entry->type, 0) == 0)
             return true;
     return false;
+}
+
+/* Whether these are patterns, and few. */
+static bool are_patterns(const cJSON *types)
+{
+    size_t count = 0;
+
+    json_for_each (type, types)
+        if (++count > PATTERNS_MAX || !cJSON_IsString(type) ||
+            strlen(type->valuestring) > PATTERN_SIZE_MAX)
+            return false;
+    return true;
 }
 
 static const char *copy_text(char **position, const char *text)
@@ -270,7 +284,7 @@ void history_serve_events(struct history *history, struct call *call, uint64_t w
 {
     const cJSON *types = NULL;
 
-    if (json_get_array(call->parameters, "types", &types) < 0)
+    if (json_get_array(call->parameters, "types", &types) < 0 || !are_patterns(types))
         return call_invalid(call, "types");
     serve(&history->events, call, types, "p2pctl.events/1", "events", wall_usec);
 }
