@@ -245,7 +245,9 @@ static int get_there(struct file_job *job, uint8_t *buffer)
     }
     if (r < 0)
         return fail_connection(job, r);
+    /* As it was sent, and as it was when it was stored there: a disk may have changed it since. */
     if (content_hash_end(hash, sum) < 0 || memcmp(sum, told, sizeof(sum)) != 0 ||
+        (job->end.info.has_sha256 && memcmp(sum, job->end.info.sha256, sizeof(sum)) != 0) ||
         atomic_load(&job->done) != job->end.info.size)
         return fail_store(job, -EBADMSG, &(struct upload_refusal){0});
     memcpy(job->end.info.sha256, sum, sizeof(sum));
