@@ -90,6 +90,8 @@ def merge(*settings):
 class Node:
     """One daemon: its files, its process, and what can be asked of it."""
 
+    ctl_path = CTL
+
     def __init__(self, lab, name, number, settings):
         self.lab, self.name = lab, name
         self.ip = f"127.81.{lab.network}.{number}"

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: MIT
+"""Files put, got, listed and removed, here and there; whole or not at all."""
+import hashlib
+import os
+import subprocess
+
+import pytest
+
+from lib.lab import FAST, environment
+from lib.wait import wait_for
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def lab(make_module_lab):
+    lab = make_module_lab(FAST)
+    lab.node("seed", role="seed")
+    lab.node("lab-01")
+    lab.node("lab-02")
+    lab.node("small", {"files": {"quota": "3MiB", "file_max": "1MiB"}})
+    return lab.start()
+
+
+@pytest.fixture
+def node(lab):
+    yield lab["lab-01"]
+    for one in lab.running():
+        names = [file["name"] for file in one.json("file", "ls")["files"]]
+        if names:
+            one.ctl("file", "rm", "--yes", *names)
+
+
+@pytest.fixture(params=["", "lab-02:"], ids=["here", "there"])
+def where(request):
+    return request.param
+
+
+@pytest.fixture
+def make(tmp_path):
+    """make(name, data): a file with this content."""
+    def make_file(name, data):
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+    return make_file
+
+
+def stored(node):
+    """What is really in the directory: (name, size) of every file that is no index and no part."""
+    root = node.directory / "peer_storage"
+    return {path.name: path.stat().st_size for path in root.iterdir()
+            if path.is_file() and not path.name.startswith("-")}
+
+
+def parts(node):
+    return [path for path in (node.directory / "peer_storage").glob("-*/*")]
+
+
+def put(node, path, where="", *options):
+    return node.ctl("file", "put", *options, path, *([where] if where else []))
+
+
+@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 3 * MIB + 1])
+def test_what_was_put_is_got(node, make, where, tmp_path, size):
+    data = os.urandom(size)
+    put(node, make("data", data), where)
+    listed = node.json("file", "ls", *([where] if where else []))["files"]
+    assert [(file["name"], file["size_bytes"], file["sha256"]) for file in listed] == \
+        [("data", size, hashlib.sha256(data).hexdigest())]
+    assert node.ctl("file", "get", f"{where}data", "-").stdout_bytes == data
+    target = tmp_path / "back"
+    assert node.ctl("file", "get", f"{where}data", target).stdout == ""
+    assert target.read_bytes() == data
+
+
+def test_a_hundred_mebibytes_there_and_back(lab, node, tmp_path):
+    source, target = tmp_path / "large", tmp_path / "back"
+    block = os.urandom(MIB)
+    digest = hashlib.sha256()
+    with open(source, "wb") as file:
+        for i in range(100):
+            piece = bytes([i]) + block[1:]
+            digest.update(piece)
+            file.write(piece)
+    reply = node.json("file", "put", source, "lab-02:", timeout=120)
+    assert (reply["size_bytes"], reply["sha256"]) == (100 * MIB, digest.hexdigest())
+    node.ctl("file", "get", "lab-02:large", target, timeout=120)
+    subprocess.run(["cmp", source, target], check=True)
+    assert stored(lab["lab-02"]) == {"large": 100 * MIB} and not parts(lab["lab-02"])
+
+
+def test_stdin_is_stored_under_a_name(node, where):
+    node.ctl("file", "put", "-", f"{where}piped" if where else "lab-01:piped", stdin=b"from a pipe")
+    assert node.ctl("file", "get", f"{where}piped", "-").stdout_bytes == b"from a pipe"
+
+
+def test_several_files_in_one_go(node, make, where):
+    paths = [make(f"file-{i}", bytes([i]) * 1000) for i in range(5)]
+    node.ctl("file", "put", *paths, *([where] if where else []))
+    names = [file["name"] for file in node.json("file", "ls", *([where] if where else []))["files"]]
+    assert names == [path.name for path in paths]
+
+
+def test_many_small_files(node, make, where):
+    paths = [make(f"small-{i:03}", b"%d" % i) for i in range(200)]
+    node.ctl("file", "put", *paths, *([where] if where else []), timeout=60)
+    assert len(node.json("file", "ls", *([where] if where else []))["files"]) == 200
+    for i in (0, 99, 199):
+        assert node.ctl("file", "get", f"{where}small-{i:03}", "-").stdout == str(i)
+    node.ctl("file", "rm", "--yes", *[where + path.name for path in paths], timeout=60)
+    assert node.json("file", "ls", *([where] if where else []))["files"] == []
+
+
+def test_put_names_the_file_anew(node, make, where):
+    node.ctl("file", "put", make("old", b"x"), f"{where or 'lab-01:'}new")
+    assert [file["name"] for file in node.json("file", "ls", where or "lab-01:")["files"]] == ["new"]
+
+
+@pytest.mark.parametrize("name", ["../x", "..", ".", "a/b", "/etc/passwd", "-x", "a" * 256, "a\nb", "a\x1bb", "a\x7f"])
+def test_a_name_that_could_escape_is_refused(lab, node, make, name):
+    path = make("data", b"x")
+    for place in ("lab-01:", "lab-02:"):
+        result = node.ctl("file", "put", path, place + name, code=2)
+        assert "no name for a stored file" in result.stderr and "\x1b" not in result.stderr
+        assert node.ctl("file", "get", place + name, "-", code=None).code in (2, 4)
+        assert node.ctl("file", "rm", place + name, code=None).code in (2, 4)
+    for one in (lab["lab-01"], lab["lab-02"]):
+        assert stored(one) == {}
+
+
+def test_a_name_of_255_bytes_and_any_script_is_good(node, make, where):
+    path = make("data", b"x")
+    for name in ("a" * 255, "Messung Nr. 7 – 20 °C.csv", ".hidden"):
+        node.ctl("file", "put", path, f"{where or 'lab-01:'}{name}")
+        assert node.ctl("file", "get", f"{where or 'lab-01:'}{name}", "-").stdout == "x"
+
+
+def test_nothing_is_overwritten_unasked(node, make, where):
+    put(node, make("data", b"first"), where)
+    result = node.ctl("file", "put", make("data", b"second"), *([where] if where else []), code=1)
+    assert "already" in result.stderr and "--overwrite=always" in result.stderr
+    assert node.ctl("file", "get", f"{where}data", "-").stdout == "first"
+    put(node, make("data", b"third"), where, "--overwrite=always")
+    assert node.ctl("file", "get", f"{where}data", "-").stdout == "third"
+
+
+def test_newer_overwrites_only_what_is_older(node, make, where):
+    path = make("data", b"first")
+    os.utime(path, (2_000_000_000, 2_000_000_000))
+    put(node, path, where)
+    path.write_bytes(b"older")
+    os.utime(path, (1_900_000_000, 1_900_000_000))
+    node.ctl("file", "put", "--overwrite=newer", path, *([where] if where else []), code=None)
+    assert node.ctl("file", "get", f"{where}data", "-").stdout == "first"
+    path.write_bytes(b"newer")
+    os.utime(path, (2_100_000_000, 2_100_000_000))
+    put(node, path, where, "--overwrite=newer")
+    assert node.ctl("file", "get", f"{where}data", "-").stdout == "newer"
+
+
+def test_get_overwrites_nothing_unasked(node, make, where, tmp_path):
+    put(node, make("data", b"stored"), where)
+    target = tmp_path / "there"
+    target.write_bytes(b"mine")
+    assert node.ctl("file", "get", f"{where}data", target, code=1).stdout == ""
+    assert target.read_bytes() == b"mine"
+    node.ctl("file", "get", "--overwrite=always", f"{where}data", target)
+    assert target.read_bytes() == b"stored"
+
+
+def test_get_finds_the_holder_by_itself(node, make):
+    put(node, make("only-there", b"x"), "lab-02:")
+    assert node.ctl("file", "get", "only-there", "-").stdout == "x"
+    assert node.ctl("file", "get", "nowhere", "-", code=4).stdout == ""
+    assert node.ctl("file", "get", "lab-02:nowhere", "-", code=4).stdout == ""
+    assert node.ctl("file", "get", "nobody:data", "-", code=4).stdout == ""
+
+
+def test_list_of_all_nodes_and_globs(node, make):
+    for name, place in (("a.csv", ""), ("b.csv", "lab-02:"), ("c.txt", "lab-02:")):
+        put(node, make(name, b"12345"), place)
+    listed = node.json("file", "ls", "--all-nodes")
+    assert {(file["name"], file["node"]) for file in listed["files"]} == \
+        {("a.csv", "lab-01"), ("b.csv", "lab-02"), ("c.txt", "lab-02")} and listed["unanswered"] == []
+    assert {file["name"] for file in node.json("file", "ls", "--all-nodes", "*.csv")["files"]} == {"a.csv", "b.csv"}
+    assert [file["name"] for file in node.json("file", "ls", "lab-02:c*")["files"]] == ["c.txt"]
+
+
+def test_a_removed_file_is_gone(lab, node, make, where):
+    put(node, make("data", b"12345"), where)
+    holder = lab["lab-02" if where else "lab-01"]
+    assert node.ctl("file", "rm", f"{where}data").stdout == f"removed data from {holder.name} (5 B)\n"
+    node.ctl("file", "get", f"{where}data", "-", code=4)
+    node.ctl("file", "rm", f"{where}data", code=4)
+    assert stored(holder) == {} and holder.call("Status")["files"]["used_bytes"] == 0
+
+
+def test_too_large_a_file_is_refused_with_the_sizes(lab, node, make):
+    small = lab["small"]
+    put(node, make("fits", bytes(MIB)), "small:")
+    for origin, place in ((node, "small:"), (small, "")):
+        result = origin.ctl("file", "put", make("large", bytes(MIB + 1)), *([place] if place else []), code=1)
+        assert result.stderr == 'p2pctl: "large" has 1048577 bytes, and files.file_max is 1MiB\n'
+    assert stored(small) == {"fits": MIB} and not parts(small)
+
+
+def test_a_full_quota_is_refused_with_the_sizes(lab, node, make):
+    small = lab["small"]
+    for i in range(3):
+        put(node, make(f"file-{i}", bytes(MIB - 10)), "small:")
+    result = node.ctl("file", "put", make("more", bytes(1000)), "small:", code=1)
+    assert result.stderr == 'p2pctl: "more" has 1000 bytes, and of files.quota (3MiB) 30 are left\n'
+    assert set(stored(small)) == {"file-0", "file-1", "file-2"} and not parts(small)
+    status = small.call("Status")["files"]
+    assert (status["count"], status["quota_bytes"]) == (3, 3 * MIB) and status["used_bytes"] <= 3 * MIB
+    result = node.ctl("file", "put", "-", "small:piped", stdin=bytes(2000), code=1)
+    assert set(stored(small)) == {"file-0", "file-1", "file-2"} and not parts(small)
+
+
+def start_endless_put(node, target):
+    """A put of which there is always more to come; returns it and the end to write into."""
+    reader, writer = os.pipe()
+    process = subprocess.Popen([str(word) for word in (node.ctl_path, "--socket", node.socket, "file", "put", "-", target)],
+                               stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+    os.close(reader)
+    node.lab.helpers.append(process)
+    os.write(writer, bytes(60000))
+    return process, writer
+
+
+def test_a_put_that_is_interrupted_leaves_nothing(lab, node, where):
+    holder = lab["lab-02" if where else "lab-01"]
+    process, writer = start_endless_put(node, f"{where or 'lab-01:'}half")
+    wait_for(lambda: parts(holder), 10, "the part to be there")
+    process.kill()
+    process.wait(10)
+    os.close(writer)
+    wait_for(lambda: not parts(holder), 10, "the part to be gone")
+    assert stored(holder) == {}
+    node.ctl("file", "get", f"{where}half", "-", code=4)
+
+
+def test_the_death_of_the_receiver_leaves_nothing_visible(lab, node, make):
+    """Neither at the sender, whose command says so, nor at the receiver when it is back."""
+    late = lab["lab-02"]
+    process, writer = start_endless_put(node, "lab-02:half")
+    wait_for(lambda: parts(late), 10, "the part to be there")
+    late.kill()
+    try:
+        while process.poll() is None:
+            os.write(writer, bytes(60000))
+    except BrokenPipeError:
+        pass
+    os.close(writer)
+    _, stderr = process.communicate(timeout=15)
+    assert process.returncode in (1, 7) and stderr.startswith(b"p2pctl: "), stderr
+    late.start()
+    lab.wait_joined()
+    assert stored(late) == {} and late.json("file", "ls")["files"] == []
+    put(node, make("data", b"x"), "lab-02:")
+    assert node.ctl("file", "get", "lab-02:data", "-").stdout == "x"
+
+
+def test_the_death_of_the_holder_during_a_get_leaves_no_half_file(lab, node, tmp_path):
+    holder = lab["lab-02"]
+    source, target = tmp_path / "large", tmp_path / "back"
+    with open(source, "wb") as file:
+        file.truncate(64 * MIB)
+    put(node, source, "lab-02:")
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [str(word) for word in (node.ctl_path, "--socket", node.socket, "file", "get", "lab-02:large", "-")],
+        stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE, env=environment())
+    node.lab.helpers.append(process)
+    os.close(writer)
+    assert os.read(reader, 1000)
+    holder.kill()
+    with open(reader, "rb") as stream:
+        size = 1000 + len(stream.read())
+    _, stderr = process.communicate(timeout=15)
+    assert process.returncode in (1, 7) and size < 64 * MIB, stderr
+    result = node.ctl("file", "get", "lab-02:large", target, code=None)
+    assert result.code == 7 and not target.exists()
+    holder.start()
+    lab.wait_joined()
+    node.ctl("file", "get", "lab-02:large", target)
+    assert target.stat().st_size == 64 * MIB
+
+
+def test_files_survive_a_restart_and_a_crash(lab, node, make, tmp_path):
+    holder = lab["lab-02"]
+    put(node, make("data", b"x" * 1000), "lab-02:")
+    holder.kill()
+    holder.start()
+    holder.restart()
+    lab.wait_joined()
+    listed = holder.json("file", "ls")["files"]
+    assert [(file["name"], file["sha256"]) for file in listed] == [("data", hashlib.sha256(b"x" * 1000).hexdigest())]
+
+
+def test_a_file_that_rots_on_disk_is_not_handed_out(lab, node, make, where, tmp_path):
+    """One bit, and no sign of a change: only the hash can tell."""
+    path = (lab["lab-02" if where else "lab-01"].directory) / "peer_storage" / "data"
+    put(node, make("data", b"a" * 100000), where)
+    status = path.stat()
+    with open(path, "r+b") as file:
+        file.seek(50000)
+        file.write(b"b")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    target = tmp_path / "back"
+    result = node.ctl("file", "get", f"{where}data", target, code=1)
+    assert result.stderr.startswith("p2pctl: ") and not target.exists()

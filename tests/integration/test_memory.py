@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""Values of every node, set and got from any."""
+import os
+
+import pytest
+
+from lib.lab import FAST
+from lib.wait import wait_for
+
+
+@pytest.fixture(scope="module")
+def lab(make_module_lab):
+    lab = make_module_lab({**FAST, "mem": {"limit": "256KiB", "value_max": "64KiB", "key_max": 40}})
+    lab.node("seed", role="seed")
+    lab.node("lab-01")
+    lab.node("lab-02")
+    return lab.start()
+
+
+@pytest.fixture(params=["", "lab-01:", "lab-02:"], ids=["here", "here-by-name", "there"])
+def where(request):
+    """A prefix of keys, as seen from lab-01: three ways to say where."""
+    return request.param
+
+
+@pytest.fixture
+def node(lab):
+    yield lab["lab-01"]
+    for name in ("lab-01", "lab-02"):
+        for key in lab[name].json("mem", "ls")["keys"]:
+            lab[name].ctl("mem", "rm", key["key"])
+
+
+def test_what_was_set_is_got_and_nothing_else(node, where):
+    assert node.ctl("mem", "set", f"{where}greeting", "hello").stdout == ""
+    assert node.ctl("mem", "get", f"{where}greeting").stdout_bytes == b"hello"
+    reply = node.json("mem", "get", f"{where}greeting")
+    assert reply["node"] == ("lab-02" if where == "lab-02:" else "lab-01")
+    assert (reply["schema"], reply["value"], reply["version"], reply["ttl_s"]) == ("p2pctl.mem/1", "hello", 1, None)
+    node.ctl("mem", "set", f"{where}greeting", "good bye")
+    assert node.ctl("mem", "get", f"{where}greeting").stdout_bytes == b"good bye"
+    assert node.json("mem", "get", f"{where}greeting")["version"] == 2
+
+
+def test_any_bytes_are_a_value(node, where, tmp_path):
+    data = bytes(range(256)) * 200 + b"\n"
+    path = tmp_path / "value"
+    path.write_bytes(data)
+    node.ctl("mem", "set", f"{where}bytes", f"@{path}")
+    assert node.ctl("mem", "get", f"{where}bytes").stdout_bytes == data
+    node.ctl("mem", "set", f"{where}piped", "-", stdin=data)
+    assert node.ctl("mem", "get", f"{where}piped").stdout_bytes == data
+    reply = node.json("mem", "get", f"{where}piped")
+    assert "value" not in reply and "value_b64" in reply
+    node.ctl("mem", "set", f"{where}empty", "")
+    assert node.ctl("mem", "get", f"{where}empty").stdout_bytes == b""
+
+
+def test_an_absent_key_is_4_or_the_default(node, where):
+    assert node.ctl("mem", "get", f"{where}absent", code=4).stdout == ""
+    assert node.ctl("mem", "get", f"{where}absent", "--default", "nothing").stdout == "nothing"
+    assert node.ctl("mem", "rm", f"{where}absent", code=4).stdout == ""
+
+
+def test_conditions_are_kept(node, where):
+    node.ctl("mem", "set", f"{where}lock", "mine", "--if-absent")
+    result = node.ctl("mem", "set", f"{where}lock", "yours", "--if-absent", code=1)
+    assert result.stderr.startswith("p2pctl: ")
+    assert node.ctl("mem", "get", f"{where}lock").stdout == "mine"
+    node.ctl("mem", "set", f"{where}lock", "next", "--if-version", "1")
+    node.ctl("mem", "set", f"{where}lock", "late", "--if-version", "1", code=1)
+    assert node.ctl("mem", "get", f"{where}lock").stdout == "next"
+    node.ctl("mem", "set", f"{where}other", "x", "--if-version", "1", code=1)
+
+
+def test_a_value_with_a_ttl_goes_away(node, where):
+    node.ctl("mem", "set", f"{where}brief", "x", "--ttl", "300ms")
+    node.ctl("mem", "set", f"{where}long", "x", "--ttl", "1h")
+    assert 3590 < node.json("mem", "get", f"{where}long")["ttl_s"] <= 3600
+    wait_for(lambda: node.ctl("mem", "get", f"{where}brief", code=None).code == 4, 5, "the end of its time")
+    assert "brief" not in [key["key"] for key in node.json("mem", "ls", where)["keys"]]
+
+
+def test_list_and_remove(node, where):
+    for key in ("b", "a", "ab"):
+        node.ctl("mem", "set", f"{where}{key}", "12345")
+    keys = node.json("mem", "ls", *([where] if where else []))["keys"]
+    assert [(key["key"], key["size_bytes"], key["version"]) for key in keys] == [("a", 5, 1), ("ab", 5, 1), ("b", 5, 1)]
+    assert [key["key"] for key in node.json("mem", "ls", f"{where}a")["keys"]] == ["a", "ab"]
+    lines = node.ctl("mem", "ls", f"{where}a").stdout.splitlines()
+    assert lines[0].split() == ["KEY", "SIZE", "VERSION", "TTL", "MODIFIED"] and lines[1].startswith("a ")
+    node.ctl("mem", "rm", f"{where}a")
+    node.ctl("mem", "get", f"{where}a", code=4)
+
+
+def test_each_node_has_its_own_store(node):
+    node.ctl("mem", "set", "key", "one")
+    node.ctl("mem", "set", "lab-02:key", "two")
+    assert node.ctl("mem", "get", "key").stdout == "one"
+    assert node.ctl("mem", "get", "lab-02:key").stdout == "two"
+    node.ctl("mem", "get", "seed:key", code=4)
+    assert node.ctl("mem", "get", "--any", "key").stdout == "one"
+    node.ctl("mem", "set", "lab-02:only-there", "x")
+    assert node.ctl("mem", "get", "--any", "only-there").stdout == "x"
+    node.ctl("mem", "get", "--any", "nowhere", code=4)
+
+
+def test_a_node_that_is_not_there_is_4_and_one_that_is_dead_7(lab, node):
+    assert node.ctl("mem", "get", "nobody:key", code=4).stdout == ""
+    late = lab.node("late").start()
+    lab.wait_joined()
+    late.kill()
+    lab.wait_state("late", "dead")
+    assert node.ctl("mem", "get", "late:key", code=7).stdout == ""
+
+
+def test_limits_are_kept_and_told(node, where, tmp_path):
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(64 << 10))
+    node.ctl("mem", "set", f"{where}exact", f"@{path}")
+    path.write_bytes(os.urandom((64 << 10) + 1))
+    result = node.ctl("mem", "set", f"{where}more", f"@{path}", code=1)
+    assert "larger than mem.value_max (64KiB)" in result.stderr
+    node.ctl("mem", "get", f"{where}more", code=4)
+    node.ctl("mem", "set", where + "k" * 40, "x")
+    assert "longer than mem.key_max" in node.ctl("mem", "set", where + "k" * 41, "x", code=1).stderr
+    node.ctl("mem", "get", where + "k" * 41, code=4)
+
+
+def test_the_store_is_bounded_as_a_whole(node, where, tmp_path):
+    path = tmp_path / "value"
+    path.write_bytes(b"x" * (60 << 10))
+    codes = [node.ctl("mem", "set", f"{where}key-{i}", f"@{path}", code=None).code for i in range(8)]
+    assert codes[:4] == [0] * 4 and codes[-1] == 1
+    used = sum(key["size_bytes"] for key in node.json("mem", "ls", where)["keys"])
+    assert used <= 256 << 10
+
+
+def test_values_survive_a_restart_with_their_version_and_time(make_lab, tmp_path):
+    node = make_lab().node("lone", role="seed").start()
+    data = bytes(range(256))
+    path = tmp_path / "value"
+    path.write_bytes(data)
+    node.ctl("mem", "set", "bytes", f"@{path}")
+    node.ctl("mem", "set", "twice", "one")
+    node.ctl("mem", "set", "twice", "two")
+    node.ctl("mem", "set", "timed", "x", "--ttl", "1h")
+    node.ctl("mem", "set", "gone", "x")
+    node.ctl("mem", "rm", "gone")
+    node.restart()
+    assert node.ctl("mem", "get", "bytes").stdout_bytes == data
+    assert node.json("mem", "get", "twice")["version"] == 2
+    assert 3500 < node.json("mem", "get", "timed")["ttl_s"] <= 3600
+    node.ctl("mem", "get", "gone", code=4)
+
+
+def test_a_crash_loses_at_most_the_last_second(make_lab):
+    """What the manual promises: values are saved in the background within a second."""
+    node = make_lab().node("lone", role="seed").start()
+    node.ctl("mem", "set", "key", "kept")
+    files = lambda: b"".join(path.read_bytes() for path in node.directory.glob("*.db*"))
+    wait_for(lambda: b"kept" in files(), 2, "the value to be on disk")
+    node.kill()
+    node.start()
+    assert node.ctl("mem", "get", "key").stdout == "kept"
