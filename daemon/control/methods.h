@@ -14,5 +14,5 @@ struct node;
 /* Runs a call, here or at the node that its parameters name. Takes the call. @data: the node. */
 void methods_dispatch(struct call *call, void *data);
 
-/* The i-th method's full name; NULL at the end of the table. */
+/* The i-th method's name, "Status"; NULL at the end of the table. */
 const char *methods_get_name(size_t i);
