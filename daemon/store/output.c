@@ -349,6 +349,22 @@ int output_append(struct output *output, enum output_stream stream, uint64_t wal
     return 0;
 }
 
+int output_cut(struct output *output, uint64_t wall_usec)
+{
+    if (output->is_finished)
+        return -ESHUTDOWN;
+    if (output->is_cut)
+        return 0;
+    int r = reserve(output, OUTPUT_HEAD_SIZE);
+    if (r < 0)
+        return r;
+    add_record(output, OUTPUT_CUT, wall_usec, "", 0);
+    output->is_cut = true;
+    spill_if_due(output);
+    output_wake(output);
+    return 0;
+}
+
 /*
  * The file cannot be written: what has not reached it is lost, and a mark in the buffer stands for
  * it. Writes behind the failed one fail the same way when they come back.

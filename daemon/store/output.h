@@ -82,6 +82,9 @@ size_t output_room(struct output *output);
 int output_append(struct output *output, enum output_stream stream, uint64_t wall_usec,
                   const void *data, size_t size);
 
+/* Marks that something was dropped before it came here; nothing is kept from then on. */
+int output_cut(struct output *output, uint64_t wall_usec);
+
 struct output_size {
     uint64_t kept[2]; /* bytes: stdout, stderr */
     uint64_t dropped;

@@ -88,6 +88,8 @@ bool owner_wants(struct tasks *tasks, uint64_t number, uint64_t attempt);
 void owner_take_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
                        enum output_stream stream, uint64_t offset, uint64_t wall_usec,
                        const void *data, size_t size);
+/* The node where it runs kept no more of its output. */
+void owner_cut_output(struct tasks *tasks, uint64_t number, uint64_t attempt, uint64_t wall_usec);
 /* How many bytes of each stream are here. */
 void owner_get_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
                       uint64_t ret_have[static 2]);
@@ -114,6 +116,7 @@ void wire_send_renew(struct tasks *tasks, const struct slots_attempt *attempt, u
 void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
                        enum origin_refusal refusal);
 void wire_send_output(struct job *job, const struct output_piece *piece, uint64_t offset);
+void wire_send_cut(struct job *job, uint64_t wall_usec);
 void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt);
 /* Asks the origin to query: it may not know that what was sent got lost. */
 void wire_send_resync(struct job *job);

@@ -338,3 +338,13 @@ void owner_take_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
     if (r < 0)
         log_debug_errno(r, "Cannot keep output of task %llu: %m", (unsigned long long)number);
 }
+
+void owner_cut_output(struct tasks *tasks, uint64_t number, uint64_t attempt, uint64_t wall_usec)
+{
+    struct output *output =
+        owner_wants(tasks, number, attempt) ? get_output(tasks, number, attempt) : NULL;
+    int r = output ? output_cut(output, wall_usec) : 0;
+
+    if (r < 0)
+        log_debug_errno(r, "Cannot mark the output of task %llu: %m", (unsigned long long)number);
+}

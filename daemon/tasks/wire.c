@@ -125,6 +125,15 @@ void wire_send_output(struct job *job, const struct output_piece *piece, uint64_
     (void)send_frame(job->tasks, &key->origin, frame, piece->data, piece->size);
 }
 
+void wire_send_cut(struct job *job, uint64_t wall_usec)
+{
+    const struct slots_key *key = &job->attempt->key;
+    cJSON *frame = new_frame("cut", key->number, key->attempt);
+
+    json_add_u64(frame, "wall_usec", wall_usec);
+    (void)send_frame(job->tasks, &key->origin, frame, NULL, 0);
+}
+
 void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt)
 {
     cJSON *frame = new_frame("ended", attempt->key.number, attempt->key.attempt);
@@ -318,6 +327,16 @@ static bool take_output(const struct incoming *in)
     return true;
 }
 
+static bool take_cut(const struct incoming *in)
+{
+    uint64_t wall_usec;
+
+    if (!read_u64(in, "wall_usec", USEC_MAX, &wall_usec))
+        return false;
+    owner_cut_output(in->tasks, in->number, in->attempt, wall_usec);
+    return true;
+}
+
 static bool take_resync(const struct incoming *in)
 {
     if (owner_wants(in->tasks, in->number, in->attempt))
@@ -349,7 +368,7 @@ bool tasks_on_frame(struct tasks *tasks, const struct node_id *from, const cJSON
         {"recall", take_recall},     {"ack", take_ack},         {"renewed", take_renewed},
         {"accepted", take_accepted}, {"refused", take_refused}, {"started", take_started},
         {"missing", take_missing},   {"renew", take_renew},     {"output", take_output},
-        {"resync", take_resync},     {"ended", take_ended},
+        {"resync", take_resync},     {"ended", take_ended},     {"cut", take_cut},
     };
     struct incoming in = {
         .tasks = tasks, .from = from, .header = header, .body = body, .body_size = body_size};

@@ -409,7 +409,9 @@ static void read_on(struct job *job);
 /* Sends what the origin does not have of one piece. */
 static void send_piece(struct job *job, const struct output_piece *piece)
 {
-    if (piece->stream == OUTPUT_CUT || piece->size == 0)
+    if (piece->stream == OUTPUT_CUT)
+        return wire_send_cut(job, piece->wall_usec);
+    if (piece->size == 0)
         return;
     size_t stream = piece->stream - OUTPUT_STDOUT;
     uint64_t offset = job->sent[stream];

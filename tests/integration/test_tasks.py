@@ -382,6 +382,15 @@ def test_output_beyond_the_limit_is_cut_and_marked(make_lab):
     assert b"cut" in result.stderr_bytes
 
 
+def test_output_that_was_cut_elsewhere_is_marked_here(make_lab):
+    lab = make_lab({"tasks": {"output_max": "64KiB"}})
+    seed, _ = lab.node("seed", role="seed"), lab.node("lab-01")
+    lab.start()
+    result = seed.ctl("submit", "--wait", "-N", "lab-01", "--", "head", "-c", "200000", "/dev/zero")
+    assert len(result.stdout_bytes) == 64 << 10
+    assert b"cut" in result.stderr_bytes
+
+
 def test_a_node_that_runs_no_tasks_refuses_a_confidential_one(make_lab):
     node = make_lab({"tasks": {"enabled": False}}).node("lone", role="seed").start()
     result = node.ctl("submit", "--confidential", "--", "true", code=4)

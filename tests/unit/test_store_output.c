@@ -110,6 +110,22 @@ static void piece_across_the_limit_is_kept_up_to_it(void **state)
     assert_int_equal(answer.cuts, 1);
 }
 
+static void cut_elsewhere_is_marked_once_and_ends_what_is_kept(void **state)
+{
+    struct node *node = *state;
+    struct output *output = new_output(node, 10000);
+    _cleanup_answer_ struct answer answer = {0};
+
+    append(output, OUTPUT_STDOUT, "12345");
+    assert_int_equal(output_cut(output, WALL), 0);
+    assert_int_equal(output_cut(output, WALL), 0);
+    append(output, OUTPUT_STDERR, "6");
+    assert_int_equal(finish(node, output), 0);
+    read_all(node, &answer);
+    assert_string_equal(answer.bytes, "12345");
+    assert_int_equal(answer.cuts, 1);
+}
+
 static void single_bytes_cannot_fill_the_disk_with_their_heads(void **state)
 {
     struct node *node = *state;
@@ -387,6 +403,7 @@ int main(void)
         test(large_output_goes_to_a_file_and_survives),
         test(memory_holds_64_kib_and_not_more),
         test(output_above_its_limit_is_cut_and_marked),
+        test(cut_elsewhere_is_marked_once_and_ends_what_is_kept),
         test(piece_across_the_limit_is_kept_up_to_it),
         test(single_bytes_cannot_fill_the_disk_with_their_heads),
         test(key_is_taken_once),
