@@ -164,6 +164,8 @@ int client_connect(struct ctl *ctl)
         else if (varlink_new(fd, &client->varlink) < 0) {
             close_fd(fd);
             r = fail_memory();
+        } else {
+            varlink_set_message_max(client->varlink, VARLINK_OUTPUT_MAX);
         }
     }
     if (r != 0)

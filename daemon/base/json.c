@@ -45,11 +45,16 @@ static int check_shape(const char *text, size_t size)
 
 int json_parse(const char *text, size_t size, cJSON **ret)
 {
+    return json_parse_up_to(text, size, JSON_SIZE_MAX, ret);
+}
+
+int json_parse_up_to(const char *text, size_t size, size_t size_max, cJSON **ret)
+{
     _cleanup_free_ char *copy = NULL;
     const char *end = NULL;
     int r;
 
-    if (size > JSON_SIZE_MAX)
+    if (size > size_max)
         return -EMSGSIZE;
     r = check_shape(text, size);
     if (r < 0)

@@ -33,6 +33,9 @@ static inline void json_freep(cJSON **json)
  */
 int json_parse(const char *text, size_t size, cJSON **ret);
 
+/* The same with another limit than JSON_SIZE_MAX. */
+int json_parse_up_to(const char *text, size_t size, size_t size_max, cJSON **ret);
+
 /* Compact text, to be freed by the caller; NULL without memory. */
 char *json_format(const cJSON *json);
 

@@ -175,6 +175,18 @@ void remote_cancel(struct remote_call *call)
     remote_call_free(call);
 }
 
+/* A list that no frame can hold. */
+static void tell_too_large(struct served *served)
+{
+    _cleanup_json_ cJSON *frame = new_frame("reply", served->id);
+    cJSON *parameters = cJSON_AddObjectToObject(frame, "parameters");
+
+    json_add_string(frame, "error", error_get_varlink(ERROR_TOO_LARGE));
+    json_add_string(parameters, "message", "the answer is too large to be sent to another node");
+    json_add_null(parameters, "hint");
+    (void)peers_send(served->remote->peers, &served->from, &(struct address){0}, frame, NULL, 0);
+}
+
 static void send_answer(struct call *call, const char *error, cJSON *parameters, bool continues,
                         const void *body, size_t body_size)
 {
@@ -187,8 +199,12 @@ static void send_answer(struct call *call, const char *error, cJSON *parameters,
     cJSON_AddItemToObject(frame, "parameters", parameters);
     int r = peers_send(served->remote->peers, &served->from, &(struct address){0}, frame, body,
                        body_size);
-    if (r < 0)
+    if (r == -EMSGSIZE) {
+        tell_too_large(served);
+        continues = false;
+    } else if (r < 0) {
         log_debug_errno(r, "Cannot answer a call of another node: %m");
+    }
     if (!continues)
         served_free(served);
 }

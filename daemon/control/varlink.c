@@ -29,6 +29,7 @@ struct output {
 struct varlink {
     int fd;
     int failed; /* the negative errno that ended the input, or 0 */
+    size_t message_max;
     char *input;
     size_t input_size;
     size_t input_allocated;
@@ -56,9 +57,15 @@ int varlink_new(int fd, struct varlink **ret)
     if (!varlink)
         return -ENOMEM;
     varlink->fd = fd;
+    varlink->message_max = JSON_SIZE_MAX;
     list_init(&varlink->outputs);
     *ret = varlink;
     return 0;
+}
+
+void varlink_set_message_max(struct varlink *varlink, size_t size_max)
+{
+    varlink->message_max = size_max;
 }
 
 static void output_close_fds(struct output *output)
@@ -214,7 +221,7 @@ int varlink_next(struct varlink *varlink, struct varlink_message *ret)
     const char *end = memchr(start + varlink->scanned, '\0', available - varlink->scanned);
     if (!end) {
         varlink->scanned = available;
-        if (available > JSON_SIZE_MAX)
+        if (available > varlink->message_max)
             return varlink->failed = -EMSGSIZE;
         return 0;
     }
@@ -224,7 +231,7 @@ int varlink_next(struct varlink *varlink, struct varlink_message *ret)
     varlink->scanned = 0;
     r = give_fds(varlink, first, first + size, &message);
     if (r >= 0)
-        r = json_parse(start, size, &message.json);
+        r = json_parse_up_to(start, size, varlink->message_max, &message.json);
     if (r == -ENOMEM)
         return r;
     if (r < 0)

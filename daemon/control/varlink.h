@@ -48,6 +48,9 @@ int varlink_new(int fd, struct varlink **ret);
 struct varlink *varlink_free(struct varlink *varlink);
 DEFINE_CLEANUP(struct varlink *, varlink_free)
 
+/* A client believes its daemon: lists may be longer than what a stranger may ask. */
+void varlink_set_message_max(struct varlink *varlink, size_t size_max);
+
 /* The socket, to wait on; stays owned by @varlink. */
 int varlink_fd(const struct varlink *varlink);
 

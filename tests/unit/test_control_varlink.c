@@ -149,6 +149,19 @@ static void a_message_has_at_most_one_mebibyte(void **state)
     assert_int_equal(receive(lab, &message), -EMSGSIZE);
 }
 
+static void a_client_takes_longer_answers(void **state)
+{
+    _cleanup_varlink_message_ struct varlink_message message = VARLINK_MESSAGE_NULL;
+    struct lab *lab = *state;
+
+    varlink_set_message_max(lab->us, 2 * JSON_SIZE_MAX);
+    send_large(lab, 2 * JSON_SIZE_MAX);
+    assert_int_equal(receive(lab, &message), 1);
+    varlink_message_done(&message);
+    send_large(lab, 2 * JSON_SIZE_MAX + 1);
+    assert_int_equal(receive(lab, &message), -EMSGSIZE);
+}
+
 static void a_message_without_end_is_refused_before_it_ends(void **state)
 {
     _cleanup_varlink_message_ struct varlink_message message = VARLINK_MESSAGE_NULL;
@@ -442,6 +455,7 @@ int main(void)
         TEST(many_messages_may_come_at_once),
         TEST(what_is_no_object_ends_the_connection),
         TEST(a_message_has_at_most_one_mebibyte),
+        TEST(a_client_takes_longer_answers),
         TEST(a_message_without_end_is_refused_before_it_ends),
         TEST(a_message_has_at_most_thirty_two_levels),
         TEST(an_end_inside_a_message_is_an_error),
