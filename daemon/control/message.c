@@ -67,10 +67,17 @@ static void answer(struct sending *sending)
     cJSON *reply = call_new_reply("p2pctl.message/1");
 
     call_on_gone(call, NULL, NULL);
+    const struct receiver *first = &sending->receivers[0];
+    if (sending->is_one && !first->is_wanted) {
+        cJSON_Delete(reply);
+        call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: it %s", first->name,
+                  first->state == SWIM_LEFT ? "has left" : "is dead");
+        sending_free(sending);
+        return;
+    }
     if (sending->is_one && !is_complete && !sending->is_not_waiting) {
         cJSON_Delete(reply);
-        call_fail(call, ERROR_UNREACHABLE, "p2pctl ping", "no answer from %s",
-                  sending->receivers[0].name);
+        call_fail(call, ERROR_UNREACHABLE, "p2pctl ping", "no answer from %s", first->name);
         sending_free(sending);
         return;
     }

@@ -229,6 +229,8 @@ def test_a_message_to_all_counts_who_has_it(lab):
     lab["lab-03"].kill()
     result = lab["lab-01"].ctl("message", "lab-03", "are you there?", code=None)
     assert result.code == 7 and "lab-03" in result.stderr
+    lab.wait_state("lab-03", "dead")
+    assert lab["lab-01"].ctl("message", "lab-03", "hello?", code=7).stdout == ""
     assert lab["lab-01"].ctl("message", "nobody", "hello", code=4).stdout == ""
 
 
