@@ -51,20 +51,16 @@ show_logs() {
 clean_up() {
     trap '' INT TERM HUP PIPE
     trap - EXIT
-    local status=$1 pid
+    local status=$1
     case $status in
         0 | 129 | 130 | 141 | 143) ;;
         *) show_logs ;;
     esac
     [ -n "$dir" ] || exit "$status"
-    for pid in "${pids[@]}"; do
-        kill -TERM "$pid" 2>/dev/null || true
-    done
+    kill -TERM "${pids[@]}" 2>/dev/null || true
     if ! wait_for 12 no_processes; then
         printf 'demo: still there after SIGTERM: %s\n' "$(processes | tr '\n' ' ')" >&2
-        for pid in "${pids[@]}"; do
-            kill -KILL "$pid" 2>/dev/null || true
-        done
+        kill -KILL "${pids[@]}" 2>/dev/null || true
         wait_for 12 no_processes || true
         status=1
     fi
@@ -120,42 +116,21 @@ all_see_all() {
     done
 }
 
-# --- The same work without p2pnode
-
-words() { tr -cs '[:alpha:]' '\n' <"$text" | tr '[:upper:]' '[:lower:]' | grep .; }
-most_frequent() { sort | uniq -c | sed 's/^ *//' | sort -k1,1nr -k2; }
-
-# compute TASK: what a1, b2, c3 or d4 has to print.
-compute() {
-    local -x LC_ALL=C
-    local type=${1:0:1} number=${1:1} total first last
-    total=$(words | wc -l)
-    first=$((total * (number - 1) / 4 + 1))
-    last=$((total * number / 4))
-    case $type in
-        a) words | sed -n "${first},${last}p" ;;
-        b) words | sed -n "${first},${last}p" | most_frequent ;;
-        c) words | sed -n "1,${last}p" | most_frequent | sed -n '1,10p' ;;
-        d) sed -n "1,${number}p" "$text" ;;
-    esac
-}
+# --- The parts of the show
 
 # check_result ID TASK: what the task printed, against what it has to print.
 check_result() {
     ctl node1 task logs --stdout "$1" >"$dir/result"
-    compute "$2" >"$dir/expected"
+    "$here/expect" "$text" "$2" >"$dir/expected"
     [ -s "$dir/expected" ] || fail "nothing to compare $2 with"
     cmp "$dir/result" "$dir/expected" || fail "task $1 ($2) printed something else"
 }
-
-# --- The parts of the show
 
 build_lab() {
     step "A lab: a seed and four nodes on ${addresses[seed]} to ${addresses[node4]}, with a fresh key"
     dir=$(mktemp -d /tmp/p2pnode-demo.XXXXXX)
     chmod 711 "$dir" # tasks of root run as nobody, and have to reach their handlers
-    cp -r "$here/tasks" "$dir/tasks"
-    chmod -R u=rwX,go=rX "$dir/tasks"
+    install -D -m 755 -t "$dir/tasks" "$here"/tasks/*
     (umask 077 && "$programs/p2pctl" keys gen >"$dir/keys")
     start seed seed ""
     start node1 peer "$(type a split)"
@@ -167,15 +142,14 @@ build_lab() {
 }
 
 run_list() {
-    local id task workflow count=0
+    local id task count=0
     step "The task list, at node1: $(cat "$here/tasks.txt")"
     timeout --foreground 30 "$programs/p2pctl" --socket "$dir/node1.sock" run "$here/tasks.txt" \
         2>"$dir/summary" | tee "$dir/console" | indent || fail "p2pctl run: $(cat "$dir/summary")"
     indent <"$dir/summary"
     diff "$here/console.txt" "$dir/console" || fail "p2pctl run printed something else"
     good "the console shows exactly what the manual promises"
-    workflow=$(cut -d: -f1 "$dir/summary")
-    ctl node1 task list -w "$workflow" --no-legend -o id,name >"$dir/list"
+    ctl node1 task list -w "$(cut -d: -f1 "$dir/summary")" --no-legend -o id,name >"$dir/list"
     while read -r id task; do
         check_result "$id" "$task"
         count=$((count + 1))
@@ -208,8 +182,7 @@ set_value() {
 send_message() {
     step "A message: from the seed to node2"
     ctl seed message node2 "Hello Node2!" | indent
-    ctl node2 inbox >"$dir/inbox"
-    indent <"$dir/inbox"
+    ctl node2 inbox | tee "$dir/inbox" | indent
     grep -q 'seed .*Hello Node2!$' "$dir/inbox" || fail "it is not in the inbox of node2"
 }
 
@@ -240,6 +213,17 @@ kill_node() {
     good "finished on $(task_is_on "$id"), all thirty lines"
 }
 
+end_lab() {
+    local name
+    step "The end: the nodes stop, and $dir goes"
+    kill -TERM "${pids[@]}"
+    wait_for 12 no_processes || fail "these do not end: $(processes | tr '\n' ' ')"
+    for name in "${!pids[@]}"; do
+        wait "${pids[$name]}" || fail "$name ended with $?"
+    done
+    pids=()
+}
+
 [ -r "$text" ] || fail "$text is not there; DEMO_TEXT=FILE names another text"
 build_lab
 run_list
@@ -247,4 +231,4 @@ move_file
 set_value
 send_message
 kill_node
-step "The end: the nodes stop, and $dir goes"
+end_lab
