@@ -64,6 +64,13 @@ static int tell_not_permitted(const char *path)
                *group_name = group ? group->gr_name : "p2pnode";
     char hint[256];
 
+    if (group && !(status.st_mode & S_IWGRP)) {
+        const struct passwd *owner = getpwuid(status.st_uid);
+        return fail(
+            ERROR_NOT_PERMITTED, NULL,
+            "let a group in: groupadd p2pnode     (control.user_group), then restart p2pnode",
+            "not permitted: only user \"%s\" may use %s", owner ? owner->pw_name : "?", path);
+    }
     snprintf(hint, sizeof(hint), "ask an administrator: usermod -aG %s %s     (then log in again)",
              group_name, user_name);
     return fail(ERROR_NOT_PERMITTED, NULL, hint, "not permitted: user \"%s\" is not in group %s",

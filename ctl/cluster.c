@@ -195,9 +195,14 @@ static void member_footer(const struct ctl *ctl, const cJSON *answer, FILE *stre
 int members_run(struct ctl *ctl)
 {
     _cleanup_json_ cJSON *answer = NULL;
-    struct call call = {"Members", client_parameters(ctl), -1, false, NULL};
-    int r = client_list(ctl, call, "members", &answer);
+    static const char *const states[] = {"alive", "draining", "unstable", "suspect",
+                                         "dead",  "left",     NULL};
+    int r = options_check_word(&ctl->options, "state", states);
 
+    if (r != 0)
+        return r;
+    struct call call = {"Members", client_parameters(ctl), -1, false, NULL};
+    r = client_list(ctl, call, "members", &answer);
     if (r != 0)
         return r;
     screen_keep(ctl, "members", answer, member_is_wanted);

@@ -242,3 +242,17 @@ const char *options_get(const struct options *options, const char *name)
     const struct option_value *value = last(options, name);
     return value ? value->text : NULL;
 }
+
+int options_check_word(const struct options *options, const char *name, const char *const *words)
+{
+    const char *text = options_get(options, name);
+    char list[128] = "";
+
+    for (size_t i = 0; text && words[i]; i++) {
+        if (strcmp(words[i], text) == 0)
+            return 0;
+        strncat(list, i > 0 ? ", " : "", sizeof(list) - strlen(list) - 1);
+        strncat(list, words[i], sizeof(list) - strlen(list) - 1);
+    }
+    return text ? fail_usage("--%s is one of %s, not \"%s\"", name, list, text) : 0;
+}

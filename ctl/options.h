@@ -58,5 +58,9 @@ bool options_has(const struct options *options, const char *name);
 /* Its argument, the last one where it was repeated; NULL where it was not given. */
 const char *options_get(const struct options *options, const char *name);
 
+/* Whether its argument, where it was given, is one of @words (up to NULL). Return: 0, or the exit
+ * code after the mistake was told. */
+int options_check_word(const struct options *options, const char *name, const char *const *words);
+
 /* The @index'th argument of a repeated one, or NULL. */
 const char *options_get_nth(const struct options *options, const char *name, size_t index);

@@ -85,6 +85,9 @@ static bool id_matches(const char *id, const char *wanted)
     return strcmp(id, wanted) == 0 || (strncmp(id, wanted, size) == 0 && id[size] == '@');
 }
 
+static const char *const task_states[] = {
+    "pending", "running", "succeeded", "failed", "timed-out", "cancelled", "lost", "unknown", NULL};
+
 static bool task_is_wanted(const struct ctl *ctl, const cJSON *task)
 {
     const char *state = options_get(&ctl->options, "state"),
@@ -184,11 +187,13 @@ int task_list_run(struct ctl *ctl)
 
     if (since && text_parse_usec(since, &usec) < 0)
         return fail_usage("--since is a duration such as 2h, not \"%s\"", since);
+    int r = options_check_word(&ctl->options, "state", task_states);
+    if (r != 0)
+        return r;
     cJSON *parameters = client_parameters(ctl);
     if (options_has(&ctl->options, "all-nodes"))
         json_add_bool(parameters, "all_nodes", true);
-    int r =
-        client_list(ctl, (struct call){"ListTasks", parameters, -1, false, NULL}, "tasks", &answer);
+    r = client_list(ctl, (struct call){"ListTasks", parameters, -1, false, NULL}, "tasks", &answer);
     if (r != 0)
         return r;
     screen_keep(ctl, "tasks", answer, task_is_wanted);
@@ -304,7 +309,9 @@ int task_wait_run(struct ctl *ctl)
 
     if (timeout && text_parse_usec(timeout, &usec) < 0)
         return fail_usage("--timeout is a duration such as 5min, not \"%s\"", timeout);
-    r = add_ids(&ctl->options, parameters);
+    r = options_check_word(&ctl->options, "state", task_states);
+    if (r == 0)
+        r = add_ids(&ctl->options, parameters);
     if (r != 0)
         return r;
     if (timeout)

@@ -101,6 +101,20 @@ static void mistakes_are_usage_errors(void **state)
     assert_int_equal(PARSE(&e, "members", "--al"), 2);
 }
 
+static void words_of_a_closed_list_are_checked(void **state)
+{
+    static const char *const states[] = {"alive", "dead", NULL};
+    _cleanup_options_ struct options good = {0}, bad = {0}, none = {0};
+
+    (void)state;
+    assert_int_equal(PARSE(&good, "members", "--state", "dead"), 0);
+    assert_int_equal(PARSE(&bad, "members", "--state", "deaf"), 0);
+    assert_int_equal(PARSE(&none, "members"), 0);
+    assert_int_equal(options_check_word(&good, "state", states), 0);
+    assert_int_equal(options_check_word(&bad, "state", states), error_get_exit(ERROR_USAGE));
+    assert_int_equal(options_check_word(&none, "state", states), 0);
+}
+
 static void a_noun_alone_is_remembered(void **state)
 {
     _cleanup_options_ struct options options = {0};
@@ -139,6 +153,7 @@ int main(void)
         cmocka_unit_test(repeated_options_are_kept_in_order),
         cmocka_unit_test(options_of_other_commands_are_unknown),
         cmocka_unit_test(mistakes_are_usage_errors),
+        cmocka_unit_test(words_of_a_closed_list_are_checked),
         cmocka_unit_test(a_noun_alone_is_remembered),
         cmocka_unit_test(the_command_table_is_sound),
     };
