@@ -449,6 +449,9 @@ static void add_own_problems(const struct node *node, struct problems *problems)
     if (usage.quota > 0 && usage.used >= usage.quota)
         add_problem(problems, true, "disk-full", NULL, 0,
                     "the quota of stored files (files.quota) is used up");
+    else if (files_is_disk_full(node->files))
+        add_problem(problems, true, "disk-full", NULL, 0,
+                    "the disk of state_dir has no more free space than files.reserve");
 }
 
 void method_status(struct node *node, struct call *call)

@@ -60,6 +60,9 @@ struct files_usage {
 };
 void files_get_usage(struct files *files, struct files_usage *ret);
 
+/* Whether the disk has no byte more than files.reserve. */
+bool files_is_disk_full(const struct files *files);
+
 struct files_info {
     char name[FILES_NAME_MAX + 1];
     char owner[FILES_OWNER_MAX + 1]; /* "" = not known */

@@ -46,6 +46,11 @@ static uint64_t disk_free(const struct files *files)
     return (uint64_t)status.f_bavail * status.f_frsize;
 }
 
+bool files_is_disk_full(const struct files *files)
+{
+    return disk_free(files) <= files->limits.reserve;
+}
+
 /* Under files->mutex: whether @more bytes may be promised beyond what this upload has. */
 static int check_promise(struct upload *upload, uint64_t more, uint64_t disk)
 {
