@@ -362,9 +362,15 @@ int task_cancel_run(struct ctl *ctl)
     if (ctl->globals.json != JSON_OFF)
         return render_json(ctl, answer, "tasks");
     json_for_each (task, json_member(answer, "tasks")) {
-        bool done = strcmp(json_text(task, "state", ""), "running") != 0;
-        printf("%s ", done ? "cancelled" : "cancelling");
+        const char *state = json_text(task, "state", "");
+        bool is_ended = output_has_ended(task) && strcmp(state, "cancelled") != 0;
+        if (!is_ended)
+            printf("%s ", strcmp(state, "running") == 0 ? "cancelling" : "cancelled");
         render_tinted(ctl, stdout, TONE_PLAIN, json_text(task, "id", "?"));
+        if (is_ended) {
+            fputs(" has ended already: ", stdout);
+            render_tinted(ctl, stdout, TONE_PLAIN, state);
+        }
         putchar('\n');
     }
     return 0;
