@@ -10,12 +10,14 @@
 #include "keys.h"
 #include "paths.h"
 
-#define EXIT_BAD_CONFIG     78
-#define TICK_USEC           USEC_PER_SEC
-#define TICK_ACCURACY_USEC  (100 * USEC_PER_MSEC)
-#define LEAVE_PATIENCE_USEC (4 * USEC_PER_SEC)
-#define REMEMBERED_MAX      256
-#define REJOIN_MAX          16
+#define EXIT_BAD_CONFIG      78
+#define TICK_USEC            USEC_PER_SEC
+#define TICK_ACCURACY_USEC   (100 * USEC_PER_MSEC)
+#define LEAVE_PATIENCE_USEC  (4 * USEC_PER_SEC)
+#define KILL_PATIENCE_USEC   (2 * USEC_PER_SEC) /* beyond tasks.kill_grace */
+#define REPORT_PATIENCE_USEC USEC_PER_SEC
+#define REMEMBERED_MAX       256
+#define REJOIN_MAX           16
 
 usec_t node_now(const struct node *node)
 {
@@ -123,30 +125,69 @@ static void finish_stop(struct node *node)
     (void)sd_event_exit(node->event, node->fatal == 0 ? 0 : 1);
 }
 
+static void begin_step(struct node *node, enum node_stop_step step)
+{
+    usec_t patience = 0;
+
+    node->stop_step = step;
+    switch (step) {
+    case NODE_STOP_NONE:
+    case NODE_STOP_END:
+        finish_stop(node);
+        return;
+    case NODE_STOP_WORK:
+        patience = node->config->stop_grace_usec;
+        tasks_drain(node->tasks);
+        break;
+    case NODE_STOP_KILL:
+        patience = usec_add(node->config->tasks.kill_grace_usec, KILL_PATIENCE_USEC);
+        tasks_stop(node->tasks);
+        break;
+    case NODE_STOP_REPORT:
+        patience = REPORT_PATIENCE_USEC;
+        break;
+    case NODE_STOP_LEAVE:
+        patience = LEAVE_PATIENCE_USEC;
+        if (!node->has_left)
+            cluster_leave(node->cluster);
+        break;
+    }
+    (void)sd_event_source_set_time(node->stop_timer, usec_add(node_now(node), patience));
+    (void)sd_event_source_set_enabled(node->stop_timer, SD_EVENT_ONESHOT);
+}
+
+static bool is_step_done(const struct node *node)
+{
+    switch (node->stop_step) {
+    case NODE_STOP_WORK:
+    case NODE_STOP_KILL:
+        return tasks_are_stopped(node->tasks);
+    case NODE_STOP_REPORT:
+        return tasks_are_reported(node->tasks);
+    case NODE_STOP_LEAVE:
+        return node->has_left;
+    case NODE_STOP_NONE:
+    case NODE_STOP_END:
+        break;
+    }
+    return false;
+}
+
 static int on_stop_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
 {
-    finish_stop(data);
+    struct node *node = data;
+
+    begin_step(node, node->stop_step + 1);
     return 0;
 }
 
-/* Work first, then the good-bye, then the end; each with an end of patience. */
 static int on_loop_turn(sd_event_source *source _unused_, void *data)
 {
     struct node *node = data;
 
-    if (!node->is_stopping)
-        return 0;
-    if (!node->is_leaving && tasks_are_stopped(node->tasks)) {
-        node->is_leaving = true;
-        if (node->has_left) {
-            finish_stop(node);
-            return 0;
-        }
-        (void)sd_event_source_set_time(node->stop_timer, node_now(node) + LEAVE_PATIENCE_USEC);
-        cluster_leave(node->cluster);
-    }
-    if (node->is_leaving && node->has_left)
-        finish_stop(node);
+    while (is_step_done(node))
+        begin_step(node,
+                   node->stop_step == NODE_STOP_WORK ? NODE_STOP_REPORT : node->stop_step + 1);
     return 0;
 }
 
@@ -155,18 +196,14 @@ static int on_terminate(sd_event_source *source _unused_, const struct signalfd_
 {
     struct node *node = data;
 
-    if (node->is_stopping) {
+    if (node->stop_step != NODE_STOP_NONE) {
         log_notice("Told to stop twice: stopping at once");
         finish_stop(node);
         return 0;
     }
-    node->is_stopping = true;
     (void)sd_notify(false, "STOPPING=1");
     journal_node_stopping(info->ssi_signo == SIGINT ? "interrupted" : "told to stop");
-    (void)sd_event_source_set_time(node->stop_timer,
-                                   node_now(node) + node->config->stop_grace_usec);
-    (void)sd_event_source_set_enabled(node->stop_timer, SD_EVENT_ONESHOT);
-    tasks_stop(node->tasks);
+    begin_step(node, NODE_STOP_WORK);
     return 0;
 }
 

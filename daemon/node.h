@@ -29,6 +29,16 @@
 #include "transfer/peers.h"
 #include "transfer/transfers.h"
 
+/* How far a stop is: work first, then the good-bye. Each step has an end of patience. */
+enum node_stop_step {
+    NODE_STOP_NONE,
+    NODE_STOP_WORK,   /* what runs may end by itself, for stop_grace */
+    NODE_STOP_KILL,   /* it did not */
+    NODE_STOP_REPORT, /* the last results are on their way */
+    NODE_STOP_LEAVE,  /* we say good-bye to the cluster */
+    NODE_STOP_END,
+};
+
 struct node {
     const char *instance;        /* borrowed from main */
     const struct config *config; /* owned, as all below that is no plain value */
@@ -62,8 +72,7 @@ struct node {
     uint64_t started_wall_usec;
     bool members_changed; /* since they were last remembered */
     bool has_joined;      /* enough seeds have answered since start */
-    bool is_stopping;
-    bool is_leaving;
+    enum node_stop_step stop_step;
     bool has_left; /* said good-bye: by `p2pctl leave`, or to stop */
     int fatal;     /* why the process has to end, or 0 */
 };

@@ -36,7 +36,6 @@ struct tasks {
     uint64_t wall_offset_usec;
     struct swim_load load; /* last told */
     bool is_pumping;
-    bool is_stopping;
     bool is_closed;
 };
 

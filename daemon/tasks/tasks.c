@@ -423,10 +423,14 @@ void tasks_on_drained(struct tasks *tasks, const struct node_id *id)
     worker_go_on(tasks, id);
 }
 
+void tasks_drain(struct tasks *tasks)
+{
+    slots_set_draining(tasks->slots, true, tasks_now(tasks));
+    tasks_pump(tasks);
+}
+
 void tasks_stop(struct tasks *tasks)
 {
-    tasks->is_stopping = true;
-    slots_set_draining(tasks->slots, true, tasks_now(tasks));
     slots_stop(tasks->slots, tasks_now(tasks));
     tasks_pump(tasks);
 }
@@ -437,6 +441,14 @@ bool tasks_are_stopped(const struct tasks *tasks)
 
     slots_get_load(tasks->slots, &load);
     return load.running == 0 && load.queued == 0;
+}
+
+bool tasks_are_reported(const struct tasks *tasks)
+{
+    struct slots_load load;
+
+    slots_get_load(tasks->slots, &load);
+    return load.unacked == 0;
 }
 
 /* --- For control --- */

@@ -66,9 +66,13 @@ void tasks_on_unreachable(struct tasks *tasks, const struct node_id *id); /* bef
 void tasks_on_connected(struct tasks *tasks, const struct node_id *id);
 void tasks_on_drained(struct tasks *tasks, const struct node_id *id);
 
-/* Hands queued work back and ends what runs here: the daemon stops. */
+/* Hands queued work back and takes no more; what runs here ends by itself. */
+void tasks_drain(struct tasks *tasks);
+/* Ends what runs here, by TERM and then KILL. */
 void tasks_stop(struct tasks *tasks);
 bool tasks_are_stopped(const struct tasks *tasks);
+/* Whether the origins of all that ran here have its result. */
+bool tasks_are_reported(const struct tasks *tasks);
 
 /* --- For control --- */
 
