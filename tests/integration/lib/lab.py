@@ -105,7 +105,7 @@ class Node:
             {"node": {"name": name}, "listen": {"address": self.ip, "port": PORT},
              "security": {"keyring": str(lab.keyring)}, "state_dir": str(self.directory),
              "control": {"socket": str(self.socket)}, "log": {"target": "stderr", "level": "debug"},
-             "files": {"reserve": "1MiB"}}, settings)
+             "files": {"reserve": "1MiB"}, "stop_grace": "1s"}, settings)
 
     # ---- its life
 

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: MIT
+"""Tasks when nodes die: nothing accepted is lost, and the result comes once."""
+import os
+import pathlib
+import re
+
+import pytest
+
+from lib.lab import FAST
+from lib.wait import holds_for, wait_for
+
+
+@pytest.fixture
+def lab(make_lab):
+    """An origin that runs nothing itself, and two workers that note every start in a common directory."""
+    lab = make_lab(FAST)
+    marks = lab.directory / "marks"
+    marks.mkdir()
+    marks.chmod(0o1777)
+    lab.marks = marks
+    lab.settings = {**FAST, "sandbox": {"write": [str(marks)]}}
+    lab.node("origin", {"tasks": {"enabled": False}}, role="seed")
+    lab.node("worker-1", types=["a"])
+    lab.node("worker-2", types=["a"])
+    return lab.start()
+
+
+def starts(lab, name):
+    """The nodes that started the task, in no order."""
+    return sorted(path.name.split(".")[1] for path in lab.marks.glob(f"{name}.*"))
+
+
+def held(lab, name, then="echo done on $P2P_NODE"):
+    """A command that notes its start and ends when the file "go" is there."""
+    return ["sh", "-c", f"touch {lab.marks}/{name}.$P2P_NODE.$P2P_TASK_ATTEMPT; echo begun on $P2P_NODE; "
+                        f"until test -e {lab.marks}/go; do sleep 0.05; done; {then}"]
+
+
+def let_go(lab):
+    (lab.marks / "go").touch()
+
+
+def test_a_task_whose_node_died_runs_again_elsewhere_and_ends_once(lab):
+    origin = lab["origin"]
+    task = origin.submit("--", *held(lab, "t"))
+    first = origin.wait_task(task, "running")["node"]
+    wait_for(lambda: starts(lab, "t"), 5, "the first start")
+    lab[first].kill()
+    other = {"worker-1": "worker-2", "worker-2": "worker-1"}[first]
+    wait_for(lambda: starts(lab, "t") == ["worker-1", "worker-2"], 15, "the second start")
+    let_go(lab)
+    shown = origin.wait_task(task, "succeeded")
+    assert (shown["node"], shown["attempt"]) == (other, 2)
+    assert origin.ctl("task", "logs", task).stdout == f"begun on {other}\ndone on {other}\n"
+    story = "\n".join(entry["text"] for entry in shown["timeline"])
+    assert re.search(rf"placed on {first}.*lost: {first} dead.*attempt 2 placed on {other}", story, re.S), story
+    moved = [event["type"] for event in origin.events("task-*") if event["task"] == task]
+    assert moved.count("task-lost") == 1 and moved.count("task-ended") == 1 and "task-moved" in moved
+
+
+def test_who_waits_for_a_task_does_not_notice_the_death_of_its_node(lab):
+    origin = lab["origin"]
+    process = origin.ctl_start("submit", "--wait", "--", *held(lab, "t", "exit 7"))
+    wait_for(lambda: starts(lab, "t"), 5, "the first start")
+    first = starts(lab, "t")[0]
+    lab[first].kill()
+    wait_for(lambda: len(starts(lab, "t")) == 2, 15, "the second start")
+    let_go(lab)
+    stdout, stderr = process.communicate(timeout=15)
+    other = {"worker-1": "worker-2", "worker-2": "worker-1"}[first]
+    assert process.returncode == 7 and stdout == f"begun on {other}\n".encode(), stderr
+
+
+def test_without_retries_the_end_of_a_lost_task_is_honestly_unknown(lab):
+    origin = lab["origin"]
+    task = origin.submit("--retries", "0", "--", *held(lab, "t"))
+    first = origin.wait_task(task, "running")["node"]
+    lab[first].kill()
+    assert origin.wait_task(task, "unknown")["exit"] is None
+    origin.ctl("task", "wait", task, code=125)
+    assert starts(lab, "t") == [first]
+
+
+def test_a_task_of_a_run_moves_too_and_the_run_goes_on(lab, tmp_path):
+    origin = lab["origin"]
+    path = tmp_path / "tasks.txt"
+    command = " ".join(held(lab, "t")[2].split())
+    path.write_text(f"""a1 a2\na1: run="sh -c '{command}'"\n""")
+    process = origin.ctl_start("run", path)
+    wait_for(lambda: starts(lab, "t"), 5, "the first start")
+    lab[starts(lab, "t")[0]].kill()
+    wait_for(lambda: len(starts(lab, "t")) == 2, 15, "the second start")
+    let_go(lab)
+    stdout, stderr = process.communicate(timeout=15)
+    assert process.returncode == 0, stderr
+    assert stdout.decode() == """\
+Discovering peers...
+Initiating connections...
+Assigning tasks...
+Executing task: a1
+Executing task: a2
+Task completed by peer handling type 'A'
+Terminating connections...
+Disconnected from all nodes.
+"""
+
+
+def test_a_worker_that_stops_hands_its_work_over(lab):
+    origin = lab["origin"]
+    task = origin.submit("--", *held(lab, "t"))
+    first = origin.wait_task(task, "running")["node"]
+    wait_for(lambda: starts(lab, "t"), 5, "the first start")
+    assert lab[first].stop() == 0
+    wait_for(lambda: starts(lab, "t") == ["worker-1", "worker-2"], 15, "the second start")
+    let_go(lab)
+    assert origin.wait_task(task, "succeeded")["attempt"] == 2
+
+
+def test_a_worker_lets_what_runs_finish_before_it_stops(lab):
+    origin = lab["origin"]
+    for name in ("worker-1", "worker-2"):
+        lab[name].settings["stop_grace"] = "30s"
+        lab[name].restart()
+    lab.wait_joined()
+    task = origin.submit("--", *held(lab, "t"))
+    first = origin.wait_task(task, "running")["node"]
+    wait_for(lambda: starts(lab, "t"), 5, "the start")
+    lab[first].process.terminate()
+    wait_for(lambda: "stopping" in lab[first].log_text(), 5, "the worker to stop")
+    let_go(lab)
+    assert lab[first].wait_end() == 0
+    shown = origin.wait_task(task, "succeeded")
+    assert (shown["node"], shown["attempt"]) == (first, 1)
+
+
+def test_accepted_tasks_are_not_lost_with_a_crash_of_their_origin(lab):
+    """Ended ones keep their result, waiting ones wait, and running ones go on where they are."""
+    origin = lab["origin"]
+    ended = origin.submit("--", "sh", "-c", "echo kept; echo and this >&2; exit 5")
+    origin.wait_task(ended, "failed")
+    running = origin.submit("--", *held(lab, "r"))
+    place = origin.wait_task(running, "running")["node"]
+    wait_for(lambda: starts(lab, "r"), 5, "the start")
+    waiting = [origin.submit("--", *held(lab, f"w{i}")) for i in range(12)]
+    origin.kill()
+    origin.start()
+    lab.wait_joined()
+    assert {task["id"] for task in origin.tasks()} == {ended, running, *waiting}
+    shown = origin.task(ended)
+    assert (shown["state"], shown["exit"]) == ("failed", 5)
+    logs = origin.ctl("task", "logs", ended)
+    assert (logs.stdout, logs.stderr) == ("kept\n", "and this\n")
+    let_go(lab)
+    shown = origin.wait_task(running, "succeeded")
+    assert (shown["node"], shown["attempt"]) == (place, 1) and starts(lab, "r") == [place]
+    assert origin.ctl("task", "logs", running).stdout == f"begun on {place}\ndone on {place}\n"
+    for i, task in enumerate(waiting):
+        origin.wait_task(task, "succeeded")
+        assert len(starts(lab, f"w{i}")) == 1, f"w{i} ran twice"
+    assert int(origin.submit("--", "true").split("@")[0]) == 15, "a number was used twice"
+
+
+def test_a_result_of_when_the_origin_was_away_arrives_when_it_is_back(lab):
+    origin = lab["origin"]
+    task = origin.submit("--", *held(lab, "t", "echo meanwhile"))
+    worker = origin.wait_task(task, "running")["node"]
+    wait_for(lambda: starts(lab, "t"), 5, "the start")
+    origin.kill()
+    let_go(lab)
+    wait_for(lambda: "ended" in "".join(event["message"] for event in lab[worker].events("task-*"))
+             or not lab[worker].call("Status")["tasks"]["running"], 10, "the end at the worker")
+    origin.start()
+    lab.wait_joined()
+    shown = origin.wait_task(task, "succeeded")
+    assert shown["attempt"] == 1 and starts(lab, "t") == [worker]
+    assert origin.ctl("task", "logs", task).stdout == f"begun on {worker}\nmeanwhile\n"
+
+
+def test_a_worker_keeps_an_unacknowledged_result_over_its_own_restart(lab):
+    origin = lab["origin"]
+    task = origin.submit("--", *held(lab, "t", "echo meanwhile"))
+    worker = origin.wait_task(task, "running")["node"]
+    wait_for(lambda: starts(lab, "t"), 5, "the start")
+    origin.kill()
+    let_go(lab)
+    wait_for(lambda: not lab[worker].call("Status")["tasks"]["running"], 10, "the end at the worker")
+    lab[worker].restart()
+    origin.start()
+    lab.wait_joined()
+    assert origin.wait_task(task, "succeeded")["attempt"] == 1 and starts(lab, "t") == [worker]
+    assert origin.ctl("task", "logs", task).stdout == f"begun on {worker}\nmeanwhile\n"
+
+
+def test_a_workflow_goes_on_after_a_crash_of_its_origin(lab, tmp_path):
+    origin = lab["origin"]
+    path = tmp_path / "tasks.txt"
+    command = " ".join(held(lab, "t")[2].split())
+    path.write_text(f"""a1 a2 a3 a4\na2: run="sh -c '{command}'"\n""")
+    workflow = origin.ctl("run", "--detach", path).stdout.strip()
+    wait_for(lambda: starts(lab, "t"), 5, "a2 to start")
+    origin.kill()
+    origin.start()
+    lab.wait_joined()
+    let_go(lab)
+
+    def names():
+        return [task["name"] for task in origin.tasks() if task["workflow"] == workflow and task["state"] == "succeeded"]
+
+    wait_for(lambda: names() == ["a1", "a2", "a3", "a4"], 15, "the rest of the list")
+    assert len(starts(lab, "t")) == 1
+
+
+def test_the_death_of_a_daemon_kills_its_tasks(lab):
+    """Else a task whose node is dead would run twice at once."""
+    origin = lab["origin"]
+    mark = "p2pnode-test-" + os.urandom(6).hex()
+    task = origin.submit("--retries", "0", "--", "bash", "-c", f"echo begun; exec -a {mark} sleep 300")
+
+    def alive():
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                found += [path.parent.name] if path.read_bytes().startswith(mark.encode()) else []
+            except OSError:
+                continue
+        return found
+
+    wait_for(alive, 10, "the task to run")
+    lab[origin.task(task)["node"]].kill()
+    wait_for(lambda: not alive(), 10, "the task to be gone")
+
+
+def test_a_paused_worker_loses_its_work_only_once_it_is_dead(lab):
+    """What comes back from the dead is not counted twice."""
+    origin = lab["origin"]
+    task = origin.submit("--", *held(lab, "t"))
+    first = origin.wait_task(task, "running")["node"]
+    wait_for(lambda: starts(lab, "t"), 5, "the first start")
+    lab[first].pause()
+    wait_for(lambda: len(starts(lab, "t")) == 2, 20, "the second start")
+    let_go(lab)
+    second = origin.wait_task(task, "succeeded")
+    lab[first].resume()
+    lab.wait_joined(20)
+    holds_for(lambda: origin.task(task)["attempt"] == 2 and origin.task(task)["node"] == second["node"], 2, "the result")
+    assert origin.ctl("task", "logs", task).stdout.count("done on") == 1
+    assert [event["type"] for event in origin.events("task-ended")] == ["task-ended"]
