@@ -147,7 +147,7 @@ check-storm: $(B)/tests/sim
 	@$(RUN) storm-again $(B)/tests/sim --again tests/sim/seeds.txt
 
 # 25 minutes of 200 labs of 50 nodes are 4,000 node-hours, five minutes on two cores; 60 make it 10,000.
-check-storms: STORM_MINUTES ?= 25
+check-storms: STORM_MINUTES ?= 65
 check-storms: $(B)/tests/sim
 	@$(RUN) storms $(B)/tests/sim --storms 200 --first 1000 --nodes 50 --minutes $(STORM_MINUTES) --jobs $(JOBS)
 	@$(RUN) storms-sealed $(B)/tests/sim --storms 50 --first 2000 --nodes 20 --minutes $(STORM_MINUTES) --sealed --jobs $(JOBS)
