@@ -59,7 +59,7 @@ $(B)/obj/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # Embeds it (.incbin), which the compiler does not tell.
-$(B)/obj/daemon/control/interface.o: daemon/control/org.p2pnode.varlink
+$(B)/obj/daemon/control/interface.o: daemon/control/org.p2pnode.varlink daemon/control/org.varlink.service.varlink
 
 $(LIBRARY): $(OBJECTS)
 	$(Q)rm -f $@; ar rcs $@ $^

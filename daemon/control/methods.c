@@ -7,7 +7,7 @@
 #define INTERFACE "org.p2pnode."
 
 /* The interface file, linked in as it is: interface.c. */
-extern const char interface_text[];
+extern const char interface_text[], service_interface_text[];
 
 /* What a parameter `node` means. */
 enum scope {
@@ -86,12 +86,13 @@ static void get_description(struct call *call)
 
     if (!need_string(call, "interface", &interface))
         return;
-    if (strcmp(interface, "org.p2pnode") != 0) {
+    bool is_service = strcmp(interface, "org.varlink.service") == 0;
+    if (!is_service && strcmp(interface, "org.p2pnode") != 0) {
         fail_standard(call, "org.varlink.service.InterfaceNotFound", "interface", interface);
         return;
     }
     cJSON *reply = cJSON_CreateObject();
-    json_add_string(reply, "description", interface_text);
+    json_add_string(reply, "description", is_service ? service_interface_text : interface_text);
     call_reply(call, reply);
 }
 
