@@ -205,6 +205,17 @@ bool text_is_printable(const char *text)
     return true;
 }
 
+char *text_mend_end(char *text)
+{
+    size_t size = strlen(text), start = size;
+
+    while (start > 0 && size - start < 3 && ((uint8_t)text[start - 1] & 0xc0) == 0x80)
+        start--;
+    if (start > 0 && !text_is_utf8(text + start - 1, size - start + 1))
+        text[start - 1] = '\0';
+    return text;
+}
+
 bool text_is_file_name(const char *text)
 {
     size_t size = strlen(text);

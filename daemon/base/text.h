@@ -42,6 +42,9 @@ bool text_is_utf8(const void *data, size_t size);
 /* Whether @text is well-formed UTF-8 without control characters and line separators; "" is. */
 bool text_is_printable(const char *text);
 
+/* Drops the last character where a buffer's end has cut it in two. Returns @text. */
+char *text_mend_end(char *text);
+
 /*
  * Whether @text may name a stored file: 1..255 bytes of printable UTF-8, no '/', not "." or "..",
  * not starting with '-', no control characters.

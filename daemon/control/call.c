@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include "base/text.h"
 
 #define CONGESTED_BYTES ((size_t)256 * 1024)
 
@@ -105,7 +106,7 @@ void call_fail(struct call *call, enum error_code code, const char *hint, const 
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    json_add_string(parameters, "message", text);
+    json_add_string(parameters, "message", text_mend_end(text));
     json_add_string(parameters, "hint", hint);
     finish(call, error_get_varlink(code), parameters, NULL, 0);
 }

@@ -131,6 +131,30 @@ static void utf8_is_checked_strictly(void **state _unused_)
         assert_false(text_is_utf8(bad[i], strlen(bad[i])));
 }
 
+static void a_character_that_was_cut_in_two_is_dropped(void **state _unused_)
+{
+    static const struct {
+        const char *text, *mended;
+    } cases[] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"5\xe2\x82\xac", "5\xe2\x82\xac"},
+        {"5\xe2\x82", "5"},
+        {"5\xe2", "5"},
+        {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
+        {"x\xf0\x9f\x98", "x"},
+        {"\xf0", ""},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char text[16];
+        strcpy(text, cases[i].text);
+        assert_string_equal(text_mend_end(text), cases[i].mended);
+    }
+    char odd[] = "\x80\x80\x80\x80\x80\x80";
+    assert_in_range(strlen(text_mend_end(odd)), 0, 6);
+}
+
 static void file_names_cannot_escape(void **state _unused_)
 {
     char name[257];
@@ -182,6 +206,7 @@ int main(void)
         cmocka_unit_test(node_names_are_tame),
         cmocka_unit_test(type_names_are_letters),
         cmocka_unit_test(utf8_is_checked_strictly),
+        cmocka_unit_test(a_character_that_was_cut_in_two_is_dropped),
         cmocka_unit_test(file_names_cannot_escape),
         cmocka_unit_test(distance_counts_edits_and_swaps),
         cmocka_unit_test(the_closest_word_is_near_or_nothing),
