@@ -28,11 +28,17 @@ bool file_job_is_cancelled(struct file_job *job);
 /* Closes the connection, while the loop may want to abort it. */
 void file_job_drop_conn(struct file_job *job);
 
-/* Until when the next chunk may take. */
+/* Until when the other side has to say something. */
 usec_t content_deadline(void);
+/* The same where it may have to wait for its disk, or for its turn, before it can. */
+usec_t content_answer_deadline(void);
+
+/* Bytes of one chunk of content to be sent: less than FILE_WIRE_CHUNK where the pace is slow. */
+size_t content_chunk_size(const struct file_job *job);
 
 /* Takes the frame over. Return: 0, -ENOMEM for NULL, or as conn_write. */
 int content_send_frame(struct conn *conn, cJSON *frame);
+/* @size 0 tells only that more will come. Return: 0, -ECANCELED, or as conn_write. */
 int content_send_chunk(struct file_job *job, const uint8_t *data, size_t size);
 
 /* A header, and how many bytes (at most FILE_WIRE_CHUNK) follow it. Return: 0; -ECONNRESET at the

@@ -1,21 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include "transfer/file_job.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "transfer/file_content.h"
 
-#define POLL_MSEC 200
+#define POLL_MSEC  200
+#define ALIVE_USEC (10 * USEC_PER_SEC) /* of silence of a pipe; then the other node hears of it */
 
 /* --- The client's descriptor --- */
 
-/* Waits until the descriptor can be read or written; a client's pipe may stay silent for ever. */
-static int wait_for(struct file_job *job, short events)
+/*
+ * Waits until the descriptor can be read or written; a client's pipe may stay silent for ever.
+ * Return: 0; -EAGAIN at the deadline; -ECANCELED; what poll said.
+ */
+static int wait_for(struct file_job *job, short events, usec_t deadline_usec)
 {
     struct pollfd pollfd = {.fd = job->fd, .events = events};
 
     while (!file_job_is_cancelled(job)) {
+        if (conn_now() >= deadline_usec)
+            return -EAGAIN;
         int r = poll(&pollfd, 1, POLL_MSEC);
         if (r > 0)
             return 0;
@@ -25,12 +33,16 @@ static int wait_for(struct file_job *job, short events)
     return -ECANCELED;
 }
 
+/* Return: bytes, fewer than @size where the rest takes its time; 0 at the end; as wait_for. */
 static ssize_t read_fd(struct file_job *job, uint8_t *data, size_t size)
 {
+    usec_t deadline = usec_add(conn_now(), ALIVE_USEC);
     size_t done = 0;
 
     while (done < size) {
-        int r = wait_for(job, POLLIN);
+        int r = wait_for(job, POLLIN, deadline);
+        if (r == -EAGAIN && done > 0)
+            break;
         if (r < 0)
             return r;
         ssize_t got = read(job->fd, data + done, size - done);
@@ -43,13 +55,23 @@ static ssize_t read_fd(struct file_job *job, uint8_t *data, size_t size)
     return (ssize_t)done;
 }
 
+static bool is_regular(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 static int write_fd(struct file_job *job, const uint8_t *data, size_t size)
 {
+    /* A pipe that is ready takes so much without waiting; only poll can be broken off. */
+    size_t step = is_regular(job->fd) ? size : PIPE_BUF;
+
     while (size > 0) {
-        int r = wait_for(job, POLLOUT);
+        int r = wait_for(job, POLLOUT, USEC_INFINITY);
         if (r < 0)
             return r;
-        ssize_t put = write(job->fd, data, size);
+        ssize_t put = write(job->fd, data, MIN(size, step));
         if (put < 0 && errno != EINTR && errno != EAGAIN)
             return -errno;
         data += MAX(put, (ssize_t)0);
@@ -93,6 +115,8 @@ static int put_here(struct file_job *job, uint8_t *buffer)
         return fail_store(job, r, &refusal);
     for (;;) {
         ssize_t got = read_fd(job, buffer, FILE_WIRE_CHUNK);
+        if (got == -EAGAIN)
+            continue;
         if (got < 0)
             return fail(job, (int)got, "cannot read the content");
         if (got == 0)
@@ -135,9 +159,11 @@ static int get_here(struct file_job *job, uint8_t *buffer)
     if (got < 0)
         return fail(job, -errno, "cannot read the file");
     r = content_hash_end(hash, sum);
-    if (r >= 0 && job->end.info.has_sha256 && memcmp(sum, job->end.info.sha256, sizeof(sum)) != 0)
+    if (r < 0)
+        return fail(job, r, "cannot hash");
+    if (job->end.info.has_sha256 && memcmp(sum, job->end.info.sha256, sizeof(sum)) != 0)
         return fail_store(job, -EBADMSG, &(struct upload_refusal){0});
-    return r;
+    return 0;
 }
 
 /* --- There: between the descriptor and another node's store --- */
@@ -178,10 +204,12 @@ static int send_content(struct file_job *job, uint8_t *buffer, uint8_t sum[stati
     if (!hash)
         return fail(job, -ENOMEM, "cannot hash");
     for (;;) {
-        ssize_t got = read_fd(job, buffer, FILE_WIRE_CHUNK);
-        if (got < 0)
+        ssize_t got = read_fd(job, buffer, content_chunk_size(job));
+        if (got == -EAGAIN)
+            got = 0;
+        else if (got < 0)
             return fail(job, (int)got, "cannot read the content");
-        if (got == 0)
+        else if (got == 0)
             return content_hash_end(hash, sum);
         int r = content_hash_add(hash, buffer, (size_t)got);
         if (r >= 0)
@@ -200,7 +228,7 @@ static int put_there(struct file_job *job, uint8_t *buffer)
     int r = content_send_frame(job->conn, file_wire_put(&job->offer));
 
     if (r >= 0)
-        r = content_receive_frame(job, content_deadline(), &answer, &size);
+        r = content_receive_frame(job, content_answer_deadline(), &answer, &size);
     if (r < 0)
         return fail_connection(job, r);
     if (!file_wire_is(answer, "go"))
@@ -211,7 +239,8 @@ static int put_there(struct file_job *job, uint8_t *buffer)
     if (r >= 0)
         r = content_send_frame(job->conn, file_wire_done(sum));
     /* Where sending failed the other node may have said why before it closed. */
-    int q = content_receive_frame(job, content_deadline(), &last, &size);
+    usec_t until = r < 0 ? content_deadline() : content_answer_deadline();
+    int q = content_receive_frame(job, until, &last, &size);
     if (q < 0)
         return fail_connection(job, r < 0 ? r : q);
     return take_stored(job, last);
@@ -229,13 +258,15 @@ static int get_there(struct file_job *job, uint8_t *buffer)
     json_add_string(question, "name", job->name);
     r = content_send_frame(job->conn, question);
     if (r >= 0)
-        r = hash ? content_receive_frame(job, content_deadline(), &answer, &size) : -ENOMEM;
+        r = hash ? content_receive_frame(job, content_answer_deadline(), &answer, &size) : -ENOMEM;
     if (r < 0)
         return fail_connection(job, r);
     if (!file_wire_is(answer, "file") || file_wire_read_info(answer, &job->end.info) < 0)
         return take_refusal(job, answer);
     atomic_store(&job->total, job->end.info.size);
     while ((r = content_receive_chunk(job, buffer, &size, told)) > 0) {
+        if (size > job->end.info.size - atomic_load(&job->done))
+            return fail_store(job, -EBADMSG, &(struct upload_refusal){0});
         r = content_hash_add(hash, buffer, size);
         if (r >= 0)
             r = write_fd(job, buffer, size);
@@ -274,14 +305,15 @@ void file_job_run(struct file_job *job)
 
 /* --- Life --- */
 
-struct file_job *file_job_new(struct files *files, struct file_pace *pace, int fd, usec_t idle_usec)
+struct file_job *file_job_new(struct files *files, struct file_paces *paces, int fd,
+                              usec_t idle_usec)
 {
     struct file_job *job = calloc(1, sizeof(*job));
 
     if (!job)
         return NULL;
     job->files = files;
-    job->pace = pace;
+    job->paces = paces;
     job->fd = fd;
     job->idle_usec = idle_usec;
     atomic_store(&job->total, FILES_SIZE_UNKNOWN);

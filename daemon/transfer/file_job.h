@@ -21,9 +21,14 @@ struct file_pace {
     usec_t next_usec; /* when the next byte may go */
 };
 
+struct file_paces {
+    struct file_pace in;
+    struct file_pace out;
+};
+
 struct file_job {
-    struct files *files;    /* borrowed: outlives the worker's threads */
-    struct file_pace *pace; /* borrowed */
+    struct files *files;      /* borrowed: outlives the worker's threads */
+    struct file_paces *paces; /* borrowed */
     int fd; /* owned: the client's descriptor; -EBADF where another node is served */
     struct upload_offer offer; /* of a put; strings owned by the job */
     char *name;                /* owned */
@@ -44,7 +49,7 @@ struct file_job {
 };
 
 /* Return: a job, or NULL without memory; @fd stays the caller's then. */
-struct file_job *file_job_new(struct files *files, struct file_pace *pace, int fd,
+struct file_job *file_job_new(struct files *files, struct file_paces *paces, int fd,
                               usec_t idle_usec);
 struct file_job *file_job_free(struct file_job *job);
 DEFINE_CLEANUP(struct file_job *, file_job_free)

@@ -90,7 +90,7 @@ static int serve_get(struct file_job *job, const cJSON *frame, uint8_t *buffer)
     if (r < 0)
         return refuse(job, r, name, &(struct upload_refusal){0});
     r = content_send_frame(job->conn, file_wire_info("file", &info));
-    while (r >= 0 && (got = read(source, buffer, FILE_WIRE_CHUNK)) != 0) {
+    while (r >= 0 && (got = read(source, buffer, content_chunk_size(job))) != 0) {
         if (got < 0)
             return -errno;
         r = content_hash_add(hash, buffer, (size_t)got);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 
 #define INTEGER_MAX ((uint64_t)1 << 53)
+#define SHOWN_MAX   81 /* of a name, in a sentence */
 
 static const struct {
     int error;
@@ -165,8 +166,11 @@ int file_wire_read_error(const cJSON *frame, char reason[static FILE_WIRE_REASON
     const char *name = "", *text = "it did not say why";
 
     (void)json_get_string(frame, "error", &name);
-    (void)json_get_string(frame, "reason", &text);
+    /* It is shown to a user as it is. */
+    if (json_get_string(frame, "reason", &text) > 0 && !text_is_printable(text))
+        text = "it gave a reason that cannot be shown";
     snprintf(reason, FILE_WIRE_REASON_MAX, "%s", text);
+    text_mend_end(reason);
     for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
         if (strcmp(errors[i].name, name) == 0)
             return -errors[i].error;
@@ -176,33 +180,35 @@ int file_wire_read_error(const cJSON *frame, char reason[static FILE_WIRE_REASON
 char *file_wire_explain(int r, const char *name, const struct upload_refusal *refusal,
                         char target[static FILE_WIRE_REASON_MAX])
 {
-    char size[32], limit[32], available[32];
+    char size[32], limit[32], available[32], shown[SHOWN_MAX];
 
+    snprintf(shown, sizeof(shown), "%s", name);
+    text_mend_end(shown);
     text_format_size(refusal->size, size);
     text_format_size(refusal->limit, limit);
     text_format_size(refusal->available, available);
     switch (-r) {
     case EFBIG:
-        snprintf(target, FILE_WIRE_REASON_MAX, "\"%.80s\" has %s bytes, and files.file_max is %s",
-                 name, size, limit);
+        snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s bytes, and files.file_max is %s",
+                 shown, size, limit);
         break;
     case EDQUOT:
         snprintf(target, FILE_WIRE_REASON_MAX,
-                 "\"%.80s\" has %s bytes, and of files.quota (%s) %s are left", name, size, limit,
+                 "\"%s\" has %s bytes, and of files.quota (%s) %s are left", shown, size, limit,
                  available);
         break;
     case ENOSPC:
         snprintf(target, FILE_WIRE_REASON_MAX,
-                 "\"%.80s\" has %s bytes, and the disk has room for %s (files.reserve is %s)", name,
+                 "\"%s\" has %s bytes, and the disk has room for %s (files.reserve is %s)", name,
                  size, available, limit);
         break;
     case EBADMSG:
-        snprintf(target, FILE_WIRE_REASON_MAX, "\"%.80s\" arrived damaged: its SHA-256 is another",
-                 name);
+        snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" arrived damaged: its SHA-256 is another",
+                 shown);
         break;
     case EMSGSIZE:
         snprintf(target, FILE_WIRE_REASON_MAX,
-                 "\"%.80s\" changed while it was read: its size is another", name);
+                 "\"%s\" changed while it was read: its size is another", name);
         break;
     default:
         snprintf(target, FILE_WIRE_REASON_MAX, "%s", strerror(-r));

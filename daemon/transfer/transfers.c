@@ -34,8 +34,7 @@ struct transfers {
     struct list served;
     size_t own_count, served_count;     /* all, waiting ones included */
     size_t own_running, served_running; /* at most transfers_max each */
-    struct file_pace pace_out;
-    struct file_pace pace_in;
+    struct file_paces paces;
 };
 
 static void transfer_free(struct transfer *transfer)
@@ -124,15 +123,22 @@ static int submit(struct transfer *transfer)
 
 /* --- Towards another node --- */
 
-static void on_ready(struct stream *stream, void *data)
+/* From the loop to a thread. */
+static int hand_over(struct transfer *transfer)
+{
+    int r = stream_take_blocking(transfer->stream, &transfer->job->conn);
+
+    /* The stream stays only where it was not fit to be taken. */
+    if (r != -ENOTCONN && r != -EBUSY)
+        transfer->stream = NULL;
+    return r < 0 ? r : submit(transfer);
+}
+
+static void on_ready(struct stream *stream _unused_, void *data)
 {
     struct transfer *transfer = data;
-    int r = stream_take_blocking(stream, &transfer->job->conn);
+    int r = hand_over(transfer);
 
-    if (r >= 0) {
-        transfer->stream = NULL;
-        r = submit(transfer);
-    }
     if (r < 0)
         fail(transfer, r, "cannot begin the transfer");
 }
@@ -187,11 +193,7 @@ static void begin_served(struct transfer *transfer)
 
     transfer->is_running = true;
     transfers->served_running++;
-    r = stream_take_blocking(transfer->stream, &transfer->job->conn);
-    if (r >= 0) {
-        transfer->stream = NULL;
-        r = submit(transfer);
-    }
+    r = hand_over(transfer);
     if (r < 0) {
         log_debug_errno(r, "Cannot serve a file connection: %m");
         transfer_free(transfer);
@@ -238,14 +240,14 @@ int transfers_new(sd_event *event, const struct transfers_config *config, struct
 
     if (!transfers)
         return -ENOMEM;
-    *transfers = (struct transfers){.config = *config,
-                                    .event = sd_event_ref(event),
-                                    .pace_out = {.rate = config->rate_limit},
-                                    .pace_in = {.rate = config->rate_limit}};
+    *transfers = (struct transfers){
+        .config = *config,
+        .event = sd_event_ref(event),
+        .paces = {.in = {.rate = config->rate_limit}, .out = {.rate = config->rate_limit}}};
     list_init(&transfers->own);
     list_init(&transfers->served);
-    pthread_mutex_init(&transfers->pace_out.lock, NULL);
-    pthread_mutex_init(&transfers->pace_in.lock, NULL);
+    pthread_mutex_init(&transfers->paces.in.lock, NULL);
+    pthread_mutex_init(&transfers->paces.out.lock, NULL);
     r = sd_event_add_time(event, &transfers->timer, CLOCK_MONOTONIC, USEC_INFINITY,
                           TIMER_ACCURACY_USEC, on_timer, transfers);
     if (r < 0) {
@@ -284,8 +286,8 @@ struct transfers *transfers_free(struct transfers *transfers)
     transfers_stop(transfers);
     sd_event_source_disable_unref(transfers->timer);
     sd_event_unref(transfers->event);
-    pthread_mutex_destroy(&transfers->pace_out.lock);
-    pthread_mutex_destroy(&transfers->pace_in.lock);
+    pthread_mutex_destroy(&transfers->paces.in.lock);
+    pthread_mutex_destroy(&transfers->paces.out.lock);
     free(transfers);
     return NULL;
 }
@@ -296,7 +298,7 @@ void transfers_adopt(struct transfers *transfers, struct stream *stream)
         transfers->served_count < transfers->config.transfers_max + WAITING_MAX
             ? calloc(1, sizeof(*transfer))
             : NULL;
-    struct file_job *job = file_job_new(transfers->config.files, &transfers->pace_in, -EBADF,
+    struct file_job *job = file_job_new(transfers->config.files, &transfers->paces, -EBADF,
                                         transfers->config.idle_usec);
 
     if (!transfer || !job) {
@@ -323,8 +325,7 @@ static int start(struct transfers *transfers, const struct transfer_place *place
 
     if (transfers->own_count >= transfers->config.transfers_max + WAITING_MAX)
         return -EBUSY;
-    job = file_job_new(transfers->config.files, offer ? &transfers->pace_out : &transfers->pace_in,
-                       fd, transfers->config.idle_usec);
+    job = file_job_new(transfers->config.files, &transfers->paces, fd, transfers->config.idle_usec);
     if (!job)
         return -ENOMEM;
     TAKE_FD(owned);
@@ -370,9 +371,13 @@ int transfers_get(struct transfers *transfers, const struct transfer_place *plac
 
 void transfer_cancel(struct transfer *transfer)
 {
+    struct transfers *transfers = transfer->transfers;
+
     transfer->is_cancelled = true;
-    if (transfer->is_on_thread)
+    if (transfer->is_on_thread) {
         file_job_cancel(transfer->job);
-    else
-        transfer_free(transfer);
+        return;
+    }
+    transfer_free(transfer);
+    wake(transfers, 0);
 }

@@ -42,6 +42,7 @@ struct lab_node {
     void (*on_frame)(struct lab_node *node, const struct node_id *from, const cJSON *header,
                      const void *body, size_t body_size);
     void (*on_lost)(struct lab_node *node, const struct node_id *id, int r);
+    void (*on_files)(struct lab_node *node, struct stream *stream); /* takes p2p-file/1 over */
     void *data;
 };
 
@@ -137,7 +138,10 @@ static void lab_on_stream(struct stream *stream, void *data)
     struct lab_node *node = data;
 
     if (!node->is_stranger) {
-        peers_adopt(node->peers, stream);
+        if (stream_get_protocol(stream) == TLS_PROTOCOL_FILE)
+            node->on_files(node, stream);
+        else
+            peers_adopt(node->peers, stream);
         return;
     }
     assert_null(node->stranger);
