@@ -8,10 +8,12 @@
  */
 
 #include "base/list.h"
+#include "base/table.h"
 #include "sched/task_json.h"
 #include "tasks/tasks.h"
 
-#define RUNS_MAX 1024
+#define RUNS_MAX      1024
+#define INFLOW_WINDOW ((size_t)512 * 1024) /* bytes of output on the way, of one attempt */
 
 struct tasks {
     sd_event *event;
@@ -30,6 +32,7 @@ struct tasks {
     struct list watches;
     struct list submissions;
     struct list runs;
+    struct table inflows; /* attempts of ours whose output comes from elsewhere */
     size_t runs_count;
     uint64_t next_task;
     uint64_t next_workflow;
@@ -68,8 +71,10 @@ struct job {
     uint64_t cursor;
     uint64_t skip[2]; /* bytes of each stream that the origin has already */
     uint64_t sent[2]; /* bytes of each stream told so far */
+    size_t under_way; /* bytes sent that the origin has not told to have got */
     bool is_sending;
-    bool is_all_sent; /* output is complete at the origin's end of the wire */
+    bool needs_resync; /* something could not be sent: the origin has to ask again */
+    bool is_all_sent;  /* output is complete at the origin's end of the wire */
 };
 
 /* tasks.c */
@@ -84,14 +89,27 @@ void owner_act(struct tasks *tasks, const struct origin_action *action);
 /* Whether the result of this attempt is still wanted. */
 bool owner_wants(struct tasks *tasks, uint64_t number, uint64_t attempt);
 /* A piece of output of an attempt of ours that runs elsewhere. */
-void owner_take_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
-                       enum output_stream stream, uint64_t offset, uint64_t wall_usec,
-                       const void *data, size_t size);
+void owner_take_output(struct tasks *tasks, const struct node_id *from, uint64_t number,
+                       uint64_t attempt, enum output_stream stream, uint64_t offset,
+                       uint64_t wall_usec, const void *data, size_t size);
 /* The node where it runs kept no more of its output. */
-void owner_cut_output(struct tasks *tasks, uint64_t number, uint64_t attempt, uint64_t wall_usec);
+void owner_cut_output(struct tasks *tasks, const struct node_id *from, uint64_t number,
+                      uint64_t attempt, uint64_t wall_usec);
 /* How many bytes of each stream are here. */
 void owner_get_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
                       uint64_t ret_have[static 2]);
+
+/* inflow.c: how fast output of our tasks comes from other nodes */
+/* The output of an attempt at @node, made where there is none; NULL where that fails. */
+struct output *inflow_open(struct tasks *tasks, uint64_t number, uint64_t attempt,
+                           const struct node_id *node);
+/* So many bytes came. */
+void inflow_add(struct tasks *tasks, uint64_t number, uint64_t attempt, size_t size);
+/* The worker was asked to begin again: it counts from 0 too. */
+void inflow_restart(struct tasks *tasks, uint64_t number, uint64_t attempt);
+/* Its output is finished by this turn's batch. */
+void inflow_close(struct tasks *tasks, uint64_t number, uint64_t attempt);
+void inflows_free(struct tasks *tasks);
 
 /* worker.c */
 extern const struct exec_handler worker_exec_handler;
@@ -100,6 +118,8 @@ void worker_act(struct tasks *tasks, const struct slots_action *action);
 void worker_send_output(struct job *job, const uint64_t have[static 2]);
 /* What was sent to @origin has left: there is room for more. */
 void worker_go_on(struct tasks *tasks, const struct node_id *origin);
+/* The origin got so many bytes of what was sent. */
+void worker_take_got(struct job *job, uint64_t size);
 void worker_stop_sending(struct tasks *tasks, const struct node_id *origin);
 /* At start: a result that its origin has not acknowledged. */
 int worker_restore(const struct state_result *result, void *tasks);
@@ -114,11 +134,14 @@ void wire_send_started(struct tasks *tasks, const struct slots_attempt *attempt)
 void wire_send_renew(struct tasks *tasks, const struct slots_attempt *attempt, usec_t asked_usec);
 void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
                        enum origin_refusal refusal);
-void wire_send_output(struct job *job, const struct output_piece *piece, uint64_t offset);
+int wire_send_output(struct job *job, const struct output_piece *piece, uint64_t offset);
 void wire_send_cut(struct job *job, uint64_t wall_usec);
 void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt);
 /* Asks the origin to query: it may not know that what was sent got lost. */
 void wire_send_resync(struct job *job);
+
+void wire_send_got(struct tasks *tasks, const struct node_id *to, uint64_t number, uint64_t attempt,
+                   size_t size);
 
 /* runs.c */
 /* One action of every run. Return: whether there was any. */

@@ -51,6 +51,8 @@ static void finish_output(struct tasks *tasks, uint64_t number, uint64_t attempt
     if (!output)
         return;
     int r = output_finish(output, tasks->batch);
+    if (r >= 0)
+        inflow_close(tasks, number, attempt);
     /* Busy: it is on its way with an earlier commit of the same end. */
     if (r < 0 && r != -EBUSY)
         log_warning_errno(r, "Cannot keep the output of task %llu: %m", (unsigned long long)number);
@@ -221,18 +223,6 @@ static void act_there(struct tasks *tasks, const struct origin_action *action)
     }
 }
 
-/* The output of a running attempt of ours, made where there is none. */
-static struct output *get_output(struct tasks *tasks, uint64_t number, uint64_t attempt)
-{
-    struct output_key key = key_of(number, attempt);
-    struct output *output = output_find(tasks->outputs, &key);
-
-    if (!output && output_new(tasks->outputs, &key, tasks->config->tasks.output_size_max, NULL,
-                              NULL, &output) < 0)
-        return NULL;
-    return output;
-}
-
 static void tell(struct tasks *tasks, const struct origin_action *action)
 {
     const struct task *task = action->task;
@@ -250,7 +240,7 @@ static void tell(struct tasks *tasks, const struct origin_action *action)
         break;
     case ORIGIN_STARTED:
         /* Whoever follows it from now on waits for what it will say. */
-        (void)get_output(tasks, task->number, task->attempt);
+        (void)inflow_open(tasks, task->number, task->attempt, &task->node);
         journal_task_started(&about, task->node_name, task->tries);
         break;
     case ORIGIN_MOVED:
@@ -315,17 +305,18 @@ void owner_get_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
     ret_have[1] = size.kept[1];
 }
 
-void owner_take_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
-                       enum output_stream stream, uint64_t offset, uint64_t wall_usec,
-                       const void *data, size_t size)
+void owner_take_output(struct tasks *tasks, const struct node_id *from, uint64_t number,
+                       uint64_t attempt, enum output_stream stream, uint64_t offset,
+                       uint64_t wall_usec, const void *data, size_t size)
 {
     uint64_t have[2];
 
     if (!owner_wants(tasks, number, attempt))
         return;
-    struct output *output = get_output(tasks, number, attempt);
+    struct output *output = inflow_open(tasks, number, attempt, from);
     if (!output)
         return;
+    inflow_add(tasks, number, attempt, size);
     owner_get_output(tasks, number, attempt, have);
     uint64_t known = have[stream - 1];
     /* What was told before is skipped; once something was dropped here, the rest is dropped too. */
@@ -339,10 +330,11 @@ void owner_take_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
         log_debug_errno(r, "Cannot keep output of task %llu: %m", (unsigned long long)number);
 }
 
-void owner_cut_output(struct tasks *tasks, uint64_t number, uint64_t attempt, uint64_t wall_usec)
+void owner_cut_output(struct tasks *tasks, const struct node_id *from, uint64_t number,
+                      uint64_t attempt, uint64_t wall_usec)
 {
     struct output *output =
-        owner_wants(tasks, number, attempt) ? get_output(tasks, number, attempt) : NULL;
+        owner_wants(tasks, number, attempt) ? inflow_open(tasks, number, attempt, from) : NULL;
     int r = output ? output_cut(output, wall_usec) : 0;
 
     if (r < 0)

@@ -296,6 +296,7 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     list_init(&tasks->watches);
     list_init(&tasks->submissions);
     list_init(&tasks->runs);
+    table_init(&tasks->inflows, 2 * sizeof(uint64_t), setup->start->generation);
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return -EIO;
     fill_origin_config(tasks, &config);
@@ -332,6 +333,7 @@ struct tasks *tasks_free(struct tasks *tasks)
         return NULL;
     exec_free(tasks->exec);
     runs_free(tasks);
+    inflows_free(tasks);
     list_for_each_safe (link, &tasks->submissions)
         tasks_submit_forget(list_entry(link, struct submission, link));
     for (const struct slots_attempt *attempt;

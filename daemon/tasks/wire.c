@@ -56,6 +56,7 @@ static void query(struct tasks *tasks, const struct node_id *node, uint64_t numb
     cJSON *frame = new_frame("query", number, attempt);
 
     owner_get_output(tasks, number, attempt, have);
+    inflow_restart(tasks, number, attempt);
     json_add_u64(frame, "have_stdout", have[0]);
     json_add_u64(frame, "have_stderr", have[1]);
     (void)send_frame(tasks, node, frame, NULL, 0);
@@ -114,7 +115,7 @@ void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
     (void)send_frame(tasks, &key->origin, frame, NULL, 0);
 }
 
-void wire_send_output(struct job *job, const struct output_piece *piece, uint64_t offset)
+int wire_send_output(struct job *job, const struct output_piece *piece, uint64_t offset)
 {
     const struct slots_key *key = &job->attempt->key;
     cJSON *frame = new_frame("output", key->number, key->attempt);
@@ -122,7 +123,7 @@ void wire_send_output(struct job *job, const struct output_piece *piece, uint64_
     json_add_u64(frame, "stream", piece->stream);
     json_add_u64(frame, "offset", offset);
     json_add_u64(frame, "wall_usec", piece->wall_usec);
-    (void)send_frame(job->tasks, &key->origin, frame, piece->data, piece->size);
+    return send_frame(job->tasks, &key->origin, frame, piece->data, piece->size);
 }
 
 void wire_send_cut(struct job *job, uint64_t wall_usec)
@@ -145,6 +146,15 @@ void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt)
 void wire_send_resync(struct job *job)
 {
     reply(job->tasks, "resync", &job->attempt->key);
+}
+
+void wire_send_got(struct tasks *tasks, const struct node_id *to, uint64_t number, uint64_t attempt,
+                   size_t size)
+{
+    cJSON *frame = new_frame("got", number, attempt);
+
+    json_add_u64(frame, "bytes", size);
+    (void)send_frame(tasks, to, frame, NULL, 0);
 }
 
 /* --- What comes --- */
@@ -322,8 +332,8 @@ static bool take_output(const struct incoming *in)
         !read_u64(in, "offset", USEC_MAX, &offset) ||
         !read_u64(in, "wall_usec", USEC_MAX, &wall_usec))
         return false;
-    owner_take_output(in->tasks, in->number, in->attempt, (enum output_stream)stream, offset,
-                      wall_usec, in->body, in->body_size);
+    owner_take_output(in->tasks, in->from, in->number, in->attempt, (enum output_stream)stream,
+                      offset, wall_usec, in->body, in->body_size);
     return true;
 }
 
@@ -333,7 +343,7 @@ static bool take_cut(const struct incoming *in)
 
     if (!read_u64(in, "wall_usec", USEC_MAX, &wall_usec))
         return false;
-    owner_cut_output(in->tasks, in->number, in->attempt, wall_usec);
+    owner_cut_output(in->tasks, in->from, in->number, in->attempt, wall_usec);
     return true;
 }
 
@@ -343,6 +353,19 @@ static bool take_resync(const struct incoming *in)
         query(in->tasks, in->from, in->number, in->attempt);
     else
         (void)send_frame(in->tasks, in->from, new_frame("ack", in->number, in->attempt), NULL, 0);
+    return true;
+}
+
+static bool take_got(const struct incoming *in)
+{
+    struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
+    struct slots_attempt *attempt = slots_find(in->tasks->slots, &key);
+    uint64_t size;
+
+    if (!read_u64(in, "bytes", USEC_MAX, &size))
+        return false;
+    if (attempt && attempt->userdata)
+        worker_take_got(attempt->userdata, size);
     return true;
 }
 
@@ -369,6 +392,7 @@ bool tasks_on_frame(struct tasks *tasks, const struct node_id *from, const cJSON
         {"accepted", take_accepted}, {"refused", take_refused}, {"started", take_started},
         {"missing", take_missing},   {"renew", take_renew},     {"output", take_output},
         {"resync", take_resync},     {"ended", take_ended},     {"cut", take_cut},
+        {"got", take_got},
     };
     struct incoming in = {
         .tasks = tasks, .from = from, .header = header, .body = body, .body_size = body_size};

@@ -423,7 +423,12 @@ static void send_piece(struct job *job, const struct output_piece *piece)
     struct output_piece rest = *piece;
     rest.data += known - offset;
     rest.size -= (size_t)(known - offset);
-    wire_send_output(job, &rest, known);
+    job->under_way += rest.size;
+    /* No room to the origin, or no memory: what is missing is asked for when there is. */
+    if (wire_send_output(job, &rest, known) < 0) {
+        job->is_sending = false;
+        job->needs_resync = true;
+    }
 }
 
 static void on_chunk(int r, const struct output_chunk *chunk, void *data)
@@ -438,19 +443,20 @@ static void on_chunk(int r, const struct output_chunk *chunk, void *data)
         log_debug_errno(r, "Cannot read the output of a task of another node: %m");
         job->is_all_sent = true;
     } else {
-        for (size_t i = 0; i < chunk->count; i++)
+        for (size_t i = 0; i < chunk->count && job->is_sending; i++)
             send_piece(job, &chunk->pieces[i]);
         job->cursor = chunk->next;
-        job->is_all_sent = chunk->is_end;
+        job->is_all_sent = job->is_sending && chunk->is_end;
     }
-    if (!job->is_all_sent)
+    if (!job->is_all_sent && job->is_sending)
         read_on(job);
-    else if (job->attempt->state == SLOTS_ENDED)
+    else if (job->is_all_sent && job->attempt->state == SLOTS_ENDED)
         wire_send_ended(tasks, job->attempt);
     tasks_pump(tasks);
 }
 
-/* The next piece, unless the origin is behind: then worker_go_on() comes here again. */
+/* The next piece, unless the origin or the way to it is behind: then worker_take_got() or
+ * worker_go_on() comes here again. */
 static void read_on(struct job *job)
 {
     struct output_key key = key_of(job->tasks, &job->attempt->key);
@@ -458,7 +464,8 @@ static void read_on(struct job *job)
                                  .streams = {[OUTPUT_STDOUT] = true, [OUTPUT_STDERR] = true},
                                  .is_following = true};
 
-    if (job->read || peers_pending(job->tasks->peers, &job->attempt->key.origin) > SENDING_MAX)
+    if (job->read || job->under_way >= INFLOW_WINDOW ||
+        peers_pending(job->tasks->peers, &job->attempt->key.origin) > SENDING_MAX)
         return;
     int r = output_read(job->tasks->outputs, &key, &query, on_chunk, job, &job->read);
     if (r < 0)
@@ -473,11 +480,20 @@ void worker_send_output(struct job *job, const uint64_t have[static 2])
     }
     job->cursor = 0;
     job->sent[0] = job->sent[1] = 0;
+    job->under_way = 0;
+    job->needs_resync = false;
     job->skip[0] = have[0];
     job->skip[1] = have[1];
     job->is_sending = true;
     job->is_all_sent = false;
     read_on(job);
+}
+
+void worker_take_got(struct job *job, uint64_t size)
+{
+    job->under_way -= (size_t)MIN(size, (uint64_t)job->under_way);
+    if (job->is_sending && !job->is_all_sent)
+        read_on(job);
 }
 
 void worker_go_on(struct tasks *tasks, const struct node_id *origin)
@@ -487,8 +503,11 @@ void worker_go_on(struct tasks *tasks, const struct node_id *origin)
 
     while ((attempt = slots_next(tasks->slots, &i))) {
         struct job *job = attempt->userdata;
-        if (job && job->is_sending && !job->is_all_sent &&
-            node_id_is_equal(&attempt->key.origin, origin))
+        if (!job || !node_id_is_equal(&attempt->key.origin, origin))
+            continue;
+        if (job->needs_resync)
+            wire_send_resync(job);
+        else if (job->is_sending && !job->is_all_sent)
             read_on(job);
     }
 }
