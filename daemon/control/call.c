@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include "base/text.h"
 
+#define LIST_PART_MAX   500  /* entries of one answer, */
+#define LIST_WHOLE_MAX  2000 /* or of the only one */
 #define CONGESTED_BYTES ((size_t)256 * 1024)
 
 static void call_free(struct call *call)
@@ -33,6 +35,33 @@ void call_reply(struct call *call, cJSON *parameters)
         call_fail(call, ERROR_INTERNAL, NULL, "out of memory");
     else
         finish(call, NULL, parameters, NULL, 0);
+}
+
+/* The first LIST_PART_MAX entries of @list, as an answer of their own. */
+static cJSON *take_part(const cJSON *parameters, cJSON *list, const char *noun)
+{
+    cJSON *part = cJSON_CreateObject();
+    cJSON *entries;
+
+    cJSON_AddItemToObject(
+        part, "schema",
+        cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(parameters, "schema"), true));
+    entries = cJSON_AddArrayToObject(part, noun);
+    for (size_t i = 0; i < LIST_PART_MAX && list->child; i++)
+        cJSON_AddItemToArray(entries, cJSON_DetachItemViaPointer(list, list->child));
+    return part;
+}
+
+void call_reply_list(struct call *call, cJSON *parameters, const char *noun)
+{
+    cJSON *list = cJSON_GetObjectItemCaseSensitive(parameters, noun);
+    int count = list ? cJSON_GetArraySize(list) : 0;
+
+    for (; call->wants_more && count > LIST_PART_MAX; count -= LIST_PART_MAX)
+        call_notify(call, take_part(parameters, list, noun));
+    for (; count > LIST_WHOLE_MAX; count--)
+        cJSON_Delete(cJSON_DetachItemViaPointer(list, list->child->prev));
+    call_reply(call, parameters);
 }
 
 /* Return: whether all of it is in the client's descriptor, a regular file. */

@@ -61,6 +61,12 @@ struct call {
 void call_reply(struct call *call, cJSON *parameters);
 
 /*
+ * The same for a list: a long array @noun of @parameters goes out in parts, for a caller that takes
+ * more than one answer; for others it is cut to what fits into one.
+ */
+void call_reply_list(struct call *call, cJSON *parameters, const char *noun);
+
+/*
  * The same with bytes beside: as a body to another node, into the client's descriptor where it gave
  * one, as @key or @key_b64 of the reply otherwise.
  */

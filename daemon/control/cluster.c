@@ -110,8 +110,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-/* All members by name; an array for the caller to free, NULL without memory. */
-static const struct swim_member **sort_members(const struct swim *swim)
+const struct swim_member **sort_members(const struct swim *swim)
 {
     size_t count = swim_members_count(swim);
     const struct swim_member **members = calloc(count + 1, sizeof(const struct swim_member *));
@@ -178,18 +177,24 @@ void method_show_node(struct node *node, struct call *call)
 
 /* --- Types --- */
 
+/* The row of a type, made where there is none: rows are ordered by name. */
 static cJSON *find_type(cJSON *list, const struct node *node, const char *name)
 {
-    json_for_each (item, list)
-        if (strcmp(cJSON_GetObjectItemCaseSensitive(item, "name")->valuestring, name) == 0)
+    int place = 0;
+
+    json_for_each (item, list) {
+        int order = strcmp(cJSON_GetObjectItemCaseSensitive(item, "name")->valuestring, name);
+        if (order == 0)
             return item;
+        place += order < 0;
+    }
     cJSON *item = cJSON_CreateObject();
     json_add_string(item, "name", name);
     cJSON_AddArrayToObject(item, "nodes");
     cJSON_AddNumberToObject(item, "slots", 0);
     cJSON_AddNumberToObject(item, "free", 0);
     json_add_string(item, "handler", tasks_get_handler(node->tasks, name));
-    cJSON_AddItemToArray(list, item);
+    cJSON_InsertItemInArray(list, place, item);
     return item;
 }
 
@@ -206,10 +211,11 @@ void method_types(struct node *node, struct call *call)
     const struct swim *swim = cluster_get_swim(node->cluster);
     cJSON *reply = call_new_reply("p2pctl.types/1");
     cJSON *list = cJSON_AddArrayToObject(reply, "types");
+    _cleanup_free_ const struct swim_member **members = sort_members(swim);
     struct record record;
 
-    for (size_t i = 0; i < swim_members_count(swim); i++) {
-        const struct swim_member *member = swim_member_at(swim, i);
+    for (size_t i = 0; members && members[i]; i++) {
+        const struct swim_member *member = members[i];
         if (member->state == SWIM_DEAD || member->state == SWIM_LEFT ||
             node_get_record(member, &record) < 0)
             continue;

@@ -85,7 +85,7 @@ void method_list_files(struct node *node, struct call *call)
         return;
     }
     cJSON_AddArrayToObject(reply, "unanswered");
-    call_reply(call, reply);
+    call_reply_list(call, reply, "files");
 }
 
 void method_remove_file(struct node *node, struct call *call)
@@ -336,15 +336,26 @@ static void on_search_answer(const struct remote_reply *answer, void *data)
         free(search);
 }
 
+/* A glob that only @name matches. */
+static void quote_glob(const char *name, char target[static 3 * FILES_NAME_MAX + 1])
+{
+    for (; *name; name++)
+        target += snprintf(target, 4, strchr("*?[", *name) ? "[%c]" : "%c", *name);
+}
+
 static void search_holder(struct node *node, struct call *call, const char *name)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
     struct search *search = calloc(1, sizeof(*search));
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
+    char glob[3 * FILES_NAME_MAX + 1] = "";
 
     if (!search)
         return fail_memory(call);
     *search = (struct search){.node = node, .call = call};
+    quote_glob(name, glob);
+    if (strlen(glob) <= FILES_NAME_MAX)
+        json_add_string(parameters, "glob", glob);
     for (size_t i = 0; i < swim_members_count(swim); i++) {
         const struct swim_member *member = swim_member_at(swim, i);
         if (member->is_self || member->state != SWIM_ALIVE)

@@ -252,6 +252,11 @@ void method_task_logs(struct node *node, struct call *call)
     task = find_task(node, call, id);
     if (!task)
         return;
+    if (draft.attempt > task->attempt) {
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl task show ID", "task %s has had no attempt %llu",
+                  id, (unsigned long long)draft.attempt);
+        return;
+    }
     struct logs *logs = malloc(sizeof(*logs));
     if (!logs)
         return fail_memory(call);

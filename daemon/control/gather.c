@@ -24,7 +24,7 @@ static void finish(struct gathering *gathering)
 {
     if (gathering->call) {
         call_on_gone(gathering->call, NULL, NULL);
-        call_reply(gathering->call, TAKE_PTR(gathering->reply));
+        call_reply_list(gathering->call, TAKE_PTR(gathering->reply), gathering->noun);
     }
     cJSON_Delete(gathering->reply);
     free(gathering);
@@ -48,6 +48,8 @@ static void on_answer(const struct remote_reply *answer, void *data)
         cJSON_AddItemToArray(gathering->unanswered, cJSON_CreateString(question->name));
     json_for_each (item, list)
         cJSON_AddItemToArray(gathering->list, cJSON_Duplicate(item, true));
+    if (answer->r >= 0 && answer->continues)
+        return;
     free(question);
     if (--gathering->pending == 0)
         finish(gathering);
@@ -67,6 +69,7 @@ static bool ask(struct node *node, struct call *call, const struct swim_member *
                                              .method = call->method,
                                              .parameters = parameters,
                                              .caller = &call->caller,
+                                             .wants_more = true,
                                              .timeout_usec = GATHER_TIMEOUT_USEC},
                     on_answer, question, NULL) >= 0)
         return true;

@@ -216,9 +216,10 @@ static bool choose_targets(struct node *node, struct call *call, const cJSON *na
                            struct pinging *pinging)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
+    _cleanup_free_ const struct swim_member **members = sort_members(swim);
 
-    for (size_t i = 0; !names && i < swim_members_count(swim); i++) {
-        const struct swim_member *member = swim_member_at(swim, i);
+    for (size_t i = 0; !names && members && members[i]; i++) {
+        const struct swim_member *member = members[i];
         if (!member->is_self)
             pinging->targets[pinging->count++] =
                 (struct target){.id = member->id, .state = member->state};
@@ -367,7 +368,7 @@ static void on_join_event(const struct swim_event *event, void *data)
 static int on_join_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
 {
     call_fail(stop_waiting(data), ERROR_UNREACHABLE,
-              "same cluster name and key there? p2pctl config show node.cluster; p2pctl keys list",
+              "same cluster name and key there? p2pctl config show node.cluster",
               "none of the addresses let this node in");
     return 0;
 }

@@ -237,7 +237,7 @@ void method_list_memory(struct node *node, struct call *call)
         json_add_time(item, "modified", values[i].modified_wall_usec);
         cJSON_AddItemToArray(list, item);
     }
-    call_reply(call, reply);
+    call_reply_list(call, reply, "keys");
 }
 
 void method_remove_memory(struct node *node, struct call *call)

@@ -221,7 +221,8 @@ void method_send_message(struct node *node, struct call *call)
     choose(sending, to);
     if (to && sending->count == 0) {
         free(sending);
-        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", to);
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl members -o +tags",
+                  strchr(to, ':') ? "no node matches \"%s\"" : "no node is called \"%s\"", to);
         return;
     }
     int r = send_text(sending, to, text);

@@ -80,6 +80,9 @@ const struct task *find_task(struct node *node, struct call *call, const char *i
 bool pass_to_origin(struct node *node, struct call *call, const char *origin);
 /* "alive"; cluster.c */
 const char *member_state_name(const struct swim_member *member);
+/* All members by name; an array for the caller to free, ended by NULL; NULL without memory.
+ * cluster.c */
+const struct swim_member **sort_members(const struct swim *swim);
 /* Adds a member's fields; cluster.c. */
 void member_fill(const struct node *node, const struct swim_member *member, cJSON *json);
 

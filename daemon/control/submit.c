@@ -126,6 +126,13 @@ static bool check_spec(struct node *node, struct call *call, const struct task_s
                   node->config->node.name, spec->node);
         return false;
     }
+    for (size_t i = 0; i < spec->env.count; i++)
+        if (strncmp(spec->env.items[i], "P2P_", 4) == 0) {
+            call_fail(call, ERROR_USAGE, NULL,
+                      "env: \"%.64s\": names that begin with P2P_ are set by p2pnode",
+                      spec->env.items[i]);
+            return false;
+        }
     if (*spec->node && !node_find_member(node, spec->node)) {
         call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", spec->node);
         return false;
@@ -247,7 +254,12 @@ static void fail_submit(struct node *node, struct call *call, const struct task_
 {
     switch (-r) {
     case ENOENT:
-        if (spec->is_command || *spec->node || *spec->select)
+        if (spec->is_confidential && !spec->is_command)
+            call_fail(
+                call, ERROR_NO_HANDLER, "p2pctl types",
+                "%s does not handle task type \"%s\", and a confidential task never leaves it",
+                node->config->node.name, spec->type);
+        else if (spec->is_command || *spec->node || *spec->select)
             call_fail(call, ERROR_NO_HANDLER, "p2pctl types", "%s", reason);
         else
             fail_no_handler(node, call, spec->type, "see who does what: p2pctl types");

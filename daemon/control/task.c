@@ -8,6 +8,7 @@
 
 #define WORDS_TEXT_MAX 512
 #define STDERR_LINES   10
+#define LIST_MAX       20000 /* the newest so many tasks are listed */
 
 static double seconds(usec_t usec)
 {
@@ -124,13 +125,20 @@ const struct task *find_task(struct node *node, struct call *call, const char *i
 void method_list_tasks(struct node *node, struct call *call)
 {
     const struct origin *origin = tasks_get_origin(node->tasks);
+    struct origin_statistics statistics;
     bool all_nodes = false;
 
     if (!read_bool(call, "all_nodes", &all_nodes))
         return;
     cJSON *reply = call_new_reply("p2pctl.tasks/1");
     cJSON *list = cJSON_AddArrayToObject(reply, "tasks");
+    origin_get_statistics(origin, &statistics);
+    uint64_t skip = usec_sub(statistics.tasks, LIST_MAX);
     for (const struct task *task = NULL; (task = origin_next(origin, task ? task->number : 0));) {
+        if (skip > 0) {
+            skip--;
+            continue;
+        }
         if (task->spec.is_confidential && call->caller.is_remote)
             continue;
         cJSON *item = cJSON_CreateObject();
@@ -142,7 +150,7 @@ void method_list_tasks(struct node *node, struct call *call)
         return;
     }
     cJSON_AddArrayToObject(reply, "unanswered");
-    call_reply(call, reply);
+    call_reply_list(call, reply, "tasks");
 }
 
 /* --- ShowTask --- */
