@@ -41,12 +41,15 @@ void call_reply(struct call *call, cJSON *parameters)
 static cJSON *take_part(const cJSON *parameters, cJSON *list, const char *noun)
 {
     cJSON *part = cJSON_CreateObject();
-    cJSON *entries;
+    cJSON *entries = NULL;
 
-    cJSON_AddItemToObject(
-        part, "schema",
-        cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(parameters, "schema"), true));
-    entries = cJSON_AddArrayToObject(part, noun);
+    json_for_each (item, parameters)
+        if (item == list)
+            entries = cJSON_AddArrayToObject(part, noun);
+        else if (cJSON_IsArray(item)) /* all of it is in the last part */
+            cJSON_AddArrayToObject(part, item->string);
+        else
+            cJSON_AddItemToObject(part, item->string, cJSON_Duplicate(item, true));
     for (size_t i = 0; i < LIST_PART_MAX && list->child; i++)
         cJSON_AddItemToArray(entries, cJSON_DetachItemViaPointer(list, list->child));
     return part;
