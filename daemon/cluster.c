@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <time.h>
 #include "base/log.h"
+#include "journal.h"
 #include "net/fastest.h"
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
@@ -26,6 +27,7 @@ struct cluster {
     void *data;
     usec_t now;
     uint64_t wall_offset_usec; /* wall clock - monotonic clock, when last looked */
+    uint64_t strangers_next;   /* datagrams of strangers until the next word about them */
     usec_t sleep_usec;         /* boot-time clock - monotonic clock, when last looked */
     struct lookup *lookup;     /* under way, owned by the worker meanwhile; or NULL */
     bool is_pumping;
@@ -114,6 +116,22 @@ static void pump(struct cluster *cluster)
                                       deadline == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
+/*
+ * Datagrams that our keys do not open: said of the first, and each time there are twice as many, so
+ * that a flood is no flood of words.
+ */
+static void watch_strangers(struct cluster *cluster, const struct address *from)
+{
+    struct seal_statistics statistics;
+
+    seal_get_statistics(cluster->seal, &statistics);
+    uint64_t count = statistics.dropped[SEAL_DROP_KEY] + statistics.dropped[SEAL_DROP_FORGED];
+    if (count < cluster->strangers_next)
+        return;
+    cluster->strangers_next = 2 * count;
+    journal_cluster_mismatch(from, count);
+}
+
 void cluster_receive(struct cluster *cluster, const struct address *from, const void *data,
                      size_t size)
 {
@@ -123,8 +141,10 @@ void cluster_receive(struct cluster *cluster, const struct address *from, const 
 
     if (r > 0)
         r = swim_receive(cluster->swim, from, &plain.from_id, plain.data, plain.size, now);
-    if (r < 0)
+    if (r < 0) {
         log_debug_errno(r, "Ignored a datagram: %m");
+        watch_strangers(cluster, from);
+    }
     pump(cluster);
 }
 
@@ -371,6 +391,7 @@ int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_even
         return -ENOMEM;
     usec_t monotonic = read_clock(CLOCK_MONOTONIC);
     *cluster = (struct cluster){.config = setup->config,
+                                .strangers_next = 1,
                                 .event = sd_event_ref(event),
                                 .udp = setup->udp,
                                 .worker = setup->worker,

@@ -12,6 +12,7 @@
 
 #include <systemd/sd-event.h>
 #include "base/worker.h"
+#include "allow.h"
 #include "cluster.h"
 #include "config/config.h"
 #include "control/remote.h"
@@ -55,6 +56,7 @@ struct node {
     struct files *files;
     struct memory *memory;
     struct history *history;
+    struct allow allow;
     struct bind_sockets sockets; /* until their owners have them */
     struct udp *udp;
     struct cluster *cluster;

@@ -90,7 +90,8 @@ static void on_datagram(const struct address *from, const void *data, size_t siz
 {
     struct node *node = userdata;
 
-    cluster_receive(node->cluster, from, data, size);
+    if (allow_has(&node->allow, from))
+        cluster_receive(node->cluster, from, data, size);
 }
 
 int node_make_cluster(struct node *node)
@@ -105,6 +106,7 @@ int node_make_cluster(struct node *node)
         return -EINVAL;
     }
     address.port = (uint16_t)listen->port;
+    allow_init(&node->allow, &node->config->security.allow);
     r = bind_sockets_open(&address, listen->interface, error, &node->sockets);
     if (r < 0) {
         log_error("%s", error);
@@ -130,28 +132,11 @@ int node_make_cluster(struct node *node)
     return 0;
 }
 
-/* Whether one of the networks of security.allow has the address. */
 static bool is_allowed(const struct address *address, void *data)
 {
     const struct node *node = data;
-    const struct config_strings *allow = &node->config->security.allow;
 
-    for (size_t i = 0; i < allow->count; i++) {
-        char text[ADDRESS_TEXT_MAX];
-        struct address network;
-        const char *slash = strchr(allow->items[i], '/');
-        snprintf(text, sizeof(text), "%.*s", (int)(slash ? slash - allow->items[i] : 53),
-                 allow->items[i]);
-        if (address_parse(text, 0, &network) < 0 || network.family != address->family)
-            continue;
-        unsigned bits = slash ? (unsigned)atoi(slash + 1) : network.family == 4 ? 32 : 128;
-        bool is_inside = true;
-        for (unsigned bit = 0; bit < bits && is_inside; bit++)
-            is_inside = !((network.bytes[bit / 8] ^ address->bytes[bit / 8]) & (0x80 >> bit % 8));
-        if (is_inside)
-            return true;
-    }
-    return allow->count == 0;
+    return allow_has(&node->allow, address);
 }
 
 static void on_stream(struct stream *stream, void *data)
@@ -172,6 +157,7 @@ static void on_stored(const struct files_info *info, void *data _unused_)
 int node_make_transfer(struct node *node)
 {
     const struct config_net *net = &node->config->net;
+    struct address source = node->sockets.address;
     int r =
         tls_new(&(struct tls_config){.cluster = node->config->node.cluster,
                                      .id = node->start.id,
@@ -185,6 +171,7 @@ int node_make_transfer(struct node *node)
         r = peers_new(node->event,
                       &(struct peers_config){.tls = node->tls,
                                              .self = node->start.id,
+                                             .source = source,
                                              .connect_timeout_usec = net->tcp_connect_timeout_usec,
                                              .idle_usec = net->tcp_idle_usec,
                                              .connections_max = net->connections_max},
@@ -195,6 +182,7 @@ int node_make_transfer(struct node *node)
             &(struct transfers_config){.worker = node->worker,
                                        .tls = node->tls,
                                        .files = node->files,
+                                       .source = source,
                                        .connect_timeout_usec = net->tcp_connect_timeout_usec,
                                        .idle_usec = net->tcp_idle_usec,
                                        .transfers_max = net->transfers_max,

@@ -44,6 +44,21 @@ static struct stream *allocate(const struct stream_config *config, int fd,
     return stream;
 }
 
+/* Others know us by the address that we listen on; the port is the kernel's choice. */
+static int bind_source(int fd, const struct address *source, const struct address *to)
+{
+    struct address own = *source;
+    struct sockaddr_storage storage;
+    const int on = 1;
+
+    if (own.family != to->family || address_is_wildcard(&own))
+        return 0;
+    own.port = 0;
+    socklen_t size = address_to_sockaddr(&own, &storage);
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    return bind(fd, (const struct sockaddr *)&storage, size) < 0 ? -errno : 0;
+}
+
 int stream_connect(const struct stream_config *config, const struct address *to,
                    const struct node_id *to_id, enum tls_protocol protocol,
                    const struct stream_callbacks *callbacks, void *userdata, struct stream **ret)
@@ -60,6 +75,9 @@ int stream_connect(const struct stream_config *config, const struct address *to,
     if (fd < 0)
         return -errno;
     tune_socket(fd);
+    r = bind_source(fd, &config->source, to);
+    if (r < 0)
+        return r;
     if (connect(fd, (const struct sockaddr *)&storage, size) < 0 && errno != EINPROGRESS)
         return -errno;
     stream = allocate(config, fd, to, callbacks, userdata);

@@ -57,6 +57,7 @@ struct stream_config {
     struct tls *tls;               /* borrowed: outlives the stream and what is taken from it */
     int64_t priority;              /* of the sources in the loop */
     usec_t handshake_timeout_usec; /* from connect or accept to ready */
+    struct address source;         /* to connect from, with any port; wildcard or none = any */
 };
 
 /**

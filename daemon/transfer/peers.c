@@ -351,6 +351,7 @@ static int open_connection(struct peer *peer)
     struct peers *peers = peer->peers;
     struct stream_config config = {.event = peers->event,
                                    .tls = peers->config.tls,
+                                   .source = peers->config.source,
                                    .priority = SD_EVENT_PRIORITY_NORMAL,
                                    .handshake_timeout_usec = peers->config.connect_timeout_usec};
     int r;

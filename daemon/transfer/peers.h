@@ -26,6 +26,7 @@ struct peers;
 struct peers_config {
     struct tls *tls; /* borrowed */
     struct node_id self;
+    struct address source; /* to connect from, as of struct stream_config */
     usec_t connect_timeout_usec;
     usec_t idle_usec;
     size_t connections_max; /* to all nodes together */

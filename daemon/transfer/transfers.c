@@ -170,6 +170,7 @@ static void begin_own(struct transfer *transfer)
     struct transfers *transfers = transfer->transfers;
     struct stream_config config = {.event = transfers->event,
                                    .tls = transfers->config.tls,
+                                   .source = transfers->config.source,
                                    .priority = SD_EVENT_PRIORITY_IDLE,
                                    .handshake_timeout_usec =
                                        transfers->config.connect_timeout_usec};

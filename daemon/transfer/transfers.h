@@ -22,6 +22,7 @@ struct transfers_config {
     struct worker *worker; /* borrowed, as the two below */
     struct tls *tls;
     struct files *files;
+    struct address source; /* to connect from, as of struct stream_config */
     usec_t connect_timeout_usec;
     usec_t idle_usec;     /* a connection on which nothing is asked for so long is closed */
     size_t transfers_max; /* at once, in each direction; more wait, or are refused as busy */
