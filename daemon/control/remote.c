@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/log.h"
-#include "base/table.h"
+#include "base/text.h"
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
 
@@ -29,6 +29,7 @@ struct served {
     struct node_id from;
     uint64_t id;
     struct list calls; /* the one call, so that it can be abandoned */
+    bool is_over;      /* the other side had its last answer, whatever the method still says */
 };
 
 struct remote {
@@ -61,6 +62,16 @@ static void served_free(struct served *served)
     free(served);
 }
 
+/* Nobody waits for the answer any more. */
+static void abandon(struct served *served)
+{
+    struct call *call = list_first(&served->calls, struct call, link);
+
+    if (call)
+        call_abandon(call);
+    served_free(served);
+}
+
 /* Ends a call of ours without an answer from there. */
 static void remote_call_fail(struct remote_call *call, int r)
 {
@@ -70,15 +81,6 @@ static void remote_call_fail(struct remote_call *call, int r)
 
     remote_call_free(call);
     function(&reply, data);
-}
-
-static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
-{
-    struct remote_call *call = data;
-
-    if (!call->is_answered)
-        remote_call_fail(call, -ETIMEDOUT);
-    return 0;
 }
 
 int remote_new(sd_event *event, struct peers *peers, const char *self_name,
@@ -101,14 +103,10 @@ struct remote *remote_free(struct remote *remote)
 {
     if (!remote)
         return NULL;
-    list_for_each_safe (link, &remote->calls)
-        remote_call_free(list_entry(link, struct remote_call, link));
-    list_for_each_safe (link, &remote->served) {
-        struct served *served = list_entry(link, struct served, link);
-        list_for_each_safe (open, &served->calls)
-            call_abandon(list_entry(open, struct call, link));
-        served_free(served);
-    }
+    for (struct served *served; (served = list_first(&remote->served, struct served, link));)
+        abandon(served);
+    for (struct remote_call *call; (call = list_first(&remote->calls, struct remote_call, link));)
+        remote_call_fail(call, -ECANCELED);
     sd_event_unref(remote->event);
     free(remote);
     return NULL;
@@ -121,6 +119,24 @@ static cJSON *new_frame(const char *op, uint64_t id)
     json_add_string(frame, "op", op);
     json_add_u64(frame, "id", id);
     return frame;
+}
+
+static void tell_gone(const struct remote_call *call)
+{
+    _cleanup_json_ cJSON *frame = new_frame("gone", call->id);
+
+    (void)peers_send(call->remote->peers, &call->to, &call->address, frame, NULL, 0);
+}
+
+static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
+{
+    struct remote_call *call = data;
+
+    if (call->is_answered)
+        return 0;
+    tell_gone(call);
+    remote_call_fail(call, -ETIMEDOUT);
+    return 0;
 }
 
 int remote_call(struct remote *remote, const struct remote_request *request, remote_reply_t reply,
@@ -169,22 +185,23 @@ int remote_call(struct remote *remote, const struct remote_request *request, rem
 
 void remote_cancel(struct remote_call *call)
 {
-    _cleanup_json_ cJSON *frame = new_frame("gone", call->id);
-
-    (void)peers_send(call->remote->peers, &call->to, &call->address, frame, NULL, 0);
+    tell_gone(call);
     remote_call_free(call);
 }
 
-/* A list that no frame can hold. */
-static void tell_too_large(struct served *served)
+/* An answer of our own, for good, and so short that there is room for it. */
+static void answer_failure(struct remote *remote, const struct node_id *to, uint64_t id,
+                           enum error_code code, const char *message)
 {
-    _cleanup_json_ cJSON *frame = new_frame("reply", served->id);
+    _cleanup_json_ cJSON *frame = new_frame("reply", id);
     cJSON *parameters = cJSON_AddObjectToObject(frame, "parameters");
 
-    json_add_string(frame, "error", error_get_varlink(ERROR_TOO_LARGE));
-    json_add_string(parameters, "message", "the answer is too large to be sent to another node");
+    json_add_string(frame, "error", error_get_varlink(code));
+    json_add_string(parameters, "message", message);
     json_add_null(parameters, "hint");
-    (void)peers_send(served->remote->peers, &served->from, &(struct address){0}, frame, NULL, 0);
+    int r = peers_send(remote->peers, to, &(struct address){0}, frame, NULL, 0);
+    if (r < 0)
+        log_debug_errno(r, "Cannot answer a call of another node: %m");
 }
 
 static void send_answer(struct call *call, const char *error, cJSON *parameters, bool continues,
@@ -197,13 +214,15 @@ static void send_answer(struct call *call, const char *error, cJSON *parameters,
         json_add_string(frame, "error", error);
     json_add_bool(frame, "continues", continues);
     cJSON_AddItemToObject(frame, "parameters", parameters);
-    int r = peers_send(served->remote->peers, &served->from, &(struct address){0}, frame, body,
-                       body_size);
-    if (r == -EMSGSIZE) {
-        tell_too_large(served);
-        continues = false;
-    } else if (r < 0) {
-        log_debug_errno(r, "Cannot answer a call of another node: %m");
+    int r = served->is_over ? 0
+                            : peers_send(served->remote->peers, &served->from, &(struct address){0},
+                                         frame, body, body_size);
+    if (r < 0) {
+        answer_failure(served->remote, &served->from, served->id,
+                       r == -EMSGSIZE ? ERROR_TOO_LARGE : ERROR_BUSY,
+                       r == -EMSGSIZE ? "the answer is too large to be sent to another node"
+                                      : "too much waits to be sent to the node that asked");
+        served->is_over = true;
     }
     if (!continues)
         served_free(served);
@@ -234,7 +253,8 @@ static int serve(struct remote *remote, const struct node_id *from, uint64_t id,
     if (!json || !served || !call || !copy || json_get_string(json, "method", &method) <= 0 ||
         json_get_object(json, "parameters", &parameters) <= 0 ||
         json_get_string(json, "user", &user) <= 0 || json_get_bool(json, "admin", &is_admin) <= 0 ||
-        json_get_bool(json, "more", &wants_more) < 0 || !text_is_utf8(user, strlen(user))) {
+        json_get_bool(json, "more", &wants_more) < 0 || strlen(user) >= CALLER_MAX ||
+        !text_is_printable(user)) {
         cJSON_Delete(json);
         free(served);
         free(call);
@@ -301,15 +321,6 @@ static struct served *find_served(struct remote *remote, const struct node_id *f
     return NULL;
 }
 
-static void abandon(struct served *served)
-{
-    struct call *call = list_first(&served->calls, struct call, link);
-
-    if (call)
-        call_abandon(call);
-    served_free(served);
-}
-
 bool remote_on_frame(struct remote *remote, const struct node_id *from, const cJSON *header,
                      const void *body, size_t body_size)
 {
@@ -330,24 +341,29 @@ bool remote_on_frame(struct remote *remote, const struct node_id *from, const cJ
     } else if (!served) {
         int r = serve(remote, from, id, header, body, body_size);
         if (r < 0)
-            log_debug_errno(r, "Ignored a call of another node: %m");
+            answer_failure(remote, from, id, r == -ENOBUFS ? ERROR_BUSY : ERROR_VERSION,
+                           r == -ENOBUFS ? "too many calls of other nodes are under way"
+                                         : "the call cannot be read");
     }
     return true;
 }
 
 void remote_on_lost(struct remote *remote, const struct node_id *id, int r)
 {
+    uint64_t last_id = remote->next_id;
+
     list_for_each_safe (link, &remote->served) {
         struct served *served = list_entry(link, struct served, link);
         if (node_id_is_equal(&served->from, id))
             abandon(served);
     }
-    /* An answer's function may begin or end other calls: look from the start after each. */
+    /* An answer's function may begin or end other calls: look from the start after each. Calls that
+     * it begins go over another connection. */
     for (bool is_found = true; is_found;) {
         is_found = false;
         list_for_each (link, &remote->calls) {
             struct remote_call *call = list_entry(link, struct remote_call, link);
-            if (!node_id_is_equal(&call->to, id))
+            if (call->id > last_id || !node_id_is_equal(&call->to, id))
                 continue;
             remote_call_fail(call, r == -ENOTCONN ? -ECONNRESET : r);
             is_found = true;

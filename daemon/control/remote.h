@@ -33,6 +33,7 @@ struct remote_call;
 /* @self_name: appended to users that ask other nodes. @dispatch: as a server's. */
 int remote_new(sd_event *event, struct peers *peers, const char *self_name,
                void (*dispatch)(struct call *call, void *data), void *data, struct remote **ret);
+/* After the servers. Calls under way fail with -ECANCELED. */
 struct remote *remote_free(struct remote *remote);
 DEFINE_CLEANUP(struct remote *, remote_free)
 

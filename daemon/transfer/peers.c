@@ -378,7 +378,8 @@ static int enqueue(struct peer *peer, cJSON *header, const void *body, size_t bo
 
     if (r < 0)
         return r;
-    if (peer->queue_size + size + body_size > PEERS_QUEUE_MAX)
+    size_t max = PEERS_QUEUE_MAX + (size + body_size <= PEERS_SMALL_MAX ? PEERS_SPARE_MAX : 0);
+    if (peer->queue_size + size + body_size > max)
         return -ENOBUFS;
     struct waiting *waiting = malloc(sizeof(*waiting) + size + body_size);
     if (!waiting)

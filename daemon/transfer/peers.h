@@ -19,6 +19,8 @@
 #include "net/tls.h"
 
 #define PEERS_QUEUE_MAX ((size_t)8 * 1024 * 1024) /* bytes that wait for one node */
+#define PEERS_SMALL_MAX ((size_t)1024)            /* a frame of so much may wait beyond that, */
+#define PEERS_SPARE_MAX ((size_t)1024 * 1024)     /* up to so much: that there was no room, say */
 #define PEERS_BODY_MAX  ((size_t)2 * 1024 * 1024) /* of one frame */
 
 struct peers;
