@@ -121,7 +121,7 @@ int file_wire_read_info(const cJSON *frame, struct files_info *ret)
 
     if (json_get_string(frame, "name", &name) <= 0 || !text_is_file_name(name) ||
         json_get_string(frame, "owner", &owner) <= 0 || strlen(owner) > FILES_OWNER_MAX ||
-        json_get_u64(frame, "size", INTEGER_MAX, &info.size) <= 0 ||
+        !text_is_printable(owner) || json_get_u64(frame, "size", INTEGER_MAX, &info.size) <= 0 ||
         json_get_u64(frame, "modified_usec", INTEGER_MAX, &info.modified_wall_usec) <= 0 ||
         json_get_bool(frame, "executable", &info.is_executable) <= 0)
         return -EBADMSG;

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/text.h"
+#include "transfer/file_wire.h"
+
+/* Over the wire and back. */
+static cJSON *travel(cJSON *frame)
+{
+    _cleanup_free_ char *text = json_format(frame);
+    cJSON *parsed = NULL;
+
+    assert_non_null(text);
+    cJSON_Delete(frame);
+    assert_int_equal(json_parse(text, strlen(text), &parsed), 0);
+    return parsed;
+}
+
+static void an_offer_reads_back_as_it_was(void **state _unused_)
+{
+    static const enum upload_overwrite overwrites[] = {UPLOAD_NEVER, UPLOAD_NEWER, UPLOAD_ALWAYS};
+    static const uint64_t sizes[] = {0, 1, (uint64_t)1 << 53, FILES_SIZE_UNKNOWN};
+
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        struct upload_offer offer = {.name = "r\xc3\xa9sum\xc3\xa9 \"1\".pdf",
+                                     .owner = "user1@lab-01",
+                                     .size = sizes[i],
+                                     .modified_wall_usec = (uint64_t)1 << 53,
+                                     .is_executable = i % 2,
+                                     .overwrite = overwrites[i % 3]},
+                            back;
+        _cleanup_json_ cJSON *frame = travel(file_wire_put(&offer));
+        assert_true(file_wire_is(frame, "put"));
+        assert_int_equal(file_wire_read_put(frame, &back), 0);
+        assert_string_equal(back.name, offer.name);
+        assert_string_equal(back.owner, offer.owner);
+        assert_int_equal(back.size, offer.size);
+        assert_int_equal(back.modified_wall_usec, offer.modified_wall_usec);
+        assert_int_equal(back.is_executable, offer.is_executable);
+        assert_int_equal(back.overwrite, offer.overwrite);
+    }
+}
+
+static void a_file_reads_back_as_it_was(void **state _unused_)
+{
+    for (int has_sha256 = 0; has_sha256 < 2; has_sha256++) {
+        struct files_info info = {.size = 12345, .modified_wall_usec = 67890}, back;
+
+        memset(info.name, 'n', FILES_NAME_MAX);
+        memset(info.owner, 'o', FILES_OWNER_MAX);
+        info.has_sha256 = has_sha256;
+        info.is_executable = !has_sha256;
+        for (size_t i = 0; i < FILES_HASH_SIZE; i++)
+            info.sha256[i] = has_sha256 ? (uint8_t)(i * 37) : 0;
+        _cleanup_json_ cJSON *frame = travel(file_wire_info("stored", &info));
+        assert_true(file_wire_is(frame, "stored"));
+        assert_int_equal(file_wire_read_info(frame, &back), 0);
+        assert_memory_equal(&back, &info, sizeof(info));
+    }
+}
+
+static void a_hash_reads_back_as_it_was(void **state _unused_)
+{
+    uint8_t hash[FILES_HASH_SIZE], back[FILES_HASH_SIZE];
+
+    for (size_t i = 0; i < sizeof(hash); i++)
+        hash[i] = (uint8_t)(255 - i * 9);
+    _cleanup_json_ cJSON *frame = travel(file_wire_done(hash));
+    assert_int_equal(file_wire_read_done(frame, back), 0);
+    assert_memory_equal(back, hash, sizeof(hash));
+}
+
+static void every_refusal_keeps_its_errno_and_its_reason(void **state _unused_)
+{
+    static const int errors[] = {-EINVAL,  -ENOENT, -EEXIST,   -EFBIG,     -EDQUOT, -ENOSPC,
+                                 -EBADMSG, -ELOOP,  -EMSGSIZE, -ECANCELED, -EBUSY,  -EIO};
+    char reason[FILE_WIRE_REASON_MAX];
+
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        _cleanup_json_ cJSON *frame = travel(file_wire_error(errors[i], "why"));
+        assert_true(file_wire_is(frame, "error"));
+        assert_int_equal(file_wire_read_error(frame, reason), errors[i]);
+        assert_string_equal(reason, "why");
+    }
+    _cleanup_json_ cJSON *other = travel(file_wire_error(-EXDEV, "why"));
+    assert_int_equal(file_wire_read_error(other, reason), -EIO);
+}
+
+static void a_reason_is_cut_between_characters(void **state _unused_)
+{
+    char text[400] = "", reason[FILE_WIRE_REASON_MAX];
+
+    for (size_t i = 0; i < 100; i++)
+        strcat(text, "\xe2\x82\xac");
+    for (size_t shift = 0; shift < 3; shift++) {
+        _cleanup_json_ cJSON *frame = travel(file_wire_error(-EIO, text));
+        assert_int_equal(file_wire_read_error(frame, reason), -EIO);
+        assert_true(text_is_printable(reason));
+        assert_true(strlen(reason) >= FILE_WIRE_REASON_MAX - 4);
+        memmove(text + 1, text, strlen(text) + 1);
+        text[0] = 'x';
+    }
+}
+
+static int read_put(const char *text)
+{
+    _cleanup_json_ cJSON *frame = cJSON_Parse(text);
+    struct upload_offer offer = {.size = 77};
+
+    assert_non_null(frame);
+    int r = file_wire_read_put(frame, &offer);
+    assert_int_equal(r < 0, offer.size == 77);
+    return r;
+}
+
+static int read_info(const char *text)
+{
+    _cleanup_json_ cJSON *frame = cJSON_Parse(text);
+    struct files_info info = {.size = 77};
+
+    assert_non_null(frame);
+    int r = file_wire_read_info(frame, &info);
+    assert_int_equal(r < 0, info.size == 77);
+    return r;
+}
+
+#define PUT_REST  "\"modified_usec\":1,\"executable\":false,\"overwrite\":\"always\"}"
+#define INFO_REST "\"modified_usec\":1,\"executable\":false}"
+
+static void malformed_frames_are_refused(void **state _unused_)
+{
+    static const char *const puts[] = {
+        "{}",
+        "{\"owner\":\"o\",\"size\":1," PUT_REST,
+        "{\"name\":\"n\",\"size\":1," PUT_REST,
+        "{\"name\":1,\"owner\":\"o\",\"size\":1," PUT_REST,
+        "{\"name\":\"n\",\"owner\":\"o\",\"size\":-1," PUT_REST,
+        "{\"name\":\"n\",\"owner\":\"o\",\"size\":1.5," PUT_REST,
+        "{\"name\":\"n\",\"owner\":\"o\",\"size\":9007199254740994," PUT_REST,
+        "{\"name\":\"n\",\"owner\":\"o\",\"size\":\"1\"," PUT_REST,
+        "{\"name\":\"n\",\"owner\":\"o\",\"size\":1,\"modified_usec\":null,\"executable\":false,"
+        "\"overwrite\":\"always\"}",
+        "{\"name\":\"n\",\"owner\":\"o\",\"size\":1,\"modified_usec\":1,\"executable\":0,"
+        "\"overwrite\":\"always\"}",
+        "{\"name\":\"n\",\"owner\":\"o\",\"size\":1,\"modified_usec\":1,\"executable\":false,"
+        "\"overwrite\":\"\"}",
+    };
+    static const char *const infos[] = {
+        "{}",
+        "{\"name\":\"a/b\",\"owner\":\"o\",\"size\":1," INFO_REST,
+        "{\"name\":\"..\",\"owner\":\"o\",\"size\":1," INFO_REST,
+        "{\"name\":\"n\",\"size\":1," INFO_REST,
+        "{\"name\":\"n\",\"owner\":\"o\"," INFO_REST,
+        "{\"name\":\"n\",\"owner\":\"o\",\"size\":1,\"sha256\":\"00\"," INFO_REST,
+        "{\"name\":\"n\",\"owner\":\"o\",\"size\":1,\"sha256\":7," INFO_REST,
+    };
+    char text[1024];
+
+    for (size_t i = 0; i < ARRAY_SIZE(puts); i++)
+        if (read_put(puts[i]) != -EBADMSG)
+            fail_msg("%s was taken", puts[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(infos); i++)
+        if (read_info(infos[i]) != -EBADMSG)
+            fail_msg("%s was taken", infos[i]);
+    assert_int_equal(read_put("{\"name\":\"n\",\"owner\":\"o\"," PUT_REST), 0);
+    assert_int_equal(read_info("{\"name\":\"n\",\"owner\":\"\",\"size\":1," INFO_REST), 0);
+    assert_int_equal(read_info("{\"name\":\"n\",\"owner\":\"\\n\",\"size\":1," INFO_REST),
+                     -EBADMSG);
+    snprintf(text, sizeof(text), "{\"name\":\"n\",\"owner\":\"%0128d\",\"size\":1," INFO_REST, 0);
+    assert_int_equal(read_info(text), -EBADMSG);
+    snprintf(text, sizeof(text), "{\"name\":\"%0256d\",\"owner\":\"o\",\"size\":1," INFO_REST, 0);
+    assert_int_equal(read_info(text), -EBADMSG);
+}
+
+static void a_frame_is_what_its_op_says(void **state _unused_)
+{
+    _cleanup_json_ cJSON *frame = file_wire_new("go");
+    _cleanup_json_ cJSON *odd = cJSON_Parse("{\"op\":7}");
+
+    assert_true(file_wire_is(frame, "go"));
+    assert_false(file_wire_is(frame, "g"));
+    assert_false(file_wire_is(odd, "go"));
+    assert_false(file_wire_is(NULL, "go"));
+}
+
+static void an_explanation_has_the_sizes(void **state _unused_)
+{
+    const struct upload_refusal refusal = {.size = 3 << 20, .limit = 2 << 20, .available = 1 << 20};
+    char text[FILE_WIRE_REASON_MAX];
+
+    assert_string_equal(file_wire_explain(-EFBIG, "data.h5", &refusal, text),
+                        "\"data.h5\" has 3MiB bytes, and files.file_max is 2MiB");
+    assert_string_equal(file_wire_explain(-EDQUOT, "data.h5", &refusal, text),
+                        "\"data.h5\" has 3MiB bytes, and of files.quota (2MiB) 1MiB are left");
+    assert_string_equal(
+        file_wire_explain(-ENOSPC, "data.h5", &refusal, text),
+        "\"data.h5\" has 3MiB bytes, and the disk has room for 1MiB (files.reserve is 2MiB)");
+    assert_string_equal(file_wire_explain(-ENOENT, "data.h5", &refusal, text),
+                        "No such file or directory");
+    assert_true(text_is_printable(file_wire_explain(-EBADMSG, "\xe2\x82\xac", &refusal, text)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_offer_reads_back_as_it_was),
+        cmocka_unit_test(a_file_reads_back_as_it_was),
+        cmocka_unit_test(a_hash_reads_back_as_it_was),
+        cmocka_unit_test(every_refusal_keeps_its_errno_and_its_reason),
+        cmocka_unit_test(a_reason_is_cut_between_characters),
+        cmocka_unit_test(malformed_frames_are_refused),
+        cmocka_unit_test(a_frame_is_what_its_op_says),
+        cmocka_unit_test(an_explanation_has_the_sizes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
