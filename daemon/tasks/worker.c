@@ -212,12 +212,13 @@ static void on_exec_ready(void *data)
 
     while ((attempt = slots_next(tasks->slots, &i))) {
         struct job *job = attempt->userdata;
-        if (attempt->state == SLOTS_STARTING && job && !job->is_handed) {
-            hand_over(job);
-            i = 0;
-            if (!job->is_handed)
-                break;
-        }
+        if (attempt->state != SLOTS_STARTING || !job || job->is_handed)
+            continue;
+        hand_over(job);
+        /* One that cannot run has ended, and the next has its turn. */
+        if (attempt->state == SLOTS_STARTING && !job->is_handed)
+            break;
+        i = 0;
     }
     tasks_pump(tasks);
 }
