@@ -302,6 +302,8 @@ static void take_down(struct node *node)
     sd_event_source_disable_unref(node->stop_timer);
     if (node->memory && node->state)
         save_values(node);
+    if (node->cluster && node->state && node->members_changed)
+        remember_members(node);
     if (node->tasks)
         tasks_close(node->tasks);
     if (node->transfers)
