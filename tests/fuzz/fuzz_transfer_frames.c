@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What a member sends that has the key and means ill: its record, and JSON headers of frames for
+ * calls, files and tasks, with the rest of the line as the body. Whatever is taken can be said
+ * again and is then the same; whatever text is taken can be shown; calls end, however the frames
+ * fall.
+ */
+
+#include <assert.h>
+#include <string.h>
+#include "control/remote.h"
+#include "base/text.h"
+#include "record.h"
+#include "sched/task_json.h"
+#include "transfer/file_wire.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define CALLS_MAX 16
+
+/* A node that hears the frames; it has no address of anybody, so that nothing is ever connected. */
+struct listener {
+    sd_event *event;
+    struct peers *peers;
+    struct remote *remote;
+    struct call *held[CALLS_MAX];
+};
+
+static const struct node_id self = {{1}}, other = {{2}};
+
+static void on_frame(const struct node_id *from _unused_, const cJSON *header _unused_,
+                     const void *body _unused_, size_t body_size _unused_, void *data _unused_)
+{
+    assert(false);
+}
+
+static void on_lost(const struct node_id *id _unused_, int r _unused_, void *data _unused_)
+{
+}
+
+static void on_connection(const struct node_id *id _unused_, const struct address *at _unused_,
+                          const char *what _unused_, int r _unused_, void *data _unused_)
+{
+}
+
+static void on_gone(struct call *call, void *data)
+{
+    struct listener *listener = data;
+
+    for (size_t i = 0; i < CALLS_MAX; i++)
+        if (listener->held[i] == call)
+            listener->held[i] = NULL;
+}
+
+/* Every second call waits, as far as there is room; the others are answered at once. */
+static void dispatch(struct call *call, void *data)
+{
+    struct listener *listener = data;
+
+    assert(text_is_printable(call->caller.user) && call->caller.is_remote);
+    for (size_t i = 0; strlen(call->method) % 2 == 0 && i < CALLS_MAX; i++)
+        if (!listener->held[i]) {
+            listener->held[i] = call;
+            call_on_gone(call, on_gone, listener);
+            return;
+        }
+    call_reply(call, cJSON_Duplicate(call->parameters, true));
+}
+
+static void listener_start(struct listener *listener)
+{
+    static const struct peers_handler handler = {
+        .on_frame = on_frame, .on_lost = on_lost, .on_connection = on_connection};
+    int r = sd_event_new(&listener->event);
+
+    assert(r >= 0);
+    r = peers_new(
+        listener->event,
+        &(struct peers_config){.self = self, .idle_usec = USEC_PER_HOUR, .connections_max = 1},
+        &handler, listener, &listener->peers);
+    assert(r == 0);
+    r = remote_new(listener->event, listener->peers, "lab-01", dispatch, listener,
+                   &listener->remote);
+    assert(r == 0);
+}
+
+static void listener_stop(struct listener *listener)
+{
+    remote_on_lost(listener->remote, &other, -ENOTCONN);
+    for (size_t i = 0; i < CALLS_MAX; i++)
+        assert(!listener->held[i]);
+    listener->remote = remote_free(listener->remote);
+    listener->peers = peers_free(listener->peers);
+    listener->event = sd_event_unref(listener->event);
+}
+
+static void check_record(const uint8_t *data, size_t size)
+{
+    uint8_t again[4096];
+    struct record record, back;
+    size_t used;
+
+    if (record_decode(data, size, &record) < 0)
+        return;
+    int r = record_encode(&record, again, sizeof(again), &used);
+    assert(r == 0);
+    r = record_decode(again, used, &back);
+    assert(r == 0 && back.types_count == record.types_count &&
+           back.tags_count == record.tags_count);
+    for (size_t i = 0; i < record.types_count; i++)
+        assert(record_has_type(&back, record.types[i]));
+}
+
+/* Over the wire. */
+static cJSON *travel(cJSON *frame)
+{
+    _cleanup_free_ char *text = json_format(frame);
+    cJSON *parsed = NULL;
+    int r = json_parse(text, strlen(text), &parsed);
+
+    assert(r == 0);
+    cJSON_Delete(frame);
+    return parsed;
+}
+
+static void check_files(const cJSON *frame)
+{
+    struct upload_offer offer, offer_back;
+    struct files_info info, info_back;
+    uint8_t hash[FILES_HASH_SIZE];
+    char reason[FILE_WIRE_REASON_MAX];
+
+    if (file_wire_read_put(frame, &offer) == 0) {
+        _cleanup_json_ cJSON *again = travel(file_wire_put(&offer));
+        int r = file_wire_read_put(again, &offer_back);
+        assert(r == 0 && offer_back.size == offer.size && offer_back.overwrite == offer.overwrite);
+    }
+    if (file_wire_read_info(frame, &info) == 0) {
+        _cleanup_json_ cJSON *again = travel(file_wire_info("file", &info));
+        int r = file_wire_read_info(again, &info_back);
+        assert(r == 0 && memcmp(&info, &info_back, sizeof(info)) == 0);
+        assert(text_is_file_name(info.name) && text_is_printable(info.owner));
+    }
+    if (file_wire_read_done(frame, hash) == 0) {
+        _cleanup_json_ cJSON *again = travel(file_wire_done(hash));
+        int r = file_wire_read_done(again, hash);
+        assert(r == 0);
+    }
+    int r = file_wire_read_error(frame, reason);
+    assert(r < 0 && text_is_printable(reason));
+}
+
+static void check_tasks(const cJSON *frame)
+{
+    const cJSON *json = NULL;
+    struct task_spec spec = {0};
+    struct task_end end;
+    char reason[TASK_REASON_MAX + 1], text[TASK_REASON_MAX + 1];
+
+    if (json_get_object(frame, "spec", &json) > 0 && task_spec_from_json(json, &spec) == 0) {
+        int r = task_spec_check(&spec, reason);
+        assert(r <= 0);
+        task_spec_done(&spec);
+    }
+    if (json_get_object(frame, "end", &json) > 0 && task_end_from_json(json, &end) == 0)
+        assert(text_is_utf8(task_end_format(&end, text), strlen(text)));
+}
+
+/* One header up to a tab, the rest of the line behind it as its body. */
+static void hear(struct listener *listener, const char *line, size_t size)
+{
+    _cleanup_json_ cJSON *frame = NULL;
+    const char *body = memchr(line, '\t', size);
+    size_t header_size = body ? (size_t)(body - line) : size;
+
+    if (json_parse(line, header_size, &frame) < 0)
+        return;
+    check_files(frame);
+    check_tasks(frame);
+    (void)remote_on_frame(listener->remote, &other, frame, body ? body : line, size - header_size);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct listener listener = {0};
+
+    check_record(data, size);
+    listener_start(&listener);
+    while (size > 0) {
+        const uint8_t *end = memchr(data, '\n', size);
+        size_t length = end ? (size_t)(end - data) : size;
+        hear(&listener, (const char *)data, length);
+        data += MIN(length + 1, size);
+        size -= MIN(length + 1, size);
+    }
+    listener_stop(&listener);
+    return 0;
+}
