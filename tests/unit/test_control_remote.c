@@ -431,22 +431,22 @@ static void calls_have_a_bound_on_both_sides(void **state _unused_)
 }
 
 /* Frames that a node must not send. */
+#define CALL(fields) "{\"op\":\"call\"," fields "}"
+#define HOLD(id)     "\"id\":" id ",\"method\":\"Hold\""
+#define USER(admin)  ",\"user\":\"u\",\"admin\":" admin
+
 static void frames_that_are_none_are_answered_or_ignored(void **state _unused_)
 {
     static const char *const frames[] = {
-        "{\"op\":\"call\",\"id\":1}",
-        "{\"op\":\"call\",\"id\":2,\"method\":7,\"parameters\":{},\"user\":\"u\",\"admin\":true}",
-        "{\"op\":\"call\",\"id\":3,\"method\":\"Hold\",\"parameters\":[],\"user\":\"u\","
-        "\"admin\":true}",
-        "{\"op\":\"call\",\"id\":4,\"method\":\"Hold\",\"parameters\":{},\"user\":\"a\\u0007\","
-        "\"admin\":true}",
-        "{\"op\":\"call\",\"id\":5,\"method\":\"Hold\",\"parameters\":{},\"user\":\"u\","
-        "\"admin\":\"yes\"}",
+        CALL("\"id\":1"),
+        CALL("\"id\":2,\"method\":7,\"parameters\":{}" USER("true")),
+        CALL(HOLD("3") ",\"parameters\":[]" USER("true")),
+        CALL(HOLD("4") ",\"parameters\":{},\"user\":\"a\\u0007\",\"admin\":true"),
+        CALL(HOLD("5") ",\"parameters\":{}" USER("\"yes\"")),
     };
     static const char *const ignored[] = {
         "{\"op\":\"call\"}",
-        "{\"op\":\"call\",\"id\":-1,\"method\":\"Hold\",\"parameters\":{},\"user\":\"u\","
-        "\"admin\":true}",
+        CALL(HOLD("-1") ",\"parameters\":{}" USER("true")),
         "{\"op\":\"reply\",\"id\":99,\"parameters\":{}}",
         "{\"op\":\"gone\",\"id\":99}",
         "{\"op\":\"gone\"}",

@@ -90,12 +90,13 @@ static const char *ask(void (*act)(struct rogue *rogue))
     return rogue.heard;
 }
 
-#define PUT(name, size)                                                                            \
+#define PUT_AS(name, size, overwrite)                                                              \
     "{\"op\":\"put\",\"name\":\"" name "\",\"owner\":\"user1\",\"size\":" size                     \
-    ",\"modified_usec\":1,\"executable\":false,\"overwrite\":\"always\"}"
-#define DONE(sha256) "{\"op\":\"done\",\"sha256\":\"" sha256 "\"}"
-#define SHA_FOUR     "04efaf080f5a3e74e1c29d1ca6a48569382cbbcd324e8d59d2b83ef21c039f00"
-#define SHA_WRONG    "14efaf080f5a3e74e1c29d1ca6a48569382cbbcd324e8d59d2b83ef21c039f00"
+    ",\"modified_usec\":1,\"executable\":false,\"overwrite\":\"" overwrite "\"}"
+#define PUT(name, size) PUT_AS(name, size, "always")
+#define DONE(sha256)    "{\"op\":\"done\",\"sha256\":\"" sha256 "\"}"
+#define SHA_FOUR        "04efaf080f5a3e74e1c29d1ca6a48569382cbbcd324e8d59d2b83ef21c039f00"
+#define SHA_WRONG       "14efaf080f5a3e74e1c29d1ca6a48569382cbbcd324e8d59d2b83ef21c039f00"
 
 static void put_well(struct rogue *self _unused_)
 {
@@ -214,8 +215,7 @@ static void frames_that_are_none_end_the_connection(void **state _unused_)
         PUT("file", "-1"),
         PUT("file", "\"4\""),
         PUT("file", "1e300"),
-        "{\"op\":\"put\",\"name\":\"file\",\"owner\":\"user1\",\"size\":4,\"modified_usec\":1,"
-        "\"executable\":false,\"overwrite\":\"perhaps\"}",
+        PUT_AS("file", "4", "perhaps"),
     };
     static const char *const amid[] = {
         "{}", PUT("other", "4"), "{\"op\":\"done\"}", DONE("04"),
