@@ -321,14 +321,8 @@ static int tell_error(const struct varlink_reply *reply)
     const char *message = json_text(reply->parameters, "message", NULL);
     const char *hint = json_text(reply->parameters, "hint", NULL);
 
-    json_for_each (line, details) {
-        if (!cJSON_IsString(line))
-            continue;
-        render_text(stderr, line->valuestring, strlen(line->valuestring));
-        fputc('\n', stderr);
-    }
     if (message)
-        return fail(code, NULL, hint, "%s", message);
+        return fail_in_detail(code, details, hint, "%s", message);
     /* The standard errors of Varlink carry the name of what is wrong instead of a message. */
     const char *name =
         json_text(reply->parameters, "parameter", json_text(reply->parameters, "method", NULL));

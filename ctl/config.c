@@ -42,6 +42,18 @@ int config_show_run(struct ctl *ctl)
     return screen_show(ctl, &screen, answer, NULL);
 }
 
+static int tell_errors(const char *path, const struct config_strings *errors)
+{
+    _cleanup_json_ cJSON *details = cJSON_CreateArray();
+
+    if (!details)
+        return fail_memory();
+    for (size_t i = 0; i < errors->count; i++)
+        cJSON_AddItemToArray(details, cJSON_CreateString(errors->items[i]));
+    return fail_in_detail(ERROR_BAD_CONFIG, details, NULL, "%s: %zu error%s", path, errors->count,
+                          errors->count == 1 ? "" : "s");
+}
+
 int config_check_run(struct ctl *ctl)
 {
     _cleanup_(config_freep) struct config *config = NULL;
@@ -60,13 +72,8 @@ int config_check_run(struct ctl *ctl)
     int r = config_load(path, environ, &config, &errors);
     if (r == -ENOMEM)
         return fail_memory();
-    for (size_t i = 0; i < errors.count; i++) {
-        render_text(stderr, errors.items[i], strlen(errors.items[i]));
-        fputc('\n', stderr);
-    }
     if (r < 0)
-        return fail(ERROR_BAD_CONFIG, NULL, NULL, "%s: %zu error%s", path, errors.count,
-                    errors.count == 1 ? "" : "s");
+        return tell_errors(path, &errors);
     if (ctl->globals.json != JSON_OFF) {
         _cleanup_json_ cJSON *answer = cJSON_CreateObject();
         json_add_string(answer, "schema", "p2pctl.config-check/1");

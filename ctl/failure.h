@@ -7,6 +7,7 @@
  * (control/error.h).
  */
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include "base/macro.h"
 #include "control/error.h"
@@ -34,6 +35,13 @@ int fail(enum error_code code, const char *why, const char *hints, const char *f
 /* The same with another exit code than the code's own. */
 int fail_with(int exit_code, enum error_code code, const char *why, const char *hints,
               const char *format, ...) _printf_(5, 6);
+
+/*
+ * The same with what is wrong in detail, one line each ("tasks.txt:1:7: …"): before the failure, or
+ * inside of it with --json. @details: an array, of which only the strings count; NULL for none.
+ */
+int fail_in_detail(enum error_code code, const cJSON *details, const char *hints,
+                   const char *format, ...) _printf_(4, 5);
 
 /* Wrong usage of this command: hints at its help. */
 int fail_usage(const char *format, ...) _printf_(1, 2);

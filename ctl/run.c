@@ -213,6 +213,17 @@ static size_t find_garbage(const uint8_t *text, size_t size, size_t *ret_column)
     return 0;
 }
 
+static int tell_garbage(const char *path, size_t line, size_t column)
+{
+    _cleanup_json_ cJSON *details = cJSON_CreateArray();
+    _cleanup_free_ char *text = NULL;
+
+    if (asprintf(&text, "%s:%zu:%zu: this is not text in UTF-8", path, line, column) < 0)
+        return fail_memory();
+    cJSON_AddItemToArray(details, cJSON_CreateString(text));
+    return fail_in_detail(ERROR_USAGE, details, NULL, "%s: 1 error, nothing was started", path);
+}
+
 static int read_list(const char *path, cJSON *parameters)
 {
     _cleanup_free_ uint8_t *text = NULL;
@@ -222,10 +233,8 @@ static int read_list(const char *path, cJSON *parameters)
     if (r != 0)
         return r;
     size_t line = find_garbage(text, size, &column);
-    if (line > 0) {
-        fprintf(stderr, "%s:%zu:%zu: this is not text in UTF-8\n", path, line, column);
-        return fail_usage("%s: 1 error, nothing was started", path);
-    }
+    if (line > 0)
+        return tell_garbage(path, line, column);
     json_add_string(parameters, "text", (const char *)text);
     json_add_string(parameters, "file", path);
     return 0;

@@ -58,6 +58,8 @@ SCREENS = {
     "run-detach": "run --detach tasks.txt",
     "run-json": "run --json short.txt",
     "run-garbage": "run garbage.txt",
+    "run-garbage-json": "run --json garbage.txt",
+    "run-typo-json": "run --json typo.txt",
     "run-missing": "run missing.txt",
     "task-list": "task list --legend",
     "task-list-failed": "task ls -s failed -o id,exit,reason",
@@ -441,6 +443,12 @@ def test_config_check_needs_no_daemon(tmp_path):
     result = run("check", str(tmp_path / "bad.conf"))
     assert result.returncode == 2 and b"bad.conf:1:" in result.stderr and b": 2 errors" in result.stderr
     assert run("check").returncode == 2
+    result = run("check", "--json", str(tmp_path / "bad.conf"))
+    error = json.loads(result.stderr)["error"]
+    assert result.returncode == 2 and result.stdout == b"" and result.stderr.count(b"\n") == 1
+    assert error["code"] == "bad-config" and len(error["details"]) == 2 and "bad.conf:1:" in error["details"][0]
+    result = run("check", "--json", b"\xff.conf")
+    assert "\\xff.conf" in json.loads(result.stderr)["error"]["message"]
 
 
 def test_every_command_is_in_the_manual():
