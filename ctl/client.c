@@ -314,7 +314,32 @@ static int next_message(struct ctl *ctl, struct varlink_message *ret)
     }
 }
 
-static int tell_error(const struct varlink_reply *reply)
+/* The option that @parameter came from, as it was given last; or NULL. */
+static const struct option_value *find_given(const struct options *options, const char *parameter)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s", parameter);
+    for (char *c = name; *c; c++)
+        *c = *c == '_' ? '-' : *c;
+    for (size_t i = options->values_count; i > 0; i--) {
+        const struct option_value *value = &options->values[i - 1];
+        if (value->text && strcmp(value->option->name, name) == 0)
+            return value;
+    }
+    return NULL;
+}
+
+static int tell_invalid(const struct ctl *ctl, const char *parameter)
+{
+    const struct option_value *given = find_given(&ctl->options, parameter);
+
+    if (given)
+        return fail_usage("\"%s\" is no valid value for --%s", given->text, given->option->name);
+    return fail_usage("the daemon does not accept the parameter \"%s\"", parameter);
+}
+
+static int tell_error(const struct ctl *ctl, const struct varlink_reply *reply)
 {
     enum error_code code = error_from_varlink(reply->error);
     const cJSON *details = json_member(reply->parameters, "details");
@@ -326,6 +351,8 @@ static int tell_error(const struct varlink_reply *reply)
     /* The standard errors of Varlink carry the name of what is wrong instead of a message. */
     const char *name =
         json_text(reply->parameters, "parameter", json_text(reply->parameters, "method", NULL));
+    if (name && strcmp(reply->error, "org.varlink.service.InvalidParameter") == 0)
+        return tell_invalid(ctl, name);
     return fail(code, NULL, hint, "the daemon answers %s%s%s", reply->error, name ? ": " : "",
                 name ? name : "");
 }
@@ -350,7 +377,7 @@ int client_next(struct ctl *ctl, cJSON **ret, bool *ret_last)
         return 0;
     }
     if (reply.error)
-        return tell_error(&reply);
+        return tell_error(ctl, &reply);
     cJSON *parameters = cJSON_DetachItemFromObjectCaseSensitive(message.json, "parameters");
     if (!parameters)
         parameters = cJSON_CreateObject();

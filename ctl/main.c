@@ -87,6 +87,8 @@ static int dispatch(struct ctl *ctl, int argc, char *const *argv)
     ctl->command = ctl->options.command ? ctl->options.command : command_find("status", NULL);
     ctl->options.command = ctl->command;
     r = check_words(ctl);
+    if (r == 0)
+        r = options_check_durations(&ctl->options);
     if (r != 0)
         return r;
     if (!options_has(&ctl->options, "watch"))

@@ -61,10 +61,7 @@ static int add_conditions(const struct options *options, cJSON *parameters)
 {
     const char *ttl = options_get(options, "ttl"), *version = options_get(options, "if-version");
     char *end = NULL;
-    usec_t usec;
 
-    if (ttl && text_parse_usec(ttl, &usec) < 0)
-        return fail_usage("--ttl is a duration such as 1h, not \"%s\"", ttl);
     if (ttl)
         json_add_string(parameters, "ttl", ttl);
     if (options_has(options, "if-absent"))

@@ -256,3 +256,18 @@ int options_check_word(const struct options *options, const char *name, const ch
     }
     return text ? fail_usage("--%s is one of %s, not \"%s\"", name, list, text) : 0;
 }
+
+int options_check_durations(const struct options *options)
+{
+    usec_t usec;
+
+    for (size_t i = 0; i < options->values_count; i++) {
+        const struct option *option = options->values[i].option;
+        const char *text = options->values[i].text;
+        if (option->argument && strcmp(option->argument, "DUR") == 0 &&
+            text_parse_usec(text, &usec) < 0)
+            return fail_usage("--%s is a duration such as 10s or 5min, not \"%s\"", option->name,
+                              text);
+    }
+    return 0;
+}

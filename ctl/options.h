@@ -62,5 +62,11 @@ const char *options_get(const struct options *options, const char *name);
  * code after the mistake was told. */
 int options_check_word(const struct options *options, const char *name, const char *const *words);
 
+/*
+ * Whether every argument that is a duration ("DUR") is one. Return: 0, or the exit code after the
+ * mistake was told.
+ */
+int options_check_durations(const struct options *options);
+
 /* The @index'th argument of a repeated one, or NULL. */
 const char *options_get_nth(const struct options *options, const char *name, size_t index);

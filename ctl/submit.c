@@ -70,31 +70,16 @@ static int add_work(const struct options *options, cJSON *parameters)
     return r;
 }
 
-static int add_duration(const struct options *options, const char *name, const char *key,
-                        cJSON *parameters)
-{
-    const char *text = options_get(options, name);
-    usec_t usec;
-
-    if (!text)
-        return 0;
-    if (text_parse_usec(text, &usec) < 0)
-        return fail_usage("--%s is a duration such as 5min, not \"%s\"", name, text);
-    json_add_string(parameters, key, text);
-    return 0;
-}
-
 static int add_limits(const struct options *options, cJSON *parameters)
 {
+    static const char *const durations[][2] = {{"timeout", "timeout"},
+                                               {"retry-delay", "retry_delay"}};
     const char *retries = options_get(options, "retries"), *env;
     char *end = NULL;
-    int r;
 
-    r = add_duration(options, "timeout", "timeout", parameters);
-    if (r == 0)
-        r = add_duration(options, "retry-delay", "retry_delay", parameters);
-    if (r != 0)
-        return r;
+    for (size_t i = 0; i < ARRAY_SIZE(durations); i++)
+        if (options_has(options, durations[i][0]))
+            json_add_string(parameters, durations[i][1], options_get(options, durations[i][0]));
     if (retries) {
         unsigned long count = strtoul(retries, &end, 10);
         if (*retries < '0' || *retries > '9' || *end != '\0' || count > 1000)

@@ -182,11 +182,6 @@ static void say_unanswered(const cJSON *answer)
 int task_list_run(struct ctl *ctl)
 {
     _cleanup_json_ cJSON *answer = NULL;
-    const char *since = options_get(&ctl->options, "since");
-    usec_t usec;
-
-    if (since && text_parse_usec(since, &usec) < 0)
-        return fail_usage("--since is a duration such as 2h, not \"%s\"", since);
     int r = options_check_word(&ctl->options, "state", task_states);
     if (r != 0)
         return r;
@@ -304,11 +299,8 @@ int task_wait_run(struct ctl *ctl)
     _cleanup_json_ cJSON *parameters = client_parameters(ctl), *answer = NULL;
     const char *timeout = options_get(&ctl->options, "timeout");
     const char *state = options_get(&ctl->options, "state");
-    usec_t usec;
     int r;
 
-    if (timeout && text_parse_usec(timeout, &usec) < 0)
-        return fail_usage("--timeout is a duration such as 5min, not \"%s\"", timeout);
     r = options_check_word(&ctl->options, "state", task_states);
     if (r == 0)
         r = add_ids(&ctl->options, parameters);

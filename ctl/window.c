@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include "base/json.h"
-#include "base/text.h"
 #include "client.h"
 #include "failure.h"
 
@@ -15,10 +14,7 @@ int window_add(const struct ctl *ctl, cJSON *parameters)
                *text = options_get(&ctl->options, "lines");
     bool follow = options_has(&ctl->options, "follow");
     char *end = NULL;
-    usec_t usec;
 
-    if (since && text_parse_usec(since, &usec) < 0)
-        return fail_usage("--since is a duration such as 2h, not \"%s\"", since);
     if (since)
         json_add_string(parameters, "since", since);
     if (follow)

@@ -333,6 +333,29 @@ def test_an_older_daemon(ctl, daemon):
     assert result.returncode == 1 and b"MethodNotFound: org.p2pnode.Peers" in result.stderr
 
 
+@pytest.mark.parametrize("command", [
+    "join 10.0.4.2 --timeout x", "leave --timeout x", "task cancel 42 --grace x", "task wait 42 --timeout x",
+    "task list --since x", "inbox --since x", "events --since x", "mem set k v --ttl x", "submit a1 --timeout x",
+    "submit a1 --retry-delay x"])
+def test_durations_are_checked_before_the_call(command, ctl, daemon):
+    result = ctl(*command.split())
+    assert result.returncode == 2 and b" is a duration such as 10s or 5min, not \"x\"" in result.stderr
+    assert daemon.calls == []
+
+
+@pytest.mark.parametrize("command, method, parameter, code, text", [
+    ("task cancel 42 --signal x", "CancelTask", "signal", 2, '"x" is no valid value for --signal'),
+    ("submit a1 --retry-delay 1s", "Submit", "retry_delay", 2, '"1s" is no valid value for --retry-delay'),
+    ("submit --wait a1 --name x", "Submit", "name", 125, '"x" is no valid value for --name'),
+    ("task cancel 42", "CancelTask", "ids", 2, 'the daemon does not accept the parameter "ids"'),
+    ("task cancel --all", "CancelTask", "all", 2, 'the daemon does not accept the parameter "all"'),
+])
+def test_a_parameter_that_the_daemon_refuses(command, method, parameter, code, text, ctl, daemon):
+    daemon.answers[method] = Error("org.varlink.service.InvalidParameter", parameter=parameter)
+    result = ctl(*command.split())
+    assert (result.returncode, result.stderr.decode()) == (code, "p2pctl: %s\n" % text)
+
+
 @pytest.mark.parametrize("words, method, code, text", [
     (("submit", "--wait", "a1"), "WaitTask", 130, b"p2pctl task logs -f 42"),
     (("run", "tasks.txt"), "Run", 130, b"w7@lab-01 goes on"),

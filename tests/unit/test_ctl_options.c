@@ -115,6 +115,21 @@ static void words_of_a_closed_list_are_checked(void **state)
     assert_int_equal(options_check_word(&none, "state", states), 0);
 }
 
+static void every_duration_is_checked(void **state)
+{
+    _cleanup_options_ struct options good = {0}, bad = {0}, hidden = {0}, none = {0};
+
+    (void)state;
+    assert_int_equal(PARSE(&good, "submit", "a1", "--timeout", "5min", "--retry-delay=1.5s"), 0);
+    assert_int_equal(PARSE(&bad, "leave", "--timeout", "5 minutes"), 0);
+    assert_int_equal(PARSE(&hidden, "leave", "--timeout=x", "--timeout=1s"), 0);
+    assert_int_equal(PARSE(&none, "members", "--state", "x"), 0);
+    assert_int_equal(options_check_durations(&good), 0);
+    assert_int_equal(options_check_durations(&bad), error_get_exit(ERROR_USAGE));
+    assert_int_equal(options_check_durations(&hidden), error_get_exit(ERROR_USAGE));
+    assert_int_equal(options_check_durations(&none), 0);
+}
+
 static void a_noun_alone_is_remembered(void **state)
 {
     _cleanup_options_ struct options options = {0};
@@ -154,6 +169,7 @@ int main(void)
         cmocka_unit_test(options_of_other_commands_are_unknown),
         cmocka_unit_test(mistakes_are_usage_errors),
         cmocka_unit_test(words_of_a_closed_list_are_checked),
+        cmocka_unit_test(every_duration_is_checked),
         cmocka_unit_test(a_noun_alone_is_remembered),
         cmocka_unit_test(the_command_table_is_sound),
     };
