@@ -98,6 +98,7 @@ SCREENS = {
     "events-seed": "events --format=seed --type member-dead,gossip",
     "config-show": "config show",
     "config-origin": "config show --origin",
+    "keys-gen-json": "keys gen --json",
     "forget": "forget lab-03 --yes",
     "forget-asks": "forget lab-03",
     "help": "help",
