@@ -2,6 +2,7 @@
 #include "control/methods_internal.h"
 
 #include <string.h>
+#include "control/tail.h"
 
 #define WAIT_IDS_MAX    4096
 #define CONGESTED_RETRY (20 * USEC_PER_MSEC)
@@ -27,8 +28,8 @@ struct logs {
     bool is_attempt_done; /* the current attempt's output was read to its end */
     bool is_cut;
     bool streams[3];
-    cJSON *tail; /* owned: pieces held back for `lines`, or NULL */
-    uint64_t lines;
+    bool has_tail; /* what there is is held back for `lines`, until all of it was read */
+    struct tail tail;
 };
 
 static void logs_free(struct logs *logs)
@@ -37,7 +38,7 @@ static void logs_free(struct logs *logs)
     if (logs->read)
         output_cancel(logs->read);
     sd_event_source_disable_unref(logs->timer);
-    cJSON_Delete(logs->tail);
+    tail_done(&logs->tail);
     free(logs);
 }
 
@@ -57,40 +58,26 @@ static bool has_begun(const struct task *task)
     return task->state == TASK_RUNNING || task_state_is_final(task->state);
 }
 
-static void count_newlines(const cJSON *pieces, uint64_t *ret)
+static void send_piece(const struct output_piece *piece, void *data)
 {
-    *ret = 0;
-    json_for_each (piece, pieces) {
-        const cJSON *data = cJSON_GetObjectItemCaseSensitive(piece, "data");
-        for (const char *c = data ? data->valuestring : ""; *c; c++)
-            *ret += *c == '\n';
-    }
+    struct logs *logs = data;
+    cJSON *json = cJSON_CreateObject();
+
+    json_add_string(json, "type", "output");
+    json_add_string(json, "stream", piece->stream == OUTPUT_STDOUT ? "stdout" : "stderr");
+    json_add_time(json, "time", piece->wall_usec);
+    json_add_u64(json, "attempt", logs->attempt);
+    json_add_text_or_base64(json, "data", piece->data, piece->size);
+    call_notify(logs->call, json);
 }
 
-/* Sends of what was held back only the last lines. */
+/* Sends of what was held back the last lines; from now on nothing is. */
 static void send_tail(struct logs *logs)
 {
-    uint64_t newlines, skip;
-
-    if (!logs->tail)
+    if (!logs->has_tail)
         return;
-    count_newlines(logs->tail, &newlines);
-    skip = usec_sub(newlines, logs->lines);
-    while (logs->tail->child) {
-        cJSON *piece = cJSON_DetachItemFromArray(logs->tail, 0);
-        cJSON *data = cJSON_GetObjectItemCaseSensitive(piece, "data");
-        const char *rest = data ? data->valuestring : NULL;
-        for (; rest && *rest && skip > 0; rest++)
-            skip -= *rest == '\n';
-        if (rest && rest != data->valuestring)
-            cJSON_ReplaceItemInObjectCaseSensitive(piece, "data", cJSON_CreateString(rest));
-        if (rest && !*rest)
-            cJSON_Delete(piece);
-        else
-            call_notify(logs->call, piece);
-    }
-    cJSON_Delete(logs->tail);
-    logs->tail = NULL;
+    logs->has_tail = false;
+    tail_flush(&logs->tail, send_piece, logs);
 }
 
 static void end_logs(struct logs *logs)
@@ -115,22 +102,12 @@ static void end_logs(struct logs *logs)
     call_reply(call, end);
 }
 
-static void send_piece(struct logs *logs, const struct output_piece *piece)
+static void take_piece(struct logs *logs, const struct output_piece *piece)
 {
-    if (piece->stream == OUTPUT_CUT) {
+    if (piece->stream == OUTPUT_CUT)
         logs->is_cut = true;
-        return;
-    }
-    cJSON *json = cJSON_CreateObject();
-    json_add_string(json, "type", "output");
-    json_add_string(json, "stream", piece->stream == OUTPUT_STDOUT ? "stdout" : "stderr");
-    json_add_time(json, "time", piece->wall_usec);
-    json_add_u64(json, "attempt", logs->attempt);
-    json_add_text_or_base64(json, "data", piece->data, piece->size);
-    if (logs->tail)
-        cJSON_AddItemToArray(logs->tail, json);
-    else
-        call_notify(logs->call, json);
+    else if (!logs->has_tail || tail_add(&logs->tail, piece) < 0)
+        send_piece(piece, logs);
 }
 
 static void read_logs(struct logs *logs);
@@ -178,9 +155,11 @@ static void on_logs_chunk(int r, const struct output_chunk *chunk, void *data)
         return;
     }
     for (size_t i = 0; i < chunk->count; i++)
-        send_piece(logs, &chunk->pieces[i]);
+        take_piece(logs, &chunk->pieces[i]);
     bool is_waiting = chunk->count == 0 && chunk->next == logs->cursor;
     logs->cursor = chunk->next;
+    if (is_waiting)
+        send_tail(logs);
     if (chunk->is_end || (!logs->is_follow && is_waiting))
         finish_attempt(logs);
     else
@@ -192,7 +171,7 @@ static void read_logs(struct logs *logs)
     struct output_key key = {.number = logs->number, .attempt = (uint32_t)logs->attempt};
     struct output_query query = {.cursor = logs->cursor,
                                  .streams = {false, logs->streams[1], logs->streams[2]},
-                                 .is_following = logs->is_follow};
+                                 .is_following = logs->is_follow && !logs->has_tail};
 
     if (call_is_congested(logs->call)) {
         (void)sd_event_add_time_relative(logs->node->event, &logs->timer, CLOCK_MONOTONIC,
@@ -238,12 +217,13 @@ static bool choose_streams(struct call *call, bool streams[static 3])
 
 void method_task_logs(struct node *node, struct call *call)
 {
-    struct logs draft = {.node = node, .call = call, .lines = UINT64_MAX};
+    struct logs draft = {.node = node, .call = call};
+    uint64_t lines = UINT64_MAX;
     const char *id = NULL;
     const struct task *task;
 
     if (!need_string(call, "id", &id) || !read_bool(call, "follow", &draft.is_follow) ||
-        !read_u64(call, "lines", UINT32_MAX, &draft.lines) ||
+        !read_u64(call, "lines", UINT32_MAX, &lines) ||
         !read_u64(call, "attempt", UINT32_MAX, &draft.attempt) ||
         !choose_streams(call, draft.streams))
         return;
@@ -265,8 +245,8 @@ void method_task_logs(struct node *node, struct call *call)
     logs->is_one_attempt = draft.attempt > 0;
     if (!logs->is_one_attempt && (has_begun(task) || !draft.is_follow))
         logs->attempt = task->attempt;
-    if (logs->lines != UINT64_MAX)
-        logs->tail = cJSON_CreateArray();
+    logs->has_tail = lines != UINT64_MAX;
+    tail_init(&logs->tail, lines);
     logs->watch = (struct tasks_watch){.on_task = on_logs_task, .data = logs};
     tasks_watch(node->tasks, &logs->watch);
     call_on_gone(call, on_logs_gone, logs);
