@@ -141,6 +141,8 @@ def run(parameters, descriptors):
     for number, name in enumerate(names):
         one = {"type": "task", "id": "%d@lab-01" % (44 + number), "task": name, "node": "lab-03",
                "attempt": 1, "exit": None, "signal": None, "reason": None}
+        # Queued, and granted: nothing of that can be seen from outside.
+        objects += [{**one, "state": "pending"}] * 2
         objects.append({**one, "state": "running"})
         objects.append({**one, "state": "failed", "exit": 1} if name in fails
                        else {**one, "state": "succeeded", "exit": 0})

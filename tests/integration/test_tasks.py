@@ -293,6 +293,24 @@ def test_logs_follow_while_the_task_runs(lab, node):
     process.communicate(timeout=10)
 
 
+def test_logs_follow_from_the_last_lines_on(node):
+    task = node.submit("-N", "lab-03", "--", "sh", "-c", "echo 1; echo 2; printf 3; sleep 60")
+    wait_for(lambda: node.ctl("task", "logs", task).stdout == "1\n2\n3", 10, "three lines")
+    assert node.ctl("task", "logs", "-n", "2", task).stdout == "2\n3"
+    process = node.ctl_start("task", "logs", "-f", "-n", "2", task)
+    assert process.stdout.readline() == b"2\n" and process.stdout.read(1) == b"3"
+    assert process.poll() is None
+    node.ctl("task", "cancel", task)
+    process.communicate(timeout=10)
+
+
+def test_the_last_lines_of_much_output(node):
+    task = node.submit("-N", "lab-03", "--", "seq", "100000")
+    node.wait_task(task, "succeeded")
+    assert node.ctl("task", "logs", "-n", "3", task).stdout == "99998\n99999\n100000\n"
+    assert node.ctl("task", "logs", "-n", "0", task).stdout == ""
+
+
 def test_submit_follow_shows_output_as_it_comes_and_ctrl_c_detaches(node):
     process = node.ctl_start("submit", "-f", "-N", "lab-03", "--", "sh", "-c", "echo first; sleep 60")
     assert process.stdout.readline() == b"first\n"
