@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * What the files of tasks/ share. tasks.c has the life cycle and the pump, owner.c does what the
- * origin's side asks for, worker.c what the worker's side asks for, wire.c the frames of both,
- * runs.c workflows.
+ * What the files of tasks/ share. tasks.c has the life cycle and the pump, parts.c what they are
+ * made of, owner.c does what the origin's side asks for, worker.c what the worker's side asks for,
+ * wire.c the frames of both, runs.c workflows.
  */
 
 #include "base/list.h"
@@ -114,15 +114,26 @@ void inflows_free(struct tasks *tasks);
 /* worker.c */
 extern const struct exec_handler worker_exec_handler;
 void worker_act(struct tasks *tasks, const struct slots_action *action);
-/* Starts, or goes on, sending the output of a foreign attempt. */
-void worker_send_output(struct job *job, const uint64_t have[static 2]);
-/* What was sent to @origin has left: there is room for more. */
-void worker_go_on(struct tasks *tasks, const struct node_id *origin);
-/* The origin got so many bytes of what was sent. */
-void worker_take_got(struct job *job, uint64_t size);
-void worker_stop_sending(struct tasks *tasks, const struct node_id *origin);
 /* At start: a result that its origin has not acknowledged. */
 int worker_restore(const struct state_result *result, void *tasks);
+/* Under which the worker's side keeps the output of an attempt. */
+struct output_key worker_output_key(const struct tasks *tasks, const struct slots_key *key);
+
+/* outflow.c: output of foreign attempts on its way to their origins */
+/* Starts, or begins again behind what the origin has. */
+void outflow_start(struct job *job, const uint64_t have[static 2]);
+/* The origin got so many bytes of what was sent. */
+void outflow_take_got(struct job *job, uint64_t size);
+/* What was sent to @origin has left: there is room for more. */
+void outflow_go_on(struct tasks *tasks, const struct node_id *origin);
+/* The connection is gone: what was sent may not have arrived. */
+void outflow_stop(struct tasks *tasks, const struct node_id *origin);
+
+/* parts.c: made from the configuration and the database. Return: 0 or a negative errno. */
+int parts_make_origin(struct tasks *tasks, uint64_t seed, uint64_t wall_usec);
+int parts_make_slots(struct tasks *tasks, uint64_t seed);
+int parts_make_exec(struct tasks *tasks);
+int parts_restore(struct tasks *tasks, uint64_t wall_usec);
 
 /* wire.c: frames to other nodes */
 void wire_send_offer(struct tasks *tasks, const struct origin_action *action);

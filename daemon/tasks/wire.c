@@ -233,7 +233,7 @@ static bool take_query(const struct incoming *in)
     }
     reply(in->tasks, attempt->state == SLOTS_QUEUED ? "accepted" : "started", &key);
     if (attempt->userdata)
-        worker_send_output(attempt->userdata, have);
+        outflow_start(attempt->userdata, have);
     return true;
 }
 
@@ -365,7 +365,7 @@ static bool take_got(const struct incoming *in)
     if (!read_u64(in, "bytes", USEC_MAX, &size))
         return false;
     if (attempt && attempt->userdata)
-        worker_take_got(attempt->userdata, size);
+        outflow_take_got(attempt->userdata, size);
     return true;
 }
 

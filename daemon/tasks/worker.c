@@ -7,8 +7,6 @@
 #include <string.h>
 #include "base/log.h"
 
-#define SENDING_MAX                                                                                \
-    ((size_t)1024 * 1024) /* bytes on their way to one origin before reading stops */
 #define VARIABLES_MAX 12
 
 static bool is_own(const struct job *job)
@@ -16,7 +14,7 @@ static bool is_own(const struct job *job)
     return node_id_is_equal(&job->attempt->key.origin, &job->tasks->start->id);
 }
 
-static struct output_key key_of(const struct tasks *tasks, const struct slots_key *key)
+struct output_key worker_output_key(const struct tasks *tasks, const struct slots_key *key)
 {
     bool is_ours = node_id_is_equal(&key->origin, &tasks->start->id);
 
@@ -182,7 +180,7 @@ static void on_room(void *data)
 static void start(struct tasks *tasks, struct slots_attempt *attempt)
 {
     struct job *job = calloc(1, sizeof(*job));
-    struct output_key key = key_of(tasks, &attempt->key);
+    struct output_key key = worker_output_key(tasks, &attempt->key);
 
     if (!job) {
         struct task_end end = {.type = TASK_END_NOT_RUN, .code = ENOMEM, .text = "out of memory"};
@@ -199,7 +197,7 @@ static void start(struct tasks *tasks, struct slots_attempt *attempt)
     }
     if (!is_own(job)) {
         peers_hold(tasks->peers, &attempt->key.origin);
-        worker_send_output(job, (const uint64_t[2]){0, 0});
+        outflow_start(job, (const uint64_t[2]){0, 0});
     }
     hand_over(job);
 }
@@ -339,7 +337,7 @@ static void report(struct tasks *tasks, struct slots_attempt *attempt)
 static void drop(struct tasks *tasks, struct slots_attempt *attempt)
 {
     struct job *job = TAKE_PTR(attempt->userdata);
-    struct output_key key = key_of(tasks, &attempt->key);
+    struct output_key key = worker_output_key(tasks, &attempt->key);
 
     if (!job)
         return;
@@ -400,134 +398,6 @@ void worker_act(struct tasks *tasks, const struct slots_action *action)
     case SLOTS_DROPPED:
         drop(tasks, attempt);
         break;
-    }
-}
-
-/* --- Output on its way to another origin --- */
-
-static void read_on(struct job *job);
-
-/* Sends what the origin does not have of one piece. */
-static void send_piece(struct job *job, const struct output_piece *piece)
-{
-    if (piece->stream == OUTPUT_CUT)
-        return wire_send_cut(job, piece->wall_usec);
-    if (piece->size == 0)
-        return;
-    size_t stream = piece->stream - OUTPUT_STDOUT;
-    uint64_t offset = job->sent[stream];
-    uint64_t known = CLAMP(job->skip[stream], offset, offset + piece->size);
-
-    job->sent[stream] += piece->size;
-    if (known == offset + piece->size)
-        return;
-    struct output_piece rest = *piece;
-    rest.data += known - offset;
-    rest.size -= (size_t)(known - offset);
-    job->under_way += rest.size;
-    /* No room to the origin, or no memory: what is missing is asked for when there is. */
-    if (wire_send_output(job, &rest, known) < 0) {
-        job->is_sending = false;
-        job->needs_resync = true;
-    }
-}
-
-static void on_chunk(int r, const struct output_chunk *chunk, void *data)
-{
-    struct job *job = data;
-    struct tasks *tasks = job->tasks;
-
-    job->read = NULL;
-    if (r < 0) {
-        if (r == -ECANCELED)
-            return;
-        log_debug_errno(r, "Cannot read the output of a task of another node: %m");
-        job->is_all_sent = true;
-    } else {
-        for (size_t i = 0; i < chunk->count && job->is_sending; i++)
-            send_piece(job, &chunk->pieces[i]);
-        job->cursor = chunk->next;
-        job->is_all_sent = job->is_sending && chunk->is_end;
-    }
-    if (!job->is_all_sent && job->is_sending)
-        read_on(job);
-    else if (job->is_all_sent && job->attempt->state == SLOTS_ENDED)
-        wire_send_ended(tasks, job->attempt);
-    tasks_pump(tasks);
-}
-
-/* The next piece, unless the origin or the way to it is behind: then worker_take_got() or
- * worker_go_on() comes here again. */
-static void read_on(struct job *job)
-{
-    struct output_key key = key_of(job->tasks, &job->attempt->key);
-    struct output_query query = {.cursor = job->cursor,
-                                 .streams = {[OUTPUT_STDOUT] = true, [OUTPUT_STDERR] = true},
-                                 .is_following = true};
-
-    if (job->read || job->under_way >= INFLOW_WINDOW ||
-        peers_pending(job->tasks->peers, &job->attempt->key.origin) > SENDING_MAX)
-        return;
-    int r = output_read(job->tasks->outputs, &key, &query, on_chunk, job, &job->read);
-    if (r < 0)
-        log_debug_errno(r, "Cannot read the output of a task of another node: %m");
-}
-
-void worker_send_output(struct job *job, const uint64_t have[static 2])
-{
-    if (job->read) {
-        output_cancel(job->read);
-        job->read = NULL;
-    }
-    job->cursor = 0;
-    job->sent[0] = job->sent[1] = 0;
-    job->under_way = 0;
-    job->needs_resync = false;
-    job->skip[0] = have[0];
-    job->skip[1] = have[1];
-    job->is_sending = true;
-    job->is_all_sent = false;
-    read_on(job);
-}
-
-void worker_take_got(struct job *job, uint64_t size)
-{
-    job->under_way -= (size_t)MIN(size, (uint64_t)job->under_way);
-    if (job->is_sending && !job->is_all_sent)
-        read_on(job);
-}
-
-void worker_go_on(struct tasks *tasks, const struct node_id *origin)
-{
-    struct slots_attempt *attempt;
-    size_t i = 0;
-
-    while ((attempt = slots_next(tasks->slots, &i))) {
-        struct job *job = attempt->userdata;
-        if (!job || !node_id_is_equal(&attempt->key.origin, origin))
-            continue;
-        if (job->needs_resync)
-            wire_send_resync(job);
-        else if (job->is_sending && !job->is_all_sent)
-            read_on(job);
-    }
-}
-
-/* The connection is gone: what was sent may not have arrived. The origin asks again. */
-void worker_stop_sending(struct tasks *tasks, const struct node_id *origin)
-{
-    struct slots_attempt *attempt;
-    size_t i = 0;
-
-    while ((attempt = slots_next(tasks->slots, &i))) {
-        struct job *job = attempt->userdata;
-        if (!job || !node_id_is_equal(&attempt->key.origin, origin))
-            continue;
-        if (job->read) {
-            output_cancel(job->read);
-            job->read = NULL;
-        }
-        job->is_sending = job->is_all_sent = false;
     }
 }
 

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "tasks/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/log.h"
+
+#define TASKS_MAX 1000000
+
+static void fill_origin_config(const struct tasks *tasks, struct origin_config *ret)
+{
+    const struct config_tasks *config = &tasks->config->tasks;
+
+    *ret = (struct origin_config){.id = tasks->start->id,
+                                  .tasks_max = TASKS_MAX,
+                                  .lease_usec = config->lease_usec,
+                                  .rebalance_after_usec = config->rebalance_after_usec,
+                                  .keep_usec = config->keep_usec,
+                                  .keep_failed_usec = config->keep_failed_usec};
+    snprintf(ret->name, sizeof(ret->name), "%s", tasks->config->node.name);
+}
+
+int parts_make_origin(struct tasks *tasks, uint64_t seed, uint64_t wall_usec)
+{
+    struct origin_config config;
+
+    fill_origin_config(tasks, &config);
+    return origin_new(&config, seed, tasks_now(tasks), wall_usec, &tasks->origin);
+}
+
+static uint32_t count_slots(const struct config_tasks *config)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (!config->enabled)
+        return 0;
+    return config->slots > 0 ? config->slots : (uint32_t)MAX(cpus, 1L);
+}
+
+int parts_make_slots(struct tasks *tasks, uint64_t seed)
+{
+    const struct config_tasks *config = &tasks->config->tasks;
+    struct slots_type types[SLOTS_TYPES_MAX];
+    size_t count = MIN(config->types_count, ARRAY_SIZE(types));
+
+    for (size_t i = 0; i < count; i++) {
+        types[i] = (struct slots_type){.slots = config->types[i].slots,
+                                       .max = config->types[i].max,
+                                       .timeout_usec = config->types[i].timeout_usec};
+        snprintf(types[i].name, sizeof(types[i].name), "%s", config->types[i].name);
+    }
+    return slots_new(&(struct slots_config){.id = tasks->start->id,
+                                            .has_commands = config->allow_commands,
+                                            .slots = count_slots(config),
+                                            .queue_max = config->queue_max,
+                                            .is_fifo = config->scheduler == CONFIG_FIFO,
+                                            .timeout_usec = config->timeout_usec,
+                                            .kill_grace_usec = config->kill_grace_usec,
+                                            .types = types,
+                                            .types_count = count},
+                     seed, tasks_now(tasks), &tasks->slots);
+}
+
+static enum exec_level level_of(enum config_sandbox mode)
+{
+    switch (mode) {
+    case CONFIG_SANDBOX_FULL:
+        return EXEC_FULL;
+    case CONFIG_SANDBOX_NAMESPACES:
+        return EXEC_NAMESPACES;
+    case CONFIG_SANDBOX_LANDLOCK:
+        return EXEC_LANDLOCK;
+    default:
+        return EXEC_NONE;
+    }
+}
+
+/* A NULL-terminated view of a list of the configuration; the caller frees the array. */
+static const char **view(const struct config_strings *strings)
+{
+    const char **items = calloc(strings->count + 1, sizeof(*items));
+
+    for (size_t i = 0; items && i < strings->count; i++)
+        items[i] = strings->items[i];
+    return items;
+}
+
+int parts_make_exec(struct tasks *tasks)
+{
+    const struct config_sandbox_rules *sandbox = &tasks->config->sandbox;
+    _cleanup_free_ const char **read = view(&sandbox->read), **write = view(&sandbox->write);
+    _cleanup_free_ char *work_root = NULL;
+
+    if (!tasks->config->tasks.enabled)
+        return 0;
+    if (!read || !write || asprintf(&work_root, "%s/work", tasks->setup.state_dir) < 0)
+        return -ENOMEM;
+    return exec_new(tasks->event,
+                    &(struct exec_config){.socket_path = tasks->setup.exec_socket_path,
+                                          .work_root = work_root,
+                                          .is_auto = sandbox->mode == CONFIG_SANDBOX_AUTO,
+                                          .level = level_of(sandbox->mode),
+                                          .network = sandbox->network,
+                                          .read = read,
+                                          .write = write},
+                    &worker_exec_handler, tasks, &tasks->exec);
+}
+
+static int restore_task(const struct state_task *stored, void *data)
+{
+    struct tasks *tasks = data;
+    _cleanup_json_ cJSON *json = NULL;
+    _cleanup_(task_freep) struct task *task = NULL;
+    int r = json_parse(stored->record, strlen(stored->record), &json);
+
+    if (r >= 0)
+        r = task_from_json(json, &task);
+    if (r >= 0)
+        r = origin_restore(tasks->origin, task, tasks_now(tasks));
+    if (r < 0)
+        return log_error_errno(r, "Cannot take up task %llu from the database: %m",
+                               (unsigned long long)stored->number);
+    TAKE_PTR(task);
+    return 0;
+}
+
+int parts_restore(struct tasks *tasks, uint64_t wall_usec)
+{
+    const struct config_tasks *config = &tasks->config->tasks;
+    usec_t keep = MAX(config->keep_usec, config->keep_failed_usec);
+    int r = state_load_tasks(tasks->state, usec_sub(wall_usec, keep), restore_task, tasks);
+
+    if (r >= 0)
+        r = state_load_results(tasks->state, worker_restore, tasks);
+    if (r >= 0)
+        r = state_load_workflows(tasks->state, runs_restore, tasks);
+    return r;
+}
