@@ -9,6 +9,7 @@
 #include "output.h"
 #include "progress.h"
 #include "render.h"
+#include "repeat.h"
 #include "screen.h"
 
 /* `p2pctl run`: a task list, and the console text that belongs to it. */
@@ -18,6 +19,7 @@
 struct run {
     struct ctl *ctl;
     struct console *console; /* owned */
+    struct repeats repeats;  /* with --json: what was printed last about each task */
     struct progress progress;
     char id[96]; /* of the workflow; "" before the plan */
     double done;
@@ -28,6 +30,7 @@ static void run_done(struct run *run)
 {
     progress_wipe(&run->progress);
     console_free(run->console);
+    repeats_done(&run->repeats);
 }
 
 static void print_lines(struct run *run)
@@ -153,6 +156,21 @@ static int take_object(struct run *run, cJSON *object, bool last)
     return 0;
 }
 
+/* One object of the stream as JSON; a task that was told of without any change is not repeated. */
+static int print_object(struct run *run, const cJSON *object)
+{
+    _cleanup_free_ char *text = json_format(object);
+    int r = 1;
+
+    if (!text)
+        return fail_memory();
+    if (strcmp(json_text(object, "type", ""), "task") == 0)
+        r = repeats_add(&run->repeats, json_text(object, "task", ""), text);
+    if (r < 0)
+        return fail_memory();
+    return r > 0 ? render_json_line(object) : 0;
+}
+
 static int detach(struct run *run)
 {
     int size = output_short_id_size(run->id);
@@ -183,7 +201,7 @@ static int follow(struct run *run, cJSON *parameters)
         if (!json)
             r = take_object(run, object, last);
         else
-            r = render_json_line(object);
+            r = print_object(run, object);
         if (json && last && r == 0)
             r = json_number(object, "exit", 0) == 0 ? 0 : 1;
     }
@@ -273,6 +291,7 @@ int run_run(struct ctl *ctl)
     const char *path = ctl->options.words_count > 0 ? ctl->options.words[0] : "tasks.txt";
     int r;
 
+    repeats_init(&run.repeats);
     progress_init(&run.progress, ctl, run.id);
     if (console_new(&run.console) < 0)
         return fail_memory();
