@@ -35,12 +35,14 @@ static void wait_cell(const struct ctl *ctl, const cJSON *task, struct cell *cel
         cell_printf(cell, "%s", render_span(json_number(task, "wait_s", 0), text));
 }
 
+/* Of a task that waits for its next attempt, how long the last one ran is no news. */
 static void run_cell(const struct ctl *ctl, const cJSON *task, struct cell *cell)
 {
+    bool is_pending = strcmp(json_text(task, "state", ""), "pending") == 0;
     char text[RENDER_TEXT_MAX];
 
     (void)ctl;
-    if (json_is_set(task, "run_s"))
+    if (json_is_set(task, "run_s") && !is_pending)
         cell_printf(cell, "%s", render_span(json_number(task, "run_s", 0), text));
 }
 

@@ -67,7 +67,7 @@ def task(id, name, type, state, node, user, wait, run, attempt, reason, **more):
 TASKS = [
     task("44", "a1", "a", "running", "lab-03", "user1", 0.1, 4.2, 1, None, workflow="w7@lab-01"),
     task("45", None, "cmd", "running", "lab-01", "user1", 0.0, 12, 1, "paused"),
-    task("46", "c2", "c", "pending", None, "user2", 130, None, 0,
+    task("46", "c2", "c", "pending", None, "user2", 130, 7.5, 1,
          "the only node for type c, lab-05, is draining"),
     task("41", "b3", "b", "failed", "lab-07", "user2", 0.4, 9.1, 3, "exit 1; last of 3 attempts", exit=1),
     task("40", "a9", "a", "succeeded", "lab-11", "user1", 0.2, 2, 2, "first attempt lost with lab-09",
