@@ -178,9 +178,8 @@ static int detach(struct run *run)
     progress_wipe(&run->progress);
     if (*run->id)
         fprintf(stderr,
-                "\ndetached: %s goes on; see how far it is with: p2pctl task list -w %.*s; stop it "
-                "with: "
-                "p2pctl task cancel\n",
+                "\ndetached: %s goes on; see how far it is with: p2pctl task list -w %.*s; end a "
+                "task of it with: p2pctl task cancel ID\n",
                 run->id, size, run->id);
     return EXIT_INTERRUPTED;
 }

@@ -267,10 +267,16 @@ static int add_ids(const struct options *options, cJSON *parameters)
 
 static int detach_wait(const struct options *options)
 {
-    fputs("\ndetached: the work goes on; wait again with: p2pctl task wait", stderr);
-    for (size_t i = 0; i < options->words_count; i++)
-        fprintf(stderr, " %s", options->words[i]);
-    fputs("; cancel it with: p2pctl task cancel\n", stderr);
+    static const char *const texts[] = {
+        "\ndetached: the work goes on; wait again with: p2pctl task wait",
+        "; cancel it with: p2pctl task cancel"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        fputs(texts[i], stderr);
+        for (size_t j = 0; j < options->words_count; j++)
+            fprintf(stderr, " %s", options->words[j]);
+    }
+    fputc('\n', stderr);
     return EXIT_INTERRUPTED;
 }
 

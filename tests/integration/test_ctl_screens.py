@@ -359,8 +359,9 @@ def test_a_parameter_that_the_daemon_refuses(command, method, parameter, code, t
 
 @pytest.mark.parametrize("words, method, code, text", [
     (("submit", "--wait", "a1"), "WaitTask", 130, b"p2pctl task logs -f 42"),
-    (("run", "tasks.txt"), "Run", 130, b"w7@lab-01 goes on"),
-    (("task", "wait", "42"), "WaitTask", 130, b"p2pctl task wait 42"),
+    (("run", "tasks.txt"), "Run", 130, b"p2pctl task list -w w7; end a task of it with: p2pctl task cancel ID\n"),
+    (("task", "wait", "42", "45"), "WaitTask", 130,
+     b"p2pctl task wait 42 45; cancel it with: p2pctl task cancel 42 45\n"),
     (("events", "-f"), "Events", 0, b""),
     (("task", "logs", "-f", "42"), "TaskLogs", 0, b""),
 ])
