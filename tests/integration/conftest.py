@@ -31,8 +31,8 @@ class Labs:
     def __init__(self):
         self.labs = []
 
-    def __call__(self, settings=None):
-        self.labs.append(Lab(settings))
+    def __call__(self, settings=None, namespace=None):
+        self.labs.append(Lab(settings, namespace))
         return self.labs[-1]
 
     def close_one(self, lab):

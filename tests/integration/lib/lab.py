@@ -116,7 +116,7 @@ class Node:
         with open(self.log, "ab") as log:
             # The tests' end is the daemons' end, even when nobody can clean up any more.
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", str(DAEMON), "-c", str(self.config)],
+                [*self.lab.prefix, "setpriv", "--pdeathsig", "KILL", str(DAEMON), "-c", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.lab.directory,
                 env=environment(**env))
 
@@ -243,9 +243,12 @@ class Node:
 class Lab:
     """Daemons that belong together."""
 
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, namespace=None):
+        """namespace: of the network, where the daemons live; the lab takes it down. None: of the tests."""
         self.settings = settings or {}
         self.nodes, self.helpers = {}, []
+        self.namespace = namespace
+        self.prefix = namespace.prefix if namespace else []
         self.lock, self.network = claim_network()
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="p2pnode-lab-"))
         self.directory.chmod(0o711)
@@ -316,6 +319,8 @@ class Lab:
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.directory, ignore_errors=True)
         self.lock.close()
+        if self.namespace:
+            self.namespace.close()
         return wrong
 
     def logs(self):
