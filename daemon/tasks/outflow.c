@@ -38,6 +38,20 @@ static void send_piece(struct job *job, const struct output_piece *piece)
     }
 }
 
+/*
+ * The log cannot be read. Where it is damaged, what was sent is all that there is; where only
+ * something is short, the origin is to ask again, when there is room or with the next report.
+ */
+static void give_up(struct job *job, int r)
+{
+    bool is_short = r == -EBUSY || r == -EAGAIN || r == -ENOMEM;
+
+    log_debug_errno(r, "Cannot read the output of a task of another node: %m");
+    job->is_sending = job->is_sending && !is_short;
+    job->needs_resync = is_short;
+    job->is_all_sent = !is_short;
+}
+
 static void on_chunk(int r, const struct output_chunk *chunk, void *data)
 {
     struct job *job = data;
@@ -47,8 +61,7 @@ static void on_chunk(int r, const struct output_chunk *chunk, void *data)
     if (r < 0) {
         if (r == -ECANCELED)
             return;
-        log_debug_errno(r, "Cannot read the output of a task of another node: %m");
-        job->is_all_sent = true;
+        give_up(job, r);
     } else {
         for (size_t i = 0; i < chunk->count && job->is_sending; i++)
             send_piece(job, &chunk->pieces[i]);
@@ -76,7 +89,7 @@ static void read_on(struct job *job)
         return;
     int r = output_read(job->tasks->outputs, &key, &query, on_chunk, job, &job->read);
     if (r < 0)
-        log_debug_errno(r, "Cannot read the output of a task of another node: %m");
+        give_up(job, r);
 }
 
 void outflow_start(struct job *job, const uint64_t have[static 2])
@@ -112,7 +125,9 @@ void outflow_go_on(struct tasks *tasks, const struct node_id *origin)
         struct job *job = attempt->userdata;
         if (!job || !node_id_is_equal(&attempt->key.origin, origin))
             continue;
-        if (job->needs_resync)
+        bool needs_resync = job->needs_resync;
+        job->needs_resync = false;
+        if (needs_resync)
             wire_send_resync(job);
         else if (job->is_sending && !job->is_all_sent)
             read_on(job);

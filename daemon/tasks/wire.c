@@ -217,12 +217,12 @@ static bool take_offer(const struct incoming *in)
 static bool take_query(const struct incoming *in)
 {
     struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
-    struct slots_attempt *attempt = slots_query(in->tasks->slots, &key, tasks_now(in->tasks));
     uint64_t have[2];
 
     if (!read_u64(in, "have_stdout", USEC_MAX, &have[0]) ||
         !read_u64(in, "have_stderr", USEC_MAX, &have[1]))
         return false;
+    struct slots_attempt *attempt = slots_query(in->tasks->slots, &key, tasks_now(in->tasks));
     if (!attempt) {
         reply(in->tasks, "missing", &key);
         return true;
