@@ -167,6 +167,11 @@ bool call_is_congested(const struct call *call)
     return call->transport->pending(call) > CONGESTED_BYTES;
 }
 
+int call_get_guard(const struct call *call)
+{
+    return call->transport->guard ? call->transport->guard(call) : -EBADF;
+}
+
 void call_abandon(struct call *call)
 {
     if (call->gone)

@@ -35,6 +35,8 @@ struct call_transport {
                  const void *body, size_t body_size);
     /* Bytes that wait for a slow reader. */
     size_t (*pending)(const struct call *call);
+    /* As call_get_guard(); NULL = there is none. */
+    int (*guard)(const struct call *call);
 };
 
 struct call {
@@ -100,6 +102,12 @@ void call_on_gone(struct call *call, void (*gone)(struct call *call, void *data)
 
 /* Whether a stream should wait: its reader is behind. */
 bool call_is_congested(const struct call *call);
+
+/*
+ * A descriptor, the transport's own, that hangs up at the very moment when the client goes: for
+ * threads, which must not wait for the loop to say so. -EBADF where there is none.
+ */
+int call_get_guard(const struct call *call);
 
 /* For transports: ends the call without an answer, telling the method. Frees it. */
 void call_abandon(struct call *call);

@@ -265,8 +265,11 @@ void method_put_file(struct node *node, struct call *call)
     offer.owner = call->caller.user;
     offer.size = size_of(call->fds[0]);
     offer.overwrite = (enum upload_overwrite)parse_overwrite(overwrite);
-    begin(moving, transfers_put(node->transfers, &place, TAKE_FD(call->fds[0]), &offer, &handler,
-                                moving, &moving->transfer));
+    int r = transfers_put(node->transfers, &place, TAKE_FD(call->fds[0]), &offer, &handler, moving,
+                          &moving->transfer);
+    if (r >= 0)
+        transfer_set_guard(moving->transfer, call_get_guard(call));
+    begin(moving, r);
 }
 
 /* --- A file whose holder is not named: this node, else whoever has it --- */

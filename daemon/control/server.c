@@ -95,7 +95,14 @@ static size_t client_pending(const struct call *call)
     return varlink_pending(client->varlink);
 }
 
-static const struct call_transport transport = {.send = client_send, .pending = client_pending};
+static int client_guard(const struct call *call)
+{
+    const struct client *client = call->connection;
+    return varlink_fd(client->varlink);
+}
+
+static const struct call_transport transport = {
+    .send = client_send, .pending = client_pending, .guard = client_guard};
 
 /* An answer to what is no call; then the connection is closed. */
 static void client_refuse(struct client *client, const char *text)

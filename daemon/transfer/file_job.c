@@ -33,6 +33,13 @@ static int wait_for(struct file_job *job, short events, usec_t deadline_usec)
     return -ECANCELED;
 }
 
+static bool has_hung_up(const struct file_job *job)
+{
+    struct pollfd pollfd = {.fd = job->guard_fd};
+
+    return job->guard_fd >= 0 && poll(&pollfd, 1, 0) > 0;
+}
+
 /* Return: bytes, fewer than @size where the rest takes its time; 0 at the end; as wait_for. */
 static ssize_t read_fd(struct file_job *job, uint8_t *data, size_t size)
 {
@@ -46,6 +53,8 @@ static ssize_t read_fd(struct file_job *job, uint8_t *data, size_t size)
         if (r < 0)
             return r;
         ssize_t got = read(job->fd, data + done, size - done);
+        if (got == 0 && has_hung_up(job))
+            return -ECANCELED;
         if (got == 0)
             break;
         if (got < 0 && errno != EINTR && errno != EAGAIN)
@@ -315,6 +324,7 @@ struct file_job *file_job_new(struct files *files, struct file_paces *paces, int
     job->files = files;
     job->paces = paces;
     job->fd = fd;
+    job->guard_fd = -EBADF;
     job->idle_usec = idle_usec;
     atomic_store(&job->total, FILES_SIZE_UNKNOWN);
     pthread_mutex_init(&job->lock, NULL);
@@ -327,6 +337,7 @@ struct file_job *file_job_free(struct file_job *job)
         return NULL;
     conn_free(job->conn);
     close_fd(job->fd);
+    close_fd(job->guard_fd);
     pthread_mutex_destroy(&job->lock);
     free(job->stored);
     free(job->name);

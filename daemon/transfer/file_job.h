@@ -29,7 +29,8 @@ struct file_paces {
 struct file_job {
     struct files *files;      /* borrowed: outlives the worker's threads */
     struct file_paces *paces; /* borrowed */
-    int fd; /* owned: the client's descriptor; -EBADF where another node is served */
+    int fd;       /* owned: the client's descriptor; -EBADF where another node is served */
+    int guard_fd; /* owned: hangs up when the client goes; -EBADF = none */
     struct upload_offer offer; /* of a put; strings owned by the job */
     char *name;                /* owned */
     char *owner;               /* owned */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "transfer/transfers.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/list.h"
@@ -368,6 +369,14 @@ int transfers_get(struct transfers *transfers, const struct transfer_place *plac
                   int fd, const struct transfer_handler *handler, void *data, struct transfer **ret)
 {
     return start(transfers, place, fd, NULL, name, handler, data, ret);
+}
+
+void transfer_set_guard(struct transfer *transfer, int guard_fd)
+{
+    struct file_job *job = transfer->job;
+
+    close_fd(job->guard_fd);
+    job->guard_fd = guard_fd >= 0 ? fcntl(guard_fd, F_DUPFD_CLOEXEC, 3) : -EBADF;
 }
 
 void transfer_cancel(struct transfer *transfer)

@@ -79,5 +79,12 @@ int transfers_get(struct transfers *transfers, const struct transfer_place *plac
                   int fd, const struct transfer_handler *handler, void *data,
                   struct transfer **ret);
 
+/*
+ * Right after transfers_put: where @guard_fd (duplicated; -EBADF = none) has hung up, the end of a
+ * pipe is not the end of the content. Who is killed in the middle often takes his source with him,
+ * and what he had put so far would pass for all of it.
+ */
+void transfer_set_guard(struct transfer *transfer, int guard_fd);
+
 /* Nobody waits any more: no handler is called, the transfer is broken off. */
 void transfer_cancel(struct transfer *transfer);
