@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include "base/bytes.h"
 #include "store/output_core.h"
 
@@ -195,6 +196,15 @@ size_t output_room(struct output *output)
 
 /* --- Writing: on the lane --- */
 
+/* Output never takes the last of the disk: how its task ended has to be written, too. */
+static bool has_space(int fd, size_t size)
+{
+    struct statvfs status;
+
+    return fstatvfs(fd, &status) < 0 ||
+           (uint64_t)status.f_bavail * status.f_frsize >= size + OUTPUT_DISK_RESERVE;
+}
+
 static int write_log(const struct output_write *write_job)
 {
     const struct output_store *store = write_job->output->store;
@@ -206,6 +216,8 @@ static int write_log(const struct output_write *write_job)
                                     O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | truncate, 0600);
     if (fd < 0)
         return -errno;
+    if (!has_space(fd, write_job->size))
+        return -ENOSPC;
     for (size_t done = 0; done < write_job->size;) {
         ssize_t n = pwrite(fd, write_job->data + done, write_job->size - done,
                            (off_t)(write_job->offset + done));

@@ -25,8 +25,10 @@
 #define OUTPUT_MEMORY_MAX  ((size_t)64 * 1024)        /* of one output, before it goes to a file */
 #define OUTPUT_PENDING_MAX ((size_t)1024 * 1024)      /* of one output, on its way to the file */
 #define OUTPUT_TOTAL_MAX   ((size_t)64 * 1024 * 1024) /* of all outputs, before all go to files */
-#define OUTPUT_READ_MAX    ((size_t)256 * 1024)       /* of one read */
-#define OUTPUT_WAITING_MAX 1024                       /* reads that wait for more */
+#define OUTPUT_DISK_RESERVE                                                                        \
+    ((uint64_t)8 * 1024 * 1024)                 /* left free, for the record of how it ended */
+#define OUTPUT_READ_MAX    ((size_t)256 * 1024) /* of one read */
+#define OUTPUT_WAITING_MAX 1024                 /* reads that wait for more */
 
 enum output_stream {
     OUTPUT_STDOUT = 1,
