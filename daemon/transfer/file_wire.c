@@ -5,8 +5,9 @@
 #include <string.h>
 #include "base/text.h"
 
-#define INTEGER_MAX ((uint64_t)1 << 53)
-#define SHOWN_MAX   81 /* of a name, in a sentence */
+#define INTEGER_MAX   ((uint64_t)1 << 53)
+#define SHOWN_MAX     81 /* of a name, in a sentence */
+#define SIZE_TEXT_MAX 40
 
 static const struct {
     int error;
@@ -177,30 +178,38 @@ int file_wire_read_error(const cJSON *frame, char reason[static FILE_WIRE_REASON
     return -EBADMSG;
 }
 
+/* "3MiB", "1000 bytes" */
+static void format_size(uint64_t size, char target[static SIZE_TEXT_MAX])
+{
+    char text[32];
+
+    text_format_size(size, text);
+    snprintf(target, SIZE_TEXT_MAX, "%s%s", text, text[strspn(text, "0123456789")] ? "" : " bytes");
+}
+
 char *file_wire_explain(int r, const char *name, const struct upload_refusal *refusal,
                         char target[static FILE_WIRE_REASON_MAX])
 {
-    char size[32], limit[32], available[32], shown[SHOWN_MAX];
+    char size[SIZE_TEXT_MAX], limit[SIZE_TEXT_MAX], available[SIZE_TEXT_MAX], shown[SHOWN_MAX];
 
     snprintf(shown, sizeof(shown), "%s", name);
     text_mend_end(shown);
-    text_format_size(refusal->size, size);
-    text_format_size(refusal->limit, limit);
-    text_format_size(refusal->available, available);
+    format_size(refusal->size, size);
+    format_size(refusal->limit, limit);
+    format_size(refusal->available, available);
     switch (-r) {
     case EFBIG:
-        snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s bytes, and files.file_max is %s",
-                 shown, size, limit);
+        snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and files.file_max is %s", shown,
+                 size, limit);
         break;
     case EDQUOT:
-        snprintf(target, FILE_WIRE_REASON_MAX,
-                 "\"%s\" has %s bytes, and of files.quota (%s) %s are left", shown, size, limit,
-                 available);
+        snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and of files.quota (%s) %s are left",
+                 shown, size, limit, available);
         break;
     case ENOSPC:
         snprintf(target, FILE_WIRE_REASON_MAX,
-                 "\"%s\" has %s bytes, and the disk has room for %s (files.reserve is %s)", name,
-                 size, available, limit);
+                 "\"%s\" has %s, and the disk has room for %s (files.reserve is %s)", name, size,
+                 available, limit);
         break;
     case EBADMSG:
         snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" arrived damaged: its SHA-256 is another",

@@ -196,12 +196,12 @@ static void an_explanation_has_the_sizes(void **state _unused_)
     char text[FILE_WIRE_REASON_MAX];
 
     assert_string_equal(file_wire_explain(-EFBIG, "data.h5", &refusal, text),
-                        "\"data.h5\" has 3MiB bytes, and files.file_max is 2MiB");
+                        "\"data.h5\" has 3MiB, and files.file_max is 2MiB");
     assert_string_equal(file_wire_explain(-EDQUOT, "data.h5", &refusal, text),
-                        "\"data.h5\" has 3MiB bytes, and of files.quota (2MiB) 1MiB are left");
+                        "\"data.h5\" has 3MiB, and of files.quota (2MiB) 1MiB are left");
     assert_string_equal(
         file_wire_explain(-ENOSPC, "data.h5", &refusal, text),
-        "\"data.h5\" has 3MiB bytes, and the disk has room for 1MiB (files.reserve is 2MiB)");
+        "\"data.h5\" has 3MiB, and the disk has room for 1MiB (files.reserve is 2MiB)");
     assert_string_equal(file_wire_explain(-ENOENT, "data.h5", &refusal, text),
                         "No such file or directory");
     assert_true(text_is_printable(file_wire_explain(-EBADMSG, "\xe2\x82\xac", &refusal, text)));

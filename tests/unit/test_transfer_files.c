@@ -153,7 +153,7 @@ static void what_does_not_fit_is_refused_before_the_first_byte(void **state _unu
         offer.name = "second";
         assert_int_equal(put_fd(place, new_memory("", 0), &offer, &moving), -EDQUOT);
         assert_string_equal(moving.end.reason,
-                            "\"second\" has 2MiB bytes, and of files.quota (3MiB) 1MiB are left");
+                            "\"second\" has 2MiB, and of files.quota (3MiB) 1MiB are left");
         assert_int_equal(count_parts(&depots[place].room), 0);
     }
 }
