@@ -210,7 +210,7 @@ def test_a_full_quota_is_refused_with_the_sizes(lab, node, make):
     for i in range(3):
         put(node, make(f"file-{i}", bytes(MIB - 10)), "small:")
     result = node.ctl("file", "put", make("more", bytes(1000)), "small:", code=1)
-    assert result.stderr == 'p2pctl: "more" has 1000 bytes, and of files.quota (3MiB) 30 are left\n'
+    assert result.stderr == 'p2pctl: "more" has 1000 bytes, and of files.quota (3MiB) 30 bytes are left\n'
     assert set(stored(small)) == {"file-0", "file-1", "file-2"} and not parts(small)
     status = small.call("Status")["files"]
     assert (status["count"], status["quota_bytes"]) == (3, 3 * MIB) and status["used_bytes"] <= 3 * MIB

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""A disk that is full: what is new is refused in words, what is there stays, and all goes on afterwards."""
+import os
+import subprocess
+
+import pytest
+
+from lib.lab import FAST
+from lib.wait import wait_for
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def node(make_lab):
+    """A node whose state directory is a file system of 24 MiB."""
+    lab = make_lab(FAST)
+    node = lab.node("lone", {"files": {"quota": "1GiB", "reserve": "1MiB"}}, role="seed", types=["a"])
+    node.directory.mkdir(mode=0o711)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24M,mode=711", "tmpfs", node.directory], check=True)
+    yield node.start()
+    if node.is_running:
+        assert node.stop() == 0
+    subprocess.run(["umount", node.directory], check=True)
+
+
+def fill(node):
+    """Takes all the space there is."""
+    path = node.directory / "filler"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        while os.write(descriptor, bytes(4096)):
+            pass
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return path
+
+
+def test_a_file_that_does_not_fit_is_refused_and_leaves_nothing(node, tmp_path):
+    node.ctl("file", "put", "-", "lone:kept", stdin=b"kept")
+    source = tmp_path / "large"
+    with open(source, "wb") as file:
+        file.truncate(40 * MIB)
+    result = node.ctl("file", "put", source, code=1)
+    assert "the disk has room for" in result.stderr, result.stderr
+    result = node.ctl("file", "put", "-", "lone:piped", stdin=bytes(40 * MIB), code=1)
+    assert result.stderr.startswith("p2pctl: ")
+    assert [file["name"] for file in node.json("file", "ls")["files"]] == ["kept"]
+    assert node.ctl("file", "get", "kept", "-").stdout == "kept"
+    space = os.statvfs(node.directory)
+    assert space.f_bavail * space.f_frsize > 10 * MIB, "a part was left"
+
+
+def test_a_task_that_cannot_be_recorded_is_refused_and_the_rest_goes_on(node):
+    before = node.submit("--", "echo", "before")
+    node.wait_task(before, "succeeded")
+    filler = fill(node)
+
+    def refused():
+        result = node.ctl("submit", "--", "true", code=None)
+        return result if result.code else None
+
+    result = wait_for(refused, 15, "a submit to be refused")
+    assert result.code == 1 and result.stdout == "" and "saved" in result.stderr, result
+    assert node.ctl("task", "logs", before).stdout == "before\n"
+    assert any(problem["code"] == "disk-full" for problem in node.call("Status")["problems"])
+    assert node.ctl("status", "--check", code=5).stdout
+    filler.unlink()
+    wait_for(lambda: node.ctl("submit", "--wait", "a1", code=None).code == 0, 15, "tasks to be taken again")
+    numbers = [int(task["id"].split("@")[0]) for task in node.tasks()]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_the_output_of_a_task_that_no_longer_fits_ends_and_the_task_too(node):
+    result = node.ctl("submit", "--wait", "--", "sh", "-c", "head -c 60000000 /dev/zero; echo end >&2", code=None, timeout=60)
+    assert result.code in (0, 125), result
+    assert node.call("Status")["running"]
+    task = node.tasks()[-1]
+    assert task["state"] in ("succeeded", "failed", "lost"), task
+
+
+def test_values_are_kept_in_memory_and_saved_when_there_is_room(node):
+    filler = fill(node)
+    node.ctl("mem", "set", "key", "value", code=None)
+    filler.unlink()
+    node.ctl("mem", "set", "other", "value")
+    node.restart()
+    assert node.ctl("mem", "get", "other").stdout == "value"

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Who may do what at the control socket: nobody, users, administrators. And who may read what is on disk."""
+import grp
+import pwd
+import stat
+
+import pytest
+
+from lib.lab import CTL, FAST, run_program
+
+# Groups that every Debian has and that own nothing here.
+USERS, ADMINS = "games", "irc"
+USER, OTHER = "nobody", "daemon"
+
+
+@pytest.fixture(scope="module")
+def node(make_module_lab):
+    lab = make_module_lab(FAST)
+    return lab.node("lone", {"control": {"user_group": USERS, "admin_group": ADMINS}}, role="seed", types=["a"]).start()
+
+
+def run_as(node, user, groups, *arguments, stdin=b""):
+    """p2pctl as this user, with these groups beside its own."""
+    entry = pwd.getpwnam(user)
+    return run_program([CTL, "--socket", node.socket, *arguments], stdin, user=entry.pw_uid, group=entry.pw_gid,
+                       extra_groups=[grp.getgrnam(group).gr_gid for group in groups])
+
+
+def test_the_socket_belongs_to_the_users_group(node):
+    status = node.socket.stat()
+    assert status.st_gid == grp.getgrnam(USERS).gr_gid and stat.S_IMODE(status.st_mode) == 0o660
+
+
+def test_who_is_in_no_group_is_told_which(node):
+    result = run_as(node, USER, [], "status")
+    assert (result.code, result.stdout) == (6, "")
+    assert result.stderr.startswith(f'p2pctl: not permitted: user "{USER}" is not in group {USERS}\n'
+                                    f"hint: ask an administrator: usermod -aG {USERS} {USER}")
+    assert run_as(node, USER, [], "submit", "--wait", "a1").code == 125
+
+
+def test_a_user_submits_reads_and_stores(node):
+    assert run_as(node, USER, [USERS], "status").code == 0
+    assert run_as(node, USER, [USERS], "submit", "--wait", "a1").stdout == "Executing task: a1\n"
+    assert node.tasks()[-1]["user"] == USER
+    assert run_as(node, USER, [USERS], "mem", "set", "key", "value").code == 0
+    assert run_as(node, USER, [USERS], "file", "put", "-", "lone:mine", stdin=b"x").code == 0
+    assert [(file["name"], file["owner"]) for file in node.json("file", "ls")["files"]] == [("mine", USER)]
+    assert run_as(node, USER, [USERS], "file", "get", "mine", "-").stdout == "x"
+
+
+@pytest.mark.parametrize("command", [["leave"], ["join", "127.81.0.1:7717"], ["forget", "--yes", "lab-09"]])
+def test_the_cluster_is_for_administrators(node, command):
+    result = run_as(node, USER, [USERS], *command)
+    assert result.code == 6 and result.stderr.startswith(f'p2pctl: not permitted: user "{USER}" is not in group {ADMINS}')
+
+
+def test_an_administrator_may(node):
+    assert run_as(node, USER, [USERS, ADMINS], "forget", "--yes", "lab-09").code == 4
+
+
+def test_tasks_of_others_are_cancelled_by_administrators_only(node):
+    task = run_as(node, USER, [USERS], "submit", "--", "sleep", "60").stdout.strip()
+    node.wait_task(task, "running")
+    result = run_as(node, OTHER, [USERS], "task", "cancel", task)
+    assert result.code == 6 and f"belongs to {USER}" in result.stderr
+    assert run_as(node, OTHER, [USERS], "task", "cancel", "--all").code in (0, 6)
+    assert node.task(task)["state"] == "running"
+    assert run_as(node, OTHER, [USERS, ADMINS], "task", "cancel", task).code == 0
+    node.wait_task(task, "cancelled")
+    task = run_as(node, USER, [USERS], "submit", "--", "sleep", "60").stdout.strip()
+    assert run_as(node, USER, [USERS], "task", "cancel", task).code == 0
+    node.wait_task(task, "cancelled")
+
+
+def test_list_mine_shows_only_the_users_own(node):
+    run_as(node, OTHER, [USERS], "submit", "--wait", "a2")
+    lines = run_as(node, USER, [USERS], "task", "list", "--mine", "--no-legend").stdout.splitlines()
+    assert lines and all(f" {USER} " in line for line in lines)
+
+
+def test_what_is_on_disk_is_for_the_daemon_alone(node):
+    node.ctl("mem", "set", "secret", "value")
+    for path in node.directory.rglob("*"):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        if path.is_dir():
+            assert not mode & 0o066, f"{path}: {mode:o}"
+        elif "tasks" not in path.parts:
+            assert not mode & 0o077, f"{path}: {mode:o}"
