@@ -208,7 +208,7 @@ char *file_wire_explain(int r, const char *name, const struct upload_refusal *re
         break;
     case ENOSPC:
         snprintf(target, FILE_WIRE_REASON_MAX,
-                 "\"%s\" has %s, and the disk has room for %s (files.reserve is %s)", name, size,
+                 "\"%s\" has %s, and the disk has room for %s (files.reserve is %s)", shown, size,
                  available, limit);
         break;
     case EBADMSG:

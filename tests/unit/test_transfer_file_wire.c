@@ -204,7 +204,16 @@ static void an_explanation_has_the_sizes(void **state _unused_)
         "\"data.h5\" has 3MiB, and the disk has room for 1MiB (files.reserve is 2MiB)");
     assert_string_equal(file_wire_explain(-ENOENT, "data.h5", &refusal, text),
                         "No such file or directory");
-    assert_true(text_is_printable(file_wire_explain(-EBADMSG, "\xe2\x82\xac", &refusal, text)));
+
+    /* A long name is cut, the sentence is not. */
+    static const int errors[] = {-EFBIG, -EDQUOT, -ENOSPC, -EBADMSG, -EMSGSIZE};
+    char name[FILES_NAME_MAX + 1] = "";
+    while (strlen(name) + 3 <= FILES_NAME_MAX)
+        strcat(name, "\xe2\x82\xac");
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        assert_true(text_is_printable(file_wire_explain(errors[i], name, &refusal, text)));
+        assert_true(strlen(text) < 200);
+    }
 }
 
 int main(void)

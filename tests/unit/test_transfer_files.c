@@ -102,6 +102,34 @@ static void a_pipe_that_never_ends_can_be_given_up(void **state _unused_)
     }
 }
 
+static void the_end_of_a_pipe_whose_client_died_is_not_the_end(void **state _unused_)
+{
+    for (size_t place = HERE; place <= THERE; place++) {
+        struct upload_offer offer = offer_of("file", FILES_SIZE_UNKNOWN);
+        struct moving moving;
+        int pipes[2], guards[2];
+
+        for (int dies = 0; dies < 2; dies++) {
+            assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+            assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, guards), 0);
+            assert_int_equal(write(pipes[1], "some", 4), 4);
+            assert_int_equal(begin_put(here, place, pipes[0], &offer, &moving), 0);
+            transfer_set_guard(moving.transfer, guards[0]);
+            run_until(count_parts(&depots[place].room) == 1);
+            if (dies)
+                (void)close(guards[1]);
+            (void)close(pipes[1]);
+            run_until(moving.is_ended);
+            assert_int_equal(moving.end.r, dies ? -ECANCELED : 0);
+            run_until(count_parts(&depots[place].room) == 0);
+            if (!dies)
+                (void)close(guards[1]);
+            (void)close(guards[0]);
+        }
+        expect_content(depots[place].room.files, "file", "some");
+    }
+}
+
 static void a_pipe_that_nobody_reads_can_be_given_up(void **state _unused_)
 {
     for (size_t place = HERE; place <= THERE; place++) {
@@ -384,6 +412,7 @@ int main(void)
         test(files_of_all_sizes_go_and_come_back),
         test(a_file_of_unknown_size_comes_out_of_a_pipe),
         test(a_pipe_that_never_ends_can_be_given_up),
+        test(the_end_of_a_pipe_whose_client_died_is_not_the_end),
         test(a_pipe_that_nobody_reads_can_be_given_up),
         test(a_reader_that_goes_away_ends_the_transfer),
         test(what_does_not_fit_is_refused_before_the_first_byte),
