@@ -217,7 +217,7 @@ char *file_wire_explain(int r, const char *name, const struct upload_refusal *re
         break;
     case EMSGSIZE:
         snprintf(target, FILE_WIRE_REASON_MAX,
-                 "\"%s\" changed while it was read: its size is another", name);
+                 "\"%s\" changed while it was read: its size is another", shown);
         break;
     default:
         snprintf(target, FILE_WIRE_REASON_MAX, "%s", strerror(-r));
