@@ -27,6 +27,7 @@ struct view {
 /* What one node has heard, as hashes in a ring. */
 struct told {
     uint64_t hashes[TOLD_MAX];
+    struct node_id origins[TOLD_MAX];
     size_t count;
 };
 
@@ -179,8 +180,21 @@ static bool remember(struct sim_node *node, const struct swim_event *event)
     for (size_t i = 0; i < MIN(told->count, (size_t)TOLD_MAX); i++)
         if (told->hashes[i] == hash)
             return false;
-    told->hashes[told->count++ % TOLD_MAX] = hash;
+    told->hashes[told->count % TOLD_MAX] = hash;
+    told->origins[told->count % TOLD_MAX] = event->origin;
+    told->count++;
     return true;
+}
+
+/* Whoever forgets a member forgets what it said: news of it that is under way still is news again.
+ */
+static void forget_origin(const struct sim_node *node, const struct node_id *origin)
+{
+    struct told *told = &node->sim->check->told[node->index];
+
+    for (size_t i = 0; i < MIN(told->count, (size_t)TOLD_MAX); i++)
+        if (node_id_is_equal(&told->origins[i], origin))
+            told->hashes[i] = 0;
 }
 
 static void check_message(struct sim_node *node, const struct swim_event *event)
@@ -223,6 +237,7 @@ void check_event(struct sim_node *node, const struct swim_event *event)
         break;
     case SWIM_EVENT_MEMBER_REAPED:
         view_of(node, subject)->is_present = false;
+        forget_origin(node, &event->member->id);
         break;
     case SWIM_EVENT_JOINED:
         node->has_joined = true;
