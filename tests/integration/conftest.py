@@ -2,6 +2,7 @@
 """Labs as fixtures: made for a test or a module, always taken down, logs shown when a test failed."""
 import contextlib
 import os
+import signal
 
 import pytest
 
@@ -11,6 +12,7 @@ from lib.lab import Lab
 def pytest_configure(config):
     if os.geteuid() != 0 and not config.option.collectonly and "screens" not in str(config.args):
         raise pytest.UsageError("the tests with real daemons need root: they change users")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also then every lab is taken down
 
 
 @pytest.hookimpl(hookwrapper=True)
