@@ -90,8 +90,7 @@ void owner_act(struct tasks *tasks, const struct origin_action *action);
 bool owner_wants(struct tasks *tasks, uint64_t number, uint64_t attempt);
 /* A piece of output of an attempt of ours that runs elsewhere. */
 void owner_take_output(struct tasks *tasks, const struct node_id *from, uint64_t number,
-                       uint64_t attempt, enum output_stream stream, uint64_t offset,
-                       uint64_t wall_usec, const void *data, size_t size);
+                       uint64_t attempt, const struct output_piece *piece, uint64_t offset);
 /* The node where it runs kept no more of its output. */
 void owner_cut_output(struct tasks *tasks, const struct node_id *from, uint64_t number,
                       uint64_t attempt, uint64_t wall_usec);

@@ -306,8 +306,7 @@ void owner_get_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
 }
 
 void owner_take_output(struct tasks *tasks, const struct node_id *from, uint64_t number,
-                       uint64_t attempt, enum output_stream stream, uint64_t offset,
-                       uint64_t wall_usec, const void *data, size_t size)
+                       uint64_t attempt, const struct output_piece *piece, uint64_t offset)
 {
     uint64_t have[2];
 
@@ -316,16 +315,17 @@ void owner_take_output(struct tasks *tasks, const struct node_id *from, uint64_t
     struct output *output = inflow_open(tasks, number, attempt, from);
     if (!output)
         return;
-    inflow_add(tasks, number, attempt, size);
+    inflow_add(tasks, number, attempt, piece->size);
     owner_get_output(tasks, number, attempt, have);
-    uint64_t known = have[stream - 1];
+    uint64_t known = have[piece->stream - 1];
     /* What was told before is skipped; once something was dropped here, the rest is dropped too. */
     if (offset > known)
         known = offset;
-    if (offset + size <= known)
+    if (offset + piece->size <= known)
         return;
     size_t skip = (size_t)(known - offset);
-    int r = output_append(output, stream, wall_usec, (const uint8_t *)data + skip, size - skip);
+    int r = output_append(output, piece->stream, piece->wall_usec, piece->data + skip,
+                          piece->size - skip);
     if (r < 0)
         log_debug_errno(r, "Cannot keep output of task %llu: %m", (unsigned long long)number);
 }

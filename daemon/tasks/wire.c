@@ -332,8 +332,11 @@ static bool take_output(const struct incoming *in)
         !read_u64(in, "offset", USEC_MAX, &offset) ||
         !read_u64(in, "wall_usec", USEC_MAX, &wall_usec))
         return false;
-    owner_take_output(in->tasks, in->from, in->number, in->attempt, (enum output_stream)stream,
-                      offset, wall_usec, in->body, in->body_size);
+    struct output_piece piece = {.stream = (enum output_stream)stream,
+                                 .wall_usec = wall_usec,
+                                 .data = in->body,
+                                 .size = in->body_size};
+    owner_take_output(in->tasks, in->from, in->number, in->attempt, &piece, offset);
     return true;
 }
 
