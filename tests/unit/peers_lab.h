@@ -27,6 +27,7 @@ struct lab_node {
     struct tls *tls;
     struct gate *gate;
     struct listener *listener;
+    int port_fd; /* keeps the port */
     struct peers *peers;
     struct stream *stranger; /* owned; where the node is a stranger: what it was connected by */
     bool is_stranger;
@@ -149,6 +150,10 @@ static void lab_on_stream(struct stream *stream, void *data)
     stream_set_callbacks(stream, &stranger_callbacks, node);
 }
 
+/*
+ * The UDP socket is what keeps other labs from the port for as long as it is open, also when nobody
+ * listens there any more: tests run side by side.
+ */
 static _unused_ struct bind_sockets lab_listen(void)
 {
     struct bind_sockets sockets;
@@ -156,10 +161,8 @@ static _unused_ struct bind_sockets lab_listen(void)
 
     for (uint16_t port = LAB_FIRST_PORT; port <= LAB_LAST_PORT; port++) {
         struct address address = {.bytes = {127, 22, 0, 1}, .port = port, .family = 4};
-        if (bind_sockets_open(&address, NULL, error, &sockets) == 0) {
-            sockets.udp_fd = close_fd(sockets.udp_fd);
+        if (bind_sockets_open(&address, NULL, error, &sockets) == 0)
             return sockets;
-        }
     }
     fail_msg("%s", error);
     return sockets;
@@ -170,7 +173,8 @@ static _unused_ void lab_start_node(struct lab_node *node, uint8_t number, usec_
 {
     struct bind_sockets sockets = lab_listen();
 
-    *node = (struct lab_node){.id = {{number}}, .address = sockets.address};
+    *node =
+        (struct lab_node){.id = {{number}}, .address = sockets.address, .port_fd = sockets.udp_fd};
     node->tls = lab_tls("lab", &node->id, &lab_keys);
     assert_int_equal(gate_new(64, 64, &node->gate), 0);
     struct listener_config config = {
@@ -201,6 +205,8 @@ static _unused_ void lab_stop_node(struct lab_node *node)
 {
     node->stranger = stream_free(node->stranger);
     node->listener = listener_free(node->listener);
+    if (node->tls)
+        node->port_fd = close_fd(node->port_fd);
     node->peers = peers_free(node->peers);
     if (node->gate)
         assert_int_equal(gate_get_count(node->gate), 0);

@@ -350,6 +350,7 @@ static void one_that_is_given_up_makes_room_at_once(void **state _unused_)
     assert_int_equal(waiting.end.r, 0);
     nodes[THERE].address = address;
     (void)close_fd(silent.tcp_fd);
+    (void)close_fd(silent.udp_fd);
 }
 
 static void a_node_that_cannot_be_reached_is_told(void **state _unused_)

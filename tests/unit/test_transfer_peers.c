@@ -100,6 +100,7 @@ static void a_node_that_does_not_shake_hands_is_given_up(void **state _unused_)
     assert_int_equal(one->lost, -ETIMEDOUT);
     assert_string_equal(one->connections, "failed ");
     (void)close_fd(silent.tcp_fd);
+    (void)close_fd(silent.udp_fd);
 }
 
 static void their_connection_serves_while_ours_is_not_made(void **state _unused_)
@@ -119,6 +120,7 @@ static void their_connection_serves_while_ours_is_not_made(void **state _unused_
     assert_string_equal(one->connections, "opened ");
     two->address = address;
     (void)close_fd(silent.tcp_fd);
+    (void)close_fd(silent.udp_fd);
 }
 
 static void what_cannot_be_sent_is_refused_at_once(void **state _unused_)
