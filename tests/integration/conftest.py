@@ -33,8 +33,8 @@ class Labs:
     def __init__(self):
         self.labs = []
 
-    def __call__(self, settings=None, namespace=None):
-        self.labs.append(Lab(settings, namespace))
+    def __call__(self, settings=None, switch=None):
+        self.labs.append(Lab(settings, switch))
         return self.labs[-1]
 
     def close_one(self, lab):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A bad network, made with nftables in a namespace of its own: loss, one-way cuts, partitions."""
+"""A bad network: loss, one-way cuts, partitions; each node in a network namespace of its own."""
 import pathlib
 
 import pytest
 
 from lib.lab import FAST
-from lib.netns import Namespace
+from lib.netns import Switch
 from lib.wait import holds_for, wait_for
 
 NAMES = ["seed", "lab-01", "lab-02", "lab-03", "lab-04"]
@@ -13,7 +13,7 @@ NAMES = ["seed", "lab-01", "lab-02", "lab-03", "lab-04"]
 
 @pytest.fixture
 def lab(make_lab):
-    lab = make_lab(FAST, Namespace())
+    lab = make_lab(FAST, Switch())
     marks = lab.directory / "marks"
     marks.mkdir()
     marks.chmod(0o1777)
@@ -40,7 +40,7 @@ def sees(node, **states):
 
 
 def test_a_quarter_of_all_datagrams_lost_kills_nobody_and_loses_no_message(lab):
-    lab.namespace.lose(25)
+    lab.switch.lose(25)
     result = lab["lab-01"].json("message", "--all", "can you hear me?", timeout=30)
     assert result["status"] == "received"
     for name in NAMES:
@@ -52,8 +52,8 @@ def test_a_quarter_of_all_datagrams_lost_kills_nobody_and_loses_no_message(lab):
 
 
 def test_a_lossy_network_still_runs_the_list(lab, tmp_path):
-    lab.namespace.lose(15)
-    lab.namespace.lose(5, "meta l4proto tcp")
+    lab.switch.lose(15)
+    lab.switch.lose(5, "meta l4proto tcp")
     path = tmp_path / "tasks.txt"
     path.write_text("a1 a2 { a3 a4 a5 } a6")
     result = lab["seed"].ctl("run", path, timeout=60)
@@ -62,7 +62,7 @@ def test_a_lossy_network_still_runs_the_list(lab, tmp_path):
 
 def test_two_that_cannot_hear_each_other_are_both_alive(lab):
     """Others ask for them: one bad link is no death."""
-    lab.namespace.part(nodes(lab, "lab-01"), nodes(lab, "lab-02"))
+    lab.switch.part(nodes(lab, "lab-01"), nodes(lab, "lab-02"))
     holds_for(lambda: not deaths(lab), 6, "everybody alive")
     assert sees(lab["lab-01"], lab_02="alive") and sees(lab["lab-02"], lab_01="alive")
 
@@ -71,23 +71,23 @@ def test_who_is_heard_but_hears_nobody_is_found_out(lab):
     deaf = lab["lab-03"]
     for other in NAMES:
         if other != "lab-03":
-            lab.namespace.cut(lab[other], deaf)
+            lab.switch.cut(lab[other], deaf)
     for name in ("seed", "lab-01", "lab-02", "lab-04"):
         wait_for(lambda name=name: sees(lab[name], lab_03="dead"), 15, f"lab-03 to be dead at {name}")
-    lab.namespace.heal()
+    lab.switch.heal()
     lab.wait_joined(15)
 
 
 def test_a_partition_heals_by_itself(lab):
     one, other = nodes(lab, "seed", "lab-01"), nodes(lab, "lab-02", "lab-03", "lab-04")
-    lab.namespace.part(one, other)
+    lab.switch.part(one, other)
     for node in one:
         wait_for(lambda node=node: sees(node, lab_02="dead", lab_03="dead", lab_04="dead", lab_01="alive"), 20, node.name)
     for node in other:
         wait_for(lambda node=node: sees(node, seed="dead", lab_01="dead", lab_02="alive", lab_04="alive"), 20, node.name)
     for node in (lab["lab-01"], lab["lab-03"]):
         assert node.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
-    lab.namespace.heal()
+    lab.switch.heal()
     lab.wait_joined(15)
     assert lab["seed"].json("message", "--all", "together again")["status"] == "received"
 
@@ -112,7 +112,7 @@ def test_a_task_behind_a_partition_ends_there_and_runs_again_here(lab):
     task = origin.submit("--", "sh", "-c", script)
     first = origin.wait_task(task, "running")["node"]
     wait_for(lambda: (lab.marks / f"begun.{first}").exists(), 5, "the first start")
-    lab.namespace.part([lab[first]], [lab[name] for name in NAMES if name != first])
+    lab.switch.part([lab[first]], [lab[name] for name in NAMES if name != first])
 
     def others():
         return [path.name for path in lab.marks.glob("begun.*") if path.name != f"begun.{first}"]
@@ -123,7 +123,7 @@ def test_a_task_behind_a_partition_ends_there_and_runs_again_here(lab):
     (lab.marks / "go").touch()
     second = origin.wait_task(task, "succeeded")["node"]
     assert second != first
-    lab.namespace.heal()
+    lab.switch.heal()
     lab.wait_joined(15)
     holds_for(lambda: origin.task(task)["state"] == "succeeded" and origin.task(task)["node"] == second, 2, "the result")
     assert origin.ctl("task", "logs", task).stdout == f"done on {second}\n"
@@ -133,14 +133,13 @@ def test_a_short_cut_of_tcp_loses_no_output_and_starts_nothing_twice(lab):
     origin = lab["seed"]
     task = origin.submit("--", "sh", "-c", f"for i in 1 2 3 4 5 6; do echo $i; touch {lab.marks}/$i; "
                                            f"until test -e {lab.marks}/go.$i; do sleep 0.02; done; done")
-    place = lab[origin.wait_task(task, "running")["node"]]
+    node = lab[origin.wait_task(task, "running")["node"]]
     for i in range(1, 7):
         wait_for((lab.marks / str(i)).exists, 10, f"step {i}")
         if i in (2, 4):  # the connection is reset, and comes back
-            lab.namespace.rule(f"ip saddr {place.ip} tcp sport 7717 reject with tcp reset")
-            lab.namespace.rule(f"ip daddr {place.ip} tcp dport 7717 reject with tcp reset")
+            node.place.refuse_tcp()
         if i in (3, 5):
-            lab.namespace.heal()
+            node.place.allow_tcp()
         (lab.marks / f"go.{i}").touch()
     shown = origin.wait_task(task, "succeeded", timeout=20)
     assert shown["attempt"] == 1
@@ -149,7 +148,7 @@ def test_a_short_cut_of_tcp_loses_no_output_and_starts_nothing_twice(lab):
 
 def test_a_node_without_tcp_is_shown_and_gets_no_work(lab):
     origin, closed = lab["seed"], lab["lab-02"]
-    lab.namespace.rule(f"ip daddr {closed.ip} tcp dport 7717 reject with tcp reset")
+    closed.place.refuse_tcp()
     checked = {entry["name"]: (entry["udp"], entry["tcp"]) for entry in origin.json("ping", "--all")["nodes"]}
     assert checked["lab-02"] == ("ok", "refused") and checked["lab-01"] == ("ok", "ok")
     assert "firewall" in origin.ctl("ping", "--all").stdout
@@ -168,9 +167,8 @@ def test_a_transfer_whose_connection_breaks_fails_and_leaves_nothing(lab, tmp_pa
     process = origin.ctl_start("file", "put", source, "lab-01:")
     parts = lambda: [path for path in (holder.directory / "peer_storage").glob("-*/*") if path.stat().st_size > 1 << 20]
     wait_for(parts, 10, "the transfer to be under way")
-    lab.namespace.rule(f"ip daddr {holder.ip} tcp dport 7717 reject with tcp reset")
-    lab.namespace.rule(f"ip saddr {holder.ip} tcp sport 7717 reject with tcp reset")
+    holder.place.refuse_tcp()
     _, stderr = process.communicate(timeout=30)
     assert process.returncode in (1, 7) and stderr.startswith(b"p2pctl: "), stderr
-    lab.namespace.heal()
+    holder.place.allow_tcp()
     assert holder.json("file", "ls")["files"] == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Real daemons on loopback addresses, each lab in a network 127.81.x.0/24 and a directory of its own.
+"""Real daemons, on loopback addresses of a network 127.81.x.0/24 that is their lab's, or at a switch (netns.py).
 
 A lab starts what it is told, answers through p2pctl or Varlink, and ends everything it began: no process
 and no file is left, whatever the test did. What a daemon or its p2pnode-exec says about a sanitizer, and
@@ -87,25 +87,41 @@ def merge(*settings):
     return merged
 
 
+class Loopback:
+    """An address of the tests' own machine."""
+
+    prefix = ()
+
+    def __init__(self, network, number):
+        self.ip = f"127.81.{network}.{number}"
+
+
 class Node:
     """One daemon: its files, its process, and what can be asked of it."""
 
     ctl_path = CTL
 
-    def __init__(self, lab, name, number, settings):
-        self.lab, self.name = lab, name
-        self.ip = f"127.81.{lab.network}.{number}"
-        self.address = f"{self.ip}:{PORT}"
+    def __init__(self, lab, name, place, settings):
+        """place: with an ip, and a prefix for commands that are to run there."""
+        self.lab, self.name, self.place = lab, name, place
         self.directory = lab.directory / name
         self.socket = lab.directory / f"{name}.sock"
         self.config = lab.directory / f"{name}.conf"
         self.log = lab.directory / f"{name}.log"
         self.process = None
         self.settings = merge(
-            {"node": {"name": name}, "listen": {"address": self.ip, "port": PORT},
+            {"node": {"name": name}, "listen": {"address": place.ip, "port": PORT},
              "security": {"keyring": str(lab.keyring)}, "state_dir": str(self.directory),
              "control": {"socket": str(self.socket)}, "log": {"target": "stderr", "level": "debug"},
              "files": {"reserve": "1MiB"}, "stop_grace": "1s"}, settings)
+
+    @property
+    def ip(self):
+        return self.place.ip
+
+    @property
+    def address(self):
+        return f"[{self.ip}]:{PORT}" if ":" in self.ip else f"{self.ip}:{PORT}"
 
     # ---- its life
 
@@ -116,7 +132,7 @@ class Node:
         with open(self.log, "ab") as log:
             # The tests' end is the daemons' end, even when nobody can clean up any more.
             self.process = subprocess.Popen(
-                [*self.lab.prefix, "setpriv", "--pdeathsig", "KILL", str(DAEMON), "-c", str(self.config)],
+                [*self.place.prefix, "setpriv", "--pdeathsig", "KILL", str(DAEMON), "-c", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.lab.directory,
                 env=environment(**env))
 
@@ -243,13 +259,12 @@ class Node:
 class Lab:
     """Daemons that belong together."""
 
-    def __init__(self, settings=None, namespace=None):
-        """namespace: of the network, where the daemons live; the lab takes it down. None: of the tests."""
+    def __init__(self, settings=None, switch=None):
+        """switch: where the daemons are plugged in; the lab takes it down. None: on the loopback of the tests."""
         self.settings = settings or {}
         self.nodes, self.helpers = {}, []
-        self.namespace = namespace
-        self.prefix = namespace.prefix if namespace else []
-        self.lock, self.network = claim_network()
+        self.switch = switch
+        self.lock, self.network = (None, None) if switch else claim_network()
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="p2pnode-lab-"))
         self.directory.chmod(0o711)
         self.keyring = self.make_keyring("keys")
@@ -262,13 +277,13 @@ class Lab:
         path.write_bytes(result.stdout_bytes)
         return path
 
-    def node(self, name, settings=None, role="peer", types=(), seeds=None):
+    def node(self, name, settings=None, role="peer", types=(), seeds=None, place=None):
         """Describes a node; nothing runs yet. types: names, or dicts as in tasks.types."""
-        number = len(self.nodes) + 1
+        place = place or (self.switch.plug() if self.switch else Loopback(self.network, len(self.nodes) + 1))
         if seeds is None:
             seeds = [node.address for node in self.nodes.values() if node.settings["node"]["role"] == "seed"]
         types = [{"name": one} if isinstance(one, str) else one for one in types]
-        node = Node(self, name, number, merge(
+        node = Node(self, name, place, merge(
             self.settings, {"node": {"role": role}, "tasks": {"types": types}}, settings or {}))
         node.settings.setdefault("seeds", seeds or ([node.address] if role == "seed" else []))
         self.nodes[name] = node
@@ -318,9 +333,10 @@ class Lab:
         for pid, _ in leftovers:
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.directory, ignore_errors=True)
-        self.lock.close()
-        if self.namespace:
-            self.namespace.close()
+        if self.lock:
+            self.lock.close()
+        if self.switch:
+            self.switch.close()
         return wrong
 
     def logs(self):

@@ -1,36 +1,118 @@
 # SPDX-License-Identifier: MIT
-"""A network namespace with nothing but a loopback, whose packets can be lost or cut."""
+"""A network like a room's: each node in a network namespace of its own, at a switch that loses and cuts.
+
+What is lost or cut is lost between the nodes, in silence, as a cable would do it: neither end is told.
+"""
+import ipaddress
+import json
 import os
 import subprocess
 import uuid
 
-TABLE = "inet lab"
+NETWORKS = {4: ipaddress.ip_network("10.81.0.0/16"), 6: ipaddress.ip_network("fd81::/64")}
+FAR = {4: ipaddress.ip_network("10.82.0.0/16"), 6: ipaddress.ip_network("fd82::/64")}  # behind a router
+ROUTER = 0xfffe  # host part of the switch's own address
+TABLE = "bridge lab"
+PORT = 7717
 
 
-class Namespace:
-    def __init__(self):
+class Place:
+    """Where a node lives: a namespace with one interface, eth0."""
+
+    def __init__(self, switch, number, networks):
+        self.switch, self.number, self.networks = switch, number, networks
+        self.name = f"{switch.name}-{number}"
+        self.port = f"n{number}"
+        self.prefix = ["ip", "netns", "exec", self.name]
+        self.ips = {family: str(network[number]) for family, network in networks.items()}
+
+    @property
+    def ip(self):
+        return next(iter(self.ips.values()))
+
+    def run(self, *command):
+        return run(*self.prefix, *command)
+
+    def set_mtu(self, size):
+        self.run("ip", "link", "set", "eth0", "mtu", str(size))
+
+    def move(self, number):
+        """To another address of each family; the old one is gone."""
+        for family, ip in self.ips.items():
+            length = self.networks[family].prefixlen
+            self.run("ip", "address", "del", f"{ip}/{length}", "dev", "eth0")
+            self.ips[family] = str(self.networks[family][number])
+            add_address(self.name, "eth0", self.networks[family], number)
+            add_route(self.name, family, self.networks[family])
+
+    def refuse_tcp(self):
+        """As a firewall that says so."""
+        self.run("nft", "add table inet lab; add chain inet lab in { type filter hook input priority 0; };"
+                        f"add rule inet lab in tcp dport {PORT} reject with tcp reset;"
+                        f"add rule inet lab in tcp sport {PORT} reject with tcp reset")
+
+    def allow_tcp(self):
+        self.run("nft", "delete table inet lab")
+
+
+class Switch:
+    """families: which a node gets an address of; the first one is what its name stands for."""
+
+    def __init__(self, families=(4,)):
         self.name = f"p2pnode-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.families = families
+        self.places = []
         self.prefix = ["ip", "netns", "exec", self.name]
         run("ip", "netns", "add", self.name)
         self.run("ip", "link", "set", "lo", "up")
-        self.run("nft", f"add table {TABLE}; add chain {TABLE} out {{ type filter hook output priority 0; }}")
+        self.run("ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        self.run("ip", "link", "set", "br0", "up")
+        for family in families:
+            add_address(self.name, "br0", NETWORKS[family], ROUTER)
+        self.run("nft", f"add table {TABLE}; add chain {TABLE} between {{ type filter hook forward priority 0; }}")
 
     def run(self, *command):
         return run(*self.prefix, *command)
 
     def close(self):
-        run("ip", "netns", "del", self.name)
+        for one in (*self.places, self):
+            run("ip", "netns", "del", one.name)
+
+    # ---- who is there
+
+    def plug(self, mtu=None):
+        """A new place, at the switch itself; mtu: behind a router instead, with no larger packets on the way."""
+        networks = {family: (FAR if mtu else NETWORKS)[family] for family in self.families}
+        place = Place(self, len(self.places) + 1, networks)
+        run("ip", "netns", "add", place.name)
+        self.places.append(place)
+        self.run("ip", "link", "add", place.port, "type", "veth", "peer", "name", "eth0", "netns", place.name)
+        if mtu:
+            self.run("ip", "link", "set", place.port, "mtu", str(mtu), "up")
+            self.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+            for family in self.families:
+                add_address(self.name, place.port, networks[family], ROUTER)
+        else:
+            self.run("ip", "link", "set", place.port, "master", "br0", "up")
+        for interface in ("lo", "eth0"):
+            place.run("ip", "link", "set", interface, "up")
+        for family in self.families:
+            add_address(place.name, "eth0", networks[family], place.number)
+            add_route(place.name, family, networks[family])
+        return place
+
+    # ---- what goes wrong between them
 
     def rule(self, text):
-        """For whatever leaves a process: "ip saddr ... drop"."""
-        self.run("nft", f"add rule {TABLE} out {text}")
+        """For whatever passes the switch."""
+        self.run("nft", f"add rule {TABLE} between {text}")
 
     def lose(self, percent, what="meta l4proto udp"):
         self.rule(f"{what} numgen random mod 100 < {percent} drop")
 
-    def cut(self, source, target, what=""):
-        """One way; everything, or only what is described ("meta l4proto tcp")."""
-        self.rule(f"ip saddr {source.ip} ip daddr {target.ip} {what} drop")
+    def cut(self, source, target):
+        """One way, and nothing of what keeps a link up: who is deaf can still speak."""
+        self.rule(f"iifname {source.place.port} oifname {target.place.port} meta l4proto {{ tcp, udp }} drop")
 
     def part(self, one_side, other_side):
         for one in one_side:
@@ -39,7 +121,27 @@ class Namespace:
                 self.cut(other, one)
 
     def heal(self):
-        self.run("nft", f"flush chain {TABLE} out")
+        self.run("nft", f"flush chain {TABLE} between")
+
+    # ---- what passes
+
+    def watch(self, name, what):
+        """From now on counts the packets that are like this, before any are lost."""
+        self.run("nft", f"add counter {TABLE} {name}; add chain {TABLE} seen {{ type filter hook forward priority -1; }};"
+                        f"add rule {TABLE} seen {what} counter name {name}")
+
+    def seen(self, name):
+        listed = json.loads(self.run("nft", "-j", f"list counter {TABLE} {name}"))["nftables"]
+        return next(entry["counter"]["packets"] for entry in listed if "counter" in entry)
+
+
+def add_address(namespace, interface, network, number):
+    run("ip", "-n", namespace, "address", "add", f"{network[number]}/{network.prefixlen}", "dev", interface,
+        *(["nodad"] if network.version == 6 else []))
+
+
+def add_route(namespace, family, network):
+    run("ip", "-n", namespace, f"-{family}", "route", "replace", "default", "via", str(network[ROUTER]))
 
 
 def run(*command):
