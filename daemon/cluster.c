@@ -29,6 +29,7 @@ struct cluster {
     uint64_t wall_offset_usec; /* wall clock - monotonic clock, when last looked */
     uint64_t strangers_next;   /* datagrams of strangers until the next word about them */
     usec_t sleep_usec;         /* boot-time clock - monotonic clock, when last looked */
+    size_t datagram_max;       /* bytes that all paths take, as far as they are known */
     struct lookup *lookup;     /* under way, owned by the worker meanwhile; or NULL */
     bool is_pumping;
     bool has_load;
@@ -64,6 +65,30 @@ static usec_t now_of(struct cluster *cluster)
     return cluster->now;
 }
 
+/* A path that takes less than we send: whoever cannot be sent a page could never learn who is
+ * there. What was refused counts as lost. */
+static void watch_paths(struct cluster *cluster)
+{
+    struct address end;
+    char text[ADDRESS_TEXT_MAX];
+    size_t size_max = udp_get_size_max(cluster->udp, &end);
+
+    if (size_max >= cluster->datagram_max)
+        return;
+    cluster->datagram_max = size_max;
+    size_t packet_max = MAX(size_max, (size_t)SEAL_OVERHEAD_MAX) - SEAL_OVERHEAD_MAX;
+    int r = swim_set_packet_size(cluster->swim, packet_max);
+    address_format(&end, text);
+    if (r >= 0)
+        log_notice("The path to %s takes datagrams of %zu bytes, so none is larger from now on",
+                   text, size_max);
+    else
+        log_warning_errno(r,
+                          "The path to %s takes datagrams of %zu bytes only, too little for the "
+                          "protocol or for this node's tags and task types: %m",
+                          text, size_max);
+}
+
 static void send_datagrams(struct cluster *cluster)
 {
     struct seal_datagram datagram;
@@ -71,6 +96,7 @@ static void send_datagrams(struct cluster *cluster)
     while (seal_next_datagram(cluster->seal, &datagram))
         udp_send(cluster->udp, &datagram.to, datagram.data, datagram.size);
     udp_flush(cluster->udp);
+    watch_paths(cluster);
 }
 
 /* What the event handler asked for. Return: whether there was anything, and so may be new events.
@@ -392,6 +418,7 @@ int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_even
     usec_t monotonic = read_clock(CLOCK_MONOTONIC);
     *cluster = (struct cluster){.config = setup->config,
                                 .strangers_next = 1,
+                                .datagram_max = (size_t)setup->config->gossip.mtu,
                                 .event = sd_event_ref(event),
                                 .udp = setup->udp,
                                 .worker = setup->worker,

@@ -88,7 +88,7 @@ const struct key config_keys[] = {
      .help = "how often the own load is spread at most"},
     {"gossip.retransmit_mult", KEY_INT, AT(gossip.retransmit_mult), 1, 20, "4",
      .help = "a rumor is sent mult * log10(n+1) times"},
-    {"gossip.mtu", KEY_INT, AT(gossip.mtu), 576, 1400, "1400",
+    {"gossip.mtu", KEY_INT, AT(gossip.mtu), 548, 1400, "1400",
      .help = "largest datagram in bytes"},
 
     {"security.encrypt", KEY_BOOL, AT(security.encrypt), .standard = "true", .needs_restart = true,

@@ -8,6 +8,8 @@
 #include "base/log.h"
 
 #define LOCALS_COUNT 256 /* a power of two */
+#define HEADERS_IP4  28  /* IP and UDP */
+#define HEADERS_IP6  48
 
 /* Where somebody spoke to us: the address that our answers must come from. */
 struct local {
@@ -38,6 +40,8 @@ struct udp {
     void *userdata;       /* borrowed */
     struct local *locals; /* owned; NULL where the socket has one address */
     struct udp_statistics statistics;
+    size_t size_max; /* of the narrowest path that was met, which leads to: */
+    struct address narrowest;
     size_t out_count;
     struct batch in, out;
 };
@@ -188,6 +192,7 @@ int udp_new(sd_event *event, int fd, int64_t priority, udp_receive_t receive, vo
         return -ENOMEM;
     }
     udp->fd = fd;
+    udp->size_max = UDP_DATAGRAM_MAX;
     udp->receive = receive;
     udp->userdata = userdata;
     r = prepare_socket(udp);
@@ -290,6 +295,40 @@ int udp_send(struct udp *udp, const struct address *to, const void *data, size_t
     return 0;
 }
 
+/* Asks the kernel, by a socket of its own, what datagrams the path takes. Return: bytes or errno.
+ */
+static int read_path_max(const struct address *to)
+{
+    _cleanup_close_ int fd = -EBADF;
+    struct sockaddr_storage storage;
+    socklen_t size = address_to_sockaddr(to, &storage);
+    bool is_v6 = to->family == 6;
+    int mtu;
+
+    fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&storage, size) < 0)
+        return -errno;
+    size = sizeof(mtu);
+    if (getsockopt(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_MTU : IP_MTU, &mtu, &size) <
+        0)
+        return -errno;
+    return MAX(mtu - (is_v6 ? HEADERS_IP6 : HEADERS_IP4), 0);
+}
+
+static void measure_path(struct udp *udp, const struct mmsghdr *refused)
+{
+    struct address to;
+
+    udp->statistics.too_large++;
+    if (address_from_sockaddr(refused->msg_hdr.msg_name, refused->msg_hdr.msg_namelen, &to) < 0)
+        return;
+    int r = read_path_max(&to);
+    if (r < 0 || (size_t)r >= udp->size_max)
+        return;
+    udp->size_max = (size_t)r;
+    udp->narrowest = to;
+}
+
 void udp_flush(struct udp *udp)
 {
     size_t done = 0;
@@ -302,7 +341,8 @@ void udp_flush(struct udp *udp)
         if (count <= 0) {
             /* The first one is refused; the rest may have better luck. */
             udp->statistics.dropped_out++;
-            udp->statistics.too_large += errno == EMSGSIZE;
+            if (count < 0 && errno == EMSGSIZE)
+                measure_path(udp, &udp->out.messages[done]);
             done++;
             continue;
         }
@@ -311,6 +351,13 @@ void udp_flush(struct udp *udp)
         udp->statistics.sent += (unsigned)count;
     }
     udp->out_count = 0;
+}
+
+size_t udp_get_size_max(const struct udp *udp, struct address *ret_end)
+{
+    if (udp->size_max < UDP_DATAGRAM_MAX)
+        *ret_end = udp->narrowest;
+    return udp->size_max;
 }
 
 void udp_get_statistics(const struct udp *udp, struct udp_statistics *ret)

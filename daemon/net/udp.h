@@ -5,7 +5,9 @@
  * The node's UDP socket in the loop, in batches: up to 64 datagrams are read per dispatch and
  * handed over one by one, what is sent is collected and leaves together. Never fragments (DF is
  * set). Datagrams that the kernel does not take are dropped and counted, as a router would have
- * dropped them. On a wildcard socket, answers leave from the local address that was spoken to.
+ * dropped them; where one was above the path's MTU, that is looked up, so that the sender of larger
+ * ones can do with less. On a wildcard socket, answers leave from the local address that was spoken
+ * to.
  */
 
 #include <stddef.h>
@@ -52,5 +54,12 @@ int udp_send(struct udp *udp, const struct address *to, const void *data, size_t
 
 /* Sends what is queued. Called by itself after each dispatch of received datagrams. */
 void udp_flush(struct udp *udp);
+
+/*
+ * The largest datagram that all paths take, as far as the kernel refused some: of the narrowest
+ * path met since the start, with its end in *@ret_end. Return: bytes, UDP_DATAGRAM_MAX while none
+ * was refused (then *@ret_end is untouched).
+ */
+size_t udp_get_size_max(const struct udp *udp, struct address *ret_end);
 
 void udp_get_statistics(const struct udp *udp, struct udp_statistics *ret);

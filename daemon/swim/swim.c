@@ -7,8 +7,7 @@
 #include "swim/receive.h"
 #include "swim/refute.h"
 
-#define PACKET_SIZE_MIN     480
-#define PACKET_SIZE_DEFAULT 1322 /* a datagram of 1400 bytes, less what the seal adds */
+#define PACKET_SIZE_DEFAULT 1326 /* a datagram of 1400 bytes, less what the seal adds */
 #define UNSTABLE_FLAPS_MAX  1000
 #define COMPANY_SIZE        168 /* of what goes with our record in a WELCOME to a suspect */
 
@@ -49,7 +48,7 @@ static bool config_is_valid(const struct swim_config *config)
            config->rejoin_interval_usec > 0 && config->gossip_interval_usec > 0 &&
            config->gossip_fanout >= 1 && config->sync_interval_usec > 0 &&
            config->load_interval_usec > 0 && config->retransmit_mult >= 1 &&
-           config->packet_size_max >= PACKET_SIZE_MIN && config->packet_size_max <= SWIM_PACKET_MAX;
+           config->packet_size_max >= SWIM_PACKET_MIN && config->packet_size_max <= SWIM_PACKET_MAX;
 }
 
 static bool self_is_valid(const struct swim_self *self)
@@ -243,11 +242,12 @@ int swim_join(struct swim *swim, const struct address *address, usec_t now)
     return join_add_extra(swim, address);
 }
 
-/* Whether our record with so much metadata has a place in the packets that bring it to others. */
-static bool fits(const struct swim *swim, const void *meta, size_t size)
+/* Whether our record with so much metadata has a place in packets of that size, as they bring it to
+ * others. */
+static bool fits(const struct swim *swim, const void *meta, size_t size, size_t packet_size)
 {
     uint8_t data[SWIM_PACKET_MAX];
-    struct writer writer = writer_into(data, swim->config.packet_size_max - COMPANY_SIZE);
+    struct writer writer = writer_into(data, packet_size - COMPANY_SIZE);
     struct claim claim;
 
     view_claim(swim, swim->self, &claim);
@@ -262,7 +262,7 @@ int swim_set_meta(struct swim *swim, const void *meta, size_t size, usec_t now)
     struct swim_member *shown = &swim->self->shown;
 
     core_begin(swim, now);
-    if (size > SWIM_META_MAX || !fits(swim, meta, size))
+    if (size > SWIM_META_MAX || !fits(swim, meta, size, swim->config.packet_size_max))
         return -EMSGSIZE;
     if (size == shown->meta_size && (size == 0 || memcmp(meta, shown->meta, size) == 0))
         return 0;
@@ -271,6 +271,18 @@ int swim_set_meta(struct swim *swim, const void *meta, size_t size, usec_t now)
         return r;
     if (shown->state == SWIM_ALIVE)
         refute_renew(swim);
+    return 0;
+}
+
+int swim_set_packet_size(struct swim *swim, size_t size_max)
+{
+    const struct swim_member *shown = &swim->self->shown;
+
+    if (size_max < SWIM_PACKET_MIN || size_max > SWIM_PACKET_MAX)
+        return -ERANGE;
+    if (!fits(swim, shown->meta, shown->meta_size, size_max))
+        return -EMSGSIZE;
+    swim->config.packet_size_max = size_max;
     return 0;
 }
 

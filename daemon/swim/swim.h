@@ -23,6 +23,7 @@
 #include "base/text.h"
 #include "base/usec.h"
 
+#define SWIM_PACKET_MIN  474  /* what a link of 576 bytes takes, less IPv4, UDP and the seal */
 #define SWIM_PACKET_MAX  1400 /* bytes of plain packet; the seal adds its own */
 #define SWIM_META_MAX    512  /* bytes of a member's own record */
 #define SWIM_MESSAGE_MAX 1024 /* bytes of a message's text */
@@ -72,7 +73,7 @@ struct swim_config {
     uint32_t message_count;       /* of those after start; 0 = without end */
     usec_t load_interval_usec;
     uint32_t retransmit_mult;
-    size_t packet_size_max; /* 480..SWIM_PACKET_MAX */
+    size_t packet_size_max; /* SWIM_PACKET_MIN..SWIM_PACKET_MAX */
 };
 
 /* The values of etc/p2pnode.conf. */
@@ -202,6 +203,13 @@ int swim_join(struct swim *swim, const struct address *address, usec_t now);
  * Return: 0; -EMSGSIZE above SWIM_META_MAX or what a small packet_size_max can carry; -ENOMEM.
  */
 int swim_set_meta(struct swim *swim, const void *meta, size_t size, usec_t now);
+
+/*
+ * No packet is larger from now on: a path takes less than was thought.
+ * Return: 0; -ERANGE below SWIM_PACKET_MIN or above SWIM_PACKET_MAX; -EMSGSIZE where our own record
+ * does not fit. Then all stays as it was.
+ */
+int swim_set_packet_size(struct swim *swim, size_t size_max);
 void swim_set_load(struct swim *swim, const struct swim_load *load, usec_t now);
 
 /* The wall clock stepped, or the machine slept: nobody is suspected for one interval. */

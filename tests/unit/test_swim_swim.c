@@ -49,7 +49,7 @@ static void a_configuration_out_of_range_is_refused(void **state)
     REFUSES(sync_interval_usec, 0);
     REFUSES(load_interval_usec, 0);
     REFUSES(retransmit_mult, 0);
-    REFUSES(packet_size_max, 479);
+    REFUSES(packet_size_max, SWIM_PACKET_MIN - 1);
     REFUSES(packet_size_max, SWIM_PACKET_MAX + 1);
 #undef REFUSES
 }
@@ -158,7 +158,7 @@ static void a_large_record_does_not_keep_a_node_out(void **state)
 
     (void)state;
     swim_config_default(&config);
-    config.packet_size_max = 480;
+    config.packet_size_max = SWIM_PACKET_MIN;
     rig_start(&rig, &config);
     memset(rig.swim->self->shown.name, 'n', NODE_NAME_MAX);
     rig.swim->self->shown.address.family = 6;
@@ -175,6 +175,34 @@ static void a_large_record_does_not_keep_a_node_out(void **state)
     rig_say(&rig, 9, &join);
     assert_true(rig_sent(&rig, 9, MESSAGE_WELCOME, &message));
     assert_true(rig_sent(&rig, 9, MESSAGE_ADDRESS, &message));
+    rig_stop(&rig);
+}
+
+/* A path that is found to take less: nothing is larger from then on, down to a limit. */
+static void packets_get_smaller_when_told(void **state)
+{
+    uint8_t meta[SWIM_META_MAX] = {0};
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 20);
+    assert_int_equal(swim_set_packet_size(rig.swim, SWIM_PACKET_MIN - 1), -ERANGE);
+    assert_int_equal(swim_set_packet_size(rig.swim, SWIM_PACKET_MAX + 1), -ERANGE);
+    assert_int_equal(swim_set_meta(rig.swim, meta, SWIM_META_MAX, rig.now), 0);
+    assert_int_equal(swim_set_packet_size(rig.swim, SWIM_PACKET_MIN), -EMSGSIZE);
+    assert_int_equal(swim_set_meta(rig.swim, meta, 100, rig.now), 0);
+    assert_int_equal(swim_set_packet_size(rig.swim, SWIM_PACKET_MIN), 0);
+    assert_int_equal(swim_set_meta(rig.swim, meta, SWIM_META_MAX, rig.now), -EMSGSIZE);
+    rig_clear(&rig);
+    for (size_t i = 1; i <= 20; i++) {
+        struct message pull = {.type = MESSAGE_PULL, .seq = (uint32_t)i, .mask = UINT64_MAX};
+        rig_say(&rig, i, &pull);
+    }
+    rig_run(&rig, 5 * USEC_PER_SEC);
+    assert_true(rig.sent_count > 20);
+    for (size_t i = 0; i < rig.sent_count; i++)
+        assert_true(rig.sent[i].size <= SWIM_PACKET_MIN);
     rig_stop(&rig);
 }
 
@@ -244,6 +272,7 @@ int main(void)
         cmocka_unit_test(metadata_is_spread_as_a_new_record),
         cmocka_unit_test(a_large_record_does_not_keep_a_node_out),
         cmocka_unit_test(time_never_goes_back),
+        cmocka_unit_test(packets_get_smaller_when_told),
         cmocka_unit_test(a_run_repeats_itself),
         cmocka_unit_test(packets_that_nobody_fetches_are_bounded),
     };
