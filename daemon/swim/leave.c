@@ -13,22 +13,60 @@ static void end(struct swim *swim)
     event_add(swim, SWIM_EVENT_LEFT, swim->self)->count = (uint32_t)swim->leave.acked_count;
 }
 
+static bool has_acked(const struct leave *leave, const struct node_id *id)
+{
+    for (size_t i = 0; i < leave->acked_count; i++)
+        if (node_id_is_equal(&leave->acked[i], id))
+            return true;
+    return false;
+}
+
+/*
+ * Draws up to @limit of those who may still acknowledge: who is suspect may be dead, and who leaves
+ * too is gone soon. Return: how many there are.
+ */
+static size_t draw(struct swim *swim, size_t limit, struct member **ret)
+{
+    const struct members *members = &swim->members;
+    size_t count = 0;
+
+    for (size_t i = 0; i < members->live_count; i++) {
+        struct member *member = members->live[i];
+        if (member->shown.state != SWIM_ALIVE || has_acked(&swim->leave, &member->shown.id))
+            continue;
+        size_t place = count < limit ? count : (size_t)rng_below(&swim->rng, count + 1);
+        if (place < limit)
+            ret[place] = member;
+        count++;
+    }
+    return count;
+}
+
 static void on_timer(struct swim *swim, struct timer *timer)
 {
     struct leave *leave = &swim->leave;
     struct member *targets[LEAVE_ACKS_MAX];
     struct message message = {.type = MESSAGE_LEAVE};
+    size_t missing = usec_sub(leave->needed, leave->acked_count);
+    size_t count = MIN(draw(swim, missing, targets), missing);
 
-    if (swim->now >= leave->end_usec || swim->members.live_count == 0) {
+    if (swim->now >= leave->end_usec || count == 0) {
         end(swim);
         return;
     }
     message.seq = leave->seq;
     message.incarnation = swim->self->shown.incarnation;
-    size_t count = members_sample(swim, leave->needed, NULL, targets);
     for (size_t i = 0; i < count; i++)
         packet_send_message(swim, &targets[i]->shown.address, &targets[i]->shown.id, &message);
     timer_set(&swim->timers, timer, MIN(swim->now + RETRY_USEC, leave->end_usec));
+}
+
+void leave_check(struct swim *swim)
+{
+    struct leave *leave = &swim->leave;
+
+    if (leave->is_active && (leave->acked_count >= leave->needed || draw(swim, 0, NULL) == 0))
+        end(swim);
 }
 
 int leave_init(struct swim *swim)
@@ -93,7 +131,9 @@ int leave_take(struct swim *swim, const struct source *source, const struct mess
 
     answer.seq = message->seq;
     packet_send_message(swim, source->address, source->id, &answer);
-    return view_take_short(swim, source, &claim);
+    int r = view_take_short(swim, source, &claim);
+    leave_check(swim); /* one fewer to wait for */
+    return r;
 }
 
 void leave_take_ack(struct swim *swim, const struct source *source, const struct message *message)
@@ -102,10 +142,8 @@ void leave_take_ack(struct swim *swim, const struct source *source, const struct
 
     if (!leave->is_active || message->seq != leave->seq)
         return;
-    for (size_t i = 0; i < leave->acked_count; i++)
-        if (node_id_is_equal(&leave->acked[i], source->id))
-            return;
+    if (has_acked(leave, source->id))
+        return;
     leave->acked[leave->acked_count++] = *source->id;
-    if (leave->acked_count >= MIN(leave->needed, swim->members.live_count))
-        end(swim);
+    leave_check(swim);
 }

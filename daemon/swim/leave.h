@@ -3,8 +3,9 @@
 
 /*
  * Leaving: our record becomes LEFT at an incarnation of its own, is spread like any news, and told
- * straight to random members until log2 n of them have acknowledged it, for at most 3 s. From then
- * on we accuse nobody and refute nothing, but still answer; until we are told to join again.
+ * straight to random members until log2 n of them have acknowledged it, or all that are alive and
+ * do not leave themselves, for at most 3 s. From then on we accuse nobody and refute nothing, but
+ * still answer; until we are told to join again.
  */
 
 #include "base/id.h"
@@ -32,6 +33,9 @@ void leave_begin(struct swim *swim);
 /* We are a member again, at an incarnation above the good-bye's. Nothing happens where we are one.
  */
 void leave_undo(struct swim *swim);
+
+/* Ends our leave where nobody is left to wait for. */
+void leave_check(struct swim *swim);
 
 /* Return: 0, -EBADMSG. */
 int leave_take(struct swim *swim, const struct source *source, const struct message *message);

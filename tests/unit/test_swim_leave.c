@@ -45,6 +45,81 @@ static void leaving_ends_after_three_seconds_of_silence(void **state)
     rig_stop(&rig);
 }
 
+/* A lab that is switched off as a whole must not take three seconds. */
+static void who_leaves_too_is_not_waited_for(void **state)
+{
+    struct rig rig;
+    struct message leave = {.type = MESSAGE_LEAVE, .seq = 3};
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 5);
+    swim_leave(rig.swim, rig.now);
+    leave.incarnation = (struct swim_incarnation){NET_GENERATION, 1};
+    for (size_t i = 1; i <= 5; i++) {
+        assert_int_equal(rig_count_events(&rig, SWIM_EVENT_LEFT), 0);
+        rig_say(&rig, i, &leave);
+    }
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_LEFT), 1);
+    rig_stop(&rig);
+}
+
+static void who_is_suspect_is_not_waited_for(void **state)
+{
+    struct rig rig;
+    struct message leave, ack = {.type = MESSAGE_LEAVE_ACK};
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 4); /* 5 in all: three */
+    rig_claim(&rig, 2, 1, 0, SWIM_SUSPECT);
+    rig_claim(&rig, 2, 3, 0, SWIM_SUSPECT);
+    rig_clear(&rig);
+    swim_leave(rig.swim, rig.now);
+    rig_drain(&rig);
+    assert_false(rig_sent(&rig, 1, MESSAGE_LEAVE, &leave));
+    for (size_t i = 2; i <= 4; i += 2) {
+        assert_true(rig_sent(&rig, i, MESSAGE_LEAVE, &leave));
+        assert_int_equal(rig_count_events(&rig, SWIM_EVENT_LEFT), 0);
+        ack.seq = leave.seq;
+        rig_say(&rig, i, &ack);
+    }
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_LEFT), 1);
+    rig_stop(&rig);
+}
+
+/* The first ones asked may have died a moment ago: then others are. */
+static void others_are_asked_in_place_of_those_who_keep_silent(void **state)
+{
+    struct rig rig;
+    struct message leave, ack = {.type = MESSAGE_LEAVE_ACK};
+    struct node_id acked[4] = {{{0}}};
+    size_t count = 0;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 15);
+    swim_leave(rig.swim, rig.now);
+    for (int tries = 0; tries < 10 && count < 4; tries++) {
+        rig_drain(&rig);
+        for (size_t i = 1; i <= 15 && count < 4; i++)
+            if (i % 2 == 0 && rig_sent(&rig, i, MESSAGE_LEAVE, &leave)) {
+                ack.seq = leave.seq;
+                acked[count] = net_id(i);
+                for (size_t j = 0; j < count; j++)
+                    assert_false(node_id_is_equal(&acked[j], &acked[count]));
+                count++;
+                rig_say(&rig, i, &ack);
+            }
+        rig_clear(&rig);
+        rig_run(&rig, 300 * MSEC);
+    }
+    assert_int_equal(count, 4);
+    assert_int_equal(swim_get_self(rig.swim)->state, SWIM_LEFT);
+    assert_false(rig.swim->leave.is_active);
+    rig_stop(&rig);
+}
+
 static void who_is_alone_has_left_at_once(void **state)
 {
     struct rig rig;
@@ -138,6 +213,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leaving_ends_when_log_n_members_know),
         cmocka_unit_test(leaving_ends_after_three_seconds_of_silence),
+        cmocka_unit_test(who_leaves_too_is_not_waited_for),
+        cmocka_unit_test(who_is_suspect_is_not_waited_for),
+        cmocka_unit_test(others_are_asked_in_place_of_those_who_keep_silent),
         cmocka_unit_test(who_is_alone_has_left_at_once),
         cmocka_unit_test(who_leaves_refutes_nothing_and_accuses_nobody),
         cmocka_unit_test(a_leave_is_acknowledged_and_spread),
