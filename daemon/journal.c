@@ -76,12 +76,19 @@ void journal_join_request(const char *name, const struct address *from)
          or_unknown(name), text);
 }
 
-/* What all events about a member carry. */
-static void _printf_(5, 6)
-    emit_member(enum event event, const struct swim_member *member, const struct swim_member *by,
-                const char *line, const char *format, ...)
+/* Whom an event is about, who said so, and the seed's text. */
+struct subject {
+    const struct swim_member *member;
+    const struct swim_member *by;
+    const char *line;
+};
+
+/* What all events about a member carry; @more ends the message. */
+static void _printf_(4, 5) emit_member(enum event event, const struct subject *subject,
+                                       const char *more, const char *format, ...)
 {
     static const char *const states[] = {"alive", "suspect", "dead", "left"};
+    const struct swim_member *member = subject->member, *by = subject->by;
     char uuid[NODE_ID_TEXT_MAX], address[ADDRESS_TEXT_MAX], incarnation[48];
     _cleanup_free_ char *what = NULL;
     va_list arguments;
@@ -97,56 +104,80 @@ static void _printf_(5, 6)
     address_format(&member->address, address);
     snprintf(incarnation, sizeof(incarnation), "%" PRIu64 ".%" PRIu64,
              member->incarnation.generation, member->incarnation.counter);
-    emit(event, level_of(event), line,
+    emit(event, level_of(event), subject->line,
          FIELDS(TEXT("MEMBER", member->name), TEXT("UUID", uuid), TEXT("ADDRESS", address),
                 TEXT("INCARNATION", incarnation), TEXT("STATE", states[member->state]),
                 TEXT("BY", by ? by->name : NULL)),
-         "member %s %s%s%s", member->name, what, by ? ", reported by " : "", by ? by->name : "");
+         "member %s %s%s%s%s", member->name, what, by ? ", reported by " : "", by ? by->name : "",
+         more ? more : "");
 }
 
 void journal_member_joined(const struct swim_member *member)
 {
     char address[ADDRESS_TEXT_MAX];
 
-    emit_member(EVENT_MEMBER_JOINED, member, NULL, NULL, "joined from %s",
+    emit_member(EVENT_MEMBER_JOINED, &(struct subject){.member = member}, NULL, "joined from %s",
                 address_format(&member->address, address));
 }
 
-void journal_member_suspect(const struct swim_member *member, const struct swim_member *by)
+void journal_member_suspect(const struct swim_member *member, const struct swim_member *by,
+                            uint32_t direct, const char *through)
 {
-    emit_member(EVENT_MEMBER_SUSPECT, member, by, NULL, "suspect");
+    struct subject subject = {.member = member, .by = by};
+    _cleanup_free_ char *why = NULL;
+
+    if (direct > 0 && asprintf(&why, ": %u requests unanswered%s%s", direct,
+                               through ? ", also through " : "", through ? through : "") < 0)
+        why = NULL;
+    emit_member(EVENT_MEMBER_SUSPECT, &subject, why, "suspect");
 }
 
 void journal_member_alive(const struct swim_member *member)
 {
-    emit_member(EVENT_MEMBER_ALIVE, member, NULL, NULL, "alive again");
+    emit_member(EVENT_MEMBER_ALIVE, &(struct subject){.member = member}, NULL, "alive again");
 }
 
 void journal_member_dead(const struct swim_member *member, const struct swim_member *by,
-                         const char *line)
+                         const char *seeds, const char *line)
 {
-    emit_member(EVENT_MEMBER_DEAD, member, by, line, "dead");
+    struct subject subject = {.member = member, .by = by, .line = line};
+    _cleanup_free_ char *whom = NULL;
+
+    if (seeds && asprintf(&whom, ": reported to %s", seeds) < 0)
+        whom = NULL;
+    emit_member(EVENT_MEMBER_DEAD, &subject, whom, "dead");
 }
 
 void journal_member_left(const struct swim_member *member)
 {
-    emit_member(EVENT_MEMBER_LEFT, member, NULL, NULL, "left");
+    emit_member(EVENT_MEMBER_LEFT, &(struct subject){.member = member}, NULL, "left");
 }
 
 void journal_member_reaped(const struct swim_member *member)
 {
-    emit_member(EVENT_MEMBER_REAPED, member, NULL, NULL, "is no longer listed");
+    emit_member(EVENT_MEMBER_REAPED, &(struct subject){.member = member}, NULL,
+                "is no longer listed");
 }
 
-void journal_dead_report(const char *name, const struct address *address, const char *by,
-                         bool is_indirect, const char *line)
+void journal_dead_report(const struct journal_report *report)
 {
     char text[ADDRESS_TEXT_MAX];
+    const char *address = text_of(report->address, text), *through = report->through;
+    bool is_told = report->seeds == NULL;
 
-    emit(EVENT_DEAD_REPORT, level_of(EVENT_DEAD_REPORT), line,
-         FIELDS(TEXT("MEMBER", name), TEXT("ADDRESS", text_of(address, text)), TEXT("BY", by),
-                TEXT("WAY", is_indirect ? "indirect" : "direct")),
-         "%s", line);
+    if (is_told)
+        emit(EVENT_DEAD_REPORT, level_of(EVENT_DEAD_REPORT), report->line,
+             FIELDS(TEXT("MEMBER", report->name), TEXT("ADDRESS", address), TEXT("BY", report->by),
+                    TEXT("WAY", through ? "indirect" : "direct"), TEXT("THROUGH", through)),
+             "%s (%s by %s: no answer directly%s%s)", report->line, or_unknown(report->name),
+             or_unknown(report->by), through ? ", nor through " : "", through ? through : "");
+    else
+        emit(EVENT_DEAD_REPORT, report->has_acked ? LOG_INFO : level_of(EVENT_DEAD_REPORT), NULL,
+             FIELDS(TEXT("MEMBER", report->name), TEXT("ADDRESS", address),
+                    TEXT("SEEDS", report->seeds),
+                    TEXT("ACTION", report->has_acked ? "acknowledged" : "unanswered")),
+             "report of %s %s by %s", or_unknown(report->name),
+             report->has_acked ? "acknowledged" : "not acknowledged", report->seeds);
 }
 
 void journal_peer_list(const char *seed, const struct address *address, size_t count,

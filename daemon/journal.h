@@ -72,16 +72,28 @@ void journal_node_started(const struct node_id *id, const char *role,
 void journal_node_stopping(const char *reason);
 void journal_join_request(const char *name, const struct address *from);
 void journal_member_joined(const struct swim_member *member);
-void journal_member_suspect(const struct swim_member *member, const struct swim_member *by);
+/* @direct: requests of our own without an answer, 0 = it is somebody else's accusation; @through:
+ * who were asked to try as well, or NULL. */
+void journal_member_suspect(const struct swim_member *member, const struct swim_member *by,
+                            uint32_t direct, const char *through);
 void journal_member_alive(const struct swim_member *member);
-/* @line: "Dead Node:IP:TIMESTAMP:IP" where this node is the one that reports, else NULL. */
+/* @line: "Dead Node:IP:TIMESTAMP:IP" where this node is the one that reports, and @seeds whom to,
+ * else NULL. */
 void journal_member_dead(const struct swim_member *member, const struct swim_member *by,
-                         const char *line);
+                         const char *seeds, const char *line);
 void journal_member_left(const struct swim_member *member);
 void journal_member_reaped(const struct swim_member *member);
-/* At a seed that was told; @is_indirect: it came through another node. @line is never NULL. */
-void journal_dead_report(const char *name, const struct address *address, const char *by,
-                         bool is_indirect, const char *line);
+/* A report of a death: at the seed that was told, or at the reporter when it is over. */
+struct journal_report {
+    const char *name; /* of the dead, NULL = unknown */
+    const struct address *address;
+    const char *by;      /* the reporter */
+    const char *through; /* who were asked to try as well, or NULL */
+    const char *line;    /* the seed's text; not at the reporter */
+    const char *seeds;   /* at the reporter, else NULL: these have acknowledged, or have not */
+    bool has_acked;
+};
+void journal_dead_report(const struct journal_report *report);
 /* @peers: "lab-01 10.0.4.11:7717, ..." */
 void journal_peer_list(const char *seed, const struct address *address, size_t count,
                        const char *peers);

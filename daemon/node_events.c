@@ -84,7 +84,15 @@ static void tell_dead(const struct node *node, const struct swim_event *event)
         render_dead_node(&event->member->address,
                          event->wall_usec > 0 ? event->wall_usec : node_wall(node), &self->address,
                          line);
-    journal_member_dead(event->member, event->by, is_ours ? line : NULL);
+    journal_member_dead(event->member, event->by, event->text, is_ours ? line : NULL);
+}
+
+static void tell_suspect(const struct node *node, const struct swim_event *event)
+{
+    bool is_ours = event->by && event->by->is_self;
+
+    journal_member_suspect(event->member, event->by,
+                           is_ours ? node->config->membership.max_missed : 0, event->text);
 }
 
 static void tell_dead_report(const struct swim_event *event)
@@ -93,8 +101,11 @@ static void tell_dead_report(const struct swim_event *event)
 
     render_dead_node(&event->address, event->wall_usec,
                      event->by ? &event->by->address : &(struct address){0}, line);
-    journal_dead_report(event->name, &event->address, event->by ? event->by->name : NULL,
-                        event->count > 0, line);
+    journal_dead_report(&(struct journal_report){.name = event->name,
+                                                 .address = &event->address,
+                                                 .by = event->by ? event->by->name : NULL,
+                                                 .through = event->text,
+                                                 .line = line});
 }
 
 static void tell_liveness(const struct node *node, const struct swim_event *event)
@@ -152,7 +163,7 @@ static void tell(struct node *node, const struct swim_event *event)
         journal_member_joined(event->member);
         break;
     case SWIM_EVENT_MEMBER_SUSPECT:
-        journal_member_suspect(event->member, event->by);
+        tell_suspect(node, event);
         break;
     case SWIM_EVENT_MEMBER_ALIVE:
         journal_member_alive(event->member);
@@ -168,6 +179,12 @@ static void tell(struct node *node, const struct swim_event *event)
         break;
     case SWIM_EVENT_DEAD_REPORT:
         tell_dead_report(event);
+        break;
+    case SWIM_EVENT_REPORTED:
+        journal_dead_report(&(struct journal_report){.name = event->name,
+                                                     .address = &event->address,
+                                                     .seeds = event->text,
+                                                     .has_acked = !event->is_fatal});
         break;
     case SWIM_EVENT_NAME_CONFLICT:
         journal_name_conflict(event->name, &event->address, event->by ? &event->by->address : NULL);

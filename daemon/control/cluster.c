@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SUSPICION_TEXT_MAX 1600 /* names of all who had no answer */
+
 static const char *const state_names[_SWIM_STATE_MAX] = {
     [SWIM_ALIVE] = "alive", [SWIM_SUSPECT] = "suspect", [SWIM_DEAD] = "dead", [SWIM_LEFT] = "left"};
 
@@ -387,18 +389,46 @@ static void add_problem(struct problems *problems, bool degrades, const char *co
     problems->is_degraded |= degrades;
 }
 
+/* Appends " lab-01, lab-03 (what)". Return: the end. */
+static size_t add_names(const struct swim *swim, const struct node_id *ids, size_t count,
+                        const char *what, size_t used, char target[static SUSPICION_TEXT_MAX])
+{
+    for (size_t i = 0; i < count && used < SUSPICION_TEXT_MAX; i++) {
+        const struct swim_member *member = swim_find(swim, &ids[i]);
+        used += (size_t)snprintf(target + used, SUSPICION_TEXT_MAX - used, "%s %s",
+                                 i > 0 ? "," : "", member ? member->name : "a member");
+    }
+    if (count > 0 && used < SUSPICION_TEXT_MAX)
+        used += (size_t)snprintf(target + used, SUSPICION_TEXT_MAX - used, " (%s)", what);
+    return used;
+}
+
+/* "no answer to lab-03 (direct) nor lab-01, seed-1 (indirect)" */
+static void describe_suspicion(const struct swim *swim, const struct swim_member *member,
+                               char target[static SUSPICION_TEXT_MAX])
+{
+    struct swim_suspicion suspicion = {.accusers_count = 0};
+    size_t used = (size_t)snprintf(target, SUSPICION_TEXT_MAX, "no answer to");
+
+    (void)swim_get_suspicion(swim, &member->id, &suspicion);
+    used = add_names(swim, suspicion.accusers, suspicion.accusers_count, "direct", used, target);
+    if (suspicion.through_count > 0 && used < SUSPICION_TEXT_MAX) {
+        used += (size_t)snprintf(target + used, SUSPICION_TEXT_MAX - used, " nor");
+        (void)add_names(swim, suspicion.through, suspicion.through_count, "indirect", used, target);
+    }
+}
+
 static void add_member_problems(const struct node *node, const struct counts *counts,
                                 struct problems *problems)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
     struct record record;
-    char text[256];
+    char text[SUSPICION_TEXT_MAX];
 
     for (size_t i = 0; i < counts->nodes; i++) {
         const struct swim_member *member = swim_member_at(swim, i);
-        const struct swim_member *by = swim_find(swim, &member->reported_by);
         if (member->state == SWIM_SUSPECT) {
-            snprintf(text, sizeof(text), "no answer to %s", by ? by->name : "a member");
+            describe_suspicion(swim, member, text);
             add_problem(problems, true, "member-suspect", member->name,
                         wall_of(node, member->changed_usec), text);
         }

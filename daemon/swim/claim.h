@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "swim/swim.h"
 
-#define CLAIM_ACCUSERS 4                      /* the first accuser and up to three who confirm */
+#define CLAIM_ACCUSERS SWIM_ACCUSERS_MAX
 #define CLAIM_JUMP_MAX ((uint64_t)UINT32_MAX) /* of an incarnation in one step */
 
 /* What somebody says about a member. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "swim/event.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "swim/core.h"
@@ -65,6 +66,26 @@ struct swim_event *event_add_text(struct swim *swim, enum swim_event_type type,
     event->text = copy;
     event->shown.text = copy;
     return &event->shown;
+}
+
+struct swim_event *event_add_names(struct swim *swim, enum swim_event_type type,
+                                   const struct member *member, const struct node_id *ids,
+                                   size_t count)
+{
+    char text[SWIM_MESSAGE_MAX + 1] = "";
+    size_t size = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct member *named = member_find(swim, &ids[i]);
+        const char *name = named ? named->shown.name : "?";
+        const char *gap = size > 0 ? ", " : "";
+        if (size + strlen(gap) + strlen(name) + sizeof(", ...") > sizeof(text)) {
+            strcpy(text + size, ", ...");
+            break;
+        }
+        size += (size_t)snprintf(text + size, sizeof(text) - size, "%s%s", gap, name);
+    }
+    return size > 0 ? event_add_text(swim, type, member, text) : event_add(swim, type, member);
 }
 
 const struct swim_event *event_next(struct events *events)

@@ -34,6 +34,11 @@ void events_done(struct events *events);
 struct swim_event *event_add(struct swim *swim, enum swim_event_type type,
                              const struct member *member);
 
+/* The same with a text: the names of members, as far as they are known here. */
+struct swim_event *event_add_names(struct swim *swim, enum swim_event_type type,
+                                   const struct member *member, const struct node_id *ids,
+                                   size_t count);
+
 /* The same with a text, which is copied. */
 struct swim_event *event_add_text(struct swim *swim, enum swim_event_type type,
                                   const struct member *member, const char *text);

@@ -49,6 +49,9 @@ static void write_exchange(struct writer *writer, const struct message *message)
         writer_u64(writer, message->wall_usec);
         address_write(&message->address, writer);
         writer_u8(writer, (uint8_t)message->count);
+        writer->failed |= message->count > SWIM_HELPERS_MAX;
+        for (size_t i = 0; i < message->count && !writer->failed; i++)
+            wire_write_id(writer, &message->through[i]);
         break;
     case MESSAGE_LEAVE:
         wire_write_incarnation(writer, &message->incarnation);
@@ -236,8 +239,12 @@ static void read_report(struct reader *reader, struct message *ret)
     ret->wall_usec = reader_u64(reader);
     ret->address = address_read(reader);
     ret->count = reader_u8(reader);
-    if (ret->address.family == 0)
+    if (ret->address.family == 0 || ret->count > SWIM_HELPERS_MAX) {
         reader->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < ret->count; i++)
+        ret->through[i] = wire_read_member_id(reader);
 }
 
 static void read_exchange(struct reader *reader, struct message *ret)

@@ -60,13 +60,14 @@ struct message {
     struct address address;              /* HEARTBEAT, ADDRESS; REPORT: of the dead */
     char text[SWIM_MESSAGE_MAX + 1];     /* TEXT, DIRECT */
     bool is_broadcast;                   /* DIRECT, RECEIPT */
-    uint32_t count;                      /* WELCOME, VECTOR: members; REPORT: indirect requests */
-    uint32_t buckets[MESSAGE_BUCKETS];   /* VECTOR */
-    uint64_t mask;                       /* PULL: wanted buckets */
-    struct node_id cursor;               /* PULL: after this member */
-    bool is_last;                        /* PAGE */
-    struct reader claims;                /* PAGE, read side: message_read_claim until the end */
-    struct claim claim;                  /* ALIVE, SUSPECT, DEAD, LEFT */
+    uint32_t count;                      /* WELCOME, VECTOR: members; REPORT: of through */
+    struct node_id through[SWIM_HELPERS_MAX]; /* REPORT: who were asked to probe, too */
+    uint32_t buckets[MESSAGE_BUCKETS];        /* VECTOR */
+    uint64_t mask;                            /* PULL: wanted buckets */
+    struct node_id cursor;                    /* PULL: after this member */
+    bool is_last;                             /* PAGE */
+    struct reader claims; /* PAGE, read side: message_read_claim until the end */
+    struct claim claim;   /* ALIVE, SUSPECT, DEAD, LEFT */
 };
 
 /*

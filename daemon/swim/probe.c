@@ -2,6 +2,7 @@
 #include "swim/probe.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include "swim/core.h"
 
 static struct probe *probe_free(struct swim *swim, struct probe *probe)
@@ -87,15 +88,17 @@ static void send_request(struct swim *swim, struct probe *probe)
 static void ask_helpers(struct swim *swim, struct probe *probe)
 {
     struct message message = {.type = MESSAGE_ASK};
+    struct member *helpers[SWIM_HELPERS_MAX];
 
     probe->is_helped = true;
     message.seq = probe->seq + probe->requests_max;
     message.id = probe->target->shown.id;
     probe->helpers_count =
-        members_sample(swim, swim->config.indirect_probes, probe->target, probe->helpers);
-    for (size_t i = 0; i < probe->helpers_count; i++)
-        packet_send_message(swim, &probe->helpers[i]->shown.address, &probe->helpers[i]->shown.id,
-                            &message);
+        members_sample(swim, swim->config.indirect_probes, probe->target, helpers);
+    for (size_t i = 0; i < probe->helpers_count; i++) {
+        probe->helpers[i] = helpers[i]->shown.id;
+        packet_send_message(swim, &helpers[i]->shown.address, &probe->helpers[i], &message);
+    }
 }
 
 /* Requests are 1, 2, 4 ... timeouts apart, or closer, so that all of them fit into the interval. */
@@ -126,9 +129,9 @@ static void judge_health(struct swim *swim, const struct probe *probe)
 
 static void fail(struct swim *swim, struct probe *probe)
 {
+    struct evidence evidence = {.start_usec = probe->start_usec,
+                                .through_count = probe->helpers_count};
     struct member *target = probe->target;
-    usec_t start_usec = probe->start_usec;
-    uint32_t helpers_count = (uint32_t)probe->helpers_count;
     bool is_whole = probe->sent_count == probe->requests_max && probe->is_helped;
 
     if (probe->kind == PROBE_PING) {
@@ -138,10 +141,11 @@ static void fail(struct swim *swim, struct probe *probe)
     }
     swim->probes.failed_count++;
     judge_health(swim, probe);
+    memcpy(evidence.through, probe->helpers, sizeof(evidence.through));
     probe_free(swim, probe);
     /* A probe that we were too slow to carry out says nothing about its target. */
     if (is_whole && swim->now >= swim->probes.grace_end_usec)
-        view_accuse(swim, target, start_usec, helpers_count);
+        view_accuse(swim, target, &evidence);
 }
 
 static void on_timer(struct swim *swim, struct timer *timer)
@@ -330,13 +334,10 @@ bool probe_take_ack(struct swim *swim, const struct source *source, const struct
 }
 
 /* The helper @source of a probe, or -1. */
-static int helper_of(const struct swim *swim, const struct probe *probe,
-                     const struct source *source)
+static int helper_of(const struct probe *probe, const struct source *source)
 {
-    const struct member *member = member_find(swim, source->id);
-
     for (size_t i = 0; i < probe->helpers_count; i++)
-        if (probe->helpers[i] == member)
+        if (node_id_is_equal(&probe->helpers[i], source->id))
             return (int)i;
     return -1;
 }
@@ -347,7 +348,7 @@ void probe_take_relayed(struct swim *swim, const struct source *source,
     uint32_t request;
     struct probe *probe = find(swim, message->seq, &request);
 
-    if (!probe || request != probe->requests_max || helper_of(swim, probe, source) < 0)
+    if (!probe || request != probe->requests_max || helper_of(probe, source) < 0)
         return;
     if (probe->target->suspicion)
         suspicion_refresh(swim, probe->target);
@@ -358,7 +359,7 @@ void probe_take_nack(struct swim *swim, const struct source *source, const struc
 {
     uint32_t request;
     struct probe *probe = find(swim, message->seq, &request);
-    int helper = probe && request == probe->requests_max ? helper_of(swim, probe, source) : -1;
+    int helper = probe && request == probe->requests_max ? helper_of(probe, source) : -1;
 
     if (helper >= 0)
         probe->nacks |= 1U << helper;

@@ -15,10 +15,10 @@
  */
 
 #include "base/list.h"
+#include "swim/swim.h"
 #include "swim/timer.h"
 
 #define PROBE_REQUESTS_MAX 10 /* max_missed */
-#define PROBE_HELPERS_MAX  16 /* indirect_probes */
 #define PROBE_VERIFIES_MAX 8
 #define PROBE_PINGS_MAX    32
 #define PROBE_HEALTH_MAX   8
@@ -49,7 +49,7 @@ struct probe {
     usec_t end_usec;
     usec_t sent_usec[PROBE_REQUESTS_MAX];
     uint64_t wall_usec[PROBE_REQUESTS_MAX];
-    struct member *helpers[PROBE_HELPERS_MAX]; /* compared only, may be gone */
+    struct node_id helpers[SWIM_HELPERS_MAX];
     size_t helpers_count;
     bool is_helped; /* the helpers have been asked */
     uint32_t nacks; /* bit i: helper i has answered */

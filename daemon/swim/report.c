@@ -27,21 +27,42 @@ void reports_done(struct swim *swim)
         report_free(swim, list_entry(link, struct report, link));
 }
 
-static void drop_seed(struct report *report, size_t i)
+/* Seeds that died meanwhile have other worries. Return: how many have to be told yet. */
+static size_t count_waiting(const struct swim *swim, struct report *report)
 {
-    report->seeds[i] = report->seeds[--report->seeds_count];
+    size_t count = 0;
+
+    for (size_t i = 0; i < report->seeds_count; i++) {
+        const struct member *seed = member_find(swim, &report->seeds[i]);
+        if (report->answers[i] == REPORT_WAITS && (!seed || seed->turn == 0))
+            report->answers[i] = REPORT_FAILED;
+        count += report->answers[i] == REPORT_WAITS;
+    }
+    return count;
 }
 
-/* Seeds that died meanwhile have other worries. */
-static void drop_dead_seeds(struct swim *swim, struct report *report)
+static void tell_some(struct swim *swim, const struct report *report, bool has_acked)
 {
-    for (size_t i = 0; i < report->seeds_count;) {
-        const struct member *seed = member_find(swim, &report->seeds[i]);
-        if (seed && seed->turn > 0)
-            i++;
-        else
-            drop_seed(report, i);
-    }
+    struct node_id seeds[SWIM_SEEDS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < report->seeds_count; i++)
+        if ((report->answers[i] == REPORT_ACKED) == has_acked)
+            seeds[count++] = report->seeds[i];
+    if (count == 0)
+        return;
+    struct swim_event *event =
+        event_add_names(swim, SWIM_EVENT_REPORTED, member_find(swim, &report->id), seeds, count);
+    event->address = report->address;
+    event->count = (uint32_t)count;
+    event->is_fatal = !has_acked;
+}
+
+static void end(struct swim *swim, struct report *report)
+{
+    tell_some(swim, report, true);
+    tell_some(swim, report, false);
+    report_free(swim, report);
 }
 
 static void on_timer(struct swim *swim, struct timer *timer)
@@ -49,9 +70,8 @@ static void on_timer(struct swim *swim, struct timer *timer)
     struct report *report = CONTAINER_OF(timer, struct report, timer);
     struct message message = {.type = MESSAGE_REPORT};
 
-    drop_dead_seeds(swim, report);
-    if (report->seeds_count == 0 || report->tries >= TRIES_MAX) {
-        report_free(swim, report);
+    if (count_waiting(swim, report) == 0 || report->tries >= TRIES_MAX) {
+        end(swim, report);
         return;
     }
     message.seq = report->seq;
@@ -59,28 +79,31 @@ static void on_timer(struct swim *swim, struct timer *timer)
     message.incarnation = report->incarnation;
     message.address = report->address;
     message.wall_usec = report->wall_usec;
-    message.count = report->indirect;
+    message.count = (uint32_t)report->evidence.through_count;
+    memcpy(message.through, report->evidence.through, sizeof(message.through));
     for (size_t i = 0; i < report->seeds_count; i++) {
         const struct member *seed = member_find(swim, &report->seeds[i]);
-        packet_send_message(swim, &seed->shown.address, &seed->shown.id, &message);
+        if (report->answers[i] == REPORT_WAITS)
+            packet_send_message(swim, &seed->shown.address, &seed->shown.id, &message);
     }
     timer_set(&swim->timers, timer, swim->now + (RETRY_MIN_USEC << report->tries++));
 }
 
-void report_send(struct swim *swim, const struct member *member, uint32_t indirect)
+size_t report_send(struct swim *swim, const struct member *member, const struct evidence *evidence,
+                   struct node_id ret_seeds[static SWIM_SEEDS_MAX])
 {
     struct report *report = swim->reports.count < REPORTS_MAX ? calloc(1, sizeof(*report)) : NULL;
 
     if (!report || timer_init(&swim->timers, &report->timer, on_timer) < 0) {
         free(report);
-        return;
+        return 0;
     }
     report->seq = core_next_seq(swim);
     report->id = member->shown.id;
     report->incarnation = member->shown.incarnation;
     report->address = member->shown.address;
     report->wall_usec = core_wall(swim);
-    report->indirect = indirect;
+    report->evidence = *evidence;
     list_append(&swim->reports.active, &report->link);
     swim->reports.count++;
     for (size_t i = 0; i < swim->members.live_count; i++) {
@@ -88,7 +111,10 @@ void report_send(struct swim *swim, const struct member *member, uint32_t indire
         if (seed->is_seed && report->seeds_count < SWIM_SEEDS_MAX)
             report->seeds[report->seeds_count++] = seed->id;
     }
+    size_t count = report->seeds_count;
+    memcpy(ret_seeds, report->seeds, count * sizeof(*ret_seeds));
     on_timer(swim, &report->timer);
+    return count;
 }
 
 /* --- At the seed --- */
@@ -127,7 +153,8 @@ int report_take(struct swim *swim, const struct source *source, const struct mes
         !is_repeated(&swim->reports, hash_report(source, message))) {
         const struct member *by = member_find(swim, source->id);
         struct swim_event *event =
-            event_add(swim, SWIM_EVENT_DEAD_REPORT, member_find(swim, &message->id));
+            event_add_names(swim, SWIM_EVENT_DEAD_REPORT, member_find(swim, &message->id),
+                            message->through, message->count);
         event->by = by ? &by->shown : NULL;
         event->address = message->address;
         event->wall_usec = message->wall_usec;
@@ -142,9 +169,9 @@ void report_take_ack(struct swim *swim, const struct source *source, const struc
         struct report *report = list_entry(link, struct report, link);
         for (size_t i = 0; report->seq == message->seq && i < report->seeds_count; i++)
             if (node_id_is_equal(&report->seeds[i], source->id)) {
-                drop_seed(report, i);
-                if (report->seeds_count == 0)
-                    report_free(swim, report);
+                report->answers[i] = REPORT_ACKED;
+                if (count_waiting(swim, report) == 0)
+                    end(swim, report);
                 return;
             }
     }

@@ -4,12 +4,14 @@
 /*
  * Dead reports: whoever accused a member by its own failed probe, and then sees it dead, tells
  * every live seed, with the time, and repeats that until each has acknowledged, for half a minute
- * at most. The report is a death claim of its sender too.
+ * at most. The report is a death claim of its sender too. The seed keeps who reported whom, when,
+ * and how: directly, and through whom in vain.
  */
 
 #include "base/address.h"
 #include "base/id.h"
 #include "base/list.h"
+#include "swim/suspicion.h"
 #include "swim/swim.h"
 #include "swim/timer.h"
 
@@ -19,6 +21,12 @@
 struct source;
 struct member;
 struct message;
+
+enum report_answer {
+    REPORT_WAITS,
+    REPORT_ACKED,
+    REPORT_FAILED,
+};
 
 /* Owned by the list. */
 struct report {
@@ -30,8 +38,9 @@ struct report {
     struct swim_incarnation incarnation;
     struct address address; /* of the dead */
     uint64_t wall_usec;
-    uint32_t indirect;
-    struct node_id seeds[SWIM_SEEDS_MAX]; /* that have not acknowledged */
+    struct evidence evidence;
+    struct node_id seeds[SWIM_SEEDS_MAX];
+    enum report_answer answers[SWIM_SEEDS_MAX];
     size_t seeds_count;
 };
 
@@ -45,8 +54,9 @@ struct reports {
 void reports_init(struct swim *swim);
 void reports_done(struct swim *swim);
 
-/* @member has just died, and we had accused it. @indirect: requests through others, in vain. */
-void report_send(struct swim *swim, const struct member *member, uint32_t indirect);
+/* @member has just died, and we had accused it. Return: how many seeds are told: @ret_seeds. */
+size_t report_send(struct swim *swim, const struct member *member, const struct evidence *evidence,
+                   struct node_id ret_seeds[static SWIM_SEEDS_MAX]);
 
 /* Return: 0, -EBADMSG as view_take_short. */
 int report_take(struct swim *swim, const struct source *source, const struct message *message);

@@ -19,15 +19,22 @@
 struct swim;
 struct member;
 
+/* What an accusation of our own rests on: a probe without any answer. */
+struct evidence {
+    usec_t start_usec; /* of its first request */
+    size_t through_count;
+    struct node_id through[SWIM_HELPERS_MAX]; /* who were asked to try as well */
+};
+
 /* Owned by its member, exactly while that is suspect. */
 struct suspicion {
     struct node_id accusers[CLAIM_ACCUSERS];
     size_t accusers_count; /* 1..CLAIM_ACCUSERS */
     size_t confirmations_max;
     usec_t start_usec;
-    usec_t refreshed_usec; /* last packet of the suspect itself; 0 = none */
-    uint32_t indirect;     /* of our own accusation */
-    bool is_own;           /* we are among the accusers */
+    usec_t refreshed_usec;    /* last packet of the suspect itself; 0 = none */
+    bool is_own;              /* we are among the accusers */
+    struct evidence evidence; /* of our own accusation */
 };
 
 /**

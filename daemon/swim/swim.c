@@ -40,7 +40,7 @@ static bool config_is_valid(const struct swim_config *config)
 {
     return config->probe_interval_usec > 1 && config->probe_timeout_usec > 0 &&
            config->probe_timeout_usec <= config->probe_interval_usec / 2 &&
-           config->indirect_probes <= PROBE_HELPERS_MAX && config->max_missed >= 1 &&
+           config->indirect_probes <= SWIM_HELPERS_MAX && config->max_missed >= 1 &&
            config->max_missed <= PROBE_REQUESTS_MAX && config->suspicion_mult >= 1 &&
            config->suspicion_max >= 1 && config->suspicion_max <= 20 &&
            config->unstable_flaps >= 1 && config->unstable_flaps <= UNSTABLE_FLAPS_MAX &&
@@ -390,6 +390,21 @@ const struct swim_member *swim_find_name(const struct swim *swim, const char *na
 const struct swim_member *swim_get_self(const struct swim *swim)
 {
     return &swim->self->shown;
+}
+
+bool swim_get_suspicion(const struct swim *swim, const struct node_id *id,
+                        struct swim_suspicion *ret)
+{
+    const struct member *member = member_find(swim, id);
+    const struct suspicion *suspicion = member ? member->suspicion : NULL;
+
+    if (!suspicion)
+        return false;
+    *ret = (struct swim_suspicion){.accusers_count = suspicion->accusers_count,
+                                   .through_count = suspicion->evidence.through_count};
+    memcpy(ret->accusers, suspicion->accusers, sizeof(ret->accusers));
+    memcpy(ret->through, suspicion->evidence.through, sizeof(ret->through));
+    return true;
 }
 
 void swim_get_statistics(const struct swim *swim, struct swim_statistics *ret)

@@ -23,12 +23,14 @@
 #include "base/text.h"
 #include "base/usec.h"
 
-#define SWIM_PACKET_MIN  474  /* what a link of 576 bytes takes, less IPv4, UDP and the seal */
-#define SWIM_PACKET_MAX  1400 /* bytes of plain packet; the seal adds its own */
-#define SWIM_META_MAX    512  /* bytes of a member's own record */
-#define SWIM_MESSAGE_MAX 1024 /* bytes of a message's text */
-#define SWIM_SEEDS_MAX   64
-#define SWIM_MEMBERS_MAX 8192
+#define SWIM_PACKET_MIN   474  /* what a link of 576 bytes takes, less IPv4, UDP and the seal */
+#define SWIM_PACKET_MAX   1400 /* bytes of plain packet; the seal adds its own */
+#define SWIM_META_MAX     512  /* bytes of a member's own record */
+#define SWIM_MESSAGE_MAX  1024 /* bytes of a message's text */
+#define SWIM_SEEDS_MAX    64
+#define SWIM_HELPERS_MAX  16
+#define SWIM_ACCUSERS_MAX 4 /* the first accuser, and up to three who confirm */
+#define SWIM_MEMBERS_MAX  8192
 
 enum swim_state {
     SWIM_ALIVE,
@@ -57,7 +59,7 @@ struct swim_load {
 struct swim_config {
     usec_t probe_interval_usec;
     usec_t probe_timeout_usec; /* at most half of probe_interval_usec */
-    uint32_t indirect_probes;  /* members asked to probe for us, 0..16 */
+    uint32_t indirect_probes;  /* members asked to probe for us, 0..SWIM_HELPERS_MAX */
     uint32_t max_missed;       /* consecutive requests before a probe failed, 1..10 */
     uint32_t suspicion_mult;   /* suspicion time = mult * log10(n + 1) * probe_interval */
     uint32_t suspicion_max;    /* up to so many times longer while nobody confirms, 1..20 */
@@ -114,14 +116,17 @@ enum swim_event_type {
     SWIM_EVENT_JOINED,    /* quorum of seeds has answered: count = of them */
     SWIM_EVENT_SEED_UNREACHABLE, /* address gave no answer; told once until it answers again */
     SWIM_EVENT_MEMBER_JOINED,
-    SWIM_EVENT_MEMBER_SUSPECT, /* by = accuser */
+    SWIM_EVENT_MEMBER_SUSPECT, /* by = accuser; where that is us: text = who were asked to try, too
+                                */
     SWIM_EVENT_MEMBER_ALIVE,   /* refuted a suspicion, or is back from the dead */
-    SWIM_EVENT_MEMBER_DEAD,    /* by = accuser */
+    SWIM_EVENT_MEMBER_DEAD,    /* by = accuser; text = the seeds that we report it to, if any */
     SWIM_EVENT_MEMBER_LEFT,
     SWIM_EVENT_MEMBER_REAPED,  /* retention is over; member is gone after this event */
     SWIM_EVENT_MEMBER_UPDATED, /* meta, name or address changed */
     SWIM_EVENT_DEAD_REPORT,   /* we are a seed and were told: member = the dead, by = reporter, wall
-                                 time, count = indirect */
+                                 time, text = who were asked to try, too */
+    SWIM_EVENT_REPORTED,      /* our report of a death is over: text = the seeds that acknowledged,
+                                 or (is_fatal) those that did not */
     SWIM_EVENT_NAME_CONFLICT, /* member carries a name that another live member carries */
     SWIM_EVENT_ID_CONFLICT,   /* our id is in use by another; is_fatal says that we lost */
     SWIM_EVENT_GOSSIP, /* a heartbeat message TIMESTAMP:IP:MSG#: origin, address, wall time, number;
@@ -149,7 +154,11 @@ struct swim_event {
     bool is_broadcast;
     bool is_outgoing;
     bool is_fatal;
-    const char *text; /* NUL-terminated, at most SWIM_MESSAGE_MAX bytes; NULL where there is none */
+    /*
+     * At most SWIM_MESSAGE_MAX bytes; NULL where there is none. Lists of members are names:
+     * "lab-01, lab-03", the end of a long one is "...".
+     */
+    const char *text;
 };
 
 struct swim_packet {
@@ -239,6 +248,18 @@ const struct swim_member *swim_member_at(const struct swim *swim, size_t i);
 const struct swim_member *swim_find(const struct swim *swim, const struct node_id *id);
 const struct swim_member *swim_find_name(const struct swim *swim, const char *name);
 const struct swim_member *swim_get_self(const struct swim *swim);
+
+/* Who accuses a suspect: each of them had no answer, neither directly nor through others. */
+struct swim_suspicion {
+    struct node_id accusers[SWIM_ACCUSERS_MAX];
+    size_t accusers_count;
+    struct node_id through[SWIM_HELPERS_MAX]; /* if this node is among them: through whom in vain */
+    size_t through_count;
+};
+
+/* Return: whether member @id is suspect. */
+bool swim_get_suspicion(const struct swim *swim, const struct node_id *id,
+                        struct swim_suspicion *ret);
 
 struct swim_statistics {
     uint32_t seeds_configured, seeds_reachable, seeds_needed;

@@ -96,15 +96,15 @@ static void end_suspicion(struct swim *swim, struct member *member)
     timer_set(&swim->timers, &member->timer, TIMER_NEVER);
 }
 
-static struct swim_event *tell(struct swim *swim, enum swim_event_type type,
-                               const struct member *member)
+/* An end, or a suspicion; @ids are named with it. */
+static void tell(struct swim *swim, enum swim_event_type type, const struct member *member,
+                 const struct node_id *ids, size_t count)
 {
-    struct swim_event *event = event_add(swim, type, member);
+    struct swim_event *event = event_add_names(swim, type, member, ids, count);
     const struct member *by = member_find(swim, &member->shown.reported_by);
 
     if (by)
         event->by = &by->shown;
-    return event;
 }
 
 /* The tombstone itself: dead or left, since @age_sec, by @by, until retention is over. */
@@ -130,13 +130,14 @@ static void bury(struct swim *swim, struct member *member, const struct claim *c
     probe_forget(swim, member);
     rumor_drop(swim, &member->load_rumor);
     if (claim->state == SWIM_LEFT) {
-        tell(swim, SWIM_EVENT_MEMBER_LEFT, member);
+        tell(swim, SWIM_EVENT_MEMBER_LEFT, member, NULL, 0);
         return;
     }
     swim->deaths++;
-    tell(swim, SWIM_EVENT_MEMBER_DEAD, member);
-    if (suspicion && suspicion->is_own)
-        report_send(swim, member, suspicion->indirect);
+    bool is_own = suspicion && suspicion->is_own;
+    struct node_id seeds[SWIM_SEEDS_MAX];
+    size_t count = is_own ? report_send(swim, member, &suspicion->evidence, seeds) : 0;
+    tell(swim, SWIM_EVENT_MEMBER_DEAD, member, seeds, count);
 }
 
 void view_declare_dead(struct swim *swim, struct member *member)
@@ -156,12 +157,15 @@ void view_declare_dead(struct swim *swim, struct member *member)
     view_contact(swim, member, &member->shown.address);
 }
 
+/* @evidence: of our own accusation; NULL = it is somebody else's. */
 static void suspect(struct swim *swim, struct member *member, const struct claim *claim,
-                    usec_t since_usec)
+                    const struct evidence *evidence)
 {
     bool is_new = member->shown.state == SWIM_ALIVE, is_news = false;
+    usec_t earliest = usec_sub(swim->now, swim->config.probe_interval_usec);
 
-    if (is_new && suspicion_begin(swim, member, since_usec) < 0)
+    if (is_new && suspicion_begin(swim, member,
+                                  evidence ? MAX(evidence->start_usec, earliest) : swim->now) < 0)
         return;
     for (size_t i = 0; i < claim->accusers_count; i++)
         is_news |= suspicion_confirm(swim, member, &claim->accusers[i]);
@@ -173,7 +177,8 @@ static void suspect(struct swim *swim, struct member *member, const struct claim
         member_set_state(swim, member, SWIM_SUSPECT, &member->shown.incarnation);
         member->shown.reported_by = member->suspicion->accusers[0];
         swim->suspicions++;
-        tell(swim, SWIM_EVENT_MEMBER_SUSPECT, member);
+        tell(swim, SWIM_EVENT_MEMBER_SUSPECT, member, evidence ? evidence->through : NULL,
+             evidence ? evidence->through_count : 0);
         if (!member->suspicion->is_own)
             probe_verify(swim, member);
     }
@@ -183,16 +188,15 @@ static void suspect(struct swim *swim, struct member *member, const struct claim
     }
 }
 
-void view_accuse(struct swim *swim, struct member *member, usec_t since_usec, uint32_t indirect)
+void view_accuse(struct swim *swim, struct member *member, const struct evidence *evidence)
 {
     struct claim claim = {.accusers = {swim->self->shown.id}, .accusers_count = 1};
-    usec_t earliest = usec_sub(swim->now, swim->config.probe_interval_usec);
 
-    suspect(swim, member, &claim, MAX(since_usec, earliest));
+    suspect(swim, member, &claim, evidence);
     if (!member->suspicion)
         return;
     member->suspicion->is_own = true;
-    member->suspicion->indirect = indirect;
+    member->suspicion->evidence = *evidence;
 }
 
 void view_contact(struct swim *swim, struct member *member, const struct address *address)
@@ -415,7 +419,7 @@ static int take_suspect(struct swim *swim, const struct source *source, struct m
     if (order > 0 && state_is_live(member->shown.state))
         sync_ask(swim, source->id, source->address);
     if (order == 0 && state_is_live(member->shown.state))
-        suspect(swim, member, claim, swim->now);
+        suspect(swim, member, claim, NULL);
     return 0;
 }
 

@@ -14,6 +14,7 @@
 
 struct swim;
 struct source;
+struct evidence;
 struct member;
 struct timer;
 
@@ -28,10 +29,9 @@ int view_take_short(struct swim *swim, const struct source *source, const struct
 void view_claim(const struct swim *swim, const struct member *member, struct claim *ret);
 
 /*
- * Our own probe of @member failed: accuse it, or confirm the accusation. @since_usec is the first
- * request that had no answer, @indirect how many others were asked for it in vain.
+ * Our own probe of @member failed: accuse it, or confirm the accusation.
  */
-void view_accuse(struct swim *swim, struct member *member, usec_t since_usec, uint32_t indirect);
+void view_accuse(struct swim *swim, struct member *member, const struct evidence *evidence);
 
 /* The suspicion of @member is over: the verdict. */
 void view_declare_dead(struct swim *swim, struct member *member);

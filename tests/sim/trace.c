@@ -84,6 +84,10 @@ static void tell(const struct sim_node *node, const struct swim_event *event, ch
     case SWIM_EVENT_SEED_UNREACHABLE:
         snprintf(line, size, "cannot reach seed %s", name_at(sim, &event->address));
         break;
+    case SWIM_EVENT_REPORTED:
+        snprintf(line, size, "has its report of %s %sacknowledged by %s",
+                 name_of(sim, event->member), event->is_fatal ? "not " : "", event->text);
+        break;
     case SWIM_EVENT_ID_CONFLICT:
         snprintf(line, size, "meets its own id%s", event->is_fatal ? " and yields" : "");
         break;

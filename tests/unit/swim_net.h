@@ -72,8 +72,9 @@ struct rig {
     usec_t now;
     struct rig_packet *sent; /* since the last rig_clear */
     size_t sent_count;
-    struct swim_event events[RIG_EVENTS_MAX];
+    struct swim_event events[RIG_EVENTS_MAX]; /* their texts are gone */
     size_t events_count;
+    char texts[SWIM_EVENT_LEFT + 1][128]; /* of the last event of each type */
 };
 
 static inline void rig_drain(struct rig *rig)
@@ -88,15 +89,19 @@ static inline void rig_drain(struct rig *rig)
         *sent = (struct rig_packet){.size = packet.size, .to = packet.to, .to_id = packet.to_id};
         memcpy(sent->data, packet.data, packet.size);
     }
-    while (swim_next_event(rig->swim, &event))
+    while (swim_next_event(rig->swim, &event)) {
+        (void)snprintf(rig->texts[event.type], sizeof(rig->texts[0]), "%s",
+                       event.text ? event.text : "");
         if (rig->events_count < RIG_EVENTS_MAX)
             rig->events[rig->events_count++] = event;
+    }
 }
 
 static inline void rig_clear(struct rig *rig)
 {
     rig->sent_count = 0;
     rig->events_count = 0;
+    memset(rig->texts, 0, sizeof(rig->texts));
 }
 
 /* Node 0 is the core; its peers are 1, 2, ... Heartbeats are off. */

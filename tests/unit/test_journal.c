@@ -97,7 +97,7 @@ static void an_event_has_an_id_a_level_and_its_fields(void **state _unused_)
 {
     struct swim_member dead = member_named("lab-07"), by = member_named("lab-03");
 
-    journal_member_dead(&dead, &by, "Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
+    journal_member_dead(&dead, &by, NULL, "Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
     assert_field("MESSAGE=member lab-07 dead, reported by lab-03");
     assert_field("PRIORITY=5");
     assert_field("SYSLOG_IDENTIFIER=p2pnode");
@@ -118,7 +118,7 @@ static void the_observer_sees_the_same_as_json(void **state _unused_)
 {
     struct swim_member dead = member_named("lab-07");
 
-    journal_member_dead(&dead, NULL, "Dead Node:x");
+    journal_member_dead(&dead, NULL, NULL, "Dead Node:x");
     assert_int_equal(seen_count, 1);
     assert_int_equal(seen.event, EVENT_MEMBER_DEAD);
     assert_string_equal(seen.type, "member-dead");
@@ -164,11 +164,38 @@ static void a_dead_report_is_the_line_of_the_seed(void **state _unused_)
 {
     struct address address = {.family = 4, .bytes = {10, 0, 4, 17}, .port = 7717};
 
-    journal_dead_report("lab-07", &address, "lab-01", true,
-                        "Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
-    assert_field("MESSAGE=Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
+    journal_dead_report(
+        &(struct journal_report){.name = "lab-07",
+                                 .address = &address,
+                                 .by = "lab-01",
+                                 .through = "lab-03, seed-1",
+                                 .line = "Dead Node:10.0.4.17:1795244870.874:10.0.4.11"});
+    assert_field(
+        "MESSAGE=Dead Node:10.0.4.17:1795244870.874:10.0.4.11 (lab-07 by lab-01: no answer "
+        "directly, nor through lab-03, seed-1)");
+    assert_field("PEER_LINE=Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
     assert_field("PRIORITY=5");
     assert_field("PEER_WAY=indirect");
+    assert_field("PEER_THROUGH=lab-03, seed-1");
+}
+
+static void a_reporter_tells_which_seeds_know(void **state _unused_)
+{
+    struct swim_member dead = member_named("lab-07"), by = member_named("lab-03");
+
+    journal_member_suspect(&dead, &by, 3, "lab-01, seed-1");
+    assert_field("MESSAGE=member lab-07 suspect, reported by lab-03: 3 requests unanswered, also "
+                 "through lab-01, seed-1");
+    journal_member_suspect(&dead, &by, 3, NULL);
+    assert_field("MESSAGE=member lab-07 suspect, reported by lab-03: 3 requests unanswered");
+    journal_member_dead(&dead, &by, "seed-1, seed-2", "Dead Node:x");
+    assert_field("MESSAGE=member lab-07 dead, reported by lab-03: reported to seed-1, seed-2");
+    journal_dead_report(
+        &(struct journal_report){.name = "lab-07", .seeds = "seed-1", .has_acked = true});
+    assert_string_equal(seen_message, "report of lab-07 acknowledged by seed-1");
+    journal_dead_report(&(struct journal_report){.name = "lab-07", .seeds = "seed-2"});
+    assert_field("MESSAGE=report of lab-07 not acknowledged by seed-2");
+    assert_field("PEER_EVENT=dead-report");
 }
 
 static void failures_of_tasks_are_notices(void **state _unused_)
@@ -236,12 +263,12 @@ static void every_event_has_a_function(void **state _unused_)
     SEE(journal_node_stopping("SIGTERM"));
     SEE(journal_join_request("lab-02", &member.address));
     SEE(journal_member_joined(&member));
-    SEE(journal_member_suspect(&member, NULL));
+    SEE(journal_member_suspect(&member, NULL, 0, NULL));
     SEE(journal_member_alive(&member));
-    SEE(journal_member_dead(&member, NULL, NULL));
+    SEE(journal_member_dead(&member, NULL, NULL, NULL));
     SEE(journal_member_left(&member));
     SEE(journal_member_reaped(&member));
-    SEE(journal_dead_report("x", &member.address, "y", false, "Dead Node:"));
+    SEE(journal_dead_report(&(struct journal_report){.name = "x", .line = "Dead Node:"}));
     SEE(journal_peer_list("seed-1", &member.address, 1, "lab-01 10.0.4.11:7717"));
     SEE(journal_name_conflict("x", &member.address, &member.address));
     SEE(journal_id_conflict(&member.id, &member.address, true));
@@ -315,7 +342,7 @@ static void a_plain_file_gets_the_lines_of_the_seeds(void **state _unused_)
     snprintf(variable, sizeof(variable), "P2PNODE_LOG_FILE=%s", path);
     open_journal(variable);
     struct swim_member dead = member_named("lab-07");
-    journal_member_dead(&dead, NULL, "Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
+    journal_member_dead(&dead, NULL, NULL, "Dead Node:10.0.4.17:1795244870.874:10.0.4.11");
     journal_undrain();
     FILE *file = fopen(path, "r");
     assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
@@ -353,6 +380,7 @@ int main(void)
         TEST(a_subsystem_has_its_own_level),
         TEST(the_first_gossip_of_a_node_is_info_and_the_rest_debug),
         TEST(a_dead_report_is_the_line_of_the_seed),
+        TEST(a_reporter_tells_which_seeds_know),
         TEST(failures_of_tasks_are_notices),
         TEST(a_text_from_elsewhere_cannot_forge_a_record),
         TEST(diagnostics_go_the_same_way),

@@ -20,6 +20,8 @@ static struct message sample(enum message_type type)
     (void)snprintf(message.text, sizeof(message.text), "Hello Node2! \xc3\xa4");
     message.is_broadcast = true;
     message.count = 3;
+    for (size_t i = 0; i < message.count; i++)
+        message.through[i] = net_id(30 + i);
     for (uint32_t i = 0; i < MESSAGE_BUCKETS; i++)
         message.buckets[i] = i * i;
     message.mask = 0xf0f0;
@@ -181,6 +183,36 @@ static void types_of_a_later_version_are_passed_over(void **state)
     assert_int_equal(message.seq, 9);
 }
 
+static void a_report_names_at_most_sixteen_helpers(void **state)
+{
+    uint8_t data[SWIM_PACKET_MAX];
+    struct writer writer = writer_into(data, sizeof(data));
+    struct message message = sample(MESSAGE_REPORT);
+
+    (void)state;
+    for (size_t i = 0; i < SWIM_HELPERS_MAX; i++)
+        message.through[i] = net_id(i + 1);
+    message.count = SWIM_HELPERS_MAX + 1;
+    assert_false(message_write(&writer, &message));
+    message.count = SWIM_HELPERS_MAX;
+    writer = writer_into(data, sizeof(data));
+    writer_u8(&writer, MESSAGE_VERSION);
+    assert_true(message_write(&writer, &message));
+    struct reader reader = reader_from(data, writer.position);
+    assert_true(message_begin(&reader));
+    assert_int_equal(message_read(&reader, &message), 1);
+    assert_int_equal(message.count, SWIM_HELPERS_MAX);
+    /* One more: the count, the size of the frame, and an id. */
+    size_t ids = SWIM_HELPERS_MAX * sizeof(struct node_id), size = writer.position + 16;
+    data[writer.position - ids - 1]++;
+    memcpy(data + writer.position, net_id(40).bytes, 16);
+    data[2] = (uint8_t)((size - 1 - MESSAGE_FRAME) >> 8);
+    data[3] = (uint8_t)(size - 1 - MESSAGE_FRAME);
+    reader = reader_from(data, size);
+    assert_true(message_begin(&reader));
+    assert_int_equal(message_read(&reader, &message), -EBADMSG);
+}
+
 static void another_version_or_type_zero_is_refused(void **state)
 {
     static const uint8_t other[] = {MESSAGE_VERSION + 1}, zero[] = {MESSAGE_VERSION, 0, 0, 0};
@@ -320,6 +352,7 @@ int main(void)
         cmocka_unit_test(a_body_with_bytes_left_over_is_refused),
         cmocka_unit_test(no_damage_of_one_byte_crashes_the_reader),
         cmocka_unit_test(types_of_a_later_version_are_passed_over),
+        cmocka_unit_test(a_report_names_at_most_sixteen_helpers),
         cmocka_unit_test(another_version_or_type_zero_is_refused),
         cmocka_unit_test(every_field_of_a_claim_is_checked),
         cmocka_unit_test(text_has_to_be_utf8),

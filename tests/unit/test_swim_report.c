@@ -18,7 +18,9 @@ static void kill_one(struct rig *rig)
     struct node_id id = net_id(1);
 
     rig->swim->probes.grace_end_usec = USEC_INFINITY; /* whatever it probes itself */
-    view_accuse(rig->swim, member_find(rig->swim, &id), rig->now, 2);
+    view_accuse(rig->swim, member_find(rig->swim, &id),
+                &(struct evidence){
+                    .start_usec = rig->now, .through_count = 2, .through = {net_id(2), net_id(3)}});
     for (size_t i = 2; i <= 4; i++)
         rig_claim(rig, i, 1, 0, SWIM_SUSPECT);
     rig_clear(rig);
@@ -45,14 +47,19 @@ static void every_live_seed_is_told_until_it_acknowledges(void **state)
     assert_true(node_id_is_equal(&report.id, &id));
     assert_true(report.wall_usec > NET_WALL);
     assert_int_equal(report.count, 2); /* requests through others */
+    id = net_id(3);
+    assert_true(node_id_is_equal(&report.through[1], &id));
+    assert_string_equal(rig.texts[SWIM_EVENT_MEMBER_DEAD], "n9, n8");
     ack.seq = report.seq;
     rig_say(&rig, 8, &ack);
     rig_clear(&rig);
     rig_run(&rig, 600 * MSEC);
     assert_false(rig_sent(&rig, 8, MESSAGE_REPORT, &report));
     assert_true(rig_sent(&rig, 9, MESSAGE_REPORT, &report));
+    assert_string_equal(rig.texts[SWIM_EVENT_REPORTED], "");
     rig_say(&rig, 9, &ack);
     assert_int_equal(rig.swim->reports.count, 0);
+    assert_string_equal(rig.texts[SWIM_EVENT_REPORTED], "n9, n8");
     rig_stop(&rig);
 }
 
@@ -68,6 +75,7 @@ static void a_seed_that_never_answers_is_given_up(void **state)
     assert_int_equal(rig.swim->reports.count, 1);
     rig_run(&rig, 40 * USEC_PER_SEC);
     assert_int_equal(rig.swim->reports.count, 0);
+    assert_string_equal(rig.texts[SWIM_EVENT_REPORTED], "n9");
     rig_stop(&rig);
 }
 
@@ -99,6 +107,9 @@ static void a_seed_acknowledges_each_report_and_tells_it_once(void **state)
     report.wall_usec = NET_WALL;
     report.address = net_address(3);
     report.count = 3;
+    for (size_t i = 0; i < 3; i++)
+        report.through[i] = net_id(i + 1);
+    report.through[2] = net_id(77); /* whom nobody here knows */
     for (int i = 0; i < 3; i++) {
         rig.sent_count = 0;
         rig_say(&rig, 1, &report);
@@ -112,8 +123,8 @@ static void a_seed_acknowledges_each_report_and_tells_it_once(void **state)
             struct node_id by = net_id(1);
             assert_true(node_id_is_equal(&rig.events[i].by->id, &by));
             assert_int_equal(rig.events[i].wall_usec, NET_WALL);
-            assert_int_equal(rig.events[i].count, 3);
         }
+    assert_string_equal(rig.texts[SWIM_EVENT_DEAD_REPORT], "n1, n2, ?");
     rig_say(&rig, 2, &report);
     assert_int_equal(rig_count_events(&rig, SWIM_EVENT_DEAD_REPORT), 2);
     rig_stop(&rig);
@@ -122,14 +133,16 @@ static void a_seed_acknowledges_each_report_and_tells_it_once(void **state)
 static void reports_under_way_are_bounded(void **state)
 {
     struct rig rig;
-    struct node_id id = net_id(1);
+    struct node_id id = net_id(1), seeds[SWIM_SEEDS_MAX];
 
     (void)state;
     rig_start(&rig, NULL);
     rig_meet(&rig, 1);
     meet_seed(&rig, 9);
     for (int i = 0; i < REPORTS_MAX + 5; i++)
-        report_send(rig.swim, member_find(rig.swim, &id), 0);
+        assert_int_equal(report_send(rig.swim, member_find(rig.swim, &id),
+                                     &(struct evidence){.through_count = 0}, seeds),
+                         i < REPORTS_MAX ? 1 : 0);
     assert_int_equal(rig.swim->reports.count, REPORTS_MAX);
     rig_stop(&rig);
 }
