@@ -201,7 +201,8 @@ format-check:
 
 APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev cppcheck gcovr git \
        libsystemd-dev libconfig-dev libcjson-dev libssl-dev libsqlite3-dev libseccomp-dev \
-       libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3
+       libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3 \
+       debhelper mmdebstrap systemd-container
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
        libconfig-devel cjson-devel openssl-devel sqlite-devel libseccomp-devel libsmartcols-devel \
        libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite
@@ -237,6 +238,21 @@ install: $(PROGRAMS) ## DESTDIR and PREFIX as usual
 	install -D -m 644 systemd/p2pnode.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/p2pnode.conf
 	for page in $(wildcard daemon/*.[1-8] ctl/*.[1-8] etc/*.[1-8]); do install -D -m 644 $$page \
 	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+
+# A copy of what the package is made of: packaging tools write beside their sources.
+STAGE = rm -rf build/$(1) && mkdir -p build/$(1)/p2pnode-$(VERSION) && \
+        tar -c --exclude=./build --exclude=./.git . | tar -x -C build/$(1)/p2pnode-$(VERSION)
+
+.PHONY: deb check-boot
+check-boot: deb ## boots a real systemd in a container and uses the package there; needs root
+	@$(RUN) boot tests/boot/boot.sh build/p2pnode_$(VERSION)_*.deb build/boot
+
+deb: ## build/p2pnode_*.deb
+	@$(call STAGE,deb)
+	@cp -r packaging/debian build/deb/p2pnode-$(VERSION)/debian
+	@cd build/deb/p2pnode-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc -b -j$(JOBS) \
+	    > ../log 2>&1 || { tail -40 ../log; exit 1; }
+	@cp build/deb/p2pnode_*.deb build/ && ls build/p2pnode_*.deb
 
 clean: ## remove build/
 	rm -rf build
