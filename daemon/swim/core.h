@@ -11,6 +11,7 @@
 #include "swim/event.h"
 #include "swim/gossip.h"
 #include "swim/join.h"
+#include "swim/kept.h"
 #include "swim/leave.h"
 #include "swim/load.h"
 #include "swim/member.h"
@@ -50,6 +51,7 @@ struct swim {
     struct join join;
     struct reports reports;
     struct texts texts;
+    struct kept kept;
     struct leave leave;
     uint64_t packets_received, packets_malformed, gossip_duplicates;
     uint64_t suspicions, suspicions_refuted, deaths;

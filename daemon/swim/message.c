@@ -8,6 +8,13 @@
 
 /* --- Writing --- */
 
+/* Rumors travel fast; what may come late says how old it is. */
+static bool has_age(const struct message *message)
+{
+    return message->type == MESSAGE_KEPT ||
+           (message->type == MESSAGE_DIRECT && message->is_broadcast);
+}
+
 static void write_text(struct writer *writer, const struct message *message)
 {
     wire_write_id(writer, &message->id);
@@ -20,7 +27,20 @@ static void write_text(struct writer *writer, const struct message *message)
     }
     if (message->type == MESSAGE_DIRECT)
         writer_u8(writer, message->is_broadcast);
+    if (message->type == MESSAGE_KEPT)
+        writer_string8(writer, message->claim.name);
+    if (has_age(message))
+        writer_u32(writer, message->age_msec);
     writer_string16(writer, message->text);
+}
+
+static void write_want(struct writer *writer, const struct message *message)
+{
+    if (message->count > MESSAGE_BUCKETS)
+        writer->failed = true;
+    writer_u8(writer, (uint8_t)message->count);
+    for (size_t i = 0; i < message->count && writer_ok(writer); i++)
+        writer_u32(writer, message->buckets[i]);
 }
 
 static void write_exchange(struct writer *writer, const struct message *message)
@@ -100,7 +120,14 @@ static void write_body(struct writer *writer, const struct message *message)
     case MESSAGE_HEARTBEAT:
     case MESSAGE_TEXT:
     case MESSAGE_DIRECT:
+    case MESSAGE_KEPT:
         write_text(writer, message);
+        break;
+    case MESSAGE_HAVE:
+        writer_u64(writer, message->digest);
+        break;
+    case MESSAGE_WANT:
+        write_want(writer, message);
         break;
     case MESSAGE_RECEIPT:
         writer_u64(writer, message->incarnation.generation);
@@ -221,9 +248,24 @@ static void read_text(struct reader *reader, struct message *ret)
     }
     if (ret->type == MESSAGE_DIRECT)
         ret->is_broadcast = read_bool(reader);
+    if (ret->type == MESSAGE_KEPT) {
+        reader_string8(reader, ret->claim.name, sizeof(ret->claim.name));
+        if (!text_is_node_name(ret->claim.name))
+            reader->failed = true;
+    }
+    ret->age_msec = has_age(ret) ? reader_u32(reader) : 0;
     reader_string16(reader, ret->text, sizeof(ret->text));
     if (!text_is_utf8(ret->text, strlen(ret->text)))
         reader->failed = true;
+}
+
+static void read_want(struct reader *reader, struct message *ret)
+{
+    ret->count = reader_u8(reader);
+    if (ret->count > MESSAGE_BUCKETS)
+        reader->failed = true;
+    for (size_t i = 0; i < ret->count && reader_ok(reader); i++)
+        ret->buckets[i] = reader_u32(reader);
 }
 
 static void read_page(struct reader *reader, struct message *ret)
@@ -326,7 +368,14 @@ static void read_body(struct reader *reader, struct message *ret)
     case MESSAGE_HEARTBEAT:
     case MESSAGE_TEXT:
     case MESSAGE_DIRECT:
+    case MESSAGE_KEPT:
         read_text(reader, ret);
+        break;
+    case MESSAGE_HAVE:
+        ret->digest = reader_u64(reader);
+        break;
+    case MESSAGE_WANT:
+        read_want(reader, ret);
         break;
     case MESSAGE_RECEIPT:
         ret->incarnation.generation = reader_u64(reader);

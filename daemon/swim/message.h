@@ -44,30 +44,35 @@ enum message_type {
     MESSAGE_REPORT_ACK,
     MESSAGE_LEAVE,
     MESSAGE_LEAVE_ACK,
+    MESSAGE_HAVE, /* a digest of the texts kept */
+    MESSAGE_WANT, /* the others of them */
+    MESSAGE_KEPT, /* one of them, by whoever kept it */
     _MESSAGE_TYPE_MAX,
 };
 
 struct message {
     enum message_type type;
-    uint32_t seq;                        /* PING..RELAYED, JOIN, WELCOME, COMPARE..LEAVE_ACK */
-    uint64_t wall_usec;                  /* PING, HEARTBEAT, TEXT, DIRECT, REPORT */
-    uint64_t digest;                     /* ACK, WELCOME, COMPARE */
-    struct swim_load load;               /* ACK, LOAD */
-    uint32_t load_version;               /* ACK, LOAD */
-    struct node_id id;                   /* ASK, LOAD, HEARTBEAT, TEXT, DIRECT, REPORT */
-    struct swim_incarnation incarnation; /* LOAD..RECEIPT: the generation only; REPORT, LEAVE */
-    uint64_t number;                     /* HEARTBEAT, TEXT, DIRECT, RECEIPT */
-    struct address address;              /* HEARTBEAT, ADDRESS; REPORT: of the dead */
-    char text[SWIM_MESSAGE_MAX + 1];     /* TEXT, DIRECT */
-    bool is_broadcast;                   /* DIRECT, RECEIPT */
-    uint32_t count;                      /* WELCOME, VECTOR: members; REPORT: of through */
+    uint32_t seq;          /* PING..RELAYED, JOIN, WELCOME, COMPARE..LEAVE_ACK */
+    uint64_t wall_usec;    /* PING, HEARTBEAT, TEXT, DIRECT, KEPT, REPORT */
+    uint64_t digest;       /* ACK, WELCOME, COMPARE, HAVE */
+    struct swim_load load; /* ACK, LOAD */
+    uint32_t load_version; /* ACK, LOAD */
+    struct node_id id;     /* ASK, LOAD, HEARTBEAT, TEXT, DIRECT, KEPT, REPORT */
+    /* LOAD..RECEIPT, KEPT: the generation only; REPORT, LEAVE */
+    struct swim_incarnation incarnation;
+    uint64_t number;                 /* HEARTBEAT, TEXT, DIRECT, RECEIPT, KEPT */
+    struct address address;          /* HEARTBEAT, ADDRESS; REPORT: of the dead */
+    char text[SWIM_MESSAGE_MAX + 1]; /* TEXT, DIRECT, KEPT */
+    uint32_t age_msec;               /* KEPT, DIRECT to all */
+    bool is_broadcast;               /* DIRECT, RECEIPT */
+    uint32_t count; /* WELCOME, VECTOR: members; REPORT: of through; WANT: of buckets */
     struct node_id through[SWIM_HELPERS_MAX]; /* REPORT: who were asked to probe, too */
-    uint32_t buckets[MESSAGE_BUCKETS];        /* VECTOR */
+    uint32_t buckets[MESSAGE_BUCKETS];        /* VECTOR; WANT: hashes of the texts one has */
     uint64_t mask;                            /* PULL: wanted buckets */
     struct node_id cursor;                    /* PULL: after this member */
     bool is_last;                             /* PAGE */
     struct reader claims; /* PAGE, read side: message_read_claim until the end */
-    struct claim claim;   /* ALIVE, SUSPECT, DEAD, LEFT */
+    struct claim claim;   /* ALIVE, SUSPECT, DEAD, LEFT; KEPT: the author's name */
 };
 
 /*

@@ -9,6 +9,7 @@ static void take_ping(struct swim *swim, const struct source *source, const stru
     const struct member *member = member_find(swim, source->id);
     struct message answer = {.type = MESSAGE_ACK};
     struct swim_event *event;
+    struct draft draft;
 
     event = event_add(swim, SWIM_EVENT_LIVENESS_REQUEST, member);
     event->wall_usec = message->wall_usec;
@@ -17,7 +18,11 @@ static void take_ping(struct swim *swim, const struct source *source, const stru
     answer.digest = swim->members.digest;
     answer.load_version = swim->self->load_version;
     answer.load = swim->self->shown.load;
-    packet_send_message(swim, source->address, source->id, &answer);
+    packet_begin(swim, &draft, source->address, source->id);
+    if (message_write(&draft.writer, &answer)) {
+        kept_write_digest(swim, &draft);
+        packet_send(&draft);
+    }
     event = event_add(swim, SWIM_EVENT_LIVENESS_REPLY, member);
     event->wall_usec = message->wall_usec;
     event->address = *source->address;
@@ -119,10 +124,17 @@ static int take(struct swim *swim, const struct source *source, struct message *
         return 0;
     case MESSAGE_TEXT:
     case MESSAGE_DIRECT:
+    case MESSAGE_KEPT:
         text_take(swim, source, message);
         return 0;
     case MESSAGE_RECEIPT:
         text_take_receipt(swim, source, message);
+        return 0;
+    case MESSAGE_HAVE:
+        kept_take_digest(swim, source, message->digest);
+        return 0;
+    case MESSAGE_WANT:
+        kept_take_want(swim, source, message);
         return 0;
     default:
         return take_exchange(swim, source, message);

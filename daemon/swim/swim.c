@@ -114,6 +114,7 @@ int swim_new(const struct swim_config *config, const struct swim_self *self, uin
     list_init(&swim->relays.active);
     reports_init(swim);
     texts_init(swim);
+    kept_init(swim);
     r = add_self(swim, self);
     if (r >= 0)
         r = init_parts(swim);
@@ -139,6 +140,7 @@ struct swim *swim_free(struct swim *swim)
     relays_done(swim);
     reports_done(swim);
     texts_done(swim);
+    kept_done(swim);
     events_done(&swim->events);
     packets_done(&swim->packets);
     rumors_done(&swim->rumors);
@@ -295,6 +297,8 @@ void swim_set_load(struct swim *swim, const struct swim_load *load, usec_t now)
 void swim_set_wall(struct swim *swim, uint64_t wall_usec, usec_t now, bool has_slept)
 {
     core_begin(swim, now);
+    if (has_slept)
+        kept_age(swim, usec_sub(wall_usec, core_wall(swim)));
     swim->wall_usec = wall_usec;
     swim->wall_at_usec = swim->now;
     if (!has_slept)

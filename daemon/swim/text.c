@@ -51,6 +51,8 @@ static void send_copies(struct swim *swim, struct outgoing *outgoing)
             drop_waiting(outgoing, outgoing->position);
             continue;
         }
+        outgoing->message.age_msec =
+            (uint32_t)((swim->now - outgoing->started_usec) / USEC_PER_MSEC);
         packet_send_message(swim, &member->shown.address, &member->shown.id, &outgoing->message);
         outgoing->position++;
         sent++;
@@ -77,12 +79,13 @@ static void on_timer(struct swim *swim, struct timer *timer)
     }
 }
 
-static void tell(struct swim *swim, const struct node_id *author, const struct message *message)
+static void tell(struct swim *swim, const struct message *message, const char *name)
 {
-    const struct member *member = member_find(swim, author);
-    struct swim_event *event = event_add_text(swim, SWIM_EVENT_MESSAGE, member, message->text);
+    const struct member *author = member_find(swim, &message->id);
+    struct swim_event *event = event_add_text(swim, SWIM_EVENT_MESSAGE, author, message->text);
 
-    event->origin = *author;
+    memcpy(event->name, name, strlen(name) + 1);
+    event->origin = message->id;
     event->number = message->number;
     event->wall_usec = message->wall_usec;
     event->is_broadcast = message->is_broadcast;
@@ -115,6 +118,7 @@ static int allocate(struct swim *swim, size_t waiting_count, struct outgoing **r
     if (!outgoing)
         return -ENOMEM;
     list_init(&outgoing->link);
+    outgoing->started_usec = swim->now;
     outgoing->waiting = calloc(MAX(waiting_count, (size_t)1), sizeof(struct node_id));
     if (!outgoing->waiting || timer_init(&swim->timers, &outgoing->timer, on_timer) < 0) {
         free(outgoing->waiting);
@@ -125,13 +129,15 @@ static int allocate(struct swim *swim, size_t waiting_count, struct outgoing **r
     return 0;
 }
 
-/* Whether the frame has a place in a packet of ours. */
+/* Whether it has a place in a packet of ours, in its longest frame and with what goes along. */
 static bool fits(const struct swim *swim, const struct message *message)
 {
     uint8_t data[SWIM_PACKET_MAX];
-    struct writer writer = writer_into(data, swim->config.packet_size_max - 1);
+    struct writer writer = writer_into(data, swim->config.packet_size_max - 1 - KEPT_COMPANY);
+    struct message longest = *message;
 
-    return message_write(&writer, message);
+    longest.type = MESSAGE_KEPT;
+    return message_write(&writer, &longest);
 }
 
 static void start(struct swim *swim, struct outgoing *outgoing, const struct member *to)
@@ -143,6 +149,7 @@ static void start(struct swim *swim, struct outgoing *outgoing, const struct mem
     }
     for (size_t i = 0; i < swim->members.live_count; i++)
         outgoing->waiting[outgoing->waiting_count++] = swim->members.live[i]->shown.id;
+    kept_add(swim, &outgoing->message, swim->self->shown.name, 0);
     struct message rumor = outgoing->message;
     rumor.type = MESSAGE_TEXT;
     rumor_spread_text(swim, &rumor, true);
@@ -171,7 +178,7 @@ int text_send(struct swim *swim, const struct member *to, const char *text, uint
     swim->texts.number++;
     uint64_t token = outgoing->token = ++swim->token;
     if (to && to->shown.is_self) {
-        tell(swim, &to->shown.id, &outgoing->message);
+        tell(swim, &outgoing->message, to->shown.name);
         tell_acked(swim, to, token, outgoing->message.number);
         outgoing_free(swim, outgoing);
     } else
@@ -182,33 +189,97 @@ int text_send(struct swim *swim, const struct member *to, const char *text, uint
 
 /* --- What comes in --- */
 
-void text_take(struct swim *swim, const struct source *source, const struct message *message)
+/*
+ * Whether it was never told here; takes note of it. The window knows the last numbers of an
+ * author's present life; the list knows what came late, out of the window, from an earlier life, or
+ * before its author was known.
+ */
+static bool note(struct swim *swim, struct member *author, const struct message *message)
 {
-    struct member *author = member_find(swim, &message->id);
+    uint64_t generation = message->incarnation.generation;
+    usec_t age = message->age_msec * USEC_PER_MSEC;
+
+    if (kept_has(swim, message))
+        return false;
+    if (message->type == MESSAGE_KEPT) {
+        bool is_new = kept_proves_new(swim, message, age);
+        if (!is_new || !window_covers(&author->texts, generation, message->number))
+            return is_new;
+    }
+    return window_add(&author->texts, generation, message->number);
+}
+
+/*
+ * One that somebody kept for us. Its author, or a later life of it, may have come and gone while we
+ * were away: then only the list can tell whether it is new. A receipt is of use to a living author
+ * alone.
+ */
+static void take_kept(struct swim *swim, struct member *author, const struct message *message)
+{
+    uint64_t generation = message->incarnation.generation, age = message->age_msec * USEC_PER_MSEC;
+    bool is_known = author && generation <= author->shown.incarnation.generation;
+    bool is_current = author && generation == author->shown.incarnation.generation;
+    bool is_own = author && author->shown.is_self, is_new = false;
+    struct message told = *message;
+    struct message receipt = {.type = MESSAGE_RECEIPT, .is_broadcast = true};
+
+    /* Ours are known in this life; one of an earlier life only has its place in the list. */
+    if (is_own && (is_current || !is_known))
+        return;
+    if (!is_own)
+        is_new = is_known ? note(swim, author, message) : kept_proves_new(swim, message, age);
+    kept_add(swim, message, message->claim.name, age);
+    if (!is_new)
+        return;
+    swim->kept.is_hungry = true;
+    receipt.incarnation = message->incarnation;
+    receipt.number = message->number;
+    if (is_current && author->turn > 0)
+        packet_send_message(swim, &author->shown.address, &author->shown.id, &receipt);
+    told.is_broadcast = true;
+    tell(swim, &told, message->claim.name);
+}
+
+/* Comes as a rumor, or from its author. */
+static void take_fresh(struct swim *swim, const struct source *source, struct member *author,
+                       const struct message *message)
+{
+    struct message told = *message;
     struct message receipt = {.type = MESSAGE_RECEIPT};
     bool is_rumor = message->type == MESSAGE_TEXT;
 
-    /* Without knowing its author no text can be told from a repeated one: it will come again. */
-    if (!author || author->shown.is_self ||
+    if (author->shown.is_self ||
         message->incarnation.generation != author->shown.incarnation.generation ||
         (!is_rumor && !node_id_is_equal(&message->id, source->id)))
         return;
-    bool is_new = window_add(&author->texts, message->incarnation.generation, message->number);
+    told.is_broadcast = is_rumor || message->is_broadcast;
+    bool is_new = note(swim, author, message);
     if (!is_new)
         swim->gossip_duplicates++;
     if (is_new || !is_rumor) {
         receipt.incarnation = message->incarnation;
         receipt.number = message->number;
-        receipt.is_broadcast = is_rumor || message->is_broadcast;
+        receipt.is_broadcast = told.is_broadcast;
         packet_send_message(swim, &author->shown.address, &author->shown.id, &receipt);
     }
     if (!is_new)
         return;
+    if (told.is_broadcast)
+        kept_add(swim, message, author->shown.name, message->age_msec * USEC_PER_MSEC);
     if (is_rumor)
         rumor_spread_text(swim, message, true);
-    struct message told = *message;
-    told.is_broadcast = receipt.is_broadcast;
-    tell(swim, &author->shown.id, &told);
+    tell(swim, &told, author->shown.name);
+}
+
+void text_take(struct swim *swim, const struct source *source, const struct message *message)
+{
+    struct member *author = member_find(swim, &message->id);
+
+    /* Without knowing its author no rumor can be told from a repeated one: it will come again. */
+    if (message->type == MESSAGE_KEPT)
+        take_kept(swim, author, message);
+    else if (author)
+        take_fresh(swim, source, author, message);
 }
 
 static struct outgoing *find_outgoing(struct swim *swim, const struct message *receipt)

@@ -5,7 +5,8 @@
  * User messages. Each is named by its author's id and generation and a number, told once and
  * acknowledged with a receipt. One to a single member is sent again until the receipt is there. One
  * to all is a rumor, and its author sends it again itself to those whose receipt is missing, so
- * that a broadcast reaches all even where rumors are lost.
+ * that a broadcast reaches all even where rumors are lost. Who was not there then gets it from
+ * whoever kept it (kept.h).
  */
 
 #include "base/id.h"
@@ -25,6 +26,7 @@ struct outgoing {
     struct list link;
     struct timer timer;
     uint64_t token;
+    usec_t started_usec;
     struct message message;
     uint32_t tries;
     size_t position;         /* in waiting: the next one to be sent to in this try */
@@ -44,7 +46,7 @@ void texts_done(struct swim *swim);
 /* Return: as swim_send_message. */
 int text_send(struct swim *swim, const struct member *to, const char *text, uint64_t *ret_token);
 
-/* Frames: TEXT and DIRECT, and their RECEIPT. */
+/* Frames: TEXT, DIRECT and KEPT, and their RECEIPT. */
 void text_take(struct swim *swim, const struct source *source, const struct message *message);
 void text_take_receipt(struct swim *swim, const struct source *source,
                        const struct message *message);

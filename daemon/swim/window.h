@@ -15,6 +15,14 @@ struct window {
     uint64_t seen; /* bit i: top - i was seen */
 };
 
+/* Whether the window tells new numbers from seen ones there: not in an earlier life, nor below it.
+ */
+static inline bool window_covers(const struct window *window, uint64_t generation, uint64_t number)
+{
+    return generation > window->generation || (generation == window->generation &&
+                                               (number > window->top || window->top - number < 64));
+}
+
 /* Takes note of @number (from 1 on). Return: whether it is new. */
 static inline bool window_add(struct window *window, uint64_t generation, uint64_t number)
 {

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include "swim/kept.h"
 #include "trace.h"
 
 #define BURST_PACKETS_MAX   128 /* a tick after a pause has copies of several broadcasts to send */
@@ -14,7 +15,9 @@
 #define SCAN_SMALL          8   /* a world of so many is looked at after every step */
 #define SCAN_PER_STEP       4   /* members that a larger one costs per step */
 #define TOLD_MAX            256 /* messages that a node may not hear again */
-#define HEALTH_MULTIPLE_MAX 9   /* by which Lifeguard stretches a probe at most */
+#define SAID_MAX            32  /* broadcasts that are looked after, half of what a node keeps */
+#define SAID_BYTES          32
+#define HEALTH_MULTIPLE_MAX 9 /* by which Lifeguard stretches a probe at most */
 
 /* What one node held of another when it was last looked at. */
 struct view {
@@ -31,13 +34,24 @@ struct told {
     size_t count;
 };
 
+/* One broadcast. */
+struct said {
+    char text[SAID_BYTES];
+    const struct sim_node *author; /* borrowed */
+    usec_t sent_usec;
+    bool is_forgotten; /* by its author, who restarted */
+    bool *heard;       /* owned, by node */
+};
+
 struct check {
     size_t nodes_max;
-    struct view *views;                  /* owned, [observer * nodes_max + subject] */
-    struct swim_incarnation *used;       /* owned, the highest that each ever used */
-    uint32_t *scans;                     /* owned, scans of each observer */
-    struct told *told;                   /* owned, by observer */
-    bool *reached;                       /* owned, by observer */
+    struct view *views;            /* owned, [observer * nodes_max + subject] */
+    struct swim_incarnation *used; /* owned, the highest that each ever used */
+    uint32_t *scans;               /* owned, scans of each observer */
+    struct told *told;             /* owned, by observer */
+    bool *reached;                 /* owned, by observer */
+    struct said said[SAID_MAX];    /* a ring */
+    size_t said_count;
     char expected[SWIM_MESSAGE_MAX + 1]; /* the text that is counted */
     char difference[256];
 };
@@ -56,6 +70,9 @@ int check_new(size_t nodes_max, struct check **ret)
     check->reached = calloc(nodes_max, sizeof(*check->reached));
     if (!check->views || !check->used || !check->scans || !check->told || !check->reached)
         return -ENOMEM;
+    for (size_t i = 0; i < SAID_MAX; i++)
+        if (!(check->said[i].heard = calloc(nodes_max, sizeof(bool))))
+            return -ENOMEM;
     *ret = TAKE_PTR(check);
     return 0;
 }
@@ -69,6 +86,8 @@ struct check *check_free(struct check *check)
     free(check->scans);
     free(check->told);
     free(check->reached);
+    for (size_t i = 0; i < SAID_MAX; i++)
+        free(check->said[i].heard);
     free(check);
     return NULL;
 }
@@ -95,6 +114,10 @@ void check_started(struct sim_node *node)
            check->nodes_max * sizeof(struct view));
     check->told[node->index].count = 0;
     check->reached[node->index] = false;
+    for (size_t i = 0; i < SAID_MAX; i++) {
+        check->said[i].heard[node->index] = false;
+        check->said[i].is_forgotten |= check->said[i].author == node;
+    }
 }
 
 void check_packet(struct sim_node *node, const struct swim_packet *packet)
@@ -209,6 +232,9 @@ static void check_message(struct sim_node *node, const struct swim_event *event)
         sim_fail(node->sim, node, "repeat: hears \"%s\" again", event->text);
     if (strcmp(event->text, check->expected) == 0)
         check->reached[node->index] = true;
+    for (size_t i = 0; i < SAID_MAX; i++)
+        if (strcmp(event->text, check->said[i].text) == 0)
+            check->said[i].heard[node->index] = true;
     if (node->heard_count < SIM_HEARD_MAX) {
         node->heard[node->heard_count] = strdup(event->text);
         node->heard_count += node->heard[node->heard_count] != NULL;
@@ -410,4 +436,52 @@ size_t check_reached(const struct sim *sim)
     for (size_t i = 0; i < sim->nodes_count; i++)
         count += sim->check->reached[i];
     return count;
+}
+
+void check_said(struct sim_node *node, const char *text)
+{
+    struct check *check = node->sim->check;
+    struct said *said = &check->said[check->said_count++ % SAID_MAX];
+
+    snprintf(said->text, sizeof(said->text), "%s", text);
+    said->author = node;
+    said->sent_usec = node->sim->now;
+    said->is_forgotten = false;
+    memset(said->heard, 0, check->nodes_max * sizeof(*said->heard));
+}
+
+/* Who has not heard it though somebody could tell; NULL: nobody. */
+static const struct sim_node *find_unhearing(const struct sim *sim, const struct said *said)
+{
+    const struct sim_node *found = NULL;
+    bool is_kept = false;
+
+    for (size_t i = 0; i < sim->nodes_count; i++) {
+        const struct sim_node *node = sim->nodes[i];
+        if (!is_settled(node) || node->cluster != said->author->cluster)
+            continue;
+        if (said->heard[i] || (node == said->author && !said->is_forgotten))
+            is_kept = true;
+        else if (node != said->author)
+            found = node;
+    }
+    return is_kept ? found : NULL;
+}
+
+const char *check_unheard(const struct sim *sim)
+{
+    struct check *check = sim->check;
+
+    for (size_t i = 0; i < MIN(check->said_count, (size_t)SAID_MAX); i++) {
+        const struct said *said = &check->said[i];
+        /* A clock that runs fast forgets it earlier. */
+        const struct sim_node *node =
+            sim->now - said->sent_usec < KEPT_USEC / 10 * 9 ? find_unhearing(sim, said) : NULL;
+        if (!node)
+            continue;
+        snprintf(check->difference, sizeof(check->difference), "\"%s\" of %s is not heard by %s",
+                 said->text, said->author->name, node->name);
+        return check->difference;
+    }
+    return NULL;
 }

@@ -22,6 +22,7 @@
  *   repeat       a message is told once
  *   convergence  after healing, all views are equal and right within a bound
  *   broadcast    a message sent in a healthy cluster reaches all
+ *   lost         what one running node has heard by then, all hear after healing, whoever they were
  */
 
 #include "sim.h"
@@ -55,3 +56,12 @@ usec_t check_settle_usec(const struct sim *sim);
 /* From here on @text counts who hears it; check_reached says how many did. */
 void check_expect(struct sim *sim, const char *text);
 size_t check_reached(const struct sim *sim);
+
+/* @node has sent @text to all. */
+void check_said(struct sim_node *node, const char *text);
+
+/*
+ * Of the last broadcasts, one that some running node has heard, or its author has in mind, and
+ * another has not. Return: NULL where there is none; borrowed until the next call.
+ */
+const char *check_unheard(const struct sim *sim);

@@ -309,6 +309,8 @@ int sim_send(struct sim_node *node, const struct sim_node *target, const char *t
         return -ENOENT;
     r = swim_send_message(node->swim, target ? &target->id : NULL, text, sim_local_time(node),
                           &token);
+    if (r >= 0 && !target)
+        check_said(node, text);
     after_input(node);
     return r;
 }

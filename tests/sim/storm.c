@@ -348,6 +348,25 @@ static size_t count_cluster(const struct sim *sim, unsigned cluster)
     return count;
 }
 
+/* Waits until everybody has heard what was said to all meanwhile. */
+static void catch_up(struct storm *storm)
+{
+    struct sim *sim = storm->sim;
+    usec_t limit =
+        (usec_t)(8 * log2((double)sim->nodes_count + 1)) * sim->options.config.probe_interval_usec +
+        sim->options.config.sync_interval_usec;
+    usec_t start = sim->now;
+    const char *unheard = check_unheard(sim);
+
+    while (unheard && !sim->failure && sim->now < start + limit) {
+        sim_run(sim, sim->now + POLL_USEC);
+        unheard = check_unheard(sim);
+    }
+    if (unheard && !sim->failure)
+        sim_fail(sim, NULL, "lost: %.0f s after views were equal %s", (double)limit / USEC_PER_SEC,
+                 unheard);
+}
+
 /* A message to all, and some time in which nothing may happen. */
 static void rest(struct storm *storm)
 {
@@ -464,6 +483,7 @@ int storm_run(const struct storm_options *options, struct storm_result *ret)
     if (r >= 0) {
         start_all(&storm);
         settle(&storm);
+        catch_up(&storm);
         rest(&storm);
         while (storm.sim->now < options->duration_usec && !storm.sim->failure) {
             trace_note(storm.sim, "round %llu", (unsigned long long)result.rounds++);
@@ -471,6 +491,7 @@ int storm_run(const struct storm_options *options, struct storm_result *ret)
             trace_note(storm.sim, "heals");
             heal(&storm);
             settle(&storm);
+            catch_up(&storm);
             rest(&storm);
         }
         collect(&storm);

@@ -16,6 +16,7 @@ static struct message sample(enum message_type type)
     message.id = net_id(5);
     message.incarnation = (struct swim_incarnation){NET_GENERATION, 9};
     message.number = 12;
+    message.age_msec = 1500;
     message.address = net_address(6);
     (void)snprintf(message.text, sizeof(message.text), "Hello Node2! \xc3\xa4");
     message.is_broadcast = true;
