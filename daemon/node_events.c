@@ -24,7 +24,7 @@ const struct swim_member *node_find_member(const struct node *node, const char *
 
 int node_get_record(const struct swim_member *member, struct record *ret)
 {
-    return record_decode(member->meta, member->meta_size, ret);
+    return record_decode(swim_get_meta(member), member->meta_size, ret);
 }
 
 struct address node_find_address(const struct node_id *id, void *data)

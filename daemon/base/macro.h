@@ -15,6 +15,7 @@
 
 #define _cleanup_(function)   __attribute__((cleanup(function)))
 #define _printf_(text, first) __attribute__((format(printf, text, first)))
+#define _packed_              __attribute__((packed))
 #define _unused_              __attribute__((unused))
 
 #define ARRAY_SIZE(array)   (sizeof(array) / sizeof((array)[0]))

@@ -75,7 +75,7 @@ static void add_record(cJSON *json, const struct record *record)
 void member_fill(const struct node *node, const struct swim_member *member, cJSON *json)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
-    const struct swim_member *by = swim_find(swim, &member->reported_by);
+    const struct swim_member *by = swim_find(swim, swim_get_reporter(member));
     char uuid[NODE_ID_TEXT_MAX], address[ADDRESS_TEXT_MAX], incarnation[48];
     struct record record = {0};
 

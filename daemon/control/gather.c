@@ -63,7 +63,7 @@ static bool ask(struct node *node, struct call *call, const struct swim_member *
     if (!question)
         return false;
     question->gathering = gathering;
-    memcpy(question->name, member->name, sizeof(question->name));
+    snprintf(question->name, sizeof(question->name), "%s", member->name);
     if (remote_call(node->remote,
                     &(struct remote_request){.member = member,
                                              .method = call->method,

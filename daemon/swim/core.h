@@ -70,7 +70,7 @@ void core_begin(struct swim *swim, usec_t now);
 /* Frees @member, which is in no table any more, once no event can name it. */
 static inline void core_bury(struct swim *swim, struct member *member)
 {
-    list_append(&swim->graves, &member->state_rumor.link);
+    list_append(&swim->graves, &member->rumor.link);
 }
 
 static inline uint64_t core_wall(const struct swim *swim)

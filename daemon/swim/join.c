@@ -244,11 +244,9 @@ static void contact_one_dead(struct swim *swim)
     struct member *picked = NULL;
     uint64_t count = 0;
 
-    for (size_t i = 0; i < swim->members.all_count; i++) {
-        struct member *member = swim->members.all[i];
-        if (member->shown.state == SWIM_DEAD && rng_below(&swim->rng, ++count) == 0)
-            picked = member;
-    }
+    order_for_each(&swim->members.all, entry) if (entry->member->shown.state == SWIM_DEAD &&
+                                                  rng_below(&swim->rng, ++count) == 0) picked =
+        entry->member;
     if (picked)
         view_contact(swim, picked, &picked->shown.address);
 }

@@ -93,8 +93,8 @@ void leave_begin(struct swim *swim)
         return;
     incarnation.counter++;
     member_set_state(swim, swim->self, SWIM_LEFT, &incarnation);
-    rumor_drop(swim, &swim->self->load_rumor);
-    rumor_spread(swim, &swim->self->state_rumor, true);
+    rumor_drop_load(swim, swim->self);
+    rumor_spread(swim, &swim->self->rumor, true);
     leave->is_active = true;
     leave->acked_count = 0;
     leave->seq = core_next_seq(swim);
@@ -114,7 +114,7 @@ void leave_undo(struct swim *swim)
     timer_set(&swim->timers, &swim->leave.timer, TIMER_NEVER);
     incarnation.counter++;
     member_set_state(swim, swim->self, SWIM_ALIVE, &incarnation);
-    rumor_spread(swim, &swim->self->state_rumor, true);
+    rumor_spread(swim, &swim->self->rumor, true);
     probe_wake(swim);
     gossip_start(swim);
     join_start(swim);

@@ -11,7 +11,7 @@ static void on_timer(struct swim *swim, struct timer *timer)
     timer_set(&swim->timers, timer, TIMER_NEVER);
     swim->load.spread_usec = swim->now;
     if (swim->self->shown.state == SWIM_ALIVE)
-        rumor_spread(swim, &swim->self->load_rumor, false);
+        rumor_spread_load(swim, swim->self);
 }
 
 int load_init(struct swim *swim)

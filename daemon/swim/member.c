@@ -25,136 +25,160 @@ uint64_t member_hash(const struct member *member)
 {
     const struct swim_incarnation *incarnation = &member->shown.incarnation;
 
-    return mix(mix(member->hash ^ incarnation->generation) + incarnation->counter);
+    return mix(mix(member_hash_id(&member->shown.id) ^ incarnation->generation) +
+               incarnation->counter);
 }
 
-static int compare(uint64_t hash, const struct node_id *id, const struct member *member)
+/* The owner of the core may look at what only the core may free. */
+static void free_text(const char *text)
 {
-    if (hash != member->hash)
-        return hash < member->hash ? -1 : 1;
-    return memcmp(id, &member->shown.id, sizeof(*id));
-}
-
-size_t members_after(const struct members *members, const struct node_id *id)
-{
-    uint64_t hash = member_hash_id(id);
-    size_t low = 0, high = members->all_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (compare(hash, id, members->all[middle]) < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
-void members_init(struct members *members, uint64_t seed)
-{
-    *members = (struct members){0};
-    table_init(&members->by_id, sizeof(struct node_id), seed);
+    free((void *)(uintptr_t)text);
 }
 
 struct member *member_free(struct member *member)
 {
     if (!member)
         return NULL;
+    if (member->care)
+        free(member->care->flaps);
+    free(member->care);
     free(member->suspicion);
-    free(member->meta);
-    free(member->flaps);
+    free_text(member->shown.name);
     free(member);
     return NULL;
 }
 
 void members_done(struct swim *swim)
 {
-    table_for_each (&swim->members.by_id, struct member *, member)
-        member_free(member);
-    table_done(&swim->members.by_id);
-    free(swim->members.all);
-    free(swim->members.live);
+    struct members *members = &swim->members;
+
+    order_for_each(&members->all, entry) member_free(entry->member);
+    order_for_each(&members->forgotten, entry) member_free(entry->member);
+    order_done(&members->all);
+    order_done(&members->forgotten);
+    names_done(&members->names);
+    free(members->live);
 }
 
-static int reserve(struct member ***array, size_t *allocated, size_t count)
+int member_show(struct swim *swim, struct member *member)
 {
-    if (count < *allocated)
-        return 0;
-    size_t size = MAX(*allocated * 2, (size_t)16);
-    struct member **grown = reallocarray(*array, size, sizeof(**array));
-    if (!grown)
-        return -ENOMEM;
-    *array = grown;
-    *allocated = size;
+    int r = order_insert(&swim->members.all, member);
+
+    if (r < 0)
+        return r;
+    order_remove(&swim->members.forgotten, member);
+    member->is_forgotten = false;
     return 0;
 }
 
-void member_show(struct swim *swim, struct member *member)
+int member_hide(struct swim *swim, struct member *member)
 {
-    struct members *members = &swim->members;
-    size_t i = members_after(members, &member->shown.id);
+    int r = order_insert(&swim->members.forgotten, member);
 
-    memmove(&members->all[i + 1], &members->all[i],
-            (members->all_count - i) * sizeof(struct member *));
-    members->all[i] = member;
-    members->all_count++;
-    member->is_forgotten = false;
+    if (r < 0)
+        return r;
+    order_remove(&swim->members.all, member);
+    member->is_forgotten = true;
+    return 0;
 }
 
-void member_hide(struct swim *swim, struct member *member)
+/* Room for all in the order of probing, so that no later step can fail. */
+static int reserve_live(struct members *members)
 {
-    struct members *members = &swim->members;
-    size_t i = members_after(members, &member->shown.id);
+    size_t count = members->all.count + members->forgotten.count + 1;
+    size_t allocated = members->live_allocated + members->live_allocated / 8 + 8;
 
-    memmove(&members->all[i - 1], &members->all[i],
-            (members->all_count - i) * sizeof(struct member *));
-    members->all_count--;
-    member->is_forgotten = true;
+    if (count <= members->live_allocated)
+        return 0;
+    struct member **live = reallocarray(members->live, allocated, sizeof(*live));
+    if (!live)
+        return -ENOMEM;
+    members->live = live;
+    members->live_allocated = allocated;
+    return 0;
+}
+
+static struct member *make(struct swim *swim, const struct node_id *id)
+{
+    struct member *member = calloc(1, sizeof(*member));
+
+    if (!member)
+        return NULL;
+    member->shown.id = *id;
+    member->shown.state = SWIM_LEFT;
+    member->shown.first_seen_usec = member->shown.last_seen_usec = swim->now;
+    member->shown.changed_usec = swim->now;
+    rumor_init(&member->rumor, RUMOR_STATE);
+    if (member_set_text(swim, member, "", NULL, 0) < 0)
+        return member_free(member);
+    return member;
 }
 
 int member_add(struct swim *swim, const struct node_id *id, struct member **ret)
 {
     struct members *members = &swim->members;
+    struct member *member;
     int r;
 
-    if (members->by_id.count >= SWIM_MEMBERS_MAX)
+    if (members->all.count + members->forgotten.count >= SWIM_MEMBERS_MAX)
         return -ENOSPC;
-    /* Room for everybody in both orders, so that no later step can fail. */
-    r = reserve(&members->all, &members->all_allocated, members->by_id.count + 1);
+    r = reserve_live(members);
     if (r < 0)
         return r;
-    r = reserve(&members->live, &members->live_allocated, members->by_id.count + 1);
-    if (r < 0)
-        return r;
-    struct member *member = calloc(1, sizeof(*member));
+    member = make(swim, id);
     if (!member)
         return -ENOMEM;
-    member->shown.id = *id;
-    member->shown.state = SWIM_LEFT;
-    member->shown.first_seen_usec = member->shown.last_seen_usec = swim->now;
-    member->shown.changed_usec = swim->now;
-    member->hash = member_hash_id(id);
-    rumor_init(&member->state_rumor, RUMOR_STATE);
-    rumor_init(&member->load_rumor, RUMOR_LOAD);
-    r = timer_init(&swim->timers, &member->timer, view_on_timer);
-    if (r >= 0)
-        r = timer_init(&swim->timers, &member->contact_timer, view_on_contact);
-    if (r >= 0)
-        r = table_insert(&members->by_id, &member->shown.id, member);
+    r = order_insert(&members->all, member);
     if (r < 0) {
-        timer_done(&swim->timers, &member->timer);
-        timer_done(&swim->timers, &member->contact_timer);
+        names_remove(&members->names, member->shown.name);
         member_free(member);
         return r;
     }
-    member_show(swim, member);
     *ret = member;
     return 0;
 }
 
+int member_take_care(struct swim *swim, struct member *member)
+{
+    struct care *care;
+    int r;
+
+    if (member->care)
+        return 0;
+    care = calloc(1, sizeof(*care));
+    if (!care)
+        return -ENOMEM;
+    care->member = member;
+    r = timer_init(&swim->timers, &care->timer, view_on_timer);
+    if (r >= 0)
+        r = timer_init(&swim->timers, &care->contact_timer, view_on_contact);
+    if (r < 0) {
+        timer_done(&swim->timers, &care->timer);
+        free(care);
+        return r;
+    }
+    member->care = care;
+    return 0;
+}
+
+void member_end_care(struct swim *swim, struct member *member)
+{
+    struct care *care = member->care;
+
+    if (!care)
+        return;
+    timer_done(&swim->timers, &care->timer);
+    timer_done(&swim->timers, &care->contact_timer);
+    free(care->flaps);
+    free(care);
+    member->care = NULL;
+}
+
 struct member *member_find(const struct swim *swim, const struct node_id *id)
 {
-    return table_find(&swim->members.by_id, id);
+    struct member *member = order_find(&swim->members.all, id);
+
+    return member ? member : order_find(&swim->members.forgotten, id);
 }
 
 /* A new member goes to a random place of the order (SWIM 4.3): ahead, it is met in this round. */
@@ -165,9 +189,9 @@ static void enter_order(struct swim *swim, struct member *member)
 
     members->live[members->live_count] = members->live[i];
     if (i < members->live_count)
-        members->live[i]->turn = members->live_count + 1;
+        members->live[i]->turn = (uint32_t)members->live_count + 1;
     members->live[i] = member;
-    member->turn = i + 1;
+    member->turn = (uint32_t)i + 1;
     members->live_count++;
     probe_wake(swim);
 }
@@ -175,7 +199,7 @@ static void enter_order(struct swim *swim, struct member *member)
 static void put(struct members *members, size_t i, struct member *member)
 {
     members->live[i] = member;
-    member->turn = i + 1;
+    member->turn = (uint32_t)i + 1;
 }
 
 /* The gap is closed so that nobody who is still to come in this round is passed over. */
@@ -193,6 +217,14 @@ static void leave_order(struct swim *swim, struct member *member)
     member->turn = 0;
 }
 
+static void fold(struct members *members, const struct member *member)
+{
+    uint64_t hash = member_hash(member);
+
+    members->digest ^= hash;
+    members->digests[order_bucket_of(member_hash_id(&member->shown.id))] ^= hash;
+}
+
 void member_set_state(struct swim *swim, struct member *member, enum swim_state state,
                       const struct swim_incarnation *incarnation)
 {
@@ -200,13 +232,13 @@ void member_set_state(struct swim *swim, struct member *member, enum swim_state 
     uint64_t before = members->digest;
 
     if (state_is_live(member->shown.state))
-        members->digest ^= member_hash(member);
+        fold(members, member);
     if (member->shown.state != state)
         member->shown.changed_usec = swim->now;
     member->shown.state = state;
     member->shown.incarnation = *incarnation;
     if (state_is_live(state))
-        members->digest ^= member_hash(member);
+        fold(members, member);
     if (members->digest != before)
         members->changed_usec = swim->now;
     if (state_is_live(state) && member->turn == 0 && !member->shown.is_self)
@@ -219,32 +251,60 @@ void member_set_state(struct swim *swim, struct member *member, enum swim_state 
  */
 struct member *member_remove(struct swim *swim, struct member *member)
 {
+    struct members *members = &swim->members;
+
     probe_forget(swim, member);
-    rumor_drop(swim, &member->state_rumor);
-    rumor_drop(swim, &member->load_rumor);
-    timer_done(&swim->timers, &member->timer);
-    timer_done(&swim->timers, &member->contact_timer);
-    if (!member->is_forgotten)
-        member_hide(swim, member);
-    table_remove(&swim->members.by_id, &member->shown.id);
+    rumor_drop(swim, &member->rumor);
+    member_end_care(swim, member);
+    names_remove(&members->names, member->shown.name);
+    order_remove(member->is_forgotten ? &members->forgotten : &members->all, member);
     return member;
 }
 
-int member_set_meta(struct member *member, const uint8_t *meta, size_t size)
+int member_set_text(struct swim *swim, struct member *member, const char *name, const void *meta,
+                    size_t meta_size)
 {
-    uint8_t *copy = NULL;
+    struct swim_member *shown = &member->shown;
+    size_t name_size = strlen(name) + 1;
+    char *text = malloc(name_size + meta_size);
 
-    if (size > 0) {
-        copy = malloc(size);
-        if (!copy)
-            return -ENOMEM;
-        memcpy(copy, meta, size);
+    if (!text || names_add(&swim->members.names, name) < 0) {
+        free(text);
+        return -ENOMEM;
     }
-    free(member->meta);
-    member->meta = copy;
-    member->shown.meta = copy;
-    member->shown.meta_size = size;
+    memcpy(text, name, name_size);
+    if (meta_size > 0)
+        memcpy(text + name_size, meta, meta_size);
+    if (shown->name)
+        names_remove(&swim->members.names, shown->name);
+    free_text(shown->name);
+    shown->name = text;
+    shown->meta_size = (uint16_t)meta_size;
     return 0;
+}
+
+const uint8_t *swim_get_meta(const struct swim_member *shown)
+{
+    return (const uint8_t *)shown->name + strlen(shown->name) + 1;
+}
+
+const struct node_id *swim_get_reporter(const struct swim_member *shown)
+{
+    static const struct node_id nobody = {{0}};
+    const struct member *member = (const void *)shown;
+
+    return member->care ? &member->care->reported_by : &nobody;
+}
+
+struct member *member_find_double(const struct swim *swim, const struct member *member)
+{
+    if (!names_have_two(&swim->members.names, member->shown.name))
+        return NULL;
+    order_for_each(
+        &swim->members.all,
+        entry) if (entry->member != member && state_is_live(entry->member->shown.state) &&
+                   strcmp(entry->member->shown.name, member->shown.name) == 0) return entry->member;
+    return NULL;
 }
 
 struct member *members_next(struct swim *swim)

@@ -4,55 +4,63 @@
 /*
  * The member table: everybody this node knows, itself included, found by id, kept in one order that
  * is the same at all nodes (by a hash of the id), and, the live others among them, in the order in
- * which they are probed. The table owns its members. It keeps a digest of who is live at which
- * incarnation, by which two nodes see in 8 bytes whether they agree.
+ * which they are probed. The table owns its members. It keeps digests of who is live at which
+ * incarnation, one per bucket of the order, by which two nodes see in 8 bytes whether they agree.
+ *
+ * Thousands of members are remembered by each of thousands of simulated nodes, and most of them
+ * are just alive. So a member has what all need, its name and metadata in one piece as long as they
+ * are, and a `care` only while it is suspect, dead, left or has refuted something lately.
  *
  * What claims do to members is view.h's part; this is the bookkeeping.
  */
 
-#include "base/table.h"
 #include "swim/claim.h"
+#include "swim/names.h"
+#include "swim/order.h"
 #include "swim/rumor.h"
 #include "swim/timer.h"
 #include "swim/window.h"
 
 struct suspicion;
 
-struct member {
-    struct swim_member shown;   /* what the owner of the core sees; first */
+/* Of a member that is not simply alive. */
+struct care {
+    struct member *member;      /* whose it is */
     struct timer timer;         /* suspect: verdict; dead, left: reaping; alive: stable again */
     struct timer contact_timer; /* dead, left, and said to be alive: ask it again */
-    uint64_t hash;              /* of the id: its place in the order */
-    size_t turn;                /* 1-based place in the probing order; 0 = none */
-    struct rumor state_rumor;   /* queued or not */
-    struct rumor load_rumor;
+    struct node_id reported_by; /* the first accuser of a suspect or dead member, or null */
+    usec_t contacted_usec;      /* last time that it was told of its own death, 0 = never */
+    uint32_t contacts_count;    /* times that it was asked since somebody said so */
+    struct address claimed;     /* where it is said to be */
+    usec_t *flaps;              /* owned ring of unstable_flaps times, or NULL */
+};
+
+struct member {
+    struct swim_member shown;    /* what the owner of the core sees; first */
+    struct care *care;           /* owned; NULL while it is alive and refuted nothing */
     struct suspicion *suspicion; /* owned; exactly while suspect */
-    uint8_t *meta;               /* owned; what shown.meta points to */
+    struct rumor rumor;          /* on its state or its load, queued or not */
+    uint32_t turn;               /* 1-based place in the probing order; 0 = none */
     uint32_t load_version;
-    usec_t rtt_variance_usec;
-    usec_t contacted_usec;   /* last time that it was told of its own death, 0 = never */
-    uint32_t contacts_count; /* times that it was asked since somebody said so */
-    struct address claimed;  /* where it is said to be */
+    uint32_t rtt_variance_usec;
+    bool is_forgotten; /* by the operator: a tombstone that is not shown */
     struct window heartbeats;
     struct window texts;
-    usec_t *flaps;     /* owned ring of unstable_flaps times, or NULL */
-    bool is_forgotten; /* by the operator: a tombstone that is not shown */
 };
 
 struct members {
-    struct table by_id;
-    struct member **all; /* owned, sorted by (hash, id); without the forgotten */
-    size_t all_count;
-    size_t all_allocated;
-    struct member **live; /* borrowed from by_id: live others in the order of probing */
+    struct order all;       /* owns its members; without the forgotten */
+    struct order forgotten; /* owns its members */
+    struct names names;     /* of all */
+    struct member **live;   /* borrowed: live others in the order of probing */
     size_t live_count;
     size_t live_allocated;
     size_t position; /* the next one to be probed */
     uint64_t digest;
-    usec_t changed_usec; /* when the digest changed last */
+    uint64_t digests[ORDER_BUCKETS]; /* their XOR is the digest */
+    usec_t changed_usec;             /* when the digest changed last */
 };
 
-void members_init(struct members *members, uint64_t seed);
 void members_done(struct swim *swim);
 
 /*
@@ -65,9 +73,15 @@ int member_add(struct swim *swim, const struct node_id *id, struct member **ret)
 struct member *member_remove(struct swim *swim, struct member *member);
 struct member *member_free(struct member *member);
 
-/* Hides a tombstone from the listing, and shows it again. */
-void member_hide(struct swim *swim, struct member *member);
-void member_show(struct swim *swim, struct member *member);
+/* Hides a tombstone from the listing, and shows it again. Return: 0, -ENOMEM (nothing changed). */
+int member_hide(struct swim *swim, struct member *member);
+int member_show(struct swim *swim, struct member *member);
+
+/* Makes sure that it has a care. Return: 0, -ENOMEM. */
+int member_take_care(struct swim *swim, struct member *member);
+
+/* It is alive and has nothing left to be stable from. */
+void member_end_care(struct swim *swim, struct member *member);
 
 struct member *member_find(const struct swim *swim, const struct node_id *id);
 
@@ -75,8 +89,12 @@ struct member *member_find(const struct swim *swim, const struct node_id *id);
 void member_set_state(struct swim *swim, struct member *member, enum swim_state state,
                       const struct swim_incarnation *incarnation);
 
-/* Return: 0, -ENOMEM (nothing changed). */
-int member_set_meta(struct member *member, const uint8_t *meta, size_t size);
+/* What it says of itself; @name may be what it has. Return: 0, -ENOMEM (nothing changed). */
+int member_set_text(struct swim *swim, struct member *member, const char *name, const void *meta,
+                    size_t meta_size);
+
+/* Another live member of the same name, or NULL. */
+struct member *member_find_double(const struct swim *swim, const struct member *member);
 
 /* The next one of the round; reshuffles at its end (SWIM 4.3). NULL where nobody is live. */
 struct member *members_next(struct swim *swim);
@@ -88,14 +106,6 @@ size_t members_sample(struct swim *swim, size_t count, const struct member *exce
 /* A hash of an id that is the same at all nodes, and one of a member at an incarnation. */
 uint64_t member_hash_id(const struct node_id *id);
 uint64_t member_hash(const struct member *member);
-
-/* The smallest index of the order whose member comes after @id. */
-size_t members_after(const struct members *members, const struct node_id *id);
-
-static inline unsigned member_bucket(const struct member *member)
-{
-    return (unsigned)(member->hash >> 58);
-}
 
 /* This node and all live others. */
 static inline size_t members_alive_count(const struct members *members)

@@ -5,6 +5,8 @@
 #include <string.h>
 #include "swim/core.h"
 
+#define RTT_MAX_USEC (10 * USEC_PER_MIN) /* what is longer is no round trip */
+
 static struct probe *probe_free(struct swim *swim, struct probe *probe)
 {
     list_remove(&probe->link);
@@ -36,17 +38,19 @@ static usec_t stretch(const struct swim *swim, usec_t usec)
 
 void probe_measure(struct member *member, usec_t rtt_usec)
 {
-    usec_t *smoothed = &member->shown.rtt_usec, *variance = &member->rtt_variance_usec;
+    usec_t smoothed = member->shown.rtt_usec, variance = member->rtt_variance_usec;
 
-    rtt_usec = MAX(rtt_usec, (usec_t)1);
-    if (*smoothed == 0) {
-        *smoothed = rtt_usec;
-        *variance = rtt_usec / 2;
-        return;
+    rtt_usec = CLAMP(rtt_usec, (usec_t)1, RTT_MAX_USEC);
+    if (smoothed == 0) {
+        smoothed = rtt_usec;
+        variance = rtt_usec / 2;
+    } else {
+        usec_t error = smoothed > rtt_usec ? smoothed - rtt_usec : rtt_usec - smoothed;
+        variance = (3 * variance + error) / 4;
+        smoothed = MAX((7 * smoothed + rtt_usec) / 8, (usec_t)1);
     }
-    usec_t error = *smoothed > rtt_usec ? *smoothed - rtt_usec : rtt_usec - *smoothed;
-    *variance = (3 * *variance + error) / 4;
-    *smoothed = MAX((7 * *smoothed + rtt_usec) / 8, (usec_t)1);
+    member->shown.rtt_usec = (uint32_t)smoothed;
+    member->rtt_variance_usec = (uint32_t)variance;
 }
 
 usec_t probe_timeout(const struct swim *swim, const struct member *member)
@@ -244,9 +248,9 @@ int probes_init(struct swim *swim)
 /* --- Verification --- */
 
 /* Who is to verify the accusation of @member: those whose hash with it is lowest. */
-static uint64_t draw_lot(const struct member *one, const struct member *accused)
+static uint64_t draw_lot(uint64_t hash, uint64_t accused)
 {
-    uint64_t x = one->hash ^ member_hash(accused);
+    uint64_t x = hash ^ accused;
 
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     return x ^ x >> 27;
@@ -254,15 +258,15 @@ static uint64_t draw_lot(const struct member *one, const struct member *accused)
 
 void probe_verify(struct swim *swim, struct member *member)
 {
-    const struct members *members = &swim->members;
-    uint64_t own = draw_lot(swim->self, member);
+    uint64_t accused = member_hash(member);
+    uint64_t own = draw_lot(member_hash_id(&swim->self->shown.id), accused);
     size_t ahead = 0;
 
     if (swim->probes.counts[PROBE_VERIFY] >= PROBE_VERIFIES_MAX || is_probed(swim, member) ||
         swim->self->shown.state != SWIM_ALIVE)
         return;
-    for (size_t i = 0; i < members->live_count; i++)
-        ahead += members->live[i] != member && draw_lot(members->live[i], member) < own;
+    order_for_each(&swim->members.all, entry) ahead +=
+        draw_lot(entry->hash, accused) < own && entry->member != member && entry->member->turn > 0;
     /* One more than are needed: the first accuser may be among them. */
     if (ahead <= member->suspicion->confirmations_max)
         (void)start(swim, member, PROBE_VERIFY, 0);

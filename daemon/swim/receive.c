@@ -51,7 +51,7 @@ static void take_load(struct swim *swim, const struct message *message)
 
     if (member &&
         load_take(member, message->incarnation.generation, message->load_version, &message->load))
-        rumor_spread(swim, &member->load_rumor, false);
+        rumor_spread_load(swim, member);
 }
 
 static int take_exchange(struct swim *swim, const struct source *source, struct message *message)

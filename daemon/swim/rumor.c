@@ -36,17 +36,25 @@ void rumors_done(struct rumors *rumors)
 
 void rumor_init(struct rumor *rumor, enum rumor_class class)
 {
-    *rumor = (struct rumor){.class = class};
+    *rumor = (struct rumor){.class = (uint8_t) class};
     list_init(&rumor->link);
 }
 
-void rumor_drop(struct swim *swim, struct rumor *rumor)
+static void unlink_rumor(struct swim *swim, struct rumor *rumor)
 {
     if (list_is_empty(&rumor->link))
         return;
     list_remove(&rumor->link);
+    rumor->is_load_due = false;
     swim->rumors.counts[rumor->class]--;
-    if (rumor->class == RUMOR_TEXT)
+}
+
+void rumor_drop(struct swim *swim, struct rumor *rumor)
+{
+    bool is_text = rumor->class == RUMOR_TEXT && !list_is_empty(&rumor->link);
+
+    unlink_rumor(swim, rumor);
+    if (is_text)
         free(CONTAINER_OF(rumor, struct text, rumor));
 }
 
@@ -63,7 +71,28 @@ void rumor_spread(struct swim *swim, struct rumor *rumor, bool is_urgent)
 {
     assert(rumor->class != RUMOR_TEXT); /* dropping a text ends it */
     rumor_drop(swim, rumor);
+    rumor->class = RUMOR_STATE;
     enqueue(swim, rumor, is_urgent);
+}
+
+void rumor_spread_load(struct swim *swim, struct member *member)
+{
+    struct rumor *rumor = &member->rumor;
+
+    if (rumor->class == RUMOR_STATE && !list_is_empty(&rumor->link)) {
+        rumor->is_load_due = true;
+        return;
+    }
+    unlink_rumor(swim, rumor);
+    rumor->class = RUMOR_LOAD;
+    enqueue(swim, rumor, false);
+}
+
+void rumor_drop_load(struct swim *swim, struct member *member)
+{
+    member->rumor.is_load_due = false;
+    if (member->rumor.class == RUMOR_LOAD)
+        unlink_rumor(swim, &member->rumor);
 }
 
 static void drop_oldest_text(struct swim *swim)
@@ -112,10 +141,10 @@ static bool write_rumor(struct draft *draft, struct rumor *rumor)
 
     switch (rumor->class) {
     case RUMOR_STATE:
-        view_claim(draft->swim, CONTAINER_OF(rumor, struct member, state_rumor), &claim);
+        view_claim(draft->swim, CONTAINER_OF(rumor, struct member, rumor), &claim);
         return message_write_claim(&draft->writer, &claim);
     case RUMOR_LOAD:
-        return write_load(draft, CONTAINER_OF(rumor, struct member, load_rumor));
+        return write_load(draft, CONTAINER_OF(rumor, struct member, rumor));
     default: {
         const struct text *text = CONTAINER_OF(rumor, struct text, rumor);
         if (writer_left(&draft->writer) < text->size)
@@ -139,7 +168,10 @@ static uint32_t sent_max(const struct swim *swim)
 static void count_sent(struct swim *swim, struct rumor *rumor)
 {
     if (++rumor->sent >= sent_max(swim)) {
+        bool is_load_due = rumor->is_load_due;
         rumor_drop(swim, rumor);
+        if (is_load_due)
+            rumor_spread_load(swim, CONTAINER_OF(rumor, struct member, rumor));
         return;
     }
     list_remove(&rumor->link);

@@ -8,7 +8,9 @@
  * starves the other; loads take what is left.
  *
  * A rumor on a state or a load is a field of its member and is written from what the member is
- * when it leaves: a newer one replaces the older by itself. A text is a frame that the queue owns.
+ * when it leaves: a newer one replaces the older by itself. A member has one, for a state that is
+ * alive tells the load too; a load that changes meanwhile follows when the state has been told. A
+ * text is a frame that the queue owns.
  */
 
 #include "base/list.h"
@@ -30,8 +32,9 @@ enum rumor_class {
 
 struct rumor {
     struct list link;
-    enum rumor_class class;
-    uint32_t sent;
+    uint8_t class; /* enum rumor_class */
+    uint8_t sent;
+    bool is_load_due; /* of a state: the load is to follow */
 };
 
 struct rumors {
@@ -45,8 +48,14 @@ void rumors_done(struct rumors *rumors);
 
 void rumor_init(struct rumor *rumor, enum rumor_class class);
 
-/* Queues or renews it as never sent. @is_urgent: the next round does not wait for its time. */
+/* Queues or renews a member's state as never sent. @is_urgent: the next round does not wait for its
+ * time. */
 void rumor_spread(struct swim *swim, struct rumor *rumor, bool is_urgent);
+
+/* The same for its load, and away with it. */
+void rumor_spread_load(struct swim *swim, struct member *member);
+void rumor_drop_load(struct swim *swim, struct member *member);
+
 void rumor_drop(struct swim *swim, struct rumor *rumor);
 
 /* Queues a text; one that finds no memory is lost, as datagrams are. */

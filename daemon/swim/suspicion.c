@@ -29,8 +29,10 @@ int suspicion_begin(struct swim *swim, struct member *member, usec_t start_usec)
     /* Everybody but this node, the suspect and the first accuser could confirm. */
     size_t others = usec_sub(members_alive_count(&swim->members), 2);
 
-    if (!suspicion)
+    if (!suspicion || member_take_care(swim, member) < 0) {
+        free(suspicion);
         return -ENOMEM;
+    }
     suspicion->start_usec = start_usec;
     suspicion->confirmations_max = MIN(others, (size_t)SUSPICION_CONFIRMATIONS);
     free(member->suspicion);
@@ -64,7 +66,7 @@ void suspicion_arm(struct swim *swim, struct member *member)
 
     if (suspicion->refreshed_usec > 0)
         deadline = MAX(deadline, usec_add(suspicion->refreshed_usec, min_usec));
-    timer_set(&swim->timers, &member->timer, MAX(deadline, swim->now));
+    timer_set(&swim->timers, &member->care->timer, MAX(deadline, swim->now));
 }
 
 void suspicion_refresh(struct swim *swim, struct member *member)
@@ -79,7 +81,7 @@ void suspicion_postpone_all(struct swim *swim)
 
     for (size_t i = 0; i < swim->members.live_count; i++) {
         struct member *member = swim->members.live[i];
-        if (member->suspicion && member->timer.entry.time_usec < deadline)
-            timer_set(&swim->timers, &member->timer, deadline);
+        if (member->suspicion && member->care->timer.entry.time_usec < deadline)
+            timer_set(&swim->timers, &member->care->timer, deadline);
     }
 }

@@ -68,7 +68,9 @@ static int add_self(struct swim *swim, const struct swim_self *self)
     shown->is_self = true;
     shown->is_seed = self->is_seed;
     shown->address = self->address;
-    memcpy(shown->name, self->name, sizeof(shown->name));
+    r = member_set_text(swim, swim->self, self->name, NULL, 0);
+    if (r < 0)
+        return r;
     member_set_state(swim, swim->self, SWIM_ALIVE, &incarnation);
     swim->is_address_learned = address_is_wildcard(&self->address);
     return 0;
@@ -105,7 +107,7 @@ int swim_new(const struct swim_config *config, const struct swim_self *self, uin
     swim->wall_at_usec = swim->now;
     rng_init(&swim->rng, seed);
     swim->seq = (uint32_t)rng_next(&swim->rng);
-    members_init(&swim->members, rng_next(&swim->rng));
+    names_init(&swim->members.names, rng_next(&swim->rng));
     rumors_init(&swim->rumors);
     packets_init(&swim->packets);
     events_init(&swim->events);
@@ -128,7 +130,7 @@ static void empty_graves(struct swim *swim)
 {
     list_for_each_safe (link, &swim->graves) {
         list_remove(link);
-        member_free(list_entry(link, struct member, state_rumor.link));
+        member_free(list_entry(link, struct member, rumor.link));
     }
 }
 
@@ -266,9 +268,9 @@ int swim_set_meta(struct swim *swim, const void *meta, size_t size, usec_t now)
     core_begin(swim, now);
     if (size > SWIM_META_MAX || !fits(swim, meta, size, swim->config.packet_size_max))
         return -EMSGSIZE;
-    if (size == shown->meta_size && (size == 0 || memcmp(meta, shown->meta, size) == 0))
+    if (size == shown->meta_size && (size == 0 || memcmp(meta, swim_get_meta(shown), size) == 0))
         return 0;
-    int r = member_set_meta(swim->self, meta, size);
+    int r = member_set_text(swim, swim->self, shown->name, meta, size);
     if (r < 0)
         return r;
     if (shown->state == SWIM_ALIVE)
@@ -282,7 +284,7 @@ int swim_set_packet_size(struct swim *swim, size_t size_max)
 
     if (size_max < SWIM_PACKET_MIN || size_max > SWIM_PACKET_MAX)
         return -ERANGE;
-    if (!fits(swim, shown->meta, shown->meta_size, size_max))
+    if (!fits(swim, swim_get_meta(shown), shown->meta_size, size_max))
         return -EMSGSIZE;
     swim->config.packet_size_max = size_max;
     return 0;
@@ -344,9 +346,8 @@ int swim_forget(struct swim *swim, const struct node_id *id, usec_t now)
         return -EBUSY;
     /* It stays unseen until its time is over, lest the next page brings it back. */
     probe_forget(swim, member);
-    rumor_drop(swim, &member->state_rumor);
-    member_hide(swim, member);
-    return 0;
+    rumor_drop(swim, &member->rumor);
+    return member_hide(swim, member);
 }
 
 void swim_leave(struct swim *swim, usec_t now)
@@ -359,12 +360,14 @@ void swim_leave(struct swim *swim, usec_t now)
 
 size_t swim_members_count(const struct swim *swim)
 {
-    return swim->members.all_count;
+    return swim->members.all.count;
 }
 
 const struct swim_member *swim_member_at(const struct swim *swim, size_t i)
 {
-    return i < swim->members.all_count ? &swim->members.all[i]->shown : NULL;
+    const struct member *member = order_at(&swim->members.all, i);
+
+    return member ? &member->shown : NULL;
 }
 
 const struct swim_member *swim_find(const struct swim *swim, const struct node_id *id)
@@ -379,8 +382,9 @@ const struct swim_member *swim_find_name(const struct swim *swim, const char *na
 {
     const struct swim_member *found = NULL;
 
-    for (size_t i = 0; i < swim->members.all_count; i++) {
-        const struct swim_member *shown = &swim->members.all[i]->shown;
+    order_for_each(&swim->members.all, entry)
+    {
+        const struct swim_member *shown = &entry->member->shown;
         if (strcmp(shown->name, name) != 0)
             continue;
         if (!found || state_is_live(shown->state) > state_is_live(found->state) ||

@@ -32,7 +32,7 @@
 #define SWIM_ACCUSERS_MAX 4 /* the first accuser, and up to three who confirm */
 #define SWIM_MEMBERS_MAX  8192
 
-enum swim_state {
+enum _packed_ swim_state {
     SWIM_ALIVE,
     SWIM_SUSPECT,
     SWIM_DEAD,
@@ -89,26 +89,33 @@ struct swim_self {
     struct address address; /* where others reach us; a wildcard is learned from those who answer */
 };
 
-/* One member as this node sees it. Borrowed from the core. */
+/*
+ * One member as this node sees it. Borrowed from the core. There may be thousands: what most of
+ * them do not have is asked for with a function.
+ */
 struct swim_member {
     struct node_id id;
-    char name[NODE_NAME_MAX + 1];
-    struct address address;
     struct swim_incarnation incarnation;
-    enum swim_state state;
-    bool is_self;
-    bool is_seed;
-    bool is_unstable;
+    const char *name;       /* never NULL; at most NODE_NAME_MAX bytes */
+    usec_t first_seen_usec; /* all times are those of this node's monotonic clock */
+    usec_t last_seen_usec;  /* last authenticated contact of any kind, or first_seen_usec */
+    usec_t changed_usec;    /* since when it is in this state */
+    struct address address;
+    uint32_t rtt_usec; /* smoothed; 0 = not measured */
     struct swim_load load;
-    const uint8_t *meta; /* opaque record of floor 4, meta_size bytes */
-    size_t meta_size;
-    usec_t first_seen_usec;
-    usec_t last_seen_usec;      /* last authenticated contact of any kind, or first_seen_usec */
-    usec_t changed_usec;        /* since when it is in this state */
-    usec_t rtt_usec;            /* smoothed; 0 = not measured */
-    uint32_t flaps;             /* deaths or suspicions it refuted within unstable_window */
-    struct node_id reported_by; /* the accuser of a suspect or dead member; null otherwise */
+    uint16_t meta_size;
+    uint16_t flaps; /* deaths or suspicions it refuted within unstable_window */
+    enum swim_state state;
+    bool is_self : 1;
+    bool is_seed : 1;
+    bool is_unstable : 1;
 };
+
+/* Its opaque record of floor 4, meta_size bytes. */
+const uint8_t *swim_get_meta(const struct swim_member *member);
+
+/* The accuser of a suspect or dead member; the null id otherwise. */
+const struct node_id *swim_get_reporter(const struct swim_member *member);
 
 enum swim_event_type {
     SWIM_EVENT_JOIN_REQUEST, /* a node asked to join through us: address, name */
@@ -236,7 +243,8 @@ int swim_send_message(struct swim *swim, const struct node_id *to, const char *t
 /* One liveness request outside of the rounds. Return: 0, -ENOENT, -ENOBUFS. */
 int swim_ping(struct swim *swim, const struct node_id *id, usec_t now, uint64_t *ret_token);
 
-/* Drops a dead or left member at once. Return: 0, -ENOENT, -EBUSY while it is alive or suspect. */
+/* Drops a dead or left member at once. Return: 0, -ENOENT, -ENOMEM, -EBUSY while it is alive or
+ * suspect. */
 int swim_forget(struct swim *swim, const struct node_id *id, usec_t now);
 
 /* Tells all that we go; SWIM_EVENT_LEFT follows within 3 s. */

@@ -260,17 +260,6 @@ void sync_take_digest(struct swim *swim, const struct source *source, uint64_t d
     ask(swim, source->id, source->address, digest);
 }
 
-static void sum_buckets(const struct swim *swim, uint32_t buckets[static MESSAGE_BUCKETS])
-{
-    const struct members *members = &swim->members;
-
-    for (size_t i = 0; i < MESSAGE_BUCKETS; i++)
-        buckets[i] = 0;
-    for (size_t i = 0; i < members->all_count; i++)
-        if (state_is_live(members->all[i]->shown.state))
-            buckets[member_bucket(members->all[i])] ^= (uint32_t)member_hash(members->all[i]);
-}
-
 void sync_take_compare(struct swim *swim, const struct source *source,
                        const struct message *message)
 {
@@ -279,7 +268,8 @@ void sync_take_compare(struct swim *swim, const struct source *source,
 
     answer.seq = message->seq;
     answer.count = (uint32_t)members_alive_count(&swim->members);
-    sum_buckets(swim, answer.buckets);
+    for (size_t i = 0; i < MESSAGE_BUCKETS; i++)
+        answer.buckets[i] = (uint32_t)swim->members.digests[i];
     packet_begin(swim, &draft, source->address, source->id);
     if (message_write(&draft.writer, &answer))
         packet_send(&draft);
@@ -290,7 +280,6 @@ void sync_take_compare(struct swim *swim, const struct source *source,
 void sync_take_vector(struct swim *swim, const struct source *source, const struct message *message)
 {
     struct sync *sync = &swim->sync;
-    uint32_t own[MESSAGE_BUCKETS];
     uint64_t mask = 0;
 
     if (!sync->is_active || sync->compare_seq == 0 || message->seq != sync->compare_seq ||
@@ -298,9 +287,8 @@ void sync_take_vector(struct swim *swim, const struct source *source, const stru
         return;
     sync->compare_seq = 0;
     sync->tries = 0;
-    sum_buckets(swim, own);
     for (unsigned i = 0; i < MESSAGE_BUCKETS; i++)
-        if (own[i] != message->buckets[i])
+        if ((uint32_t)swim->members.digests[i] != message->buckets[i])
             mask |= UINT64_C(1) << i;
     if (mask == 0)
         end(swim, true);
@@ -308,27 +296,42 @@ void sync_take_vector(struct swim *swim, const struct source *source, const stru
         begin_pulls(swim, mask, MAX((uint64_t)message->count, members_alive_count(&swim->members)));
 }
 
+/* Puts in what comes from place @i on. Return: false where the page, that begins at @first, is
+ * full.
+ */
+static bool write_bucket(struct draft *draft, const struct order_bucket *bucket, size_t i,
+                         size_t first)
+{
+    struct claim claim;
+
+    for (; i < bucket->count; i++) {
+        view_claim(draft->swim, bucket->entries[i].member, &claim);
+        /* An entry that no packet of ours can hold is left out. */
+        if (!message_add_entry(&draft->writer, &claim) && draft->writer.position > first)
+            return false;
+    }
+    return true;
+}
+
 void sync_take_pull(struct swim *swim, const struct source *source, const struct message *message)
 {
-    const struct members *members = &swim->members;
+    const struct order *all = &swim->members.all;
     struct draft draft;
-    struct claim claim;
     size_t start, i = 0;
+    unsigned bucket = 0;
 
-    if (!node_id_is_null(&message->cursor))
-        i = members_after(members, &message->cursor);
+    if (!node_id_is_null(&message->cursor)) {
+        bucket = order_bucket_of(member_hash_id(&message->cursor));
+        i = order_after(all, &message->cursor);
+    }
     packet_begin(swim, &draft, source->address, source->id);
     if (!message_begin_page(&draft.writer, message->seq, &start))
         return;
-    for (size_t first = draft.writer.position; i < members->all_count; i++) {
-        if (!(message->mask >> member_bucket(members->all[i]) & 1))
-            continue;
-        view_claim(swim, members->all[i], &claim);
-        /* An entry that no packet of ours can hold is left out. */
-        if (!message_add_entry(&draft.writer, &claim) && draft.writer.position > first)
+    size_t first = draft.writer.position;
+    for (; bucket < ORDER_BUCKETS; bucket++, i = 0)
+        if (message->mask >> bucket & 1 && !write_bucket(&draft, &all->buckets[bucket], i, first))
             break;
-    }
-    message_end_page(&draft.writer, start, i == members->all_count);
+    message_end_page(&draft.writer, start, bucket == ORDER_BUCKETS);
     packet_send_bare(&draft);
 }
 

@@ -21,19 +21,19 @@ void view_claim(const struct swim *swim, const struct member *member, struct cla
         .state = shown->state,
         .is_seed = shown->is_seed,
         .address = shown->address,
-        .meta = shown->meta,
+        .meta = swim_get_meta(shown),
         .meta_size = state_is_live(shown->state) ? shown->meta_size : 0,
         .load = shown->load,
         .load_version = member->load_version,
         .age_sec = (uint32_t)((swim->now - shown->changed_usec) / USEC_PER_SEC),
     };
-    memcpy(ret->name, shown->name, sizeof(ret->name));
+    memcpy(ret->name, shown->name, strlen(shown->name) + 1);
     if (member->suspicion) {
         ret->accusers_count = member->suspicion->accusers_count;
         memcpy(ret->accusers, member->suspicion->accusers, sizeof(ret->accusers));
     } else if (shown->state == SWIM_DEAD) {
         ret->accusers_count = 1;
-        ret->accusers[0] = shown->reported_by;
+        ret->accusers[0] = *swim_get_reporter(shown);
     }
 }
 
@@ -57,19 +57,24 @@ static void count_flaps(struct swim *swim, struct member *member)
 {
     usec_t newest = 0;
 
+    if (!member->care)
+        return;
     member->shown.flaps = 0;
-    for (size_t i = 0; member->flaps && i < swim->config.unstable_flaps; i++) {
-        member->shown.flaps += is_within_window(swim, member->flaps[i]);
-        newest = MAX(newest, member->flaps[i]);
+    for (size_t i = 0; member->care->flaps && i < swim->config.unstable_flaps; i++) {
+        member->shown.flaps =
+            (uint16_t)(member->shown.flaps + is_within_window(swim, member->care->flaps[i]));
+        newest = MAX(newest, member->care->flaps[i]);
     }
     if (member->shown.flaps >= swim->config.unstable_flaps)
         set_unstable(swim, member, true);
     else if (member->shown.flaps == 0)
         set_unstable(swim, member, false);
-    if (member->shown.state == SWIM_ALIVE)
-        timer_set(&swim->timers, &member->timer,
-                  member->shown.flaps > 0 ? newest + swim->config.unstable_window_usec
-                                          : TIMER_NEVER);
+    if (member->shown.state != SWIM_ALIVE)
+        return;
+    if (member->shown.flaps > 0)
+        timer_set(&swim->timers, &member->care->timer, newest + swim->config.unstable_window_usec);
+    else
+        member_end_care(swim, member);
 }
 
 /* An accusation was refuted. The oldest entry makes room. */
@@ -77,14 +82,14 @@ static void add_flap(struct swim *swim, struct member *member)
 {
     size_t oldest = 0;
 
-    if (!member->flaps)
-        member->flaps = calloc(swim->config.unstable_flaps, sizeof(usec_t));
-    if (!member->flaps)
+    if (!member->care->flaps)
+        member->care->flaps = calloc(swim->config.unstable_flaps, sizeof(usec_t));
+    if (!member->care->flaps)
         return;
     for (size_t i = 1; i < swim->config.unstable_flaps; i++)
-        if (member->flaps[i] < member->flaps[oldest])
+        if (member->care->flaps[i] < member->care->flaps[oldest])
             oldest = i;
-    member->flaps[oldest] = swim->now;
+    member->care->flaps[oldest] = swim->now;
 }
 
 /* --- Transitions --- */
@@ -93,7 +98,11 @@ static void end_suspicion(struct swim *swim, struct member *member)
 {
     free(member->suspicion);
     member->suspicion = NULL;
-    timer_set(&swim->timers, &member->timer, TIMER_NEVER);
+    if (!member->care)
+        return;
+    timer_set(&swim->timers, &member->care->timer, TIMER_NEVER);
+    timer_set(&swim->timers, &member->care->contact_timer, TIMER_NEVER);
+    member->care->reported_by = NODE_ID_NULL;
 }
 
 /* An end, or a suspicion; @ids are named with it. */
@@ -101,7 +110,7 @@ static void tell(struct swim *swim, enum swim_event_type type, const struct memb
                  const struct node_id *ids, size_t count)
 {
     struct swim_event *event = event_add_names(swim, type, member, ids, count);
-    const struct member *by = member_find(swim, &member->shown.reported_by);
+    const struct member *by = member_find(swim, swim_get_reporter(&member->shown));
 
     if (by)
         event->by = &by->shown;
@@ -111,9 +120,9 @@ static void tell(struct swim *swim, enum swim_event_type type, const struct memb
 static void set_tombstone(struct swim *swim, struct member *member, const struct claim *claim)
 {
     member_set_state(swim, member, claim->state, &claim->incarnation);
-    member->shown.reported_by = claim->accusers_count > 0 ? claim->accusers[0] : NODE_ID_NULL;
+    member->care->reported_by = claim->accusers_count > 0 ? claim->accusers[0] : NODE_ID_NULL;
     member->shown.changed_usec = usec_sub(swim->now, claim->age_sec * USEC_PER_SEC);
-    timer_set(&swim->timers, &member->timer,
+    timer_set(&swim->timers, &member->care->timer,
               usec_add(member->shown.changed_usec, swim->config.dead_retention_usec));
 }
 
@@ -128,7 +137,7 @@ static void bury(struct swim *swim, struct member *member, const struct claim *c
     }
     set_tombstone(swim, member, claim);
     probe_forget(swim, member);
-    rumor_drop(swim, &member->load_rumor);
+    rumor_drop_load(swim, member);
     if (claim->state == SWIM_LEFT) {
         tell(swim, SWIM_EVENT_MEMBER_LEFT, member, NULL, 0);
         return;
@@ -151,9 +160,9 @@ void view_declare_dead(struct swim *swim, struct member *member)
     };
 
     bury(swim, member, &claim);
-    rumor_spread(swim, &member->state_rumor, true);
+    rumor_spread(swim, &member->rumor, true);
     /* The accused, should it live, is to be the first to know. */
-    member->contacted_usec = 0;
+    member->care->contacted_usec = 0;
     view_contact(swim, member, &member->shown.address);
 }
 
@@ -171,11 +180,12 @@ static void suspect(struct swim *swim, struct member *member, const struct claim
         is_news |= suspicion_confirm(swim, member, &claim->accusers[i]);
     if (member->suspicion->accusers_count == 0) { /* accused by nobody but itself */
         end_suspicion(swim, member);
+        count_flaps(swim, member);
         return;
     }
     if (is_new) {
         member_set_state(swim, member, SWIM_SUSPECT, &member->shown.incarnation);
-        member->shown.reported_by = member->suspicion->accusers[0];
+        member->care->reported_by = member->suspicion->accusers[0];
         swim->suspicions++;
         tell(swim, SWIM_EVENT_MEMBER_SUSPECT, member, evidence ? evidence->through : NULL,
              evidence ? evidence->through_count : 0);
@@ -184,7 +194,7 @@ static void suspect(struct swim *swim, struct member *member, const struct claim
     }
     if (is_news) {
         suspicion_arm(swim, member);
-        rumor_spread(swim, &member->state_rumor, true);
+        rumor_spread(swim, &member->rumor, true);
     }
 }
 
@@ -203,7 +213,8 @@ void view_contact(struct swim *swim, struct member *member, const struct address
 {
     struct draft draft;
 
-    if (member->contacted_usec > 0 && swim->now - member->contacted_usec < CONTACT_INTERVAL_USEC)
+    if (member->care->contacted_usec > 0 &&
+        swim->now - member->care->contacted_usec < CONTACT_INTERVAL_USEC)
         return;
     packet_begin(swim, &draft, address, &member->shown.id);
     if (draft.has_notice)
@@ -224,35 +235,31 @@ void view_note_contact(struct swim *swim, struct member *member, const struct ad
 /* Whether another live member has the same name: told once per newcomer. */
 static void check_name(struct swim *swim, const struct member *member)
 {
-    for (size_t i = 0; i < swim->members.all_count; i++) {
-        const struct member *other = swim->members.all[i];
-        if (other != member && state_is_live(other->shown.state) &&
-            strcmp(other->shown.name, member->shown.name) == 0) {
-            event_add(swim, SWIM_EVENT_NAME_CONFLICT, member)->by = &other->shown;
-            return;
-        }
-    }
+    const struct member *other = member_find_double(swim, member);
+
+    if (other)
+        event_add(swim, SWIM_EVENT_NAME_CONFLICT, member)->by = &other->shown;
 }
 
 /* Takes over what the claim says beside state and incarnation. Return: whether it differs. */
-static int take_record(struct member *member, const struct claim *claim,
+static int take_record(struct swim *swim, struct member *member, const struct claim *claim,
                        const struct address *address)
 {
     struct swim_member *shown = &member->shown;
-    bool is_same =
-        shown->meta_size == claim->meta_size &&
-        (claim->meta_size == 0 || memcmp(shown->meta, claim->meta, claim->meta_size) == 0);
-    bool differs = !is_same || !address_is_equal(&shown->address, address) ||
-                   shown->is_seed != claim->is_seed || strcmp(shown->name, claim->name) != 0;
+    bool is_same = shown->meta_size == claim->meta_size &&
+                   (claim->meta_size == 0 ||
+                    memcmp(swim_get_meta(shown), claim->meta, claim->meta_size) == 0) &&
+                   strcmp(shown->name, claim->name) == 0;
+    bool differs =
+        !is_same || !address_is_equal(&shown->address, address) || shown->is_seed != claim->is_seed;
 
     if (!is_same) {
-        int r = member_set_meta(member, claim->meta, claim->meta_size);
+        int r = member_set_text(swim, member, claim->name, claim->meta, claim->meta_size);
         if (r < 0)
             return r;
     }
     shown->address = *address;
     shown->is_seed = claim->is_seed;
-    memcpy(shown->name, claim->name, sizeof(shown->name));
     return differs;
 }
 
@@ -264,14 +271,12 @@ static int revive(struct swim *swim, struct member *member, const struct claim *
     struct swim_member before = member->shown;
     bool is_restart = claim->incarnation.generation > before.incarnation.generation;
     bool is_renamed = strcmp(before.name, claim->name) != 0;
-    int differs = take_record(member, claim, address);
+    int differs = take_record(swim, member, claim, address);
 
     if (differs < 0)
         return differs;
     end_suspicion(swim, member);
-    timer_set(&swim->timers, &member->contact_timer, TIMER_NEVER);
     member_set_state(swim, member, SWIM_ALIVE, &claim->incarnation);
-    member->shown.reported_by = NODE_ID_NULL;
     if (is_restart) { /* another process: its counters start anew, and it owes no answers */
         probe_forget(swim, member);
         member->load_version = 0;
@@ -313,31 +318,31 @@ static int resolve_address(const struct source *source, const struct claim *clai
 static void spread_learnt(struct swim *swim, struct member *member, bool is_page)
 {
     if (!is_page)
-        rumor_spread(swim, &member->state_rumor, true);
+        rumor_spread(swim, &member->rumor, true);
     else if (!sync_is_joining(swim) && swim->rumors.counts[RUMOR_STATE] < RUMORS_BUSY)
-        rumor_spread(swim, &member->state_rumor, false);
+        rumor_spread(swim, &member->rumor, false);
 }
 
 /* Hearsay about a tombstone. Datagrams get lost: it is asked several times. */
 static void ask_the_dead(struct swim *swim, struct member *member, const struct address *address)
 {
-    member->claimed = *address;
-    if (timer_is_armed(&member->contact_timer))
+    member->care->claimed = *address;
+    if (timer_is_armed(&member->care->contact_timer))
         return;
-    member->contacts_count = 0;
-    view_on_contact(swim, &member->contact_timer);
+    member->care->contacts_count = 0;
+    view_on_contact(swim, &member->care->contact_timer);
 }
 
 void view_on_contact(struct swim *swim, struct timer *timer)
 {
-    struct member *member = CONTAINER_OF(timer, struct member, contact_timer);
+    struct member *member = CONTAINER_OF(timer, struct care, contact_timer)->member;
 
     timer_set(&swim->timers, timer, TIMER_NEVER);
-    if (state_is_live(member->shown.state) || member->contacts_count >= CONTACTS_MAX ||
+    if (state_is_live(member->shown.state) || member->care->contacts_count >= CONTACTS_MAX ||
         swim->self->shown.state != SWIM_ALIVE)
         return;
-    view_contact(swim, member, &member->claimed);
-    member->contacts_count++;
+    view_contact(swim, member, &member->care->claimed);
+    member->care->contacts_count++;
     timer_set(&swim->timers, timer, swim->now + CONTACT_INTERVAL_USEC);
 }
 
@@ -369,8 +374,8 @@ static int take_alive(struct swim *swim, const struct source *source, const stru
         return 0;
     }
     bool was_forgotten = member->is_forgotten;
-    if (was_forgotten)
-        member_show(swim, member);
+    if (was_forgotten && member_show(swim, member) < 0)
+        return 0;
     /* Without memory the old view stands, and another claim will come. */
     if (revive(swim, member, claim, &address, is_new || was_forgotten) >= 0)
         spread_learnt(swim, member, is_page);
@@ -390,6 +395,8 @@ static int take_end(struct swim *swim, struct member *member, const struct claim
         return -EBADMSG;
     if (order < 0 || (order == 0 && claim->state <= member->shown.state))
         return 0;
+    if (member_take_care(swim, member) < 0)
+        return 0;
     bury(swim, member, claim);
     if (!member->is_forgotten)
         spread_learnt(swim, member, is_page);
@@ -405,7 +412,11 @@ static void add_tombstone(struct swim *swim, const struct claim *claim)
         claim->incarnation.counter > CLAIM_JUMP_MAX || address_is_wildcard(&claim->address) ||
         member_add(swim, &claim->id, &member) < 0)
         return;
-    (void)take_record(member, claim, &claim->address); /* has no meta to find memory for */
+    if (member_take_care(swim, member) < 0 ||
+        take_record(swim, member, claim, &claim->address) < 0) {
+        member_free(member_remove(swim, member));
+        return;
+    }
     set_tombstone(swim, member, claim);
 }
 
@@ -461,7 +472,7 @@ int view_take_short(struct swim *swim, const struct source *source, const struct
 
 void view_on_timer(struct swim *swim, struct timer *timer)
 {
-    struct member *member = CONTAINER_OF(timer, struct member, timer);
+    struct member *member = CONTAINER_OF(timer, struct care, timer)->member;
 
     timer_set(&swim->timers, timer, TIMER_NEVER);
     if (member->suspicion) {

@@ -387,7 +387,7 @@ static const char *compare_view(const struct sim_node *node, const struct sim_no
     if (!is_learning && !address_is_equal(&member->address, &subject->address))
         return "at another address";
     if (member->meta_size != subject->meta_size ||
-        memcmp(member->meta, subject->meta, subject->meta_size) != 0)
+        memcmp(swim_get_meta(member), subject->meta, subject->meta_size) != 0)
         return "with another record";
     return strcmp(member->name, subject->label) == 0 ? NULL : "under another name";
 }

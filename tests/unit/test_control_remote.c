@@ -487,9 +487,9 @@ static void an_answer_of_another_node_or_a_broken_one_is_no_answer(void **state 
 
 static void forward(struct call_lab *lab, const char *method, const char *parameters)
 {
-    struct swim_member member = {.id = two->node->id, .address = two->node->address};
+    struct swim_member member = {
+        .id = two->node->id, .name = "lab-02", .address = two->node->address};
 
-    snprintf(member.name, sizeof(member.name), "lab-02");
     remote_forward(one->remote, &member, call_lab_new(lab, method, parameters, true));
 }
 

@@ -87,9 +87,9 @@ static struct swim_member member_named(const char *name)
         .address = {.family = 4, .bytes = {10, 0, 4, 17}, .port = 7717},
         .incarnation = {1795244870, 3},
         .state = SWIM_DEAD,
+        .name = name,
     };
 
-    snprintf(member.name, sizeof(member.name), "%s", name);
     return member;
 }
 

@@ -5,9 +5,8 @@ static uint64_t digest_of(const struct swim *swim)
 {
     uint64_t digest = 0;
 
-    for (size_t i = 0; i < swim->members.all_count; i++)
-        if (state_is_live(swim->members.all[i]->shown.state))
-            digest ^= member_hash(swim->members.all[i]);
+    order_for_each(&swim->members.all, entry) if (state_is_live(entry->member->shown.state))
+        digest ^= member_hash(entry->member);
     return digest;
 }
 
@@ -54,21 +53,26 @@ static void two_cores_with_the_same_members_have_the_same_digest(void **state)
 static void the_order_is_by_hash_and_lists_everybody(void **state)
 {
     struct rig rig;
-    const struct members *members;
+    uint64_t before = 0;
+    size_t i = 0;
 
     (void)state;
     rig_start(&rig, NULL);
-    rig_meet(&rig, 60);
-    members = &rig.swim->members;
-    assert_int_equal(swim_members_count(rig.swim), 61);
-    for (size_t i = 0; i < members->all_count; i++) {
-        const struct member *member = members->all[i];
-        assert_ptr_equal(swim_member_at(rig.swim, i), &member->shown);
-        assert_int_equal(members_after(members, &member->shown.id), i + 1);
-        if (i > 0)
-            assert_true(members->all[i - 1]->hash <= member->hash);
+    rig_meet(&rig, 600);
+    assert_int_equal(swim_members_count(rig.swim), 601);
+    order_for_each(&rig.swim->members.all, entry)
+    {
+        const struct node_id *id = &entry->member->shown.id;
+        size_t place = (size_t)(entry - entry_bucket->entries);
+        assert_ptr_equal(swim_member_at(rig.swim, i++), &entry->member->shown);
+        assert_ptr_equal(member_find(rig.swim, id), entry->member);
+        assert_int_equal(entry->hash, member_hash_id(id));
+        assert_int_equal(order_after(&rig.swim->members.all, id), place + 1);
+        assert_true(before <= entry->hash);
+        before = entry->hash;
     }
-    assert_null(swim_member_at(rig.swim, 61));
+    assert_int_equal(i, 601);
+    assert_null(swim_member_at(rig.swim, 601));
     rig_stop(&rig);
 }
 

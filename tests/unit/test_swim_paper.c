@@ -93,7 +93,7 @@ static void a_rumor_dies_out_after_lambda_log_n_packets(void **state)
         rig_say(&rig, 1, &ping);
     rig_clear(&rig);
     struct node_id id = net_id(7);
-    rumor_spread(rig.swim, &member_find(rig.swim, &id)->state_rumor, false);
+    rumor_spread(rig.swim, &member_find(rig.swim, &id)->rumor, false);
     for (int i = 0; i < 50; i++) {
         rig_clear(&rig);
         rig_say(&rig, 1, &ping);

@@ -23,7 +23,7 @@ static void spread(struct rig *rig, size_t i)
 {
     struct node_id id = net_id(i);
 
-    rumor_spread(rig->swim, &member_find(rig->swim, &id)->state_rumor, false);
+    rumor_spread(rig->swim, &member_find(rig->swim, &id)->rumor, false);
 }
 
 /* No rumor waits, and none goes out by itself. */

@@ -154,13 +154,15 @@ static void a_large_record_does_not_keep_a_node_out(void **state)
     struct message join = {.type = MESSAGE_JOIN, .seq = 2}, message;
     struct address seed = net_address(1);
     uint8_t meta[SWIM_META_MAX] = {0};
+    char name[NODE_NAME_MAX + 1] = "";
     size_t size = sizeof(meta);
 
     (void)state;
     swim_config_default(&config);
     config.packet_size_max = SWIM_PACKET_MIN;
     rig_start(&rig, &config);
-    memset(rig.swim->self->shown.name, 'n', NODE_NAME_MAX);
+    memset(name, 'n', NODE_NAME_MAX);
+    assert_int_equal(member_set_text(rig.swim, rig.swim->self, name, NULL, 0), 0);
     rig.swim->self->shown.address.family = 6;
     while (swim_set_meta(rig.swim, meta, size, rig.now) == -EMSGSIZE)
         size--;

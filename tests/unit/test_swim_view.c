@@ -48,10 +48,10 @@ static void a_higher_incarnation_clears_a_suspicion(void **state)
     rig_meet(&rig, 3);
     rig_claim(&rig, 1, 2, 0, SWIM_SUSPECT);
     struct node_id accuser = net_id(1);
-    assert_true(node_id_is_equal(&member_of(&rig, 2)->reported_by, &accuser));
+    assert_true(node_id_is_equal(swim_get_reporter(member_of(&rig, 2)), &accuser));
     rig_claim(&rig, 3, 2, 1, SWIM_ALIVE);
     assert_int_equal(rig_state(&rig, 2), SWIM_ALIVE);
-    assert_true(node_id_is_null(&member_of(&rig, 2)->reported_by));
+    assert_true(node_id_is_null(swim_get_reporter(member_of(&rig, 2))));
     assert_int_equal(rig_count_events(&rig, SWIM_EVENT_MEMBER_ALIVE), 1);
     assert_int_equal(member_of(&rig, 2)->flaps, 1);
     rig_stop(&rig);
