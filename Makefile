@@ -102,7 +102,7 @@ $(B)/tests/bench_%: $(B)/obj/tests/bench/bench_%.o $(LIBRARY)
 
 export P2PNODE_BUILD := $(abspath $(B))
 STEPS_QUICK = check-unit check-scenarios check-storm check-corpus check-screens check-lint
-STEPS_ALL   = check-clang check-storms check-mutants check-integration check-fuzz format-check analyze
+STEPS_ALL   = check-clang check-storms check-mutants check-integration check-bench check-fuzz format-check analyze
 HERE        = $(MAKE) --no-print-directory
 
 .PHONY: check check-all check-sanitized check-clang check-fuzz
@@ -161,7 +161,7 @@ check-corpus: $(FUZZERS)
 check-screens: $(PROGRAMS)
 	@$(RUN) screens $(PYTEST) tests/integration/test_ctl_screens.py
 
-.PHONY: check-sim check-integration check-lint sim fuzz bench coverage
+.PHONY: check-sim check-integration check-lint sim fuzz bench bench-membership check-bench coverage
 check-sim: check-scenarios check-storms check-mutants ## scenarios, 200 storms, mutants (REWRITE=1: new traces)
 
 check-integration: $(PROGRAMS) ## real daemons; needs root
@@ -178,8 +178,24 @@ sim: $(B)/tests/sim ## replay one storm: make sim SEED=0x2a NODES=50 MINUTES=60 
 
 fuzz: check-fuzz ## fuzz every target for FUZZ_SECONDS (20) with libFuzzer
 
-bench: $(PROGRAMS) $(BENCHES) ## one JSON line per figure
+bench: $(PROGRAMS) $(BENCHES) ## one JSON line per figure (membership beside memberlist: make bench-membership)
 	@set -e; for b in $(BENCHES) $(wildcard tests/bench/bench_*.py); do $$b; done
+
+# The member to compare with is written in Go, on Debian's package of memberlist.
+PEER   := $(B)/bench/memberlist-peer
+GOCODE := /usr/share/gocode
+$(PEER): tests/bench/memberlist/peer.go
+	@{ command -v go && [ -d $(GOCODE)/src/github.com/hashicorp/memberlist ]; } >/dev/null || \
+	    { echo 'the peer needs Go and memberlist; as root: make deps-bench'; exit 1; }
+	$(Q)mkdir -p $(@D)
+	$(if $(Q),@echo '  GO      $<')
+	$(Q)GO111MODULE=off GOPATH=$(GOCODE) GOCACHE=$(abspath $(@D))/go-cache go build -o $@ $<
+
+bench-membership: $(PROGRAMS) $(PEER) ## beside memberlist, half an hour; needs root (QUICK=1: 5 min; ROWS=start,idle)
+	@/usr/bin/python3 tests/bench/membership $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS))
+
+check-bench: $(PROGRAMS)
+	@$(RUN) bench-membership /usr/bin/python3 tests/bench/membership --self-test
 
 coverage: ## lines and branches that the unit tests and scenarios reach, in build/coverage/index.html
 	+@$(HERE) -j$(JOBS) COV=1 TALLY=build/coverage.tally check-unit check-scenarios
@@ -203,6 +219,7 @@ APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev 
        libsystemd-dev libconfig-dev libcjson-dev libssl-dev libsqlite3-dev libseccomp-dev \
        libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3 \
        debhelper mmdebstrap systemd-container
+APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
        libconfig-devel cjson-devel openssl-devel sqlite-devel libseccomp-devel libsmartcols-devel \
        libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite
@@ -210,13 +227,17 @@ DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git s
 PKG := libconfig libcjson libsystemd openssl sqlite3 libseccomp smartcols
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
 
-.PHONY: deps demo install clean help
+.PHONY: deps deps-bench demo install clean help
 deps: ## install what building and testing need (apt or dnf)
 	@if command -v apt-get >/dev/null; then \
 	    dpkg -s $(APT) >/dev/null 2>&1 || { $(SUDO) apt-get update -q && \
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(APT); }; \
 	elif command -v dnf >/dev/null; then $(SUDO) dnf install -y $(DNF); \
 	else echo 'neither apt-get nor dnf; the packages are: $(APT)'; exit 1; fi
+
+deps-bench: deps ## install what make bench-membership needs besides (apt)
+	@dpkg -s $(APT_BENCH) >/dev/null 2>&1 || \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(APT_BENCH)
 
 demo: ## dependencies, build, and the main job: a lab of five nodes runs a task list
 	@{ command -v $(firstword $(CC)) && pkg-config --exists $(PKG); } >/dev/null 2>&1 || \

@@ -6,7 +6,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HELPERS = {"tests/integration/lib/wait.py": 2, "tests/demo/demo.sh": 1}
+HELPERS = {"tests/integration/lib/wait.py": 2, "tests/demo/demo.sh": 1, "tests/bench/membership/clock.py": 1}
 C_SLEEP = re.compile(r"\b(sleep|usleep|nanosleep|clock_nanosleep|thrd_sleep)\s*\(")
 PY_SLEEP = re.compile(r"\btime\.sleep\(|from time import .*\bsleep\b|\basyncio\.sleep\(")
 SH_SLEEP = re.compile(r"^\s*(sleep|usleep)\s+[\d.$]", re.M)
