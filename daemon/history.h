@@ -3,16 +3,24 @@
 
 /*
  * What happened here: the last events and the last messages received, for `p2pctl events` and
- * `inbox`, and those who follow them live. Two bounded rings in memory; nothing here decides
- * anything.
+ * `inbox`, and those who follow them live. Nothing here decides anything.
+ *
+ * Events are in bounded rings in memory: gossip and liveness, which come every second, in rings of
+ * their own, and all others in one that is also kept on disk, where the last HISTORY_STORED_MAX
+ * survive a restart. They are written some at a time, on the commits lane, and read back there; an
+ * answer is what the disk has and what memory has, each once. Messages are in memory only.
  */
 
 #include "base/id.h"
 #include "base/usec.h"
 #include "control/call.h"
 #include "journal.h"
+#include "store/state.h"
 
-#define HISTORY_EVENTS_MAX 2048
+#define HISTORY_EVENTS_MAX   512 /* in memory */
+#define HISTORY_GOSSIP_MAX   256
+#define HISTORY_LIVENESS_MAX 128
+#define HISTORY_STORED_MAX   STATE_ROWS_MAX
 
 struct history;
 
@@ -25,6 +33,15 @@ DEFINE_CLEANUP(struct history *, history_free)
 
 /* An observer of the journal: keeps the event and shows it to those who follow. */
 void history_add_event(const struct journal_event *event, void *history);
+
+/*
+ * From here on events are kept in @state too, which is borrowed and goes after the last call that
+ * was served. @next_event: the number of the first one, in whose place what was told before comes.
+ */
+void history_attach(struct history *history, struct state *state, uint64_t next_event);
+
+/* Hands what happened since the last time to the disk: every second or so, and at the end. */
+void history_save(struct history *history);
 
 /* @sender: a node's name. */
 void history_add_message(struct history *history, const char *sender, const char *text,

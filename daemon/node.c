@@ -101,6 +101,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 
     memory_tick(node->memory, node_now(node));
     save_values(node);
+    history_save(node->history);
     if (node->members_changed)
         remember_members(node);
     node_refresh_loads(node);
@@ -302,6 +303,8 @@ static void take_down(struct node *node)
     sd_event_source_disable_unref(node->stop_timer);
     if (node->memory && node->state)
         save_values(node);
+    if (node->history)
+        history_save(node->history);
     if (node->cluster && node->state && node->members_changed)
         remember_members(node);
     if (node->tasks)

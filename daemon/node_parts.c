@@ -46,7 +46,7 @@ int node_make_stores(struct node *node)
     char message[MAX(STATE_MESSAGE_MAX, FILES_MESSAGE_MAX)];
     _cleanup_free_ char *files_path = NULL;
     uint64_t seed;
-    int r = state_open(node->state_dir, node->worker, HISTORY_EVENTS_MAX, message, &node->state);
+    int r = state_open(node->state_dir, node->worker, HISTORY_STORED_MAX, message, &node->state);
 
     if (r < 0) {
         log_error("%s", message);
@@ -55,6 +55,7 @@ int node_make_stores(struct node *node)
     r = state_start(node->state, node_wall(node), &node->start);
     if (r < 0)
         return log_error_errno(r, "Cannot begin a new generation in %s: %m", node->state_dir);
+    history_attach(node->history, node->state, node->start.next_event);
     r = output_store_new(node->state_dir, node->state, node->worker, &node->outputs);
     if (r < 0)
         return log_error_errno(r, "Cannot make the store of task output in %s: %m",

@@ -111,7 +111,7 @@ struct state_value {
 };
 
 struct state_event {
-    uint64_t sequence; /* rising by one; from state_start.next_event */
+    uint64_t sequence; /* rising; from state_start.next_event */
     uint64_t wall_usec;
     const char *type;
     const char *record; /* JSON */

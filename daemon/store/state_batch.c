@@ -222,13 +222,11 @@ void state_delete_output(struct state_batch *batch, const struct node_id *origin
            origin->bytes, sizeof(origin->bytes), number, (uint64_t)attempt);
 }
 
-static int apply_change(const struct state_change *change, sqlite3 *database)
+static int apply_change(const struct state_change *change, sqlite3_stmt *statement)
 {
-    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    int code = SQLITE_OK;
 
     errno = 0;
-    int code = sqlite3_prepare_v2(database, change->sql, -1, &statement, NULL);
-
     for (int i = 0; code == SQLITE_OK && change->format[i]; i++) {
         const struct state_change_value *value = &change->values[i];
         if (change->format[i] == 'i')
@@ -247,18 +245,41 @@ static int apply_change(const struct state_change *change, sqlite3 *database)
     return r > 0 ? 0 : r;
 }
 
-int state_batch_apply(const struct state_batch *batch, sqlite3 *database, uint64_t events_max)
+/* Changes of one kind come in rows: their statement is prepared once. */
+static int apply_changes(const struct list *changes, sqlite3 *database)
 {
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    const char *sql = NULL;
     int r = 0;
 
-    list_for_each (link, &batch->changes) {
-        r = apply_change(list_entry(link, struct state_change, link), database);
+    list_for_each (link, changes) {
+        const struct state_change *change = list_entry(link, struct state_change, link);
+        if (change->sql == sql) {
+            (void)sqlite3_reset(statement);
+        } else {
+            (void)sqlite3_finalize(TAKE_PTR(statement));
+            errno = 0;
+            r = database_errno(sqlite3_prepare_v2(database, change->sql, -1, &statement, NULL));
+            sql = change->sql;
+        }
+        if (r == 0)
+            r = apply_change(change, statement);
         if (r < 0)
             return r;
     }
+    return 0;
+}
+
+int state_batch_apply(const struct state_batch *batch, sqlite3 *database, uint64_t events_max)
+{
+    int r = apply_changes(&batch->changes, database);
+
+    if (r < 0)
+        return r;
     if (batch->has_events)
-        r = database_run(
-            database, "DELETE FROM event WHERE sequence <= (SELECT max(sequence) FROM event) - ?1",
-            "i", events_max);
+        r = database_run(database,
+                         "DELETE FROM event WHERE sequence <= "
+                         "(SELECT sequence FROM event ORDER BY sequence DESC LIMIT 1 OFFSET ?1)",
+                         "i", events_max);
     return r;
 }

@@ -99,15 +99,26 @@ static void events_are_chosen_by_type_number_and_age(void **state _unused_)
     assert_events("{\"since\":\"1h\",\"lines\":1}", "3 ");
 }
 
-static void the_oldest_events_make_room(void **state _unused_)
+static size_t count_events(const char *parameters)
 {
-    for (int i = 0; i < HISTORY_EVENTS_MAX + 10; i++)
-        add_event("gossip", NULL, WALL);
-    assert_events("{\"lines\":2}", "2057 2058 ");
-    struct call_lab lab = ask_events("{}");
+    struct call_lab lab = ask_events(parameters);
     _cleanup_json_ cJSON *reply = cJSON_Parse(lab.last);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(reply, "events")), HISTORY_EVENTS_MAX);
+
     call_lab_done(&lab);
+    return (size_t)cJSON_GetArraySize(cJSON_GetObjectItem(reply, "events"));
+}
+
+static void the_oldest_events_make_room_each_kind_for_its_own(void **state _unused_)
+{
+    for (int i = 0; i < HISTORY_EVENTS_MAX + 10; i++) {
+        add_event("liveness", NULL, WALL);
+        add_event("member-joined", NULL, WALL);
+        add_event("gossip", NULL, WALL);
+    }
+    assert_events("{\"lines\":3}", "1564 1565 1566 ");
+    assert_int_equal(count_events("{\"types\":[\"member-*\"]}"), HISTORY_EVENTS_MAX);
+    assert_int_equal(count_events("{\"types\":[\"gossip\"]}"), HISTORY_GOSSIP_MAX);
+    assert_int_equal(count_events("{\"types\":[\"liveness\"]}"), HISTORY_LIVENESS_MAX);
 }
 
 static void what_is_asked_wrongly_is_told(void **state _unused_)
@@ -225,7 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         test(an_event_is_listed_with_all_that_it_said),
         test(events_are_chosen_by_type_number_and_age),
-        test(the_oldest_events_make_room),
+        test(the_oldest_events_make_room_each_kind_for_its_own),
         test(what_is_asked_wrongly_is_told),
         test(a_follower_sees_what_was_and_what_comes),
         test(a_follower_that_is_behind_misses_and_sees_the_gap),

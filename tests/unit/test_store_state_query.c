@@ -64,6 +64,10 @@ static void event_history_is_bounded(void **state)
                         "2:gossip:{} 3:member-dead:{} 4:gossip:{} 5:member-dead:{} 6:gossip:{} ");
     node_reopen(node);
     assert_int_equal(node->start.next_event, EVENTS_MAX + 2);
+    put_events(node, 100, 101); /* what was never put takes no place */
+    assert_string_equal(
+        ask_events(node, all, &answer),
+        "4:gossip:{} 5:member-dead:{} 6:gossip:{} 100:gossip:{} 101:member-dead:{} ");
 }
 
 static void events_are_chosen_by_type_time_sequence_and_number(void **state)
