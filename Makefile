@@ -161,7 +161,7 @@ check-corpus: $(FUZZERS)
 check-screens: $(PROGRAMS)
 	@$(RUN) screens $(PYTEST) tests/integration/test_ctl_screens.py
 
-.PHONY: check-sim check-integration check-lint sim fuzz bench bench-membership check-bench coverage
+.PHONY: check-sim check-integration check-lint sim sim-curve fuzz bench bench-membership check-bench coverage
 check-sim: check-scenarios check-storms check-mutants ## scenarios, 200 storms, mutants (REWRITE=1: new traces)
 
 check-integration: $(PROGRAMS) ## real daemons; needs root
@@ -173,6 +173,11 @@ check-lint: $(LIBRARY) $(B)/p2pctl ## floors, purity, headers, sleeps, manual, e
 SEED    ?= 1
 NODES   ?= 50
 MINUTES ?= 60
+RUNS    ?= 20
+sim-curve: NODES = 64
+sim-curve: $(B)/tests/sim ## speed of detection against false deaths: make sim-curve [RUNS=20] [NODES=64]
+	$(B)/tests/sim --curve $(RUNS) --nodes $(NODES)
+
 sim: $(B)/tests/sim ## replay one storm: make sim SEED=0x2a NODES=50 MINUTES=60 [SEALED=1]
 	$(B)/tests/sim --storm --seed $(SEED) --nodes $(NODES) --minutes $(MINUTES) $(if $(SEALED),--sealed)
 

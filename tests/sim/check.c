@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 #include "swim/kept.h"
+#include "link.h"
 #include "trace.h"
 
 #define BURST_PACKETS_MAX   128 /* a tick after a pause has copies of several broadcasts to send */
@@ -246,10 +247,22 @@ static bool is_about_a_member(enum swim_event_type type)
     return type >= SWIM_EVENT_MEMBER_JOINED && type <= SWIM_EVENT_MEMBER_UPDATED;
 }
 
+/* Counts a death of somebody who runs. */
+static void count_death(const struct sim_node *node, struct sim_node *subject)
+{
+    const struct link *link = node->sim->link;
+    bool is_apart = link_is_cut(link, node->index, subject->index) ||
+                    link_is_cut(link, subject->index, node->index);
+
+    if (subject->state == NODE_OFF || subject->is_leaving)
+        return;
+    subject->lost_count += is_apart;
+    subject->buried_count += !is_apart;
+}
+
 void check_event(struct sim_node *node, const struct swim_event *event)
 {
-    const struct sim_node *subject =
-        event->member ? sim_by_id(node->sim, &event->member->id) : NULL;
+    struct sim_node *subject = event->member ? sim_by_id(node->sim, &event->member->id) : NULL;
 
     if (is_about_a_member(event->type) && !subject) {
         sim_fail(node->sim, node, "ghost: event %d is about nobody", (int)event->type);
@@ -260,6 +273,9 @@ void check_event(struct sim_node *node, const struct swim_event *event)
     switch (event->type) {
     case SWIM_EVENT_MEMBER_SUSPECT:
         node->sim->accusations += event->by && event->by->is_self;
+        break;
+    case SWIM_EVENT_MEMBER_DEAD:
+        count_death(node, subject);
         break;
     case SWIM_EVENT_MEMBER_REAPED:
         view_of(node, subject)->is_present = false;

@@ -144,6 +144,16 @@ static size_t count_running(const struct sim *sim)
     return count;
 }
 
+/* How often a node was held for dead though it ran: by others, or by those cut off from it. */
+static uint64_t sum_deaths(const struct sim *sim, bool is_apart)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < sim->nodes_count; i++)
+        sum += is_apart ? sim->nodes[i]->lost_count : sim->nodes[i]->buried_count;
+    return sum;
+}
+
 static int test(const struct sim *sim, char **words, size_t count, bool *ret)
 {
     bool is_all = count > 1 && strcmp(words[0], "all") == 0;
@@ -156,6 +166,14 @@ static int test(const struct sim *sim, char **words, size_t count, bool *ret)
     }
     if (count == 2 && strcmp(words[0], "nobody") == 0 && strcmp(words[1], "accused") == 0) {
         *ret = sim->accusations == 0;
+        return 0;
+    }
+    if (count == 2 && strcmp(words[0], "nobody") == 0 && strcmp(words[1], "buried") == 0) {
+        *ret = sum_deaths(sim, false) == 0;
+        return 0;
+    }
+    if (count == 2 && strcmp(words[0], "nobody") == 0 && strcmp(words[1], "lost") == 0) {
+        *ret = sum_deaths(sim, true) == 0;
         return 0;
     }
     if (count == 2 && strcmp(words[0], "message") == 0 && strcmp(words[1], "arrived") == 0) {
@@ -197,6 +215,8 @@ void condition_help(void)
     puts("Conditions, where WHO is a node or all (that run); `not` before one negates it:\n"
          "  converged               all views are equal and right\n"
          "  nobody accused          no node has raised a suspicion so far\n"
+         "  nobody buried           no node that ran was held for dead by one connected to it\n"
+         "  nobody lost             nor by one that was cut off from it\n"
          "  message arrived         everybody else heard the last `message ... all`\n"
          "  WHO sees COUNT alive    itself included\n"
          "  WHO sees NODE STATE     alive, suspect, dead, left, absent or unstable\n"

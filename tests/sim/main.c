@@ -6,6 +6,7 @@
  *   sim [--rewrite] SCENARIO...        each must leave the trace that it expects
  *   sim --storms COUNT [--first SEED]  that many seeded storms, and the first of them twice
  *   sim --storm --seed SEED            one storm, with its trace
+ *   sim --curve RUNS                   the table of speed against false deaths
  *   sim --again FILE                   storms that failed once: SEED NODES MINUTES plain|sealed
  *
  * Exit status: 0 where everything held, 1 where something broke, 2 for a wrong command line.
@@ -19,6 +20,7 @@
 #include <sys/wait.h>
 #include "base/text.h"
 #include "command.h"
+#include "curve.h"
 #include "script.h"
 #include "storm.h"
 
@@ -33,6 +35,7 @@ struct arguments {
     bool is_sealed;
     bool is_storm;
     bool is_rewrite;
+    uint64_t curve_runs;
     const char *again; /* a file of storms, or NULL */
 };
 
@@ -255,8 +258,9 @@ static int usage(const char *program)
         "usage: %s [--rewrite] SCENARIO...\n"
         "       %s --storms COUNT [--first SEED] [--nodes N] [--minutes M] [--sealed] [--jobs J]\n"
         "       %s --storm --seed SEED [--nodes N] [--minutes M] [--sealed]\n"
+        "       %s --curve RUNS [--seed SEED] [--nodes N]\n"
         "       %s --again FILE\n\n",
-        program, program, program, program);
+        program, program, program, program, program);
     command_help();
     return 0;
 }
@@ -265,12 +269,19 @@ static int usage(const char *program)
 static int parse(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {
-        {"storms", required_argument, NULL, 'c'}, {"storm", no_argument, NULL, 'o'},
-        {"seed", required_argument, NULL, 's'},   {"first", required_argument, NULL, 's'},
-        {"nodes", required_argument, NULL, 'n'},  {"minutes", required_argument, NULL, 'm'},
-        {"jobs", required_argument, NULL, 'j'},   {"sealed", no_argument, NULL, 'e'},
-        {"rewrite", no_argument, NULL, 'w'},      {"again", required_argument, NULL, 'a'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"storms", required_argument, NULL, 'c'},
+        {"storm", no_argument, NULL, 'o'},
+        {"seed", required_argument, NULL, 's'},
+        {"first", required_argument, NULL, 's'},
+        {"nodes", required_argument, NULL, 'n'},
+        {"minutes", required_argument, NULL, 'm'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"sealed", no_argument, NULL, 'e'},
+        {"rewrite", no_argument, NULL, 'w'},
+        {"again", required_argument, NULL, 'a'},
+        {"curve", required_argument, NULL, 'u'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
 
     for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) >= 0;) {
@@ -293,6 +304,8 @@ static int parse(int argc, char **argv, struct arguments *arguments)
             arguments->is_rewrite = true;
         else if (c == 'a')
             arguments->again = optarg;
+        else if (c == 'u')
+            arguments->curve_runs = number;
         else if (c == 'h')
             return 1;
         else
@@ -312,6 +325,8 @@ int main(int argc, char **argv)
         return usage(argv[0]);
     if (r >= 0 && arguments.again)
         return run_again(arguments.again);
+    if (r >= 0 && arguments.curve_runs > 0)
+        return curve_run(arguments.nodes_count, arguments.curve_runs, arguments.seed) < 0;
     if (r < 0 || (!arguments.is_storm && arguments.storms_count == 0 && optind == argc)) {
         fprintf(stderr, "Try %s --help.\n", argv[0]);
         return 2;

@@ -111,6 +111,8 @@ struct sim_node {
     int64_t wall_step_usec;
     usec_t started_usec;
     usec_t disturbed_usec; /* last time that a fault touched it; 0 = never */
+    uint32_t buried_count; /* times that somebody connected to it held it for dead while it ran */
+    uint32_t lost_count;   /* the same, of those who were cut off from it */
 
     uint8_t meta[SIM_META_MAX];
     size_t meta_size;
