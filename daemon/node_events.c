@@ -140,6 +140,17 @@ static void tell_seed_unreachable(const struct swim_event *event)
     journal_seed_unreachable(address_format(&event->address, address));
 }
 
+/* As in status's problems. */
+static void tell_freeze(const struct swim_event *event)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "I may be the one cut off: %u members are suspect at once",
+             event->count);
+    journal_problem("cut-off", NULL, event->count > 0 ? text : "I may have been the one cut off",
+                    event->count == 0);
+}
+
 static void take_message(struct node *node, const struct swim_event *event)
 {
     journal_message(event->name, event->text, event->is_broadcast);
@@ -201,6 +212,9 @@ static void tell(struct node *node, const struct swim_event *event)
     case SWIM_EVENT_LIVENESS_REQUEST:
     case SWIM_EVENT_LIVENESS_REPLY:
         tell_liveness(node, event);
+        break;
+    case SWIM_EVENT_FREEZE:
+        tell_freeze(event);
         break;
     case SWIM_EVENT_JOINED:
     case SWIM_EVENT_MEMBER_UPDATED:

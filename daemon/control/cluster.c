@@ -419,7 +419,7 @@ static void describe_suspicion(const struct swim *swim, const struct swim_member
 }
 
 static void add_member_problems(const struct node *node, const struct counts *counts,
-                                struct problems *problems)
+                                const struct swim_statistics *statistics, struct problems *problems)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
     struct record record;
@@ -437,6 +437,11 @@ static void add_member_problems(const struct node *node, const struct counts *co
             snprintf(text, sizeof(text), "it uses another key than this node");
             add_problem(problems, true, "key-mismatch", member->name, 0, text);
         }
+    }
+    if (statistics->is_frozen) {
+        snprintf(text, sizeof(text), "I may be the one cut off: %u members are suspect at once",
+                 statistics->suspects);
+        add_problem(problems, true, "cut-off", NULL, 0, text);
     }
     if (counts->others_alive == 0 && counts->nodes > 1 + counts->states[SWIM_LEFT])
         add_problem(problems, true, "alone", NULL, 0,
@@ -500,7 +505,7 @@ void method_status(struct node *node, struct call *call)
 
     swim_get_statistics(swim, &statistics);
     count_members(swim, &counts);
-    add_member_problems(node, &counts, &problems);
+    add_member_problems(node, &counts, &statistics, &problems);
     add_seed_problems(node, &statistics, &problems);
     add_own_problems(node, &problems);
     json_add_string(reply, "instance", node->instance);

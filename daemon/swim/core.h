@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "swim/event.h"
+#include "swim/freeze.h"
 #include "swim/gossip.h"
 #include "swim/join.h"
 #include "swim/kept.h"
@@ -45,6 +46,7 @@ struct swim {
     struct list graves; /* members that are gone, kept while events may name them */
     struct probes probes;
     struct relays relays;
+    struct freeze freeze;
     struct gossip gossip;
     struct load load;
     struct sync sync;

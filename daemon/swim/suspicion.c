@@ -35,8 +35,10 @@ int suspicion_begin(struct swim *swim, struct member *member, usec_t start_usec)
     }
     suspicion->start_usec = start_usec;
     suspicion->confirmations_max = MIN(others, (size_t)SUSPICION_CONFIRMATIONS);
-    free(member->suspicion);
     member->suspicion = suspicion;
+    freeze_count_suspect(swim);
+    if (swim->freeze.is_on)
+        suspicion_extend(swim, member);
     return 0;
 }
 
@@ -62,11 +64,20 @@ void suspicion_arm(struct swim *swim, struct member *member)
     usec_t min_usec = suspicion_min(swim);
     usec_t timeout = suspicion_timeout(min_usec, swim->config.suspicion_max * min_usec,
                                        suspicion->accusers_count - 1, suspicion->confirmations_max);
-    usec_t deadline = usec_add(suspicion->start_usec, timeout);
+    usec_t deadline = usec_add(suspicion->start_usec, timeout + suspicion->extra_usec);
 
     if (suspicion->refreshed_usec > 0)
         deadline = MAX(deadline, usec_add(suspicion->refreshed_usec, min_usec));
     timer_set(&swim->timers, &member->care->timer, MAX(deadline, swim->now));
+}
+
+void suspicion_extend(struct swim *swim, struct member *member)
+{
+    struct suspicion *suspicion = member->suspicion;
+
+    suspicion->extra_usec = suspicion_min(swim);
+    if (suspicion->accusers_count > 0) /* else it has just begun, and is not armed yet */
+        suspicion_arm(swim, member);
 }
 
 void suspicion_refresh(struct swim *swim, struct member *member)

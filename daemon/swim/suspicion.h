@@ -33,6 +33,7 @@ struct suspicion {
     size_t confirmations_max;
     usec_t start_usec;
     usec_t refreshed_usec;    /* last packet of the suspect itself; 0 = none */
+    usec_t extra_usec;        /* what the freeze adds, or 0 */
     bool is_own;              /* we are among the accusers */
     struct evidence evidence; /* of our own accusation */
 };
@@ -51,8 +52,11 @@ usec_t suspicion_timeout(usec_t min_usec, usec_t max_usec, size_t confirmations,
 /* suspicion_mult * max(1, log10(n + 1)) * probe_interval. */
 usec_t suspicion_min(const struct swim *swim);
 
-/* Return: 0, -ENOMEM (then there is no suspicion). */
+/* Of a member that has none. Return: 0, -ENOMEM (then there is no suspicion). */
 int suspicion_begin(struct swim *swim, struct member *member, usec_t start_usec);
+
+/* The freeze: one more window, once. */
+void suspicion_extend(struct swim *swim, struct member *member);
 
 /* Return: whether @accuser is one more that counts. */
 bool suspicion_confirm(struct swim *swim, struct member *member, const struct node_id *accuser);

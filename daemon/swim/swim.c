@@ -427,6 +427,8 @@ void swim_get_statistics(const struct swim *swim, struct swim_statistics *ret)
         .suspicions_refuted = swim->suspicions_refuted,
         .deaths = swim->deaths,
         .health = swim->probes.health,
+        .suspects = (uint32_t)swim->freeze.suspects_count,
+        .is_frozen = swim->freeze.is_on,
         .last_sync_usec = swim->sync.last_usec,
         .last_sync_with = swim->sync.last_with,
     };

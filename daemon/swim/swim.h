@@ -142,8 +142,10 @@ enum swim_event_type {
     SWIM_EVENT_MESSAGE_ACKED,    /* our message `token` reached member */
     SWIM_EVENT_LIVENESS_REQUEST, /* debug: sent (is_outgoing) or received */
     SWIM_EVENT_LIVENESS_REPLY,
-    SWIM_EVENT_PING, /* answer to swim_ping: token, rtt_usec; USEC_INFINITY = none */
-    SWIM_EVENT_LEFT, /* our own leave has been acknowledged by enough members, or timed out */
+    SWIM_EVENT_PING,   /* answer to swim_ping: token, rtt_usec; USEC_INFINITY = none */
+    SWIM_EVENT_FREEZE, /* so many members (count) are suspect at once that verdicts wait; 0 = over
+                        */
+    SWIM_EVENT_LEFT,   /* our own leave has been acknowledged by enough members, or timed out */
 };
 
 struct swim_event {
@@ -273,7 +275,9 @@ struct swim_statistics {
     uint32_t seeds_configured, seeds_reachable, seeds_needed;
     uint64_t packets_received, packets_malformed, gossip_duplicates;
     uint64_t probes, probes_failed, suspicions, suspicions_refuted, deaths;
-    uint32_t health; /* Lifeguard's local health multiplier, 0 = healthy */
+    uint32_t health;   /* Lifeguard's local health multiplier, 0 = healthy */
+    uint32_t suspects; /* members that are suspect now */
+    bool is_frozen;    /* so many that verdicts wait: this node may be the one cut off */
     usec_t last_sync_usec;
     struct node_id last_sync_with;
 };

@@ -96,8 +96,11 @@ static void add_flap(struct swim *swim, struct member *member)
 
 static void end_suspicion(struct swim *swim, struct member *member)
 {
-    free(member->suspicion);
-    member->suspicion = NULL;
+    if (member->suspicion) {
+        free(member->suspicion);
+        member->suspicion = NULL;
+        freeze_drop_suspect(swim, false);
+    }
     if (!member->care)
         return;
     timer_set(&swim->timers, &member->care->timer, TIMER_NEVER);
@@ -131,6 +134,8 @@ static void bury(struct swim *swim, struct member *member, const struct claim *c
 {
     _cleanup_free_ struct suspicion *suspicion = TAKE_PTR(member->suspicion);
 
+    if (suspicion)
+        freeze_drop_suspect(swim, claim->state == SWIM_DEAD);
     if (member->shown.state == claim->state) { /* of an earlier incarnation: nobody sees a change */
         member_set_state(swim, member, claim->state, &claim->incarnation);
         return;
@@ -288,6 +293,8 @@ static int revive(struct swim *swim, struct member *member, const struct claim *
     else if (before.state != SWIM_ALIVE) {
         if (before.state == SWIM_SUSPECT)
             swim->suspicions_refuted++;
+        else
+            freeze_drop_death(swim);
         if (!is_restart)
             add_flap(swim, member);
         event_add(swim, SWIM_EVENT_MEMBER_ALIVE, member);
@@ -386,6 +393,26 @@ static int take_alive(struct swim *swim, const struct source *source, const stru
 
 /* --- Claims of death --- */
 
+/*
+ * Deviation: a death comes after a suspicion that all who are connected have heard of. One of a
+ * member that is alive here comes from the other side of a cut, or from somebody who was cut off:
+ * it is an accusation, which the member has the time of one answer to refute. And where verdicts
+ * are frozen, so are those of others: one node that does not see it kills for all.
+ */
+static bool is_doubtful(const struct swim *swim, const struct member *member,
+                        const struct claim *claim, int order)
+{
+    const struct suspicion *suspicion = member->suspicion;
+
+    if (claim->state != SWIM_DEAD || order != 0)
+        return false;
+    if (!suspicion)
+        return member->shown.state == SWIM_ALIVE;
+    return swim->now - member->shown.changed_usec < swim->config.probe_timeout_usec ||
+           (suspicion->extra_usec > 0 &&
+            swim->now < suspicion->start_usec + suspicion_min(swim) + suspicion->extra_usec);
+}
+
 static int take_end(struct swim *swim, struct member *member, const struct claim *claim,
                     bool is_page)
 {
@@ -395,6 +422,10 @@ static int take_end(struct swim *swim, struct member *member, const struct claim
         return -EBADMSG;
     if (order < 0 || (order == 0 && claim->state <= member->shown.state))
         return 0;
+    if (is_doubtful(swim, member, claim, order)) {
+        suspect(swim, member, claim, NULL);
+        return 0;
+    }
     if (member_take_care(swim, member) < 0)
         return 0;
     bury(swim, member, claim);

@@ -103,6 +103,12 @@ static void tell(const struct sim_node *node, const struct swim_event *event, ch
         snprintf(line, size, "%s",
                  event->rtt_usec == USEC_INFINITY ? "gets no answer" : "gets an answer");
         break;
+    case SWIM_EVENT_FREEZE:
+        if (event->count > 0)
+            snprintf(line, size, "may be the one cut off, suspects %u", event->count);
+        else
+            snprintf(line, size, "thinks no longer that it is cut off");
+        break;
     case SWIM_EVENT_LEFT:
         snprintf(line, size, "has left");
         break;

@@ -203,6 +203,17 @@ static inline enum swim_state rig_state(const struct rig *rig, size_t i)
     return member ? member->state : _SWIM_STATE_MAX;
 }
 
+/* @peer says that @i is dead, and the core, that has suspected it for long, believes it. */
+static inline void rig_bury(struct rig *rig, size_t peer, size_t i, uint64_t counter)
+{
+    struct node_id id = net_id(i);
+
+    rig_claim(rig, peer, i, counter, SWIM_SUSPECT);
+    member_find(rig->swim, &id)->shown.changed_usec = 0;
+    rig_claim(rig, peer, i, counter, SWIM_DEAD);
+    assert_int_equal(rig_state(rig, i), SWIM_DEAD);
+}
+
 static inline size_t rig_count_events(const struct rig *rig, enum swim_event_type type)
 {
     size_t count = 0;

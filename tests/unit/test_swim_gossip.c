@@ -67,7 +67,7 @@ static void fresh_news_do_not_wait_for_the_next_round(void **state)
     rig_meet(&rig, 9);
     rig_run(&rig, 900 * MSEC);
     rig_clear(&rig);
-    rig_claim(&rig, 1, 2, 0, SWIM_DEAD);
+    rig_bury(&rig, 1, 2, 0);
     rig_run(&rig, 12 * MSEC);
     assert_int_equal(rig_count_peers(&rig, 9, MESSAGE_DEAD), 4);
     rig_stop(&rig);

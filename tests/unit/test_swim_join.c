@@ -190,7 +190,7 @@ static void seeds_and_the_dead_are_contacted_for_as_long_as_they_are_listed(void
     set_seeds(&rig, 1);
     assert_true(welcome(&rig, 1));
     rig_claim(&rig, 2, 2, 0, SWIM_ALIVE);
-    rig_claim(&rig, 2, 1, 0, SWIM_DEAD);
+    rig_bury(&rig, 2, 1, 0);
     rig_claim(&rig, 2, 2, 1, SWIM_LEFT);
     for (int i = 0; i < 10; i++) {
         rig_clear(&rig);

@@ -19,7 +19,7 @@ static void the_digest_follows_every_change(void **state)
     rig_meet(&rig, 20);
     assert_int_equal(rig.swim->members.digest, digest_of(rig.swim));
     rig_claim(&rig, 1, 5, 0, SWIM_SUSPECT);
-    rig_claim(&rig, 1, 6, 0, SWIM_DEAD);
+    rig_bury(&rig, 1, 6, 0);
     rig_claim(&rig, 7, 7, 1, SWIM_LEFT);
     rig_claim(&rig, 8, 8, 3, SWIM_ALIVE);
     assert_int_equal(rig.swim->members.digest, digest_of(rig.swim));
@@ -44,7 +44,7 @@ static void two_cores_with_the_same_members_have_the_same_digest(void **state)
     rig_claim(&other, 3, 3, 1, SWIM_ALIVE);
     rig_claim(&rig, 1, 4, 0, SWIM_SUSPECT);
     assert_int_equal(rig.swim->members.digest, other.swim->members.digest);
-    rig_claim(&rig, 1, 4, 0, SWIM_DEAD);
+    rig_bury(&rig, 1, 4, 0);
     assert_true(rig.swim->members.digest != other.swim->members.digest);
     rig_stop(&rig);
     rig_stop(&other);
@@ -114,8 +114,8 @@ static void nobody_is_passed_over_when_others_go(void **state)
             members_next(rig.swim);
         for (size_t i = 0; i < met; i++)
             seen[members_next(rig.swim)->shown.id.bytes[15] - 1] = true;
-        rig_claim(&rig, 1, 3, 0, SWIM_DEAD);
-        rig_claim(&rig, 1, 7, 0, SWIM_DEAD);
+        rig_bury(&rig, 1, 3, 0);
+        rig_bury(&rig, 1, 7, 0);
         check_turns(&rig.swim->members);
         while (rig.swim->members.position < rig.swim->members.live_count)
             seen[members_next(rig.swim)->shown.id.bytes[15] - 1] = true;

@@ -171,7 +171,7 @@ static void precedence_is_the_tables(void **state)
     assert_int_equal(rig_state(&rig, 2), SWIM_ALIVE);
     rig_claim(&rig, 1, 2, 1, SWIM_SUSPECT);
     assert_int_equal(rig_state(&rig, 2), SWIM_SUSPECT);
-    rig_claim(&rig, 1, 2, 1, SWIM_DEAD);
+    rig_bury(&rig, 1, 2, 1);
     assert_int_equal(rig_state(&rig, 2), SWIM_DEAD);
     rig_claim(&rig, 1, 2, 1, SWIM_SUSPECT);
     assert_int_equal(rig_state(&rig, 2), SWIM_DEAD);

@@ -171,7 +171,7 @@ static void strangers_and_the_dead_are_not_probed_for_others(void **state)
     rig_say(&rig, 1, &ask);
     assert_true(rig_sent(&rig, 1, MESSAGE_NACK, &message));
     assert_false(rig_sent(&rig, 9, MESSAGE_PING, &message));
-    rig_claim(&rig, 1, 2, 0, SWIM_DEAD);
+    rig_bury(&rig, 1, 2, 0);
     rig_clear(&rig);
     ask = ask_for(2, 6);
     rig_say(&rig, 1, &ask);

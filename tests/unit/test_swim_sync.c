@@ -89,7 +89,7 @@ static void pages_list_everybody_once(void **state)
     (void)state;
     rig_start(&rig, NULL);
     rig_meet(&rig, 100);
-    rig_claim(&rig, 1, 50, 0, SWIM_DEAD);
+    rig_bury(&rig, 1, 50, 0);
     assert_true(pull_all(&rig, UINT64_MAX, &entries) > 3);
     assert_int_equal(entries, 101);
     (void)pull_all(&rig, UINT64_C(0xffffffff), &half);

@@ -22,7 +22,10 @@ static void a_view_moves_only_up_the_order(void **state)
                 rig_start(&rig, NULL);
                 rig_meet(&rig, 3);
                 rig_claim(&rig, 2, 2, 5, SWIM_ALIVE);
-                rig_claim(&rig, 1, 2, 5, (enum swim_state)held);
+                if (held == SWIM_DEAD)
+                    rig_bury(&rig, 1, 2, 5);
+                else
+                    rig_claim(&rig, 1, 2, 5, (enum swim_state)held);
                 assert_int_equal(rig_state(&rig, 2), held);
                 struct swim_incarnation before = member_of(&rig, 2)->incarnation;
                 rig_claim(&rig, 3, 2, counter, (enum swim_state)claimed);
@@ -33,8 +36,11 @@ static void a_view_moves_only_up_the_order(void **state)
                     assert_true((int)rig_state(&rig, 2) >= held);
                 if (counter < 5)
                     assert_int_equal(rig_state(&rig, 2), held);
+                /* A death of somebody who was alive until now is an accusation first. */
+                bool is_doubtful = claimed == SWIM_DEAD && held < SWIM_DEAD;
                 if (counter == 5)
-                    assert_int_equal(rig_state(&rig, 2), MAX(held, claimed));
+                    assert_int_equal(rig_state(&rig, 2),
+                                     is_doubtful ? SWIM_SUSPECT : MAX(held, claimed));
                 rig_stop(&rig);
             }
 }
@@ -57,6 +63,48 @@ static void a_higher_incarnation_clears_a_suspicion(void **state)
     rig_stop(&rig);
 }
 
+/* What was cut off says of others that they are dead: those who live refute it, as an accusation.
+ */
+static void a_death_of_the_living_is_an_accusation(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 9);
+    rig.swim->probes.grace_end_usec = USEC_INFINITY; /* our own probes accuse nobody */
+    rig_claim(&rig, 1, 2, 0, SWIM_DEAD);
+    assert_int_equal(rig_state(&rig, 2), SWIM_SUSPECT);
+    struct node_id accuser = net_id(1);
+    assert_true(node_id_is_equal(swim_get_reporter(member_of(&rig, 2)), &accuser));
+    rig_run(&rig, 100 * MSEC);
+    rig_claim(&rig, 3, 2, 0, SWIM_DEAD);
+    assert_int_equal(rig_state(&rig, 2), SWIM_SUSPECT);
+    rig_claim(&rig, 2, 2, 1, SWIM_ALIVE);
+    assert_int_equal(rig_state(&rig, 2), SWIM_ALIVE);
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_MEMBER_DEAD), 0);
+    rig_stop(&rig);
+}
+
+/* But it has no longer for that than an answer takes. */
+static void a_death_that_is_not_refuted_is_believed(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 9);
+    rig.swim->probes.grace_end_usec = USEC_INFINITY;
+    rig_claim(&rig, 1, 2, 0, SWIM_DEAD);
+    rig_run(&rig, 490 * MSEC);
+    rig_claim(&rig, 1, 2, 0, SWIM_DEAD);
+    assert_int_equal(rig_state(&rig, 2), SWIM_SUSPECT);
+    rig_run(&rig, 20 * MSEC);
+    rig_claim(&rig, 1, 2, 0, SWIM_DEAD);
+    assert_int_equal(rig_state(&rig, 2), SWIM_DEAD);
+    rig_stop(&rig);
+}
+
 /* memberlist#312: the dead came back by gossip for six hours. */
 static void hearsay_raises_nobody_from_the_dead(void **state)
 {
@@ -66,7 +114,7 @@ static void hearsay_raises_nobody_from_the_dead(void **state)
     (void)state;
     rig_start(&rig, NULL);
     rig_meet(&rig, 3);
-    rig_claim(&rig, 1, 2, 0, SWIM_DEAD);
+    rig_bury(&rig, 1, 2, 0);
     rig_run(&rig, 500 * MSEC);
     rig_clear(&rig);
     rig_claim(&rig, 3, 2, 7, SWIM_ALIVE);
@@ -87,7 +135,7 @@ static void the_dead_are_asked_a_few_times_and_no_more(void **state)
     (void)state;
     rig_start(&rig, NULL);
     rig_meet(&rig, 3);
-    rig_claim(&rig, 1, 2, 0, SWIM_DEAD);
+    rig_bury(&rig, 1, 2, 0);
     rig_run(&rig, 500 * MSEC);
     rig_clear(&rig);
     rig.swim->probes.grace_end_usec = USEC_INFINITY;
@@ -188,7 +236,7 @@ static void a_name_that_another_bears_is_told(void **state)
     rig_say(&rig, 4, &message);
     assert_int_equal(rig_count_events(&rig, SWIM_EVENT_NAME_CONFLICT), 1);
     assert_ptr_equal(swim_find_name(rig.swim, "n2"), member_of(&rig, 2));
-    rig_claim(&rig, 1, 2, 0, SWIM_DEAD);
+    rig_bury(&rig, 1, 2, 0);
     assert_ptr_equal(swim_find_name(rig.swim, "n2"), member_of(&rig, 4));
     assert_null(swim_find_name(rig.swim, "n3"));
     rig_stop(&rig);
@@ -223,7 +271,7 @@ static void the_forgotten_stay_away_until_they_come_themselves(void **state)
     rig_meet(&rig, 3);
     assert_int_equal(swim_forget(rig.swim, &id, rig.now), -EBUSY);
     assert_int_equal(swim_forget(rig.swim, &stranger, rig.now), -ENOENT);
-    rig_claim(&rig, 1, 2, 0, SWIM_DEAD);
+    rig_bury(&rig, 1, 2, 0);
     assert_int_equal(swim_forget(rig.swim, &id, rig.now), 0);
     assert_int_equal(swim_forget(rig.swim, &id, rig.now), -ENOENT);
     assert_int_equal(swim_members_count(rig.swim), 3);
@@ -363,6 +411,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_view_moves_only_up_the_order),
         cmocka_unit_test(a_higher_incarnation_clears_a_suspicion),
+        cmocka_unit_test(a_death_of_the_living_is_an_accusation),
+        cmocka_unit_test(a_death_that_is_not_refuted_is_believed),
         cmocka_unit_test(hearsay_raises_nobody_from_the_dead),
         cmocka_unit_test(the_dead_are_asked_a_few_times_and_no_more),
         cmocka_unit_test(a_restarted_member_that_is_still_held_for_alive_is_news),
