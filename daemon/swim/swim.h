@@ -104,7 +104,7 @@ struct swim_member {
     uint32_t rtt_usec; /* smoothed; 0 = not measured */
     struct swim_load load;
     uint16_t meta_size;
-    uint16_t flaps; /* deaths or suspicions it refuted within unstable_window */
+    uint16_t flaps; /* deaths that it refuted within unstable_window */
     enum swim_state state;
     bool is_self : 1;
     bool is_seed : 1;

@@ -77,7 +77,7 @@ static void count_flaps(struct swim *swim, struct member *member)
         member_end_care(swim, member);
 }
 
-/* An accusation was refuted. The oldest entry makes room. */
+/* A death was refuted. The oldest entry makes room. */
 static void add_flap(struct swim *swim, struct member *member)
 {
     size_t oldest = 0;
@@ -295,7 +295,8 @@ static int revive(struct swim *swim, struct member *member, const struct claim *
             swim->suspicions_refuted++;
         else
             freeze_drop_death(swim);
-        if (!is_restart)
+        /* Lost packets make suspects of the healthiest; what a task cannot bear is a death. */
+        if (before.state == SWIM_DEAD && !is_restart)
             add_flap(swim, member);
         event_add(swim, SWIM_EVENT_MEMBER_ALIVE, member);
     } else if (differs || is_restart)
