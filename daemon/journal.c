@@ -210,7 +210,7 @@ void journal_id_conflict(const struct node_id *id, const struct address *other, 
     address_format(other, text);
     emit(EVENT_ID_CONFLICT, level_of(EVENT_ID_CONFLICT), NULL,
          FIELDS(TEXT("UUID", uuid), TEXT("ADDRESS", text)), "id %s of this node is in use by %s%s",
-         uuid, text, is_fatal ? "; this node gives way" : "");
+         uuid, text, is_fatal ? "; this node takes a new one" : "");
 }
 
 void journal_cluster_mismatch(const struct address *from, uint64_t count)

@@ -120,12 +120,30 @@ static void block_signals(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
+/* One life of the node, and another with a new id where its own turns out to be somebody else's.
+ * Return: the exit code. */
+static int run(const char *instance, const char *path, struct config *config)
+{
+    int r = NODE_AGAIN;
+
+    for (bool is_renewed = false; r == NODE_AGAIN; is_renewed = true) {
+        _cleanup_(node_freep) struct node *node = NULL;
+        if (is_renewed && (r = load_config(path, &config)) != 0)
+            return r;
+        r = node_new(instance, config, is_renewed, &node);
+        if (r != 0)
+            config_free(config);
+        else
+            r = node_run(node);
+    }
+    return r;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
     _cleanup_free_ char *path = NULL, *instance = NULL;
     _cleanup_(config_freep) struct config *config = NULL;
-    _cleanup_(node_freep) struct node *node = NULL;
     int r = parse_options(argc, argv, &options);
 
     if (r >= 0)
@@ -150,12 +168,7 @@ int main(int argc, char **argv)
     r = journal_open(config);
     if (r < 0)
         log_warning_errno(r, "Cannot open %s: %m", config->log.file);
-    r = node_new(instance, config, &node);
-    if (r == 0) {
-        TAKE_PTR(config);
-        r = node_run(node);
-    }
-    node = node_free(node);
+    r = run(instance, path, TAKE_PTR(config));
     journal_close();
     return r;
 }

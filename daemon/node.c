@@ -17,7 +17,6 @@
 #define KILL_PATIENCE_USEC   (2 * USEC_PER_SEC) /* beyond tasks.kill_grace */
 #define REPORT_PATIENCE_USEC USEC_PER_SEC
 #define REMEMBERED_MAX       256
-#define REJOIN_MAX           16
 
 usec_t node_now(const struct node *node)
 {
@@ -123,7 +122,9 @@ static int on_worker(sd_event_source *source _unused_, int fd _unused_, uint32_t
 
 static void finish_stop(struct node *node)
 {
-    (void)sd_event_exit(node->event, node->fatal == 0 ? 0 : 1);
+    int code = node->conflict.is_refused ? EXIT_BAD_CONFIG : 0;
+
+    (void)sd_event_exit(node->event, node->fatal == 0 ? code : 1);
 }
 
 static void begin_step(struct node *node, enum node_stop_step step)
@@ -186,10 +187,20 @@ static int on_loop_turn(sd_event_source *source _unused_, void *data)
 {
     struct node *node = data;
 
+    conflict_turn(node);
     while (is_step_done(node))
         begin_step(node,
                    node->stop_step == NODE_STOP_WORK ? NODE_STOP_REPORT : node->stop_step + 1);
     return 0;
+}
+
+void node_stop(struct node *node, const char *reason)
+{
+    if (node->stop_step != NODE_STOP_NONE)
+        return;
+    (void)sd_notify(false, "STOPPING=1");
+    journal_node_stopping(reason);
+    begin_step(node, NODE_STOP_WORK);
 }
 
 static int on_terminate(sd_event_source *source _unused_, const struct signalfd_siginfo *info,
@@ -202,9 +213,7 @@ static int on_terminate(sd_event_source *source _unused_, const struct signalfd_
         finish_stop(node);
         return 0;
     }
-    (void)sd_notify(false, "STOPPING=1");
-    journal_node_stopping(info->ssi_signo == SIGINT ? "interrupted" : "told to stop");
-    begin_step(node, NODE_STOP_WORK);
+    node_stop(node, info->ssi_signo == SIGINT ? "interrupted" : "told to stop");
     return 0;
 }
 
@@ -336,14 +345,16 @@ static void take_down(struct node *node)
     free(node);
 }
 
-int node_new(const char *instance, struct config *config, struct node **ret)
+int node_new(const char *instance, struct config *config, bool is_renewed, struct node **ret)
 {
     struct node *node = calloc(1, sizeof(*node));
 
     if (!node)
         return 1;
-    *node = (struct node){
-        .instance = instance, .config = config, .sockets = {.udp_fd = -EBADF, .tcp_fd = -EBADF}};
+    *node = (struct node){.instance = instance,
+                          .config = config,
+                          .is_renewed = is_renewed,
+                          .sockets = {.udp_fd = -EBADF, .tcp_fd = -EBADF}};
     list_init(&node->watches);
     node->started_wall_usec = node_wall(node);
     int r = build(node);
@@ -378,5 +389,7 @@ int node_run(struct node *node)
         log_error_errno(r, "The event loop failed: %m");
         return 1;
     }
+    if (node->conflict.loses_id && node->fatal == 0)
+        return NODE_AGAIN;
     return node->fatal == 0 ? r : 1;
 }

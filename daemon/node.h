@@ -15,6 +15,7 @@
 #include "allow.h"
 #include "cluster.h"
 #include "config/config.h"
+#include "conflict.h"
 #include "control/remote.h"
 #include "control/server.h"
 #include "history.h"
@@ -29,6 +30,9 @@
 #include "tasks/tasks.h"
 #include "transfer/peers.h"
 #include "transfer/transfers.h"
+
+/* Of node_run: the node is to be made anew, with a new id. */
+#define NODE_AGAIN (-1)
 
 /* How far a stop is: work first, then the good-bye. Each step has an end of patience. */
 enum node_stop_step {
@@ -75,24 +79,30 @@ struct node {
     bool members_changed; /* since they were last remembered */
     bool has_joined;      /* enough seeds have answered since start */
     enum node_stop_step stop_step;
-    bool has_left; /* said good-bye: by `p2pctl leave`, or to stop */
-    int fatal;     /* why the process has to end, or 0 */
+    bool has_left;   /* said good-bye: by `p2pctl leave`, or to stop */
+    int fatal;       /* why the process has to end, or 0 */
+    bool is_renewed; /* its id is a new one, as somebody else has the old one */
+    struct conflict conflict;
 };
 
 /**
  * node_new() - builds every part and binds every socket; ready to run when this returns
  * @instance: of the unit, "lab"
  * @config:   taken over on success
+ * @is_renewed: takes a new id, after NODE_AGAIN
  *
  * Says itself what went wrong. Return: 0, or the exit code for main (1, or 78 for the
  * configuration).
  */
-int node_new(const char *instance, struct config *config, struct node **ret);
+int node_new(const char *instance, struct config *config, bool is_renewed, struct node **ret);
 struct node *node_free(struct node *node);
 DEFINE_CLEANUP(struct node *, node_free)
 
-/* Runs until it was told to stop and has said good-bye. Return: the exit code. */
+/* Runs until it was told to stop and has said good-bye. Return: the exit code, or NODE_AGAIN. */
 int node_run(struct node *node);
+
+/* Begins to stop, as SIGTERM does; nothing where that was begun before. */
+void node_stop(struct node *node, const char *reason);
 
 /* The time of this turn of the loop, and the wall clock. */
 usec_t node_now(const struct node *node);

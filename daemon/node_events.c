@@ -270,6 +270,7 @@ void node_on_swim_event(const struct swim_event *event, void *data)
     struct node *node = data;
 
     tell(node, event);
+    conflict_hear(node, event);
     /* Not before everything is built: the core speaks up while it is being set up. */
     if (node->tasks && event->member &&
         (is_about_member(event->type) || event->type == SWIM_EVENT_MEMBER_REAPED)) {

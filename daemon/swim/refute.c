@@ -63,21 +63,22 @@ int refute_hear(struct swim *swim, const struct source *source, const struct cla
 {
     const struct swim_member *own = &swim->self->shown;
     int order = incarnation_compare(&claim->incarnation, &own->incarnation);
+    bool is_other = is_double(swim, claim);
 
     if (incarnation_is_jump(&own->incarnation, &claim->incarnation))
         return -EBADMSG;
-    if (is_double(swim, claim)) {
+    if (is_other) {
         bool is_newer = claim->incarnation.generation > own->incarnation.generation;
         bool yields = claim->address.family != 0 && is_higher(&claim->address, &own->address);
         tell_conflict(swim, &claim->address, is_newer || yields);
-        if (is_newer)
+        if (is_newer || yields)
             return 0;
     }
     if (own->state != SWIM_ALIVE)
         return 0;
     if (claim->state == SWIM_ALIVE) {
-        /* A record that we never wrote: ours has to be above it. */
-        if (order > 0)
+        /* A record that we never wrote: ours has to be above it, for the other wearer to hear. */
+        if (order > 0 || (order == 0 && is_other))
             renew_above(swim, claim->incarnation.counter);
         return 0;
     }

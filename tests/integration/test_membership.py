@@ -256,13 +256,3 @@ def test_the_joiner_logs_the_peer_list_and_the_seed_the_request(lab):
     line = wait_for(lambda: re.search(r"peer list from seed: (.*)", late.log_text()), 5, "the peer list")
     for name in ("lab-01", "lab-02", "lab-03"):
         assert f"{name} {lab[name].address}" in line[1]
-
-
-def test_two_nodes_of_one_name_are_told_of_with_both_addresses(lab):
-    twin = lab.node("twin", {"node": {"name": "lab-01"}}).start()
-    addresses = {lab["lab-01"].address, twin.address}
-    conflict = re.compile(r"name lab-01 is in use by (127\.81\.\S+) and (127\.81\.\S+)")
-    for node in lab.nodes.values():
-        found = wait_for(lambda node=node: conflict.search(node.log_text()), 5, f"the conflict at {node.address}")
-        assert set(found.groups()) == addresses
-        assert node.events("name-conflict")

@@ -381,6 +381,8 @@ static void of_two_equally_new_doubles_the_higher_address_wins(void **state)
         rig_say(&rig, 1, &message);
         assert_int_equal(rig_count_events(&rig, SWIM_EVENT_ID_CONFLICT), 1);
         assert_int_equal(rig.events[rig.events_count - 1].is_fatal, is_higher);
+        /* The one that keeps the id goes above, so that the other one hears of it. */
+        assert_int_equal(swim_get_self(rig.swim)->incarnation.counter, is_higher ? 0 : 1);
         rig_stop(&rig);
     }
 }

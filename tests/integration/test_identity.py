@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Ids and names that two nodes claim, seen by real daemons."""
+import re
+import shutil
+import time
+
+import pytest
+
+from lib.lab import FAST
+from lib.wait import holds_for, wait_for
+
+
+@pytest.fixture
+def lab(make_lab):
+    """A seed and two peers."""
+    lab = make_lab(FAST)
+    lab.node("seed", role="seed")
+    for i in (1, 2):
+        lab.node(f"lab-{i:02}")
+    return lab.start()
+
+
+def uuid_of(node):
+    return node.call("Status")["node"]["uuid"]
+
+
+def clone(lab, node, name, settings=None):
+    """Another machine with a copy of the node's disk; the node runs on. Nothing is started."""
+    copy = lab.node(name, settings)
+    node.stop()
+    shutil.copytree(node.directory, copy.directory)
+    node.start()
+    lab.wait_joined()
+    return copy
+
+
+def alive(node, name):
+    members = node.call("Members")["members"]
+    return [member for member in members if member["name"] == name and member["state"] == "alive"]
+
+
+def test_of_two_nodes_with_one_id_the_loser_takes_a_new_one_and_joins_again(lab):
+    node = lab["lab-02"]
+    copy = clone(lab, node, "copy")
+    old = uuid_of(node)
+    copy.start()
+    said = re.compile(rf"err: id {old} of this node is in use by (127\.81\.\d+\.\d+:7717); this node takes a new one")
+    wait_for(lambda: said.search(node.log_text()) or said.search(copy.log_text()), 15, "the conflict to be told")
+    lab.wait_joined()
+    uuids = [uuid_of(node), uuid_of(copy)]
+    assert uuids.count(old) == 1 and len(set(uuids)) == 2
+    loser, winner = (node, copy) if uuids[1] == old else (copy, node)
+    assert said.search(loser.log_text())[1] == winner.address
+    assert not said.search(winner.log_text())
+    for watcher in lab.running():
+        for one in (loser, winner):
+            member, = wait_for(lambda watcher=watcher, one=one: alive(watcher, one.name), 5, one.name)
+            assert (member["uuid"], member["address"]) == (uuid_of(one), one.address)
+    new = uuid_of(loser)
+    loser.restart()
+    assert uuid_of(loser) == new, "and keeps it"
+
+
+def test_a_clone_of_the_same_name_works_on_under_its_new_id(lab):
+    """The name is the operator's; the node is told of, and does not end."""
+    node = lab["lab-02"]
+    copy = clone(lab, node, "copy", {"node": {"name": "lab-02"}})
+    copy.start()
+    wait_for(lambda: len(alive(lab["seed"], "lab-02")) == 2, 15, "two nodes of that name")
+    assert {member["address"] for member in alive(lab["seed"], "lab-02")} == {node.address, copy.address}
+    wait_for(lambda: lab["seed"].events("name-conflict"), 5, "the name conflict")
+    holds_for(lambda: node.is_running and copy.is_running, 1, "both")
+
+
+def test_of_two_nodes_with_one_name_the_later_starter_refuses_with_both_addresses(lab):
+    first = lab["lab-01"]
+    twin = lab.node("twin", {"node": {"name": "lab-01"}})
+    began = int(first.members()["lab-01"]["incarnation"].split(".")[0])
+    wait_for(lambda: time.time() >= began + 1, 5, "the second after the one in which the first was started")
+    twin.launch()
+    assert twin.wait_end() == 78
+    assert (f"The name lab-01 is in use by the node at {first.address}, "
+            f"which was there before this one at {twin.address}") in twin.log_text()
+    assert "hint: give this node another name with node.name" in twin.log_text()
+    conflict = re.compile(r"name lab-01 is in use by (127\.81\.\S+) and (127\.81\.\S+)")
+    for node in lab.running():
+        found = wait_for(lambda node=node: conflict.search(node.log_text()), 5, f"the conflict at {node.address}")
+        assert set(found.groups()) == {first.address, twin.address}
+        assert node.events("name-conflict")
+        wait_for(lambda node=node: [member["address"] for member in alive(node, "lab-01")] == [first.address], 5,
+                 "the good-bye of the second")
+        assert not node.events("member-dead")
+
+
+def test_a_machine_that_was_installed_anew_keeps_its_name(lab):
+    """Its former self is not known to be dead yet, but it does not answer."""
+    old = lab["lab-01"]
+    uuid = uuid_of(old)
+    old.kill()
+    anew = lab.node("anew", {"node": {"name": "lab-01"}}).start()
+    assert uuid_of(anew) != uuid
+    lab.wait_state("lab-02", "alive")
+    wait_for(lambda: [member["address"] for member in alive(lab["seed"], "lab-01")] == [anew.address], 15,
+             "the old one to be dead, and the new one alive")
+    assert anew.is_running and anew.events("name-conflict")
