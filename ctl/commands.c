@@ -151,6 +151,11 @@ static const struct option events_options[] = {
     END,
 };
 
+static const struct option keys_rotate_options[] = {
+    {"grace", 0, "DUR", "how long old keys still open what comes (10min)"},
+    END,
+};
+
 static const struct option config_show_options[] = {
     {"origin", 0, NULL, "and where each value comes from"},
     END,
@@ -230,6 +235,17 @@ const struct command commands[] = {
      events_options, 0, 0, events_run},
     {"keys", "gen", NULL, "", "print a fresh key ring for security.keyring",
      "(umask 077; p2pctl keys gen > /etc/p2pnode/lab.keys)", NULL, 0, 0, keys_gen_run},
+    {"keys", "list", "ls", "", "the keys of this node, and which nodes have them",
+     "p2pctl keys list", NULL, 0, 0, keys_list_run},
+    {"keys", "install", NULL, "FILE|-", "add the keys of a key ring, not to be used yet",
+     "p2pctl keys install /root/keyring-of-lab-01", NULL, 1, 1, keys_install_run},
+    {"keys", "use", NULL, "KEY", "seal with this key, which all have, from now on",
+     "p2pctl keys use 8be1", NULL, 1, 1, keys_use_run},
+    {"keys", "remove", NULL, "KEY", "drop a key that nobody uses any more",
+     "p2pctl keys remove 3f9a --yes", NULL, 1, 1, keys_remove_run},
+    {"keys", "rotate", NULL, "", "a new key for the whole cluster while it runs",
+     "p2pctl keys rotate\np2pctl keys rotate --grace 1h", keys_rotate_options, 0, 0,
+     keys_rotate_run},
     {"config", "show", NULL, "[KEY]", "what the daemon goes by",
      "p2pctl config show\np2pctl config show --origin seeds", config_show_options, 0, 1,
      config_show_run},

@@ -58,6 +58,11 @@ int config_show_run(struct ctl *ctl);
 int config_check_run(struct ctl *ctl);
 int config_dump_default_run(struct ctl *ctl);
 int keys_gen_run(struct ctl *ctl);
+int keys_list_run(struct ctl *ctl);
+int keys_install_run(struct ctl *ctl);
+int keys_use_run(struct ctl *ctl);
+int keys_remove_run(struct ctl *ctl);
+int keys_rotate_run(struct ctl *ctl);
 
 /* help.c */
 int help_run(struct ctl *ctl);

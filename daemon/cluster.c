@@ -27,10 +27,10 @@ struct cluster {
     void *data;
     usec_t now;
     uint64_t wall_offset_usec; /* wall clock - monotonic clock, when last looked */
-    uint64_t strangers_next;   /* datagrams of strangers until the next word about them */
-    usec_t sleep_usec;         /* boot-time clock - monotonic clock, when last looked */
-    size_t datagram_max;       /* bytes that all paths take, as far as they are known */
-    struct lookup *lookup;     /* under way, owned by the worker meanwhile; or NULL */
+    struct strangers strangers;
+    usec_t sleep_usec;     /* boot-time clock - monotonic clock, when last looked */
+    size_t datagram_max;   /* bytes that all paths take, as far as they are known */
+    struct lookup *lookup; /* under way, owned by the worker meanwhile; or NULL */
     bool is_pumping;
     bool has_load;
     struct swim_load load; /* to be set after the events */
@@ -142,20 +142,12 @@ static void pump(struct cluster *cluster)
                                       deadline == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
-/*
- * Datagrams that our keys do not open: said of the first, and each time there are twice as many, so
- * that a flood is no flood of words.
- */
 static void watch_strangers(struct cluster *cluster, const struct address *from)
 {
     struct seal_statistics statistics;
 
     seal_get_statistics(cluster->seal, &statistics);
-    uint64_t count = statistics.dropped[SEAL_DROP_KEY] + statistics.dropped[SEAL_DROP_FORGED];
-    if (count < cluster->strangers_next)
-        return;
-    cluster->strangers_next = 2 * count;
-    journal_cluster_mismatch(from, count);
+    strangers_watch(&cluster->strangers, &statistics, from, cluster->now);
 }
 
 void cluster_receive(struct cluster *cluster, const struct address *from, const void *data,
@@ -417,7 +409,6 @@ int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_even
         return -ENOMEM;
     usec_t monotonic = read_clock(CLOCK_MONOTONIC);
     *cluster = (struct cluster){.config = setup->config,
-                                .strangers_next = 1,
                                 .datagram_max = (size_t)setup->config->gossip.mtu,
                                 .event = sd_event_ref(event),
                                 .udp = setup->udp,
@@ -469,6 +460,22 @@ const struct swim *cluster_get_swim(const struct cluster *cluster)
 void cluster_get_seal_statistics(const struct cluster *cluster, struct seal_statistics *ret)
 {
     seal_get_statistics(cluster->seal, ret);
+}
+
+struct strangers *cluster_get_strangers(struct cluster *cluster)
+{
+    return &cluster->strangers;
+}
+
+int cluster_set_keyring(struct cluster *cluster, const struct keyring *keyring)
+{
+    int r;
+
+    if (cluster->is_pumping)
+        return -EBUSY;
+    r = seal_set_keyring(cluster->seal, keyring, now_of(cluster));
+    pump(cluster);
+    return r;
 }
 
 int cluster_set_meta(struct cluster *cluster, const void *meta, size_t size)

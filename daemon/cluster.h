@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "net/udp.h"
 #include "seal/seal.h"
+#include "strangers.h"
 #include "swim/swim.h"
 
 struct cluster;
@@ -47,6 +48,13 @@ void cluster_start(struct cluster *cluster);
 /* To be asked only; changes go through the functions below. */
 const struct swim *cluster_get_swim(const struct cluster *cluster);
 void cluster_get_seal_statistics(const struct cluster *cluster, struct seal_statistics *ret);
+
+/* Who wrote with keys that we do not have; the marks in it are the caller's. */
+struct strangers *cluster_get_strangers(struct cluster *cluster);
+
+/* Datagrams are sealed and opened with these keys from now on. Not from within the event handler.
+ * Return: as seal_set_keyring. */
+int cluster_set_keyring(struct cluster *cluster, const struct keyring *keyring);
 
 /* As their namesakes in swim.h. May be called from within the event handler: then they take effect
  * when it has returned. */

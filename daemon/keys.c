@@ -37,20 +37,28 @@ static int read_text(const char *path, struct text *ret)
     return got < 0 ? -errno : 0;
 }
 
-static int write_copy(const char *path, const struct text *text)
+/* Makes a rename in @directory last. */
+static int sync_directory(const char *directory)
 {
-    _cleanup_free_ char *temporary = NULL;
+    _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+static int write_copy(const char *state_dir, const char *text, size_t size)
+{
+    _cleanup_free_ char *path = NULL, *temporary = NULL;
     _cleanup_close_ int fd = -EBADF;
 
-    if (asprintf(&temporary, "%s.new", path) < 0)
+    if (asprintf(&path, "%s/" COPY_NAME, state_dir) < 0 || asprintf(&temporary, "%s.new", path) < 0)
         return -ENOMEM;
     fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
-    if (write(fd, text->data, text->size) != (ssize_t)text->size || fsync(fd) < 0 ||
-        rename(temporary, path) < 0)
+    errno = 0; /* a short write sets none */
+    if (write(fd, text, size) != (ssize_t)size || fsync(fd) < 0 || rename(temporary, path) < 0)
         return errno > 0 ? -errno : -EIO;
-    return 0;
+    return sync_directory(state_dir);
 }
 
 static int parse(const char *path, const struct text *text, struct keyring **ret)
@@ -64,16 +72,32 @@ static int parse(const char *path, const struct text *text, struct keyring **ret
     return -ENOKEY;
 }
 
-static bool is_equal(const struct text *a, const struct text *b)
+int keys_save(const char *state_dir, const struct keyring *keyring)
 {
-    return a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
+    _cleanup_(keyring_free_textp) char *text = keyring_format(keyring);
+
+    return text ? write_copy(state_dir, text, strlen(text)) : -ENOMEM;
+}
+
+bool keys_differ(const struct config *config, const char *state_dir, const struct keyring *keyring)
+{
+    _cleanup_(keyring_freep) struct keyring *other = NULL;
+    _cleanup_(text_wipe) struct text configured;
+    _cleanup_free_ char *path = NULL;
+    char error[KEYRING_ERROR_MAX];
+
+    if (paths_get_keyring(config->security.keyring, state_dir, &path) < 0 ||
+        read_text(path, &configured) < 0)
+        return false;
+    return keyring_parse(configured.data, configured.size, error, &other) < 0 ||
+           !keyring_is_equal(keyring, other);
 }
 
 int keys_load(const struct config *config, const char *state_dir, struct keyring **ret,
               bool *ret_differs)
 {
     _cleanup_free_ char *path = NULL, *copy_path = NULL;
-    _cleanup_(text_wipe) struct text configured, copy;
+    _cleanup_(text_wipe) struct text text;
     int r;
 
     *ret_differs = false;
@@ -84,26 +108,27 @@ int keys_load(const struct config *config, const char *state_dir, struct keyring
     r = paths_get_keyring(config->security.keyring, state_dir, &path);
     if (r < 0 || asprintf(&copy_path, "%s/" COPY_NAME, state_dir) < 0)
         return -ENOMEM;
-    int configured_r = read_text(path, &configured);
-    int copy_r = read_text(copy_path, &copy);
-    if (copy_r >= 0) {
-        *ret_differs = configured_r >= 0 && !is_equal(&configured, &copy);
-        return parse(copy_path, &copy, ret);
+    r = read_text(copy_path, &text);
+    if (r >= 0) {
+        r = parse(copy_path, &text, ret);
+        *ret_differs = r == 0 && keys_differ(config, state_dir, *ret);
+        return r;
     }
     /* Falling back on the configured one would undo a change of keys that the copy has seen. */
-    if (copy_r != -ENOENT) {
-        log_error("no key ring: %s: %s", copy_path, strerror(-copy_r));
+    if (r != -ENOENT) {
+        log_error("no key ring: %s: %s", copy_path, strerror(-r));
         return -ENOKEY;
     }
-    if (configured_r < 0) {
-        log_error("no key ring: %s: %s", path, strerror(-configured_r));
+    r = read_text(path, &text);
+    if (r < 0) {
+        log_error("no key ring: %s: %s", path, strerror(-r));
         log_error("hint: make one for the whole cluster: (umask 077; p2pctl keys gen > %s)", path);
         return -ENOKEY;
     }
-    r = parse(path, &configured, ret);
+    r = parse(path, &text, ret);
     if (r < 0)
         return r;
-    r = write_copy(copy_path, &configured);
+    r = write_copy(state_dir, text.data, text.size);
     if (r < 0) {
         *ret = keyring_free(*ret);
         return log_error_errno(r, "Cannot keep the key ring in %s: %m", copy_path);

@@ -3,7 +3,8 @@
 
 /*
  * The key ring of this node: read from the configured file at the first start, copied to the state
- * directory (0600), which wins from then on. Texts with keys are wiped.
+ * directory (0600), which wins from then on and is what changes of keys change. Texts with keys are
+ * wiped. What this does to the parts that use keys is in node_keys.c.
  */
 
 #include "config/config.h"
@@ -18,3 +19,12 @@
  */
 int keys_load(const struct config *config, const char *state_dir, struct keyring **ret,
               bool *ret_differs);
+
+/*
+ * Replaces the copy, durably: the old one or the new one is there whatever happens. Blocks. Return:
+ * 0, -ENOMEM, or what the disk says.
+ */
+int keys_save(const char *state_dir, const struct keyring *keyring);
+
+/* Whether the configured file is there and does not say the same keys in the same order. Blocks. */
+bool keys_differ(const struct config *config, const char *state_dir, const struct keyring *keyring);

@@ -104,6 +104,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
     if (node->members_changed)
         remember_members(node);
     node_refresh_loads(node);
+    node_keys_tick(node);
     (void)sd_event_source_set_time(source, usec + TICK_USEC);
     (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     return 0;
@@ -306,6 +307,7 @@ static int build(struct node *node)
 static void take_down(struct node *node)
 {
     journal_set_observer(NULL, NULL);
+    node_keys_close(node);
     server_free(node->server);
     remote_free(node->remote);
     sd_event_source_disable_unref(node->tick);

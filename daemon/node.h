@@ -23,6 +23,8 @@
 #include "net/listener.h"
 #include "record.h"
 #include "seal/keyring.h"
+#include "seal/rotation.h"
+#include "seal/wrap.h"
 #include "store/files.h"
 #include "store/memory.h"
 #include "store/output.h"
@@ -75,6 +77,9 @@ struct node {
     sd_event_source *tick;       /* loads of others, members to remember, values to save */
     sd_event_source *stop_timer; /* the end of patience while stopping */
     struct list watches;
+    struct key_change *key_change;   /* on its way to the disk, owned by the worker; or NULL */
+    struct remote_call *key_brought; /* a key on its way to a member that lacks it; or NULL */
+    bool keys_are_settled;           /* nothing to do about keys before a member changes */
     uint64_t started_wall_usec;
     bool members_changed; /* since they were last remembered */
     bool has_joined;      /* enough seeds have answered since start */
@@ -124,6 +129,54 @@ struct node_watch {
     void *data;
 };
 void node_watch(struct node *node, struct node_watch *watch);
+
+#define NODE_KEYS_GRACE_USEC (10 * USEC_PER_MIN) /* of old keys, where nobody says another */
+
+/* node_keys.c: what the other live members say of their keys. Borrows from the node. */
+struct node_keys {
+    struct rotation_view view;
+    struct rotation_report *reports;    /* owned, by report: */
+    uint32_t (*keys)[RECORD_KEYS_MAX];  /* owned */
+    const struct swim_member **members; /* owned */
+};
+
+/* Return: 0, -ENOMEM. node_keys_done is to be called in either case, with @ret zeroed before. */
+int node_keys_look(const struct node *node, struct node_keys *ret);
+void node_keys_done(struct node_keys *keys);
+
+/*
+ * The ring @next (copied) is written to the disk and then used everywhere; @action and @key_id are
+ * for the journal. @done runs when that is over, with 0 or why not. Return: 0; -EBUSY where another
+ * change is on its way; -ENOMEM.
+ */
+int node_keys_change(struct node *node, const struct keyring *next, const char *action,
+                     uint32_t key_id, void (*done)(int r, void *data), void *data);
+
+/* @key for @member, as the body of an InstallKey. Return: as wrap_key; -ENOKEY where it has no key
+ * of ours. */
+int node_keys_wrap(const struct node *node, const struct swim_member *member,
+                   const struct keyring_key *key, uint8_t ret[static WRAP_SIZE]);
+
+/* What is to be done about keys without being asked; once a second. */
+void node_keys_tick(struct node *node);
+
+/* Before the parts go: a change that is on its way ends on the disk. */
+void node_keys_close(struct node *node);
+
+/*
+ * Whether the @i-th of those who wrote with a foreign key, and then of all members, missed a change
+ * of keys: a stranger is worth a word where it is a member that is not alive here, or where this
+ * node is alone. Return: 1 with all about it in @ret; 0; -ENOENT behind the last.
+ */
+#define NODE_KEYS_TEXT_MAX 512
+int node_keys_describe(const struct node *node, size_t i, const char **ret_name,
+                       uint64_t *ret_since_wall_usec, char ret[static NODE_KEYS_TEXT_MAX]);
+
+/* tls_config.choose_key */
+uint32_t node_keys_choose(const struct node_id *peer, void *data);
+
+/* Tells the others what this node is. Return: 0, -EMSGSIZE. */
+int node_tell_record(struct node *node);
 
 /* node_parts.c: one floor each, to be called in this order. They say themselves what went wrong.
  * Return: 0 or a negative errno. */

@@ -251,6 +251,7 @@ static void update_member(struct node *node, const struct swim_event *event)
         tasks_set_member(node->tasks, event->member, is_readable ? &record : NULL);
     }
     node->members_changed = true;
+    node->keys_are_settled = false;
 }
 
 /* What systemctl shows; told when the number of members changes. */

@@ -163,7 +163,9 @@ int node_make_transfer(struct node *node)
         tls_new(&(struct tls_config){.cluster = node->config->node.cluster,
                                      .id = node->start.id,
                                      .keyring = node->config->security.tls ? node->keyring : NULL,
-                                     .is_encrypted = node->config->security.tls},
+                                     .is_encrypted = node->config->security.tls,
+                                     .choose_key = node_keys_choose,
+                                     .data = node},
                 &node->tls);
 
     if (r >= 0)
@@ -218,7 +220,7 @@ static void on_fatal(int r, void *data)
     (void)sd_event_exit(node->event, 1);
 }
 
-static int tell_record(struct node *node)
+int node_tell_record(struct node *node)
 {
     const struct config *config = node->config;
     struct record record = {.protocol = RECORD_PROTOCOL,
@@ -270,7 +272,7 @@ int node_make_tasks(struct node *node)
                   node_wall(node), &node->tasks);
     if (r < 0)
         return log_error_errno(r, "Cannot take up the tasks: %m");
-    return tell_record(node);
+    return node_tell_record(node);
 }
 
 int node_make_control(struct node *node)

@@ -418,11 +418,23 @@ static void describe_suspicion(const struct swim *swim, const struct swim_member
     }
 }
 
+/* Nodes that missed a change of keys, in touch or not. */
+static void add_key_problems(const struct node *node, struct problems *problems)
+{
+    char text[NODE_KEYS_TEXT_MAX];
+    const char *name = NULL;
+    uint64_t since = 0;
+    int r;
+
+    for (size_t i = 0; (r = node_keys_describe(node, i, &name, &since, text)) >= 0; i++)
+        if (r > 0)
+            add_problem(problems, true, "key-mismatch", name, since, text);
+}
+
 static void add_member_problems(const struct node *node, const struct counts *counts,
                                 const struct swim_statistics *statistics, struct problems *problems)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
-    struct record record;
     char text[SUSPICION_TEXT_MAX];
 
     for (size_t i = 0; i < counts->nodes; i++) {
@@ -431,11 +443,6 @@ static void add_member_problems(const struct node *node, const struct counts *co
             describe_suspicion(swim, member, text);
             add_problem(problems, true, "member-suspect", member->name,
                         wall_of(node, member->changed_usec), text);
-        }
-        if (member->state == SWIM_ALIVE && node->keyring && node_get_record(member, &record) >= 0 &&
-            record.keys_count > 0 && record.keys[0] != node->keyring->keys[0].id) {
-            snprintf(text, sizeof(text), "it uses another key than this node");
-            add_problem(problems, true, "key-mismatch", member->name, 0, text);
         }
     }
     if (statistics->is_frozen) {
@@ -507,6 +514,7 @@ void method_status(struct node *node, struct call *call)
     count_members(swim, &counts);
     add_member_problems(node, &counts, &statistics, &problems);
     add_seed_problems(node, &statistics, &problems);
+    add_key_problems(node, &problems);
     add_own_problems(node, &problems);
     json_add_string(reply, "instance", node->instance);
     json_add_bool(reply, "running", true);

@@ -20,6 +20,13 @@ void method_ping(struct node *node, struct call *call);
 void method_join(struct node *node, struct call *call);
 void method_leave(struct node *node, struct call *call);
 void method_forget(struct node *node, struct call *call);
+/* keys.c */
+void method_list_keys(struct node *node, struct call *call);
+void method_install_key(struct node *node, struct call *call);
+void method_use_key(struct node *node, struct call *call);
+void method_remove_key(struct node *node, struct call *call);
+/* rotate.c */
+void method_rotate_keys(struct node *node, struct call *call);
 /* message.c */
 void method_send_message(struct node *node, struct call *call);
 void method_inbox(struct node *node, struct call *call);
@@ -65,6 +72,9 @@ bool need_string(struct call *call, const char *key, const char **ret);
 unsigned retry_on_of(const struct config *config);
 /* `no node handles task type "d"  (known types: a b c)`; submit.c */
 void fail_no_handler(struct node *node, struct call *call, const char *type, const char *hint);
+
+/* Whether this node has keys and the call may change them; else it has been answered. keys.c */
+bool keys_may_change(struct node *node, struct call *call);
 
 /* Answers with Internal. */
 void fail_memory(struct call *call);

@@ -25,8 +25,10 @@ struct tls {
     SSL_CTX *context; /* owned; NULL where encryption is off */
     char cluster[NODE_NAME_MAX + 1];
     struct node_id id;
-    struct psk psks[KEYRING_KEYS_MAX]; /* the first is for connecting */
+    struct psk psks[KEYRING_KEYS_MAX];
     size_t psks_count;
+    uint32_t (*choose_key)(const struct node_id *peer, void *data); /* or NULL */
+    void *data;                                                     /* borrowed */
 };
 
 struct tls_link {
@@ -116,11 +118,22 @@ static int parse_identity(const struct tls *tls, const char *text, size_t size,
     return 0;
 }
 
+/* The key to connect to @peer with: one that it has, else the first. */
+static const struct psk *choose_psk(const struct tls *tls, const struct node_id *peer)
+{
+    uint32_t id = tls->choose_key ? tls->choose_key(peer, tls->data) : 0;
+
+    for (size_t i = 0; i < tls->psks_count; i++)
+        if (tls->psks[i].id == id)
+            return &tls->psks[i];
+    return &tls->psks[0];
+}
+
 static int on_client_psk(SSL *ssl, const EVP_MD *md, const unsigned char **ret_identity,
                          size_t *ret_size, SSL_SESSION **ret_session)
 {
     struct tls_link *link = SSL_get_app_data(ssl);
-    const struct psk *psk = &link->tls->psks[0];
+    const struct psk *psk = choose_psk(link->tls, &link->peer);
 
     *ret_session = NULL;
     if (md && !EVP_MD_is_a(md, "SHA384"))
@@ -238,6 +251,8 @@ int tls_new(const struct tls_config *config, struct tls **ret)
         return -ENOMEM;
     memcpy(tls->cluster, config->cluster, strlen(config->cluster) + 1);
     tls->id = config->id;
+    tls->choose_key = config->choose_key;
+    tls->data = config->data;
     if (config->is_encrypted) {
         r = make_context(&tls->context);
         if (r < 0)

@@ -31,6 +31,10 @@ struct tls_config {
     struct node_id id;             /* ours */
     const struct keyring *keyring; /* copied as derived keys; NULL exactly where !is_encrypted */
     bool is_encrypted;             /* security.tls */
+    /* The id of a key that the node @peer has, or 0 where that is not known: then the first of the
+     * ring is tried. NULL = never known. */
+    uint32_t (*choose_key)(const struct node_id *peer, void *data);
+    void *data;
 };
 
 /* Return: 0; -EINVAL for a bad @config; -ENOMEM; -EIO where OpenSSL fails. */

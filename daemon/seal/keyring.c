@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "seal/keyring.h"
 
+#include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -10,16 +11,16 @@
 
 #define LINE_MAX_SIZE 256
 
-static int derive_id(struct crypto *crypto, const uint8_t secret[static KEYRING_SECRET_SIZE],
-                     uint32_t *ret)
+int keyring_name_key(struct crypto *crypto, struct keyring_key *key)
 {
     static const char info[] = "p2p key id";
     uint8_t bytes[4];
-    int r = crypto_derive(crypto, secret, "p2pnode", info, strlen(info), bytes, sizeof(bytes));
+    int r = crypto_derive(crypto, key->secret, "p2pnode", info, strlen(info), bytes, sizeof(bytes));
 
     if (r < 0)
         return r;
-    *ret = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+    key->id =
+        (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
     return 0;
 }
 
@@ -49,17 +50,49 @@ static char *strip(char *line)
     return line;
 }
 
-static int add_key(struct keyring *keyring, struct crypto *crypto, const char *text, size_t line,
+/* The next word of *@text, ended by a NUL, or "" where there is none. */
+static char *next_word(char **text)
+{
+    char *word = *text, *end = word;
+
+    while (*end && !is_space(*end))
+        end++;
+    for (*text = end; is_space(**text);)
+        *(*text)++ = '\0';
+    return word;
+}
+
+/* Return: 0 with the seconds, which are 0 for ""; -EINVAL. */
+static int parse_time(const char *word, uint64_t *ret)
+{
+    uint64_t value = 0;
+
+    for (; *word; word++) {
+        if (*word < '0' || *word > '9')
+            return -EINVAL;
+        value = value * 10 + (uint64_t)(*word - '0');
+        if (value > KEYRING_TIME_MAX)
+            return -EINVAL;
+    }
+    *ret = value;
+    return 0;
+}
+
+/* @text: of one line, "KEY [MADE [UNTIL]]"; cut into words. */
+static int add_key(struct keyring *keyring, struct crypto *crypto, char *text, size_t line,
                    char error[static KEYRING_ERROR_MAX])
 {
     struct keyring_key *key = &keyring->keys[keyring->count];
+    const char *encoded = next_word(&text), *made = next_word(&text), *until = next_word(&text);
     uint8_t *secret = NULL;
     size_t size = 0;
     int r;
 
     if (keyring->count == KEYRING_KEYS_MAX)
         return complain(error, line, "a key ring has at most 16 keys");
-    r = base64_decode(text, &secret, &size);
+    if (*text || parse_time(made, &key->made_sec) < 0 || parse_time(until, &key->until_sec) < 0)
+        return complain(error, line, "after a key only its two times, in seconds");
+    r = base64_decode(encoded, &secret, &size);
     if (r == 0 && size == KEYRING_SECRET_SIZE)
         memcpy(key->secret, secret, KEYRING_SECRET_SIZE);
     else if (r == 0)
@@ -71,7 +104,7 @@ static int add_key(struct keyring *keyring, struct crypto *crypto, const char *t
         return complain(error, line, "a key is 32 bytes in base64");
     if (r < 0)
         return r;
-    r = derive_id(crypto, key->secret, &key->id);
+    r = keyring_name_key(crypto, key);
     if (r < 0)
         return r;
     if (keyring_find(keyring, key->id))
@@ -84,7 +117,7 @@ static int add_key(struct keyring *keyring, struct crypto *crypto, const char *t
 static int parse_line(struct keyring *keyring, struct crypto *crypto, char *line, size_t number,
                       char error[static KEYRING_ERROR_MAX])
 {
-    const char *text = strip(line);
+    char *text = strip(line);
 
     return *text ? add_key(keyring, crypto, text, number, error) : 0;
 }
@@ -150,44 +183,62 @@ struct keyring *keyring_free(struct keyring *keyring)
     return NULL;
 }
 
-static int format_ring(struct crypto *crypto, const uint8_t secret[static KEYRING_SECRET_SIZE],
-                       char **ret)
+char *keyring_format(const struct keyring *keyring)
 {
-    _cleanup_(keyring_free_textp) char *encoded = NULL, *text = NULL;
-    char fingerprint[FINGERPRINT_TEXT_MAX];
-    uint32_t id;
-    int r = derive_id(crypto, secret, &id);
+    size_t size = (keyring->count + 2) * LINE_MAX_SIZE, used;
+    char *text = malloc(size), fingerprint[FINGERPRINT_TEXT_MAX];
 
-    if (r < 0)
-        return r;
-    encoded = base64_encode(secret, KEYRING_SECRET_SIZE);
-    if (!encoded ||
-        asprintf(&text,
-                 "# Key ring of a p2pnode cluster: the same file on every node, mode 0600.\n"
-                 "# One key per line; the first protects what is sent, all open what comes.\n"
-                 "# fingerprint %s\n%s\n",
-                 keyring_format_fingerprint(id, fingerprint), encoded) < 0) {
-        text = NULL;
-        return -ENOMEM;
+    if (!text)
+        return NULL;
+    used = (size_t)snprintf(
+        text, size,
+        "# Key ring of a p2pnode cluster: the same file on every node, mode 0600.\n"
+        "# One key per line, and when it was made; the first protects what is sent, all open what "
+        "comes.\n");
+    for (size_t i = 0; i < keyring->count; i++) {
+        const struct keyring_key *key = &keyring->keys[i];
+        _cleanup_(keyring_free_textp) char *encoded =
+            base64_encode(key->secret, KEYRING_SECRET_SIZE);
+        char until[24] = "";
+        if (!encoded)
+            return keyring_free_text(text);
+        if (key->until_sec > 0)
+            (void)snprintf(until, sizeof(until), " %" PRIu64, key->until_sec);
+        used += (size_t)snprintf(text + used, size - used, "# fingerprint %s\n%s %" PRIu64 "%s\n",
+                                 keyring_format_fingerprint(key->id, fingerprint), encoded,
+                                 key->made_sec, until);
     }
-    *ret = TAKE_PTR(text);
-    return 0;
+    return text;
 }
 
-int keyring_generate(char **ret)
+/* Return: 0, -EIO. */
+static int draw_key(uint64_t made_sec, struct keyring_key *ret)
 {
-    uint8_t secret[KEYRING_SECRET_SIZE];
     struct crypto crypto;
     int r;
 
-    if (RAND_priv_bytes(secret, sizeof(secret)) != 1)
+    *ret = (struct keyring_key){.made_sec = made_sec};
+    if (RAND_priv_bytes(ret->secret, sizeof(ret->secret)) != 1)
         return -EIO;
     r = crypto_init(&crypto);
     if (r == 0) {
-        r = format_ring(&crypto, secret, ret);
+        r = keyring_name_key(&crypto, ret);
         crypto_done(&crypto);
     }
-    OPENSSL_cleanse(secret, sizeof(secret));
+    return r;
+}
+
+int keyring_generate(uint64_t now_sec, char **ret)
+{
+    struct keyring keyring = {.count = 1};
+    int r = draw_key(now_sec, &keyring.keys[0]);
+    char *text = r == 0 ? keyring_format(&keyring) : NULL;
+
+    OPENSSL_cleanse(&keyring, sizeof(keyring));
+    if (r == 0 && !text)
+        return -ENOMEM;
+    if (r == 0)
+        *ret = text;
     return r;
 }
 
@@ -214,6 +265,88 @@ const struct keyring_key *keyring_find(const struct keyring *keyring, uint32_t i
         if (keyring->keys[i].id == id)
             return &keyring->keys[i];
     return NULL;
+}
+
+bool keyring_is_equal(const struct keyring *a, const struct keyring *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (CRYPTO_memcmp(a->keys[i].secret, b->keys[i].secret, KEYRING_SECRET_SIZE) != 0)
+            return false;
+    return true;
+}
+
+bool keyring_is_newer(const struct keyring_key *a, const struct keyring_key *b)
+{
+    if (a->made_sec != b->made_sec)
+        return a->made_sec > b->made_sec;
+    return a->made_sec > 0 && a->id > b->id;
+}
+
+const struct keyring_key *keyring_find_newer(const struct keyring *keyring)
+{
+    const struct keyring_key *newest = &keyring->keys[0];
+
+    for (size_t i = 1; i < keyring->count; i++)
+        if (keyring_is_newer(&keyring->keys[i], newest))
+            newest = &keyring->keys[i];
+    return newest == &keyring->keys[0] ? NULL : newest;
+}
+
+int keyring_make_key(const struct keyring *keyring, uint64_t now_sec, struct keyring_key *ret)
+{
+    uint64_t made_sec = now_sec;
+
+    /* A clock that is slow here must not make the new key look old. */
+    for (size_t i = 0; i < keyring->count; i++)
+        made_sec = MAX(made_sec, keyring->keys[i].made_sec + 1);
+    return draw_key(MIN(made_sec, KEYRING_TIME_MAX), ret);
+}
+
+int keyring_add(struct keyring *keyring, const struct keyring_key *key)
+{
+    if (keyring_find(keyring, key->id))
+        return -EEXIST;
+    if (keyring->count == KEYRING_KEYS_MAX)
+        return -ENOSPC;
+    keyring->keys[keyring->count++] = *key;
+    return 0;
+}
+
+int keyring_use(struct keyring *keyring, uint32_t id, uint64_t until_sec)
+{
+    const struct keyring_key *found = keyring_find(keyring, id);
+    struct keyring_key key;
+
+    if (!found)
+        return -ENOENT;
+    key = *found;
+    memmove(&keyring->keys[1], &keyring->keys[0],
+            (size_t)(found - keyring->keys) * sizeof(keyring->keys[0]));
+    key.until_sec = 0;
+    keyring->keys[0] = key;
+    for (size_t i = 1; i < keyring->count; i++)
+        if (!keyring_is_newer(&keyring->keys[i], &key))
+            keyring->keys[i].until_sec = until_sec;
+    OPENSSL_cleanse(&key, sizeof(key));
+    return 0;
+}
+
+int keyring_remove(struct keyring *keyring, uint32_t id)
+{
+    const struct keyring_key *found = keyring_find(keyring, id);
+
+    if (!found)
+        return -ENOENT;
+    if (found == &keyring->keys[0])
+        return -EBUSY;
+    size_t place = (size_t)(found - keyring->keys);
+    keyring->count--;
+    memmove(&keyring->keys[place], &keyring->keys[place + 1],
+            (keyring->count - place) * sizeof(keyring->keys[0]));
+    OPENSSL_cleanse(&keyring->keys[keyring->count], sizeof(keyring->keys[0]));
+    return 0;
 }
 
 char *keyring_format_fingerprint(uint32_t id, char target[static FINGERPRINT_TEXT_MAX])

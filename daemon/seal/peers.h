@@ -26,7 +26,8 @@ struct peer {
     uint8_t session[SESSION_ID_SIZE];
     uint8_t key[CRYPTO_KEY_SIZE];
     uint8_t algorithm;
-    uint32_t key_id;
+    uint32_t key_id;        /* of `key`: the one it seals with */
+    uint32_t send_key_id;   /* the one we seal with for it: that of its last handshake with us */
     uint32_t confirmed;     /* number of our session that it has proven to know; 0 = none */
     uint32_t cookie_number; /* number of our session for which it gave us cookie; 0 = none */
     uint8_t cookie[COOKIE_SIZE];

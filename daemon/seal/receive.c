@@ -80,8 +80,10 @@ static int derive_origin(struct seal *seal, const struct packet *packet,
         return state_drop(seal, SEAL_DROP_REFLECTED);
     if (seal->keyring) {
         cluster_key = keyring_find(seal->keyring, packet->key_id);
-        if (!cluster_key)
+        if (!cluster_key) {
+            seal->statistics.unknown_key_id = packet->key_id;
             return state_drop(seal, SEAL_DROP_KEY);
+        }
     } else if (packet->key_id != 0)
         return state_drop(seal, SEAL_DROP_KEY);
     r = session_derive_key(&seal->crypto, cluster_key ? cluster_key->secret : no_secret,
@@ -121,6 +123,15 @@ static int deliver(struct seal *seal, const struct peer *peer, const uint8_t *pl
     return 1;
 }
 
+/* From now on both sides seal with the key of this packet of a handshake. */
+static void agree(struct peer *peer, const struct packet *packet,
+                  const uint8_t key[static CRYPTO_KEY_SIZE])
+{
+    peer->algorithm = packet->algorithm;
+    peer->key_id = peer->send_key_id = packet->key_id;
+    memcpy(peer->key, key, sizeof(peer->key));
+}
+
 /* The session of @packet was proven to be at @from now. Return: its entry, or NULL without room. */
 static struct peer *adopt(struct seal *seal, const struct address *from, const struct node_id *id,
                           const struct packet *packet, const uint8_t key[static CRYPTO_KEY_SIZE],
@@ -133,16 +144,45 @@ static struct peer *adopt(struct seal *seal, const struct address *from, const s
     if (!peer)
         return NULL;
     peer->id = *id;
-    peer->algorithm = packet->algorithm;
-    peer->key_id = packet->key_id;
     memcpy(peer->session, packet->session, sizeof(peer->session));
-    memcpy(peer->key, key, sizeof(peer->key));
+    agree(peer, packet, key);
     replay_begin(&peer->replay, packet->counter);
     peer->confirmed = 0;
     peer->cookie_number = 0;
     peer->hello_usec = 0;
     seal->statistics.sessions_established++;
     return peer;
+}
+
+/*
+ * Opens data of @peer, which does not say its key: with that of its last packet, and where keys are
+ * being changed, with the others. Return: as open_for_us.
+ */
+static int open_data(struct seal *seal, const struct packet *packet, struct peer *peer,
+                     uint32_t *ret_number)
+{
+    uint8_t key[CRYPTO_KEY_SIZE];
+    struct origin origin = {.sender = peer->id,
+                            .session = peer->session,
+                            .key = peer->key,
+                            .algorithm = (enum seal_algorithm)peer->algorithm};
+    int r = open_for_us(seal, packet, &origin, ret_number);
+
+    origin.key = key;
+    for (size_t i = 0; r == -EKEYREJECTED && seal->keyring && i < seal->keyring->count; i++) {
+        const struct keyring_key *other = &seal->keyring->keys[i];
+        if (other->id == peer->key_id)
+            continue;
+        r = session_derive_key(&seal->crypto, other->secret, seal->cluster, peer->session, key);
+        if (r == 0)
+            r = open_for_us(seal, packet, &origin, ret_number);
+        if (r == 0) {
+            memcpy(peer->key, key, sizeof(peer->key));
+            peer->key_id = other->id;
+        }
+        OPENSSL_cleanse(key, sizeof(key));
+    }
+    return r;
 }
 
 static int receive_data(struct seal *seal, const struct address *from, const struct packet *packet,
@@ -154,11 +194,7 @@ static int receive_data(struct seal *seal, const struct address *from, const str
 
     if (!peer)
         return state_drop(seal, SEAL_DROP_STRANGER);
-    struct origin origin = {.sender = peer->id,
-                            .session = peer->session,
-                            .key = peer->key,
-                            .algorithm = (enum seal_algorithm)peer->algorithm};
-    r = open_for_us(seal, packet, &origin, &number);
+    r = open_data(seal, packet, peer, &number);
     if (r == -EKEYREJECTED) {
         /* Perhaps one of us lost the other's session. Its address is proven, so it may be asked. */
         if (now >= peer->hello_usec) {
@@ -248,6 +284,8 @@ static int receive_echo(struct seal *seal, const struct address *from, const str
         if (replay_is_seen(&peer->replay, packet->counter))
             return state_drop(seal, SEAL_DROP_REPLAYED);
         replay_mark(&peer->replay, packet->counter);
+        if (packet->counter == peer->replay.top) /* one that was late decides nothing */
+            agree(peer, packet, key);
     } else {
         r = check_cookie(seal, from, &echo, packet->session, now, &made_usec);
         if (r == -ESTALE || (r == 0 && peer && made_usec <= peer->accepted_usec))
@@ -292,6 +330,7 @@ static int receive_hello(struct seal *seal, const struct address *from, const st
         return r;
     packet_write_challenge(&challenge, &writer);
     r = state_emit(seal, &(struct outgoing){.type = PACKET_CHALLENGE,
+                                            .key_id = packet->key_id,
                                             .to = from,
                                             .to_id = hello.sender,
                                             .to_session = packet->session,
@@ -346,6 +385,7 @@ static int receive_challenge(struct seal *seal, const struct address *from,
             return state_drop(seal, SEAL_DROP_FULL);
         peer->accepted_usec = now;
     }
+    agree(peer, packet, key);
     peers_touch(&seal->peers, peer, now);
     peer->received_usec = now;
     peer->unanswered = 0;

@@ -225,7 +225,7 @@ static void forget_key(struct seal *seal, uint32_t key_id)
 {
     list_for_each_safe (link, &seal->peers.recent) {
         struct peer *peer = list_entry(link, struct peer, link);
-        if (peer->key_id == key_id)
+        if (peer->key_id == key_id || peer->send_key_id == key_id)
             peers_remove(&seal->peers, peer);
     }
 }

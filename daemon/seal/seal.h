@@ -79,6 +79,7 @@ struct seal_statistics {
     uint64_t sessions_established; /* of others */
     uint64_t dropped[_SEAL_DROP_MAX];
     size_t peers_count, handshakes_count;
+    uint32_t unknown_key_id; /* what the last datagram said that was dropped with SEAL_DROP_KEY */
 };
 
 /* One plain packet of a member. Borrowed from the seal until its next call. */

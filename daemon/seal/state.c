@@ -67,15 +67,35 @@ int state_refresh(struct seal *seal, usec_t now)
     return state_begin_session(seal, now);
 }
 
-/* Seals @outgoing into @queued, which has room for it. Uses up one nonce, whatever happens. */
+/*
+ * The key of our current session under the ring's key @id. Another than the first is asked for only
+ * while keys are changed, so it is derived each time. Return: 0; -ENOKEY; -EIO.
+ */
+static int get_session_key(struct seal *seal, uint32_t id, uint8_t ret[static CRYPTO_KEY_SIZE])
+{
+    const struct keyring_key *key;
+
+    if (id == seal->current.key_id) {
+        memcpy(ret, seal->current.key, CRYPTO_KEY_SIZE);
+        return 0;
+    }
+    key = seal->keyring ? keyring_find(seal->keyring, id) : NULL;
+    return key ? session_derive_key(&seal->crypto, key->secret, seal->cluster, seal->current.id,
+                                    ret)
+               : -ENOKEY;
+}
+
+/* Seals @outgoing into @queued, which has room for it. Uses up one nonce, whatever happens: the
+ * counter is one for all keys of a session. */
 static int seal_into(struct seal *seal, const struct outgoing *outgoing, struct queued *queued)
 {
     struct session *session = &seal->current;
+    uint8_t key[CRYPTO_KEY_SIZE];
     struct writer writer = writer_into(queued->data, queued->size);
     struct packet packet = {
         .type = outgoing->type,
         .algorithm = (uint8_t)seal->algorithm,
-        .key_id = session->key_id,
+        .key_id = outgoing->key_id,
         .counter = session->counter++,
     };
     struct packet_binding binding = {
@@ -86,18 +106,23 @@ static int seal_into(struct seal *seal, const struct outgoing *outgoing, struct 
         .destination_session = outgoing->to_session,
     };
     uint8_t bound[PACKET_BOUND_MAX];
+    int r = get_session_key(seal, outgoing->key_id, key);
 
+    if (r < 0)
+        return r;
     memcpy(packet.session, session->id, sizeof(packet.session));
     packet_write_header(&packet, &writer);
     struct crypto_box box = {
         .algorithm = seal->algorithm,
-        .key = session->key,
+        .key = key,
         .counter = packet.counter,
         .bound = bound,
         .bound_size = packet_format_binding(&packet, &binding, bound),
     };
-    return crypto_seal(&seal->crypto, &box, outgoing->body, outgoing->body_size,
-                       queued->data + packet.header_size);
+    r = crypto_seal(&seal->crypto, &box, outgoing->body, outgoing->body_size,
+                    queued->data + packet.header_size);
+    OPENSSL_cleanse(key, sizeof(key));
+    return r;
 }
 
 int state_emit(struct seal *seal, const struct outgoing *outgoing)
@@ -137,8 +162,10 @@ int state_send_plain(struct seal *seal, struct peer *peer, const void *plain, si
 {
     uint8_t body[SEAL_DATAGRAM_MAX];
     struct writer writer = writer_into(body, sizeof(body));
-    struct outgoing outgoing = {
-        .to = &peer->address, .to_id = peer->id, .to_session = peer->session};
+    struct outgoing outgoing = {.key_id = peer->send_key_id,
+                                .to = &peer->address,
+                                .to_id = peer->id,
+                                .to_session = peer->session};
     int r;
 
     if (peer->confirmed == seal->current.number) {
@@ -177,11 +204,21 @@ struct handshake *state_begin_handshake(struct seal *seal, const struct address 
     return handshake;
 }
 
+/*
+ * With which key the next hello of a handshake is sealed: with the first, and in repetitions with
+ * the others in turn, since whoever missed a change of keys has one of those.
+ */
+static uint32_t choose_key(const struct seal *seal, const struct handshake *handshake)
+{
+    return seal->keyring ? seal->keyring->keys[handshake->hellos % seal->keyring->count].id : 0;
+}
+
 int state_say_hello(struct seal *seal, struct handshake *handshake, usec_t now)
 {
     struct packet_hello hello = {.sender = seal->id, .destination = handshake->key.id};
     uint8_t body[PACKET_HELLO_SIZE];
     struct writer writer = writer_into(body, sizeof(body));
+    uint32_t key_id = choose_key(seal, handshake);
     int r;
 
     memcpy(hello.challenge, handshake->challenge, sizeof(hello.challenge));
@@ -191,6 +228,7 @@ int state_say_hello(struct seal *seal, struct handshake *handshake, usec_t now)
     if (r < 0)
         return r;
     r = state_emit(seal, &(struct outgoing){.type = PACKET_HELLO,
+                                            .key_id = key_id,
                                             .to = &handshake->key.address,
                                             .body = body,
                                             .body_size = writer.position});

@@ -36,7 +36,7 @@ struct seal {
     struct crypto crypto;
     struct entropy entropy;
     uint8_t cookie_key[CRYPTO_KEY_SIZE];
-    struct session current;
+    struct session current;  /* its key: under the first key of the ring */
     struct session previous; /* only to know what is still bound to it; has no key any more */
     struct peers peers;
     struct handshakes handshakes;
@@ -60,6 +60,7 @@ int state_refresh(struct seal *seal, usec_t now);
 /* A packet on its way out: who is there and in which session, as far as the type knows. */
 struct outgoing {
     enum packet_type type;
+    uint32_t key_id; /* of the ring: that to seal it with; 0 where encryption is off */
     const struct address *to;
     struct node_id to_id;
     const uint8_t *to_session; /* NULL = unknown */

@@ -3,14 +3,17 @@
 /*
  * Datagrams into a seal, from strangers, from a member's address, and from a member that seals
  * nonsense properly. The first byte chooses: bit 0 encryption, bit 1 whether there is a session
- * already, bits 2-3 raw or sealed as hello, challenge or echo, bit 4 from a stranger's address.
- * Nothing but a refusal or a plain packet within the limits may come of it, and no answer larger
- * than the question goes to a stranger.
+ * already, bits 2-3 raw or sealed as hello, challenge or echo, bit 4 from a stranger's address, bit
+ * 5 sealed with the second key of the ring. Nothing but a refusal or a plain packet within the
+ * limits may come of it, and no answer larger than the question goes to a stranger.
  */
 
 #include <assert.h>
 #include <string.h>
 #include "seal/state.h"
+
+#define KEY_FIRST  0x3f9a01bcU
+#define KEY_SECOND 0x8be1f00dU
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,7 +24,7 @@ static const struct node_id id_a = {{1}}, id_b = {{2}};
 
 static struct seal *make(const struct node_id *id, bool is_encrypted)
 {
-    struct keyring keyring = {.count = 1};
+    struct keyring keyring = {.count = 2, .keys = {{.id = KEY_FIRST}, {{1}, .id = KEY_SECOND}}};
     struct seal_config config = {
         .cluster = "lab",
         .id = *id,
@@ -33,7 +36,6 @@ static struct seal *make(const struct node_id *id, bool is_encrypted)
     uint8_t seed[SEAL_SEED_SIZE] = {id->bytes[0]};
     struct seal *seal = NULL;
 
-    keyring.keys[0].id = 0x3f9a01bc;
     int r = seal_new(&config, seed, USEC_PER_SEC, &seal);
     assert(r == 0);
     return seal;
@@ -54,13 +56,15 @@ static void settle(struct seal *a, struct seal *b)
     }
 }
 
-/* @body as b would seal it for a. Return: its size in @target. */
-static size_t wrap(struct seal *a, struct seal *b, enum packet_type type, const uint8_t *body,
-                   size_t size, uint8_t target[static SEAL_DATAGRAM_MAX])
+/* @body as b would seal it for a, as @choice says. Return: its size in @target. */
+static size_t wrap(struct seal *a, struct seal *b, uint8_t choice, const uint8_t *body, size_t size,
+                   uint8_t target[static SEAL_DATAGRAM_MAX])
 {
+    enum packet_type type = (enum packet_type)(choice >> 2 & 3);
     struct seal_datagram datagram;
     struct outgoing outgoing = {
         .type = type,
+        .key_id = choice & 1 && choice & 32 ? KEY_SECOND : b->current.key_id,
         .to = &place_a,
         .to_id = type == PACKET_HELLO ? NODE_ID_NULL : id_a,
         .to_session = type == PACKET_HELLO ? NULL : a->current.id,
@@ -95,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (seal_next_datagram(a, &datagram) || seal_next_datagram(b, &datagram))
         continue;
     if (choice >> 2 & 3) {
-        size = wrap(a, b, (enum packet_type)(choice >> 2 & 3), data, size, wrapped);
+        size = wrap(a, b, choice, data, size, wrapped);
         data = wrapped;
     }
     const struct address *from = choice & 16 ? &stranger : &place_b;

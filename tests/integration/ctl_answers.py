@@ -316,5 +316,18 @@ ANSWERS = {
     "ShowConfig": {"schema": "p2pctl.config/1", "config": [
         {"key": "listen.port", "value": "7717", "origin": "default"},
         {"key": "membership.probe_interval", "value": '"2s"', "origin": "/etc/p2pnode/lab.conf:12"}]},
+    "ListKeys": {"schema": "p2pctl.keys/1", "keyring": [
+        {"fingerprint": "8be1", "id": "8be1f00d", "primary": True, "nodes": ["lab-01", "lab-03", "lab-05"],
+         "missing": [], "used_by": 3, "made": "@-130000", "until": None},
+        {"fingerprint": "3f9a", "id": "3f9a0123", "primary": False, "nodes": ["lab-01", "lab-03"],
+         "missing": ["lab-05"], "used_by": 0, "made": None, "until": "2025-11-20T07:41:09.000Z"}]},
+    "InstallKey": {"schema": "p2pctl.keys-install/1", "keys": ["8be1", "3f9a"]},
+    "UseKey": {"schema": "p2pctl.keys-use/1", "key": "8be1"},
+    "RemoveKey": Error("Conflict", message="lab-05 still needs key 3f9a", hint="p2pctl keys rotate"),
+    "RotateKeys": [
+        {"type": "installed", "key": "8be1", "nodes": 12, "resumed": False},
+        {"type": "used", "key": "8be1", "nodes": 12, "resumed": False},
+        {"schema": "p2pctl.keys-rotate/1", "type": "end", "key": "8be1", "nodes": 12, "old": ["3f9a"],
+         "grace_s": 600, "resumed": False}],
     "Forget": Error("Conflict", message="lab-03 is alive", hint="make it leave first, on lab-03: p2pctl leave"),
 }

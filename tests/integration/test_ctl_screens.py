@@ -99,6 +99,13 @@ SCREENS = {
     "config-show": "config show",
     "config-origin": "config show --origin",
     "keys-gen-json": "keys gen --json",
+    "keys-list": "keys list",
+    "keys-rotate": "keys rotate",
+    "keys-rotate-json": "keys rotate --json",
+    "keys-install": "keys install keys.txt",
+    "keys-use": "keys use 8be1",
+    "keys-remove": "keys remove 3f9a --yes",
+    "keys-remove-asks": "keys remove 3f9a",
     "forget": "forget lab-03 --yes",
     "forget-asks": "forget lab-03",
     "help": "help",
@@ -130,6 +137,7 @@ def ctl(daemon, tmp_path):
     (tmp_path / "tasks.txt").write_text("a1 a2 c1 b1 c2 a3 b2 b3 a4 c3 b4\n")
     (tmp_path / "fail.txt").write_text("a1 b1 b2 b3 c1\n")
     (tmp_path / "typo.txt").write_text("a1 a2 c\n")
+    (tmp_path / "keys.txt").write_text("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n")
     (tmp_path / "short.txt").write_text("a1\n")
     (tmp_path / "garbage.txt").write_bytes(b"a1\na2 \xff\n")
 

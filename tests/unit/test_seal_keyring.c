@@ -121,8 +121,8 @@ static void generated_ring_reads_back_and_shows_its_fingerprint(void **state)
     char error[KEYRING_ERROR_MAX], fingerprint[FINGERPRINT_TEXT_MAX], line[64];
 
     (void)state;
-    assert_int_equal(keyring_generate(&text), 0);
-    assert_int_equal(keyring_generate(&other), 0);
+    assert_int_equal(keyring_generate(1, &text), 0);
+    assert_int_equal(keyring_generate(1, &other), 0);
     assert_string_not_equal(text, other);
     assert_int_equal(parse(text, error, &keyring), 0);
     assert_int_equal(keyring->count, 1);
