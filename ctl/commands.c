@@ -156,6 +156,13 @@ static const struct option keys_rotate_options[] = {
     END,
 };
 
+static const struct option monitor_options[] = {
+    {"log-level", 0, "L", "err, warning, notice, info or debug (default)"},
+    {"wire", 0, NULL, "only what is sent and received, in its exact text"},
+    {"subsystem", 0, "S", "only lines of this one: membership, gossip, tasks, ..."},
+    END,
+};
+
 static const struct option config_show_options[] = {
     {"origin", 0, NULL, "and where each value comes from"},
     END,
@@ -233,6 +240,10 @@ const struct command commands[] = {
      "p2pctl events -n 20\np2pctl events -f --type 'member-*,task-*'\np2pctl events --format=seed "
      "--type member-dead",
      events_options, 0, 0, events_run},
+    {"monitor", NULL, NULL, "", "the daemon's log live, at any level",
+     "p2pctl monitor --log-level info\np2pctl monitor --wire\np2pctl -N lab-05 monitor --subsystem "
+     "tasks",
+     monitor_options, 0, 0, monitor_run},
     {"keys", "gen", NULL, "", "print a fresh key ring for security.keyring",
      "(umask 077; p2pctl keys gen > /etc/p2pnode/lab.keys)", NULL, 0, 0, keys_gen_run},
     {"keys", "list", "ls", "", "the keys of this node, and which nodes have them",

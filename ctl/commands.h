@@ -52,6 +52,7 @@ int inbox_run(struct ctl *ctl);
 
 /* events.c */
 int events_run(struct ctl *ctl);
+int monitor_run(struct ctl *ctl);
 
 /* config.c, keys.c */
 int config_show_run(struct ctl *ctl);

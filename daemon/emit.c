@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,15 @@ static struct {
     journal_observer_t observer;
     void *observer_data;
 } state;
+
+/* What diagnostics, which come from any thread, need. */
+static struct {
+    pthread_mutex_t lock;
+    int level; /* of the log */
+    emit_tap_t tap;
+    void *tap_data;
+    int tap_level;
+} taps = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO, .tap_level = -1};
 
 /* A record for journald: "NAME=value" strings. */
 struct record {
@@ -90,6 +100,33 @@ static void add_field(const struct field *field, struct record *record, cJSON *j
     json_add_string(json, key, text);
 }
 
+/* Return: the level of the log. */
+static int tap_line(const struct emit_line *line)
+{
+    pthread_mutex_lock(&taps.lock);
+    int level = taps.level;
+    if (taps.tap && line->level <= taps.tap_level)
+        taps.tap(line, taps.tap_data);
+    pthread_mutex_unlock(&taps.lock);
+    return level;
+}
+
+static void set_levels(int level, int tap_level)
+{
+    taps.level = level;
+    taps.tap_level = tap_level;
+    log_set_level(MAX(level, tap_level));
+}
+
+void emit_set_tap(emit_tap_t tap, void *data, int level)
+{
+    pthread_mutex_lock(&taps.lock);
+    taps.tap = tap;
+    taps.tap_data = data;
+    set_levels(taps.level, level);
+    pthread_mutex_unlock(&taps.lock);
+}
+
 static void observe(enum event event, int level, const char *message, const cJSON *fields,
                     const char *line)
 {
@@ -137,6 +174,12 @@ void emit(enum event event, int level, const char *line, const struct field *fie
         record_add(&record, "PEER_LINE=%s", line);
     if (level <= state.levels[info->subsystem])
         output_write(level, message, line ? line : message, record.fields, record.count);
+    (void)tap_line(&(struct emit_line){.level = level,
+                                       .subsystem = info->subsystem,
+                                       .event = info->name,
+                                       .wall_usec = wall_now(),
+                                       .text = message,
+                                       .line = line});
     observe(event, level, message, json, line);
 }
 
@@ -146,7 +189,8 @@ static void on_log(int level, const char *text, void *data _unused_)
     _cleanup_(record_done) struct record record = {0};
     _cleanup_free_ char *copy = clean(strdup(text));
 
-    if (!copy)
+    if (!copy || level > tap_line(&(struct emit_line){
+                             .level = level, .wall_usec = wall_now(), .text = copy}))
         return;
     record_add(&record, "MESSAGE=%s", copy);
     record_add(&record, "PRIORITY=%d", level);
@@ -166,7 +210,9 @@ int emit_open(const struct config *config)
         if (subsystem_parse(config->log.subsystems.items[i], &subsystem, &level) == 0)
             state.levels[subsystem] = level;
     int r = output_open(&config->log);
-    log_set_level((int)config->log.level);
+    pthread_mutex_lock(&taps.lock);
+    set_levels((int)config->log.level, taps.tap_level);
+    pthread_mutex_unlock(&taps.lock);
     log_set_sink(on_log, NULL);
     return r;
 }

@@ -3,8 +3,8 @@
 
 /*
  * One named event on its way out: the line, its fields for the journal, the same as JSON for the
- * observer, and the level that decides whether it is logged. Knows no event by itself: journal.c
- * has a function for each. Also the sink of base/log.
+ * observer, and the level that decides whether it is logged. Whoever taps the log hears more. Knows
+ * no event by itself: journal.c has a function for each. Also the sink of base/log.
  */
 
 #include "journal.h"
@@ -30,6 +30,22 @@ void emit(enum event event, int level, const char *line, const struct field *fie
 int emit_open(const struct config *config);
 void emit_close(void);
 void emit_set_observer(journal_observer_t observer, void *data);
+
+/* One line of the log, or what would be one at a higher level; all borrowed for the call. */
+struct emit_line {
+    int level;
+    enum subsystem subsystem; /* of an event */
+    const char *event;        /* its word, static; NULL = a diagnostic of base/log */
+    uint64_t wall_usec;
+    const char *text;
+    const char *line; /* the seed's text, or NULL */
+};
+
+/* Called from any thread, under a lock: must not log. */
+typedef void (*emit_tap_t)(const struct emit_line *line, void *data);
+
+/* @tap hears all lines up to @level, whatever the log is set to. NULL = nobody. */
+void emit_set_tap(emit_tap_t tap, void *data, int level);
 
 /* This node's name. */
 const char *emit_get_node(void);

@@ -286,6 +286,7 @@ static int build(struct node *node)
     if (r < 0)
         return r;
     journal_set_observer(history_add_event, node->history);
+    r = monitor_new(node->event, &node->monitor);
     if (r >= 0)
         r = node_make_stores(node);
     if (r >= 0)
@@ -335,6 +336,7 @@ static void take_down(struct node *node)
     udp_free(node->udp);
     memory_free(node->memory);
     files_free(node->files);
+    monitor_free(node->monitor);
     history_free(node->history);
     gate_free(node->gate);
     tls_free(node->tls);

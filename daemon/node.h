@@ -19,6 +19,7 @@
 #include "control/remote.h"
 #include "control/server.h"
 #include "history.h"
+#include "monitor.h"
 #include "net/bind.h"
 #include "net/listener.h"
 #include "record.h"
@@ -62,6 +63,7 @@ struct node {
     struct files *files;
     struct memory *memory;
     struct history *history;
+    struct monitor *monitor;
     struct allow allow;
     struct bind_sockets sockets; /* until their owners have them */
     struct udp *udp;

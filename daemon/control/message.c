@@ -250,3 +250,8 @@ void method_events(struct node *node, struct call *call)
 {
     history_serve_events(node->history, call, node_wall(node));
 }
+
+void method_monitor(struct node *node, struct call *call)
+{
+    monitor_serve(node->monitor, call);
+}

@@ -53,6 +53,7 @@ static const struct method {
     {"SendMessage", method_send_message, SCOPE_PASS, false},
     {"Inbox", method_inbox, SCOPE_PASS, false},
     {"Events", method_events, SCOPE_PASS, false},
+    {"Monitor", method_monitor, SCOPE_PASS, false},
     {"ShowConfig", method_show_config, SCOPE_PASS, false},
 };
 

@@ -31,6 +31,7 @@ void method_rotate_keys(struct node *node, struct call *call);
 void method_send_message(struct node *node, struct call *call);
 void method_inbox(struct node *node, struct call *call);
 void method_events(struct node *node, struct call *call);
+void method_monitor(struct node *node, struct call *call);
 /* task.c */
 void method_list_tasks(struct node *node, struct call *call);
 void method_show_task(struct node *node, struct call *call);

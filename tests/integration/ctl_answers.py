@@ -275,6 +275,24 @@ def events(parameters, descriptors):
     return {"schema": "p2pctl.events/1", "events": chosen}
 
 
+def monitor(parameters, descriptors):
+    lines = [
+        {"type": "log", "time": "2025-11-20T07:58:16.410Z", "level": "notice", "subsystem": "membership",
+         "event": "member-dead", "message": "member lab-07 dead, reported by lab-01",
+         "line": "Dead Node:10.0.4.17:1795247896.410:10.0.4.11"},
+        {"type": "log", "time": "2025-11-20T07:58:16.870Z", "level": "debug", "subsystem": "liveness",
+         "event": "liveness", "message": "Liveness Request:1795247896.870:10.0.4.11",
+         "line": "Liveness Request:1795247896.870:10.0.4.11"},
+        {"type": "missed", "count": 3},
+        {"type": "log", "time": "2025-11-20T07:58:17.002Z", "level": "warning", "subsystem": None,
+         "event": None, "message": "No group \"p2pnode\"\u001b[31m", "line": None}]
+    if parameters.get("wire"):
+        lines = [line for line in lines if line.get("line")]
+    if parameters.get("level") == "info":
+        lines = [line for line in lines if line.get("level") != "debug"]
+    return lines + [{"type": "end"}]
+
+
 ANSWERS = {
     "org.varlink.service.GetInfo": {"vendor": "p2pnode", "product": "p2pnode", "version": "1.0.0",
                                     "url": "", "interfaces": ["org.p2pnode"]},
@@ -289,6 +307,7 @@ ANSWERS = {
         {"name": "c", "nodes": ["lab-05"], "slots": 8, "free": 7, "handler": None}]},
     "Ping": ping,
     "Events": events,
+    "Monitor": monitor,
     "Submit": submit,
     "Run": run,
     # In two parts, as a long list comes.

@@ -95,6 +95,11 @@ SCREENS = {
     "events": "events",
     "events-follow": "events -f -n 2",
     "events-follow-json": "events -f -n 1 --json",
+    "monitor": "monitor --log-level info",
+    "monitor-wire": "monitor --wire",
+    "monitor-json": "monitor --json",
+    "monitor-level": "monitor --log-level loud",
+    "monitor-subsystem": "monitor --subsystem gosip",
     "events-seed": "events --format=seed --type member-dead,gossip",
     "config-show": "config show",
     "config-origin": "config show --origin",
@@ -371,6 +376,7 @@ def test_a_parameter_that_the_daemon_refuses(command, method, parameter, code, t
     (("task", "wait", "42", "45"), "WaitTask", 130,
      b"p2pctl task wait 42 45; cancel it with: p2pctl task cancel 42 45\n"),
     (("events", "-f"), "Events", 0, b""),
+    (("monitor",), "Monitor", 0, b""),
     (("task", "logs", "-f", "42"), "TaskLogs", 0, b""),
 ])
 def test_interrupt_detaches(words, method, code, text, ctl, daemon, tmp_path):

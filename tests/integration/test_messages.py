@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What is said and what happened, seen by real daemons: messages to all, the history of events."""
+import json
+import re
+import signal
 import sqlite3
+import threading
 
 import pytest
 
@@ -65,3 +69,98 @@ def test_events_are_there_after_a_restart(lab, way):
     assert seed.events("node-started")[0]["seq"] < before[0]["seq"] < seed.events("node-started")[1]["seq"]
     # What comes every second is not written down.
     assert not {"liveness", "gossip"} & set(stored(seed))
+
+
+def read_until(process, is_done, timeout=15):
+    """Lines of a running p2pctl, up to the one that is_done says; None where it never comes."""
+    watchdog = threading.Timer(timeout, process.kill)
+    watchdog.start()
+    lines = []
+    for line in iter(process.stdout.readline, b""):
+        lines.append(line.decode().rstrip("\n"))
+        if is_done(lines):
+            watchdog.cancel()
+            return lines
+    watchdog.cancel()
+    return None
+
+
+def end(process):
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=10)
+    assert process.returncode == 0 and stderr == b""
+    return stdout.decode()
+
+
+TIME = r"\d{10}\.\d{3}"
+
+
+def test_monitor_shows_the_wire_in_the_exact_texts(make_lab):
+    lab = make_lab(FAST | {"log": {"level": "warning"}})
+    seed, peer = lab.node("seed", role="seed"), lab.node("lab-01")
+    lab.start()
+    here, there = seed.ctl_start("monitor", "--wire"), peer.ctl_start("monitor", "--wire")
+    own, other = re.escape(seed.ip), re.escape(peer.ip)
+    wanted = {f"Liveness Request:{TIME}:{own}", f"Liveness Request:{TIME}:{other}",
+              f"Liveness Reply:{TIME}:{own}:{other}", f"Liveness Reply:{TIME}:{other}:{own}"}
+
+    def has_all(lines):
+        return all(any(re.fullmatch(pattern, line) for line in lines) for pattern in wanted)
+
+    seen = read_until(here, has_all)
+    assert seen, "requests and replies in both directions"
+    # The same text on both sides: it is the request that was sent which is received and answered.
+    common = set(seen)
+    assert read_until(there, lambda lines: len(common & set(lines)) >= 2)
+    peer.kill()
+    death = rf"Dead Node:{other}:{TIME}:{own}"
+    rest = read_until(here, lambda lines: re.fullmatch(death, lines[-1]))
+    assert rest, "the report of the death"
+    every = wanted | {death, rf"{TIME}:({own}|{other}):\d+"}
+    assert [line for line in seen + rest if not any(re.fullmatch(pattern, line) for pattern in every)] == []
+    assert "Liveness" not in seed.log_text(), "the log itself stays as it is configured"
+    end(here)
+    there.kill()
+    there.wait()
+
+
+def test_monitor_tells_more_than_the_log_and_ends_with_an_object(lab):
+    watcher = lab["lab-01"].ctl_start("monitor", "--subsystem", "messages", "--json")
+    lab["lab-02"].ctl("message", "--all", "are you watching?")
+    # The message may have come before the watcher did.
+    def said():
+        lab["lab-02"].ctl("message", "lab-01", "and now?")
+        return watched.is_set()
+
+    watched, lines = threading.Event(), []
+    def read():
+        lines.append(json.loads(watcher.stdout.readline()))
+        watched.set()
+    threading.Thread(target=read, daemon=True).start()
+    wait_for(said, 10, "a line")
+    assert lines[0]["type"] == "log" and lines[0]["event"] == "message" and lines[0]["subsystem"] == "messages"
+    assert json.loads(end(watcher).splitlines()[-1]) == {"type": "end"}
+
+
+def test_monitor_of_another_node(lab):
+    watcher = lab["lab-01"].ctl_start("-N", "lab-02", "monitor", "--wire")
+    ip = re.escape(lab["lab-02"].ip)
+    assert read_until(watcher, lambda lines: any(re.fullmatch(f"Liveness Request:{TIME}:{ip}", line)
+                                                 for line in lines))
+    end(watcher)
+
+
+def test_watchers_that_never_read_slow_nobody_down(lab):
+    node = lab["lab-01"]
+    clients = [node.varlink() for _ in range(8)]
+    for client in clients:
+        client.send("Monitor", {}, more=True)
+    for client in clients[:4]:
+        client.receive()
+    clients[0].socket.close()
+    for i in range(300):
+        node.call("SetMemory", key="k", value=str(i))
+    assert {node.state_of(other) for other in ("seed", "lab-02")} == {"alive"}
+    assert node.events("member-suspect") == []
+    for client in clients[1:]:
+        client.socket.close()
