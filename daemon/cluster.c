@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cluster.h"
 
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -9,18 +8,20 @@
 #include "base/log.h"
 #include "journal.h"
 #include "net/fastest.h"
+#include "seeds.h"
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
 #define CLOCK_STEP_USEC     USEC_PER_SEC
-#define LOOKUP_MAX          SWIM_SEEDS_MAX
+#define LOOKUP_SOON_USEC    (5 * USEC_PER_SEC) /* while too few seeds answer */
+#define REMEMBERED_AT_ONCE  8
 
 struct cluster {
     const struct config *config; /* borrowed */
     sd_event *event;
     sd_event_source *timer;
     sd_event_source *lookup_timer;
-    struct udp *udp;       /* borrowed */
-    struct worker *worker; /* borrowed */
+    struct udp *udp; /* borrowed */
+    struct seeds *seeds;
     struct seal *seal;
     struct swim *swim;
     cluster_event_t on_event;
@@ -28,24 +29,17 @@ struct cluster {
     usec_t now;
     uint64_t wall_offset_usec; /* wall clock - monotonic clock, when last looked */
     struct strangers strangers;
-    usec_t sleep_usec;     /* boot-time clock - monotonic clock, when last looked */
-    size_t datagram_max;   /* bytes that all paths take, as far as they are known */
-    struct lookup *lookup; /* under way, owned by the worker meanwhile; or NULL */
+    usec_t sleep_usec;   /* boot-time clock - monotonic clock, when last looked */
+    size_t datagram_max; /* bytes that all paths take, as far as they are known */
+    struct address remembered[CLUSTER_REMEMBERED_MAX]; /* members of the last life */
+    size_t remembered_count;
+    size_t remembered_next;
     bool is_pumping;
     bool has_load;
     struct swim_load load; /* to be set after the events */
     bool has_meta;
     uint8_t meta[SWIM_META_MAX];
     size_t meta_size;
-};
-
-/* Names on their way to addresses, on the names lane. */
-struct lookup {
-    struct cluster *cluster; /* borrowed; NULL = the cluster is gone */
-    char *names[LOOKUP_MAX]; /* owned */
-    size_t count;
-    struct address addresses[SWIM_SEEDS_MAX];
-    size_t addresses_count;
 };
 
 static usec_t read_clock(clockid_t id)
@@ -203,104 +197,71 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 
 /* --- Seeds --- */
 
-static struct lookup *lookup_free(struct lookup *lookup)
+static void on_seeds_found(const struct swim_seed *seeds, size_t count, uint32_t entries,
+                           void *data)
 {
-    for (size_t i = 0; i < lookup->count; i++)
-        free(lookup->names[i]);
-    free(lookup);
-    return NULL;
+    struct cluster *cluster = data;
+
+    swim_set_seeds(cluster->swim, seeds, count, entries, now_of(cluster));
+    pump(cluster);
 }
 
-static void add_address(struct lookup *lookup, const struct address *address)
+/* Only who is alone, and did not leave, goes back to those whom it knew in its last life. */
+static bool is_alone(const struct cluster *cluster)
 {
-    for (size_t i = 0; i < lookup->addresses_count; i++)
-        if (address_is_equal(&lookup->addresses[i], address))
-            return;
-    if (lookup->addresses_count < SWIM_SEEDS_MAX)
-        lookup->addresses[lookup->addresses_count++] = *address;
+    const struct swim *swim = cluster->swim;
+
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        if (!member->is_self && member->state == SWIM_ALIVE)
+            return false;
+    }
+    return swim_get_self(swim)->state == SWIM_ALIVE;
 }
 
-/* On the names lane: all addresses of one "name" or "name:port". */
-static void look_up_name(struct lookup *lookup, const char *name)
+/* Some of them at a time, in turns. */
+static void contact_remembered(struct cluster *cluster)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG};
-    struct addrinfo *found = NULL;
-    char host[256], port[8];
-    const char *colon = strrchr(name, ':');
+    for (size_t i = 0; i < MIN(cluster->remembered_count, (size_t)REMEMBERED_AT_ONCE); i++) {
+        size_t next = cluster->remembered_next++ % cluster->remembered_count;
+        (void)swim_join(cluster->swim, &cluster->remembered[next], now_of(cluster));
+    }
+    pump(cluster);
+}
 
-    snprintf(host, sizeof(host), "%.*s", colon ? (int)(colon - name) : (int)strlen(name), name);
-    snprintf(port, sizeof(port), "%.6s", colon ? colon + 1 : "7717");
-    if (getaddrinfo(host, port, &hints, &found) != 0)
+/* Names are looked up again at every attempt, which are closer while too few seeds answer. */
+static void look_around(struct cluster *cluster)
+{
+    usec_t wait = cluster->config->membership.rejoin_interval_usec;
+    bool has_names = seeds_look_up(cluster->seeds);
+    struct swim_statistics statistics;
+
+    if (is_alone(cluster))
+        contact_remembered(cluster);
+    if (!has_names && cluster->remembered_count == 0)
         return;
-    for (const struct addrinfo *info = found; info; info = info->ai_next) {
-        struct address address;
-        if (address_from_sockaddr(info->ai_addr, info->ai_addrlen, &address) >= 0)
-            add_address(lookup, &address);
-    }
-    freeaddrinfo(found);
-}
-
-static void run_lookup(void *data)
-{
-    struct lookup *lookup = data;
-
-    for (size_t i = 0; i < lookup->count; i++)
-        look_up_name(lookup, lookup->names[i]);
-}
-
-static void lookup_done(void *data)
-{
-    struct lookup *lookup = data;
-    struct cluster *cluster = lookup->cluster;
-
-    if (cluster) {
-        cluster->lookup = NULL;
-        swim_set_seeds(cluster->swim, lookup->addresses, lookup->addresses_count, now_of(cluster));
-        pump(cluster);
-    }
-    lookup_free(lookup);
-}
-
-/* Addresses are used at once; names are looked up, again at every attempt. */
-static void look_up_seeds(struct cluster *cluster)
-{
-    const struct config_strings *seeds = &cluster->config->all_seeds;
-    struct lookup *lookup = calloc(1, sizeof(*lookup));
-
-    if (!lookup)
-        return;
-    for (size_t i = 0; i < seeds->count && lookup->count < LOOKUP_MAX; i++) {
-        struct address address;
-        if (address_parse(seeds->items[i], CONFIG_PORT_DEFAULT, &address) >= 0)
-            add_address(lookup, &address);
-        else if ((lookup->names[lookup->count] = strdup(seeds->items[i])))
-            lookup->count++;
-    }
-    lookup->cluster = cluster;
-    if (lookup->count == 0) {
-        lookup_done(lookup);
-        return;
-    }
-    cluster->lookup = lookup;
-    if (worker_submit(cluster->worker, WORKER_NAMES, run_lookup, lookup_done, lookup) < 0)
-        cluster->lookup = lookup_free(lookup);
-    (void)sd_event_source_set_time_relative(cluster->lookup_timer,
-                                            cluster->config->membership.rejoin_interval_usec);
+    swim_get_statistics(cluster->swim, &statistics);
+    if (statistics.seeds_reachable < statistics.seeds_needed)
+        wait = MIN(wait, LOOKUP_SOON_USEC);
+    (void)sd_event_source_set_time_relative(cluster->lookup_timer, wait);
     (void)sd_event_source_set_enabled(cluster->lookup_timer, SD_EVENT_ONESHOT);
 }
 
 static int on_lookup_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
 {
-    struct cluster *cluster = data;
-
-    if (!cluster->lookup)
-        look_up_seeds(cluster);
+    look_around(data);
     return 0;
+}
+
+void cluster_remember(struct cluster *cluster, const struct address *address)
+{
+    if (cluster->remembered_count < ARRAY_SIZE(cluster->remembered))
+        cluster->remembered[cluster->remembered_count++] = *address;
 }
 
 void cluster_start(struct cluster *cluster)
 {
-    look_up_seeds(cluster);
+    look_around(cluster);
     pump(cluster);
 }
 
@@ -412,13 +373,16 @@ int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_even
                                 .datagram_max = (size_t)setup->config->gossip.mtu,
                                 .event = sd_event_ref(event),
                                 .udp = setup->udp,
-                                .worker = setup->worker,
                                 .on_event = on_event,
                                 .data = data,
                                 .now = monotonic,
                                 .wall_offset_usec = read_clock(CLOCK_REALTIME) - monotonic,
                                 .sleep_usec = usec_sub(read_clock(CLOCK_BOOTTIME), monotonic)};
     r = make_cores(cluster, setup);
+    if (r < 0)
+        return r;
+    r = seeds_new(&setup->config->all_seeds, setup->worker, on_seeds_found, cluster,
+                  &cluster->seeds);
     if (r < 0)
         return r;
     r = sd_event_add_time(event, &cluster->timer, CLOCK_MONOTONIC, USEC_INFINITY,
@@ -441,8 +405,7 @@ struct cluster *cluster_free(struct cluster *cluster)
 {
     if (!cluster)
         return NULL;
-    if (cluster->lookup)
-        cluster->lookup->cluster = NULL;
+    seeds_free(cluster->seeds);
     sd_event_source_disable_unref(cluster->timer);
     sd_event_source_disable_unref(cluster->lookup_timer);
     swim_free(cluster->swim);

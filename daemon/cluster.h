@@ -42,6 +42,14 @@ DEFINE_CLEANUP(struct cluster *, cluster_free)
 void cluster_receive(struct cluster *cluster, const struct address *from, const void *data,
                      size_t size);
 
+/*
+ * A member of the last life. From cluster_start on some of them are asked to let us in, again every
+ * rejoin interval while this node is alone: all that it knows may have been down together
+ * (serf#333).
+ */
+#define CLUSTER_REMEMBERED_MAX 256
+void cluster_remember(struct cluster *cluster, const struct address *address);
+
 /* Contacts the seeds, and looks up again those that are names, every rejoin interval. */
 void cluster_start(struct cluster *cluster);
 

@@ -16,7 +16,6 @@
 #define LEAVE_PATIENCE_USEC  (4 * USEC_PER_SEC)
 #define KILL_PATIENCE_USEC   (2 * USEC_PER_SEC) /* beyond tasks.kill_grace */
 #define REPORT_PATIENCE_USEC USEC_PER_SEC
-#define REMEMBERED_MAX       256
 
 usec_t node_now(const struct node *node)
 {
@@ -36,28 +35,40 @@ uint64_t node_wall(const struct node *node _unused_)
 
 /* --- Now and then --- */
 
+struct snapshot {
+    struct state_member members[CLUSTER_REMEMBERED_MAX];
+    char addresses[CLUSTER_REMEMBERED_MAX][ADDRESS_TEXT_MAX];
+    size_t count;
+};
+
+/* The dead, too: who restarts while it is cut off has no others to come back to. */
+static void add_members(const struct swim *swim, bool is_dead, struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        size_t n = snapshot->count;
+        if (member->is_self || member->state == SWIM_LEFT || n == CLUSTER_REMEMBERED_MAX ||
+            (member->state == SWIM_DEAD) != is_dead)
+            continue;
+        address_format(&member->address, snapshot->addresses[n]);
+        snapshot->members[n] = (struct state_member){
+            .id = member->id, .name = member->name, .address = snapshot->addresses[n]};
+        snapshot->count++;
+    }
+}
+
 static void remember_members(struct node *node)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
     _cleanup_(state_batch_freep) struct state_batch *batch = NULL;
-    struct state_member members[REMEMBERED_MAX];
-    char addresses[REMEMBERED_MAX][ADDRESS_TEXT_MAX];
-    size_t count = 0;
+    struct snapshot snapshot = {.count = 0};
 
     node->members_changed = false;
     if (!node->config->membership.snapshot || state_batch_new(&batch) < 0)
         return;
-    for (size_t i = 0; i < swim_members_count(swim) && count < REMEMBERED_MAX; i++) {
-        const struct swim_member *member = swim_member_at(swim, i);
-        if (member->is_self || member->state == SWIM_DEAD || member->state == SWIM_LEFT)
-            continue;
-        members[count] =
-            (struct state_member){.id = member->id,
-                                  .name = member->name,
-                                  .address = address_format(&member->address, addresses[count])};
-        count++;
-    }
-    state_put_members(batch, members, count);
+    add_members(swim, false, &snapshot);
+    add_members(swim, true, &snapshot);
+    state_put_members(batch, snapshot.members, snapshot.count);
     if (state_commit(node->state, &batch) < 0)
         node->members_changed = true;
 }
@@ -269,7 +280,7 @@ static int rejoin(const struct state_member *member, void *data)
     struct address address;
 
     if (address_parse(member->address, 0, &address) >= 0)
-        (void)cluster_join(node->cluster, &address);
+        cluster_remember(node->cluster, &address);
     return 0;
 }
 

@@ -6,8 +6,9 @@
 
 #define RETRY_MIN_USEC  (200 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC  (5 * USEC_PER_SEC)
-#define STAGGER_USEC    USEC_PER_SEC /* between the seeds beyond the quorum */
-#define TRIES_TOLD      3            /* in vain, and a seed counts as unreachable */
+#define STAGGER_USEC    USEC_PER_SEC          /* between the seeds beyond the quorum */
+#define FURTHER_USEC    (250 * USEC_PER_MSEC) /* between the addresses of one name */
+#define TRIES_TOLD      3                     /* in vain, and a seed counts as unreachable */
 #define EXTRA_TRIES_MAX 5
 
 #define for_each_seed(join, seed)                                                                  \
@@ -18,14 +19,12 @@ static bool is_configured(const struct seed *seed)
     return seed->is_used && !seed->is_extra;
 }
 
-static uint32_t needed_of(const struct swim *swim, uint32_t configured)
+static uint32_t count_of(uint64_t entries)
 {
-    uint32_t needed = swim->config.seed_quorum > 0 ? swim->config.seed_quorum : configured / 2 + 1;
-
-    return MIN(needed, configured);
+    return (uint32_t)__builtin_popcountll(entries);
 }
 
-/* Whether a live member stands at the seed's address, or answered there. */
+/* A live member stands at the seed's address, or answered there. */
 static bool is_reachable(const struct swim *swim, const struct seed *seed)
 {
     const struct member *member = member_find(swim, &seed->id);
@@ -38,32 +37,58 @@ static bool is_reachable(const struct swim *swim, const struct seed *seed)
     return false;
 }
 
-void join_count(const struct swim *swim, uint32_t *ret_configured, uint32_t *ret_reachable,
-                uint32_t *ret_needed)
+static bool has_answered(const struct swim *swim _unused_, const struct seed *seed)
 {
-    uint32_t configured = 0, reachable = 0;
+    return seed->has_answered;
+}
+
+static bool is_any(const struct swim *swim _unused_, const struct seed *seed _unused_)
+{
+    return true;
+}
+
+/* The entries of which some address is so. */
+static uint64_t entries_where(const struct swim *swim,
+                              bool (*test)(const struct swim *swim, const struct seed *seed))
+{
+    uint64_t entries = 0;
 
     for (size_t i = 0; i < JOIN_SLOTS_MAX; i++) {
         const struct seed *seed = &swim->join.seeds[i];
-        configured += is_configured(seed);
-        reachable += is_configured(seed) && is_reachable(swim, seed);
+        if (is_configured(seed) && test(swim, seed))
+            entries |= seed->entries;
     }
+    return entries;
+}
+
+/* All but those that are only ourselves. A name without an address as yet is one, too. */
+static uint32_t count_configured(const struct swim *swim)
+{
+    const struct join *join = &swim->join;
+    uint64_t all = join->entries < 64 ? (UINT64_C(1) << join->entries) - 1 : UINT64_MAX;
+
+    return count_of(all & ~(join->own_entries & ~entries_where(swim, is_any)));
+}
+
+void join_count(const struct swim *swim, uint32_t *ret_configured, uint32_t *ret_reachable,
+                uint32_t *ret_needed)
+{
+    uint32_t configured = count_configured(swim);
+    uint32_t needed = swim->config.seed_quorum > 0 ? swim->config.seed_quorum : configured / 2 + 1;
+
     *ret_configured = configured;
-    *ret_reachable = reachable;
-    *ret_needed = needed_of(swim, configured);
+    *ret_reachable = count_of(entries_where(swim, is_reachable));
+    *ret_needed = MIN(needed, configured);
 }
 
 static void check_joined(struct swim *swim)
 {
     struct join *join = &swim->join;
-    uint32_t configured = 0, answered = 0;
+    uint32_t configured, reachable, needed;
+    uint32_t answered = count_of(entries_where(swim, has_answered));
 
-    for_each_seed(join, seed)
-    {
-        configured += is_configured(seed);
-        answered += is_configured(seed) && seed->has_answered;
-    }
-    if (join->is_joined || !join->has_seeds || answered < needed_of(swim, configured))
+    join_count(swim, &configured, &reachable, &needed);
+    if (join->is_joined || !join->has_seeds || answered < needed)
         return;
     join->is_joined = true;
     event_add(swim, SWIM_EVENT_JOINED, NULL)->count = answered;
@@ -106,6 +131,10 @@ static void on_seed_timer(struct swim *swim, struct timer *timer)
 
     timer_set(&swim->timers, timer, TIMER_NEVER);
     if (swim->self->shown.state != SWIM_ALIVE)
+        return;
+    /* Of the addresses of one name one is enough. */
+    if (!seed->is_extra && !seed->has_answered &&
+        !(seed->entries & ~entries_where(swim, has_answered)))
         return;
     if (is_silent && !seed->is_told) {
         seed->is_told = true;
@@ -152,6 +181,7 @@ static struct seed *add(struct swim *swim, const struct address *address, bool i
     found->address = *address;
     found->id = NODE_ID_NULL;
     found->tries = 0;
+    found->entries = 0;
     found->is_used = true;
     found->is_extra = is_extra;
     found->has_answered = found->is_told = false;
@@ -164,44 +194,67 @@ static void drop(struct swim *swim, struct seed *seed)
     seed->is_used = false;
 }
 
-/* The quorum at once, in random order; the others one by one, for as long as it is not reached. */
+/*
+ * The quorum at once, in random order; the others one by one, for as long as it is not reached; a
+ * further address of the same name soon (as RFC 8305 does between address families).
+ */
 static void contact(struct swim *swim, struct seed **seeds, size_t count)
 {
     uint32_t configured, reachable, needed;
-    usec_t stagger = 0;
+    usec_t stagger = 0, next = 0;
+    uint64_t begun = 0;
 
     join_count(swim, &configured, &reachable, &needed);
     rng_shuffle(&swim->rng, (void **)seeds, count);
     for (size_t i = 0; i < count; i++) {
-        if (i < needed)
+        bool is_further = !(seeds[i]->entries & ~begun);
+        if (!is_further && count_of(begun) < needed) {
+            begun |= seeds[i]->entries;
             start_attempts(swim, seeds[i]);
-        else
-            timer_set(&swim->timers, &seeds[i]->timer, swim->now + (stagger += STAGGER_USEC));
+        } else
+            timer_set(&swim->timers, &seeds[i]->timer,
+                      swim->now +
+                          (is_further ? (next += FURTHER_USEC) : (stagger += STAGGER_USEC)));
     }
 }
 
-void join_set_seeds(struct swim *swim, const struct address *seeds, size_t count)
+static bool is_kept(const struct seed *seed, const struct swim_seed *seeds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (address_is_equal(&seeds[i].address, &seed->address))
+            return true;
+    return false;
+}
+
+void join_set_seeds(struct swim *swim, const struct swim_seed *seeds, size_t count,
+                    uint32_t entries)
 {
     struct join *join = &swim->join;
     struct seed *added[SWIM_SEEDS_MAX];
     size_t added_count = 0;
 
     join->has_seeds = true;
+    join->entries = MIN(entries, (uint32_t)SWIM_SEEDS_MAX);
+    join->own_entries = 0;
     for_each_seed(join, seed)
     {
-        bool is_kept = false;
-        for (size_t i = 0; i < count; i++)
-            is_kept |= address_is_equal(&seeds[i], &seed->address);
-        if (is_configured(seed) && !is_kept)
+        if (is_configured(seed) && !is_kept(seed, seeds, count))
             drop(swim, seed);
+        seed->entries = 0;
     }
     for (size_t i = 0; i < MIN(count, (size_t)SWIM_SEEDS_MAX); i++) {
-        if (find_address(join, &seeds[i]) || seeds[i].family == 0 ||
-            address_is_equal(&seeds[i], &swim->self->shown.address))
+        struct seed *seed = find_address(join, &seeds[i].address);
+        if (seeds[i].entry >= join->entries || seeds[i].address.family == 0)
             continue;
-        struct seed *seed = add(swim, &seeds[i], false);
-        if (seed)
+        uint64_t entry = UINT64_C(1) << seeds[i].entry;
+        if (address_is_equal(&seeds[i].address, &swim->self->shown.address)) {
+            join->own_entries |= entry;
+            continue;
+        }
+        if (!seed && (seed = add(swim, &seeds[i].address, false)))
             added[added_count++] = seed;
+        if (seed)
+            seed->entries |= entry;
     }
     contact(swim, added, added_count);
     check_joined(swim);
@@ -221,8 +274,10 @@ void join_skip_own(struct swim *swim)
 {
     struct seed *seed = find_address(&swim->join, &swim->self->shown.address);
 
-    if (seed)
+    if (seed) {
+        swim->join.own_entries |= seed->entries;
         drop(swim, seed);
+    }
     check_joined(swim);
 }
 
@@ -230,11 +285,11 @@ void join_skip_own(struct swim *swim)
 
 static struct seed *pick_unreachable(struct swim *swim)
 {
+    uint64_t count = 0, reachable = entries_where(swim, is_reachable);
     struct seed *picked = NULL;
-    uint64_t count = 0;
 
     for_each_seed(&swim->join, seed) if (is_configured(seed) && !timer_is_armed(&seed->timer) &&
-                                         !is_reachable(swim, seed) &&
+                                         (seed->entries & ~reachable) &&
                                          rng_below(&swim->rng, ++count) == 0) picked = seed;
     return picked;
 }

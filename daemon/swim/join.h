@@ -3,9 +3,10 @@
 
 /*
  * Seeds: random ones are contacted until the quorum has answered, others in their place where they
- * do not. A JOIN brings our record and is answered by a WELCOME with the other's record and digest,
- * upon which we pull its table (sync.h). Later one seed that is not live here and one dead member
- * are contacted every rejoin_interval, for as long as they are listed, so that partitions heal.
+ * do not. A name counts as one seed, however many addresses it has. A JOIN brings our record and is
+ * answered by a WELCOME with the other's record and digest, upon which we pull its table (sync.h).
+ * Later one seed that is not live here and one dead member are contacted every rejoin_interval, for
+ * as long as they are listed, so that partitions heal.
  */
 
 #include "base/address.h"
@@ -22,6 +23,7 @@ struct message;
 struct seed {
     struct timer timer; /* next attempt */
     struct address address;
+    uint64_t entries;  /* of the configuration, that have this address */
     struct node_id id; /* who answered last; null = nobody yet */
     uint32_t seq;      /* of the last attempt */
     uint32_t tries;    /* without an answer */
@@ -34,6 +36,8 @@ struct seed {
 struct join {
     struct seed seeds[JOIN_SLOTS_MAX]; /* configured ones and extras in any order */
     bool has_seeds;                    /* swim_set_seeds was called */
+    uint32_t entries;                  /* so many are configured; a name is one */
+    uint64_t own_entries;              /* those that have our own address */
     bool is_joined;                    /* the quorum has answered, once */
     struct timer rejoin_timer;
 };
@@ -43,7 +47,8 @@ int join_init(struct swim *swim);
 /* The rejoin rounds go on; they stop by themselves when we leave. */
 void join_start(struct swim *swim);
 
-void join_set_seeds(struct swim *swim, const struct address *seeds, size_t count);
+void join_set_seeds(struct swim *swim, const struct swim_seed *seeds, size_t count,
+                    uint32_t entries);
 
 /* Return: 0, -ENOSPC. */
 int join_add_extra(struct swim *swim, const struct address *address);

@@ -233,10 +233,11 @@ usec_t swim_deadline(const struct swim *swim)
 
 /* --- Commands --- */
 
-void swim_set_seeds(struct swim *swim, const struct address *seeds, size_t count, usec_t now)
+void swim_set_seeds(struct swim *swim, const struct swim_seed *seeds, size_t count,
+                    uint32_t entries, usec_t now)
 {
     core_begin(swim, now);
-    join_set_seeds(swim, seeds, count);
+    join_set_seeds(swim, seeds, count, entries);
 }
 
 int swim_join(struct swim *swim, const struct address *address, usec_t now)

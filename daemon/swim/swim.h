@@ -209,9 +209,19 @@ bool swim_next_event(struct swim *swim, struct swim_event *ret);
 /* When swim_tick wants to be called next; USEC_INFINITY = never. */
 usec_t swim_deadline(const struct swim *swim);
 
-/* Replaces the seeds' addresses (at most SWIM_SEEDS_MAX; own address is skipped) and contacts them.
+/* One address of a configured seed. */
+struct swim_seed {
+    struct address address;
+    uint32_t entry; /* 0..entries - 1: which seed; a name may have several addresses */
+};
+
+/*
+ * Replaces the seeds' addresses (at most SWIM_SEEDS_MAX; own address is skipped) and contacts the
+ * new ones. @entries: so many seeds are configured, those without an address too (at most
+ * SWIM_SEEDS_MAX).
  */
-void swim_set_seeds(struct swim *swim, const struct address *seeds, size_t count, usec_t now);
+void swim_set_seeds(struct swim *swim, const struct swim_seed *seeds, size_t count,
+                    uint32_t entries, usec_t now);
 
 /* Contacts one more address once: `p2pctl join ADDR`; undoes a leave. Return: 0, -ENOSPC. */
 int swim_join(struct swim *swim, const struct address *address, usec_t now);

@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     self.address = (struct address){.bytes = {10, 0, 0, 1}, .port = 7717, .family = 4};
     if (swim_new(&config, &self, 1, now, UINT64_C(1795244870000000), &swim) < 0)
         return 0;
-    swim_set_seeds(swim, &from, 1, now);
+    swim_set_seeds(swim, &(struct swim_seed){.address = from}, 1, 1, now);
     drain(swim);
     (void)swim_receive(swim, &from, &from_id, data, size, now);
     drain(swim);

@@ -159,7 +159,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         is_ready = is_ready && swim_new(&config, &self, i, session.now, UINT64_C(1795244870000000),
                                         &session.cores[i]) >= 0;
         if (is_ready)
-            swim_set_seeds(session.cores[i], &seed, 1, session.now);
+            swim_set_seeds(session.cores[i], &(struct swim_seed){.address = seed}, 1, 1,
+                           session.now);
     }
     for (size_t i = 0; i < CORES && is_ready; i++)
         drain(&session, i);

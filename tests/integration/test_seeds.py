@@ -51,3 +51,97 @@ def test_each_seed_keeps_who_reported_whom_and_how_and_the_reporter_which_seeds_
     first = [text for node in watchers for text in messages(node, "member-suspect") if "unanswered" in text]
     said = re.compile(r"member lab-03 suspect, reported by \S+: 3 requests unanswered, also through .+")
     assert first and all(map(said.fullmatch, first)), first
+
+
+def seeds_of(node):
+    return node.call("Status")["cluster"]["seeds"]
+
+
+def test_the_quorum_is_of_the_list_and_of_the_file_together(make_lab):
+    """Seed 3's config.txt: the node's own address and that of every seed, an IP:PORT a line."""
+    lab = make_lab(FAST)
+    seeds = [lab.node(f"seed-{i}", role="seed") for i in (1, 2, 3)]
+    joiner = lab.node("lab-01", {"seeds": [seeds[0].address], "seeds_file": str(lab.directory / "config.txt")})
+    path = lab.directory / "config.txt"
+    path.write_text(f"# the seeds\n{joiner.address}\n\n{seeds[0].address}\n{seeds[1].address}  # two\n"
+                    f"{seeds[2].address}\n")
+    seeds[0].start()
+    joiner.start()
+    wait_for(lambda: "seed-1" in joiner.sees_alive(), 5, "the first seed")
+    assert seeds_of(joiner) == {"configured": 3, "reachable": 1, "needed": 2}
+    problem = wait_for(lambda: [one["message"] for one in joiner.call("Status")["problems"]
+                                if one["code"] == "below-quorum"], 5, "the problem")
+    assert problem == ["1 of 3 seeds have answered (needs 2)"]
+    seeds[2].settings["seeds"] = [seeds[0].address]
+    seeds[2].start()
+    wait_for(lambda: not [one for one in joiner.call("Status")["problems"] if one["code"] == "below-quorum"], 10,
+             "the quorum")
+    assert seeds_of(joiner) == {"configured": 3, "reachable": 2, "needed": 2}
+
+
+@pytest.fixture
+def named(make_lab):
+    """A lab whose nodes look names up in a file of its own: lab.name(NAME, IP...) writes it."""
+    lab = make_lab(FAST)
+    hosts = lab.directory / "hosts"
+    hosts.touch(0o644)
+    lab.name = lambda name, *ips: hosts.write_text("".join(f"{ip} {name}\n" for ip in ips))
+
+    def add(name, *arguments, **options):
+        node = lab.node(name, *arguments, **options)
+        node.place.prefix = ["unshare", "--mount", "sh", "-c",
+                             'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
+        return node
+
+    lab.add = add
+    return lab
+
+
+def test_a_seed_that_moves_is_found_by_its_name(named):
+    """consul#22753: names were resolved once, and the former addresses asked for ever."""
+    lab = named
+    first, second = lab.node("seed-1", role="seed"), lab.node("seed-2", role="seed", seeds=[])
+    node = lab.add("lab-01", {"seeds": ["seed.lab"], "membership": {"snapshot": False}})
+    node.start()  # before anybody can resolve the name
+    assert seeds_of(node) == {"configured": 1, "reachable": 0, "needed": 1}
+    first.start()
+    lab.name("seed.lab", first.ip)
+    wait_for(lambda: "seed-1" in node.sees_alive(), 10, "the seed when its name is there")
+    first.kill()
+    lab.wait_state("seed-1", "dead")
+    second.start()
+    lab.name("seed.lab", second.ip)
+    wait_for(lambda: "seed-2" in node.sees_alive(), 10, "the seed at its new address")
+    assert seeds_of(node) == {"configured": 1, "reachable": 1, "needed": 1}
+
+
+def test_a_name_with_several_addresses_is_one_seed(named):
+    lab = named
+    seed = lab.node("seed-1", role="seed").start()
+    node = lab.add("lab-01", {"seeds": ["seed.lab:7717", "other.lab"]})
+    lab.name("seed.lab", f"127.81.{lab.network}.250", seed.ip, f"127.81.{lab.network}.251")
+    node.start()
+    wait_for(lambda: "seed-1" in node.sees_alive(), 10, "the address that answers")
+    wait_for(lambda: seeds_of(node) == {"configured": 2, "reachable": 1, "needed": 2}, 5, "one of two names")
+    lab.name("other.lab", seed.ip)  # seed.lab cannot be resolved any more, and is not forgotten
+    wait_for(lambda: seeds_of(node) == {"configured": 2, "reachable": 2, "needed": 2}, 10, "two of two names")
+
+
+def test_who_restarts_alone_comes_back_to_members_that_were_dead(make_lab):
+    """serf#333: only members that were alive were tried again after a restart, and only once."""
+    lab = make_lab(FAST)
+    node = lab.node("lab-01", seeds=[])
+    other = lab.node("lab-02", {"membership": {"snapshot": False}}, seeds=[])
+    node.settings["seeds"] = other.settings["seeds"] = []
+    node.start()
+    other.start()
+    node.ctl("join", other.address)
+    lab.wait_joined()
+    other.kill()
+    lab.wait_state("lab-02", "dead")
+    node.restart()
+    # Longer than the tries of one attempt.
+    wait_for(lambda: len(re.findall(rf"seed {re.escape(other.address)} does not answer", node.log_text())) >= 2, 30,
+             "two attempts in vain")
+    other.start()
+    lab.wait_joined()

@@ -156,13 +156,15 @@ static void set_meta(struct sim_node *node)
 static void set_seeds(struct sim_node *node)
 {
     const struct sim *sim = node->sim;
-    struct address seeds[SWIM_SEEDS_MAX];
-    size_t count = 0;
+    struct swim_seed seeds[SWIM_SEEDS_MAX];
+    uint32_t count = 0;
 
     for (size_t i = 0; i < sim->nodes_count && count < SWIM_SEEDS_MAX; i++)
-        if (sim->nodes[i]->is_seed && sim->nodes[i]->cluster == node->cluster)
-            seeds[count++] = sim->nodes[i]->address;
-    swim_set_seeds(node->swim, seeds, count, sim_local_time(node));
+        if (sim->nodes[i]->is_seed && sim->nodes[i]->cluster == node->cluster) {
+            seeds[count] = (struct swim_seed){sim->nodes[i]->address, count};
+            count++;
+        }
+    swim_set_seeds(node->swim, seeds, count, count, sim_local_time(node));
 }
 
 void sim_start(struct sim_node *node)

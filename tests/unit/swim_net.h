@@ -375,7 +375,7 @@ static inline void net_start(struct net *net, size_t i)
     (void)snprintf(self.name, sizeof(self.name), "n%zu", i);
     assert_int_equal(
         swim_new(&net->config, &self, rng_next(&net->rng), net->now, NET_WALL, &node->swim), 0);
-    swim_set_seeds(node->swim, &seed, 1, net->now);
+    swim_set_seeds(node->swim, &(struct swim_seed){.address = seed}, 1, 1, net->now);
     net_drain(net, i);
 }
 

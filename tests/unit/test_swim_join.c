@@ -5,11 +5,11 @@
 
 static void set_seeds(struct rig *rig, size_t count)
 {
-    struct address seeds[SWIM_SEEDS_MAX];
+    struct swim_seed seeds[SWIM_SEEDS_MAX];
 
-    for (size_t i = 0; i < count; i++)
-        seeds[i] = net_address(i + 1);
-    swim_set_seeds(rig->swim, seeds, count, rig->now);
+    for (uint32_t i = 0; i < count; i++)
+        seeds[i] = (struct swim_seed){net_address(i + 1), i};
+    swim_set_seeds(rig->swim, seeds, count, (uint32_t)count, rig->now);
     rig_drain(rig);
 }
 
@@ -103,9 +103,68 @@ static void the_own_address_is_no_seed(void **state)
 
     (void)state;
     rig_start(&rig, NULL);
-    swim_set_seeds(rig.swim, &own, 1, rig.now);
+    swim_set_seeds(rig.swim, &(struct swim_seed){.address = own}, 1, 1, rig.now);
     rig_drain(&rig);
     assert_int_equal(rig.sent_count, 0);
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_JOINED), 1);
+    rig_stop(&rig);
+}
+
+/* Seed 0 is a name with two addresses, 1 and 2; seed 1 a name without any as yet. */
+static void a_name_is_one_seed_whatever_its_addresses(void **state)
+{
+    const struct swim_seed seeds[] = {{net_address(1), 0}, {net_address(2), 0}};
+    struct swim_statistics statistics;
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    swim_set_seeds(rig.swim, seeds, 2, 1, rig.now);
+    rig_drain(&rig);
+    size_t asked = rig_count_peers(&rig, 1, MESSAGE_JOIN) ? 1 : 2;
+    assert_int_equal(rig_count_peers(&rig, 2, MESSAGE_JOIN), 1);
+    rig_run(&rig, 300 * MSEC); /* the other address soon after, as the first is silent */
+    assert_int_equal(rig_count_peers(&rig, 2, MESSAGE_JOIN), 2);
+    assert_true(welcome(&rig, 3 - asked));
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_JOINED), 1);
+    rig_clear(&rig);
+    rig_run(&rig, 20 * USEC_PER_SEC);
+    assert_false(rig_sent(&rig, asked, MESSAGE_JOIN, &(struct message){0}));
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_SEED_UNREACHABLE), 0);
+    swim_get_statistics(rig.swim, &statistics);
+    assert_int_equal(statistics.seeds_configured, 1);
+    rig_stop(&rig);
+}
+
+static void a_name_without_an_address_counts_for_the_quorum(void **state)
+{
+    const struct swim_seed seeds[] = {{net_address(1), 0}, {net_address(0), 1}};
+    struct swim_statistics statistics;
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    /* Itself is no seed; two of the others have no address. */
+    swim_set_seeds(rig.swim, seeds, 2, 4, rig.now);
+    rig_drain(&rig);
+    swim_get_statistics(rig.swim, &statistics);
+    assert_int_equal(statistics.seeds_configured, 3);
+    assert_int_equal(statistics.seeds_needed, 2);
+    assert_true(welcome(&rig, 1));
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_JOINED), 0);
+    rig_stop(&rig);
+}
+
+static void two_names_of_one_address_are_both_answered(void **state)
+{
+    const struct swim_seed seeds[] = {{net_address(1), 0}, {net_address(1), 1}};
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    swim_set_seeds(rig.swim, seeds, 2, 2, rig.now);
+    rig_drain(&rig);
+    assert_true(welcome(&rig, 1));
     assert_int_equal(rig_count_events(&rig, SWIM_EVENT_JOINED), 1);
     rig_stop(&rig);
 }
@@ -251,6 +310,9 @@ int main(void)
         cmocka_unit_test(silent_seeds_are_replaced_by_others),
         cmocka_unit_test(the_quorum_is_as_configured),
         cmocka_unit_test(the_own_address_is_no_seed),
+        cmocka_unit_test(a_name_is_one_seed_whatever_its_addresses),
+        cmocka_unit_test(a_name_without_an_address_counts_for_the_quorum),
+        cmocka_unit_test(two_names_of_one_address_are_both_answered),
         cmocka_unit_test(the_same_seeds_again_are_not_asked_again),
         cmocka_unit_test(who_joins_is_welcomed_with_a_record_and_its_address),
         cmocka_unit_test(a_welcome_to_no_join_of_ours_is_ignored),

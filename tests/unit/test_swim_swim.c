@@ -167,7 +167,7 @@ static void a_large_record_does_not_keep_a_node_out(void **state)
     while (swim_set_meta(rig.swim, meta, size, rig.now) == -EMSGSIZE)
         size--;
     assert_true(size > 100);
-    swim_set_seeds(rig.swim, &seed, 1, rig.now);
+    swim_set_seeds(rig.swim, &(struct swim_seed){.address = seed}, 1, 1, rig.now);
     rig_drain(&rig);
     assert_true(rig_sent(&rig, 1, MESSAGE_JOIN, &message));
     rig_meet(&rig, 9);
