@@ -9,6 +9,7 @@
 #include "journal.h"
 #include "net/fastest.h"
 #include "seeds.h"
+#include "underlay.h"
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
 #define CLOCK_STEP_USEC     USEC_PER_SEC
@@ -29,8 +30,8 @@ struct cluster {
     usec_t now;
     uint64_t wall_offset_usec; /* wall clock - monotonic clock, when last looked */
     struct strangers strangers;
-    usec_t sleep_usec;   /* boot-time clock - monotonic clock, when last looked */
-    size_t datagram_max; /* bytes that all paths take, as far as they are known */
+    usec_t sleep_usec; /* boot-time clock - monotonic clock, when last looked */
+    struct underlay underlay;
     struct address remembered[CLUSTER_REMEMBERED_MAX]; /* members of the last life */
     size_t remembered_count;
     size_t remembered_next;
@@ -59,30 +60,6 @@ static usec_t now_of(struct cluster *cluster)
     return cluster->now;
 }
 
-/* A path that takes less than we send: whoever cannot be sent a page could never learn who is
- * there. What was refused counts as lost. */
-static void watch_paths(struct cluster *cluster)
-{
-    struct address end;
-    char text[ADDRESS_TEXT_MAX];
-    size_t size_max = udp_get_size_max(cluster->udp, &end);
-
-    if (size_max >= cluster->datagram_max)
-        return;
-    cluster->datagram_max = size_max;
-    size_t packet_max = MAX(size_max, (size_t)SEAL_OVERHEAD_MAX) - SEAL_OVERHEAD_MAX;
-    int r = swim_set_packet_size(cluster->swim, packet_max);
-    address_format(&end, text);
-    if (r >= 0)
-        log_notice("The path to %s takes datagrams of %zu bytes, so none is larger from now on",
-                   text, size_max);
-    else
-        log_warning_errno(r,
-                          "The path to %s takes datagrams of %zu bytes only, too little for the "
-                          "protocol or for this node's tags and task types: %m",
-                          text, size_max);
-}
-
 static void send_datagrams(struct cluster *cluster)
 {
     struct seal_datagram datagram;
@@ -90,7 +67,6 @@ static void send_datagrams(struct cluster *cluster)
     while (seal_next_datagram(cluster->seal, &datagram))
         udp_send(cluster->udp, &datagram.to, datagram.data, datagram.size);
     udp_flush(cluster->udp);
-    watch_paths(cluster);
 }
 
 /* What the event handler asked for. Return: whether there was anything, and so may be new events.
@@ -110,8 +86,17 @@ static bool apply_deferred(struct cluster *cluster)
     return has_load || has_meta;
 }
 
-/* After every input: packets and events out, one timer armed. */
-static void pump(struct cluster *cluster)
+/* What others know of our send session is worth nothing any more. */
+static void renew_session(struct cluster *cluster, usec_t now)
+{
+    uint8_t seed[SEAL_SEED_SIZE];
+
+    if (getrandom(seed, sizeof(seed), 0) == (ssize_t)sizeof(seed))
+        (void)seal_renew(cluster->seal, seed, now);
+    explicit_bzero(seed, sizeof(seed));
+}
+
+static void drain_cores(struct cluster *cluster)
 {
     struct swim_packet packet;
     struct swim_event event;
@@ -129,6 +114,16 @@ static void pump(struct cluster *cluster)
             log_debug_errno(r, "Dropped a packet: %m");
     }
     send_datagrams(cluster);
+}
+
+/* After every input: packets and events out, one timer armed. */
+static void pump(struct cluster *cluster)
+{
+    drain_cores(cluster);
+    if (underlay_watch(&cluster->underlay, cluster->udp, cluster->swim, cluster->now)) {
+        renew_session(cluster, cluster->now);
+        drain_cores(cluster);
+    }
 
     usec_t deadline = MIN(swim_deadline(cluster->swim), seal_deadline(cluster->seal));
     (void)sd_event_source_set_time(cluster->timer, deadline);
@@ -175,12 +170,8 @@ static void watch_clocks(struct cluster *cluster, usec_t now)
     cluster->wall_offset_usec = offset;
     cluster->sleep_usec = sleep;
     swim_set_wall(cluster->swim, wall, now, has_slept);
-    if (has_slept) {
-        uint8_t seed[SEAL_SEED_SIZE];
-        if (getrandom(seed, sizeof(seed), 0) == (ssize_t)sizeof(seed))
-            (void)seal_renew(cluster->seal, seed, now);
-        explicit_bzero(seed, sizeof(seed));
-    }
+    if (has_slept)
+        renew_session(cluster, now);
 }
 
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
@@ -370,7 +361,6 @@ int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_even
         return -ENOMEM;
     usec_t monotonic = read_clock(CLOCK_MONOTONIC);
     *cluster = (struct cluster){.config = setup->config,
-                                .datagram_max = (size_t)setup->config->gossip.mtu,
                                 .event = sd_event_ref(event),
                                 .udp = setup->udp,
                                 .on_event = on_event,
@@ -378,6 +368,7 @@ int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_even
                                 .now = monotonic,
                                 .wall_offset_usec = read_clock(CLOCK_REALTIME) - monotonic,
                                 .sleep_usec = usec_sub(read_clock(CLOCK_BOOTTIME), monotonic)};
+    underlay_init(&cluster->underlay, (size_t)setup->config->gossip.mtu);
     r = make_cores(cluster, setup);
     if (r < 0)
         return r;

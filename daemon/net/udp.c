@@ -329,6 +329,29 @@ static void measure_path(struct udp *udp, const struct mmsghdr *refused)
     udp->narrowest = to;
 }
 
+/* What the kernel says to a source address that is not (any more) ours; IPv4 says "unreachable". */
+static bool is_unbindable(int error)
+{
+    return error == EINVAL || error == ENETUNREACH || error == EADDRNOTAVAIL;
+}
+
+/* The machine may have lost the address that was spoken to: another has to do. Return: whether the
+ * datagram was bound to one, and is no more. */
+static bool forget_local(struct udp *udp, size_t i)
+{
+    struct msghdr *message = &udp->out.messages[i].msg_hdr;
+    struct address to;
+
+    if (message->msg_controllen == 0 ||
+        address_from_sockaddr(message->msg_name, message->msg_namelen, &to) < 0)
+        return false;
+    *local_of(udp, &to) = (struct local){0};
+    udp->statistics.locals_lost++;
+    message->msg_control = NULL;
+    message->msg_controllen = 0;
+    return true;
+}
+
 void udp_flush(struct udp *udp)
 {
     size_t done = 0;
@@ -337,6 +360,8 @@ void udp_flush(struct udp *udp)
         int count = sendmmsg(udp->fd, udp->out.messages + done, (unsigned)(udp->out_count - done),
                              MSG_DONTWAIT | MSG_NOSIGNAL);
         if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0 && is_unbindable(errno) && forget_local(udp, done))
             continue;
         if (count <= 0) {
             /* The first one is refused; the rest may have better luck. */
@@ -358,6 +383,19 @@ size_t udp_get_size_max(const struct udp *udp, struct address *ret_end)
     if (udp->size_max < UDP_DATAGRAM_MAX)
         *ret_end = udp->narrowest;
     return udp->size_max;
+}
+
+bool udp_is_local(const struct address *address)
+{
+    _cleanup_close_ int fd = -EBADF;
+    struct address any_port = *address;
+    struct sockaddr_storage storage;
+
+    any_port.port = 0;
+    socklen_t size = address_to_sockaddr(&any_port, &storage);
+    fd = socket(storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return fd < 0 || bind(fd, (const struct sockaddr *)&storage, size) >= 0 ||
+           errno != EADDRNOTAVAIL;
 }
 
 void udp_get_statistics(const struct udp *udp, struct udp_statistics *ret)

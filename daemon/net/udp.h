@@ -7,7 +7,7 @@
  * set). Datagrams that the kernel does not take are dropped and counted, as a router would have
  * dropped them; where one was above the path's MTU, that is looked up, so that the sender of larger
  * ones can do with less. On a wildcard socket, answers leave from the local address that was spoken
- * to.
+ * to, for as long as the machine has it.
  */
 
 #include <stddef.h>
@@ -32,6 +32,7 @@ struct udp_statistics {
     uint64_t dropped_in;  /* larger than UDP_DATAGRAM_MAX, or not IP */
     uint64_t dropped_out; /* not taken by the kernel: full, unreachable */
     uint64_t too_large;   /* of those: above the path MTU */
+    uint64_t locals_lost; /* local addresses to answer from that turned out to be gone */
 };
 
 /**
@@ -61,5 +62,8 @@ void udp_flush(struct udp *udp);
  * was refused (then *@ret_end is untouched).
  */
 size_t udp_get_size_max(const struct udp *udp, struct address *ret_end);
+
+/* Whether this machine has the address (its port does not matter), or it cannot be told. */
+bool udp_is_local(const struct address *address);
 
 void udp_get_statistics(const struct udp *udp, struct udp_statistics *ret);

@@ -10,6 +10,7 @@
 #define FURTHER_USEC    (250 * USEC_PER_MSEC) /* between the addresses of one name */
 #define TRIES_TOLD      3                     /* in vain, and a seed counts as unreachable */
 #define EXTRA_TRIES_MAX 5
+#define ASKED_MAX       3 /* members, for our address */
 
 #define for_each_seed(join, seed)                                                                  \
     for (struct seed *seed = (join)->seeds; seed < (join)->seeds + JOIN_SLOTS_MAX; seed++)
@@ -332,6 +333,15 @@ void join_hurry(struct swim *swim)
     rng_shuffle(&swim->rng, (void **)seeds, count);
     for (size_t i = 0; i < MIN(count, (size_t)needed); i++)
         start_attempts(swim, seeds[i]);
+}
+
+void join_ask_around(struct swim *swim)
+{
+    struct member *asked[ASKED_MAX];
+    size_t count = members_sample(swim, ASKED_MAX, NULL, asked);
+
+    for (size_t i = 0; i < count; i++)
+        (void)join_add_extra(swim, &asked[i]->shown.address);
 }
 
 int join_init(struct swim *swim)

@@ -59,6 +59,9 @@ void join_skip_own(struct swim *swim);
 /* The machine was away: a quorum of seeds is contacted at once. */
 void join_hurry(struct swim *swim);
 
+/* We do not know any more where we are: some members are asked, who say it in their WELCOME. */
+void join_ask_around(struct swim *swim);
+
 void join_count(const struct swim *swim, uint32_t *ret_configured, uint32_t *ret_reachable,
                 uint32_t *ret_needed);
 

@@ -113,7 +113,21 @@ void refute_learn_address(struct swim *swim, const struct node_id *by,
         return;
     if (!address_is_wildcard(own) && !is_confirmed(swim, by, &learned))
         return;
+    event_add(swim, SWIM_EVENT_MEMBER_UPDATED, swim->self)->has_moved = !address_is_wildcard(own);
     swim->self->shown.address = learned;
     join_skip_own(swim);
     refute_renew(swim);
+}
+
+bool refute_lose_address(struct swim *swim)
+{
+    struct address *own = &swim->self->shown.address;
+
+    if (!swim->is_address_learned || swim->self->shown.state != SWIM_ALIVE ||
+        address_is_wildcard(own))
+        return false;
+    memset(own->bytes, 0, sizeof(own->bytes));
+    event_add(swim, SWIM_EVENT_MEMBER_UPDATED, swim->self)->has_moved = true;
+    refute_renew(swim);
+    return true;
 }

@@ -25,3 +25,6 @@ void refute_renew(struct swim *swim);
  */
 void refute_learn_address(struct swim *swim, const struct node_id *by,
                           const struct address *address);
+
+/* Knows none again, and says so. Return: whether there was one that was learned. */
+bool refute_lose_address(struct swim *swim);

@@ -279,6 +279,15 @@ int swim_set_meta(struct swim *swim, const void *meta, size_t size, usec_t now)
     return 0;
 }
 
+bool swim_lose_address(struct swim *swim, usec_t now)
+{
+    core_begin(swim, now);
+    if (!refute_lose_address(swim))
+        return false;
+    join_ask_around(swim);
+    return true;
+}
+
 int swim_set_packet_size(struct swim *swim, size_t size_max)
 {
     const struct swim_member *shown = &swim->self->shown;

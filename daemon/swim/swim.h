@@ -163,6 +163,7 @@ struct swim_event {
     bool is_broadcast;
     bool is_outgoing;
     bool is_fatal;
+    bool has_moved; /* of MEMBER_JOINED, ALIVE, UPDATED: it had another address before */
     /*
      * At most SWIM_MESSAGE_MAX bytes; NULL where there is none. Lists of members are names:
      * "lab-01, lab-03", the end of a long one is "...".
@@ -231,6 +232,13 @@ int swim_join(struct swim *swim, const struct address *address, usec_t now);
  * Return: 0; -EMSGSIZE above SWIM_META_MAX or what a small packet_size_max can carry; -ENOMEM.
  */
 int swim_set_meta(struct swim *swim, const void *meta, size_t size, usec_t now);
+
+/*
+ * The address that this node was told by others is not its own any more: it becomes unknown, the
+ * others see it where the next packet comes from, and some of them are asked where that is.
+ * Return: whether it was known by others' word, and so is unknown now.
+ */
+bool swim_lose_address(struct swim *swim, usec_t now);
 
 /*
  * No packet is larger from now on: a path takes less than was thought.

@@ -276,6 +276,7 @@ static int revive(struct swim *swim, struct member *member, const struct claim *
     struct swim_member before = member->shown;
     bool is_restart = claim->incarnation.generation > before.incarnation.generation;
     bool is_renamed = strcmp(before.name, claim->name) != 0;
+    struct swim_event *event = NULL;
     int differs = take_record(swim, member, claim, address);
 
     if (differs < 0)
@@ -289,7 +290,7 @@ static int revive(struct swim *swim, struct member *member, const struct claim *
     }
     (void)load_take(member, claim->incarnation.generation, claim->load_version, &claim->load);
     if (is_new || before.state == SWIM_LEFT)
-        event_add(swim, SWIM_EVENT_MEMBER_JOINED, member);
+        event = event_add(swim, SWIM_EVENT_MEMBER_JOINED, member);
     else if (before.state != SWIM_ALIVE) {
         if (before.state == SWIM_SUSPECT)
             swim->suspicions_refuted++;
@@ -298,9 +299,11 @@ static int revive(struct swim *swim, struct member *member, const struct claim *
         /* Lost packets make suspects of the healthiest; what a task cannot bear is a death. */
         if (before.state == SWIM_DEAD && !is_restart)
             add_flap(swim, member);
-        event_add(swim, SWIM_EVENT_MEMBER_ALIVE, member);
+        event = event_add(swim, SWIM_EVENT_MEMBER_ALIVE, member);
     } else if (differs || is_restart)
-        event_add(swim, SWIM_EVENT_MEMBER_UPDATED, member);
+        event = event_add(swim, SWIM_EVENT_MEMBER_UPDATED, member);
+    if (event)
+        event->has_moved = !is_new && !address_is_equal(&before.address, address);
     count_flaps(swim, member);
     if (is_new || is_renamed)
         check_name(swim, member);

@@ -417,6 +417,24 @@ int peers_send(struct peers *peers, const struct node_id *to, const struct addre
     return 0;
 }
 
+void peers_lose(struct peers *peers, const struct node_id *id, int r)
+{
+    struct peer *peer = table_find(&peers->by_id, id);
+    size_t count = 0;
+
+    if (!peer)
+        return;
+    list_for_each (link, &peer->connections)
+        count++;
+    peer->address = (struct address){0};
+    peer->holds++;
+    /* Handlers may send again at once: over new connections, which come after those. */
+    while (count-- > 0)
+        lose(list_first(&peer->connections, struct connection, link), r);
+    peer->holds--;
+    release_if_idle(peer);
+}
+
 size_t peers_pending(const struct peers *peers, const struct node_id *to)
 {
     const struct peer *peer = table_find(&peers->by_id, to);

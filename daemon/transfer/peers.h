@@ -78,6 +78,13 @@ void peers_adopt(struct peers *peers, struct stream *stream);
 int peers_send(struct peers *peers, const struct node_id *to, const struct address *address,
                cJSON *header, const void *body, size_t body_size);
 
+/*
+ * The node is dead, or it or this machine is elsewhere: no word will come over the connections that
+ * there are, and TCP would not say so for a long time. They end, and on_lost tells of it, with @r
+ * as the reason.
+ */
+void peers_lose(struct peers *peers, const struct node_id *id, int r);
+
 /* Bytes that wait for @to. */
 size_t peers_pending(const struct peers *peers, const struct node_id *to);
 

@@ -421,6 +421,59 @@ static void a_learned_address_changes_when_two_in_a_row_say_so(void **state)
     assert_true(address_is_equal(&swim_get_self(rig.swim)->address, &first));
     rig_say(&rig, 2, &message);
     assert_true(address_is_equal(&swim_get_self(rig.swim)->address, &second));
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_MEMBER_UPDATED), 2);
+    assert_false(rig.events[0].has_moved); /* it was nowhere */
+    assert_true(rig.events[1].has_moved);
+    rig_stop(&rig);
+}
+
+/* Whoever knows that its address is gone does not wait until somebody suspects it. */
+static void a_learned_address_that_is_gone_is_asked_for(void **state)
+{
+    struct rig rig;
+    struct message message = {.type = MESSAGE_ADDRESS, .address = net_address(30)};
+    struct address elsewhere = net_address(31);
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 3);
+    assert_false(swim_lose_address(rig.swim, rig.now)); /* a configured one */
+    rig.swim->is_address_learned = true;
+    rig_say(&rig, 1, &message);
+    rig_say(&rig, 2, &message);
+    rig_run(&rig, 5 * USEC_PER_SEC);
+    rig_clear(&rig);
+    uint64_t counter = swim_get_self(rig.swim)->incarnation.counter;
+    assert_true(swim_lose_address(rig.swim, rig.now));
+    assert_false(swim_lose_address(rig.swim, rig.now));
+    rig_drain(&rig);
+    assert_int_equal(rig.events_count, 1);
+    assert_true(rig.events[0].type == SWIM_EVENT_MEMBER_UPDATED && rig.events[0].has_moved);
+    assert_int_equal(swim_get_self(rig.swim)->incarnation.counter, counter + 1);
+    assert_true(address_is_wildcard(&swim_get_self(rig.swim)->address));
+    assert_int_equal(rig_count_peers(&rig, 3, MESSAGE_JOIN), 3);
+    message = (struct message){.type = MESSAGE_ADDRESS, .address = elsewhere};
+    rig_say(&rig, 1, &message);
+    assert_true(address_is_equal(&swim_get_self(rig.swim)->address, &elsewhere));
+    rig_stop(&rig);
+}
+
+static void a_member_at_another_address_is_told_as_moved(void **state)
+{
+    struct rig rig;
+    struct message alive = {.type = MESSAGE_ALIVE, .claim = net_claim(2, 1, SWIM_ALIVE)};
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 3);
+    alive.claim.address = net_address(30);
+    rig_say(&rig, 3, &alive);
+    assert_int_equal(rig.events_count, 1);
+    assert_true(rig.events[0].type == SWIM_EVENT_MEMBER_UPDATED && rig.events[0].has_moved);
+    alive.claim.incarnation.counter++;
+    rig_clear(&rig);
+    rig_say(&rig, 3, &alive);
+    assert_int_equal(rig.events_count, 0);
     rig_stop(&rig);
 }
 
@@ -448,6 +501,8 @@ int main(void)
         cmocka_unit_test(of_two_equally_new_doubles_the_higher_address_wins),
         cmocka_unit_test(our_own_record_as_we_wrote_it_is_no_double),
         cmocka_unit_test(a_learned_address_changes_when_two_in_a_row_say_so),
+        cmocka_unit_test(a_learned_address_that_is_gone_is_asked_for),
+        cmocka_unit_test(a_member_at_another_address_is_told_as_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -366,6 +366,22 @@ static void who_is_held_is_kept_until_released(void **state _unused_)
     peers_release(one->peers, &two->id); /* one too many is harmless */
 }
 
+/* Of somebody who died without a word, or moved: nobody waits for TCP to notice. */
+static void connections_end_when_their_node_is_known_to_be_gone(void **state _unused_)
+{
+    struct node_id unknown = {{77}};
+
+    peers_lose(one->peers, &unknown, -EHOSTDOWN);
+    assert_int_equal(lab_send(one, two, "x", 1, NULL, 0), 0);
+    lab_run_until(event, two->frames == 1);
+    one->on_lost = send_again;
+    peers_lose(one->peers, &two->id, -EHOSTDOWN);
+    assert_int_equal(one->lost, -EHOSTDOWN);
+    lab_run_until(event, two->frames == 2 && two->losts == 1);
+    assert_int_equal(one->losts, 1);
+    assert_string_equal(one->connections, "opened closed opened ");
+}
+
 static void the_pool_may_go_at_any_time(void **state _unused_)
 {
     assert_int_equal(lab_send(one, two, "a", 0, "body", 4), 0);
@@ -405,6 +421,7 @@ int main(void)
         test(what_comes_while_an_idle_connection_ends_is_read_and_answered),
         test(one_who_says_that_it_ends_and_breaks_off_is_a_loss),
         test(who_is_held_is_kept_until_released),
+        test(connections_end_when_their_node_is_known_to_be_gone),
         test(the_pool_may_go_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,13 +37,16 @@ class Place:
         self.run("ip", "link", "set", "eth0", "mtu", str(size))
 
     def move(self, number):
-        """To another address of each family; the old one is gone."""
+        """To another address of each family; the old one is gone, and all have been told by ARP or its like."""
+        steps = []
         for family, ip in self.ips.items():
-            length = self.networks[family].prefixlen
-            self.run("ip", "address", "del", f"{ip}/{length}", "dev", "eth0")
-            self.ips[family] = str(self.networks[family][number])
-            add_address(self.name, "eth0", self.networks[family], number)
-            add_route(self.name, family, self.networks[family])
+            network = self.networks[family]
+            self.ips[family] = str(network[number])
+            steps += [f"address del {ip}/{network.prefixlen} dev eth0", address_step("eth0", network, number),
+                      route_step(network)]
+        batch(self.name, *steps)
+        for place in self.switch.places:
+            batch(place.name, *(f"neighbour flush to {ip}" for ip in self.ips.values()))
 
     def refuse_tcp(self):
         """As a firewall that says so."""
@@ -64,11 +67,8 @@ class Switch:
         self.places = []
         self.prefix = ["ip", "netns", "exec", self.name]
         run("ip", "netns", "add", self.name)
-        self.run("ip", "link", "set", "lo", "up")
-        self.run("ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
-        self.run("ip", "link", "set", "br0", "up")
-        for family in families:
-            add_address(self.name, "br0", NETWORKS[family], ROUTER)
+        batch(self.name, "link set lo up", "link add br0 type bridge mcast_snooping 0", "link set br0 up",
+              *(address_step("br0", NETWORKS[family], ROUTER) for family in families))
         self.run("nft", f"add table {TABLE}; add chain {TABLE} between {{ type filter hook forward priority 0; }}")
 
     def run(self, *command):
@@ -86,19 +86,17 @@ class Switch:
         place = Place(self, len(self.places) + 1, networks)
         run("ip", "netns", "add", place.name)
         self.places.append(place)
-        self.run("ip", "link", "add", place.port, "type", "veth", "peer", "name", "eth0", "netns", place.name)
+        steps = [f"link add {place.port} type veth peer name eth0 netns {place.name}"]
         if mtu:
-            self.run("ip", "link", "set", place.port, "mtu", str(mtu), "up")
+            steps += [f"link set {place.port} mtu {mtu} up",
+                      *(address_step(place.port, network, ROUTER) for network in networks.values())]
             self.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
-            for family in self.families:
-                add_address(self.name, place.port, networks[family], ROUTER)
         else:
-            self.run("ip", "link", "set", place.port, "master", "br0", "up")
-        for interface in ("lo", "eth0"):
-            place.run("ip", "link", "set", interface, "up")
-        for family in self.families:
-            add_address(place.name, "eth0", networks[family], place.number)
-            add_route(place.name, family, networks[family])
+            steps.append(f"link set {place.port} master br0 up")
+        batch(self.name, *steps)
+        batch(place.name, "link set lo up", "link set eth0 up",
+              *(address_step("eth0", network, place.number) for network in networks.values()),
+              *(route_step(network) for network in networks.values()))
         return place
 
     # ---- what goes wrong between them
@@ -135,16 +133,21 @@ class Switch:
         return next(entry["counter"]["packets"] for entry in listed if "counter" in entry)
 
 
-def add_address(namespace, interface, network, number):
-    run("ip", "-n", namespace, "address", "add", f"{network[number]}/{network.prefixlen}", "dev", interface,
-        *(["nodad"] if network.version == 6 else []))
+def address_step(interface, network, number):
+    nodad = "nodad" if network.version == 6 else ""
+    return f"address add {network[number]}/{network.prefixlen} dev {interface} {nodad}"
 
 
-def add_route(namespace, family, network):
-    run("ip", "-n", namespace, f"-{family}", "route", "replace", "default", "via", str(network[ROUTER]))
+def route_step(network):
+    return f"route replace {'::' if network.version == 6 else '0.0.0.0'}/0 via {network[ROUTER]}"
 
 
-def run(*command):
-    done = subprocess.run(command, capture_output=True, check=False)
+def batch(namespace, *steps):
+    """Commands of ip, one after the other without a pause."""
+    run("ip", "-n", namespace, "-batch", "-", stdin="\n".join(steps))
+
+
+def run(*command, stdin=""):
+    done = subprocess.run(command, input=stdin.encode(), capture_output=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr.decode()}"
     return done.stdout.decode()
