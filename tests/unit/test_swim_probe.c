@@ -90,6 +90,33 @@ static void a_helper_that_was_asked_saves_the_target(void **state)
     rig_stop(&rig);
 }
 
+/* A helper's word of the suspect counts like a packet of it. */
+static void a_relayed_answer_of_a_suspect_defers_its_verdict(void **state)
+{
+    (void)state;
+    for (int is_relayed = 0; is_relayed <= 1; is_relayed++) {
+        struct rig rig;
+        struct message ping, ask, relayed = {.type = MESSAGE_RELAYED};
+
+        rig_start(&rig, NULL);
+        rig_meet(&rig, 9);
+        size_t target = rig_await_ping(&rig, 9, &ping);
+        for (size_t i = 1; i <= 5; i++)
+            if (i != target)
+                rig_claim(&rig, i, target, 0, SWIM_SUSPECT);
+        rig_run(&rig, 900 * MSEC);
+        for (size_t i = 1; i <= 9 && is_relayed; i++)
+            if (rig_sent(&rig, i, MESSAGE_ASK, &ask)) {
+                relayed.seq = ask.seq;
+                rig_say(&rig, i, &relayed);
+                break;
+            }
+        rig_run(&rig, 1600 * MSEC); /* 2.08 s is the least */
+        assert_int_equal(rig_state(&rig, target), is_relayed ? SWIM_SUSPECT : SWIM_DEAD);
+        rig_stop(&rig);
+    }
+}
+
 static void round_trips_are_smoothed_and_bound_the_wait(void **state)
 {
     struct rig rig;
@@ -104,6 +131,8 @@ static void round_trips_are_smoothed_and_bound_the_wait(void **state)
         probe_measure(member, 100 * MSEC);
     assert_int_equal(member->shown.rtt_usec, 100 * MSEC);
     assert_in_range(probe_timeout(rig.swim, member), 100 * MSEC, 110 * MSEC);
+    probe_measure(member, 140 * MSEC); /* variation 10, round trip 105 */
+    assert_in_range(probe_timeout(rig.swim, member), 140 * MSEC, 150 * MSEC);
     for (int i = 0; i < 50; i++)
         probe_measure(member, MSEC);
     assert_int_equal(probe_timeout(rig.swim, member), PROBE_RTO_MIN_USEC);
@@ -269,6 +298,91 @@ static void a_process_that_was_stopped_accuses_nobody(void **state)
     rig_stop(&rig);
 }
 
+/* All requests are sent, and the answers wait unread: the end of the probe, too, came too late. */
+static void a_process_that_was_stopped_at_the_end_of_a_probe_accuses_nobody(void **state)
+{
+    struct rig rig;
+    struct message ping;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 6);
+    size_t target = rig_await_ping(&rig, 6, &ping);
+    rig_run(&rig, 950 * MSEC);
+    assert_true(rig_sent_nth(&rig, target, MESSAGE_PING, 2, &ping));
+    rig.now += 3 * USEC_PER_SEC;
+    swim_tick(rig.swim, rig.now);
+    rig_drain(&rig);
+    assert_int_equal(rig_state(&rig, target), SWIM_ALIVE);
+    rig_stop(&rig);
+}
+
+/* Whoever was accused meanwhile may have refuted: that, too, waits unread. */
+static void a_process_that_was_stopped_defers_its_verdicts(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 6);
+    for (size_t i = 1; i <= 4; i++)
+        rig_claim(&rig, i, 6, 0, SWIM_SUSPECT);
+    rig.now += 5 * USEC_PER_SEC;
+    swim_tick(rig.swim, rig.now);
+    rig_drain(&rig);
+    assert_int_equal(rig_state(&rig, 6), SWIM_SUSPECT);
+    rig_run(&rig, 990 * MSEC);
+    assert_int_equal(rig_state(&rig, 6), SWIM_SUSPECT);
+    rig_run(&rig, 20 * MSEC);
+    assert_int_equal(rig_state(&rig, 6), SWIM_DEAD);
+    rig_stop(&rig);
+}
+
+/* By PROTOCOL.md: whether the lot of @one with the accused is among the k + 1 = 4 lowest. */
+static bool is_chosen(const struct rig *rig, const struct member *one, const struct member *accused)
+{
+    const struct members *members = &rig->swim->members;
+    uint64_t hash = member_hash(accused);
+    size_t ahead = 0;
+
+    for (size_t i = 0; i <= members->live_count; i++) {
+        const struct member *other = i < members->live_count ? members->live[i] : rig->swim->self;
+        uint64_t own = member_hash_id(&one->shown.id) ^ hash;
+        uint64_t lot = member_hash_id(&other->shown.id) ^ hash;
+        own = (own ^ own >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        lot = (lot ^ lot >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        ahead += other != accused && (lot ^ lot >> 27) < (own ^ own >> 27);
+    }
+    return ahead < 4;
+}
+
+/* So that confirmations, or the proof of life, do not have to wait for chance. */
+static void the_chosen_verify_an_accusation_at_once(void **state)
+{
+    size_t chosen = 0;
+
+    (void)state;
+    for (size_t i = 2; i <= 30; i++) {
+        struct rig rig;
+        struct message ping;
+        struct node_id id = net_id(i);
+
+        rig_start(&rig, NULL);
+        rig_meet(&rig, 30);
+        timer_set(&rig.swim->timers, &rig.swim->probes.round_timer, TIMER_NEVER);
+        bool is_ours = is_chosen(&rig, rig.swim->self, member_find(rig.swim, &id));
+        rig_claim(&rig, 1, i, 0, SWIM_SUSPECT);
+        assert_int_equal(rig_sent(&rig, i, MESSAGE_PING, &ping), is_ours);
+        chosen += is_ours;
+        /* A verification without an answer is a confirmation. */
+        rig_run(&rig, 1010 * MSEC);
+        const struct suspicion *suspicion = member_find(rig.swim, &id)->suspicion;
+        assert_int_equal(suspicion->accusers_count, is_ours ? 2 : 1);
+        rig_stop(&rig);
+    }
+    assert_in_range(chosen, 1, 12);
+}
+
 static void after_a_sleep_nobody_is_accused_for_one_interval(void **state)
 {
     struct rig rig;
@@ -285,6 +399,31 @@ static void after_a_sleep_nobody_is_accused_for_one_interval(void **state)
     rig_run(&rig, 3 * USEC_PER_SEC);
     assert_true(rig_count_events(&rig, SWIM_EVENT_MEMBER_SUSPECT) > 0);
     rig_stop(&rig);
+}
+
+static void after_a_sleep_seeds_are_asked_at_once(void **state)
+{
+    (void)state;
+    for (int has_slept = 0; has_slept <= 1; has_slept++) {
+        struct rig rig;
+        struct swim_seed seed = {.address = net_address(2)};
+        struct message join;
+
+        rig_start(&rig, NULL);
+        swim_set_seeds(rig.swim, &seed, 1, 1, rig.now);
+        rig_meet(&rig, 6);
+        rig_run(&rig, 500 * MSEC);
+        struct message welcome = {.type = MESSAGE_WELCOME, .count = 7};
+        assert_true(rig_sent(&rig, 2, MESSAGE_JOIN, &join));
+        welcome.seq = join.seq;
+        rig_say(&rig, 2, &welcome);
+        rig_clear(&rig);
+        swim_set_wall(rig.swim, NET_WALL + USEC_PER_HOUR, rig.now, has_slept);
+        rig_drain(&rig);
+        rig_run(&rig, 10 * MSEC);
+        assert_int_equal(rig_sent(&rig, 2, MESSAGE_JOIN, &join), has_slept);
+        rig_stop(&rig);
+    }
 }
 
 static void one_request_is_enough_where_so_configured(void **state)
@@ -314,6 +453,7 @@ int main(void)
         cmocka_unit_test(an_answer_to_any_request_saves_the_target),
         cmocka_unit_test(an_answer_from_another_or_to_another_request_does_not),
         cmocka_unit_test(a_helper_that_was_asked_saves_the_target),
+        cmocka_unit_test(a_relayed_answer_of_a_suspect_defers_its_verdict),
         cmocka_unit_test(round_trips_are_smoothed_and_bound_the_wait),
         cmocka_unit_test(an_answer_is_relayed_to_the_asker),
         cmocka_unit_test(silence_is_told_as_nack_after_a_second_request),
@@ -322,7 +462,11 @@ int main(void)
         cmocka_unit_test(a_ping_is_told_with_its_round_trip),
         cmocka_unit_test(a_ping_without_answer_accuses_nobody),
         cmocka_unit_test(a_process_that_was_stopped_accuses_nobody),
+        cmocka_unit_test(a_process_that_was_stopped_at_the_end_of_a_probe_accuses_nobody),
+        cmocka_unit_test(a_process_that_was_stopped_defers_its_verdicts),
+        cmocka_unit_test(the_chosen_verify_an_accusation_at_once),
         cmocka_unit_test(after_a_sleep_nobody_is_accused_for_one_interval),
+        cmocka_unit_test(after_a_sleep_seeds_are_asked_at_once),
         cmocka_unit_test(one_request_is_enough_where_so_configured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

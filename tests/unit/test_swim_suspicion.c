@@ -83,6 +83,30 @@ static void the_same_accuser_again_confirms_nothing(void **state)
     assert_in_range(measure(5, true), 12 * SECOND, 13 * SECOND);
 }
 
+/* The time without a sign of life is what counts: the accuser's clock begins with its first
+ * request. */
+static void the_accusers_clock_begins_with_its_first_request(void **state)
+{
+    struct rig rig;
+    struct message ping;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 6);
+    size_t target = rig_await_ping(&rig, 6, &ping);
+    usec_t start = rig.now;
+    rig_run(&rig, 1010 * USEC_PER_MSEC);
+    assert_int_equal(rig_state(&rig, target), SWIM_SUSPECT);
+    for (size_t i = 1; i <= 6; i++)
+        if (i != target)
+            rig_claim(&rig, i, target, 0, SWIM_SUSPECT);
+    rig_run(&rig, start + 1980 * USEC_PER_MSEC - rig.now);
+    assert_int_equal(rig_state(&rig, target), SWIM_SUSPECT);
+    rig_run(&rig, 30 * USEC_PER_MSEC);
+    assert_int_equal(rig_state(&rig, target), SWIM_DEAD);
+    rig_stop(&rig);
+}
+
 static void a_packet_from_the_suspect_defers_the_verdict(void **state)
 {
     struct rig rig;
@@ -113,6 +137,7 @@ int main(void)
         cmocka_unit_test(the_minimum_grows_with_the_logarithm_of_the_members),
         cmocka_unit_test(independent_confirmations_hasten_the_verdict),
         cmocka_unit_test(the_same_accuser_again_confirms_nothing),
+        cmocka_unit_test(the_accusers_clock_begins_with_its_first_request),
         cmocka_unit_test(a_packet_from_the_suspect_defers_the_verdict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,22 @@ static void a_higher_incarnation_clears_a_suspicion(void **state)
     rig_stop(&rig);
 }
 
+/* A view never has an incarnation without the record that belongs to it. */
+static void a_suspicion_at_a_higher_incarnation_fetches_the_record(void **state)
+{
+    struct rig rig;
+    struct message message;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 3);
+    rig_claim(&rig, 1, 2, 5, SWIM_SUSPECT);
+    assert_int_equal(rig_state(&rig, 2), SWIM_ALIVE);
+    assert_int_equal(member_of(&rig, 2)->incarnation.counter, 0);
+    assert_true(rig_sent(&rig, 1, MESSAGE_COMPARE, &message));
+    rig_stop(&rig);
+}
+
 /* What was cut off says of others that they are dead: those who live refute it, as an accusation.
  */
 static void a_death_of_the_living_is_an_accusation(void **state)
@@ -482,6 +498,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_view_moves_only_up_the_order),
         cmocka_unit_test(a_higher_incarnation_clears_a_suspicion),
+        cmocka_unit_test(a_suspicion_at_a_higher_incarnation_fetches_the_record),
         cmocka_unit_test(a_death_of_the_living_is_an_accusation),
         cmocka_unit_test(a_death_that_is_not_refuted_is_believed),
         cmocka_unit_test(hearsay_raises_nobody_from_the_dead),
