@@ -11,7 +11,7 @@
 
 /* Messages between people at nodes: send, and read what came. */
 
-#define MESSAGE_MAX ((size_t)256 * 1024) /* the daemon's own limit is lower, and says so */
+#define MESSAGE_MAX ((size_t)256 * 1024)
 
 /* "received by 10 of 12 nodes in 0.31s; no answer: lab-07 (suspect), lab-09 (dead)". */
 static int show_receipt(const struct ctl *ctl, const cJSON *answer)
@@ -23,6 +23,11 @@ static int show_receipt(const struct ctl *ctl, const cJSON *answer)
 
     json_for_each (node, nodes)
         received += json_flag(node, "received");
+    if (json_is_set(answer, "file") && !ctl->globals.quiet) {
+        fputs("the text is long and goes as a file, ", stderr);
+        render_text(stderr, json_text(answer, "file", ""), strlen(json_text(answer, "file", "")));
+        fputc('\n', stderr);
+    }
     if (strcmp(json_text(answer, "status", ""), "sent") == 0) {
         printf("sent to %d node%s\n", total, total == 1 ? "" : "s");
         return 0;

@@ -4,10 +4,13 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "journal.h"
 
 #define PATIENCE_USEC  (5 * USEC_PER_SEC)
 #define TIMER_ACCURACY USEC_PER_MSEC
+#define BEGINNING_MAX  256 /* bytes of a long text that go along with the file's name */
+#define FILE_NAME      "message-%llu.txt"
 
 struct receiver {
     struct node_id id;
@@ -25,8 +28,12 @@ struct sending {
     struct node_watch watch;
     sd_event_source *timer;
     usec_t started_usec;
-    bool is_one; /* to one node by its name */
+    const char *to;   /* borrowed from the call; NULL = all */
+    const char *text; /* the same */
+    bool is_one;      /* to one node by its name */
     bool is_not_waiting;
+    struct transfer *transfer;                         /* while a long text is being stored */
+    char file[NODE_NAME_MAX + 1 + FILES_NAME_MAX + 1]; /* "lab-01:message-1.txt", or empty */
     size_t count;
     struct receiver receivers[];
 };
@@ -40,7 +47,11 @@ static void sending_free(struct sending *sending)
 
 static void on_gone(struct call *call _unused_, void *data)
 {
-    sending_free(data);
+    struct sending *sending = data;
+
+    if (sending->transfer)
+        transfer_cancel(sending->transfer);
+    sending_free(sending);
 }
 
 static size_t count_missing(const struct sending *sending)
@@ -101,6 +112,7 @@ static void answer(struct sending *sending)
         cJSON_AddItemToArray(list, json);
     }
     json_add_double(reply, "elapsed_ms", (double)elapsed / (double)USEC_PER_MSEC);
+    json_add_string(reply, "file", *sending->file ? sending->file : NULL);
     sending_free(sending);
     call_reply(call, reply);
 }
@@ -146,8 +158,9 @@ static bool is_selected(const struct swim_member *member, const char *to)
     return false;
 }
 
-static void choose(struct sending *sending, const char *to)
+static void choose(struct sending *sending)
 {
+    const char *to = sending->to;
     const struct swim *swim = cluster_get_swim(sending->node->cluster);
 
     for (size_t i = 0; i < swim_members_count(swim); i++) {
@@ -173,8 +186,9 @@ static void receive_here(struct sending *sending, struct receiver *receiver, con
 }
 
 /* Return: 0, or why nothing was sent. */
-static int send_text(struct sending *sending, const char *to, const char *text)
+static int send_text(struct sending *sending, const char *text)
 {
+    const char *to = sending->to;
     struct node *node = sending->node;
     uint64_t token = 0;
     int r = to ? 0 : cluster_send_message(node->cluster, NULL, text, &token);
@@ -191,6 +205,120 @@ static int send_text(struct sending *sending, const char *to, const char *text)
     return r;
 }
 
+static void fail_sending(struct sending *sending, enum error_code code, const char *reason)
+{
+    struct call *call = sending->call;
+
+    call_on_gone(call, NULL, NULL);
+    sending_free(sending);
+    call_fail(call, code, NULL, "cannot send: %s", reason);
+}
+
+/* Sends @text and waits for the receipts, as far as they are wanted. */
+static void send_now(struct sending *sending, const char *text)
+{
+    int r = send_text(sending, text);
+
+    if (r < 0) {
+        fail_sending(sending, error_from_errno(r), strerror(-r));
+        return;
+    }
+    sending->watch = (struct node_watch){.on_event = on_event, .data = sending};
+    node_watch(sending->node, &sending->watch);
+    if (sending->is_not_waiting || count_missing(sending) == 0)
+        answer(sending);
+    else
+        (void)sd_event_add_time_relative(sending->node->event, &sending->timer, CLOCK_MONOTONIC,
+                                         PATIENCE_USEC, TIMER_ACCURACY, on_timeout, sending);
+}
+
+/* --- A text that no datagram holds goes as a file, and a message that says where it is --- */
+
+static size_t text_max(const struct node *node)
+{
+    return MIN(swim_message_size_max(cluster_get_swim(node->cluster)),
+               (size_t)node->config->messages.text_size_max);
+}
+
+/*
+ * "The first words... (5000 bytes: p2pctl file get lab-01:message-1.txt -)". Return: false where
+ * even that is too long.
+ */
+static bool describe(const struct sending *sending, char target[static SWIM_MESSAGE_MAX + 1])
+{
+    char end[SWIM_MESSAGE_MAX], beginning[BEGINNING_MAX + 1];
+    size_t max = text_max(sending->node);
+    int size = snprintf(end, sizeof(end), "... (%zu bytes: p2pctl file get %s -)",
+                        strlen(sending->text), sending->file);
+
+    if (size < 0 || (size_t)size > max)
+        return false;
+    snprintf(beginning, MIN(sizeof(beginning), max - (size_t)size + 1), "%s", sending->text);
+    snprintf(target, SWIM_MESSAGE_MAX + 1, "%s%s", text_mend_end(beginning), end);
+    return true;
+}
+
+static void on_stored(const struct transfer_end *end, void *data)
+{
+    struct sending *sending = data;
+    char text[SWIM_MESSAGE_MAX + 1];
+
+    sending->transfer = NULL;
+    if (end->r < 0) {
+        fail_sending(sending, error_from_errno(end->r), end->reason);
+        return;
+    }
+    journal_file_stored(end->info.name, end->info.size, end->info.owner);
+    sending->started_usec = node_now(sending->node);
+    (void)describe(sending, text);
+    send_now(sending, text);
+}
+
+/* Return: a descriptor that holds @text, or a negative errno. */
+static int hold(const char *text)
+{
+    _cleanup_close_ int fd = memfd_create("p2pnode-message", MFD_CLOEXEC);
+    size_t size = strlen(text);
+
+    if (fd < 0)
+        return -errno;
+    if (pwrite(fd, text, size, 0) != (ssize_t)size)
+        return -EIO;
+    return TAKE_FD(fd);
+}
+
+static void send_as_file(struct sending *sending)
+{
+    static const struct transfer_handler handler = {.on_end = on_stored};
+    struct node *node = sending->node;
+    struct upload_offer offer = {.owner = sending->call->caller.user,
+                                 .size = strlen(sending->text),
+                                 .overwrite = UPLOAD_NEVER};
+    char name[FILES_NAME_MAX + 1], text[SWIM_MESSAGE_MAX + 1];
+
+    snprintf(name, sizeof(name), FILE_NAME, (unsigned long long)node_wall(node));
+    snprintf(sending->file, sizeof(sending->file), "%s:%s", node->config->node.name, name);
+    if (!describe(sending, text)) {
+        fail_sending(sending, ERROR_TOO_LARGE, "messages.size_max has no room for a file's name");
+        return;
+    }
+    offer.name = name;
+    int r = hold(sending->text);
+    if (r >= 0)
+        r = transfers_put(node->transfers, &(struct transfer_place){.is_self = true}, r, &offer,
+                          &handler, sending, &sending->transfer);
+    if (r < 0)
+        fail_sending(sending, error_from_errno(r), strerror(-r));
+}
+
+static bool has_wanted(const struct sending *sending)
+{
+    for (size_t i = 0; i < sending->count; i++)
+        if (sending->receivers[i].is_wanted)
+            return true;
+    return false;
+}
+
 void method_send_message(struct node *node, struct call *call)
 {
     const char *to = NULL, *text = NULL;
@@ -202,43 +330,29 @@ void method_send_message(struct node *node, struct call *call)
         return;
     if (all == (to != NULL))
         return call_invalid(call, "to");
-    if (strlen(text) > MIN((uint64_t)SWIM_MESSAGE_MAX, node->config->messages.text_size_max)) {
-        call_fail(call, ERROR_TOO_LARGE, "longer texts are files: p2pctl file put - NODE:NAME",
-                  "the text is longer than %llu bytes",
-                  (unsigned long long)MIN((uint64_t)SWIM_MESSAGE_MAX,
-                                          node->config->messages.text_size_max));
-        return;
-    }
     struct sending *sending = calloc(1, sizeof(*sending) + members * sizeof(sending->receivers[0]));
     if (!sending)
         return fail_memory(call);
     *sending = (struct sending){.node = node,
                                 .call = call,
+                                .to = to,
+                                .text = text,
                                 .started_usec = node_now(node),
                                 .is_one = to && !strchr(to, ':'),
                                 .is_not_waiting = no_wait};
     list_init(&sending->watch.link);
-    choose(sending, to);
+    choose(sending);
     if (to && sending->count == 0) {
         free(sending);
         call_fail(call, ERROR_NOT_FOUND, "p2pctl members -o +tags",
                   strchr(to, ':') ? "no node matches \"%s\"" : "no node is called \"%s\"", to);
         return;
     }
-    int r = send_text(sending, to, text);
-    if (r < 0) {
-        free(sending);
-        call_fail(call, error_from_errno(r), NULL, "cannot send: %s", strerror(-r));
-        return;
-    }
-    sending->watch = (struct node_watch){.on_event = on_event, .data = sending};
-    node_watch(node, &sending->watch);
     call_on_gone(call, on_gone, sending);
-    if (no_wait || count_missing(sending) == 0)
-        answer(sending);
+    if (strlen(text) > text_max(node) && (!to || has_wanted(sending)))
+        send_as_file(sending);
     else
-        (void)sd_event_add_time_relative(node->event, &sending->timer, CLOCK_MONOTONIC,
-                                         PATIENCE_USEC, TIMER_ACCURACY, on_timeout, sending);
+        send_now(sending, text);
 }
 
 void method_inbox(struct node *node, struct call *call)

@@ -330,6 +330,11 @@ int swim_send_message(struct swim *swim, const struct node_id *to, const char *t
     return text_send(swim, member, text, ret_token);
 }
 
+size_t swim_message_size_max(const struct swim *swim)
+{
+    return text_size_max(swim);
+}
+
 int swim_ping(struct swim *swim, const struct node_id *id, usec_t now, uint64_t *ret_token)
 {
     struct member *member = member_find(swim, id);

@@ -260,6 +260,9 @@ void swim_set_wall(struct swim *swim, uint64_t wall_usec, usec_t now, bool has_s
 int swim_send_message(struct swim *swim, const struct node_id *to, const char *text, usec_t now,
                       uint64_t *ret_token);
 
+/* Bytes that a text may have: SWIM_MESSAGE_MAX, or less where packets are small. */
+size_t swim_message_size_max(const struct swim *swim);
+
 /* One liveness request outside of the rounds. Return: 0, -ENOENT, -ENOBUFS. */
 int swim_ping(struct swim *swim, const struct node_id *id, usec_t now, uint64_t *ret_token);
 

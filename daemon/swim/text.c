@@ -129,15 +129,14 @@ static int allocate(struct swim *swim, size_t waiting_count, struct outgoing **r
     return 0;
 }
 
-/* Whether it has a place in a packet of ours, in its longest frame and with what goes along. */
-static bool fits(const struct swim *swim, const struct message *message)
+/* What is left of a packet for a text, in its longest frame, KEPT, and with what goes along. */
+size_t text_size_max(const struct swim *swim)
 {
-    uint8_t data[SWIM_PACKET_MAX];
-    struct writer writer = writer_into(data, swim->config.packet_size_max - 1 - KEPT_COMPANY);
-    struct message longest = *message;
+    size_t others = 1 + MESSAGE_FRAME + sizeof(struct node_id) + 3 * sizeof(uint64_t) + 1 +
+                    strlen(swim->self->shown.name) + sizeof(uint32_t) + sizeof(uint16_t) +
+                    KEPT_COMPANY;
 
-    longest.type = MESSAGE_KEPT;
-    return message_write(&writer, &longest);
+    return MIN((size_t)SWIM_MESSAGE_MAX, swim->config.packet_size_max - others);
 }
 
 static void start(struct swim *swim, struct outgoing *outgoing, const struct member *to)
@@ -161,7 +160,7 @@ int text_send(struct swim *swim, const struct member *to, const char *text, uint
     struct outgoing *outgoing;
     int r;
 
-    if (strlen(text) > SWIM_MESSAGE_MAX)
+    if (strlen(text) > text_size_max(swim))
         return -EMSGSIZE;
     if (swim->texts.count >= TEXTS_MAX)
         return -ENOBUFS;
@@ -171,10 +170,6 @@ int text_send(struct swim *swim, const struct member *to, const char *text, uint
     list_append(&swim->texts.active, &outgoing->link);
     swim->texts.count++;
     fill_message(swim, to, text, &outgoing->message);
-    if (!fits(swim, &outgoing->message)) {
-        outgoing_free(swim, outgoing);
-        return -EMSGSIZE;
-    }
     swim->texts.number++;
     uint64_t token = outgoing->token = ++swim->token;
     if (to && to->shown.is_self) {

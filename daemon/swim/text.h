@@ -43,6 +43,9 @@ struct texts {
 void texts_init(struct swim *swim);
 void texts_done(struct swim *swim);
 
+/* As swim_message_size_max. */
+size_t text_size_max(const struct swim *swim);
+
 /* Return: as swim_send_message. */
 int text_send(struct swim *swim, const struct member *to, const char *text, uint64_t *ret_token);
 

@@ -164,3 +164,33 @@ def test_watchers_that_never_read_slow_nobody_down(lab):
     assert node.events("member-suspect") == []
     for client in clients[1:]:
         client.socket.close()
+
+
+@pytest.mark.parametrize("size", [1024, 1025, 200_000])
+def test_a_long_text_goes_as_a_file_with_a_message_that_says_where(lab, size):
+    text = ("Grüße! " * size).encode()[:size].decode(errors="ignore").strip()
+    text += "x" * (size - len(text.encode()))
+    answer = lab["lab-01"].json("message", "--all", "-", stdin=text.encode())
+    assert answer["status"] == "received"
+    [(sender, heard)] = wait_for(lambda: inbox(lab["lab-02"]), 5, "the message")
+    assert sender == "lab-01"
+    if size <= 1024:
+        assert heard == text and answer["file"] is None
+        return
+    place = answer["file"]
+    assert re.fullmatch(r"lab-01:message-\d+\.txt", place)
+    assert len(heard.encode()) <= 1024 and heard.startswith("Grüße! Grüße! ")
+    assert heard.endswith(f"... ({size} bytes: p2pctl file get {place} -)")
+    assert lab["lab-02"].ctl("file", "get", place, "-").stdout == text
+
+
+def test_a_long_text_to_one_node(lab):
+    result = lab["lab-01"].ctl("message", "lab-02", "a" * 5000)
+    assert re.fullmatch(r"received by lab-02 \(\d+\.\d ms\)\n", result.stdout)
+    assert re.fullmatch(r"the text is long and goes as a file, lab-01:message-\d+\.txt\n", result.stderr)
+    assert lab["lab-01"].ctl("message", "nobody", "a" * 5000, code=4).stdout == ""
+    lab["lab-02"].kill()
+    lab.wait_state("lab-02", "dead")
+    before = len(lab["lab-01"].json("file", "ls")["files"])
+    assert lab["lab-01"].ctl("message", "lab-02", "a" * 5000, code=7).stdout == ""
+    assert len(lab["lab-01"].json("file", "ls")["files"]) == before == 1
