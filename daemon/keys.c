@@ -9,16 +9,19 @@
 #include "paths.h"
 
 #define COPY_NAME "keyring"
+#define TEXT_SIZE (KEYRING_TEXT_MAX + 1) /* so that one too many is seen */
 
-/* A key ring's text; wiped by whoever takes it. */
+/* A key ring's text; on the heap, which gets it back, unlike the stack. */
 struct text {
-    char data[KEYRING_TEXT_MAX + 1];
+    char *data; /* owned, or NULL; wiped when freed */
     size_t size;
 };
 
-static void text_wipe(struct text *text)
+static void text_done(struct text *text)
 {
-    explicit_bzero(text, sizeof(*text));
+    if (text->data)
+        explicit_bzero(text->data, text->size);
+    free(text->data);
 }
 
 static int read_text(const char *path, struct text *ret)
@@ -27,12 +30,14 @@ static int read_text(const char *path, struct text *ret)
     struct stat status;
     ssize_t got;
 
-    ret->size = 0;
     if (fd < 0 || fstat(fd, &status) < 0)
         return -errno;
+    ret->data = malloc(TEXT_SIZE);
+    if (!ret->data)
+        return -ENOMEM;
     if (status.st_mode & S_IROTH)
         log_warning("The key ring %s can be read by everyone: chmod 600 %s", path, path);
-    while ((got = read(fd, ret->data + ret->size, sizeof(ret->data) - ret->size)) > 0)
+    while ((got = read(fd, ret->data + ret->size, TEXT_SIZE - ret->size)) > 0)
         ret->size += (size_t)got;
     return got < 0 ? -errno : 0;
 }
@@ -82,7 +87,7 @@ int keys_save(const char *state_dir, const struct keyring *keyring)
 bool keys_differ(const struct config *config, const char *state_dir, const struct keyring *keyring)
 {
     _cleanup_(keyring_freep) struct keyring *other = NULL;
-    _cleanup_(text_wipe) struct text configured;
+    _cleanup_(text_done) struct text configured = {0};
     _cleanup_free_ char *path = NULL;
     char error[KEYRING_ERROR_MAX];
 
@@ -97,7 +102,7 @@ int keys_load(const struct config *config, const char *state_dir, struct keyring
               bool *ret_differs)
 {
     _cleanup_free_ char *path = NULL, *copy_path = NULL;
-    _cleanup_(text_wipe) struct text text;
+    _cleanup_(text_done) struct text text = {0};
     int r;
 
     *ret_differs = false;
