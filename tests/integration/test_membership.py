@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import FAST, merge
 from lib.varlink import Varlink
 from lib.wait import holds_for, wait_for
 
@@ -177,6 +177,30 @@ def test_a_node_paused_for_three_seconds_suspects_nobody_and_is_alive_again(make
     lab.wait_joined()
     holds_for(lambda: all(watcher.state_of("lab-01") == "alive" for watcher in watchers), 2, "alive")
     assert not node.events("member-dead")
+
+
+def test_half_a_lab_that_hangs_freezes_verdicts_and_is_told(make_lab):
+    """A third of the lab becomes suspect at once: whoever sees that may be the one cut off, and waits."""
+    lab = make_lab(merge(FAST, {"membership": {"suspicion_mult": 10}}))
+    lab.node("seed", role="seed")
+    for i in range(1, 12):
+        lab.node(f"lab-{i:02}")
+    lab.start()
+    eye, hanging = lab["lab-11"], [lab[f"lab-{i:02}"] for i in range(1, 7)]
+
+    def problems():
+        return [problem["message"] for problem in eye.call("Status")["problems"] if problem["code"] == "cut-off"]
+
+    for node in hanging:
+        node.pause()
+    assert wait_for(problems, 15, "a freeze")[0].startswith("I may be the one cut off: ")
+    assert eye.call("Status")["health"] == "degraded"
+    for node in hanging:
+        node.resume()
+    lab.wait_joined()
+    assert not problems() and not eye.events("member-dead")
+    told = [event["message"] for event in eye.events("problem")]
+    assert told[0].startswith("I may be the one cut off: ") and told[-1].startswith("solved: ")
 
 
 def test_the_cluster_goes_on_without_seeds_and_lets_new_nodes_in_through_any_member(make_lab):
