@@ -167,6 +167,27 @@ static void a_text_to_ourselves_arrives(void **state)
     rig_stop(&rig);
 }
 
+static void at_30_percent_loss_nearly_every_text_to_one_is_known_to_arrive_in_five_seconds(
+    void **state)
+{
+    struct net *net = net_begin(5, 11);
+    struct node_id id = net_id(2);
+    uint64_t token;
+    size_t unknown = 0;
+
+    (void)state;
+    net->loss = 0.3;
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(swim_send_message(net->nodes[1].swim, &id, "hello", net->now, &token), 0);
+        net_drain(net, 1);
+        net_run(net, 5 * USEC_PER_SEC);
+        unknown += net->nodes[1].swim->texts.count > 0;
+    }
+    assert_in_range(unknown, 0, 3);
+    assert_in_range(net->nodes[2].events_count[SWIM_EVENT_MESSAGE], 199, 200);
+    net_free(net);
+}
+
 static void broadcast(double loss)
 {
     struct net *net = net_begin(30, 11);
@@ -209,6 +230,8 @@ int main(void)
         cmocka_unit_test(too_long_or_too_many_texts_are_refused),
         cmocka_unit_test(what_no_datagram_can_hold_is_refused),
         cmocka_unit_test(a_text_to_ourselves_arrives),
+        cmocka_unit_test(
+            at_30_percent_loss_nearly_every_text_to_one_is_known_to_arrive_in_five_seconds),
         cmocka_unit_test(a_broadcast_reaches_all_once),
         cmocka_unit_test(a_broadcast_reaches_all_at_a_fifth_lost),
     };
