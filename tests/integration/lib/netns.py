@@ -125,11 +125,11 @@ class Switch:
 
     def watch(self, name, what):
         """From now on counts the packets that are like this, before any are lost."""
-        self.run("nft", f"add counter {TABLE} {name}; add chain {TABLE} seen {{ type filter hook forward priority -1; }};"
-                        f"add rule {TABLE} seen {what} counter name {name}")
+        self.run("nft", f"add counter {TABLE} n_{name}; add chain {TABLE} seen {{ type filter hook forward priority -1; }};"
+                        f"add rule {TABLE} seen {what} counter name n_{name}")
 
     def seen(self, name):
-        listed = json.loads(self.run("nft", "-j", f"list counter {TABLE} {name}"))["nftables"]
+        listed = json.loads(self.run("nft", "-j", f"list counter {TABLE} n_{name}"))["nftables"]
         return next(entry["counter"]["packets"] for entry in listed if "counter" in entry)
 
 
