@@ -31,6 +31,13 @@ def keys_in(path):
     return [line.split()[0] for line in path.read_text().splitlines() if line and not line.startswith("#")]
 
 
+def make_fresh(lab):
+    """A key ring as made a minute later: of keys of one second the order is anybody's guess."""
+    path = lab.make_keyring("fresh")
+    path.write_text(re.sub(r"= ([0-9]+)$", lambda found: f"= {int(found[1]) + 60}", path.read_text(), flags=re.M))
+    return path
+
+
 def wait_rings(nodes, wanted, timeout=10):
     for node in nodes:
         wait_for(lambda node=node: ring(node) == wanted, timeout, f"{node.name} to have {wanted}, not {ring(node)}")
@@ -149,7 +156,7 @@ def test_a_change_that_its_initiator_did_not_finish_is_finished_by_another(lab):
     lab.start()
     old = ring(lab["seed"])[0]
     # As far as one who died after it had reached two of them.
-    fresh = lab.make_keyring("fresh")
+    fresh = make_fresh(lab)
     for name in ("lab-01", "lab-02"):
         lab[name].ctl("keys", "install", fresh)
     new = ring(lab["lab-01"])[1]
@@ -165,7 +172,7 @@ def test_a_change_that_its_initiator_did_not_finish_is_finished_by_another(lab):
 def test_one_that_died_in_the_second_phase_is_followed_by_all(lab):
     lab.start()
     old = ring(lab["seed"])[0]
-    fresh = lab.make_keyring("fresh")
+    fresh = make_fresh(lab)
     for name in NAMES:
         lab[name].ctl("keys", "install", fresh)
     new = ring(lab["seed"])[1]
@@ -199,7 +206,7 @@ def test_the_gates(lab):
     not_a_ring = lab.directory / "not-a-ring"
     not_a_ring.write_text("hello\n")
     assert "line 1: a key is 32 bytes in base64" in seed.ctl("keys", "install", not_a_ring, code=2).stderr
-    fresh = lab.make_keyring("fresh")
+    fresh = make_fresh(lab)
     for name in NAMES:
         lab[name].ctl("keys", "install", "-", stdin=fresh.read_bytes())
     new = ring(seed)[1]
@@ -237,7 +244,7 @@ def test_a_ring_that_cannot_be_kept_is_not_used(lab):
     before = ring(node)
     blocker = node.directory / "keyring.new"
     blocker.mkdir()  # no file can be written there
-    fresh = lab.make_keyring("fresh")
+    fresh = make_fresh(lab)
     assert "cannot keep the key ring" in node.ctl("keys", "install", fresh, code=None).stderr
     assert ring(node) == before
     blocker.rmdir()
