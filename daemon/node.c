@@ -293,6 +293,9 @@ static int build(struct node *node)
     r = keys_load(node->config, node->state_dir, &node->keyring, &node->keyring_differs);
     if (r < 0)
         return r == -ENOKEY ? EXIT_BAD_CONFIG : r;
+    if (node->keyring)
+        keyring_extend(node->keyring,
+                       (node->started_wall_usec + NODE_KEYS_GRACE_USEC) / USEC_PER_SEC);
     r = history_new(node->config->messages.keep, &node->history);
     if (r < 0)
         return r;
@@ -371,6 +374,9 @@ int node_new(const char *instance, struct config *config, bool is_renewed, struc
                           .is_renewed = is_renewed,
                           .sockets = {.udp_fd = -EBADF, .tcp_fd = -EBADF}};
     list_init(&node->watches);
+    struct timespec started;
+    clock_gettime(CLOCK_MONOTONIC, &started);
+    node->started_usec = (usec_t)started.tv_sec * USEC_PER_SEC + (usec_t)started.tv_nsec / 1000;
     node->started_wall_usec = node_wall(node);
     int r = build(node);
     if (r != 0) {

@@ -83,6 +83,7 @@ struct node {
     struct remote_call *key_brought; /* a key on its way to a member that lacks it; or NULL */
     bool keys_are_settled;           /* nothing to do about keys before a member changes */
     uint64_t started_wall_usec;
+    usec_t started_usec;  /* the same moment on the monotonic clock */
     bool members_changed; /* since they were last remembered */
     bool has_joined;      /* enough seeds have answered since start */
     enum node_stop_step stop_step;
@@ -133,6 +134,10 @@ struct node_watch {
 void node_watch(struct node *node, struct node_watch *watch);
 
 #define NODE_KEYS_GRACE_USEC (10 * USEC_PER_MIN) /* of old keys, where nobody says another */
+
+/* Seconds since 1970 for the times of keys: of the wall clock at start, then of a clock that nobody
+ * sets. A wall clock that jumps would end the grace of old keys at some nodes and not at others. */
+uint64_t node_keys_now(const struct node *node);
 
 /* node_keys.c: what the other live members say of their keys. Borrows from the node. */
 struct node_keys {

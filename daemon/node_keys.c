@@ -18,6 +18,11 @@
 #define BRING_TIMEOUT_USEC (5 * USEC_PER_SEC)
 #define STRANGER_FRESH     3 /* rejoin intervals for which a foreign key is worth a word */
 
+uint64_t node_keys_now(const struct node *node)
+{
+    return (node->started_wall_usec + usec_sub(node_now(node), node->started_usec)) / USEC_PER_SEC;
+}
+
 /* --- What the others have --- */
 
 void node_keys_done(struct node_keys *keys)
@@ -191,7 +196,7 @@ static void follow(struct node *node, const struct rotation_advice *advice)
         return;
     if (is_use)
         (void)keyring_use(next, advice->key_id,
-                          (node_wall(node) + NODE_KEYS_GRACE_USEC) / USEC_PER_SEC);
+                          node_keys_now(node) + NODE_KEYS_GRACE_USEC / USEC_PER_SEC);
     else
         (void)keyring_remove(next, advice->key_id);
     (void)node_keys_change(node, next, is_use ? "used" : "removed", advice->key_id, NULL, NULL);
@@ -259,7 +264,7 @@ void node_keys_tick(struct node *node)
     if (!node->keyring || node->has_left || node->stop_step != NODE_STOP_NONE)
         return;
     tell_strangers(node);
-    uint64_t now_sec = node_wall(node) / USEC_PER_SEC;
+    uint64_t now_sec = node_keys_now(node);
     if (node->key_change || (node->keys_are_settled && now_sec < next_end(node->keyring)))
         return;
     if (node_keys_look(node, &keys) >= 0) {

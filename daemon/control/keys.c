@@ -249,9 +249,9 @@ void method_install_key(struct node *node, struct call *call)
     if (!ring)
         return;
     next = keyring_copy(node->keyring);
-    int r = next
-                ? add_keys(next, ring, (node_wall(node) + NODE_KEYS_GRACE_USEC) / USEC_PER_SEC, &id)
-                : -ENOMEM;
+    int r =
+        next ? add_keys(next, ring, node_keys_now(node) + NODE_KEYS_GRACE_USEC / USEC_PER_SEC, &id)
+             : -ENOMEM;
     if (r == -ENOSPC)
         call_fail(call, ERROR_NO_SPACE, "p2pctl keys remove KEY", "a key ring has at most %d keys",
                   KEYRING_KEYS_MAX);
@@ -310,9 +310,8 @@ void method_use_key(struct node *node, struct call *call)
     else if (!next)
         fail_memory(call);
     else {
-        (void)keyring_use(
-            next, id,
-            grace == USEC_INFINITY ? 0 : MAX((node_wall(node) + grace) / USEC_PER_SEC, 1ULL));
+        (void)keyring_use(next, id,
+                          grace == USEC_INFINITY ? 0 : node_keys_now(node) + grace / USEC_PER_SEC);
         change(node, call, next, "used", id, new_step_reply("p2pctl.keys-use/1", id));
     }
     node_keys_done(&keys);

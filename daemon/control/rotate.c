@@ -151,8 +151,7 @@ static void change_self(struct rotating *rotating)
 
     (void)text_parse_usec(rotating->grace, &grace);
     if (next &&
-        keyring_use(next, rotating->key_id, MAX((node_wall(node) + grace) / USEC_PER_SEC, 1ULL)) ==
-            0 &&
+        keyring_use(next, rotating->key_id, node_keys_now(node) + grace / USEC_PER_SEC) == 0 &&
         node_keys_change(node, next, "used", rotating->key_id, NULL, NULL) == 0)
         rotating->is_self_told = true;
 }
@@ -175,7 +174,7 @@ static int choose_key(struct rotating *rotating, const struct node_keys *keys)
     next = keyring_copy(node->keyring);
     if (!next)
         return -ENOMEM;
-    r = keyring_make_key(next, node_wall(node) / USEC_PER_SEC, &key);
+    r = keyring_make_key(next, node_keys_now(node), &key);
     if (r == 0)
         r = keyring_add(next, &key);
     if (r == 0)

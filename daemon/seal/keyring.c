@@ -328,9 +328,16 @@ int keyring_use(struct keyring *keyring, uint32_t id, uint64_t until_sec)
     keyring->keys[0] = key;
     for (size_t i = 1; i < keyring->count; i++)
         if (!keyring_is_newer(&keyring->keys[i], &key))
-            keyring->keys[i].until_sec = until_sec;
+            keyring->keys[i].until_sec = MIN(until_sec, KEYRING_TIME_MAX);
     OPENSSL_cleanse(&key, sizeof(key));
     return 0;
+}
+
+void keyring_extend(struct keyring *keyring, uint64_t until_sec)
+{
+    for (size_t i = 0; i < keyring->count; i++)
+        if (keyring->keys[i].until_sec > 0)
+            keyring->keys[i].until_sec = MAX(keyring->keys[i].until_sec, until_sec);
 }
 
 int keyring_remove(struct keyring *keyring, uint32_t id)

@@ -221,11 +221,26 @@ int seal_renew(struct seal *seal, const uint8_t seed[static SEAL_SEED_SIZE], use
     return state_begin_session(seal, now);
 }
 
-static void forget_key(struct seal *seal, uint32_t key_id)
+/*
+ * The key @key_id is gone. Sessions under it are not forgotten: an echo of theirs in another key,
+ * recorded while its cookie is fresh, would bring them back without what was seen of them. They
+ * open nothing more in that key, and what is sent waits for a new handshake.
+ */
+static void retire_key(struct seal *seal, uint32_t key_id)
 {
+    const struct keyring_key *primary = &seal->keyring->keys[0];
+
     list_for_each_safe (link, &seal->peers.recent) {
         struct peer *peer = list_entry(link, struct peer, link);
-        if (peer->key_id == key_id || peer->send_key_id == key_id)
+        if (peer->send_key_id == key_id) {
+            peer->send_key_id = primary->id;
+            peer->confirmed = peer->cookie_number = 0;
+        }
+        if (peer->key_id != key_id)
+            continue;
+        peer->key_id = primary->id;
+        if (session_derive_key(&seal->crypto, primary->secret, seal->cluster, peer->session,
+                               peer->key) < 0)
             peers_remove(&seal->peers, peer);
     }
 }
@@ -251,7 +266,7 @@ int seal_set_keyring(struct seal *seal, const struct keyring *keyring, usec_t no
     (void)TAKE_PTR(copy);
     for (size_t i = 0; i < before->count; i++)
         if (!keyring_find(seal->keyring, before->keys[i].id))
-            forget_key(seal, before->keys[i].id);
+            retire_key(seal, before->keys[i].id);
     return 0;
 }
 

@@ -153,8 +153,9 @@ int seal_renew(struct seal *seal, const uint8_t seed[static SEAL_SEED_SIZE], use
 /**
  * seal_set_keyring() - from now on these keys (copied)
  *
- * A new primary key begins a new send session; sessions of others under a key that is gone are
- * forgotten. Return: 0; -EINVAL where encryption is off; -ENOMEM; -EIO (nothing changed then).
+ * A new primary key begins a new send session; under a key that is gone nothing is opened any more,
+ * and what is to be sent waits for a handshake. Return: 0; -EINVAL where encryption is off;
+ * -ENOMEM; -EIO (nothing changed then).
  */
 int seal_set_keyring(struct seal *seal, const struct keyring *keyring, usec_t now);
 

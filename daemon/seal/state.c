@@ -205,12 +205,19 @@ struct handshake *state_begin_handshake(struct seal *seal, const struct address 
 }
 
 /*
- * With which key the next hello of a handshake is sealed: with the first, and in repetitions with
- * the others in turn, since whoever missed a change of keys has one of those.
+ * With which key the next hello of a handshake is sealed: with the first, and where it is repeated
+ * with the others, since whoever missed a change of keys has one of those. They take turns over all
+ * handshakes, for one has fewer hellos than a ring may have keys.
  */
-static uint32_t choose_key(const struct seal *seal, const struct handshake *handshake)
+static uint32_t choose_key(struct seal *seal, const struct handshake *handshake)
 {
-    return seal->keyring ? seal->keyring->keys[handshake->hellos % seal->keyring->count].id : 0;
+    const struct keyring *ring = seal->keyring;
+
+    if (!ring)
+        return 0;
+    if (handshake->hellos == 0 || ring->count == 1)
+        return ring->keys[0].id;
+    return ring->keys[1 + seal->turn++ % (ring->count - 1)].id;
 }
 
 int state_say_hello(struct seal *seal, struct handshake *handshake, usec_t now)

@@ -37,6 +37,7 @@ struct seal {
     struct entropy entropy;
     uint8_t cookie_key[CRYPTO_KEY_SIZE];
     struct session current;  /* its key: under the first key of the ring */
+    uint32_t turn;           /* counts hellos in another key than the first */
     struct session previous; /* only to know what is still bound to it; has no key any more */
     struct peers peers;
     struct handshakes handshakes;

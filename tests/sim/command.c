@@ -223,6 +223,13 @@ static int run_change(struct script *script, char **words, size_t count)
     return for_nodes(script, words, count, sim_change_meta);
 }
 
+static int run_rotate(struct script *script, char **words, size_t count)
+{
+    if (!script->is_sealed)
+        return complain(script, "only a sealed wire has keys");
+    return for_nodes(script, words, count, sim_change_key);
+}
+
 static int run_step(struct script *script, char **words, size_t count)
 {
     struct sim_node *node = find(script, words[0]);
@@ -416,6 +423,7 @@ static const struct command commands[] = {
     {"leave", 1, run_leave, "NODES"},
     {"move", 1, run_move, "NODES            restarts at another address"},
     {"change", 1, run_change, "NODES            a new record of metadata"},
+    {"rotate", 1, run_rotate, "NODES            begins to change the key of all"},
     {"step", 2, run_step, "NODE SECONDS     its wall clock jumps"},
     {"join", 2, run_join, "NODE CONTACT     as p2pctl join"},
     {"message", 3, run_message, "NODE all|NODE TEXT"},

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "check.h"
+#include "keys.h"
 #include "trace.h"
 
 enum field_type {
@@ -115,6 +116,10 @@ static int test_node(const struct sim_node *node, char **words, size_t count, bo
 {
     if (count == 3 && (strcmp(words[0], "sees") == 0 || strcmp(words[0], "see") == 0))
         return test_view(node, words + 1, ret);
+    if (count == 3 && strcmp(words[0], "has") == 0 && strcmp(words[2], "keys") == 0) {
+        *ret = keys_count(node) == strtoul(words[1], NULL, 10);
+        return 0;
+    }
     if (count >= 2 && strcmp(words[0], "heard") == 0) {
         *ret = has_heard(node, words + 1, count - 1);
         return 0;
@@ -176,6 +181,10 @@ static int test(const struct sim *sim, char **words, size_t count, bool *ret)
         *ret = sum_deaths(sim, true) == 0;
         return 0;
     }
+    if (count == 2 && strcmp(words[0], "one") == 0 && strcmp(words[1], "key") == 0) {
+        *ret = keys_are_one(sim);
+        return 0;
+    }
     if (count == 2 && strcmp(words[0], "message") == 0 && strcmp(words[1], "arrived") == 0) {
         *ret = check_reached(sim) + 1 >= count_running(sim);
         return 0;
@@ -218,6 +227,8 @@ void condition_help(void)
          "  nobody buried           no node that ran was held for dead by one connected to it\n"
          "  nobody lost             nor by one that was cut off from it\n"
          "  message arrived         everybody else heard the last `message ... all`\n"
+         "  one key                 all that run have one key, the same\n"
+         "  WHO has COUNT keys      in its ring\n"
          "  WHO sees COUNT alive    itself included\n"
          "  WHO sees NODE STATE     alive, suspect, dead, left, absent or unstable\n"
          "  WHO joined              enough seeds have answered\n"

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "check.h"
+#include "keys.h"
 #include "wire.h"
 
 #define LOCAL_EPOCH_USEC (1000 * USEC_PER_SEC)
@@ -34,6 +35,7 @@ static void stop(struct sim_node *node)
         return;
     node->sim->node_usec += node->sim->now - node->started_usec;
     node->state = NODE_OFF;
+    node->off_usec = node->sim->now;
     heap_remove(&node->sim->events, &node->timer.entry);
     inbox_clear(node);
     wire_close(node);
@@ -47,6 +49,7 @@ struct sim_node *node_free(struct sim_node *node)
     stop(node);
     node_forget(node);
     free(node->told_dead);
+    keys_free(node);
     free(node);
     return NULL;
 }
@@ -144,11 +147,17 @@ static void after_input(struct sim_node *node)
     arm(node);
 }
 
+void node_settle(struct sim_node *node)
+{
+    after_input(node);
+}
+
 static void set_meta(struct sim_node *node)
 {
     node->meta_size = 8 + rng_below(&node->sim->rng, SIM_META_MAX - 8 + 1);
     for (size_t i = 0; i < node->meta_size; i++)
         node->meta[i] = (uint8_t)rng_next(&node->sim->rng);
+    keys_write_report(node);
     if (swim_set_meta(node->swim, node->meta, node->meta_size, sim_local_time(node)) < 0)
         sim_fail(node->sim, node, "interface: a record of %zu bytes is refused", node->meta_size);
 }

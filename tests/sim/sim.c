@@ -30,6 +30,8 @@ const char *sim_fault_name(enum sim_fault fault)
         [FAULT_LEAVE] = "leave",
         [FAULT_MOVE] = "move",
         [FAULT_TWO_CLUSTERS] = "two clusters",
+        [FAULT_KEY_CHANGE] = "key change",
+        [FAULT_KEY_CHANGE_CUT] = "key change in a partition",
     };
     static_assert(ARRAY_SIZE(names) == _FAULT_MAX, "every fault has a name");
 
@@ -200,9 +202,11 @@ struct sim_node *sim_by_id(const struct sim *sim, const struct node_id *id)
 void sim_count_fault(struct sim *sim, enum sim_fault fault)
 {
     sim->faults[fault]++;
-    /* A stepped wall clock and an old datagram are no excuse for suspecting anybody. */
+    /* A stepped wall clock, a change of keys and an old datagram are no excuse for suspecting
+     * anybody. */
     if (fault != FAULT_CLOCK_STEP && fault != FAULT_REPLAY && fault != FAULT_DUPLICATION &&
-        fault != FAULT_TWO_CLUSTERS && fault != FAULT_SMALL_MTU)
+        fault != FAULT_TWO_CLUSTERS && fault != FAULT_KEY_CHANGE && fault != FAULT_KEY_CHANGE_CUT &&
+        fault != FAULT_SMALL_MTU)
         sim->disturbed_usec = sim->now;
 }
 

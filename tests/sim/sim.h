@@ -8,9 +8,9 @@
  *
  * sim.[ch] is the clock and the heap of events, node.[ch] the life of a node; link.[ch] decides
  * what becomes of a datagram; wire.[ch] is what stands between a core and the network, plain or
- * sealed; check.[ch] watches the invariants and trace.[ch] tells what happened. Scenarios
- * (script.[ch]) and storms (storm.[ch]) drive it. The world owns its nodes and its datagrams, a
- * node owns its core.
+ * sealed, and keys.[ch] what changes its keys; check.[ch] watches the invariants and trace.[ch]
+ * tells what happened. Scenarios (script.[ch]) and storms (storm.[ch]) drive it. The world owns its
+ * nodes and its datagrams, a node owns its core.
  */
 
 #include <stdio.h>
@@ -44,6 +44,8 @@ enum sim_fault {
     FAULT_LEAVE,
     FAULT_MOVE,
     FAULT_TWO_CLUSTERS,
+    FAULT_KEY_CHANGE,
+    FAULT_KEY_CHANGE_CUT, /* the same in a partition */
     _FAULT_MAX,
 };
 
@@ -82,6 +84,7 @@ struct datagram {
 
 struct sim;
 struct seal;
+struct keyring;
 struct link;
 struct check;
 
@@ -104,6 +107,12 @@ struct sim_node {
     bool has_joined;
     struct swim *swim; /* owned; NULL while off */
     struct seal *seal; /* owned; NULL while off, or where the wire is plain */
+
+    struct keyring *keyring; /* owned; on its disk; NULL before its first start */
+    uint64_t keys_base_sec;  /* wall clock - its own clock, at its start */
+    usec_t off_usec;         /* since when it is off, on the world's clock */
+    usec_t keys_usec;        /* when it looks after its keys next */
+    uint32_t change_id;      /* of the key that it brings to all; 0 = none */
 
     int64_t skew_ppm;    /* its clock's error */
     usec_t slept_usec;   /* how long its monotonic clock stood in all */
@@ -151,11 +160,13 @@ struct sim {
     uint64_t faults[_FAULT_MAX];
     uint64_t steps;
     uint64_t datagrams;
-    uint64_t accusations;  /* suspicions that a node raised by itself */
-    usec_t node_usec;      /* sum over nodes of the time that they ran */
-    uint64_t hash;         /* of all events in their order: equal hashes, equal runs */
-    char *failure;         /* owned; the first broken invariant, or NULL */
-    usec_t disturbed_usec; /* last time that a fault touched the network; 0 = never */
+    uint64_t key_changes;     /* begun */
+    usec_t keys_changed_usec; /* last time that a ring changed */
+    uint64_t accusations;     /* suspicions that a node raised by itself */
+    usec_t node_usec;         /* sum over nodes of the time that they ran */
+    uint64_t hash;            /* of all events in their order: equal hashes, equal runs */
+    char *failure;            /* owned; the first broken invariant, or NULL */
+    usec_t disturbed_usec;    /* last time that a fault touched the network; 0 = never */
 };
 
 /* Return: 0, or -ENOMEM. */
@@ -180,6 +191,10 @@ void sim_suspend(struct sim_node *node);
 void sim_step_wall(struct sim_node *node, int64_t step_usec);
 void sim_move(struct sim_node *node); /* kill, then start at another address */
 void sim_change_meta(struct sim_node *node);
+
+/* Begins to change the key of its cluster, as `p2pctl keys rotate`; nothing where the wire is
+ * plain. */
+void sim_change_key(struct sim_node *node);
 
 /* @target NULL = all. Return: as swim_send_message. */
 int sim_send(struct sim_node *node, const struct sim_node *target, const char *text);

@@ -12,7 +12,10 @@
 #define FOREIGN_NODES   4  /* of the other cluster, where there are two */
 #define POLL_USEC       (USEC_PER_SEC / 2)
 #define BROADCAST_BYTES 24
-#define PACKET_SMALL    480 /* the least that a core is to live with */
+#define NEWS_USEC       (5 * USEC_PER_SEC) /* until all know a new record */
+/* Of the changes of keys that are drawn: nobody changes them every second. */
+#define KEY_CHANGE_SHARE 0.2
+#define PACKET_SMALL     480 /* the least that a core is to live with */
 
 /* A fault that ends by itself before the round does. */
 struct undo {
@@ -200,6 +203,17 @@ static void disturb_node(struct storm *storm, enum sim_fault fault)
         sim_leave(node);
 }
 
+/* Both sides of a partition may begin one. */
+static void change_key(struct storm *storm, struct sim_node *node, enum sim_fault fault)
+{
+    if (!draw(storm, KEY_CHANGE_SHARE))
+        return;
+    if (fault == FAULT_KEY_CHANGE_CUT)
+        disturb_network(storm, FAULT_PARTITION);
+    sim_count_fault(storm->sim, fault);
+    sim_change_key(node);
+}
+
 /* What is over at once. */
 static void disturb_briefly(struct storm *storm, enum sim_fault fault)
 {
@@ -212,6 +226,8 @@ static void disturb_briefly(struct storm *storm, enum sim_fault fault)
                                 (int64_t)(USEC_PER_HOUR / 2));
     if (fault == FAULT_MOVE && !node->is_seed)
         sim_move(node);
+    if (fault == FAULT_KEY_CHANGE || fault == FAULT_KEY_CHANGE_CUT)
+        change_key(storm, node, fault);
     if (fault != FAULT_TWO_CLUSTERS)
         return;
     other = draw_node(storm, NODE_RUNNING);
@@ -271,8 +287,9 @@ static void disturb(struct storm *storm)
 
 static void choose_weather(struct storm *storm)
 {
-    const uint32_t sealed_only =
-        1U << FAULT_BIT_FLIP | 1U << FAULT_REPLAY | 1U << FAULT_TWO_CLUSTERS;
+    const uint32_t sealed_only = 1U << FAULT_BIT_FLIP | 1U << FAULT_REPLAY |
+                                 1U << FAULT_TWO_CLUSTERS | 1U << FAULT_KEY_CHANGE |
+                                 1U << FAULT_KEY_CHANGE_CUT;
 
     storm->kinds = 0;
     for (int i = 0; i < _FAULT_MAX; i++)
@@ -393,6 +410,10 @@ static void rest(struct storm *storm)
         sim_fail(sim, node, "broadcast: reached %zu of %zu in %.1f s", check_reached(sim), others,
                  (double)limit / USEC_PER_SEC);
     sim_run(sim, sim->now + draw_between(storm, 5 * USEC_PER_SEC, 4 * USEC_PER_MIN));
+    /* Old keys go in their own time, and that is news for a moment. */
+    while (sim->keys_changed_usec > 0 && !sim->failure &&
+           sim->now < sim->keys_changed_usec + NEWS_USEC)
+        sim_run(sim, sim->keys_changed_usec + NEWS_USEC);
     const char *difference = sim->failure ? NULL : check_difference(sim);
     if (difference)
         sim_fail(sim, NULL, "convergence: undone in a calm cluster: %s", difference);

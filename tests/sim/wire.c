@@ -2,27 +2,11 @@
 #include "wire.h"
 
 #include <errno.h>
-#include <errno.h>
 #include <string.h>
-#include "base/base64.h"
 #include "check.h"
+#include "keys.h"
 #include "seal/seal.h"
 #include "trace.h"
-
-/* All clusters have the same key: it is the name, bound into every derivation, that keeps them
- * apart. */
-static int make_keyring(struct keyring **ret)
-{
-    uint8_t secret[KEYRING_SECRET_SIZE];
-    _cleanup_free_ char *text = NULL;
-    char error[KEYRING_ERROR_MAX];
-
-    memset(secret, 0x5a, sizeof(secret));
-    text = base64_encode(secret, sizeof(secret));
-    if (!text)
-        return -ENOMEM;
-    return keyring_parse(text, strlen(text), error, ret);
-}
 
 static void draw_seed(struct sim_node *node, uint8_t seed[static SEAL_SEED_SIZE])
 {
@@ -32,16 +16,15 @@ static void draw_seed(struct sim_node *node, uint8_t seed[static SEAL_SEED_SIZE]
 
 int wire_open(struct sim_node *node)
 {
-    _cleanup_(keyring_freep) struct keyring *keyring = NULL;
+    const struct keyring *keyring;
     uint8_t seed[SEAL_SEED_SIZE];
     char cluster[] = "lab-0";
-    int r;
 
     if (!node->sim->options.is_sealed)
         return 0;
-    r = make_keyring(&keyring);
-    if (r < 0)
-        return r;
+    keyring = keys_open(node);
+    if (!keyring)
+        return -ENOMEM;
     cluster[sizeof(cluster) - 2] = (char)('0' + node->cluster);
     draw_seed(node, seed);
     struct seal_config config = {
@@ -114,6 +97,7 @@ void wire_tick(struct sim_node *node)
 {
     if (node->seal)
         seal_tick(node->seal, sim_local_time(node));
+    keys_tick(node);
     swim_tick(node->swim, sim_local_time(node));
 }
 
@@ -156,5 +140,8 @@ usec_t wire_deadline(const struct sim_node *node)
 {
     usec_t deadline = swim_deadline(node->swim);
 
-    return node->seal ? MIN(deadline, seal_deadline(node->seal)) : deadline;
+    if (!node->seal)
+        return deadline;
+    deadline = MIN(deadline, seal_deadline(node->seal));
+    return MIN(deadline, keys_deadline(node));
 }
