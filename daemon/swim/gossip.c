@@ -5,7 +5,9 @@
 
 #define SPACING_SHARE   20 /* of the interval */
 #define SPACING_MEMBERS 64
-#define FANOUT_MAX      64
+#define HEARTBEAT_MEMBERS                                                                          \
+    64 /* so many send each of theirs; of more, as many as these per interval */
+#define FANOUT_MAX 64
 
 usec_t gossip_spacing(const struct swim *swim)
 {
@@ -79,6 +81,7 @@ static void on_heartbeat(struct swim *swim, struct timer *timer)
     struct gossip *gossip = &swim->gossip;
     const struct swim_member *own = &swim->self->shown;
     bool is_over = config->message_count > 0 && gossip->heartbeats_count >= config->message_count;
+    size_t others = swim->members.live_count;
 
     if (is_over || own->state != SWIM_ALIVE) {
         timer_set(&swim->timers, timer, TIMER_NEVER);
@@ -86,7 +89,10 @@ static void on_heartbeat(struct swim *swim, struct timer *timer)
     }
     timer_set(&swim->timers, timer, usec_add(swim->now, config->message_interval_usec));
     /* Alone, or while we do not know our address, there is nothing to say and nobody to hear it. */
-    if (swim->members.live_count == 0 || address_is_wildcard(&own->address))
+    if (others == 0 || address_is_wildcard(&own->address))
+        return;
+    /* Everybody's reach everybody: a crowd takes turns, or it would do nothing else. */
+    if (others >= HEARTBEAT_MEMBERS && rng_below(&swim->rng, others + 1) >= HEARTBEAT_MEMBERS)
         return;
     struct message message = {.type = MESSAGE_HEARTBEAT};
     message.id = own->id;

@@ -58,6 +58,27 @@ static void as_many_heartbeats_as_configured_are_sent(void **state)
     rig_stop(&rig);
 }
 
+static void a_crowd_takes_turns_with_heartbeats(void **state)
+{
+    struct swim_config config;
+    struct rig rig;
+    size_t count = 0;
+
+    (void)state;
+    swim_config_default(&config);
+    config.message_count = 0;
+    rig_start(&rig, &config);
+    rig_meet(&rig, 255);
+    rig.swim->probes.grace_end_usec = USEC_INFINITY;
+    for (size_t i = 0; i < 400; i++) {
+        rig_clear(&rig);
+        rig_run(&rig, config.message_interval_usec);
+        count += rig_count_events(&rig, SWIM_EVENT_GOSSIP);
+    }
+    assert_in_range(count, 70, 130); /* a quarter of 400 */
+    rig_stop(&rig);
+}
+
 static void fresh_news_do_not_wait_for_the_next_round(void **state)
 {
     struct rig rig;
@@ -204,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_heartbeat_is_told_once_and_passed_on),
         cmocka_unit_test(as_many_heartbeats_as_configured_are_sent),
+        cmocka_unit_test(a_crowd_takes_turns_with_heartbeats),
         cmocka_unit_test(fresh_news_do_not_wait_for_the_next_round),
         cmocka_unit_test(a_burst_of_news_travels_in_few_packets),
         cmocka_unit_test(nothing_is_sent_in_rounds_while_nothing_is_new),
