@@ -80,7 +80,18 @@ static uint64_t wall_now(void)
     return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void add_field(const struct field *field, struct record *record, cJSON *json)
+static void record_field(struct record *record, const struct field *field)
+{
+    if (field->is_number) {
+        record_add(record, "PEER_%s=%" PRIu64, field->name, field->number);
+        return;
+    }
+    _cleanup_free_ char *text = clean(strdup(field->text));
+    if (text)
+        record_add(record, "PEER_%s=%s", field->name, text);
+}
+
+static void json_add_field(cJSON *json, const struct field *field)
 {
     char key[32];
     size_t i;
@@ -89,15 +100,12 @@ static void add_field(const struct field *field, struct record *record, cJSON *j
         key[i] = (char)tolower((unsigned char)field->name[i]);
     key[i] = '\0';
     if (field->is_number) {
-        record_add(record, "PEER_%s=%" PRIu64, field->name, field->number);
         json_add_u64(json, key, field->number);
         return;
     }
     _cleanup_free_ char *text = clean(strdup(field->text));
-    if (!text)
-        return;
-    record_add(record, "PEER_%s=%s", field->name, text);
-    json_add_string(json, key, text);
+    if (text)
+        json_add_string(json, key, text);
 }
 
 /* Return: the level of the log. */
@@ -127,9 +135,40 @@ void emit_set_tap(emit_tap_t tap, void *data, int level)
     pthread_mutex_unlock(&taps.lock);
 }
 
-static void observe(enum event event, int level, const char *message, const cJSON *fields,
-                    const char *line)
+/* Most events are for the history alone: what goes to the log is made where it is wanted. */
+static void write_event(enum event event, int level, const char *message, const char *line,
+                        const struct field *fields)
 {
+    const struct event_info *info = event_get_info(event);
+    _cleanup_(record_done) struct record record = {0};
+
+    if (level > state.levels[info->subsystem])
+        return;
+    if (output_wants_fields()) {
+        record_add(&record, "MESSAGE=%s", message);
+        record_add(&record, "MESSAGE_ID=%s", info->message_id);
+        record_add(&record, "PRIORITY=%d", level);
+        record_add(&record, "SYSLOG_IDENTIFIER=p2pnode");
+        record_add(&record, "PEER_EVENT=%s", info->name);
+        record_add(&record, "PEER_NODE=%s", state.node);
+        for (; fields->name; fields++)
+            if (fields->is_number || fields->text)
+                record_field(&record, fields);
+        if (line)
+            record_add(&record, "PEER_LINE=%s", line);
+    }
+    output_write(level, message, line ? line : message, record.fields, record.count);
+}
+
+static void observe(enum event event, int level, const char *message, const char *line,
+                    const struct field *fields)
+{
+    if (!state.observer)
+        return;
+    _cleanup_json_ cJSON *json = cJSON_CreateObject();
+    for (; fields->name; fields++)
+        if (fields->is_number || fields->text)
+            json_add_field(json, fields);
     const struct journal_event seen = {
         .event = event,
         .type = event_get_info(event)->name,
@@ -137,20 +176,15 @@ static void observe(enum event event, int level, const char *message, const cJSO
         .wall_usec = wall_now(),
         .node = state.node,
         .message = message,
-        .fields = fields,
+        .fields = json,
         .line = line,
     };
-
-    if (state.observer)
-        state.observer(&seen, state.observer_data);
+    state.observer(&seen, state.observer_data);
 }
 
 void emit(enum event event, int level, const char *line, const struct field *fields,
           const char *format, ...)
 {
-    const struct event_info *info = event_get_info(event);
-    _cleanup_(record_done) struct record record = {0};
-    _cleanup_json_ cJSON *json = cJSON_CreateObject();
     _cleanup_free_ char *message = NULL;
     va_list arguments;
 
@@ -161,26 +195,15 @@ void emit(enum event event, int level, const char *line, const struct field *fie
         message = NULL;
         return;
     }
-    record_add(&record, "MESSAGE=%s", clean(message));
-    record_add(&record, "MESSAGE_ID=%s", info->message_id);
-    record_add(&record, "PRIORITY=%d", level);
-    record_add(&record, "SYSLOG_IDENTIFIER=p2pnode");
-    record_add(&record, "PEER_EVENT=%s", info->name);
-    record_add(&record, "PEER_NODE=%s", state.node);
-    for (; fields->name; fields++)
-        if (fields->is_number || fields->text)
-            add_field(fields, &record, json);
-    if (line)
-        record_add(&record, "PEER_LINE=%s", line);
-    if (level <= state.levels[info->subsystem])
-        output_write(level, message, line ? line : message, record.fields, record.count);
+    clean(message);
+    write_event(event, level, message, line, fields);
     (void)tap_line(&(struct emit_line){.level = level,
-                                       .subsystem = info->subsystem,
-                                       .event = info->name,
+                                       .subsystem = event_get_info(event)->subsystem,
+                                       .event = event_get_info(event)->name,
                                        .wall_usec = wall_now(),
                                        .text = message,
                                        .line = line});
-    observe(event, level, message, json, line);
+    observe(event, level, message, line, fields);
 }
 
 /* Diagnostics of base/log: a line without a name. */

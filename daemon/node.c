@@ -16,6 +16,7 @@
 #define LEAVE_PATIENCE_USEC  (4 * USEC_PER_SEC)
 #define KILL_PATIENCE_USEC   (2 * USEC_PER_SEC) /* beyond tasks.kill_grace */
 #define REPORT_PATIENCE_USEC USEC_PER_SEC
+#define RESTLESS_TICKS_MAX   10
 
 usec_t node_now(const struct node *node)
 {
@@ -73,6 +74,31 @@ static void remember_members(struct node *node)
         node->members_changed = true;
 }
 
+/* What systemctl shows. Not told with each change, for a lab that starts makes one per member. */
+static void tell_status(struct node *node)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    size_t alive = 0, count = swim_members_count(swim);
+
+    for (size_t i = 0; i < count; i++)
+        alive += swim_member_at(swim, i)->state == SWIM_ALIVE;
+    (void)sd_notifyf(false, "STATUS=Node %s: %zu of %zu nodes alive", node->config->node.name,
+                     alive, count);
+    node->status_changed = false;
+}
+
+/* Once the members are quiet, for a lab that starts changes all the time; but not too late. */
+static void remember_when_quiet(struct node *node)
+{
+    if (!node->members_changed)
+        return;
+    bool is_quiet = !node->status_changed;
+    if (is_quiet || ++node->restless_ticks >= RESTLESS_TICKS_MAX) {
+        node->restless_ticks = 0;
+        remember_members(node);
+    }
+}
+
 static void save_values(struct node *node)
 {
     _cleanup_(state_batch_freep) struct state_batch *batch = NULL;
@@ -112,8 +138,9 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
     memory_tick(node->memory, node_now(node));
     save_values(node);
     history_save(node->history);
-    if (node->members_changed)
-        remember_members(node);
+    remember_when_quiet(node);
+    if (node->status_changed)
+        tell_status(node);
     node_refresh_loads(node);
     node_keys_tick(node);
     (void)sd_event_source_set_time(source, usec + TICK_USEC);

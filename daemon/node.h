@@ -83,9 +83,11 @@ struct node {
     struct remote_call *key_brought; /* a key on its way to a member that lacks it; or NULL */
     bool keys_are_settled;           /* nothing to do about keys before a member changes */
     uint64_t started_wall_usec;
-    usec_t started_usec;  /* the same moment on the monotonic clock */
-    bool members_changed; /* since they were last remembered */
-    bool has_joined;      /* enough seeds have answered since start */
+    usec_t started_usec;     /* the same moment on the monotonic clock */
+    bool members_changed;    /* since they were last remembered */
+    bool status_changed;     /* since systemd was told */
+    unsigned restless_ticks; /* so many in a row saw members change that were not remembered yet */
+    bool has_joined;         /* enough seeds have answered since start */
     enum node_stop_step stop_step;
     bool has_left;   /* said good-bye: by `p2pctl leave`, or to stop */
     int fatal;       /* why the process has to end, or 0 */

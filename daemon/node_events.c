@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include "base/log.h"
 #include "journal.h"
 #include "swim/render.h"
@@ -252,6 +251,7 @@ static void update_member(struct node *node, const struct swim_event *event)
     }
     node->members_changed = true;
     node->keys_are_settled = false;
+    node->status_changed = true;
 }
 
 /* Connections with somebody who is dead would stay silent for long, and so would those of an
@@ -271,18 +271,6 @@ static void drop_connections(struct node *node, const struct swim_event *event)
             peers_lose(node->peers, &swim_member_at(swim, i)->id, -EADDRNOTAVAIL);
 }
 
-/* What systemctl shows; told when the number of members changes. */
-static void tell_status(const struct node *node)
-{
-    const struct swim *swim = cluster_get_swim(node->cluster);
-    size_t alive = 0, count = swim_members_count(swim);
-
-    for (size_t i = 0; i < count; i++)
-        alive += swim_member_at(swim, i)->state == SWIM_ALIVE;
-    (void)sd_notifyf(false, "STATUS=Node %s: %zu of %zu nodes alive", node->config->node.name,
-                     alive, count);
-}
-
 void node_on_swim_event(const struct swim_event *event, void *data)
 {
     struct node *node = data;
@@ -294,7 +282,6 @@ void node_on_swim_event(const struct swim_event *event, void *data)
         (is_about_member(event->type) || event->type == SWIM_EVENT_MEMBER_REAPED)) {
         update_member(node, event);
         drop_connections(node, event);
-        tell_status(node);
     }
     if (event->type == SWIM_EVENT_JOINED)
         node->has_joined = true;

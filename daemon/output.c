@@ -124,6 +124,14 @@ static void write_stderr(int level, const char *text)
     write_line(STDERR_FILENO, prefix, text);
 }
 
+bool output_wants_fields(void)
+{
+    pthread_mutex_lock(&output.lock);
+    bool wants = output.send || output.target == CONFIG_TARGET_JOURNAL;
+    pthread_mutex_unlock(&output.lock);
+    return wants;
+}
+
 void output_write(int level, const char *text, const char *plain, const struct iovec *fields,
                   int count)
 {

@@ -24,6 +24,9 @@ void output_close(void);
 /* Sends all lines to @send instead of journald, whatever the target: for tests. NULL = back. */
 void output_set_send(output_send_t send);
 
+/* Whether output_write() has a use for fields now. */
+bool output_wants_fields(void);
+
 /*
  * One line with its journal fields, MESSAGE among them. @text is the same message for the other
  * targets, and @plain what log.file gets. All of them without a newline at the end.
