@@ -2,27 +2,31 @@
 #include "seal/crypto.h"
 
 #include <openssl/core_names.h>
-#include <openssl/kdf.h>
+#include <openssl/crypto.h>
 #include <openssl/params.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #define NONCE_SIZE 12
 
 int crypto_init(struct crypto *crypto)
 {
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 
     *crypto = (struct crypto){
         .aes = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL),
         .chacha = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL),
         .cipher = EVP_CIPHER_CTX_new(),
-        .kdf = kdf ? EVP_KDF_CTX_new(kdf) : NULL,
         .mac = mac ? EVP_MAC_CTX_new(mac) : NULL,
     };
-    EVP_KDF_free(kdf);
     EVP_MAC_free(mac);
-    if (!crypto->aes || !crypto->chacha || !crypto->cipher || !crypto->kdf || !crypto->mac) {
+    if (!crypto->aes || !crypto->chacha || !crypto->cipher || !crypto->mac ||
+        EVP_MAC_CTX_set_params(crypto->mac, params) <= 0) {
         crypto_done(crypto);
         return -EIO;
     }
@@ -34,50 +38,66 @@ void crypto_done(struct crypto *crypto)
     EVP_CIPHER_free(crypto->aes);
     EVP_CIPHER_free(crypto->chacha);
     EVP_CIPHER_CTX_free(crypto->cipher);
-    EVP_KDF_CTX_free(crypto->kdf);
     EVP_MAC_CTX_free(crypto->mac);
     *crypto = (struct crypto){0};
 }
 
+/* HMAC-SHA256 of up to three pieces, the empty ones of which may be NULL. */
+static int authenticate(struct crypto *crypto, const void *key, size_t key_size,
+                        const struct iovec pieces[static 3], uint8_t ret[static CRYPTO_MAC_SIZE])
+{
+    size_t done;
+
+    if (EVP_MAC_init(crypto->mac, key, key_size, NULL) <= 0)
+        return -EIO;
+    for (size_t i = 0; i < 3; i++)
+        if (pieces[i].iov_len > 0 &&
+            EVP_MAC_update(crypto->mac, pieces[i].iov_base, pieces[i].iov_len) <= 0)
+            return -EIO;
+    return EVP_MAC_final(crypto->mac, ret, &done, CRYPTO_MAC_SIZE) > 0 ? 0 : -EIO;
+}
+
+/* Not libcrypto's HKDF, which looks up its digest and its HMAC by name each time: a lab of n that
+ * starts derives n^2 session keys. */
 int crypto_derive(struct crypto *crypto, const uint8_t secret[static CRYPTO_KEY_SIZE],
                   const char *salt, const void *info, size_t info_size, uint8_t *ret,
                   size_t ret_size)
 {
-    char digest[] = "SHA256";
-    /* OSSL_PARAM wants pointers to what it will not write. */
+    uint8_t extracted[CRYPTO_MAC_SIZE], block[CRYPTO_MAC_SIZE], number = 1;
+    /* An iovec wants pointers to what nobody will write. */
     union {
         const void *in;
         void *out;
-    } key = {.in = secret}, with = {.in = salt}, about = {.in = info};
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key.out, CRYPTO_KEY_SIZE),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, with.out, strlen(salt)),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, about.out, info_size),
-        OSSL_PARAM_construct_end(),
-    };
+    } key = {.in = secret}, about = {.in = info};
+    struct iovec pieces[3] = {{.iov_base = key.out, .iov_len = CRYPTO_KEY_SIZE}};
 
-    EVP_KDF_CTX_reset(crypto->kdf);
-    if (EVP_KDF_derive(crypto->kdf, ret, ret_size, params) <= 0)
-        return -EIO;
-    return 0;
+    int r = authenticate(crypto, salt, strlen(salt), pieces, extracted);
+    pieces[0] = (struct iovec){0};
+    pieces[1] = (struct iovec){.iov_base = about.out, .iov_len = info_size};
+    pieces[2] = (struct iovec){.iov_base = &number, .iov_len = sizeof(number)};
+    for (size_t done = 0; r == 0 && done < ret_size; number++) {
+        size_t size = MIN(ret_size - done, sizeof(block));
+        r = authenticate(crypto, extracted, sizeof(extracted), pieces, block);
+        if (r == 0)
+            memcpy(ret + done, block, size);
+        done += size;
+        pieces[0] = (struct iovec){.iov_base = block, .iov_len = sizeof(block)};
+    }
+    OPENSSL_cleanse(extracted, sizeof(extracted));
+    OPENSSL_cleanse(block, sizeof(block));
+    return r;
 }
 
 int crypto_authenticate(struct crypto *crypto, const uint8_t key[static CRYPTO_KEY_SIZE],
                         const void *data, size_t size, uint8_t ret[static CRYPTO_MAC_SIZE])
 {
-    char digest[] = "SHA256";
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    size_t done;
+    union {
+        const void *in;
+        void *out;
+    } piece = {.in = data};
+    const struct iovec pieces[3] = {{.iov_base = piece.out, .iov_len = size}};
 
-    if (EVP_MAC_init(crypto->mac, key, CRYPTO_KEY_SIZE, params) <= 0 ||
-        EVP_MAC_update(crypto->mac, data, size) <= 0 ||
-        EVP_MAC_final(crypto->mac, ret, &done, CRYPTO_MAC_SIZE) <= 0)
-        return -EIO;
-    return 0;
+    return authenticate(crypto, key, CRYPTO_KEY_SIZE, pieces, ret);
 }
 
 /* Readies the cipher context for @box, up to and including what is bound. */

@@ -21,15 +21,15 @@ struct crypto {
     EVP_CIPHER *aes; /* owned, like all of these */
     EVP_CIPHER *chacha;
     EVP_CIPHER_CTX *cipher;
-    EVP_KDF_CTX *kdf;
-    EVP_MAC_CTX *mac;
+    EVP_MAC_CTX *mac; /* HMAC-SHA256 */
 };
 
 /* Return: 0; -EIO where libcrypto lacks something. */
 int crypto_init(struct crypto *crypto);
 void crypto_done(struct crypto *crypto);
 
-/* HKDF-SHA256 (RFC 5869) of @secret with @salt and @info. Return: 0, -EIO. */
+/* HKDF-SHA256 (RFC 5869) of @secret with @salt and @info; at most 255 * 32 bytes, and what @ret has
+ * after an error means nothing. Return: 0, -EIO. */
 int crypto_derive(struct crypto *crypto, const uint8_t secret[static CRYPTO_KEY_SIZE],
                   const char *salt, const void *info, size_t info_size, uint8_t *ret,
                   size_t ret_size);

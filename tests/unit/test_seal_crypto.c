@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <openssl/core_names.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
 #include <stdio.h>
 #include <string.h>
 #include "seal/crypto.h"
@@ -31,6 +34,48 @@ static void mac_is_hmac_sha256(void **state)
         assert_int_equal(crypto_authenticate(&crypto, key, "what do ya want for nothing?", 28, mac),
                          0);
         assert_memory_equal(mac, expected, sizeof(mac));
+    }
+    crypto_done(&crypto);
+}
+
+/* libcrypto's own HKDF, by name. */
+static void derive_plainly(const uint8_t secret[static CRYPTO_KEY_SIZE], char *salt, char *info,
+                           uint8_t *ret, size_t ret_size)
+{
+    char digest[] = "SHA256";
+    uint8_t key[CRYPTO_KEY_SIZE];
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
+
+    memcpy(key, secret, sizeof(key));
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key, sizeof(key)),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, salt, strlen(salt)),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, strlen(info)),
+        OSSL_PARAM_construct_end(),
+    };
+    assert_int_equal(EVP_KDF_derive(context, ret, ret_size, params), 1);
+    EVP_KDF_CTX_free(context);
+    EVP_KDF_free(kdf);
+}
+
+static void derivation_is_hkdf_sha256(void **state)
+{
+    static const size_t sizes[] = {4, 31, 32, 33, 48, 64, 65};
+    struct crypto crypto;
+    uint8_t secret[CRYPTO_KEY_SIZE] = {0xc0, 1, 2, 3}, derived[66], expected[66];
+    char salt[] = "lab", info[] = "p2p tcp";
+
+    (void)state;
+    assert_int_equal(crypto_init(&crypto), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        memset(derived, 0xee, sizeof(derived));
+        memset(expected, 0xee, sizeof(expected));
+        derive_plainly(secret, salt, info, expected, sizes[i]);
+        assert_int_equal(
+            crypto_derive(&crypto, secret, salt, info, strlen(info), derived, sizes[i]), 0);
+        assert_memory_equal(derived, expected, sizeof(expected));
     }
     crypto_done(&crypto);
 }
@@ -102,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mac_is_hmac_sha256),
+        cmocka_unit_test(derivation_is_hkdf_sha256),
         cmocka_unit_test(derivation_separates_salts_and_infos),
         cmocka_unit_test(every_algorithm_opens_what_it_sealed_and_nothing_else),
         cmocka_unit_test(nonce_is_the_counter_in_network_order),
