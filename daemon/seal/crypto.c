@@ -6,6 +6,7 @@
 #include <openssl/params.h>
 #include <string.h>
 #include <sys/uio.h>
+#include "seal/provider.h"
 
 #define NONCE_SIZE 12
 
@@ -16,11 +17,15 @@ int crypto_init(struct crypto *crypto)
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
         OSSL_PARAM_construct_end(),
     };
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    OSSL_LIB_CTX *context = provider_get_context();
 
+    *crypto = (struct crypto){0};
+    if (!context)
+        return -EIO;
+    EVP_MAC *mac = EVP_MAC_fetch(context, "HMAC", NULL);
     *crypto = (struct crypto){
-        .aes = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL),
-        .chacha = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL),
+        .aes = EVP_CIPHER_fetch(context, "AES-256-GCM", NULL),
+        .chacha = EVP_CIPHER_fetch(context, "ChaCha20-Poly1305", NULL),
         .cipher = EVP_CIPHER_CTX_new(),
         .mac = mac ? EVP_MAC_CTX_new(mac) : NULL,
     };

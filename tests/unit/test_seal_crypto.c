@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "seal/crypto.h"
+#include "seal/provider.h"
 
 static void unhex(const char *text, uint8_t *target)
 {
@@ -143,6 +144,23 @@ static void nonce_is_the_counter_in_network_order(void **state)
     crypto_done(&crypto);
 }
 
+/* Each method that libcrypto makes for nobody costs every process memory. */
+static void library_offers_what_is_used_and_nothing_else(void **state)
+{
+    EVP_CIPHER *aes = EVP_CIPHER_fetch(provider_get_context(), "id-aes256-GCM", NULL);
+    struct crypto crypto;
+
+    (void)state;
+    assert_int_equal(crypto_init(&crypto), 0);
+    assert_ptr_equal(aes, crypto.aes);
+    assert_null(EVP_CIPHER_fetch(provider_get_context(), "AES-128-GCM", NULL));
+    assert_null(EVP_CIPHER_fetch(provider_get_context(), "AES-256-GC", NULL));
+    assert_null(EVP_MAC_fetch(provider_get_context(), "CMAC", NULL));
+    assert_null(EVP_MD_fetch(provider_get_context(), "SHA256", NULL));
+    EVP_CIPHER_free(aes);
+    crypto_done(&crypto);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +169,7 @@ int main(void)
         cmocka_unit_test(derivation_separates_salts_and_infos),
         cmocka_unit_test(every_algorithm_opens_what_it_sealed_and_nothing_else),
         cmocka_unit_test(nonce_is_the_counter_in_network_order),
+        cmocka_unit_test(library_offers_what_is_used_and_nothing_else),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
