@@ -2,6 +2,7 @@
 #include "store/database.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -185,13 +186,29 @@ static int say_failed(char *message, int r, sqlite3 *database, const char *path,
                sqlite3_errmsg(database));
 }
 
-static int connect(const char *path, int flags, sqlite3 **ret)
+static const char set_up_connection[] =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+    "PRAGMA journal_size_limit = 4194304; PRAGMA foreign_keys = OFF";
+
+/*
+ * Most nodes hardly ever ask their databases anything, so nothing is set aside for the case: pages
+ * of the cache are allocated one by one, as they are used, instead of 20 for each file at once.
+ */
+static void set_up_library(void)
 {
+    (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+    (void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+static int connect(const char *path, sqlite3 **ret)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     _cleanup_(database_closep) sqlite3 *database = NULL;
 
+    (void)pthread_once(&once, set_up_library);
     errno = 0;
-    int code =
-        sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | flags, NULL);
+    int code = sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
     if (code == SQLITE_OK)
         code = sqlite3_busy_timeout(database, BUSY_MSEC);
@@ -243,7 +260,7 @@ static int create(const char *path, const char *const *migrations)
     _cleanup_close_ int fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
-    int r = connect(fresh, 0, &database);
+    int r = connect(fresh, &database);
     if (r == 0)
         r = migrate(database, migrations, 0);
     if (r < 0)
@@ -320,18 +337,29 @@ int database_open(const char *path, const char *const *migrations,
         return r;
     if (r == 0 && (r = create(path, migrations)) < 0)
         return say(message, r, "cannot make %s: %s", path, strerror(-r));
-    r = connect(path, 0, &database);
+    r = connect(path, &database);
     if (r < 0)
         return say(message, r, "cannot open %s: %s", path, strerror(-r));
     r = check(database, path, message);
     if (r < 0)
         return r;
-    r = database_execute(database,
-                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                         "PRAGMA journal_size_limit = 4194304; PRAGMA foreign_keys = OFF");
+    r = database_execute(database, set_up_connection);
     if (r < 0)
         return say_failed(message, r, database, path, "set up");
     r = upgrade(database, migrations, path, message);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(database);
+    return 0;
+}
+
+int database_reopen(const char *path, sqlite3 **ret)
+{
+    _cleanup_(database_closep) sqlite3 *database = NULL;
+    int r = connect(path, &database);
+
+    if (r == 0)
+        r = database_execute(database, set_up_connection);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(database);

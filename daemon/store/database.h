@@ -25,6 +25,10 @@
 int database_open(const char *path, const char *const *migrations,
                   char message[static DATABASE_MESSAGE_MAX], sqlite3 **ret);
 
+/* The same once more, after a database_close() of this process, without looking whether it is
+ * whole. Return: 0, or what SQLite said. */
+int database_reopen(const char *path, sqlite3 **ret);
+
 /* Closes; NULL is allowed. */
 void database_close(sqlite3 *database);
 

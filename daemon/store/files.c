@@ -158,7 +158,6 @@ int files_open(const char *directory, const struct files_limits *limits,
                char message[static FILES_MESSAGE_MAX], struct files **ret)
 {
     _cleanup_(files_freep) struct files *files = calloc(1, sizeof(*files));
-    char path[4096];
 
     if (!files)
         return -ENOMEM;
@@ -173,13 +172,18 @@ int files_open(const char *directory, const struct files_limits *limits,
     r = remove_parts(files);
     if (r < 0)
         return say(message, r, "clear " PARTS_NAME " in", directory);
-    snprintf(path, sizeof(path), "%s/" INDEX_NAME, directory);
-    r = database_open(path, migrations, message, &files->database);
+    if (asprintf(&files->index_path, "%s/" INDEX_NAME, directory) < 0) {
+        files->index_path = NULL;
+        return say(message, -ENOMEM, "open", directory);
+    }
+    r = database_open(files->index_path, migrations, message, &files->database);
     if (r < 0)
         return r;
     r = reconcile(files);
     if (r < 0)
         return say(message, r, "read", directory);
+    database_close(files->database);
+    files->database = NULL;
     *ret = TAKE_PTR(files);
     return 0;
 }
@@ -189,6 +193,7 @@ struct files *files_free(struct files *files)
     if (!files)
         return NULL;
     database_close(files->database);
+    free(files->index_path);
     close_fd(files->parts_fd);
     close_fd(files->directory_fd);
     pthread_mutex_destroy(&files->change_mutex);
@@ -217,6 +222,17 @@ void files_get_usage(struct files *files, struct files_usage *ret)
 }
 
 /* --- The index --- */
+
+int files_get_index(struct files *files, sqlite3 **ret)
+{
+    if (!files->database) {
+        int r = database_reopen(files->index_path, &files->database);
+        if (r < 0)
+            return r == -ENOENT ? -EIO : r; /* it is not the file that is missing */
+    }
+    *ret = files->database;
+    return 0;
+}
 
 int files_look(struct files *files, const char *name, struct stat *ret)
 {
@@ -252,10 +268,14 @@ int files_load_info(struct files *files, const char *name, const struct stat *st
         .modified_wall_usec = files_modified_of(status),
         .is_executable = (status->st_mode & 0100) != 0,
     };
-    int r = database_prepare(
-        files->database, &statement,
-        "SELECT owner, sha256, size, modified FROM file WHERE name = ?1 AND inode = ?2", "ti", name,
-        (uint64_t)status->st_ino);
+    sqlite3 *index;
+    int r = files_get_index(files, &index);
+
+    if (r == 0)
+        r = database_prepare(
+            index, &statement,
+            "SELECT owner, sha256, size, modified FROM file WHERE name = ?1 AND inode = ?2", "ti",
+            name, (uint64_t)status->st_ino);
 
     if (r == 0)
         r = database_step(statement);
@@ -276,7 +296,11 @@ int files_load_info(struct files *files, const char *name, const struct stat *st
 int files_get_indexed_size(struct files *files, const char *name, uint64_t *ret)
 {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
-    int r = database_prepare(files->database, &statement,
+    sqlite3 *index;
+    int r = files_get_index(files, &index);
+
+    if (r == 0)
+        r = database_prepare(index, &statement,
                              "SELECT ifnull(sum(size), 0) FROM file WHERE name = ?1", "t", name);
 
     if (r == 0)
@@ -297,12 +321,16 @@ static void count(struct files *files, int64_t files_more, int64_t bytes_more)
 
 int files_enter(struct files *files, const struct files_info *info, uint64_t inode)
 {
-    int r = database_run(
-        files->database,
-        "INSERT OR REPLACE INTO file(name, inode, size, modified, executable, owner, sha256) "
-        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        "tiiiitb", info->name, inode, info->size, info->modified_wall_usec,
-        (uint64_t)info->is_executable, info->owner, info->sha256, (size_t)FILES_HASH_SIZE);
+    sqlite3 *index;
+    int r = files_get_index(files, &index);
+
+    if (r == 0)
+        r = database_run(
+            index,
+            "INSERT OR REPLACE INTO file(name, inode, size, modified, executable, owner, sha256) "
+            "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "tiiiitb", info->name, inode, info->size, info->modified_wall_usec,
+            (uint64_t)info->is_executable, info->owner, info->sha256, (size_t)FILES_HASH_SIZE);
 
     if (r == 0)
         count(files, 1, (int64_t)info->size);
@@ -313,7 +341,11 @@ int files_enter(struct files *files, const struct files_info *info, uint64_t ino
 static int expel(struct files *files, const char *name, uint64_t inode, bool is_inverted)
 {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
-    int r = database_prepare(files->database, &statement,
+    sqlite3 *index;
+    int r = files_get_index(files, &index);
+
+    if (r == 0)
+        r = database_prepare(index, &statement,
                              "SELECT count(*), ifnull(sum(size), 0) FROM file "
                              "WHERE name = ?1 AND (inode = ?2) <> ?3",
                              "tii", name, inode, (uint64_t)is_inverted);
@@ -325,8 +357,8 @@ static int expel(struct files *files, const char *name, uint64_t inode, bool is_
     int64_t rows = (int64_t)database_column_u64(statement, 0);
     int64_t bytes = (int64_t)database_column_u64(statement, 1);
     (void)sqlite3_reset(statement);
-    r = database_run(files->database, "DELETE FROM file WHERE name = ?1 AND (inode = ?2) <> ?3",
-                     "tii", name, inode, (uint64_t)is_inverted);
+    r = database_run(index, "DELETE FROM file WHERE name = ?1 AND (inode = ?2) <> ?3", "tii", name,
+                     inode, (uint64_t)is_inverted);
     if (r == 0)
         count(files, -rows, -bytes);
     return r;
@@ -437,11 +469,15 @@ static int list_locked(struct files *files, const char *glob, const char *after,
 {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
     size_t n = 0;
-    int r =
-        database_prepare(files->database, &statement,
-                         "SELECT name, size, modified, executable, owner, sha256 FROM file "
-                         "WHERE name > ?1 AND (?2 IS NULL OR name GLOB ?2) ORDER BY name LIMIT ?3",
-                         "tti", after, glob, (uint64_t)limit);
+    sqlite3 *index;
+    int r = files_get_index(files, &index);
+
+    if (r == 0)
+        r = database_prepare(
+            index, &statement,
+            "SELECT name, size, modified, executable, owner, sha256 FROM file "
+            "WHERE name > ?1 AND (?2 IS NULL OR name GLOB ?2) ORDER BY name LIMIT ?3",
+            "tti", after, glob, (uint64_t)limit);
 
     while (r == 0 && (r = database_step(statement)) > 0) {
         read_info(statement, &infos[n++]);

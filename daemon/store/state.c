@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -342,6 +343,23 @@ int state_commit(struct state *state, struct state_batch **batch)
 size_t state_pending_count(const struct state *state)
 {
     return state->pending_count;
+}
+
+static void run_rest(void *data)
+{
+    struct state *state = data;
+
+    (void)sqlite3_db_release_memory(state->database);
+    (void)malloc_trim(0);
+}
+
+static void rest_done(void *data _unused_)
+{
+}
+
+int state_rest(struct state *state)
+{
+    return worker_submit(state->worker, WORKER_COMMITS, run_rest, rest_done, state);
 }
 
 struct state *state_free(struct state *state)

@@ -50,6 +50,12 @@ int state_open(const char *directory, struct worker *worker, uint64_t events_max
                char message[static STATE_MESSAGE_MAX], struct state **ret);
 
 /* Writes the batches that still wait, calls their after-functions, closes. Returns NULL. */
+/*
+ * Gives back the memory that past work has left behind: pages of the database, and what malloc
+ * keeps. On the commits lane, so nothing waits for it. Return: 0, or what worker_submit() says.
+ */
+int state_rest(struct state *state);
+
 struct state *state_free(struct state *state);
 DEFINE_CLEANUP(struct state *, state_free)
 

@@ -320,6 +320,30 @@ static void directory_that_cannot_be_made_is_named(void **state)
     assert_non_null(strstr(room->message, "/proc/none/peer_storage"));
 }
 
+static void index_is_opened_for_the_first_question(void **state)
+{
+    struct room *room = *state;
+    struct files_info info;
+
+    assert_int_equal(access(path_of(room, "-index.db-shm"), F_OK), -1);
+    put(room, "one", "text");
+    assert_int_equal(access(path_of(room, "-index.db-shm"), F_OK), 0);
+    room_reopen(room);
+    assert_int_equal(access(path_of(room, "-index.db-shm"), F_OK), -1);
+    assert_int_equal(files_stat(room->files, "one", &info), 0);
+    assert_string_equal(info.owner, "user1");
+}
+
+static void index_that_was_taken_away_is_no_missing_file(void **state)
+{
+    struct room *room = *state;
+    struct files_info info;
+
+    write_by_hand(room, "one", "text");
+    assert_int_equal(unlink(path_of(room, "-index.db")), 0);
+    assert_int_equal(files_stat(room->files, "one", &info), -EIO);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
 
 int main(void)
@@ -340,6 +364,8 @@ int main(void)
         test(store_belongs_to_one_process),
         test(damaged_index_is_refused_and_no_file_is_touched),
         test(directory_that_cannot_be_made_is_named),
+        test(index_is_opened_for_the_first_question),
+        test(index_that_was_taken_away_is_no_missing_file),
     };
 
     return cmocka_run_group_tests_name("store/files", tests, NULL, NULL);

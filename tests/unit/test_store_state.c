@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "store/state_core.h"
 #include "store_node.h"
 
 static void first_start_makes_an_id_and_counts_from_one(void **state)
@@ -432,6 +433,40 @@ static void crash_while_it_is_made_leaves_nothing_in_the_way(void **state)
     }
 }
 
+static int cached_size(struct node *node)
+{
+    int current = 0, highest = 0;
+
+    assert_int_equal(sqlite3_db_status(state_get_database(node->state), SQLITE_DBSTATUS_CACHE_USED,
+                                       &current, &highest, 0),
+                     SQLITE_OK);
+    return current;
+}
+
+static void do_nothing(void *data _unused_)
+{
+}
+
+static void set_done(void *data)
+{
+    *(bool *)data = true;
+}
+
+static void rest_gives_the_pages_back_and_what_follows_works(void **state)
+{
+    struct node *node = *state;
+    bool is_done = false;
+
+    assert_int_equal(put_one_task(node, 1), 0);
+    int before = cached_size(node);
+    assert_int_equal(state_rest(node->state), 0);
+    assert_int_equal(worker_submit(node->worker, WORKER_COMMITS, do_nothing, set_done, &is_done),
+                     0);
+    assert_true(worker_wait(node->worker, &is_done));
+    assert_true(cached_size(node) < before / 2);
+    assert_int_equal(put_one_task(node, 2), 0);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, node_setup, node_teardown)
 
 int main(void)
@@ -455,6 +490,7 @@ int main(void)
         test(what_waits_at_the_end_is_written),
         test(database_is_for_our_eyes_only),
         test(second_process_is_refused),
+        test(rest_gives_the_pages_back_and_what_follows_works),
         cmocka_unit_test(no_accepted_task_is_lost_wherever_it_crashes),
         cmocka_unit_test(crash_while_it_is_made_leaves_nothing_in_the_way),
     };
