@@ -24,6 +24,7 @@ enum tls_protocol {
     _TLS_PROTOCOL_MAX,
 };
 
+/* For one thread: the first connection makes what all of them share. */
 struct tls;
 
 struct tls_config {
