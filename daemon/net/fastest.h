@@ -5,5 +5,5 @@
 
 #include "seal/seal.h"
 
-/* Takes about 5 ms. Return: SEAL_AES_256_GCM or SEAL_CHACHA20_POLY1305. */
+/* Takes less than 1 ms of CPU. Return: SEAL_AES_256_GCM or SEAL_CHACHA20_POLY1305. */
 enum seal_algorithm fastest_algorithm(void);
