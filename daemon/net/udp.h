@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The node's UDP socket in the loop, in batches: up to 64 datagrams are read per dispatch and
+ * The node's UDP socket in the loop, in batches: up to 16 datagrams are read per dispatch and
  * handed over one by one, what is sent is collected and leaves together. Never fragments (DF is
  * set). Datagrams that the kernel does not take are dropped and counted, as a router would have
  * dropped them; where one was above the path's MTU, that is looked up, so that the sender of larger
@@ -18,7 +18,7 @@
 #include "base/usec.h"
 
 #define UDP_DATAGRAM_MAX 1500 /* larger ones are dropped, in and out */
-#define UDP_BATCH_MAX    64
+#define UDP_BATCH_MAX    16
 
 struct udp;
 
