@@ -20,11 +20,13 @@
 #define SAID_BYTES          32
 #define HEALTH_MULTIPLE_MAX 9 /* by which Lifeguard stretches a probe at most */
 
-/* What one node held of another when it was last looked at. */
+/* What one node held of another when it was last looked at; a crowd has 25 million of them. Both
+ * halves of an incarnation are small here. */
 struct view {
-    struct swim_incarnation incarnation;
+    uint32_t generation;
+    uint32_t counter;
+    uint16_t scan; /* in which it was last there */
     enum swim_state state;
-    uint32_t scan; /* in which it was last there */
     bool is_present;
 };
 
@@ -48,13 +50,14 @@ struct check {
     size_t nodes_max;
     struct view *views;            /* owned, [observer * nodes_max + subject] */
     struct swim_incarnation *used; /* owned, the highest that each ever used */
-    uint32_t *scans;               /* owned, scans of each observer */
+    uint16_t *scans;               /* owned, scans of each observer */
     struct told *told;             /* owned, by observer */
     bool *reached;                 /* owned, by observer */
     struct said said[SAID_MAX];    /* a ring */
     size_t said_count;
     char expected[SWIM_MESSAGE_MAX + 1]; /* the text that is counted */
     char difference[256];
+    size_t different_node, different_subject; /* where views differed last */
 };
 
 int check_new(size_t nodes_max, struct check **ret)
@@ -306,7 +309,7 @@ void check_event(struct sim_node *node, const struct swim_event *event)
     }
 }
 
-static void check_member(struct sim_node *node, const struct swim_member *member, uint32_t scan)
+static void check_member(struct sim_node *node, const struct swim_member *member, uint16_t scan)
 {
     struct sim *sim = node->sim;
     const struct sim_node *subject = sim_by_id(sim, &member->id);
@@ -317,7 +320,8 @@ static void check_member(struct sim_node *node, const struct swim_member *member
     }
     const struct swim_incarnation *used = &sim->check->used[subject->index];
     struct view *view = view_of(node, subject);
-    int order = compare_incarnations(&member->incarnation, &view->incarnation);
+    struct swim_incarnation before = {view->generation, view->counter};
+    int order = compare_incarnations(&member->incarnation, &before);
 
     if (subject->cluster != node->cluster)
         sim_fail(sim, node, "merge: knows %s of the other cluster", subject->name);
@@ -331,14 +335,20 @@ static void check_member(struct sim_node *node, const struct swim_member *member
         sim_fail(sim, node,
                  "order: %s goes from %s to %s at incarnation %" PRIu64 " after %" PRIu64,
                  subject->name, trace_state_name(view->state), trace_state_name(member->state),
-                 member->incarnation.counter, view->incarnation.counter);
-    *view = (struct view){member->incarnation, member->state, scan, true};
+                 member->incarnation.counter, before.counter);
+    *view = (struct view){
+        .generation = (uint32_t)member->incarnation.generation,
+        .counter = (uint32_t)member->incarnation.counter,
+        .scan = scan,
+        .state = member->state,
+        .is_present = true,
+    };
 }
 
 static void scan_views(struct sim_node *node)
 {
     struct sim *sim = node->sim;
-    uint32_t scan = ++sim->check->scans[node->index];
+    uint16_t scan = ++sim->check->scans[node->index];
     size_t count = swim_members_count(node->swim);
 
     for (size_t i = 0; i < count; i++)
@@ -408,21 +418,36 @@ static const char *compare_view(const struct sim_node *node, const struct sim_no
     return strcmp(member->name, subject->label) == 0 ? NULL : "under another name";
 }
 
+/* Return: whether @node has something wrong about @subject, which then is told. */
+static bool differs(const struct sim *sim, size_t node_index, size_t subject_index)
+{
+    const struct sim_node *node = sim->nodes[node_index], *subject = sim->nodes[subject_index];
+    struct check *check = sim->check;
+    const char *wrong = NULL;
+
+    if (is_settled(node) && node->cluster == subject->cluster)
+        wrong = compare_view(node, subject);
+    if (!wrong)
+        return false;
+    check->different_node = node_index;
+    check->different_subject = subject_index;
+    snprintf(check->difference, sizeof(check->difference), "%s has %s, which is %s, as %s",
+             node->name, subject->name, is_settled(subject) ? "alive" : "gone", wrong);
+    return true;
+}
+
+/* What differed the last time probably still does: whoever waits asks often. */
 const char *check_difference(const struct sim *sim)
 {
+    const struct check *check = sim->check;
+    size_t first = check->different_node;
+
+    if (differs(sim, first, check->different_subject))
+        return check->difference;
     for (size_t i = 0; i < sim->nodes_count; i++)
-        for (size_t j = 0; j < sim->nodes_count && is_settled(sim->nodes[i]); j++) {
-            const struct sim_node *node = sim->nodes[i], *subject = sim->nodes[j];
-            if (node->cluster != subject->cluster)
-                continue;
-            const char *wrong = compare_view(node, subject);
-            if (!wrong)
-                continue;
-            snprintf(sim->check->difference, sizeof(sim->check->difference),
-                     "%s has %s, which is %s, as %s", node->name, subject->name,
-                     is_settled(subject) ? "alive" : "gone", wrong);
-            return sim->check->difference;
-        }
+        for (size_t j = 0; j < sim->nodes_count; j++)
+            if (differs(sim, (first + i) % sim->nodes_count, j))
+                return check->difference;
     return NULL;
 }
 

@@ -38,17 +38,25 @@ void link_heal(struct link *link)
     link->late_max_usec = 0;
     link->loss = link->duplication = link->reordering = link->flips = link->replays = 0;
     memset(link->slow_usec, 0, link->nodes_max * sizeof(*link->slow_usec));
-    memset(link->cuts, 0, link->nodes_max * link->nodes_max * sizeof(*link->cuts));
+    link_heal_cuts(link);
+}
+
+void link_heal_cuts(struct link *link)
+{
+    if (link->has_cuts)
+        memset(link->cuts, 0, link->nodes_max * link->nodes_max * sizeof(*link->cuts));
+    link->has_cuts = false;
 }
 
 void link_cut(struct link *link, size_t source, size_t target, bool is_cut)
 {
     link->cuts[source * link->nodes_max + target] = is_cut;
+    link->has_cuts |= is_cut;
 }
 
 bool link_is_cut(const struct link *link, size_t source, size_t target)
 {
-    return link->cuts[source * link->nodes_max + target];
+    return link->has_cuts && link->cuts[source * link->nodes_max + target];
 }
 
 void link_partition(struct link *link, const bool *sides, size_t count)

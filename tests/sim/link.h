@@ -24,6 +24,7 @@ struct link {
     usec_t *slow_usec; /* owned, by node: added to everything that it sends or gets */
     bool *cuts;        /* owned, [source * nodes_max + target] */
     size_t nodes_max;
+    bool has_cuts; /* spares a look at them */
 };
 
 /* What to do with one datagram. */
@@ -44,6 +45,7 @@ void link_heal(struct link *link);
 
 void link_cut(struct link *link, size_t source, size_t target, bool is_cut);
 bool link_is_cut(const struct link *link, size_t source, size_t target);
+void link_heal_cuts(struct link *link);
 
 /* Splits: nodes whose bit in @sides differs do not hear each other. */
 void link_partition(struct link *link, const bool *sides, size_t count);

@@ -311,7 +311,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         else
             return -EINVAL;
     }
-    bool is_sane = arguments->nodes_count >= 2 && arguments->nodes_count <= 1000 &&
+    bool is_sane = arguments->nodes_count >= 2 && arguments->nodes_count <= CROWD_NODES_MAX &&
                    arguments->jobs >= 1 && arguments->jobs <= JOBS_MAX;
     return is_sane ? 0 : -EINVAL;
 }

@@ -19,7 +19,7 @@
 #include "base/rng.h"
 #include "swim/swim.h"
 
-#define SIM_NODES_MAX  1024
+#define SIM_NODES_MAX  8192
 #define SIM_HEARD_MAX  16  /* texts that a node remembers, for scenarios */
 #define SIM_INBOX_MAX  512 /* datagrams that wait for a stopped process, as in a socket buffer */
 #define SIM_META_MAX   64

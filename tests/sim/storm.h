@@ -5,11 +5,16 @@
  * Storms: the seed chooses the size of everything, the weather, who dies and who sleeps. A storm
  * goes in rounds: trouble, healing, then views have to become equal within their bound, a broadcast
  * has to reach all, and nobody may be suspected while the network is calm.
+ *
+ * With more than STORM_NODES_MAX nodes it is a crowd (crowd.c): everything at its defaults, all
+ * start within seconds, and then live through a bad but ordinary hour.
  */
 
 #include "sim.h"
 
 #define STORM_FAILURE_MAX 600
+#define STORM_NODES_MAX   1000 /* more are a crowd */
+#define CROWD_NODES_MAX   8000
 
 struct storm_options {
     uint64_t seed;
