@@ -174,9 +174,10 @@ static void check_verdict(struct sim_node *node, const struct swim_event *event,
 {
     const struct sim *sim = node->sim;
 
-    /* Whoever has just been told of a member may be told of its own accusation in an earlier life.
-     */
-    bool is_known = view_of(node, subject)->is_present;
+    /* Whoever has just been told of a member may be told of its own accusation in an earlier life;
+     * and who looks for it where it was before it moved does not find it. */
+    bool is_known = view_of(node, subject)->is_present &&
+                    address_is_equal(&event->member->address, &subject->address);
     if (event->type == SWIM_EVENT_MEMBER_SUSPECT && event->by && event->by->is_self && is_known &&
         is_undisturbed(node, subject, calm_usec(sim)))
         sim_fail(node->sim, node, "suspicion: accuses %s, and both were left alone", subject->name);

@@ -32,6 +32,7 @@ struct arguments {
     size_t nodes_count;
     uint64_t minutes;
     size_t jobs;
+    uint64_t faults_least; /* so often has each kind of fault to be injected */
     bool is_sealed;
     bool is_storm;
     bool is_rewrite;
@@ -129,6 +130,22 @@ static void print_summary(const struct arguments *arguments, const struct summar
     printf("\n");
 }
 
+/* Storms that do not blow prove nothing. */
+static bool has_all_faults(const struct arguments *arguments, const struct summary *summary)
+{
+    bool is_enough = true;
+
+    for (int i = 0; i < _FAULT_MAX; i++) {
+        if ((!arguments->is_sealed && STORM_SEALED_ONLY >> i & 1) ||
+            summary->faults[i] >= arguments->faults_least)
+            continue;
+        fprintf(stderr, "%s was injected %" PRIu64 " times only, not %" PRIu64 ".\n",
+                sim_fault_name((enum sim_fault)i), summary->faults[i], arguments->faults_least);
+        is_enough = false;
+    }
+    return is_enough;
+}
+
 static void merge(struct summary *summary, const struct summary *share)
 {
     summary->passed += share->passed;
@@ -182,7 +199,7 @@ static int run_storms(const struct arguments *arguments)
         merge(&summary, &share);
     }
     print_summary(arguments, &summary);
-    return summary.failed > 0;
+    return summary.failed > 0 || !has_all_faults(arguments, &summary);
 }
 
 static int run_storm(const struct arguments *arguments)
@@ -257,6 +274,7 @@ static int usage(const char *program)
     printf(
         "usage: %s [--rewrite] SCENARIO...\n"
         "       %s --storms COUNT [--first SEED] [--nodes N] [--minutes M] [--sealed] [--jobs J]\n"
+        "           [--faults-least COUNT]\n"
         "       %s --storm --seed SEED [--nodes N] [--minutes M] [--sealed]\n"
         "       %s --curve RUNS [--seed SEED] [--nodes N]\n"
         "       %s --again FILE\n\n",
@@ -279,6 +297,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         {"sealed", no_argument, NULL, 'e'},
         {"rewrite", no_argument, NULL, 'w'},
         {"again", required_argument, NULL, 'a'},
+        {"faults-least", required_argument, NULL, 'l'},
         {"curve", required_argument, NULL, 'u'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -296,6 +315,8 @@ static int parse(int argc, char **argv, struct arguments *arguments)
             arguments->minutes = number;
         else if (c == 'j')
             arguments->jobs = number;
+        else if (c == 'l')
+            arguments->faults_least = number;
         else if (c == 'e')
             arguments->is_sealed = true;
         else if (c == 'o')

@@ -2,6 +2,7 @@
 #include "node.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include "check.h"
 #include "keys.h"
@@ -176,6 +177,21 @@ static void set_seeds(struct sim_node *node)
     swim_set_seeds(node->swim, seeds, count, count, sim_local_time(node));
 }
 
+/* Above what is stored, and above all that was, should the disk have been lost: state_start(). */
+static uint64_t next_generation(const struct sim_node *node)
+{
+    return MAX(node->stored_generation + 1, sim_wall_time(node) / USEC_PER_SEC);
+}
+
+void sim_start_in_vain(struct sim_node *node, enum sim_fault fault)
+{
+    if (node->state != NODE_OFF)
+        return;
+    sim_disturb(node, fault);
+    if (fault != FAULT_DISK_FULL && rng_below(&node->sim->rng, 2) == 0)
+        node->stored_generation = next_generation(node);
+}
+
 void sim_start(struct sim_node *node)
 {
     struct sim *sim = node->sim;
@@ -184,8 +200,11 @@ void sim_start(struct sim_node *node)
 
     if (node->state != NODE_OFF)
         return;
-    node->generation = MAX(node->generation + 1, sim_wall_time(node) / USEC_PER_SEC);
-    self.generation = node->generation;
+    node->stored_generation = next_generation(node);
+    if (node->stored_generation <= node->generation)
+        sim_fail(sim, node, "generation: %" PRIu64 " after %" PRIu64, node->stored_generation,
+                 node->generation);
+    node->generation = self.generation = node->stored_generation;
     memcpy(self.name, node->label, sizeof(self.name));
     if (node->is_wildcard)
         memset(self.address.bytes, 0, sizeof(self.address.bytes));

@@ -32,6 +32,9 @@ const char *sim_fault_name(enum sim_fault fault)
         [FAULT_TWO_CLUSTERS] = "two clusters",
         [FAULT_KEY_CHANGE] = "key change",
         [FAULT_KEY_CHANGE_CUT] = "key change in a partition",
+        [FAULT_DISK_FULL] = "disk full",
+        [FAULT_FSYNC_ERROR] = "fsync error",
+        [FAULT_TORN_WRITE] = "torn write",
     };
     static_assert(ARRAY_SIZE(names) == _FAULT_MAX, "every fault has a name");
 

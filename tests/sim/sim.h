@@ -46,6 +46,9 @@ enum sim_fault {
     FAULT_TWO_CLUSTERS,
     FAULT_KEY_CHANGE,
     FAULT_KEY_CHANGE_CUT, /* the same in a partition */
+    FAULT_DISK_FULL,
+    FAULT_FSYNC_ERROR,
+    FAULT_TORN_WRITE,
     _FAULT_MAX,
 };
 
@@ -99,8 +102,9 @@ struct sim_node {
     struct address address; /* where the network delivers to it */
     bool is_wildcard;       /* the core is told 0.0.0.0 and has to learn it */
     bool is_seed;
-    bool is_hidden; /* its events are hashed and not printed */
-    uint64_t generation;
+    bool is_hidden;             /* its events are hashed and not printed */
+    uint64_t generation;        /* of its latest life */
+    uint64_t stored_generation; /* on its disk */
     enum sim_state state;
     bool is_leaving;
     bool has_left;
@@ -184,6 +188,13 @@ struct sim_node *sim_add(struct sim *sim, const char *name, unsigned cluster);
  */
 void sim_start(struct sim_node *node);
 void sim_kill(struct sim_node *node);
+
+/*
+ * A node that is off is started, and its disk fails as it stores the new generation: it is full, or
+ * says that nothing is safe, or the power goes. As with the daemon's database the write is there
+ * as a whole or not at all, and a node that has not stored its generation does not begin.
+ */
+void sim_start_in_vain(struct sim_node *node, enum sim_fault fault);
 void sim_leave(struct sim_node *node);
 void sim_pause(struct sim_node *node);
 void sim_resume(struct sim_node *node); /* from a pause or a suspension */

@@ -8,7 +8,6 @@
 #include "link.h"
 #include "trace.h"
 
-#define FOREIGN_NODES   4  /* of the other cluster, where there are two */
 #define FOREIGN_NODES 4 /* of the other cluster, where there are two */
 /* Of the changes of keys that are drawn: nobody changes them every second. */
 #define KEY_CHANGE_SHARE 0.2
@@ -158,6 +157,20 @@ static void change_key(struct storm *storm, struct sim_node *node, enum sim_faul
     sim_change_key(node);
 }
 
+/* Somebody cannot start for a while: with whom that happens while nobody is off, is killed first.
+ */
+static void break_disk(struct storm *storm, enum sim_fault fault)
+{
+    struct sim_node *node = storm_draw_node(storm, NODE_OFF);
+
+    if (!node) {
+        disturb_node(storm, FAULT_KILL);
+        node = storm_draw_node(storm, NODE_OFF);
+    }
+    if (node)
+        sim_start_in_vain(node, fault);
+}
+
 /* What is over at once. */
 static void disturb_briefly(struct storm *storm, enum sim_fault fault)
 {
@@ -216,6 +229,11 @@ static void disturb(struct storm *storm)
     case FAULT_CUT:
         cut_one_way(storm);
         break;
+    case FAULT_DISK_FULL:
+    case FAULT_FSYNC_ERROR:
+    case FAULT_TORN_WRITE:
+        break_disk(storm, fault);
+        break;
     case FAULT_DELAY:
     case FAULT_PAUSE:
     case FAULT_SUSPEND:
@@ -231,16 +249,12 @@ static void disturb(struct storm *storm)
 
 static void choose_weather(struct storm *storm)
 {
-    const uint32_t sealed_only = 1U << FAULT_BIT_FLIP | 1U << FAULT_REPLAY |
-                                 1U << FAULT_TWO_CLUSTERS | 1U << FAULT_KEY_CHANGE |
-                                 1U << FAULT_KEY_CHANGE_CUT;
-
     storm->kinds = 0;
     for (int i = 0; i < _FAULT_MAX; i++)
         if (storm_draw(storm, 0.4))
             storm->kinds |= 1U << i;
     if (!storm->sim->options.is_sealed)
-        storm->kinds &= ~sealed_only;
+        storm->kinds &= ~STORM_SEALED_ONLY;
     storm->gap_usec = storm_draw_between(storm, 20 * USEC_PER_MSEC, USEC_PER_SEC);
 }
 
@@ -286,7 +300,8 @@ static void choose_config(struct storm *storm, struct swim_config *config)
 {
     swim_config_default(config);
     if (storm_draw(storm, 0.5)) {
-        config->probe_interval_usec = storm_draw_between(storm, 500 * USEC_PER_MSEC, 2 * USEC_PER_SEC);
+        config->probe_interval_usec =
+            storm_draw_between(storm, 500 * USEC_PER_MSEC, 2 * USEC_PER_SEC);
         config->probe_timeout_usec = config->probe_interval_usec / storm_draw_between(storm, 2, 5);
     }
     if (storm_draw(storm, 0.5))
@@ -313,8 +328,6 @@ static int begin(struct storm *storm, const struct storm_options *options)
     r = sim_new(&world, &storm->sim);
     if (r < 0)
         return r;
-    if (world.config.packet_size_max == PACKET_SMALL)
-        sim_count_fault(storm->sim, FAULT_SMALL_MTU);
     size_t seeds = 1 + (size_t)rng_below(&storm->rng, MIN(options->nodes_count, (size_t)5));
     size_t foreign = options->is_sealed && storm_draw(storm, 0.5) ? FOREIGN_NODES : 0;
     for (size_t i = 0; i < options->nodes_count + foreign; i++) {
@@ -323,6 +336,8 @@ static int begin(struct storm *storm, const struct storm_options *options)
             return -ENOMEM;
         node->is_seed = i < seeds || i == options->nodes_count;
         node->is_wildcard = storm_draw(storm, 0.1);
+        if (world.config.packet_size_max == PACKET_SMALL)
+            sim_count_fault(storm->sim, FAULT_SMALL_MTU);
     }
     return 0;
 }

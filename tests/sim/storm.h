@@ -16,6 +16,11 @@
 #define STORM_NODES_MAX   1000 /* more are a crowd */
 #define CROWD_NODES_MAX   8000
 
+/* Faults that a plain wire has nothing against, as bits. */
+#define STORM_SEALED_ONLY                                                                          \
+    (1U << FAULT_BIT_FLIP | 1U << FAULT_REPLAY | 1U << FAULT_TWO_CLUSTERS |                        \
+     1U << FAULT_KEY_CHANGE | 1U << FAULT_KEY_CHANGE_CUT)
+
 struct storm_options {
     uint64_t seed;
     size_t nodes_count;
