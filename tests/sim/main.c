@@ -104,11 +104,13 @@ static void run_one(const struct arguments *arguments, uint64_t seed, bool is_tw
     add(summary, &result);
 }
 
-/* The storms @first, @first + jobs, ... of one process. */
+/* The storms @first, @first + jobs, ... of one process. The very first runs twice, but for a crowd.
+ */
 static void run_share(const struct arguments *arguments, uint64_t first, struct summary *summary)
 {
     for (uint64_t i = first; i < arguments->storms_count; i += arguments->jobs)
-        run_one(arguments, arguments->seed + i, i == 0, summary);
+        run_one(arguments, arguments->seed + i, i == 0 && arguments->nodes_count <= STORM_NODES_MAX,
+                summary);
 }
 
 static void print_summary(const struct arguments *arguments, const struct summary *summary)
