@@ -171,8 +171,8 @@ check-sim: check-scenarios check-storms check-crowd check-mutants ## scenarios, 
 check-integration: $(PROGRAMS) ## real daemons; needs root
 	@$(RUN) integration $(PYTEST) tests/integration --ignore tests/integration/test_ctl_screens.py
 
-check-lint: $(LIBRARY) $(B)/p2pctl ## floors, purity, headers, sleeps, manual, events, claims, sizes
-	@$(RUN) lint --each -- $(foreach lint,layers.py pure.py headers.sh sleeps.py manual.py events.py claims.py sizes.py,tests/lint/$(lint))
+check-lint: $(LIBRARY) $(B)/p2pctl ## floors, purity, headers, sleeps, manual, events, claims, sizes, peers
+	@$(RUN) lint --each -- $(foreach lint,layers.py pure.py headers.sh sleeps.py manual.py events.py claims.py sizes.py peers.py,tests/lint/$(lint))
 
 SEED    ?= 1
 NODES   ?= 50

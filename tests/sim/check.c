@@ -225,6 +225,12 @@ static void forget_origin(const struct sim_node *node, const struct node_id *ori
             told->hashes[i] = 0;
 }
 
+void check_forgotten(struct sim_node *node, const struct sim_node *subject)
+{
+    view_of(node, subject)->is_present = false;
+    forget_origin(node, &subject->id);
+}
+
 static void check_message(struct sim_node *node, const struct swim_event *event)
 {
     struct check *check = node->sim->check;
@@ -282,8 +288,7 @@ void check_event(struct sim_node *node, const struct swim_event *event)
         count_death(node, subject);
         break;
     case SWIM_EVENT_MEMBER_REAPED:
-        view_of(node, subject)->is_present = false;
-        forget_origin(node, &event->member->id);
+        check_forgotten(node, subject);
         break;
     case SWIM_EVENT_JOINED:
         node->has_joined = true;

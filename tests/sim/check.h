@@ -35,6 +35,9 @@ int check_new(size_t nodes_max, struct check **ret);
 struct check *check_free(struct check *check);
 DEFINE_CLEANUP(struct check *, check_free)
 
+/* @node let go of @subject: what it says of it from now on is new. */
+void check_forgotten(struct sim_node *node, const struct sim_node *subject);
+
 /* The node has a new core: its views start from nothing, its incarnation does not. */
 void check_started(struct sim_node *node);
 

@@ -218,6 +218,22 @@ static int run_move(struct script *script, char **words, size_t count)
     return for_nodes(script, words, count, sim_move);
 }
 
+static int run_renumber(struct script *script, char **words, size_t count)
+{
+    return for_nodes(script, words, count, sim_renumber);
+}
+
+static int run_forget(struct script *script, char **words, size_t count)
+{
+    struct sim_node *node = find(script, words[0]), *subject = find(script, words[1]);
+
+    (void)count;
+    if (!node || !subject)
+        return -EINVAL;
+    int r = sim_forget(node, subject);
+    return r < 0 ? complain(script, "cannot forget %s: %s", words[1], strerror(-r)) : 0;
+}
+
 static int run_change(struct script *script, char **words, size_t count)
 {
     return for_nodes(script, words, count, sim_change_meta);
@@ -422,6 +438,8 @@ static const struct command commands[] = {
     {"resume", 1, run_resume, "NODES"},
     {"leave", 1, run_leave, "NODES"},
     {"move", 1, run_move, "NODES            restarts at another address"},
+    {"renumber", 1, run_renumber, "NODES            another address while they run"},
+    {"forget", 2, run_forget, "NODE DEAD        as p2pctl forget"},
     {"change", 1, run_change, "NODES            a new record of metadata"},
     {"rotate", 1, run_rotate, "NODES            begins to change the key of all"},
     {"step", 2, run_step, "NODE SECONDS     its wall clock jumps"},

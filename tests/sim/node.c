@@ -310,12 +310,28 @@ void sim_step_wall(struct sim_node *node, int64_t step_usec)
     after_input(node);
 }
 
-void sim_move(struct sim_node *node)
+void sim_renumber(struct sim_node *node)
 {
     sim_disturb(node, FAULT_MOVE);
-    stop(node);
     node->address = address_of(node->index, node->cluster, (node->address.bytes[1] + 1U) & 63);
+}
+
+void sim_move(struct sim_node *node)
+{
+    stop(node);
+    sim_renumber(node);
     sim_start(node);
+}
+
+int sim_forget(struct sim_node *node, const struct sim_node *subject)
+{
+    if (node->state != NODE_RUNNING)
+        return -ENOENT;
+    int r = swim_forget(node->swim, &subject->id, sim_local_time(node));
+    if (r >= 0)
+        check_forgotten(node, subject);
+    after_input(node);
+    return r;
 }
 
 void sim_change_meta(struct sim_node *node)

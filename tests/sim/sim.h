@@ -200,7 +200,11 @@ void sim_pause(struct sim_node *node);
 void sim_resume(struct sim_node *node); /* from a pause or a suspension */
 void sim_suspend(struct sim_node *node);
 void sim_step_wall(struct sim_node *node, int64_t step_usec);
-void sim_move(struct sim_node *node); /* kill, then start at another address */
+void sim_move(struct sim_node *node);     /* kill, then start at another address */
+void sim_renumber(struct sim_node *node); /* another address while it runs, as by a new lease */
+
+/* As p2pctl forget. Return: as swim_forget. */
+int sim_forget(struct sim_node *node, const struct sim_node *subject);
 void sim_change_meta(struct sim_node *node);
 
 /* Begins to change the key of its cluster, as `p2pctl keys rotate`; nothing where the wire is
