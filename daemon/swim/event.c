@@ -38,7 +38,7 @@ static struct event *add(struct swim *swim, enum swim_event_type type, const str
     if (member) {
         event->shown.member = &member->shown;
         event->shown.address = member->shown.address;
-        memcpy(event->shown.name, member->shown.name, sizeof(event->shown.name));
+        memcpy(event->shown.name, member->shown.name, strlen(member->shown.name) + 1);
     }
     list_append(&events->queue, &event->link);
     events->count++;
