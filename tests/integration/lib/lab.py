@@ -295,12 +295,12 @@ class Lab:
     def running(self):
         return [node for node in self.nodes.values() if node.is_running]
 
-    def start(self):
+    def start(self, timeout=10):
         """Starts all that do not run, and waits until all see all."""
         for node in self.nodes.values():
             if not node.process:
                 node.launch()
-        self.wait_joined()
+        self.wait_joined(timeout)
         return self
 
     def wait_joined(self, timeout=10):
