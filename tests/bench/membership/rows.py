@@ -87,6 +87,8 @@ def start(size, repeats, quick, patience, goals):
         Figure("all see all, slowest", "s", most("all"), goals.get("slowest")),
         Figure("false deaths", "", total("false_deaths"), goals.get("false_deaths")),
         Figure("TCP connections", "", total("tcp"), Goal(0)),
+        Figure("datagrams of each", "", middle("datagrams")),
+        Figure("CPU of each", "ms", scaled(1000, middle("cpu"))),
     ), repeats=repeats, quick={"repeats": quick}, small={"size": 5} if size == 64 else None)
 
 
@@ -138,6 +140,8 @@ ROWS = (
     Row("start-1000", "large", {"size": 1000, "patience": 300}, (
         Figure("all see all", "s", middle("all"), Goal(60)),
         Figure("false deaths", "", total("false_deaths"), Goal(0)),
+        Figure("datagrams of each", "", middle("datagrams")),
+        Figure("CPU of each", "ms", scaled(1000, middle("cpu"))),
         Figure("PSS", "MiB", middle("pss")),
         Figure("all know of a death", "s", middle("kills", "all")),
     ), quick={"size": 300}, small={"size": 5}, kinds=("p2pnode",)),

@@ -26,21 +26,24 @@ class Run:
 def start(run, size, patience):
     """All at once through one seed: from the last exec until each sees all."""
     lab = Lab(run.kind, size)
-    first = clock.now()
+    return come_together(lab, patience)
+
+
+def come_together(lab, patience):
     last = lab.launch_all()
     complete = lab.wait(lab.sees_all, patience)
-    return {"launch": last - first, "all": lab.seen_all_at() - last if complete else None, "patience": patience,
-            "false_deaths": len(lab.deaths(0, clock.now())), "tcp": network.counters()["connections"][0]}
+    counters = network.counters()
+    return {"all": lab.seen_all_at() - last if complete else None, "patience": patience,
+            "false_deaths": len(lab.deaths(0, clock.now())), "tcp": counters["connections"][0],
+            "datagrams": counters["datagrams"][0] / len(lab.members),
+            "cpu": statistics.mean(cpu_seconds(member) for member in lab.live())}
 
 
 def large(run, size, patience):
     """The same with what a member then weighs, and a death."""
     lab = Lab(run.kind, size)
-    last = lab.launch_all()
-    complete = lab.wait(lab.sees_all, patience)
-    result = {"all": lab.seen_all_at() - last if complete else None, "patience": patience,
-              "false_deaths": len(lab.deaths(0, clock.now()))}
-    if complete:
+    result = come_together(lab, patience)
+    if result["all"] is not None:
         result["pss"] = statistics.mean(memory(member)["Pss"] for member in lab.live())
         result["kills"] = [kill(lab, run.draw.choice(lab.live()[1:]))]
     return result
