@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include "base/log.h"
@@ -17,6 +18,9 @@
 #define KILL_PATIENCE_USEC   (2 * USEC_PER_SEC) /* beyond tasks.kill_grace */
 #define REPORT_PATIENCE_USEC USEC_PER_SEC
 #define RESTLESS_TICKS_MAX   10
+#define REST_USEC            (10 * USEC_PER_SEC)
+#define REST_QUIET_PAGES     16 /* fewer in REST_USEC: nothing is going on */
+#define REST_PAGES           64 /* so many are worth it */
 
 usec_t node_now(const struct node *node)
 {
@@ -131,6 +135,24 @@ void node_refresh_loads(struct node *node)
     }
 }
 
+/*
+ * A start or a burst of work leaves memory behind that a node at rest has no use for. Pages that
+ * are touched anew tell both: that there was something, and that it is over.
+ */
+static void rest(struct node *node, usec_t now)
+{
+    struct rusage usage;
+
+    if (now < node->rest_usec || getrusage(RUSAGE_SELF, &usage) < 0)
+        return;
+    bool is_quiet = usage.ru_minflt - node->faults < REST_QUIET_PAGES;
+    node->rest_usec = usec_add(now, REST_USEC);
+    node->faults = usage.ru_minflt;
+    if (is_quiet && usage.ru_minflt - node->rest_faults >= REST_PAGES &&
+        state_rest(node->state) >= 0)
+        node->rest_faults = usage.ru_minflt;
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 {
     struct node *node = data;
@@ -143,6 +165,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
         tell_status(node);
     node_refresh_loads(node);
     node_keys_tick(node);
+    rest(node, node_now(node));
     (void)sd_event_source_set_time(source, usec + TICK_USEC);
     (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     return 0;

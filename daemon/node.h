@@ -87,6 +87,9 @@ struct node {
     bool members_changed;    /* since they were last remembered */
     bool status_changed;     /* since systemd was told */
     unsigned restless_ticks; /* so many in a row saw members change that were not remembered yet */
+    usec_t rest_usec;        /* when to look again whether the node has come to rest */
+    long faults;             /* pages touched anew until the last look, */
+    long rest_faults;        /* and until the last rest */
     bool has_joined;         /* enough seeds have answered since start */
     enum node_stop_step stop_step;
     bool has_left;   /* said good-bye: by `p2pctl leave`, or to stop */
