@@ -1,37 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include "seal/crypto.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/params.h>
 #include <string.h>
 #include <sys/uio.h>
 #include "seal/provider.h"
 
 #define NONCE_SIZE 12
+#define BLOCK_SIZE 64 /* of SHA-256 */
 
 int crypto_init(struct crypto *crypto)
 {
-    char digest[] = "SHA256";
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_end(),
-    };
     OSSL_LIB_CTX *context = provider_get_context();
 
     *crypto = (struct crypto){0};
     if (!context)
         return -EIO;
-    EVP_MAC *mac = EVP_MAC_fetch(context, "HMAC", NULL);
     *crypto = (struct crypto){
         .aes = EVP_CIPHER_fetch(context, "AES-256-GCM", NULL),
         .chacha = EVP_CIPHER_fetch(context, "ChaCha20-Poly1305", NULL),
+        .sha256 = EVP_MD_fetch(context, "SHA256", NULL),
         .cipher = EVP_CIPHER_CTX_new(),
-        .mac = mac ? EVP_MAC_CTX_new(mac) : NULL,
+        .digest = EVP_MD_CTX_new(),
     };
-    EVP_MAC_free(mac);
-    if (!crypto->aes || !crypto->chacha || !crypto->cipher || !crypto->mac ||
-        EVP_MAC_CTX_set_params(crypto->mac, params) <= 0) {
+    if (!crypto->aes || !crypto->chacha || !crypto->sha256 || !crypto->cipher || !crypto->digest) {
         crypto_done(crypto);
         return -EIO;
     }
@@ -42,24 +34,50 @@ void crypto_done(struct crypto *crypto)
 {
     EVP_CIPHER_free(crypto->aes);
     EVP_CIPHER_free(crypto->chacha);
+    EVP_MD_free(crypto->sha256);
     EVP_CIPHER_CTX_free(crypto->cipher);
-    EVP_MAC_CTX_free(crypto->mac);
+    EVP_MD_CTX_free(crypto->digest);
     *crypto = (struct crypto){0};
 }
 
-/* HMAC-SHA256 of up to three pieces, the empty ones of which may be NULL. */
-static int authenticate(struct crypto *crypto, const void *key, size_t key_size,
-                        const struct iovec pieces[static 3], uint8_t ret[static CRYPTO_MAC_SIZE])
+/* SHA-256 of a block and up to three pieces, the empty ones of which may be NULL. */
+static int digest(struct crypto *crypto, const uint8_t block[static BLOCK_SIZE],
+                  const struct iovec pieces[static 3], uint8_t ret[static CRYPTO_MAC_SIZE])
 {
-    size_t done;
-
-    if (EVP_MAC_init(crypto->mac, key, key_size, NULL) <= 0)
+    if (EVP_DigestInit_ex2(crypto->digest, crypto->sha256, NULL) <= 0 ||
+        EVP_DigestUpdate(crypto->digest, block, BLOCK_SIZE) <= 0)
         return -EIO;
     for (size_t i = 0; i < 3; i++)
         if (pieces[i].iov_len > 0 &&
-            EVP_MAC_update(crypto->mac, pieces[i].iov_base, pieces[i].iov_len) <= 0)
+            EVP_DigestUpdate(crypto->digest, pieces[i].iov_base, pieces[i].iov_len) <= 0)
             return -EIO;
-    return EVP_MAC_final(crypto->mac, ret, &done, CRYPTO_MAC_SIZE) > 0 ? 0 : -EIO;
+    return EVP_DigestFinal_ex(crypto->digest, ret, NULL) > 0 ? 0 : -EIO;
+}
+
+/*
+ * HMAC-SHA256 (RFC 2104). Not libcrypto's, which looks its digest up in the default context, and so
+ * makes a method for each of the 40 there. Return: 0, -EINVAL above a block of key, -EIO.
+ */
+static int authenticate(struct crypto *crypto, const void *key, size_t key_size,
+                        const struct iovec pieces[static 3], uint8_t ret[static CRYPTO_MAC_SIZE])
+{
+    uint8_t inner_pad[BLOCK_SIZE] = {0}, outer_pad[BLOCK_SIZE], inner[CRYPTO_MAC_SIZE];
+
+    if (key_size > BLOCK_SIZE)
+        return -EINVAL;
+    memcpy(inner_pad, key, key_size);
+    for (size_t i = 0; i < BLOCK_SIZE; i++) {
+        outer_pad[i] = inner_pad[i] ^ 0x5c;
+        inner_pad[i] ^= 0x36;
+    }
+    int r = digest(crypto, inner_pad, pieces, inner);
+    if (r == 0)
+        r = digest(crypto, outer_pad,
+                   (struct iovec[3]){{.iov_base = inner, .iov_len = sizeof(inner)}}, ret);
+    OPENSSL_cleanse(inner_pad, sizeof(inner_pad));
+    OPENSSL_cleanse(outer_pad, sizeof(outer_pad));
+    OPENSSL_cleanse(inner, sizeof(inner));
+    return r;
 }
 
 /* Not libcrypto's HKDF, which looks up its digest and its HMAC by name each time: a lab of n that

@@ -3,8 +3,9 @@
 
 /*
  * The few operations of libcrypto that the house needs, fetched once and with contexts that are
- * used again: an AEAD, HKDF, a MAC. An object belongs to one thread. No key is kept in here beyond
- * a call, but in libcrypto's contexts, which wipe themselves when freed.
+ * used again: an AEAD and a digest, with an HMAC and the HKDF made of it. An object belongs to one
+ * thread. No key is kept in here beyond a call, but in libcrypto's contexts, which wipe themselves
+ * when freed.
  */
 
 #include <openssl/evp.h>
@@ -20,16 +21,17 @@
 struct crypto {
     EVP_CIPHER *aes; /* owned, like all of these */
     EVP_CIPHER *chacha;
+    EVP_MD *sha256;
     EVP_CIPHER_CTX *cipher;
-    EVP_MAC_CTX *mac; /* HMAC-SHA256 */
+    EVP_MD_CTX *digest;
 };
 
 /* Return: 0; -EIO where libcrypto lacks something. */
 int crypto_init(struct crypto *crypto);
 void crypto_done(struct crypto *crypto);
 
-/* HKDF-SHA256 (RFC 5869) of @secret with @salt and @info; at most 255 * 32 bytes, and what @ret has
- * after an error means nothing. Return: 0, -EIO. */
+/* HKDF-SHA256 (RFC 5869) of @secret with @salt, of 64 bytes at most, and @info; at most 255 * 32
+ * bytes, and what @ret has after an error means nothing. Return: 0, -EINVAL for the salt, -EIO. */
 int crypto_derive(struct crypto *crypto, const uint8_t secret[static CRYPTO_KEY_SIZE],
                   const char *salt, const void *info, size_t info_size, uint8_t *ret,
                   size_t ret_size);

@@ -18,7 +18,7 @@ static struct offer {
     OSSL_ALGORITHM algorithms[NAMES_MAX + 1];
 } offers[] = {
     {.operation = OSSL_OP_CIPHER, .names = {"AES-256-GCM", "ChaCha20-Poly1305"}},
-    {.operation = OSSL_OP_MAC, .names = {"HMAC"}},
+    {.operation = OSSL_OP_DIGEST, .names = {"SHA2-256"}},
 };
 
 static struct {

@@ -14,7 +14,7 @@
 #include <openssl/types.h>
 
 /*
- * For EVP_CIPHER_fetch (AES-256-GCM, ChaCha20-Poly1305) and EVP_MAC_fetch (HMAC). One for the
+ * For EVP_CIPHER_fetch (AES-256-GCM, ChaCha20-Poly1305) and EVP_MD_fetch (SHA256). One for the
  * process and all its threads, made with the first call, never freed; a fetch of what the installed
  * libcrypto lacks fails. Return: NULL where libcrypto fails.
  */

@@ -81,6 +81,23 @@ static void derivation_is_hkdf_sha256(void **state)
     crypto_done(&crypto);
 }
 
+static void salt_is_a_block_at_most(void **state)
+{
+    struct crypto crypto;
+    uint8_t secret[CRYPTO_KEY_SIZE] = {1}, derived[32], expected[32];
+    char salt[66] = "";
+
+    (void)state;
+    assert_int_equal(crypto_init(&crypto), 0);
+    memset(salt, 's', 64);
+    assert_int_equal(crypto_derive(&crypto, secret, salt, "i", 1, derived, 32), 0);
+    derive_plainly(secret, salt, (char[]){"i"}, expected, 32);
+    assert_memory_equal(derived, expected, 32);
+    salt[64] = 's';
+    assert_int_equal(crypto_derive(&crypto, secret, salt, "i", 1, derived, 32), -EINVAL);
+    crypto_done(&crypto);
+}
+
 static void derivation_separates_salts_and_infos(void **state)
 {
     struct crypto crypto;
@@ -155,8 +172,8 @@ static void library_offers_what_is_used_and_nothing_else(void **state)
     assert_ptr_equal(aes, crypto.aes);
     assert_null(EVP_CIPHER_fetch(provider_get_context(), "AES-128-GCM", NULL));
     assert_null(EVP_CIPHER_fetch(provider_get_context(), "AES-256-GC", NULL));
-    assert_null(EVP_MAC_fetch(provider_get_context(), "CMAC", NULL));
-    assert_null(EVP_MD_fetch(provider_get_context(), "SHA256", NULL));
+    assert_null(EVP_MAC_fetch(provider_get_context(), "HMAC", NULL));
+    assert_null(EVP_MD_fetch(provider_get_context(), "SHA1", NULL));
     EVP_CIPHER_free(aes);
     crypto_done(&crypto);
 }
@@ -166,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mac_is_hmac_sha256),
         cmocka_unit_test(derivation_is_hkdf_sha256),
+        cmocka_unit_test(salt_is_a_block_at_most),
         cmocka_unit_test(derivation_separates_salts_and_infos),
         cmocka_unit_test(every_algorithm_opens_what_it_sealed_and_nothing_else),
         cmocka_unit_test(nonce_is_the_counter_in_network_order),
