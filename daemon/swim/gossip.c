@@ -5,9 +5,9 @@
 
 #define SPACING_SHARE   20 /* of the interval */
 #define SPACING_MEMBERS 64
-#define HEARTBEAT_MEMBERS                                                                          \
-    64 /* so many send each of theirs; of more, as many as these per interval */
-#define FANOUT_MAX 64
+#define CROWD           64  /* more members than that restrain themselves */
+#define DRAWS_MAX       128 /* for one partner, each of which is one with chance CROWD / n */
+#define FANOUT_MAX      64
 
 usec_t gossip_spacing(const struct swim *swim)
 {
@@ -41,6 +41,38 @@ static void send_rumors(struct swim *swim, const struct member *member)
         packet_send_bare(&draft);
 }
 
+bool gossip_is_crowd(const struct swim *swim)
+{
+    return swim->members.live_count > CROWD;
+}
+
+/*
+ * In a crowd a node gossips with about CROWD others, chosen by both ids so that they choose each
+ * other. News travel a random graph of that degree as fast as a full one, and nobody has to prove
+ * itself to everybody (a sealed session is a handshake) while a large lab starts.
+ */
+static bool is_partner(const struct swim *swim, const struct member *member)
+{
+    uint64_t x = member_hash_id(&swim->self->shown.id) ^ member_hash_id(&member->shown.id);
+
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    return x < UINT64_MAX / swim->members.live_count * CROWD;
+}
+
+/* Return: how many. The last draw goes, partner or not. */
+static size_t draw_partners(struct swim *swim, size_t count, struct member **ret)
+{
+    if (!gossip_is_crowd(swim))
+        return members_sample(swim, count, NULL, ret);
+    for (size_t i = 0; i < count; i++)
+        for (size_t draw = 0; draw < DRAWS_MAX; draw++) {
+            members_sample(swim, 1, NULL, &ret[i]);
+            if (is_partner(swim, ret[i]))
+                break;
+        }
+    return count;
+}
+
 static void on_round(struct swim *swim, struct timer *timer)
 {
     struct member *targets[FANOUT_MAX];
@@ -54,7 +86,7 @@ static void on_round(struct swim *swim, struct timer *timer)
         size_t drawn = 1 + (size_t)rng_below(&swim->rng, swim->members.live_count);
         fanout = MIN(fanout, drawn);
     }
-    size_t count = members_sample(swim, fanout, NULL, targets);
+    size_t count = draw_partners(swim, fanout, targets);
     for (size_t i = 0; i < count; i++)
         send_rumors(swim, targets[i]);
     if (rumors_count(&swim->rumors) > 0)
@@ -92,7 +124,7 @@ static void on_heartbeat(struct swim *swim, struct timer *timer)
     if (others == 0 || address_is_wildcard(&own->address))
         return;
     /* Everybody's reach everybody: a crowd takes turns, or it would do nothing else. */
-    if (others >= HEARTBEAT_MEMBERS && rng_below(&swim->rng, others + 1) >= HEARTBEAT_MEMBERS)
+    if (gossip_is_crowd(swim) && rng_below(&swim->rng, others * others) >= CROWD * CROWD)
         return;
     struct message message = {.type = MESSAGE_HEARTBEAT};
     message.id = own->id;

@@ -31,6 +31,10 @@ void gossip_start(struct swim *swim);
 /* Something waits to be spread. */
 void gossip_wake(struct swim *swim, bool is_urgent);
 
+/* Whether there are so many members that each does less for the others: what is not urgent rides on
+ * what is sent anyway, instead of making rounds. */
+bool gossip_is_crowd(const struct swim *swim);
+
 /* How long at least between two rounds. */
 usec_t gossip_spacing(const struct swim *swim);
 

@@ -64,7 +64,8 @@ static void enqueue(struct swim *swim, struct rumor *rumor, bool is_urgent)
     rumor->sent = 0;
     list_prepend(&swim->rumors.levels[rumor->class][0], &rumor->link);
     swim->rumors.counts[rumor->class]++;
-    gossip_wake(swim, is_urgent);
+    if (is_urgent || !gossip_is_crowd(swim))
+        gossip_wake(swim, is_urgent);
 }
 
 void rumor_spread(struct swim *swim, struct rumor *rumor, bool is_urgent)
@@ -176,6 +177,13 @@ static void count_sent(struct swim *swim, struct rumor *rumor)
     }
     list_remove(&rumor->link);
     list_prepend(&swim->rumors.levels[rumor->class][rumor->sent], &rumor->link);
+}
+
+void rumor_hear(struct swim *swim, struct rumor *rumor)
+{
+    if (rumor->class == RUMOR_STATE && !list_is_empty(&rumor->link) &&
+        swim->rumors.counts[RUMOR_STATE] >= RUMORS_STORM)
+        count_sent(swim, rumor);
 }
 
 /* From the least sent on. What was written waits aside until the packet is full, so that nothing is

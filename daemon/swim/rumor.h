@@ -18,6 +18,7 @@
 
 #define RUMOR_TEXTS_MAX 256 /* then the one sent most often goes */
 #define RUMOR_SENT_MAX  96
+#define RUMORS_STORM    128 /* with so many states queued, what is heard counts as sent */
 
 struct swim;
 struct draft;
@@ -55,6 +56,13 @@ void rumor_spread(struct swim *swim, struct rumor *rumor, bool is_urgent);
 /* The same for its load, and away with it. */
 void rumor_spread_load(struct swim *swim, struct member *member);
 void rumor_drop_load(struct swim *swim, struct member *member);
+
+/*
+ * Somebody told us what we were to tell. While so much is new that it fills packets for seconds (a
+ * large lab starts), that spares us one of our own transmissions: so what few have heard of goes
+ * first, and half of all packets never leave.
+ */
+void rumor_hear(struct swim *swim, struct rumor *rumor);
 
 void rumor_drop(struct swim *swim, struct rumor *rumor);
 

@@ -382,6 +382,8 @@ static int take_alive(struct swim *swim, const struct source *source, const stru
     }
     if (!is_new && order <= 0) {
         (void)load_take(member, claim->incarnation.generation, claim->load_version, &claim->load);
+        if (order == 0 && member->shown.state == SWIM_ALIVE && !is_page)
+            rumor_hear(swim, &member->rumor);
         return 0;
     }
     bool was_forgotten = member->is_forgotten;

@@ -75,7 +75,93 @@ static void a_crowd_takes_turns_with_heartbeats(void **state)
         rig_run(&rig, config.message_interval_usec);
         count += rig_count_events(&rig, SWIM_EVENT_GOSSIP);
     }
-    assert_in_range(count, 70, 130); /* a quarter of 400 */
+    assert_in_range(count, 10, 45); /* a sixteenth of 400 */
+    rig_stop(&rig);
+}
+
+/* Those of 1..@peers that got a packet since rig_clear(). */
+static size_t count_reached(const struct rig *rig, bool *reached, size_t peers)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < rig->sent_count; i++)
+        for (size_t peer = 1; peer <= peers; peer++) {
+            struct node_id id = net_id(peer);
+            if (node_id_is_equal(&id, &rig->sent[i].to_id))
+                reached[peer - 1] = true;
+        }
+    for (size_t peer = 1; peer <= peers; peer++)
+        count += reached[peer - 1];
+    return count;
+}
+
+static void a_crowd_gossips_with_partners_only(void **state)
+{
+    enum { PEERS = 640 };
+    bool reached[PEERS] = {false};
+    struct rig rig;
+    size_t count = 0;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, PEERS);
+    rig.swim->probes.grace_end_usec = USEC_INFINITY;
+    for (uint64_t i = 1; i <= 40; i++) { /* 40 x 12 packets and more, and a few PINGs */
+        rig_claim(&rig, i, i, i, SWIM_ALIVE);
+        rig_clear(&rig);
+        rig_run(&rig, USEC_PER_SEC);
+        count = count_reached(&rig, reached, PEERS);
+    }
+    assert_in_range(count, 40, 220);
+    rig_stop(&rig);
+}
+
+static void what_is_not_urgent_makes_no_rounds_in_a_crowd(void **state)
+{
+    static const size_t peers[] = {10, 100};
+    struct message message = heartbeat(2, 17);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+        struct rig rig;
+
+        rig_start(&rig, NULL);
+        rig_meet(&rig, peers[i]);
+        rig.swim->probes.grace_end_usec = USEC_INFINITY;
+        rig_run(&rig, 20 * USEC_PER_SEC);
+        rig_clear(&rig);
+        rig_say(&rig, 1, &message);
+        rig_run(&rig, 900 * MSEC);
+        size_t count = rig_count_peers(&rig, peers[i], MESSAGE_HEARTBEAT);
+        if (peers[i] == 10)
+            assert_true(count >= 3);
+        else
+            assert_true(count <= 3); /* on the pings of one probe */
+        rig_stop(&rig);
+    }
+}
+
+static void in_a_storm_what_is_heard_need_not_be_said(void **state)
+{
+    enum { PEERS = 200 };
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, PEERS);
+    assert_true(rig.swim->rumors.counts[RUMOR_STATE] >= RUMORS_STORM);
+    size_t before = rig.swim->rumors.counts[RUMOR_STATE];
+    for (size_t i = 0; i < 12; i++) /* 4 * ceil(log10(201)) */
+        rig_claim(&rig, 10 + i, 1, 0, SWIM_ALIVE);
+    assert_int_equal(rig.swim->rumors.counts[RUMOR_STATE], before - 1);
+    rig_stop(&rig);
+    /* Few rumors are told as often as ever. */
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 5);
+    before = rig.swim->rumors.counts[RUMOR_STATE];
+    for (size_t i = 0; i < 12; i++)
+        rig_claim(&rig, 2, 1, 0, SWIM_ALIVE);
+    assert_int_equal(rig.swim->rumors.counts[RUMOR_STATE], before);
     rig_stop(&rig);
 }
 
@@ -226,6 +312,9 @@ int main(void)
         cmocka_unit_test(a_heartbeat_is_told_once_and_passed_on),
         cmocka_unit_test(as_many_heartbeats_as_configured_are_sent),
         cmocka_unit_test(a_crowd_takes_turns_with_heartbeats),
+        cmocka_unit_test(a_crowd_gossips_with_partners_only),
+        cmocka_unit_test(what_is_not_urgent_makes_no_rounds_in_a_crowd),
+        cmocka_unit_test(in_a_storm_what_is_heard_need_not_be_said),
         cmocka_unit_test(fresh_news_do_not_wait_for_the_next_round),
         cmocka_unit_test(a_burst_of_news_travels_in_few_packets),
         cmocka_unit_test(nothing_is_sent_in_rounds_while_nothing_is_new),
