@@ -108,6 +108,9 @@ static void drain_cores(struct cluster *cluster)
         cluster->is_pumping = false;
     } while (apply_deferred(cluster));
     while (swim_next_packet(cluster->swim, &packet)) {
+        const struct swim_member *member = swim_find(cluster->swim, &packet.to_id);
+        if (member && member->state >= SWIM_DEAD)
+            seal_doubt(cluster->seal, &packet.to, &packet.to_id, cluster->now);
         int r = seal_send(cluster->seal, &packet.to, &packet.to_id, packet.data, packet.size,
                           cluster->now);
         if (r < 0)

@@ -74,6 +74,7 @@ void handshakes_schedule(struct handshakes *handshakes, struct handshake *handsh
     usec_t wait = HANDSHAKE_REPEAT_USEC << handshake->hellos;
 
     handshake->hellos++;
+    handshake->said_usec = now;
     /* It is in the heap already, so this only moves it and cannot fail. */
     (void)heap_set(&handshakes->heap, &handshake->heap, usec_add(now, wait));
 }

@@ -34,6 +34,7 @@ struct handshake {
     struct handshake_key key;
     uint8_t challenge[CHALLENGE_SIZE];
     uint32_t hellos;        /* sent so far */
+    usec_t said_usec;       /* when the last one was */
     bool is_doubt;          /* there is a session, and `held` are copies of what was sent in it */
     struct heap_entry heap; /* when to repeat or give up */
     struct list held;       /* owned, oldest first */

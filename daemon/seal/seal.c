@@ -178,6 +178,28 @@ int seal_send(struct seal *seal, const struct address *to, const struct node_id 
     return 0;
 }
 
+void seal_doubt(struct seal *seal, const struct address *to, const struct node_id *to_id,
+                usec_t now)
+{
+    struct handshake *handshake = handshakes_find(&seal->handshakes, to, to_id);
+    const struct peer *peer = peers_find(&seal->peers, to);
+
+    if (handshake) {
+        /* Its next hello may be far away by now, or be never. */
+        if (usec_sub(now, handshake->said_usec) < HANDSHAKE_REPEAT_USEC)
+            return;
+        handshake->hellos = 0;
+        (void)state_say_hello(seal, handshake, now);
+        return;
+    }
+    if (!peer || !node_id_is_equal(&peer->id, to_id) ||
+        usec_sub(now, peer->received_usec) < HANDSHAKE_REPEAT_USEC)
+        return;
+    handshake = state_begin_handshake(seal, to, to_id, now);
+    if (handshake)
+        handshake->is_doubt = true;
+}
+
 bool seal_next_datagram(struct seal *seal, struct seal_datagram *ret)
 {
     struct queued *queued = list_first(&seal->queue, struct queued, link);

@@ -125,6 +125,15 @@ int seal_send(struct seal *seal, const struct address *to, const struct node_id 
               const void *plain, size_t size, usec_t now);
 
 /**
+ * seal_doubt() - before seal_send() to somebody who was not heard of for so long that it may have
+ * started anew, and then can read nothing of what is sent in the old session
+ *
+ * Says hello at once, unless it did so just now, and sends the packet once more to whoever answers.
+ */
+void seal_doubt(struct seal *seal, const struct address *to, const struct node_id *to_id,
+                usec_t now);
+
+/**
  * seal_receive() - one datagram from the network
  *
  * Return: 1 with a plain packet in *@ret from a member whose key, address and freshness were

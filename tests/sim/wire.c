@@ -107,6 +107,9 @@ static void send_packet(struct sim_node *node, const struct swim_packet *packet)
         sim_post(node, &packet->to, &packet->to_id, packet->data, packet->size);
         return;
     }
+    const struct swim_member *member = swim_find(node->swim, &packet->to_id);
+    if (member && member->state >= SWIM_DEAD)
+        seal_doubt(node->seal, &packet->to, &packet->to_id, sim_local_time(node));
     int r = seal_send(node->seal, &packet->to, &packet->to_id, packet->data, packet->size,
                       sim_local_time(node));
     if (r < 0 && r != -ENOBUFS)

@@ -203,6 +203,58 @@ static void restarted_node_is_reached_by_the_third_packet_of_a_probe(void **stat
     assert_true(lab_has(&lab, 0, "ack"));
 }
 
+static void whoever_is_in_doubt_is_reached_by_the_first_packet(void **state)
+{
+    (void)state;
+    lab_start(&lab, 2);
+    talk(0, 1);
+    lab_pass(&lab, USEC_PER_SEC);
+    lab_restart(&lab, 1, 1);
+    seal_doubt(lab.nodes[0].seal, &lab.nodes[1].address, &lab.nodes[1].id, lab.now);
+    lab_send(&lab, 0, 1, "are you back");
+    lab_run(&lab);
+    assert_true(lab_has(&lab, 1, "are you back"));
+}
+
+static void doubt_says_hello_again_but_not_more_often_than_a_handshake(void **state)
+{
+    struct seal_statistics before, after;
+
+    (void)state;
+    lab_start(&lab, 2);
+    talk(0, 1);
+    lab_pass(&lab, USEC_PER_SEC);
+    seal_get_statistics(lab.nodes[0].seal, &before);
+    for (int i = 0; i < 60; i++) { /* three seconds of them, and nobody is there */
+        lab.now += 50 * USEC_PER_MSEC;
+        seal_doubt(lab.nodes[0].seal, &lab.nodes[1].address, &lab.nodes[1].id, lab.now);
+        lab_send(&lab, 0, 1, "hello?");
+        seal_tick(lab.nodes[0].seal, lab.now);
+        lab_collect(&lab);
+        lab.delivered = lab.records_count;
+    }
+    seal_get_statistics(lab.nodes[0].seal, &after);
+    assert_true(after.hellos - before.hellos <= 16);
+    lab_restart(&lab, 1, 1);
+    lab.now += 200 * USEC_PER_MSEC;
+    seal_doubt(lab.nodes[0].seal, &lab.nodes[1].address, &lab.nodes[1].id, lab.now);
+    lab_send(&lab, 0, 1, "hello!");
+    lab_run(&lab);
+    assert_true(lab_has(&lab, 1, "hello!"));
+}
+
+static void nobody_doubts_who_has_just_been_heard(void **state)
+{
+    (void)state;
+    lab_start(&lab, 2);
+    talk(0, 1);
+    size_t first = lab.records_count;
+    seal_doubt(lab.nodes[0].seal, &lab.nodes[1].address, &lab.nodes[1].id, lab.now);
+    lab_send(&lab, 0, 1, "fine");
+    lab_run(&lab);
+    assert_int_equal(lab.records_count, first + 1);
+}
+
 static void slow_silence_also_brings_a_hello(void **state)
 {
     (void)state;
@@ -563,6 +615,9 @@ int main(void)
         cmocka_unit_test_teardown(hello_without_answer_is_repeated_and_given_up, stop),
         cmocka_unit_test_teardown(restarted_node_reaches_others_at_once, stop),
         cmocka_unit_test_teardown(restarted_node_is_reached_by_the_third_packet_of_a_probe, stop),
+        cmocka_unit_test_teardown(whoever_is_in_doubt_is_reached_by_the_first_packet, stop),
+        cmocka_unit_test_teardown(doubt_says_hello_again_but_not_more_often_than_a_handshake, stop),
+        cmocka_unit_test_teardown(nobody_doubts_who_has_just_been_heard, stop),
         cmocka_unit_test_teardown(slow_silence_also_brings_a_hello, stop),
         cmocka_unit_test_teardown(silent_but_healthy_node_is_asked_rarely, stop),
         cmocka_unit_test_teardown(node_that_lost_our_session_is_asked_when_it_speaks, stop),
