@@ -79,9 +79,9 @@ struct node {
     sd_event_source *tick;       /* loads of others, members to remember, values to save */
     sd_event_source *stop_timer; /* the end of patience while stopping */
     struct list watches;
-    struct key_change *key_change;   /* on its way to the disk, owned by the worker; or NULL */
-    struct remote_call *key_brought; /* a key on its way to a member that lacks it; or NULL */
-    bool keys_are_settled;           /* nothing to do about keys before a member changes */
+    struct key_change *key_change; /* on its way to the disk, owned by the worker; or NULL */
+    size_t keys_brought;           /* keys on their way to members that lack them */
+    bool keys_are_settled;         /* nothing to do about keys before a member changes */
     uint64_t started_wall_usec;
     usec_t started_usec;     /* the same moment on the monotonic clock */
     bool members_changed;    /* since they were last remembered */

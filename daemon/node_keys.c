@@ -15,6 +15,7 @@
 #include "journal.h"
 #include "keys.h"
 
+#define BROUGHT_MAX        32 /* keys on their way to members that lack them */
 #define BRING_TIMEOUT_USEC (5 * USEC_PER_SEC)
 #define STRANGER_FRESH     3 /* rejoin intervals for which a foreign key is worth a word */
 
@@ -206,30 +207,48 @@ static void on_brought(const struct remote_reply *reply, void *data)
 {
     struct node *node = data;
 
-    node->key_brought = NULL;
+    node->keys_brought--;
     if (reply->r < 0 || reply->error)
         log_debug("Cannot bring a key to a member: %s",
                   reply->error ? reply->error : strerror(-reply->r));
 }
 
-static void bring(struct node *node, const struct swim_member *member, uint32_t key_id)
+/* Return: whether the key is on its way. */
+static bool bring(struct node *node, const struct swim_member *member, uint32_t key_id)
 {
     static const struct caller caller = {.user = "p2pnode", .is_admin = true};
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
     uint8_t wrapped[WRAP_SIZE];
 
-    if (node->key_brought || !node->config->security.tls ||
+    if (node->keys_brought >= BROUGHT_MAX || !node->config->security.tls ||
         node_keys_wrap(node, member, keyring_find(node->keyring, key_id), wrapped) < 0)
-        return;
-    (void)remote_call(node->remote,
-                      &(struct remote_request){.member = member,
-                                               .method = "org.p2pnode.InstallKey",
-                                               .parameters = parameters,
-                                               .body = wrapped,
-                                               .body_size = sizeof(wrapped),
-                                               .caller = &caller,
-                                               .timeout_usec = BRING_TIMEOUT_USEC},
-                      on_brought, node, &node->key_brought);
+        return false;
+    int r = remote_call(node->remote,
+                        &(struct remote_request){.member = member,
+                                                 .method = "org.p2pnode.InstallKey",
+                                                 .parameters = parameters,
+                                                 .body = wrapped,
+                                                 .body_size = sizeof(wrapped),
+                                                 .caller = &caller,
+                                                 .timeout_usec = BRING_TIMEOUT_USEC},
+                        on_brought, node, NULL);
+    node->keys_brought += r >= 0;
+    return r >= 0;
+}
+
+/* Brings keys to members that lack them, as many as may be under way, beginning with @advice. */
+static void bring_all(struct node *node, struct node_keys *keys, struct rotation_advice advice,
+                      uint64_t now_sec)
+{
+    while (advice.step == ROTATION_INSTALL) {
+        struct rotation_report *report = &keys->reports[advice.report];
+        if (!bring(node, keys->members[advice.report], advice.key_id) ||
+            report->count == RECORD_KEYS_MAX)
+            return;
+        /* As if it had it already: whose turn is next? */
+        keys->keys[advice.report][report->count++] = advice.key_id;
+        advice = rotation_advise(&keys->view, now_sec);
+    }
 }
 
 /* When the next old key may go, or UINT64_MAX. */
@@ -271,7 +290,7 @@ void node_keys_tick(struct node *node)
         struct rotation_advice advice = rotation_advise(&keys.view, now_sec);
         node->keys_are_settled = advice.step == ROTATION_NONE;
         if (advice.step == ROTATION_INSTALL)
-            bring(node, keys.members[advice.report], advice.key_id);
+            bring_all(node, &keys, advice, now_sec);
         else if (advice.step != ROTATION_NONE)
             follow(node, &advice);
     }
