@@ -7,18 +7,20 @@ CHURN_NODES and CHURN_SECONDS make a longer one.
 import os
 import pathlib
 import random
+import re
 import time
 
-from lib.lab import FAST
+from lib.lab import BUILD, FAST
 from lib.netns import Switch
 from lib.wait import wait_for
 
-NODES = int(os.environ.get("CHURN_NODES", "30"))
-SECONDS = float(os.environ.get("CHURN_SECONDS", "30"))
+NODES = int(os.environ.get("CHURN_NODES", "24"))
+SECONDS = float(os.environ.get("CHURN_SECONDS", "25"))
 SPARED = 6  # nodes to which nothing is done, beside what the network loses
 GROWTH_MAX = 1 << 20  # bytes
 FILES_GROWTH_MAX = 4
-LINES_MAX = 20  # of the log at its default level, for each node that was harmed; 10 are its first gossip
+LINES_MAX = 15  # of the log at its default level, beside gossip, for each node that was harmed
+GOSSIP = re.compile(r"info: \d+\.\d{3}:[\d.]+:\d+")
 SETTINGS = FAST | {"tasks": {"enabled": False}, "log": {"level": "info"}}
 
 
@@ -97,6 +99,10 @@ def files(node):
     return sorted(os.readlink(entry).split(":")[0] for entry in pathlib.Path(f"/proc/{node.pid}/fd").iterdir())
 
 
+def lines_of(node):
+    return sum(not GOSSIP.fullmatch(line) for line in node.log_text().splitlines())
+
+
 def wait_agreed(lab):
     lab.wait_joined(30)
 
@@ -117,14 +123,14 @@ def test_after_a_storm_all_agree_and_nobody_healthy_was_dead(make_lab):
         node.settings["seeds"] = addresses
     lab.start(timeout=60)
     spared = sorted(lab.nodes)[:SPARED]
-    before = {name: (lab[name].pid, memory(lab[name]), files(lab[name]), len(lab[name].log_text().splitlines()))
+    before = {name: (lab[name].pid, memory(lab[name]), files(lab[name]), lines_of(lab[name]))
               for name in spared}
 
     storm = Storm(lab, random.Random(seed))
     lab.switch.lose(2)
     storm.run(SECONDS)
     wait_agreed(lab)
-    lines = {name: len(lab[name].log_text().splitlines()) - before[name][3] for name in spared}
+    lines = {name: lines_of(lab[name]) - before[name][3] for name in spared}
     print(f"{storm.counts}, {storm.harmed} nodes harmed; lines of log: {lines}; "
           f"bytes more: {[memory(lab[name]) - before[name][1] for name in spared]}")
 
@@ -136,5 +142,6 @@ def test_after_a_storm_all_agree_and_nobody_healthy_was_dead(make_lab):
         node = lab[name]
         assert node.pid == pid
         assert len(files(node)) <= len(descriptors) + FILES_GROWTH_MAX, (name, descriptors, files(node))
-        assert memory(node) - bytes_before < GROWTH_MAX, f"{name}: {memory(node) - bytes_before} bytes more"
+        # What AddressSanitizer keeps back grows for its own reasons.
+        assert "san-" in BUILD.name or memory(node) - bytes_before < GROWTH_MAX, f"{name}: {memory(node) - bytes_before} bytes more"
         assert lines[name] <= LINES_MAX * storm.harmed, f"{name}: {lines[name]} lines for {storm.harmed} harmed nodes"

@@ -6,6 +6,7 @@ What is lost or cut is lost between the nodes, in silence, as a cable would do i
 import ipaddress
 import json
 import os
+import pathlib
 import subprocess
 import uuid
 
@@ -82,6 +83,8 @@ class Switch:
 
     def plug(self, mtu=None):
         """A new place, at the switch itself; mtu: behind a router instead, with no larger packets on the way."""
+        limit = int(pathlib.Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text())
+        assert (len(self.places) + 1) ** 2 < limit, f"the neighbours of all namespaces share one table of {limit}"
         networks = {family: (FAR if mtu else NETWORKS)[family] for family in self.families}
         place = Place(self, len(self.places) + 1, networks)
         run("ip", "netns", "add", place.name)
