@@ -34,6 +34,12 @@ def clone(lab, node, name, settings=None):
     return copy
 
 
+def wait_to_be_later(first):
+    """Until who starts now started later: that goes by the second."""
+    began = int(first.members()[first.name]["incarnation"].split(".")[0])
+    wait_for(lambda: time.time() >= began + 1, 5, "the next second")
+
+
 def alive(node, name):
     members = node.call("Members")["members"]
     return [member for member in members if member["name"] == name and member["state"] == "alive"]
@@ -75,8 +81,7 @@ def test_a_clone_of_the_same_name_works_on_under_its_new_id(lab):
 def test_of_two_nodes_with_one_name_the_later_starter_refuses_with_both_addresses(lab):
     first = lab["lab-01"]
     twin = lab.node("twin", {"node": {"name": "lab-01"}})
-    began = int(first.members()["lab-01"]["incarnation"].split(".")[0])
-    wait_for(lambda: time.time() >= began + 1, 5, "the second after the one in which the first was started")
+    wait_to_be_later(first)
     twin.launch()
     assert twin.wait_end() == 78
     assert (f"The name lab-01 is in use by the node at {first.address}, "
@@ -96,10 +101,12 @@ def test_a_machine_that_was_installed_anew_keeps_its_name(lab):
     """Its former self is not known to be dead yet, but it does not answer."""
     old = lab["lab-01"]
     uuid = uuid_of(old)
+    wait_to_be_later(old)
     old.kill()
     anew = lab.node("anew", {"node": {"name": "lab-01"}}).start()
     assert uuid_of(anew) != uuid
-    lab.wait_state("lab-02", "alive")
-    wait_for(lambda: [member["address"] for member in alive(lab["seed"], "lab-01")] == [anew.address], 15,
-             "the old one to be dead, and the new one alive")
+    for watcher in (lab["seed"], lab["lab-02"], anew):
+        wait_for(lambda watcher=watcher: {(one["address"], one["state"])
+                                          for one in watcher.call("Members")["members"] if one["name"] == "lab-01"} ==
+                 {(old.address, "dead"), (anew.address, "alive")}, 15, "the old one to be dead, the new one alive")
     assert anew.is_running and anew.events("name-conflict")
