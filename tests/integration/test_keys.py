@@ -96,7 +96,7 @@ def test_nothing_of_a_key_is_ever_shown(lab):
 def test_the_new_key_outlives_a_restart_and_lets_new_nodes_in(lab):
     late = lab.nodes.pop("lab-04")
     lab.start()
-    lab["lab-01"].ctl("keys", "rotate", "--grace", "1s")
+    lab["lab-01"].ctl("-N", "lab-02", "keys", "rotate", "--grace", "1s")
     nodes = [lab[name] for name in NAMES[:4]]
     new = ring(lab["seed"])[0]
     wait_rings(nodes, [new])

@@ -49,7 +49,8 @@ def test_a_user_submits_reads_and_stores(node):
     assert run_as(node, USER, [USERS], "file", "get", "mine", "-").stdout == "x"
 
 
-@pytest.mark.parametrize("command", [["leave"], ["join", "127.81.0.1:7717"], ["forget", "--yes", "lab-09"]])
+@pytest.mark.parametrize("command", [["leave"], ["join", "127.81.0.1:7717"], ["forget", "--yes", "lab-09"],
+                                     ["keys", "rotate"], ["keys", "use", "3f9a"], ["keys", "remove", "--yes", "3f9a"]])
 def test_the_cluster_is_for_administrators(node, command):
     result = run_as(node, USER, [USERS], *command)
     assert result.code == 6 and result.stderr.startswith(f'p2pctl: not permitted: user "{USER}" is not in group {ADMINS}')
