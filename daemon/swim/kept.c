@@ -39,6 +39,7 @@ void kept_done(struct swim *swim)
 {
     list_for_each_safe (link, &swim->kept.texts)
         text_forget(&swim->kept, list_entry(link, struct text, link));
+    free(swim->kept.told);
 }
 
 /* The hash of an id, over {hash of the author's id ^ generation, number}. */
@@ -56,6 +57,22 @@ static bool is_named(const struct text *text, const struct message *message)
 {
     return text->number == message->number && text->generation == message->incarnation.generation &&
            node_id_is_equal(&text->author, &message->id);
+}
+
+static bool was_told(const struct kept *kept, uint64_t hash)
+{
+    for (size_t i = 0; i < MIN(kept->told_count, (size_t)KEPT_TOLD_MAX); i++)
+        if (kept->told[i] == hash)
+            return true;
+    return false;
+}
+
+static void remember(struct kept *kept, uint64_t hash)
+{
+    if (!kept->told)
+        kept->told = calloc(KEPT_TOLD_MAX, sizeof(*kept->told));
+    if (kept->told && !was_told(kept, hash))
+        kept->told[kept->told_count++ % KEPT_TOLD_MAX] = hash;
 }
 
 static struct text *find(const struct kept *kept, const struct message *message)
@@ -101,7 +118,10 @@ void kept_add(struct swim *swim, const struct message *message, const char *auth
     size_t size = strlen(message->text) + 1;
 
     drop_old(swim);
-    if (age_usec >= KEPT_USEC || find(kept, message))
+    if (age_usec >= KEPT_USEC)
+        return;
+    remember(kept, hash_name(message));
+    if (find(kept, message))
         return;
     struct text *text = malloc(sizeof(*text) + size);
     if (!text)
@@ -122,7 +142,7 @@ void kept_add(struct swim *swim, const struct message *message, const char *auth
 
 bool kept_has(const struct swim *swim, const struct message *message)
 {
-    return find(&swim->kept, message) != NULL;
+    return was_told(&swim->kept, hash_name(message)) || find(&swim->kept, message);
 }
 
 bool kept_proves_new(const struct swim *swim, const struct message *message, usec_t age_usec)

@@ -12,8 +12,8 @@
  *     KEPT ..., HAVE                           one packet of what it has not, each with its age
  *
  * and so on while there is something new in it. Nothing is pushed. Every node forgets a text at the
- * same age, KEPT_USEC, but remembers that it knew it for a while longer, lest a slow node's copy is
- * told again.
+ * same age, KEPT_USEC, but remembers by their hashes which it was told, lest the copy of a node
+ * that was stopped for long, whose idea of an age is too young, is told again.
  *
  * SWIM has no such list: its dissemination (4.1) reaches all "with high probability". memberlist,
  * which does the same for user messages, was measured to miss a node in 2 of 80 broadcasts.
@@ -22,9 +22,10 @@
 #include "base/list.h"
 #include "swim/message.h"
 
-#define KEPT_MAX     MESSAGE_BUCKETS /* texts; then the oldest goes */
-#define KEPT_USEC    (5 * USEC_PER_MIN)
-#define KEPT_COMPANY (MESSAGE_FRAME + 8) /* bytes of the HAVE behind them */
+#define KEPT_MAX      MESSAGE_BUCKETS /* texts; then the oldest goes */
+#define KEPT_TOLD_MAX 512             /* texts that are known to have been told, however long ago */
+#define KEPT_USEC     (5 * USEC_PER_MIN)
+#define KEPT_COMPANY  (MESSAGE_FRAME + 8) /* bytes of the HAVE behind them */
 
 struct swim;
 struct source;
@@ -33,6 +34,8 @@ struct draft;
 struct kept {
     struct list texts; /* in the order in which they came */
     size_t count;
+    uint64_t *told; /* owned ring of KEPT_TOLD_MAX hashes of what was told; NULL = nothing yet */
+    size_t told_count;
     usec_t gone_usec;  /* highest expiry of what was forgotten */
     bool is_hungry;    /* a page brought something new: there may be more */
     usec_t asked_usec; /* last WANT, for these digests, and how long until the next one */
@@ -49,7 +52,7 @@ void kept_done(struct swim *swim);
 void kept_add(struct swim *swim, const struct message *message, const char *author,
               usec_t age_usec);
 
-/* Whether it is in the list. */
+/* Whether it is in the list, or among the last KEPT_TOLD_MAX that were. */
 bool kept_has(const struct swim *swim, const struct message *message);
 
 /* Whether a text of that age would be in the list if it had ever been. */

@@ -282,7 +282,7 @@ static void the_list_is_bounded_and_tells_nothing_again(void **state)
         hear(&rig, 1, number);
     assert_int_equal(rig.swim->kept.count, KEPT_MAX);
     assert_int_equal(rig_count_events(&rig, SWIM_EVENT_MESSAGE), 1 + KEPT_MAX);
-    assert_false(kept_has(rig.swim, &first));
+    first.age_msec = 0; /* its sender was stopped when it came, and takes it for young */
     rig_say(&rig, 3, &first);
     assert_int_equal(rig_count_events(&rig, SWIM_EVENT_MESSAGE), 1 + KEPT_MAX);
     rig_run(&rig, KEPT_USEC + 2 * USEC_PER_MIN);
