@@ -168,7 +168,12 @@ check-screens: $(PROGRAMS)
 .PHONY: check-sim check-integration check-lint sim sim-curve fuzz bench bench-membership check-bench coverage
 check-sim: check-scenarios check-storms check-crowd check-mutants ## scenarios, 200 storms, mutants (REWRITE=1: new traces)
 
-check-integration: $(PROGRAMS) ## real daemons; needs root
+# Linked to what the daemon is linked to, needed or not.
+$(B)/tests/bare: $(B)/obj/tests/integration/bare.o
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -Wl,--no-as-needed $(LIBS_DAEMON)
+
+check-integration: $(PROGRAMS) $(B)/tests/bare ## real daemons; needs root
 	@$(RUN) integration $(PYTEST) tests/integration --ignore tests/integration/test_ctl_screens.py
 
 check-lint: $(LIBRARY) $(B)/p2pctl ## floors, purity, headers, sleeps, manual, events, claims, sizes, peers

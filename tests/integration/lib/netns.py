@@ -131,9 +131,10 @@ class Switch:
         self.run("nft", f"add counter {TABLE} n_{name}; add chain {TABLE} seen {{ type filter hook forward priority -1; }};"
                         f"add rule {TABLE} seen {what} counter name n_{name}")
 
-    def seen(self, name):
+    def seen(self, name, what="packets"):
+        """what: packets, or bytes with their IP headers."""
         listed = json.loads(self.run("nft", "-j", f"list counter {TABLE} n_{name}"))["nftables"]
-        return next(entry["counter"]["packets"] for entry in listed if "counter" in entry)
+        return next(entry["counter"][what] for entry in listed if "counter" in entry)
 
 
 def address_step(interface, network, number):
