@@ -478,13 +478,18 @@ static void add_own_problems(const struct node *node, struct problems *problems)
 {
     const struct exec *exec = tasks_get_exec(node->tasks);
     struct files_usage usage;
+    char text[512];
 
     if (!node->config->security.encrypt)
         add_problem(problems, false, "not-encrypted", NULL, 0,
                     "security.encrypt is off: everyone can read and forge");
-    if (node->keyring_differs)
-        add_problem(problems, false, "keyring-differs", NULL, 0,
-                    "the file of security.keyring differs from the key ring in use");
+    if (node->keyring_differs) {
+        snprintf(text, sizeof(text),
+                 "the file of security.keyring differs from the key ring in use, which is "
+                 "%s/keyring",
+                 node->state_dir);
+        add_problem(problems, false, "keyring-differs", NULL, 0, text);
+    }
     if (exec && exec_is_ready(exec) && exec_get_level(exec) == EXEC_REFUSE)
         add_problem(
             problems, true, "sandbox", NULL, 0,
