@@ -152,6 +152,7 @@ check-storms: STORM_MINUTES ?= 35
 check-storms: $(B)/tests/sim
 	@$(RUN) storms $(B)/tests/sim --storms 200 --first 1000 --nodes 50 --minutes $(STORM_MINUTES) --faults-least 100 --jobs $(JOBS)
 	@$(RUN) storms-sealed $(B)/tests/sim --storms 50 --first 2000 --nodes 20 --minutes $(STORM_MINUTES) --sealed --faults-least 100 --jobs $(JOBS)
+	@$(RUN) lifeguard $(B)/tests/sim --lifeguard 2 --nodes 100 --minutes 2 --seed 3
 
 check-crowd: $(B)/tests/sim ## an hour of 5,000 nodes: 8 GB of memory
 	@$(RUN) crowd-5000 $(B)/tests/sim --storms 1 --first 5000 --nodes 5000 --minutes 60 --jobs 1
@@ -165,7 +166,7 @@ check-corpus: $(FUZZERS)
 check-screens: $(PROGRAMS)
 	@$(RUN) screens $(PYTEST) tests/integration/test_ctl_screens.py
 
-.PHONY: check-sim check-integration check-lint sim sim-curve fuzz bench bench-membership check-bench coverage
+.PHONY: check-sim check-integration check-lint sim sim-curve bench-lifeguard fuzz bench bench-membership check-bench coverage
 check-sim: check-scenarios check-storms check-crowd check-mutants ## scenarios, 200 storms, mutants (REWRITE=1: new traces)
 
 # Linked to what the daemon is linked to, needed or not.
@@ -183,6 +184,9 @@ SEED    ?= 1
 NODES   ?= 50
 MINUTES ?= 60
 RUNS    ?= 20
+bench-lifeguard: $(B)/tests/sim ## Lifeguard's experiment beside plain SWIM, simulated: make bench-lifeguard [RUNS=20]
+	$(B)/tests/sim --lifeguard $(RUNS) --nodes 100 --minutes 5
+
 sim-curve: NODES = 64
 sim-curve: $(B)/tests/sim ## speed of detection against false deaths: make sim-curve [RUNS=20] [NODES=64]
 	$(B)/tests/sim --curve $(RUNS) --nodes $(NODES)

@@ -26,7 +26,7 @@ void probes_done(struct swim *swim)
 
 void probe_raise_health(struct swim *swim)
 {
-    if (swim->probes.health < PROBE_HEALTH_MAX)
+    if (swim->probes.health < PROBE_HEALTH_MAX && !swim->config.is_plain)
         swim->probes.health++;
 }
 
@@ -136,7 +136,8 @@ static void fail(struct swim *swim, struct probe *probe)
     struct evidence evidence = {.start_usec = probe->start_usec,
                                 .through_count = probe->helpers_count};
     struct member *target = probe->target;
-    bool is_whole = probe->sent_count == probe->requests_max && probe->is_helped;
+    bool is_whole =
+        (probe->sent_count == probe->requests_max && probe->is_helped) || swim->config.is_plain;
 
     if (probe->kind == PROBE_PING) {
         tell_ping(swim, probe, USEC_INFINITY);

@@ -163,7 +163,8 @@ static void note_absence(struct swim *swim)
 {
     usec_t late = usec_sub(swim->now, heap_deadline(&swim->timers));
 
-    if (late <= swim->config.probe_interval_usec / 2 || swim->now < swim->probes.grace_end_usec)
+    if (late <= swim->config.probe_interval_usec / 2 || swim->config.is_plain ||
+        swim->now < swim->probes.grace_end_usec)
         return;
     probe_raise_health(swim);
     probe_excuse(swim);

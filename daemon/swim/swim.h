@@ -63,7 +63,9 @@ struct swim_config {
     uint32_t max_missed;       /* consecutive requests before a probe failed, 1..10 */
     uint32_t suspicion_mult;   /* suspicion time = mult * log10(n + 1) * probe_interval */
     uint32_t suspicion_max;    /* up to so many times longer while nobody confirms, 1..20 */
-    uint32_t seed_quorum;      /* seeds that must answer a join; 0 = floor(n/2)+1, capped at n */
+    uint32_t health_max;  /* of local health, 0..SWIM_HEALTH_MAX; 0 = plain SWIM: nor is anybody
+                             excused who did not run */
+    uint32_t seed_quorum; /* seeds that must answer a join; 0 = floor(n/2)+1, capped at n */
     uint32_t unstable_flaps;
     usec_t unstable_window_usec;
     usec_t dead_retention_usec;
@@ -76,6 +78,8 @@ struct swim_config {
     usec_t load_interval_usec;
     uint32_t retransmit_mult;
     size_t packet_size_max; /* SWIM_PACKET_MIN..SWIM_PACKET_MAX */
+    bool is_plain; /* for comparisons: nothing guards against this node's own slowness, neither
+                      local health nor excuses nor doubts; the daemon never sets it */
 };
 
 /* The values of etc/p2pnode.conf. */

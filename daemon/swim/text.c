@@ -7,8 +7,9 @@
 
 #define TRIES_TO_ALL 7
 #define TRIES_TO_ONE 8
-#define DOUBLINGS    2 /* of the wait for one: somebody sits there until it is known to have arrived \
-                        */
+#define DOUBLINGS                                                                                  \
+    2 /* of the wait for one: somebody sits there until it is known to have arrived                \
+       */
 #define PAUSE_USEC (20 * USEC_PER_MSEC) /* between two bursts */
 
 static void outgoing_free(struct swim *swim, struct outgoing *outgoing)

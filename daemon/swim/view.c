@@ -229,7 +229,7 @@ void view_contact(struct swim *swim, struct member *member, const struct address
 void view_note_contact(struct swim *swim, struct member *member, const struct address *address)
 {
     member->shown.last_seen_usec = swim->now;
-    if (member->suspicion)
+    if (member->suspicion && !swim->config.is_plain)
         suspicion_refresh(swim, member);
     if (member->shown.state != SWIM_ALIVE)
         view_contact(swim, member, address);
@@ -410,7 +410,7 @@ static bool is_doubtful(const struct swim *swim, const struct member *member,
 {
     const struct suspicion *suspicion = member->suspicion;
 
-    if (claim->state != SWIM_DEAD || order != 0)
+    if (claim->state != SWIM_DEAD || order != 0 || swim->config.is_plain)
         return false;
     if (!suspicion)
         return member->shown.state == SWIM_ALIVE;

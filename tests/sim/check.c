@@ -174,6 +174,8 @@ static void check_verdict(struct sim_node *node, const struct swim_event *event,
 {
     const struct sim *sim = node->sim;
 
+    if (sim->options.is_mistaken)
+        return;
     /* Whoever has just been told of a member may be told of its own accusation in an earlier life;
      * and who looks for it where it was before it moved does not find it. */
     bool is_known = view_of(node, subject)->is_present &&
@@ -267,6 +269,10 @@ static void count_death(const struct sim_node *node, struct sim_node *subject)
     if (subject->state == NODE_OFF || subject->is_leaving)
         return;
     subject->lost_count += is_apart;
+    if (!is_apart && !subject->is_starved) {
+        node->sim->false_deaths++;
+        node->sim->false_deaths_healthy += !node->is_starved;
+    }
     subject->buried_count += !is_apart;
 }
 

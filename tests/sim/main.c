@@ -7,6 +7,7 @@
  *   sim --storms COUNT [--first SEED]  that many seeded storms, and the first of them twice
  *   sim --storm --seed SEED            one storm, with its trace
  *   sim --curve RUNS                   the table of speed against false deaths
+ *   sim --lifeguard RUNS               Lifeguard's experiment, beside plain SWIM
  *   sim --again FILE                   storms that failed once: SEED NODES MINUTES plain|sealed
  *
  * Exit status: 0 where everything held, 1 where something broke, 2 for a wrong command line.
@@ -21,6 +22,7 @@
 #include "base/text.h"
 #include "command.h"
 #include "curve.h"
+#include "lifeguard.h"
 #include "script.h"
 #include "storm.h"
 
@@ -37,6 +39,7 @@ struct arguments {
     bool is_storm;
     bool is_rewrite;
     uint64_t curve_runs;
+    uint64_t lifeguard_runs;
     const char *again; /* a file of storms, or NULL */
 };
 
@@ -279,8 +282,9 @@ static int usage(const char *program)
         "           [--faults-least COUNT]\n"
         "       %s --storm --seed SEED [--nodes N] [--minutes M] [--sealed]\n"
         "       %s --curve RUNS [--seed SEED] [--nodes N]\n"
+        "       %s --lifeguard RUNS [--seed SEED] [--nodes N] [--minutes M]\n"
         "       %s --again FILE\n\n",
-        program, program, program, program, program);
+        program, program, program, program, program, program);
     command_help();
     return 0;
 }
@@ -301,6 +305,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         {"again", required_argument, NULL, 'a'},
         {"faults-least", required_argument, NULL, 'l'},
         {"curve", required_argument, NULL, 'u'},
+        {"lifeguard", required_argument, NULL, 'g'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -329,6 +334,8 @@ static int parse(int argc, char **argv, struct arguments *arguments)
             arguments->again = optarg;
         else if (c == 'u')
             arguments->curve_runs = number;
+        else if (c == 'g')
+            arguments->lifeguard_runs = number;
         else if (c == 'h')
             return 1;
         else
@@ -348,6 +355,9 @@ int main(int argc, char **argv)
         return usage(argv[0]);
     if (r >= 0 && arguments.again)
         return run_again(arguments.again);
+    if (r >= 0 && arguments.lifeguard_runs > 0)
+        return lifeguard_run(arguments.nodes_count, arguments.lifeguard_runs, arguments.seed,
+                             arguments.minutes * USEC_PER_MIN) != 0;
     if (r >= 0 && arguments.curve_runs > 0)
         return curve_run(arguments.nodes_count, arguments.curve_runs, arguments.seed) < 0;
     if (r < 0 || (!arguments.is_storm && arguments.storms_count == 0 && optind == argc)) {

@@ -124,6 +124,7 @@ struct sim_node {
     int64_t wall_step_usec;
     usec_t started_usec;
     usec_t disturbed_usec; /* last time that a fault touched it; 0 = never */
+    bool is_starved;       /* of CPU: not healthy */
     uint32_t buried_count; /* times that somebody connected to it held it for dead while it ran */
     uint32_t lost_count;   /* the same, of those who were cut off from it */
 
@@ -148,7 +149,8 @@ struct sim_options {
     uint64_t seed;
     size_t nodes_max;
     bool is_sealed;
-    FILE *trace; /* borrowed; NULL = silent */
+    bool is_mistaken; /* verdicts on healthy nodes are counted, and no failure */
+    FILE *trace;      /* borrowed; NULL = silent */
 };
 
 struct sim {
@@ -164,13 +166,15 @@ struct sim {
     uint64_t faults[_FAULT_MAX];
     uint64_t steps;
     uint64_t datagrams;
-    uint64_t key_changes;     /* begun */
-    usec_t keys_changed_usec; /* last time that a ring changed */
-    uint64_t accusations;     /* suspicions that a node raised by itself */
-    usec_t node_usec;         /* sum over nodes of the time that they ran */
-    uint64_t hash;            /* of all events in their order: equal hashes, equal runs */
-    char *failure;            /* owned; the first broken invariant, or NULL */
-    usec_t disturbed_usec;    /* last time that a fault touched the network; 0 = never */
+    uint64_t key_changes;          /* begun */
+    usec_t keys_changed_usec;      /* last time that a ring changed */
+    uint64_t false_deaths;         /* verdicts on healthy nodes */
+    uint64_t false_deaths_healthy; /* of those, at healthy nodes */
+    uint64_t accusations;          /* suspicions that a node raised by itself */
+    usec_t node_usec;              /* sum over nodes of the time that they ran */
+    uint64_t hash;                 /* of all events in their order: equal hashes, equal runs */
+    char *failure;                 /* owned; the first broken invariant, or NULL */
+    usec_t disturbed_usec;         /* last time that a fault touched the network; 0 = never */
 };
 
 /* Return: 0, or -ENOMEM. */
