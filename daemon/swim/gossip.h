@@ -31,8 +31,8 @@ void gossip_start(struct swim *swim);
 /* Something waits to be spread. */
 void gossip_wake(struct swim *swim, bool is_urgent);
 
-/* Whether there are so many members that each does less for the others: what is not urgent rides on
- * what is sent anyway, instead of making rounds. */
+/* Whether there are so many members that each does less for the others: it gossips with partners
+ * only, and heartbeats ride on what is sent anyway, instead of making rounds. */
 bool gossip_is_crowd(const struct swim *swim);
 
 /* How long at least between two rounds. */

@@ -64,7 +64,7 @@ static void enqueue(struct swim *swim, struct rumor *rumor, bool is_urgent)
     rumor->sent = 0;
     list_prepend(&swim->rumors.levels[rumor->class][0], &rumor->link);
     swim->rumors.counts[rumor->class]++;
-    if (is_urgent || !gossip_is_crowd(swim))
+    if (is_urgent || rumor->class != RUMOR_TEXT || !gossip_is_crowd(swim))
         gossip_wake(swim, is_urgent);
 }
 

@@ -116,7 +116,7 @@ static void a_crowd_gossips_with_partners_only(void **state)
     rig_stop(&rig);
 }
 
-static void what_is_not_urgent_makes_no_rounds_in_a_crowd(void **state)
+static void a_heartbeat_makes_no_rounds_in_a_crowd(void **state)
 {
     static const size_t peers[] = {10, 100};
     struct message message = heartbeat(2, 17);
@@ -313,7 +313,7 @@ int main(void)
         cmocka_unit_test(as_many_heartbeats_as_configured_are_sent),
         cmocka_unit_test(a_crowd_takes_turns_with_heartbeats),
         cmocka_unit_test(a_crowd_gossips_with_partners_only),
-        cmocka_unit_test(what_is_not_urgent_makes_no_rounds_in_a_crowd),
+        cmocka_unit_test(a_heartbeat_makes_no_rounds_in_a_crowd),
         cmocka_unit_test(in_a_storm_what_is_heard_need_not_be_said),
         cmocka_unit_test(fresh_news_do_not_wait_for_the_next_round),
         cmocka_unit_test(a_burst_of_news_travels_in_few_packets),
