@@ -154,8 +154,11 @@ static void ring_add(struct ring *ring, struct entry *entry)
 
 static void stream_add(struct stream *stream, unsigned ring, const struct entry *draft)
 {
-    struct entry *entry = malloc(sizeof(*entry) + room_for(draft->node) + room_for(draft->task) +
-                                 room_for(draft->message) + room_for(draft->line));
+    /* Gossip and liveness, which are most, say the same in both. */
+    bool is_one_text = draft->line && strcmp(draft->line, draft->message) == 0;
+    struct entry *entry =
+        malloc(sizeof(*entry) + room_for(draft->node) + room_for(draft->task) +
+               room_for(draft->message) + (is_one_text ? 0 : room_for(draft->line)));
 
     if (!entry || stream->rings[ring].max == 0) {
         free(entry);
@@ -167,7 +170,7 @@ static void stream_add(struct stream *stream, unsigned ring, const struct entry 
     entry->node = copy_text(&position, draft->node);
     entry->task = copy_text(&position, draft->task);
     entry->message = copy_text(&position, draft->message);
-    entry->line = copy_text(&position, draft->line);
+    entry->line = is_one_text ? entry->message : copy_text(&position, draft->line);
     ring_add(&stream->rings[ring], entry);
     list_for_each_safe (link, &stream->followers) {
         struct follower *follower = list_entry(link, struct follower, link);

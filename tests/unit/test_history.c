@@ -80,6 +80,21 @@ static void an_event_is_listed_with_all_that_it_said(void **state _unused_)
     call_lab_done(&lab);
 }
 
+static void a_line_that_is_the_message_is_listed_as_both(void **state _unused_)
+{
+    _cleanup_json_ cJSON *fields = cJSON_CreateObject();
+    struct journal_event event = {.type = "liveness",
+                                  .wall_usec = WALL,
+                                  .message = "Line:2",
+                                  .fields = fields,
+                                  .line = (char[]){"Line:2"}};
+
+    history_add_event(&event, history);
+    struct call_lab lab = ask_events("{\"lines\":1}");
+    assert_non_null(strstr(lab.last, "\"message\":\"Line:2\",\"line\":\"Line:2\""));
+    call_lab_done(&lab);
+}
+
 static void events_are_chosen_by_type_number_and_age(void **state _unused_)
 {
     add_event("member-dead", "lab-02", WALL - 100 * SECOND);
@@ -235,6 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(an_event_is_listed_with_all_that_it_said),
+        test(a_line_that_is_the_message_is_listed_as_both),
         test(events_are_chosen_by_type_number_and_age),
         test(the_oldest_events_make_room_each_kind_for_its_own),
         test(what_is_asked_wrongly_is_told),
