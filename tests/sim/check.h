@@ -7,7 +7,6 @@
  * looked at after every step). Liveness is asked for by whoever healed the world.
  *
  *   incarnation  nobody holds a higher incarnation for X than X ever used
- *   generation   a node never begins with a generation that it used before
  *   order        a view moves only up (incarnation, state) until it is reaped
  *   vanished     a member goes only by being reaped or forgotten
  *   ghost        nobody knows a node that never was

@@ -202,8 +202,8 @@ void sim_start(struct sim_node *node)
         return;
     node->stored_generation = next_generation(node);
     if (node->stored_generation <= node->generation)
-        sim_fail(sim, node, "generation: %" PRIu64 " after %" PRIu64, node->stored_generation,
-                 node->generation);
+        sim_fail(sim, node, "incarnation: begins generation %" PRIu64 " after %" PRIu64,
+                 node->stored_generation, node->generation);
     node->generation = self.generation = node->stored_generation;
     memcpy(self.name, node->label, sizeof(self.name));
     if (node->is_wildcard)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <malloc.h>
 #include "swim_net.h"
 
 static uint64_t digest_of(const struct swim *swim)
@@ -167,9 +168,62 @@ static void more_members_than_the_maximum_are_ignored(void **state)
     rig_stop(&rig);
 }
 
+/* A crowd of 5,000 is 25 million entries: what one takes beside its name and metadata is small. */
+static void a_member_takes_few_bytes(void **state)
+{
+    const size_t count = 5000;
+    const uint8_t meta[32] = {1};
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    size_t before = mallinfo2().uordblks;
+    for (size_t i = 1; i <= count; i++) {
+        struct swim_incarnation incarnation = {.generation = 1};
+        struct node_id id = net_id(i);
+        struct member *member;
+        assert_int_equal(member_add(rig.swim, &id, &member), 0);
+        assert_int_equal(member_set_text(rig.swim, member, "lab-0017", meta, sizeof(meta)), 0);
+        member_set_state(rig.swim, member, SWIM_ALIVE, &incarnation);
+    }
+    size_t bytes = (mallinfo2().uordblks - before) / count;
+    print_message("%zu bytes an entry, %zu of them struct member\n", bytes, sizeof(struct member));
+    assert_true(bytes <= 340); /* 0 where a sanitizer's heap does not tell */
+    rig_stop(&rig);
+}
+
+static void a_name_that_is_taken_twice_is_noticed(void **state)
+{
+    _cleanup_(names_done) struct names names;
+    char name[16];
+
+    (void)state;
+    names_init(&names, 7);
+    assert_false(names_have_two(&names, "n1"));
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        assert_int_equal(names_add(&names, name), 0);
+        assert_false(names_have_two(&names, name));
+    }
+    assert_int_equal(names_add(&names, "n500"), 0);
+    assert_true(names_have_two(&names, "n500"));
+    for (int i = 0; i < 1000; i += 2) {
+        snprintf(name, sizeof(name), "n%d", i);
+        names_remove(&names, name);
+        assert_int_equal(names_add(&names, "n501"), 0);
+        names_remove(&names, "n501");
+    }
+    assert_false(names_have_two(&names, "n500"));
+    assert_int_equal(names_add(&names, "n999"), 0);
+    assert_true(names_have_two(&names, "n999"));
+    assert_int_equal(names.count, 502);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_member_takes_few_bytes),
+        cmocka_unit_test(a_name_that_is_taken_twice_is_noticed),
         cmocka_unit_test(the_digest_follows_every_change),
         cmocka_unit_test(two_cores_with_the_same_members_have_the_same_digest),
         cmocka_unit_test(the_order_is_by_hash_and_lists_everybody),
