@@ -112,9 +112,9 @@ def test_both_sides_of_a_healed_partition_agree_by_themselves(lab, size):
     other = [lab[name] for name in names[size:]]
     lab.switch.part(one, other)
     for node in other:
-        wait_for(lambda node=node: all(node.state_of(far) == "dead" for far in one), 20, f"{node.name} to miss them")
+        wait_for(lambda node=node: all(node.state_of(far) == "dead" for far in one), 40, f"{node.name} to miss them")
     for node in one:  # who is alone doubts itself first, and takes its time
-        wait_for(lambda node=node: node.events("member-dead"), 20, f"{node.name} to miss them")
+        wait_for(lambda node=node: node.events("member-dead"), 40, f"{node.name} to miss them")
     lab.switch.heal()
     wait_agreed(lab)
     assert lab[names[0]].json("message", "--all", "together again")["status"] == "received"

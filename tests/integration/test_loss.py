@@ -75,6 +75,7 @@ def test_without_retries_the_end_of_a_lost_task_is_honestly_unknown(lab):
     origin = lab["origin"]
     task = origin.submit("--retries", "0", "--", *held(lab, "t"))
     first = origin.wait_task(task, "running")["node"]
+    wait_for(lambda: starts(lab, "t"), 5, "the start")
     lab[first].kill()
     assert origin.wait_task(task, "unknown")["exit"] is None
     origin.ctl("task", "wait", task, code=125)

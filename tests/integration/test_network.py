@@ -82,9 +82,9 @@ def test_a_partition_heals_by_itself(lab):
     one, other = nodes(lab, "seed", "lab-01"), nodes(lab, "lab-02", "lab-03", "lab-04")
     lab.switch.part(one, other)
     for node in one:
-        wait_for(lambda node=node: sees(node, lab_02="dead", lab_03="dead", lab_04="dead", lab_01="alive"), 20, node.name)
+        wait_for(lambda node=node: sees(node, lab_02="dead", lab_03="dead", lab_04="dead", lab_01="alive"), 40, node.name)
     for node in other:
-        wait_for(lambda node=node: sees(node, seed="dead", lab_01="dead", lab_02="alive", lab_04="alive"), 20, node.name)
+        wait_for(lambda node=node: sees(node, seed="dead", lab_01="dead", lab_02="alive", lab_04="alive"), 40, node.name)
     for node in (lab["lab-01"], lab["lab-03"]):
         assert node.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
     lab.switch.heal()
