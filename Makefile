@@ -209,7 +209,7 @@ $(PEER): tests/bench/memberlist/peer.go
 	$(if $(Q),@echo '  GO      $<')
 	$(Q)GO111MODULE=off GOPATH=$(GOCODE) GOCACHE=$(abspath $(@D))/go-cache go build -o $@ $<
 
-bench-membership: $(PROGRAMS) $(PEER) ## beside memberlist, half an hour; needs root (QUICK=1: 5 min; ROWS=start,idle)
+bench-membership: $(PROGRAMS) $(PEER) ## beside memberlist; needs root (QUICK=1; ROWS=start,idle)
 	@/usr/bin/python3 tests/bench/membership $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS))
 
 check-bench: $(PROGRAMS)
