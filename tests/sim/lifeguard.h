@@ -14,9 +14,9 @@
 #include "base/usec.h"
 
 /*
- * Prints the table for @nodes_count nodes that suffer for @span each, @runs_count seeds a row.
- * Return: 0 where Lifeguard was not worse in any row, plain SWIM made mistakes at all, and no
- * healthy node held another for dead with Lifeguard; 1 where that is not so; -ENOMEM; -EIO where
- * an invariant broke, which is told on stderr.
+ * Prints two tables, one for each way to be starved, of @nodes_count nodes that suffer for @span
+ * each, @runs_count seeds a row. Return: 0 where Lifeguard was not worse in any row, plain SWIM
+ * made mistakes in both tables, and no healthy node held another for dead with Lifeguard; 1 where
+ * that is not so; -ENOMEM; -EIO where an invariant broke, which is told on stderr.
  */
 int lifeguard_run(size_t nodes_count, uint64_t runs_count, uint64_t seed, usec_t span);
