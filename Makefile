@@ -157,7 +157,7 @@ check-storms: $(B)/tests/sim
 check-crowd: $(B)/tests/sim ## an hour of 5,000 nodes: 8 GB of memory
 	@$(RUN) crowd-5000 $(B)/tests/sim --storms 1 --first 5000 --nodes 5000 --minutes 60 --jobs 1
 
-check-mutants: $(B)/tests/sim
+check-mutants: $(B)/tests/sim ## each rule that is taken out of the core is missed
 	@$(RUN) mutants tests/sim/mutants.py $(B)
 
 check-corpus: $(FUZZERS)
@@ -212,7 +212,7 @@ $(PEER): tests/bench/memberlist/peer.go
 bench-membership: $(PROGRAMS) $(PEER) ## beside memberlist; needs root (QUICK=1; ROWS=start,idle)
 	@/usr/bin/python3 tests/bench/membership $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS))
 
-check-bench: $(PROGRAMS)
+check-bench: $(PROGRAMS) ## every scenario of the bench, with five daemons; needs root
 	@$(RUN) bench-membership /usr/bin/python3 tests/bench/membership --self-test
 
 coverage: ## lines and branches that the unit tests and scenarios reach, in build/coverage/index.html
@@ -228,7 +228,7 @@ analyze: ## clang-tidy and cppcheck
 format: ## clang-format everything
 	clang-format -i $(STYLED)
 
-format-check:
+format-check: ## whether make format would change anything
 	@$(RUN) format clang-format --dry-run -Werror $(STYLED)
 
 # ---- the machine
