@@ -255,7 +255,7 @@ static int print_pretty(FILE *stream, const cJSON *json, unsigned depth)
     bool object = cJSON_IsObject(json);
 
     if (!(object && json->child) && !(cJSON_IsArray(json) && !is_flat(json))) {
-        _cleanup_free_ char *text = cJSON_PrintUnformatted(json);
+        _cleanup_free_ char *text = json_format(json);
         if (!text)
             return fail_memory();
         fputs(text, stream);
@@ -266,7 +266,7 @@ static int print_pretty(FILE *stream, const cJSON *json, unsigned depth)
         print_indent(stream, depth + 1);
         if (object) {
             _cleanup_json_ cJSON *name = cJSON_CreateString(item->string);
-            _cleanup_free_ char *text = name ? cJSON_PrintUnformatted(name) : NULL;
+            _cleanup_free_ char *text = name ? json_format(name) : NULL;
             if (!text)
                 return fail_memory();
             fprintf(stream, "%s: ", text);

@@ -64,12 +64,7 @@ static void _printf_(2, 3) record_add(struct record *record, const char *format,
 /* No control character, and nothing that is not UTF-8, gets into a line, a field or JSON. */
 static char *clean(char *text)
 {
-    bool is_utf8 = text && text_is_utf8(text, strlen(text));
-
-    for (char *c = text; c && *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f || (!is_utf8 && (unsigned char)*c > 0x7f))
-            *c = '?';
-    return text;
+    return text ? text_mask_controls(text) : NULL;
 }
 
 static uint64_t wall_now(void)

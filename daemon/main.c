@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/log.h"
+#include "base/text.h"
 #include "config/config.h"
 #include "journal.h"
 #include "node.h"
@@ -101,7 +102,7 @@ static int load_config(const char *path, struct config **ret)
     int r = config_load(path, environ, ret, &errors);
 
     for (size_t i = 0; i < errors.count; i++)
-        fprintf(stderr, "%s\n", errors.items[i]);
+        fprintf(stderr, "%s\n", text_mask_controls(errors.items[i]));
     if (r == -ENOMEM)
         fputs("p2pnode: out of memory\n", stderr);
     return r == 0 ? 0 : r == -EINVAL ? EXIT_BAD_CONFIG : EXIT_FAILURE;

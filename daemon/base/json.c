@@ -73,9 +73,34 @@ int json_parse_up_to(const char *text, size_t size, size_t size_max, cJSON **ret
     return 0;
 }
 
+/* DEL, and C1 in UTF-8: JSON may hold them bare, but cJSON's text may end up on a terminal. */
+static bool is_bare_control(const uint8_t *byte)
+{
+    return *byte == 0x7f || (*byte == 0xc2 && byte[1] >= 0x80 && byte[1] < 0xa0);
+}
+
 char *json_format(const cJSON *json)
 {
-    return cJSON_PrintUnformatted(json);
+    char *plain = cJSON_PrintUnformatted(json);
+    size_t count = 0;
+
+    for (const uint8_t *from = (uint8_t *)plain; from && *from; from++)
+        count += is_bare_control(from);
+    if (count == 0)
+        return plain;
+    char *text = malloc(strlen(plain) + count * strlen("\\u00xx") + 1), *to = text;
+    for (const uint8_t *from = (uint8_t *)plain; text && *from; from++) {
+        if (is_bare_control(from)) {
+            from += *from == 0xc2;
+            to += sprintf(to, "\\u%04x", *from);
+        } else {
+            *to++ = (char)*from;
+        }
+    }
+    if (text)
+        *to = '\0';
+    free(plain);
+    return text;
 }
 
 static const cJSON *member(const cJSON *object, const char *key)

@@ -205,6 +205,25 @@ bool text_is_printable(const char *text)
     return true;
 }
 
+char *text_mask_controls(char *text)
+{
+    size_t size = strlen(text), used = 0;
+    uint32_t point;
+
+    for (size_t i = 0; i < size;) {
+        size_t length = decode_utf8((const uint8_t *)text + i, size - i, &point);
+        if (length == 0 || is_control(point)) {
+            text[used++] = '?';
+        } else {
+            memmove(text + used, text + i, length);
+            used += length;
+        }
+        i += MAX(length, (size_t)1);
+    }
+    text[used] = '\0';
+    return text;
+}
+
 char *text_mend_end(char *text)
 {
     size_t size = strlen(text), start = size;

@@ -42,6 +42,12 @@ bool text_is_utf8(const void *data, size_t size);
 /* Whether @text is well-formed UTF-8 without control characters and line separators; "" is. */
 bool text_is_printable(const char *text);
 
+/*
+ * Puts a '?' for every control character (C1 and line separators too: they steer terminals and
+ * readers of logs) and for every byte that is not UTF-8; never longer. Returns @text.
+ */
+char *text_mask_controls(char *text);
+
 /* Drops the last character where a buffer's end has cut it in two. Returns @text. */
 char *text_mend_end(char *text);
 

@@ -99,6 +99,23 @@ static void getters_tell_absent_from_wrong(void **state _unused_)
     assert_int_equal(json_get_object(json, "a", &part), -EINVAL);
 }
 
+/* JSON may hold DEL and C1 bare; a terminal must not see them. */
+static void no_control_character_is_printed_bare(void **state _unused_)
+{
+    _cleanup_json_ cJSON *json = cJSON_CreateObject(), *again = NULL;
+    static const char raw[] = "\x1b[0m\x7f\xc2\x80\xc2\x9b"
+                              "31m \xc2\xa0\xc3\x9b";
+    const char *read = NULL;
+
+    json_add_string(json, raw, raw);
+    _cleanup_free_ char *text = json_format(json);
+    assert_string_equal(text, "{\"\\u001b[0m\\u007f\\u0080\\u009b31m \xc2\xa0\xc3\x9b\":"
+                              "\"\\u001b[0m\\u007f\\u0080\\u009b31m \xc2\xa0\xc3\x9b\"}");
+    assert_int_equal(json_parse(text, strlen(text), &again), 0);
+    assert_int_equal(json_get_string(again, raw, &read), 1);
+    assert_string_equal(read, raw);
+}
+
 static void numbers_and_times_print_exactly(void **state _unused_)
 {
     _cleanup_json_ cJSON *json = cJSON_CreateObject();
@@ -186,6 +203,7 @@ int main(void)
         cmocka_unit_test(anything_but_one_object_is_refused),
         cmocka_unit_test(depth_and_size_are_limited),
         cmocka_unit_test(getters_tell_absent_from_wrong),
+        cmocka_unit_test(no_control_character_is_printed_bare),
         cmocka_unit_test(numbers_and_times_print_exactly),
         cmocka_unit_test(bytes_that_are_no_text_travel_as_base64),
         cmocka_unit_test(unknown_members_are_named),

@@ -218,6 +218,13 @@ static void a_text_from_elsewhere_cannot_forge_a_record(void **state _unused_)
     journal_message("Node1", "hello\nPEER_EVENT=drain\x1b[31m\xff", false);
     assert_field("MESSAGE=message from Node1: hello?PEER_EVENT=drain?[31m?");
     assert_null(strstr(record, "\nPEER_EVENT=drain"));
+    /* C1 in UTF-8: what some terminals take for ESC [. */
+    journal_message("Node1",
+                    "a\xc2\x9b"
+                    "31m\xe2\x80\xa8"
+                    "b \xc3\xa9",
+                    false);
+    assert_field("MESSAGE=message from Node1: a?31m?b \xc3\xa9");
 }
 
 static void diagnostics_go_the_same_way(void **state _unused_)
