@@ -142,13 +142,13 @@ static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, 
     return 0;
 }
 
-/* "tag:room=2.07", "type:a", or a name. */
-static bool is_selected(const struct swim_member *member, const char *to)
+/* "tag:room=2.07", "type:a", or a name: of several that had it the one that all commands mean. */
+static bool is_selected(const struct node *node, const struct swim_member *member, const char *to)
 {
     struct record record = {0};
 
     if (strncmp(to, "tag:", 4) != 0 && strncmp(to, "type:", 5) != 0)
-        return strcmp(member->name, to) == 0;
+        return member == node_find_member(node, to);
     (void)node_get_record(member, &record);
     if (to[1] == 'y')
         return record_has_type(&record, to + 5);
@@ -165,7 +165,7 @@ static void choose(struct sending *sending)
 
     for (size_t i = 0; i < swim_members_count(swim); i++) {
         const struct swim_member *member = swim_member_at(swim, i);
-        if (to ? !is_selected(member, to) : member->is_self)
+        if (to ? !is_selected(sending->node, member, to) : member->is_self)
             continue;
         struct receiver *receiver = &sending->receivers[sending->count++];
         *receiver = (struct receiver){.id = member->id,
@@ -330,6 +330,8 @@ void method_send_message(struct node *node, struct call *call)
         return;
     if (all == (to != NULL))
         return call_invalid(call, "to");
+    if (*text == '\0')
+        return call_invalid(call, "text");
     struct sending *sending = calloc(1, sizeof(*sending) + members * sizeof(sending->receivers[0]));
     if (!sending)
         return fail_memory(call);

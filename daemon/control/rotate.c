@@ -326,9 +326,11 @@ static void fail_begin(struct rotating *rotating, int r)
     if (r == -ENOSPC)
         call_fail(call, ERROR_NO_SPACE, "p2pctl keys remove KEY",
                   "the key ring is full: it has %d keys", KEYRING_KEYS_MAX);
+    else if (r == -EBUSY)
+        call_fail(call, ERROR_BUSY, "p2pctl keys list",
+                  "another change of the key ring is under way");
     else
-        call_fail(call, r == -EBUSY ? ERROR_BUSY : error_from_errno(r), NULL,
-                  "cannot make a new key: %s", strerror(-r));
+        call_fail(call, error_from_errno(r), NULL, "cannot make a new key: %s", strerror(-r));
 }
 
 void method_rotate_keys(struct node *node, struct call *call)

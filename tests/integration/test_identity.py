@@ -110,3 +110,6 @@ def test_a_machine_that_was_installed_anew_keeps_its_name(lab):
                                           for one in watcher.call("Members")["members"] if one["name"] == "lab-01"} ==
                  {(old.address, "dead"), (anew.address, "alive")}, 15, "the old one to be dead, the new one alive")
     assert anew.is_running and anew.events("name-conflict")
+    # Whoever writes to the name means the one that lives.
+    assert lab["seed"].ctl("message", "lab-01", "welcome").stdout.startswith("received by lab-01 (")
+    assert [entry["msg"] for entry in anew.json("inbox")["messages"]] == ["welcome"]
