@@ -16,13 +16,14 @@ int input_read(const char *path, size_t max, uint8_t **ret, size_t *ret_size)
 {
     _cleanup_free_ uint8_t *data = NULL;
     _cleanup_close_ int fd = -EBADF;
+    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
     size_t size = 0, allocated = 0;
     ssize_t count;
 
     fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
                                 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return tell(path, errno);
+        return tell(name, errno);
     do {
         if (allocated - size < STEP_SIZE) {
             allocated = allocated * 2 + STEP_SIZE + 1;
@@ -33,10 +34,10 @@ int input_read(const char *path, size_t max, uint8_t **ret, size_t *ret_size)
         }
         count = read(fd, data + size, allocated - size - 1);
         if (count < 0 && errno != EINTR)
-            return tell(path, errno);
+            return tell(name, errno);
         size += count > 0 ? (size_t)count : 0;
         if (size > max)
-            return fail(ERROR_TOO_LARGE, NULL, NULL, "%s is larger than %zu bytes", path, max);
+            return fail(ERROR_TOO_LARGE, NULL, NULL, "%s is larger than %zu bytes", name, max);
     } while (count != 0);
     data[size] = '\0';
     *ret = TAKE_PTR(data);

@@ -184,7 +184,8 @@ static void show_phase(const struct ctl *ctl, const cJSON *answer)
     _cleanup_free_ char *old = screen_value(json_member(answer, "old"));
     char grace[32];
     if (cJSON_GetArraySize(json_member(answer, "old")) > 0 && !ctl->globals.quiet)
-        printf("old key %s kept for %s, then removed (p2pctl keys list)\n", old ? old : "?",
+        printf("old key%s %s kept for %s, then removed (p2pctl keys list)\n",
+               cJSON_GetArraySize(json_member(answer, "old")) > 1 ? "s" : "", old ? old : "?",
                text_format_usec((usec_t)(json_number(answer, "grace_s", 0) * USEC_PER_SEC), grace));
 }
 

@@ -21,7 +21,9 @@ static void print_head(const struct ctl *ctl, const cJSON *answer)
     fputs(" is running: node ", stdout);
     render_tinted(ctl, stdout, TONE_BOLD, json_text(node, "name", "?"));
     printf(", %s, %s\n", json_text(node, "role", "peer"),
-           json_flag(node, "accepting") ? "accepting work" : "not accepting work");
+           strcmp(json_text(node, "state", ""), "left") == 0 ? "has left the cluster"
+           : json_flag(node, "accepting")                    ? "accepting work"
+                                                             : "not accepting work");
 }
 
 static void print_node(const cJSON *answer)

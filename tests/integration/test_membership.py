@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lib.lab import FAST, merge
-from lib.varlink import Varlink
+from lib.varlink import Varlink, VarlinkError
 from lib.wait import holds_for, wait_for
 
 LAB_SIZE, SEE_ALL_S = 30, 3.0
@@ -128,6 +128,7 @@ def test_leave_and_join_by_hand(lab):
     node.ctl("leave")
     lab.wait_state("lab-02", "left", 5)
     assert node.is_running
+    assert node.ctl("status").stdout.splitlines()[0].endswith("node lab-02, peer, has left the cluster")
     node.ctl("join", lab["lab-01"].address)
     lab.wait_joined()
 
@@ -243,6 +244,8 @@ def test_a_message_to_all_counts_who_has_it(lab):
     lab.wait_state("lab-03", "dead")
     assert lab["lab-01"].ctl("message", "lab-03", "hello?", code=7).stdout == ""
     assert lab["lab-01"].ctl("message", "nobody", "hello", code=4).stdout == ""
+    with pytest.raises(VarlinkError, match="InvalidParameter"):
+        lab["lab-01"].call("SendMessage", to="seed", text="")
 
 
 def test_gossip_is_told_in_the_exact_format(make_lab):
