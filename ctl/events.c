@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include <fnmatch.h>
 #include <string.h>
+#include "base/text.h"
 #include "client.h"
 #include "commands.h"
+#include "config/events.h"
 #include "failure.h"
 #include "render.h"
 #include "window.h"
@@ -70,19 +73,36 @@ static int follow_events(struct ctl *ctl, cJSON *parameters, bool seed)
     return window_end(ctl, r);
 }
 
+/* A word that no event bears would be waited for in vain. */
+static int check_type(const char *glob)
+{
+    const char *words[_EVENT_MAX + 1] = {0};
+
+    for (int i = 0; i < _EVENT_MAX; i++) {
+        words[i] = event_get_info((enum event)i)->name;
+        if (fnmatch(glob, words[i], 0) == 0)
+            return 0;
+    }
+    const char *near = text_closest(glob, words);
+    _cleanup_free_ char *hint = NULL;
+    if (near && asprintf(&hint, "did you mean \"%s\"?", near) < 0)
+        return fail_memory();
+    return fail(ERROR_USAGE, NULL, hint, "no event is of type \"%s\"", glob);
+}
+
 /* "member-*,task-ended" into a list. */
 static int add_types(const char *text, cJSON *parameters)
 {
     cJSON *types = text ? cJSON_AddArrayToObject(parameters, "types") : NULL;
 
-    while (types && *text) {
+    while (types && text) {
         size_t size = strcspn(text, ",");
         _cleanup_free_ char *type = strndup(text, size);
-        if (!type)
-            return fail_memory();
-        if (size > 0)
-            cJSON_AddItemToArray(types, cJSON_CreateString(type));
-        text += size + (text[size] == ',');
+        int r = type ? check_type(type) : fail_memory();
+        if (r != 0)
+            return r;
+        cJSON_AddItemToArray(types, cJSON_CreateString(type));
+        text = text[size] == ',' ? text + size + 1 : NULL;
     }
     return 0;
 }

@@ -126,6 +126,12 @@ def test_monitor_shows_the_wire_in_the_exact_texts(make_lab):
     there.wait()
 
 
+@pytest.mark.parametrize("types", ["member-ded", "", ",", "member-*,nonsense"])
+def test_a_type_that_no_event_has_is_not_waited_for(lab, types):
+    result = lab["lab-01"].ctl("events", "-f", "--type", types, code=2)
+    assert result.stdout == "" and "no event is of type" in result.stderr
+
+
 def test_monitor_tells_more_than_the_log_and_ends_with_an_object(lab):
     watcher = lab["lab-01"].ctl_start("monitor", "--subsystem", "messages", "--json")
     lab["lab-02"].ctl("message", "--all", "are you watching?")
