@@ -130,7 +130,6 @@ static const struct option mem_get_options[] = {
 
 static const struct option message_options[] = {
     {"all", 0, NULL, "to every node"},
-    {"urgent", 0, NULL, "also on every terminal there"},
     {"no-wait", 0, NULL, "do not wait for the receipts"},
     END,
 };

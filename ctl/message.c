@@ -97,8 +97,6 @@ int message_run(struct ctl *ctl)
     else
         json_add_string(parameters, "to", options->words[0]);
     json_add_string(parameters, "text", (const char *)text);
-    if (options_has(options, "urgent"))
-        json_add_bool(parameters, "urgent", true);
     if (options_has(options, "no-wait"))
         json_add_bool(parameters, "no_wait", true);
     r = client_call(ctl, (struct call){"SendMessage", parameters, -1, false, NULL}, &answer);
