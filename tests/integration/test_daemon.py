@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from lib.lab import BUILD, CTL, DAEMON, Node, environment, format_config, run_program
+from lib.lab import BUILD, CTL, DAEMON, Loopback, Node, environment, format_config, run_program
 from lib.wait import wait_for
 
 EXAMPLES = BUILD.parent if (BUILD.parent / "etc").exists() else None
@@ -190,11 +190,11 @@ def test_any_free_port_is_taken_and_told(lab):
 
 def test_a_second_daemon_of_the_same_instance_is_refused(lab):
     node = lab.node("lone", role="seed").start()
-    second = Node(lab, "lone", 9, {"seeds": []})
+    second = Node(lab, "lone", Loopback(lab.network, 9), {"seeds": []})
     code, text = start_in_vain(second)
     assert code == 1 and "in use by another p2pnode" in text
     assert node.call("Status")["node"]["pid"] == node.pid
-    third = Node(lab, "third", 8, {"seeds": [], "control": {"socket": str(node.socket)}})
+    third = Node(lab, "third", Loopback(lab.network, 8), {"seeds": [], "control": {"socket": str(node.socket)}})
     code, text = start_in_vain(third)
     assert code == 1 and str(node.socket) in text
     assert node.call("Status")["node"]["pid"] == node.pid
