@@ -19,19 +19,14 @@
 
 #define FILE_SIZE_MAX (1024 * 1024)
 #define PATH_TEXT_MAX 128
-#define WHERE_MAX     4200
 
-struct where {
-    char text[WHERE_MAX]; /* "lab.conf:12" */
-};
-
-static const char *where_of(const config_setting_t *setting, struct where *where)
+static const char *where_of(struct load *load, const config_setting_t *setting)
 {
     const char *file = config_setting_source_file(setting);
 
-    snprintf(where->text, sizeof(where->text), "%s:%u", file ? file : "?",
+    snprintf(load->where, sizeof(load->where), "%s:%u", file ? file : "?",
              config_setting_source_line(setting));
-    return where->text;
+    return load->where;
 }
 
 /* Whether the digits after "NAME =" on the setting's line are more than libconfig keeps. */
@@ -102,18 +97,17 @@ static void read_scalar(struct load *load, const config_setting_t *setting, cons
                         const struct key *key, void *object)
 {
     char text[64];
-    struct where where;
     const char *value = text_of(setting, key, text);
 
     if (is_wrapped(setting)) {
-        load_complain(load, where_of(setting, &where),
+        load_complain(load, where_of(load, setting),
                       "%s: the number is too large; write it in quotes, with a unit if it has one",
                       name);
         return;
     }
     int r = value ? value_set(key, object, value) : -EINVAL;
     if (r == -EINVAL || r == -ERANGE)
-        load_complain_value(load, where_of(setting, &where), name, key, value);
+        load_complain_value(load, where_of(load, setting), name, key, value);
     else
         (void)load_succeeds(load, r);
 }
@@ -126,11 +120,9 @@ static bool is_sequence(const config_setting_t *setting)
 static void read_strings(struct load *load, const config_setting_t *setting, const char *name,
                          const struct key *key, void *object)
 {
-    struct where where;
-
     if (!is_sequence(setting)) {
-        load_complain(load, where_of(setting, &where),
-                      "%s: expected a list such as ( \"a\", \"b\" )", name);
+        load_complain(load, where_of(load, setting), "%s: expected a list such as ( \"a\", \"b\" )",
+                      name);
         return;
     }
     value_clear(key, object);
@@ -139,12 +131,12 @@ static void read_strings(struct load *load, const config_setting_t *setting, con
         const char *text = config_setting_get_string(entry);
         int r = text ? value_add(key, object, text) : -EINVAL;
         if (r == -E2BIG) {
-            load_complain(load, where_of(entry, &where), "%s: more than %" PRIu64 " entries", name,
+            load_complain(load, where_of(load, entry), "%s: more than %" PRIu64 " entries", name,
                           key->max);
             return;
         }
         if (r == -EINVAL)
-            load_complain_value(load, where_of(entry, &where), name, key, text);
+            load_complain_value(load, where_of(load, entry), name, key, text);
         else
             (void)load_succeeds(load, r);
     }
@@ -161,13 +153,11 @@ static const struct key *find_member(const struct key *keys, size_t length, cons
 static void complain_unknown(struct load *load, const config_setting_t *setting, const char *path,
                              const char *closest)
 {
-    struct where where;
-
     if (closest)
-        load_complain(load, where_of(setting, &where),
-                      "unknown key \"%.100s\"; did you mean \"%s\"?", path, closest);
+        load_complain(load, where_of(load, setting), "unknown key \"%.100s\"; did you mean \"%s\"?",
+                      path, closest);
     else
-        load_complain(load, where_of(setting, &where), "unknown key \"%.100s\"", path);
+        load_complain(load, where_of(load, setting), "unknown key \"%.100s\"", path);
 }
 
 /* The members of one { } of a group list. */
@@ -198,21 +188,17 @@ static void read_members(struct load *load, const config_setting_t *group, const
 static void require(struct load *load, const config_setting_t *group, const char *name,
                     const struct key *key)
 {
-    struct where where;
-
     if (!config_setting_get_member(group, key->path))
-        load_complain(load, where_of(group, &where), "%s: an entry without \"%s\"", name,
-                      key->path);
+        load_complain(load, where_of(load, group), "%s: an entry without \"%s\"", name, key->path);
 }
 
 static void read_groups(struct load *load, const config_setting_t *list, const struct key *key)
 {
     bool is_types = key->type == KEY_TYPES;
-    struct where where;
 
     if (!config_setting_is_list(list) ||
         config_setting_length(list) > (int)MIN(key->max, (uint64_t)CONFIG_LIST_MAX)) {
-        load_complain(load, where_of(list, &where),
+        load_complain(load, where_of(load, list),
                       "%s: expected a list of at most %" PRIu64 " groups ( { ... }, { ... } )",
                       key->path, key->max);
         return;
@@ -225,7 +211,7 @@ static void read_groups(struct load *load, const config_setting_t *list, const s
         if (!entry)
             return;
         if (!config_setting_is_group(group)) {
-            load_complain(load, where_of(group, &where), "%s: expected a group { ... }", key->path);
+            load_complain(load, where_of(load, group), "%s: expected a group { ... }", key->path);
             continue;
         }
         if (is_types) {
@@ -274,9 +260,8 @@ static bool is_section(const char *name)
 static void read_key(struct load *load, const config_setting_t *setting, size_t index)
 {
     const struct key *key = &config_keys[index];
-    struct where where;
 
-    load_set_origin(load, index, where_of(setting, &where));
+    load_set_origin(load, index, where_of(load, setting));
     if (key->type == KEY_TYPES || key->type == KEY_HOOKS)
         read_groups(load, setting, key);
     else if (key->type == KEY_LIST)
@@ -288,7 +273,6 @@ static void read_key(struct load *load, const config_setting_t *setting, size_t 
 static void read_section(struct load *load, const config_setting_t *group, const char *section)
 {
     char path[PATH_TEXT_MAX];
-    struct where where;
 
     for (int i = 0; i < config_setting_length(group); i++) {
         const config_setting_t *setting = config_setting_get_elem(group, (unsigned)i);
@@ -301,7 +285,7 @@ static void read_section(struct load *load, const config_setting_t *group, const
         else if (*section || !is_section(name))
             complain_unknown(load, setting, path, closest_key(section, name));
         else if (!config_setting_is_group(setting))
-            load_complain(load, where_of(setting, &where), "%s: expected a group { ... }", name);
+            load_complain(load, where_of(load, setting), "%s: expected a group { ... }", name);
         else
             read_section(load, setting, name);
     }
@@ -311,15 +295,14 @@ static void read_section(struct load *load, const config_setting_t *group, const
 static void complain_syntax(struct load *load, const config_t *file, const char *path)
 {
     const char *name = config_error_file(file) ? config_error_file(file) : path;
-    char where[WHERE_MAX];
 
-    snprintf(where, sizeof(where), "%s:%d", name, config_error_line(file));
-    load_complain(load, where, "%s", config_error_text(file));
+    snprintf(load->where, sizeof(load->where), "%s:%d", name, config_error_line(file));
+    load_complain(load, load->where, "%s", config_error_text(file));
 }
 
 static void set_include_dir(config_t *file, const char *path)
 {
-    char directory[WHERE_MAX];
+    char directory[LOAD_WHERE_MAX];
     const char *slash = strrchr(path, '/');
 
     snprintf(directory, sizeof(directory), "%.*s", slash ? (int)MAX(slash - path, 1) : 1,
@@ -368,7 +351,6 @@ void load_seeds_file(struct load *load)
     _cleanup_free_ char *line = NULL;
     size_t size = 0;
     struct address address;
-    char where[WHERE_MAX];
     unsigned number = 0;
 
     FILE *file = fopen(path, "re");
@@ -382,9 +364,9 @@ void load_seeds_file(struct load *load)
         number++;
         if (!*text)
             continue;
-        snprintf(where, sizeof(where), "%s:%u", path, number);
+        snprintf(load->where, sizeof(load->where), "%s:%u", path, number);
         if (!strchr(text, ':') || address_parse(text, 0, &address) < 0 || address.port == 0)
-            load_complain(load, where, "expected IP:PORT, not \"%.100s\"", text);
+            load_complain(load, load->where, "expected IP:PORT, not \"%.100s\"", text);
         else if (load->config->all_seeds.count > CONFIG_LIST_MAX)
             break;
         else

@@ -9,10 +9,13 @@
 #include "config/table.h"
 #include "config/value.h"
 
+#define LOAD_WHERE_MAX 4200
+
 struct load {
     struct config *config;         /* owned by load.c */
     struct config_strings *errors; /* borrowed: the caller's */
     bool is_out_of_memory;
+    char where[LOAD_WHERE_MAX]; /* "lab.conf:12": what is looked at */
 };
 
 /* Adds "@where: text"; bounded, so that a hostile file cannot make it grow without end. */
