@@ -89,6 +89,7 @@ struct slots *slots_free(struct slots *slots)
     heap_done(&slots->timers);
     free(slots->types);
     free(slots->running_types);
+    free(slots->gone);
     free(slots);
     return NULL;
 }
@@ -170,7 +171,7 @@ int slots_set_config(struct slots *slots, const struct slots_config *config, use
 
 static bool is_gone(const struct slots *slots, const struct slots_key *key)
 {
-    for (size_t i = 0; i < SLOTS_GONE_MAX; i++)
+    for (size_t i = 0; slots->gone && i < SLOTS_GONE_MAX; i++)
         if (memcmp(&slots->gone[i], key, sizeof(*key)) == 0)
             return true;
     return false;
@@ -260,7 +261,8 @@ struct slots_attempt *slots_query(struct slots *slots, const struct slots_key *k
     advance(slots, now);
     if (entry)
         return &entry->public;
-    if (!is_gone(slots, key))
+    /* Without memory for that, there is none to take it up either. */
+    if (!is_gone(slots, key) && slots_make_gone(slots) == 0)
         slots_remember_gone(slots, key);
     return NULL;
 }

@@ -68,7 +68,7 @@ struct slots {
     uint32_t used, running, queued, unacked;
     bool is_draining;
     bool is_stopping;
-    struct slots_key gone[SLOTS_GONE_MAX]; /* ring */
+    struct slots_key *gone; /* owned; ring of SLOTS_GONE_MAX, NULL before the first attempt */
     size_t gone_next;
     struct entry *dropped; /* freed with the next call */
 };
@@ -95,4 +95,9 @@ void entry_drop(struct slots *slots, struct entry *entry);
 void entry_check(struct slots *slots, struct entry *entry);
 void entry_arm(struct slots *slots, struct entry *entry);
 const struct slots_type *slots_find_type(const struct slots *slots, const struct task_spec *spec);
+
+/* Makes the ring of those that are gone; most nodes never need it. Return: 0, -ENOMEM. */
+int slots_make_gone(struct slots *slots);
+
+/* After slots_make_gone(). */
 void slots_remember_gone(struct slots *slots, const struct slots_key *key);

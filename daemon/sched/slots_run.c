@@ -20,9 +20,12 @@ const struct slots_type *slots_find_type(const struct slots *slots, const struct
 int entry_new(struct slots *slots, const struct slots_key *key, const char *origin_name,
               const struct task_spec *spec, struct entry **ret)
 {
-    struct entry *entry = calloc(1, sizeof(*entry));
-    int r;
+    struct entry *entry;
+    int r = slots_make_gone(slots);
 
+    if (r < 0)
+        return r;
+    entry = calloc(1, sizeof(*entry));
     if (!entry)
         return -ENOMEM;
     entry->public.key = *key;
@@ -77,6 +80,13 @@ void entry_tell(struct slots *slots, struct entry *entry, enum slots_action_type
     if (list_is_empty(&entry->told))
         list_append(&slots->telling, &entry->told);
     entry->actions |= 1U << type;
+}
+
+int slots_make_gone(struct slots *slots)
+{
+    if (!slots->gone)
+        slots->gone = calloc(SLOTS_GONE_MAX, sizeof(*slots->gone));
+    return slots->gone ? 0 : -ENOMEM;
 }
 
 void slots_remember_gone(struct slots *slots, const struct slots_key *key)
