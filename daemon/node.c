@@ -66,14 +66,18 @@ static void remember_members(struct node *node)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
     _cleanup_(state_batch_freep) struct state_batch *batch = NULL;
-    struct snapshot snapshot = {.count = 0};
+    _cleanup_free_ struct snapshot *snapshot = NULL;
 
     node->members_changed = false;
     if (!node->config->membership.snapshot || state_batch_new(&batch) < 0)
         return;
-    add_members(swim, false, &snapshot);
-    add_members(swim, true, &snapshot);
-    state_put_members(batch, snapshot.members, snapshot.count);
+    /* Too large for the stack, which never gets smaller. */
+    snapshot = calloc(1, sizeof(*snapshot));
+    if (!snapshot)
+        return;
+    add_members(swim, false, snapshot);
+    add_members(swim, true, snapshot);
+    state_put_members(batch, snapshot->members, snapshot->count);
     if (state_commit(node->state, &batch) < 0)
         node->members_changed = true;
 }
@@ -148,8 +152,10 @@ static void rest(struct node *node, usec_t now)
     bool is_quiet = usage.ru_minflt - node->faults < REST_QUIET_PAGES;
     node->rest_usec = usec_add(now, REST_USEC);
     node->faults = usage.ru_minflt;
-    if (is_quiet && usage.ru_minflt - node->rest_faults >= REST_PAGES &&
-        state_rest(node->state) >= 0)
+    if (!is_quiet || usage.ru_minflt - node->rest_faults < REST_PAGES)
+        return;
+    udp_rest(node->udp);
+    if (state_rest(node->state) >= 0)
         node->rest_faults = usage.ru_minflt;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include "base/log.h"
+#include "base/rest.h"
 
 #define LOCALS_COUNT 256 /* a power of two */
 #define HEADERS_IP4  28  /* IP and UDP */
@@ -376,6 +377,13 @@ void udp_flush(struct udp *udp)
         udp->statistics.sent += (unsigned)count;
     }
     udp->out_count = 0;
+}
+
+void udp_rest(struct udp *udp)
+{
+    udp_flush(udp);
+    rest_forget(udp->in.data, sizeof(udp->in.data));
+    rest_forget(udp->out.data, sizeof(udp->out.data));
 }
 
 size_t udp_get_size_max(const struct udp *udp, struct address *ret_end)

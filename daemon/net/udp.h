@@ -56,6 +56,9 @@ int udp_send(struct udp *udp, const struct address *to, const void *data, size_t
 /* Sends what is queued. Called by itself after each dispatch of received datagrams. */
 void udp_flush(struct udp *udp);
 
+/* Gives back the memory of datagrams past, after sending what is queued. Not for udp_receive_t. */
+void udp_rest(struct udp *udp);
+
 /*
  * The largest datagram that all paths take, as far as the kernel refused some: of the narrowest
  * path met since the start, with its end in *@ret_end. Return: bytes, UDP_DATAGRAM_MAX while none

@@ -297,7 +297,8 @@ static int look(const char *path, char *message)
 static int check(sqlite3 *database, const char *path, char *message)
 {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
-    int r = database_prepare(database, &statement, "PRAGMA quick_check(1)", "");
+    /* Of the one file: without a name, SQLite opens its database of temporary tables, too. */
+    int r = database_prepare(database, &statement, "PRAGMA main.quick_check(1)", "");
 
     if (r == 0)
         r = database_step(statement);

@@ -3,11 +3,11 @@
 
 #include <assert.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include "base/rest.h"
 #include "store/state_core.h"
 
 #define USEC_PER_SECOND 1000000
@@ -350,11 +350,11 @@ static void run_rest(void *data)
     struct state *state = data;
 
     (void)sqlite3_db_release_memory(state->database);
-    (void)malloc_trim(0);
 }
 
 static void rest_done(void *data _unused_)
 {
+    rest_heap();
 }
 
 int state_rest(struct state *state)

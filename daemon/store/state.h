@@ -51,8 +51,9 @@ int state_open(const char *directory, struct worker *worker, uint64_t events_max
 
 /* Writes the batches that still wait, calls their after-functions, closes. Returns NULL. */
 /*
- * Gives back the memory that past work has left behind: pages of the database, and what malloc
- * keeps. On the commits lane, so nothing waits for it. Return: 0, or what worker_submit() says.
+ * Gives back the memory that past work has left behind: pages of the database, on the commits lane,
+ * so nothing waits for it; then, by rest_heap(), what malloc keeps. Return: 0, or what
+ * worker_submit() says.
  */
 int state_rest(struct state *state);
 
