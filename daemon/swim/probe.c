@@ -257,19 +257,27 @@ static uint64_t draw_lot(uint64_t hash, uint64_t accused)
     return x ^ x >> 27;
 }
 
-void probe_verify(struct swim *swim, struct member *member)
+/* One more than are needed: the first accuser may be among them. */
+static bool is_chosen(const struct swim *swim, const struct member *member)
 {
     uint64_t accused = member_hash(member);
     uint64_t own = draw_lot(member_hash_id(&swim->self->shown.id), accused);
     size_t ahead = 0;
 
-    if (swim->probes.counts[PROBE_VERIFY] >= PROBE_VERIFIES_MAX || is_probed(swim, member) ||
-        swim->self->shown.state != SWIM_ALIVE)
-        return;
-    order_for_each(&swim->members.all, entry) ahead +=
-        draw_lot(entry->hash, accused) < own && entry->member != member && entry->member->turn > 0;
-    /* One more than are needed: the first accuser may be among them. */
-    if (ahead <= member->suspicion->confirmations_max)
+    order_for_each(&swim->members.all, entry)
+    {
+        ahead += draw_lot(entry->hash, accused) < own && entry->member != member &&
+                 entry->member->turn > 0;
+        if (ahead > member->suspicion->confirmations_max)
+            return false;
+    }
+    return true;
+}
+
+void probe_verify(struct swim *swim, struct member *member)
+{
+    if (swim->probes.counts[PROBE_VERIFY] < PROBE_VERIFIES_MAX && !is_probed(swim, member) &&
+        swim->self->shown.state == SWIM_ALIVE && is_chosen(swim, member))
         (void)start(swim, member, PROBE_VERIFY, 0);
 }
 
