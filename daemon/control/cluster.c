@@ -458,14 +458,19 @@ static void add_member_problems(const struct node *node, const struct counts *co
 static void add_seed_problems(const struct node *node, const struct swim_statistics *statistics,
                               struct problems *problems)
 {
-    char text[128];
+    char text[256];
 
     if (statistics->seeds_configured == 0)
         return;
     if (!node->has_joined && statistics->seeds_reachable < statistics->seeds_needed) {
-        snprintf(text, sizeof(text), "%u of %u seeds have answered (needs %u)",
+        /* Whoever has another key hears nothing at all. */
+        bool is_silent = statistics->seeds_reachable == 0 && node->config->security.encrypt;
+        snprintf(text, sizeof(text), "%u of %u seeds have answered (needs %u)%s",
                  statistics->seeds_reachable, statistics->seeds_configured,
-                 statistics->seeds_needed);
+                 statistics->seeds_needed,
+                 is_silent ? "; were the cluster's keys changed meanwhile? compare \"p2pctl keys "
+                             "list\" here and on a member"
+                           : "");
         add_problem(problems, true, "below-quorum", NULL, node->started_wall_usec, text);
     } else if (statistics->seeds_reachable == 0) {
         snprintf(text, sizeof(text), "0 of %u seeds reachable; the cluster goes on without them",
