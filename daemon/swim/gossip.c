@@ -5,8 +5,7 @@
 
 #define SPACING_SHARE   20 /* of the interval */
 #define SPACING_MEMBERS 64
-#define CROWD           64  /* more members than that restrain themselves */
-#define DRAWS_MAX       128 /* for one partner, each of which is one with chance CROWD / n */
+#define CROWD           64 /* more members than that restrain themselves */
 #define FANOUT_MAX      64
 
 usec_t gossip_spacing(const struct swim *swim)
@@ -51,26 +50,38 @@ bool gossip_is_crowd(const struct swim *swim)
  * other. News travel a random graph of that degree as fast as a full one, and nobody has to prove
  * itself to everybody (a sealed session is a handshake) while a large lab starts.
  */
-static bool is_partner(const struct swim *swim, const struct member *member)
+static bool is_partner(const struct swim *swim, uint64_t own, uint64_t hash)
 {
-    uint64_t x = member_hash_id(&swim->self->shown.id) ^ member_hash_id(&member->shown.id);
+    uint64_t x = own ^ hash;
 
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    return x < UINT64_MAX / swim->members.live_count * CROWD;
+    return hash != own && x < UINT64_MAX / swim->members.live_count * CROWD;
 }
 
-/* Return: how many. The last draw goes, partner or not. */
+/*
+ * Hashes stand side by side, so that looking at all of them costs less than finding one partner by
+ * drawing members, each somewhere else in memory. Return: how many; fewer where some are dead.
+ */
 static size_t draw_partners(struct swim *swim, size_t count, struct member **ret)
 {
+    uint64_t own = member_hash_id(&swim->self->shown.id), seen = 0;
+    size_t alive = 0;
+
     if (!gossip_is_crowd(swim))
         return members_sample(swim, count, NULL, ret);
-    for (size_t i = 0; i < count; i++)
-        for (size_t draw = 0; draw < DRAWS_MAX; draw++) {
-            members_sample(swim, 1, NULL, &ret[i]);
-            if (is_partner(swim, ret[i]))
-                break;
-        }
-    return count;
+    order_for_each(&swim->members.all, entry)
+    {
+        if (!is_partner(swim, own, entry->hash))
+            continue;
+        uint64_t place = seen < count ? seen : rng_below(&swim->rng, seen + 1);
+        seen++;
+        if (place < count)
+            ret[place] = entry->member;
+    }
+    for (size_t i = 0; i < MIN(seen, (uint64_t)count); i++)
+        if (ret[i]->turn > 0)
+            ret[alive++] = ret[i];
+    return alive > 0 ? alive : members_sample(swim, count, NULL, ret);
 }
 
 static void on_round(struct swim *swim, struct timer *timer)
