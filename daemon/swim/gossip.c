@@ -6,6 +6,7 @@
 #define SPACING_SHARE   20 /* of the interval */
 #define SPACING_MEMBERS 64
 #define CROWD           64 /* more members than that restrain themselves */
+#define PARTNERS        32 /* that each of them chooses then */
 #define FANOUT_MAX      64
 
 usec_t gossip_spacing(const struct swim *swim)
@@ -58,29 +59,40 @@ static bool is_partner(const struct swim *swim, uint64_t own, uint64_t hash)
     return hash != own && x < UINT64_MAX / swim->members.live_count * CROWD;
 }
 
-/*
- * Hashes stand side by side, so that looking at all of them costs less than finding one partner by
- * drawing members, each somewhere else in memory. Return: how many; fewer where some are dead.
- */
+/* Looks for partners again, where somebody has come or gone since. */
+static void find_partners(struct swim *swim)
+{
+    struct partners *partners = &swim->gossip.partners;
+    uint64_t own = member_hash_id(&swim->self->shown.id);
+
+    if (partners->version == swim->members.all.version)
+        return;
+    partners->version = swim->members.all.version;
+    partners->count = 0;
+    order_for_each(&swim->members.all, entry)
+    {
+        if (partners->count < GOSSIP_PARTNERS_MAX && is_partner(swim, own, entry->hash))
+            partners->members[partners->count++] = entry->member;
+    }
+}
+
+/* Return: how many; fewer where some are dead. */
 static size_t draw_partners(struct swim *swim, size_t count, struct member **ret)
 {
-    uint64_t own = member_hash_id(&swim->self->shown.id), seen = 0;
+    struct partners *partners = &swim->gossip.partners;
     size_t alive = 0;
 
     if (!gossip_is_crowd(swim))
         return members_sample(swim, count, NULL, ret);
-    order_for_each(&swim->members.all, entry)
-    {
-        if (!is_partner(swim, own, entry->hash))
-            continue;
-        uint64_t place = seen < count ? seen : rng_below(&swim->rng, seen + 1);
-        seen++;
-        if (place < count)
-            ret[place] = entry->member;
+    find_partners(swim);
+    for (size_t i = 0; i < MIN(count, partners->count); i++) {
+        size_t drawn = i + (size_t)rng_below(&swim->rng, partners->count - i);
+        struct member *member = partners->members[drawn];
+        partners->members[drawn] = partners->members[i];
+        partners->members[i] = member;
+        if (member->turn > 0)
+            ret[alive++] = member;
     }
-    for (size_t i = 0; i < MIN(seen, (uint64_t)count); i++)
-        if (ret[i]->turn > 0)
-            ret[alive++] = ret[i];
     return alive > 0 ? alive : members_sample(swim, count, NULL, ret);
 }
 

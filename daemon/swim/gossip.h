@@ -13,10 +13,21 @@
 #include "swim/timer.h"
 
 struct swim;
+struct member;
 struct source;
 struct message;
 
+#define GOSSIP_PARTNERS_MAX 128
+
+/* In a crowd: some members, for as long as nobody comes or goes. */
+struct partners {
+    struct member *members[GOSSIP_PARTNERS_MAX]; /* borrowed from the order of that version */
+    size_t count;
+    uint64_t version;
+};
+
 struct gossip {
+    struct partners partners;
     struct timer timer;
     usec_t round_usec; /* last round; 0 = none */
     struct timer heartbeat_timer;

@@ -90,6 +90,7 @@ int order_insert(struct order *order, struct member *member)
     bucket->entries[i] = (struct order_entry){.hash = hash, .member = member};
     bucket->count++;
     order->count++;
+    order->version++;
     return 0;
 }
 
@@ -103,6 +104,7 @@ void order_remove(struct order *order, const struct member *member)
             (bucket->count - i) * sizeof(bucket->entries[0]));
     bucket->count--;
     order->count--;
+    order->version++;
 }
 
 struct member *order_at(const struct order *order, size_t i)

@@ -30,6 +30,7 @@ struct order_bucket {
 struct order {
     struct order_bucket buckets[ORDER_BUCKETS]; /* by the upper bits of the hash */
     size_t count;
+    uint64_t version; /* another one after each change */
 };
 
 /* Frees the arrays, not the members. */

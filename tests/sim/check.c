@@ -13,8 +13,9 @@
 #define BURST_EVENTS_MAX    32  /* and one per member, for a page or a reaping of all */
 #define INPUTS_BASE         600 /* per second: an inbox after a pause */
 #define INPUTS_PER_NODE     20
-#define SCAN_SMALL          8   /* a world of so many is looked at after every step */
-#define SCAN_PER_STEP       4   /* members that a larger one costs per step */
+#define SCAN_CROWD          1000
+#define SCAN_SMALL          8 /* a world of so many is looked at after every step */
+#define SCAN_PER_STEP       4 /* members that a larger one costs per step, a crowd a quarter of it */
 #define TOLD_MAX            256 /* messages that a node may not hear again */
 #define SAID_MAX            32  /* broadcasts that are looked after, half of what a node keeps */
 #define SAID_BYTES          32
@@ -397,6 +398,8 @@ void check_step(struct sim_node *node, size_t packets_count, size_t events_count
         *used = self->incarnation;
     count_input(node);
     size_t period = sim->nodes_count <= SCAN_SMALL ? 1 : sim->nodes_count / SCAN_PER_STEP;
+    if (sim->nodes_count > SCAN_CROWD)
+        period *= 4;
     if (node->steps++ % period == 0)
         scan_views(node);
 }
