@@ -177,8 +177,11 @@ def test_one_that_died_in_the_second_phase_is_followed_by_all(lab):
     new = ring(lab["seed"])[1]
     # Until all report it to all, the gate stays shut.
     wait_for(lambda: lab["lab-01"].ctl("keys", "use", new, code=None).code == 0, 10, "the gate to open")
+    others = [lab[name] for name in NAMES if name != "lab-01"]
+    # What nobody has heard before the end, nobody can follow.
+    wait_for(lambda: any(ring(node) == [new, old] for node in others), 10, "one to follow")
     lab["lab-01"].kill()
-    wait_rings([lab[name] for name in NAMES if name != "lab-01"], [new, old])
+    wait_rings(others, [new, old])
 
 
 def test_two_changes_at_once_end_with_one_key_and_nobody_lost(lab):
