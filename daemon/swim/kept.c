@@ -109,7 +109,8 @@ static void drop_oldest(struct kept *kept)
         if (!oldest || text->expires_usec < oldest->expires_usec)
             oldest = text;
     }
-    text_forget(kept, oldest);
+    if (oldest)
+        text_forget(kept, oldest);
 }
 
 void kept_add(struct swim *swim, const struct message *message, const char *author, usec_t age_usec)

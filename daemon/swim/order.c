@@ -53,8 +53,10 @@ struct member *order_find(const struct order *order, const struct node_id *id)
 {
     uint64_t hash = member_hash_id(id);
     const struct order_bucket *bucket = &order->buckets[order_bucket_of(hash)];
-    const struct order_entry *end = bucket->entries + bucket->count;
 
+    if (bucket->count == 0)
+        return NULL;
+    const struct order_entry *end = bucket->entries + bucket->count;
     for (const struct order_entry *entry = guess(bucket, hash); entry < end; entry++) {
         if (entry->hash != hash)
             break;

@@ -60,4 +60,4 @@ static inline unsigned order_bucket_of(uint64_t hash)
     for (const struct order_bucket *entry##_bucket = (order)->buckets;                             \
          entry##_bucket < (order)->buckets + ORDER_BUCKETS; entry##_bucket++)                      \
         for (const struct order_entry *entry = entry##_bucket->entries;                            \
-             entry < entry##_bucket->entries + entry##_bucket->count; entry++)
+             entry && entry < entry##_bucket->entries + entry##_bucket->count; entry++)

@@ -429,8 +429,9 @@ void peers_lose(struct peers *peers, const struct node_id *id, int r)
     peer->address = (struct address){0};
     peer->holds++;
     /* Handlers may send again at once: over new connections, which come after those. */
-    while (count-- > 0)
-        lose(list_first(&peer->connections, struct connection, link), r);
+    struct connection *connection;
+    while (count-- > 0 && (connection = list_first(&peer->connections, struct connection, link)))
+        lose(connection, r);
     peer->holds--;
     release_if_idle(peer);
 }
