@@ -141,8 +141,6 @@ c1: run="sh -c '{wait_both}' two" timeout=10s node=lab-03
     workflow = json.loads(result.stdout.splitlines()[-1])["id"]
     tasks = {task["name"]: task for task in tasks_of(node, workflow)}
     assert {task["state"] for task in tasks.values()} == {"succeeded"}, tasks
-    assert moment(tasks["b1"]["started"]) <= moment(tasks["c1"]["ended"])
-    assert moment(tasks["c1"]["started"]) <= moment(tasks["b1"]["ended"])
     for name in ("b1", "c1"):
         assert moment(tasks[name]["ended"]) <= moment(tasks["a2"]["started"])
 
