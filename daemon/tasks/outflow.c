@@ -116,15 +116,23 @@ void outflow_take_got(struct job *job, uint64_t size)
         read_on(job);
 }
 
-void outflow_go_on(struct tasks *tasks, const struct node_id *origin)
+/* The jobs of one origin: @i begins at 0. Return: the next, or NULL. */
+static struct job *next_of(const struct tasks *tasks, const struct node_id *origin, size_t *i)
 {
     struct slots_attempt *attempt;
+
+    while ((attempt = slots_next(tasks->slots, i)))
+        if (attempt->userdata && node_id_is_equal(&attempt->key.origin, origin))
+            return attempt->userdata;
+    return NULL;
+}
+
+void outflow_go_on(struct tasks *tasks, const struct node_id *origin)
+{
+    struct job *job;
     size_t i = 0;
 
-    while ((attempt = slots_next(tasks->slots, &i))) {
-        struct job *job = attempt->userdata;
-        if (!job || !node_id_is_equal(&attempt->key.origin, origin))
-            continue;
+    while ((job = next_of(tasks, origin, &i))) {
         bool needs_resync = job->needs_resync;
         job->needs_resync = false;
         if (needs_resync)
@@ -137,13 +145,10 @@ void outflow_go_on(struct tasks *tasks, const struct node_id *origin)
 /* The connection is gone: what was sent may not have arrived. The origin asks again. */
 void outflow_stop(struct tasks *tasks, const struct node_id *origin)
 {
-    struct slots_attempt *attempt;
+    struct job *job;
     size_t i = 0;
 
-    while ((attempt = slots_next(tasks->slots, &i))) {
-        struct job *job = attempt->userdata;
-        if (!job || !node_id_is_equal(&attempt->key.origin, origin))
-            continue;
+    while ((job = next_of(tasks, origin, &i))) {
         if (job->read) {
             output_cancel(job->read);
             job->read = NULL;
