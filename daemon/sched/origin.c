@@ -231,8 +231,8 @@ int origin_submit(struct origin *origin, uint64_t number, const struct task_spec
     job->is_held = spec->workflow != 0;
     job->is_new = true;
     (void)task_add_timeline(job->task, job->task->submitted_wall_usec, "submitted");
-    job_commit(origin, job, 1U << ORIGIN_ACCEPTED);
     job_place(origin, job);
+    job_commit(origin, job, 1U << ORIGIN_ACCEPTED);
     return 0;
 }
 
@@ -270,7 +270,7 @@ int origin_set_node(struct origin *origin, const struct place_facts *facts, usec
     int r;
 
     advance(origin, now);
-    r = place_set_node(origin->place, facts);
+    r = place_set_node(origin->place, facts, origin->now);
     if (r < 0)
         return r;
     if (r > 0)
@@ -390,6 +390,8 @@ static void on_timer(struct origin *origin, struct job *job)
     if (!task_state_is_final(task->state)) {
         if (task->has_node)
             job_check(origin, job);
+        else if (job->asked_count > 0)
+            job_settle(origin, job);
         else
             job_place(origin, job);
     } else if (job->is_held || job->gates) {

@@ -43,6 +43,7 @@ struct origin_config {
     uint32_t tasks_max;          /* records, ended ones included; 1.. */
     usec_t lease_usec;           /* 1s.. */
     usec_t rebalance_after_usec; /* 0 = never */
+    usec_t ask_usec;             /* nodes that are asked have so long; 0 = nobody is asked */
     usec_t keep_usec;            /* of succeeded and cancelled tasks */
     usec_t keep_failed_usec;
 };
@@ -64,6 +65,8 @@ int origin_refusal_parse(const char *text);                   /* the value, or -
 enum origin_action_type {
     ORIGIN_COMMIT,   /* save task; then origin_committed(task->number, revision) */
     ORIGIN_ACCEPTED, /* tell the client of origin_submit or origin_retry: it is on disk */
+    ORIGIN_ASK,      /* ask `node` how busy it is, and to keep a place for `attempt` a moment */
+    ORIGIN_RELEASE,  /* tell `node` that the place kept for `attempt` is not needed */
     ORIGIN_PLACED,   /* for events only: an attempt was placed; reason is task->reason */
     ORIGIN_SEND,     /* offer task->attempt to `node`, with lease_usec */
     ORIGIN_QUERY,    /* ask `node` what became of `attempt` */
@@ -127,8 +130,8 @@ int origin_restore(struct origin *origin, struct task *task, usec_t now);
  * @may_wait: take it though no node handles its type
  * @reason:  a sentence for the user on failure
  *
- * ORIGIN_COMMIT and then ORIGIN_ACCEPTED follow; placement happens at once, so the task of the
- * first action says where it goes.
+ * ORIGIN_COMMIT and then ORIGIN_ACCEPTED follow, once it is settled where it goes: the best two
+ * nodes are asked first (ORIGIN_ASK), for ask_usec at most, and so one commit holds both.
  *
  * Return: 0; -EINVAL (the specification; also confidential and pinned elsewhere: -EPERM); -ENOENT
  * (no node handles it); -ENOBUFS (tasks_max tasks that have not ended); -EEXIST; -ENOMEM.
@@ -152,6 +155,14 @@ void origin_uncommitted(struct origin *origin, uint64_t number, usec_t now);
 int origin_set_node(struct origin *origin, const struct place_facts *facts, usec_t now);
 void origin_remove_node(struct origin *origin, const struct node_id *id, usec_t now);
 struct place *origin_get_place(struct origin *origin);
+
+/* The answer to ORIGIN_ASK. */
+void origin_answered(struct origin *origin, uint64_t number, uint64_t attempt,
+                     const struct node_id *node, const struct place_answer *answer, usec_t now);
+
+/* There will be none. */
+void origin_unanswered(struct origin *origin, uint64_t number, uint64_t attempt,
+                       const struct node_id *node, usec_t now);
 
 /*
  * What workers say about an attempt. Unknown tasks and old attempts have no effect, but that

@@ -5,9 +5,9 @@
 
 /* What one job has to say is said in this order. */
 static const enum origin_action_type order[] = {
-    ORIGIN_LOST,    ORIGIN_MOVED, ORIGIN_PLACED, ORIGIN_COMMIT, ORIGIN_ACCEPTED,
-    ORIGIN_ACK,     ORIGIN_SEND,  ORIGIN_QUERY,  ORIGIN_CANCEL, ORIGIN_RECALL,
-    ORIGIN_STARTED, ORIGIN_ENDED, ORIGIN_FORGET,
+    ORIGIN_ASK,      ORIGIN_LOST,    ORIGIN_MOVED, ORIGIN_PLACED, ORIGIN_COMMIT,
+    ORIGIN_ACCEPTED, ORIGIN_ACK,     ORIGIN_SEND,  ORIGIN_QUERY,  ORIGIN_CANCEL,
+    ORIGIN_RECALL,   ORIGIN_STARTED, ORIGIN_ENDED, ORIGIN_FORGET,
 };
 
 void job_tell(struct origin *origin, struct job *job, enum origin_action_type type)
@@ -24,7 +24,9 @@ void job_commit(struct origin *origin, struct job *job, unsigned gates)
         job->gates |= gates;
         job->gate_revision = job->revision;
     }
-    job_tell(origin, job, ORIGIN_COMMIT);
+    /* A new task is saved with its first place: the commit of that follows. */
+    if (!job->is_new || job->asked_count == 0)
+        job_tell(origin, job, ORIGIN_COMMIT);
 }
 
 void origin_committed(struct origin *origin, uint64_t number, uint64_t revision, usec_t now)
@@ -132,6 +134,22 @@ static void fill(struct origin *origin, struct job *job, enum origin_action_type
     }
 }
 
+/* The next of the questions of @job. */
+static void fill_question(struct origin *origin, struct job *job, struct origin_action *ret)
+{
+    size_t i = 0;
+
+    while (i < job->asked_count - 1 && job->asked[i].is_told)
+        i++;
+    ret->node = job->asked[i].node;
+    ret->is_self = node_id_is_equal(&ret->node, &origin->config.id);
+    ret->attempt = job->task->attempt + 1;
+    job->asked[i].is_told = true;
+    for (; i < job->asked_count; i++)
+        if (!job->asked[i].is_told)
+            job->actions |= 1U << ORIGIN_ASK;
+}
+
 /* Whether there was anything: what was to be told may have become untrue meanwhile. */
 static bool tell_first(struct origin *origin, struct job *job, struct origin_action *ret)
 {
@@ -141,6 +159,8 @@ static bool tell_first(struct origin *origin, struct job *job, struct origin_act
             continue;
         job->actions &= ~bit;
         fill(origin, job, order[i], ret);
+        if (order[i] == ORIGIN_ASK)
+            fill_question(origin, job, ret);
         if (order[i] == ORIGIN_FORGET)
             origin->gone = job;
         return true;

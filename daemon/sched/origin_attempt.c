@@ -123,8 +123,9 @@ void origin_disconnected(struct origin *origin, const struct node_id *node, usec
     origin->now = MAX(origin->now, now);
     if (node_id_is_equal(node, &origin->config.id))
         return;
-    list_for_each (link, &origin->active) {
+    list_for_each_safe (link, &origin->active) {
         struct job *job = list_entry(link, struct job, active);
+        job_expect_no_answer(origin, job, node);
         if (!job->task->has_node || !job->is_sent || !node_id_is_equal(&job->task->node, node))
             continue;
         job->is_doubtful = true;
@@ -141,6 +142,7 @@ void origin_unreachable(struct origin *origin, const struct node_id *node, usec_
         return;
     list_for_each_safe (link, &origin->active) {
         struct job *job = list_entry(link, struct job, active);
+        job_expect_no_answer(origin, job, node);
         if (job_is_current(job, job->task->attempt, node) && job->is_sure && !job->is_accepted &&
             !job->is_doubtful)
             job_refuse(origin, job, ORIGIN_REFUSED_UNREACHABLE);

@@ -3,12 +3,14 @@
 
 /*
  * What the files of the origin share: origin.c has the calls of its owner, origin_job.c the life of
- * one task, origin_action.c what is to be done. Nobody else includes this.
+ * one task, origin_place.c where its attempts go, origin_attempt.c what workers say about them,
+ * origin_action.c what is to be done. Nobody else includes this.
  *
  * A job is a task with what is not worth saving. It waits for a node (no attempt; in `waiting`, or
- * until its timer), is under way (task->has_node), or done. Pending actions are bits of the job, so
- * telling the owner never needs memory; only answers about attempts that are not current have a
- * small ring of their own, whose overflow is harmless because workers ask again.
+ * until its timer), asks two for a place (asked_count), is under way (task->has_node), or done.
+ * Pending actions are bits of the job, so telling the owner never needs memory; only answers about
+ * attempts that are not current have a small ring of their own, whose overflow is harmless because
+ * workers ask again.
  */
 
 #include "base/heap.h"
@@ -25,6 +27,14 @@
 #define ORIGIN_REFUSAL_DELAY (100 * USEC_PER_MSEC)
 #define ORIGIN_REFUSAL_MAX   (5 * USEC_PER_SEC)
 #define ORIGIN_NOTE_MAX      159
+
+/* A node that is asked how busy it is, before an attempt is placed. */
+struct question {
+    struct node_id node;
+    bool is_told; /* ORIGIN_ASK was */
+    bool is_answered;
+    bool is_willing;
+};
 
 struct job {
     struct task *task;  /* owned */
@@ -44,6 +54,11 @@ struct job {
     bool is_forgotten; /* only ORIGIN_FORGET is left */
     bool is_new;       /* nobody has heard "accepted" */
     bool is_unsaved;   /* its last commit failed */
+
+    /* The attempt that is to be placed. */
+    struct question asked[PLACE_PAIR_MAX];
+    size_t asked_count; /* 0 = nobody is asked now */
+    size_t sampled;
 
     /* The attempt under way. */
     bool is_sent;
@@ -105,7 +120,8 @@ struct job *job_new(struct origin *origin, struct task *task);
 void job_free(struct origin *origin, struct job *job);
 struct job *job_find(const struct origin *origin, uint64_t number);
 bool job_is_current(const struct job *job, uint64_t attempt, const struct node_id *node);
-void job_place(struct origin *origin, struct job *job);
+void job_stop_waiting(struct origin *origin, struct job *job);
+void job_wait_after_refusal(struct origin *origin, struct job *job);
 void job_wait(struct origin *origin, struct job *job, usec_t delay_usec);
 void job_contact(struct origin *origin, struct job *job);
 void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refusal);
@@ -115,6 +131,14 @@ void job_finish(struct origin *origin, struct job *job, enum task_state state);
 void job_check(struct origin *origin, struct job *job);
 void job_arm(struct origin *origin, struct job *job);
 void job_set_state(struct origin *origin, struct job *job, enum task_state state);
+
+/* origin_place.c */
+void job_place(struct origin *origin, struct job *job);
+/* The question is over, whoever has answered. */
+void job_settle(struct origin *origin, struct job *job);
+void job_stop_asking(struct origin *origin, struct job *job);
+/* @node, if it is asked, will not answer. */
+void job_expect_no_answer(struct origin *origin, struct job *job, const struct node_id *node);
 
 /* origin_action.c */
 void job_tell(struct origin *origin, struct job *job, enum origin_action_type type);

@@ -40,7 +40,7 @@ struct job *job_new(struct origin *origin, struct task *task)
     return job;
 }
 
-static void stop_waiting(struct origin *origin, struct job *job)
+void job_stop_waiting(struct origin *origin, struct job *job)
 {
     if (list_is_empty(&job->wait))
         return;
@@ -51,7 +51,7 @@ static void stop_waiting(struct origin *origin, struct job *job)
 
 void job_free(struct origin *origin, struct job *job)
 {
-    stop_waiting(origin, job);
+    job_stop_waiting(origin, job);
     list_remove(&job->link);
     list_remove(&job->active);
     list_remove(&job->told);
@@ -153,57 +153,6 @@ void job_wait(struct origin *origin, struct job *job, usec_t delay_usec)
         job_place(origin, job);
 }
 
-static void wait_for_node(struct origin *origin, struct job *job, const char *reason)
-{
-    struct task *task = job->task;
-
-    if (strcmp(task->reason, reason) != 0) {
-        task_format_text(task->reason, sizeof(task->reason), "%s", reason);
-        (void)task_add_timeline(task, origin_wall(origin), "waiting: %s", reason);
-    }
-    if (list_is_empty(&job->wait)) {
-        list_append(&origin->waiting, &job->wait);
-        origin->waiting_count++;
-    }
-}
-
-void job_place(struct origin *origin, struct job *job)
-{
-    struct task *task = job->task;
-    char reason[TASK_REASON_MAX + 1];
-    const struct place_node *node =
-        place_choose(origin->place, &task->spec, job->has_avoid ? &job->avoid : NULL, reason);
-
-    (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
-    if (!node) {
-        wait_for_node(origin, job, reason);
-        return;
-    }
-    stop_waiting(origin, job);
-    task->attempt++;
-    task->tries++;
-    task->has_node = true;
-    task->node = node->facts.id;
-    task->node_generation = node->facts.generation;
-    memcpy(task->node_name, node->facts.name, sizeof(task->node_name));
-    task_format_text(task->reason, sizeof(task->reason), "%s", reason);
-    if (task->tries > 1)
-        (void)task_add_timeline(task, origin_wall(origin), "attempt %u placed on %s: %s",
-                                task->tries, task->node_name, reason);
-    else
-        (void)task_add_timeline(task, origin_wall(origin), "placed on %s: %s", task->node_name,
-                                reason);
-    job->is_sent = job->is_accepted = job->is_doubtful = false;
-    job->is_sure = true;
-    place_debit(origin->place, &task->node);
-    if (job->previous[0] != '\0' && strcmp(job->previous, task->node_name) != 0) {
-        origin->statistics.moved++;
-        job_tell(origin, job, ORIGIN_MOVED);
-    }
-    job_tell(origin, job, ORIGIN_PLACED);
-    job_commit(origin, job, 1U << ORIGIN_SEND);
-}
-
 /* The delay doubled with each step, at most @max, from three quarters to five quarters of it. */
 static usec_t back_off(struct origin *origin, usec_t first, uint32_t step, usec_t max)
 {
@@ -213,6 +162,14 @@ static usec_t back_off(struct origin *origin, usec_t first, uint32_t step, usec_
         delay = MIN(delay * 2, max);
     delay = delay * 3 / 4 + rng_below(&origin->rng, delay / 2 + 1);
     return MIN(delay, max);
+}
+
+void job_wait_after_refusal(struct origin *origin, struct job *job)
+{
+    uint32_t pauses = job->refusals - MIN(job->refusals, (uint32_t)ORIGIN_REFUSALS_FREE);
+
+    job_wait(origin, job,
+             pauses == 0 ? 0 : back_off(origin, ORIGIN_REFUSAL_DELAY, pauses, ORIGIN_REFUSAL_MAX));
 }
 
 static void avoid_node(struct job *job)
@@ -258,12 +215,8 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
     }
     task->tries--;
     job_commit(origin, job, 0);
-    if (job->refusals++ < ORIGIN_REFUSALS_FREE)
-        job_wait(origin, job, 0);
-    else
-        job_wait(origin, job,
-                 back_off(origin, ORIGIN_REFUSAL_DELAY, job->refusals - ORIGIN_REFUSALS_FREE,
-                          ORIGIN_REFUSAL_MAX));
+    job->refusals++;
+    job_wait_after_refusal(origin, job);
 }
 
 /* Another try after the back-off, or not: whether there is one. */
@@ -383,7 +336,8 @@ void job_finish(struct origin *origin, struct job *job, enum task_state state)
                       : origin->config.keep_failed_usec;
 
     detach(origin, job);
-    stop_waiting(origin, job);
+    job_stop_asking(origin, job);
+    job_stop_waiting(origin, job);
     list_remove(&job->active);
     job_set_state(origin, job, state);
     task->ended_wall_usec = origin_wall(origin);

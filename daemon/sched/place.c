@@ -182,6 +182,22 @@ static bool is_better(const struct place_facts *before, const struct place_facts
            !is_same_list(before->tags, before->tags_count, after->tags, after->tags_count);
 }
 
+static struct report report_of(const struct place_facts *facts)
+{
+    return (struct report){.slots = facts->slots,
+                           .running = facts->running,
+                           .queued = facts->queued,
+                           .load_permille = facts->load_permille};
+}
+
+static void set_report(struct place_facts *facts, const struct report *report)
+{
+    facts->slots = report->slots;
+    facts->running = report->running;
+    facts->queued = report->queued;
+    facts->load_permille = report->load_permille;
+}
+
 static int add_node(struct place *place, const struct place_facts *facts)
 {
     struct node *node;
@@ -200,6 +216,7 @@ static int add_node(struct place *place, const struct place_facts *facts)
     node = calloc(1, sizeof(*node));
     if (!node)
         return -ENOMEM;
+    node->report = report_of(facts);
     r = node_set_facts(node, facts);
     if (r >= 0)
         r = table_insert(&place->by_id, &node->public.facts.id, node);
@@ -211,20 +228,52 @@ static int add_node(struct place *place, const struct place_facts *facts)
     return 1;
 }
 
-int place_set_node(struct place *place, const struct place_facts *facts)
+int place_set_node(struct place *place, const struct place_facts *facts, usec_t now)
 {
     struct node *node = table_find(&place->by_id, &facts->id);
+    struct report report = report_of(facts), known;
     bool better;
     int r;
 
     if (!node)
         return add_node(place, facts);
+    /* The same report again is no news: what the node has answered meanwhile is. */
+    bool is_news = memcmp(&report, &node->report, sizeof(report)) != 0 ||
+                   node->public.facts.generation != facts->generation ||
+                   !node->public.has_answered ||
+                   now >= usec_add(node->public.answered_usec, PLACE_HOLD_USEC);
     better = is_better(&node->public.facts, facts);
+    known = report_of(&node->public.facts);
     r = node_set_facts(node, facts);
     if (r < 0)
         return r;
-    node->public.accepted_reported = node->public.accepted;
+    node->report = report;
+    if (is_news)
+        node->public.accepted_reported = node->public.accepted;
+    else
+        set_report(&node->public.facts, &known);
     return better;
+}
+
+void place_take_answer(struct place *place, const struct node_id *id,
+                       const struct place_answer *answer, usec_t now)
+{
+    struct node *node = table_find(&place->by_id, id);
+
+    if (!node)
+        return;
+    set_report(&node->public.facts, &(struct report){.slots = answer->slots,
+                                                     .running = answer->running,
+                                                     .queued = answer->queued,
+                                                     .load_permille = answer->load_permille});
+    node->public.accepted_reported = node->public.accepted;
+    node->public.has_answered = true;
+    node->public.answered_usec = now;
+}
+
+bool place_is_fresh(const struct place_node *node, usec_t now)
+{
+    return node->has_answered && now < usec_add(node->answered_usec, PLACE_FRESH_USEC);
 }
 
 void place_remove_node(struct place *place, const struct node_id *id)
@@ -312,28 +361,41 @@ static struct node *draw(struct place *place, struct node **candidates, size_t *
     return drawn;
 }
 
-static bool is_preferred(const struct place_node *a, const struct place_node *b)
+bool place_is_better(const struct place_node *a, const struct place_node *b)
 {
     bool a_free = place_free_slots(a) > 0, b_free = place_free_slots(b) > 0;
 
     return a_free != b_free ? a_free : place_load(a) < place_load(b);
 }
 
-/* The best of a sample of the candidates, which it consumes. Draws are random, so ties are too. */
-static struct node *choose(struct place *place, struct node **candidates, size_t count,
-                           size_t *ret_sampled)
+bool place_fits(const struct place_node *node, const struct task_spec *spec)
 {
-    struct node *best = NULL;
-    size_t sampled = 0;
+    return place_judge(node, spec) >= FIT_FULL;
+}
 
-    while (count > 0 && sampled < PLACE_SAMPLE_MAX) {
+static void rank(struct place_pair *pair, const struct place_node *node)
+{
+    size_t i = pair->count;
+
+    while (i > 0 && place_is_better(node, pair->nodes[i - 1]))
+        i--;
+    if (i == PLACE_PAIR_MAX)
+        return;
+    pair->count = MIN(pair->count + 1, (size_t)PLACE_PAIR_MAX);
+    memmove(pair->nodes + i + 1, pair->nodes + i, (pair->count - i - 1) * sizeof(pair->nodes[0]));
+    pair->nodes[i] = node;
+}
+
+/* The best of a sample of the candidates, which it consumes. Draws are random, so ties are too. */
+static void choose(struct place *place, struct node **candidates, size_t count,
+                   struct place_pair *ret)
+{
+    *ret = (struct place_pair){0};
+    while (count > 0 && ret->sampled < PLACE_SAMPLE_MAX) {
         struct node *node = draw(place, candidates, &count);
-        sampled++;
-        if (!best || is_preferred(&node->public, &best->public))
-            best = node;
+        ret->sampled++;
+        rank(ret, &node->public);
     }
-    *ret_sampled = sampled;
-    return best;
 }
 
 /* All that would take it; @avoid only where it is the only one. */
@@ -357,31 +419,31 @@ static size_t collect(const struct place *place, const struct task_spec *spec,
     return count;
 }
 
-struct node *place_choose_for(struct place *place, const struct task_spec *spec,
-                              const struct node_id *avoid, size_t *ret_sampled,
-                              char reason[static TASK_REASON_MAX + 1])
+void place_choose_pair(struct place *place, const struct task_spec *spec,
+                       const struct node_id *avoid, struct place_pair *ret,
+                       char reason[static TASK_REASON_MAX + 1])
 {
     _cleanup_free_ struct node **candidates = calloc(place->nodes_count + 1, sizeof(*candidates));
-    struct node *best;
 
+    *ret = (struct place_pair){0};
     if (!candidates) {
         (void)snprintf(reason, TASK_REASON_MAX + 1, "out of memory");
-        return NULL;
+        return;
     }
-    best = choose(place, candidates, collect(place, spec, avoid, candidates), ret_sampled);
-    if (best)
-        place_explain_choice(&best->public, spec, *ret_sampled, reason);
-    else
+    choose(place, candidates, collect(place, spec, avoid, candidates), ret);
+    if (ret->count == 0)
         place_explain_none(place, spec, reason);
-    return best;
 }
 
 const struct place_node *place_choose(struct place *place, const struct task_spec *spec,
                                       const struct node_id *avoid,
                                       char reason[static TASK_REASON_MAX + 1])
 {
-    size_t sampled;
-    struct node *node = place_choose_for(place, spec, avoid, &sampled, reason);
+    struct place_pair pair;
 
-    return node ? &node->public : NULL;
+    place_choose_pair(place, spec, avoid, &pair, reason);
+    if (pair.count == 0)
+        return NULL;
+    place_explain_choice(pair.nodes[0], spec, pair.sampled, reason);
+    return pair.nodes[0];
 }

@@ -4,12 +4,13 @@
 /*
  * Where a task runs: the nodes as their gossip describes them, and the one placement algorithm. Up
  * to PLACE_SAMPLE_MAX candidates are drawn at random, each with the weight of its free slots, and
- * the least loaded of them is chosen, ties by chance, so that many origins with the same old news
- * do not all choose the same node (design/protocol.md, "Tasks").
+ * the least loaded of them are the choice, ties by chance, so that many origins with the same old
+ * news do not all choose the same node (design/protocol.md, "Tasks").
  *
- * Gossip is old. So each node's load is corrected by what this origin itself did since: the report
- * is taken as counting the attempts the node had accepted from us when it arrived; those that are
- * under way beyond that are debited, those that ended since are credited.
+ * Gossip is old. So the best two are asked how busy they are (origin_place.c), and the better one
+ * is taken; and each node's load is corrected by what this origin itself did since the last report:
+ * that is taken as counting the attempts the node had accepted from us when it arrived; those that
+ * are under way beyond that are debited, those that ended since are credited.
  *
  * Owned by struct origin; nobody else keeps nodes for placement.
  */
@@ -28,6 +29,9 @@
 #define PLACE_TYPES_MAX  64
 #define PLACE_TAGS_MAX   32
 #define PLACE_SAMPLE_MAX 8
+#define PLACE_PAIR_MAX   2
+#define PLACE_FRESH_USEC (10 * USEC_PER_MSEC) /* an answer is believed without asking again, */
+#define PLACE_HOLD_USEC  (2 * USEC_PER_SEC)   /* and rather than old gossip that is repeated */
 
 enum place_state {
     PLACE_ALIVE,
@@ -64,6 +68,24 @@ struct place_node {
     uint32_t under_way;         /* own attempts there */
     uint32_t accepted;          /* of those, the ones the node has accepted */
     uint32_t accepted_reported; /* `accepted` when the last report came */
+    bool has_answered;
+    usec_t answered_usec; /* when it last said itself how busy it is */
+};
+
+/* How busy a node says it is, when it is asked. */
+struct place_answer {
+    bool is_willing; /* it would take the attempt that was asked for */
+    uint32_t slots;
+    uint32_t running;
+    uint32_t queued; /* with places kept for others */
+    uint32_t load_permille;
+};
+
+/* The best of a sample, best first. Borrowed as place_find(). */
+struct place_pair {
+    const struct place_node *nodes[PLACE_PAIR_MAX];
+    size_t count;
+    size_t sampled;
 };
 
 /* What one candidate is told in `submit --dry-run`. */
@@ -89,7 +111,7 @@ DEFINE_CLEANUP(struct place *, place_free)
  * Return: 1 where work may now go where it could not before; 0 otherwise; -ENOMEM; -ENOSPC above
  * PLACE_NODES_MAX nodes.
  */
-int place_set_node(struct place *place, const struct place_facts *facts);
+int place_set_node(struct place *place, const struct place_facts *facts, usec_t now);
 void place_remove_node(struct place *place, const struct node_id *id);
 const struct place_node *place_find(const struct place *place, const struct node_id *id);
 const struct place_node *place_find_name(const struct place *place, const char *name);
@@ -101,6 +123,31 @@ const struct place_node *place_next(const struct place *place, size_t *i);
 void place_debit(struct place *place, const struct node_id *id);
 void place_accept(struct place *place, const struct node_id *id);
 void place_credit(struct place *place, const struct node_id *id, bool was_accepted);
+
+/* What a node that was asked says; it counts more than the gossip before it. */
+void place_take_answer(struct place *place, const struct node_id *id,
+                       const struct place_answer *answer, usec_t now);
+
+/* The slots that own attempts and its last report leave free. */
+uint32_t place_free_slots(const struct place_node *node);
+
+/* Whether it has answered a moment ago. */
+bool place_is_fresh(const struct place_node *node, usec_t now);
+
+/* Whether one more task is better off at @a than at @b. */
+bool place_is_better(const struct place_node *a, const struct place_node *b);
+
+/* Whether @node would take one more such task, by what is known. */
+bool place_fits(const struct place_node *node, const struct task_spec *spec);
+
+/* "load 0.08, least of 3": why @node is taken. */
+void place_explain_choice(const struct place_node *node, const struct task_spec *spec,
+                          size_t sampled, char reason[static TASK_REASON_MAX + 1]);
+
+/* As place_choose(), the best two. @reason: why nowhere, where there is none. */
+void place_choose_pair(struct place *place, const struct task_spec *spec,
+                       const struct node_id *avoid, struct place_pair *ret,
+                       char reason[static TASK_REASON_MAX + 1]);
 
 /**
  * place_choose() - the node for one more attempt

@@ -10,8 +10,14 @@
 #include "base/table.h"
 #include "sched/place.h"
 
+/* What a report of gossip says about work. */
+struct report {
+    uint32_t slots, running, queued, load_permille;
+};
+
 struct node {
     struct place_node public; /* first: what the outside gets */
+    struct report report;     /* the last one: it may come again and again */
     char *words;              /* owned: all types and tags */
     const char **lists;       /* owned: pointers into words */
 };
@@ -36,17 +42,10 @@ enum fitness {
     FIT_FREE,
 };
 
-/* The slots that own attempts and its last report leave free, and the load they make. */
-uint32_t place_free_slots(const struct place_node *node);
+/* The load that own attempts and its last report make. */
 uint32_t place_load(const struct place_node *node);
 
 enum fitness place_judge(const struct place_node *node, const struct task_spec *spec);
 
-/* The node for one more task, or NULL, with the sentence about it. */
-struct node *place_choose_for(struct place *place, const struct task_spec *spec,
-                              const struct node_id *avoid, size_t *ret_sampled,
-                              char reason[static TASK_REASON_MAX + 1]);
-void place_explain_choice(const struct place_node *node, const struct task_spec *spec,
-                          size_t sampled, char reason[static TASK_REASON_MAX + 1]);
 void place_explain_none(const struct place *place, const struct task_spec *spec,
                         char reason[static TASK_REASON_MAX + 1]);

@@ -135,9 +135,9 @@ static int compare_verdicts(const void *a, const void *b)
 }
 
 static void set_verdict(struct place_verdict *verdict, const struct place_node *node,
-                        enum fitness fitness, const struct node *chosen, size_t sampled)
+                        enum fitness fitness, const struct place_pair *pair)
 {
-    bool is_chosen = chosen && &chosen->public == node;
+    bool is_chosen = pair->count > 0 && pair->nodes[0] == node;
 
     *verdict = (struct place_verdict){
         .is_known = node->facts.state == PLACE_ALIVE || node->facts.is_self,
@@ -147,8 +147,9 @@ static void set_verdict(struct place_verdict *verdict, const struct place_node *
         .rtt_usec = node->facts.rtt_usec,
     };
     memcpy(verdict->node, node->facts.name, sizeof(verdict->node));
-    if (is_chosen && sampled > 1)
-        (void)snprintf(verdict->text, sizeof(verdict->text), "chosen: least load of %zu", sampled);
+    if (is_chosen && pair->sampled > 1)
+        (void)snprintf(verdict->text, sizeof(verdict->text), "chosen: least load of %zu",
+                       pair->sampled);
     else if (is_chosen)
         (void)snprintf(verdict->text, sizeof(verdict->text), "chosen: the only one");
     else
@@ -159,22 +160,24 @@ int place_explain(struct place *place, const struct task_spec *spec, struct plac
                   size_t *ret_count, char reason[static TASK_REASON_MAX + 1])
 {
     struct place_verdict *verdicts = calloc(place->nodes_count + 1, sizeof(*verdicts));
-    size_t count = 0, sampled = 0;
-    struct node *chosen;
+    struct place_pair pair;
+    size_t count = 0;
 
     if (!verdicts)
         return -ENOMEM;
-    chosen = place_choose_for(place, spec, NULL, &sampled, reason);
+    place_choose_pair(place, spec, NULL, &pair, reason);
+    if (pair.count > 0)
+        place_explain_choice(pair.nodes[0], spec, pair.sampled, reason);
     for (size_t i = 0; i < place->nodes_count; i++) {
         const struct place_node *node = &place->nodes[i]->public;
         enum fitness fitness = place_judge(node, spec);
         if (fitness > UNFIT_TYPE || (fitness == UNFIT_TYPE && spec->node[0] != '\0'))
-            set_verdict(&verdicts[count++], node, fitness, chosen, sampled);
+            set_verdict(&verdicts[count++], node, fitness, &pair);
     }
     qsort(verdicts, count, sizeof(*verdicts), compare_verdicts);
     *ret = verdicts;
     *ret_count = count;
-    return chosen != NULL;
+    return pair.count > 0;
 }
 
 bool place_has_handler(const struct place *place, const struct task_spec *spec)

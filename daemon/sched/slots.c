@@ -90,6 +90,7 @@ struct slots *slots_free(struct slots *slots)
     free(slots->types);
     free(slots->running_types);
     free(slots->gone);
+    free(slots->places);
     free(slots);
     return NULL;
 }
@@ -189,12 +190,7 @@ static int check_offer(const struct slots *slots, const struct slots_key *key,
         return -EPERM;
     if (is_gone(slots, key))
         return -ESTALE;
-    if (slots->is_draining)
-        return -ESHUTDOWN;
-    if (slots->config.slots == 0 || !slots_find_type(slots, spec) ||
-        (spec->is_command && !is_own && !slots->config.has_commands))
-        return -ENOENT;
-    return slots->queued >= slots->config.queue_max ? -EBUSY : 0;
+    return slots_check_room(slots, &key->origin, spec->type, spec->is_command);
 }
 
 static void set_lease(struct slots *slots, struct entry *entry, usec_t lease_usec)
@@ -215,6 +211,7 @@ int slots_offer(struct slots *slots, const struct slots_key *key, const char *or
     advance(slots, now);
     if (table_find(&slots->by_key, key))
         return 1;
+    slots_release(slots, key);
     r = check_offer(slots, key, spec);
     if (r < 0)
         return r;
@@ -358,13 +355,24 @@ void slots_set_draining(struct slots *slots, bool is_draining, usec_t now)
         for_each_queued(slots, hand_back_draining);
 }
 
+static void kill_all(struct slots *slots, enum kill_reason reason)
+{
+    table_for_each (&slots->by_id, struct entry *, entry)
+        entry_kill(slots, entry, reason, SIGTERM, slots->config.kill_grace_usec);
+}
+
+void slots_evict(struct slots *slots, usec_t now)
+{
+    advance(slots, now);
+    kill_all(slots, KILL_EVICT);
+}
+
 void slots_stop(struct slots *slots, usec_t now)
 {
     advance(slots, now);
     slots->is_stopping = true;
     slots_set_draining(slots, true, now);
-    table_for_each (&slots->by_id, struct entry *, entry)
-        entry_kill(slots, entry, KILL_STOP, SIGTERM, slots->config.kill_grace_usec);
+    kill_all(slots, KILL_STOP);
 }
 
 void slots_tick(struct slots *slots, usec_t now)

@@ -28,6 +28,8 @@
 #define SLOTS_TYPES_MAX        64
 #define SLOTS_RESULTS_MAX      4096 /* ends that wait for their origin; then the oldest is dropped */
 #define SLOTS_RESULT_KEEP_USEC USEC_PER_DAY
+#define SLOTS_PLACES_MAX       256 /* kept at once; then the oldest is not any more */
+#define SLOTS_PLACE_KEEP_USEC  (500 * USEC_PER_MSEC)
 
 struct slots_type {
     char name[TASK_TYPE_MAX + 1];
@@ -123,6 +125,31 @@ int slots_set_config(struct slots *slots, const struct slots_config *config, use
 int slots_offer(struct slots *slots, const struct slots_key *key, const char *origin_name,
                 const struct task_spec *spec, usec_t lease_usec, usec_t now);
 
+struct slots_load {
+    uint32_t slots, used; /* used: slots taken */
+    uint32_t running, queued, unacked;
+    uint32_t load_permille; /* (running + queued) / slots; 1000 without slots */
+    bool is_draining;
+};
+
+/* What an origin wants a place for. */
+struct slots_wish {
+    char type[TASK_TYPE_MAX + 1];
+    bool is_command;
+};
+
+/**
+ * slots_ask() - an origin asks how busy this node is, before it places an attempt
+ * @ret: with the places that are kept for others; filled in also where this fails
+ *
+ * A place is kept for it, that is, others that ask are told of it, for SLOTS_PLACE_KEEP_USEC, until
+ * its offer or slots_release(). Return: 0; -EBUSY, -ESHUTDOWN or -ENOENT, as its offer would get
+ * now; -ENOMEM.
+ */
+int slots_ask(struct slots *slots, const struct slots_key *key, const struct slots_wish *wish,
+              usec_t now, struct slots_load *ret);
+void slots_release(struct slots *slots, const struct slots_key *key);
+
 /*
  * A result from before this start that no origin has acknowledged; SLOTS_REPORT follows.
  * Return: 0, -EEXIST, -ENOMEM.
@@ -156,6 +183,9 @@ void slots_connected(struct slots *slots, const struct node_id *origin, usec_t n
 /* While draining nothing is taken, what is queued goes back, what runs ends by itself. */
 void slots_set_draining(struct slots *slots, bool is_draining, usec_t now);
 
+/* Ends what runs by TERM, then KILL, as stopped by this node: its origins place it anew. */
+void slots_evict(struct slots *slots, usec_t now);
+
 /* Ends everything: what is queued is handed back, what runs gets TERM, then KILL. */
 void slots_stop(struct slots *slots, usec_t now);
 
@@ -169,12 +199,6 @@ struct slots_attempt *slots_find_id(const struct slots *slots, uint64_t id);
 /* Walks all attempts: start with *i = 0; NULL at the end. Nothing may be called meanwhile. */
 struct slots_attempt *slots_next(const struct slots *slots, size_t *i);
 
-struct slots_load {
-    uint32_t slots, used; /* used: slots taken */
-    uint32_t running, queued, unacked;
-    uint32_t load_permille; /* (running + queued) / slots; 1000 without slots */
-    bool is_draining;
-};
 void slots_get_load(const struct slots *slots, struct slots_load *ret);
 
 /* Free slots for one more task of @type, counting its `max`: for `p2pctl types`. */

@@ -3,7 +3,8 @@
 
 /*
  * What the files of the slots share: slots.c has the calls of the owner, slots_queue.c whose turn
- * it is, slots_run.c the life of one attempt. Nobody else includes this.
+ * it is, slots_run.c the life of one attempt, slots_ask.c what those who ask are told. Nobody else
+ * includes this.
  */
 
 #include "base/heap.h"
@@ -29,6 +30,7 @@ enum kill_reason {
     KILL_TIMEOUT,
     KILL_CANCEL,
     KILL_LEASE,
+    KILL_EVICT,
     KILL_STOP,
 };
 
@@ -53,6 +55,12 @@ struct entry {
     enum slots_handback reason;
 };
 
+/* A place that is kept for an attempt of which an origin asked. */
+struct kept_place {
+    struct slots_key key;
+    usec_t until_usec; /* 0 = none */
+};
+
 struct slots {
     struct slots_config config; /* types owned */
     struct slots_type *types;   /* owned; one more at the end, for commands */
@@ -70,6 +78,8 @@ struct slots {
     bool is_stopping;
     struct slots_key *gone; /* owned; ring of SLOTS_GONE_MAX, NULL before the first attempt */
     size_t gone_next;
+    struct kept_place *places; /* owned; ring of SLOTS_PLACES_MAX, NULL before the first question */
+    size_t places_next;
     struct entry *dropped; /* freed with the next call */
 };
 
@@ -95,6 +105,14 @@ void entry_drop(struct slots *slots, struct entry *entry);
 void entry_check(struct slots *slots, struct entry *entry);
 void entry_arm(struct slots *slots, struct entry *entry);
 const struct slots_type *slots_find_type(const struct slots *slots, const struct task_spec *spec);
+
+/* Its type as configured here, or NULL. */
+const struct slots_type *slots_find_type_name(const struct slots *slots, const char *name,
+                                              bool is_command);
+
+/* Whether such an attempt of @origin would be taken now: 0, -ESHUTDOWN, -ENOENT, -EBUSY. */
+int slots_check_room(const struct slots *slots, const struct node_id *origin, const char *type,
+                     bool is_command);
 
 /* Makes the ring of those that are gone; most nodes never need it. Return: 0, -ENOMEM. */
 int slots_make_gone(struct slots *slots);

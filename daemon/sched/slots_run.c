@@ -7,14 +7,20 @@
 #include <string.h>
 #include "sched/slots_core.h"
 
-const struct slots_type *slots_find_type(const struct slots *slots, const struct task_spec *spec)
+const struct slots_type *slots_find_type_name(const struct slots *slots, const char *name,
+                                              bool is_command)
 {
-    if (spec->is_command)
+    if (is_command)
         return slots->types + slots->config.types_count;
     for (size_t i = 0; i < slots->config.types_count; i++)
-        if (strcmp(slots->types[i].name, spec->type) == 0)
+        if (strcmp(slots->types[i].name, name) == 0)
             return slots->types + i;
     return NULL;
+}
+
+const struct slots_type *slots_find_type(const struct slots *slots, const struct task_spec *spec)
+{
+    return slots_find_type_name(slots, spec->type, spec->is_command);
 }
 
 int entry_new(struct slots *slots, const struct slots_key *key, const char *origin_name,
@@ -155,6 +161,10 @@ static struct task_end end_of_kill(const struct entry *entry, const struct task_
         killed.type = TASK_END_STOPPED;
         (void)snprintf(killed.text, sizeof(killed.text), "no contact with %s",
                        entry->public.origin_name);
+        break;
+    case KILL_EVICT:
+        killed.type = TASK_END_STOPPED;
+        (void)snprintf(killed.text, sizeof(killed.text), "the node was drained");
         break;
     case KILL_STOP:
         killed.type = TASK_END_STOPPED;

@@ -115,6 +115,9 @@ extern const struct exec_handler worker_exec_handler;
 void worker_act(struct tasks *tasks, const struct slots_action *action);
 /* At start: a result that its origin has not acknowledged. */
 int worker_restore(const struct state_result *result, void *tasks);
+/* What an origin is told that asks for a place. */
+void worker_answer(struct tasks *tasks, const struct slots_key *key, const struct slots_wish *wish,
+                   struct place_answer *ret);
 /* Under which the worker's side keeps the output of an attempt. */
 struct output_key worker_output_key(const struct tasks *tasks, const struct slots_key *key);
 
@@ -139,6 +142,8 @@ void wire_send_offer(struct tasks *tasks, const struct origin_action *action);
 void wire_send_query(struct tasks *tasks, const struct origin_action *action);
 void wire_send_cancel(struct tasks *tasks, const struct origin_action *action);
 void wire_send_recall(struct tasks *tasks, const struct origin_action *action);
+void wire_send_ask(struct tasks *tasks, const struct origin_action *action);
+void wire_send_release(struct tasks *tasks, const struct origin_action *action);
 void wire_send_ack(struct tasks *tasks, const struct origin_action *action);
 void wire_send_started(struct tasks *tasks, const struct slots_attempt *attempt);
 void wire_send_renew(struct tasks *tasks, const struct slots_attempt *attempt, usec_t asked_usec);

@@ -157,6 +157,18 @@ static void forget(struct tasks *tasks, const struct origin_action *action)
     }
 }
 
+static void ask_here(struct tasks *tasks, const struct origin_action *action,
+                     const struct slots_key *key)
+{
+    struct slots_wish wish = {.is_command = action->task->spec.is_command};
+    struct place_answer answer;
+
+    memcpy(wish.type, action->task->spec.type, sizeof(wish.type));
+    worker_answer(tasks, key, &wish, &answer);
+    origin_answered(tasks->origin, key->number, key->attempt, &key->origin, &answer,
+                    tasks_now(tasks));
+}
+
 /* To the own slots; the answer comes at once. */
 static void offer_here(struct tasks *tasks, const struct origin_action *action)
 {
@@ -196,6 +208,12 @@ static void act_here(struct tasks *tasks, const struct origin_action *action)
     case ORIGIN_RECALL:
         slots_recall(tasks->slots, &key, now);
         break;
+    case ORIGIN_ASK:
+        ask_here(tasks, action, &key);
+        break;
+    case ORIGIN_RELEASE:
+        slots_release(tasks->slots, &key);
+        break;
     default:
         slots_acked(tasks->slots, &key, now);
         break;
@@ -216,6 +234,12 @@ static void act_there(struct tasks *tasks, const struct origin_action *action)
         break;
     case ORIGIN_RECALL:
         wire_send_recall(tasks, action);
+        break;
+    case ORIGIN_ASK:
+        wire_send_ask(tasks, action);
+        break;
+    case ORIGIN_RELEASE:
+        wire_send_release(tasks, action);
         break;
     default:
         wire_send_ack(tasks, action);
@@ -273,6 +297,8 @@ void owner_act(struct tasks *tasks, const struct origin_action *action)
     case ORIGIN_QUERY:
     case ORIGIN_CANCEL:
     case ORIGIN_RECALL:
+    case ORIGIN_ASK:
+    case ORIGIN_RELEASE:
     case ORIGIN_ACK:
         if (action->is_self)
             act_here(tasks, action);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 #define TASKS_MAX 1000000
+#define ASK_USEC  (50 * USEC_PER_MSEC)
 
 static void fill_origin_config(const struct tasks *tasks, struct origin_config *ret)
 {
@@ -15,6 +16,7 @@ static void fill_origin_config(const struct tasks *tasks, struct origin_config *
                                   .tasks_max = TASKS_MAX,
                                   .lease_usec = config->lease_usec,
                                   .rebalance_after_usec = config->rebalance_after_usec,
+                                  .ask_usec = ASK_USEC,
                                   .keep_usec = config->keep_usec,
                                   .keep_failed_usec = config->keep_failed_usec};
     snprintf(ret->name, sizeof(ret->name), "%s", tasks->config->node.name);

@@ -82,6 +82,24 @@ void wire_send_recall(struct tasks *tasks, const struct origin_action *action)
                      NULL, 0);
 }
 
+void wire_send_ask(struct tasks *tasks, const struct origin_action *action)
+{
+    struct node_id node = action->node;
+    uint64_t number = action->number, attempt = action->attempt;
+    cJSON *frame = new_frame("ask", number, attempt);
+
+    json_add_string(frame, "type", action->task->spec.type);
+    json_add_bool(frame, "command", action->task->spec.is_command);
+    if (send_frame(tasks, &node, frame, NULL, 0) < 0)
+        origin_unanswered(tasks->origin, number, attempt, &node, tasks_now(tasks));
+}
+
+void wire_send_release(struct tasks *tasks, const struct origin_action *action)
+{
+    (void)send_frame(tasks, &action->node, new_frame("release", action->number, action->attempt),
+                     NULL, 0);
+}
+
 void wire_send_ack(struct tasks *tasks, const struct origin_action *action)
 {
     (void)send_frame(tasks, &action->node, new_frame("ack", action->number, action->attempt), NULL,
@@ -211,6 +229,56 @@ static bool take_offer(const struct incoming *in)
         reply(tasks, "accepted", &key);
     else
         wire_send_refused(tasks, &key, refusal_of(r));
+    return true;
+}
+
+static bool take_ask(const struct incoming *in)
+{
+    struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
+    struct slots_wish wish = {0};
+    struct place_answer answer;
+    const char *type = NULL;
+
+    if (json_get_string(in->header, "type", &type) <= 0 || strlen(type) > TASK_TYPE_MAX ||
+        json_get_bool(in->header, "command", &wish.is_command) <= 0)
+        return false;
+    memcpy(wish.type, type, strlen(type));
+    worker_answer(in->tasks, &key, &wish, &answer);
+    cJSON *frame = new_frame("room", in->number, in->attempt);
+    json_add_bool(frame, "willing", answer.is_willing);
+    json_add_u64(frame, "slots", answer.slots);
+    json_add_u64(frame, "running", answer.running);
+    json_add_u64(frame, "queued", answer.queued);
+    json_add_u64(frame, "load_permille", answer.load_permille);
+    (void)send_frame(in->tasks, in->from, frame, NULL, 0);
+    return true;
+}
+
+static bool take_release(const struct incoming *in)
+{
+    struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
+
+    slots_release(in->tasks->slots, &key);
+    return true;
+}
+
+static bool take_room(const struct incoming *in)
+{
+    uint64_t slots, running, queued, load;
+    struct place_answer answer;
+
+    if (json_get_bool(in->header, "willing", &answer.is_willing) <= 0 ||
+        !read_u64(in, "slots", UINT16_MAX, &slots) ||
+        !read_u64(in, "running", UINT32_MAX / 4, &running) ||
+        !read_u64(in, "queued", UINT32_MAX / 4, &queued) ||
+        !read_u64(in, "load_permille", UINT32_MAX, &load))
+        return false;
+    answer.slots = (uint32_t)slots;
+    answer.running = (uint32_t)running;
+    answer.queued = (uint32_t)queued;
+    answer.load_permille = (uint32_t)load;
+    origin_answered(in->tasks->origin, in->number, in->attempt, in->from, &answer,
+                    tasks_now(in->tasks));
     return true;
 }
 
@@ -395,7 +463,8 @@ bool tasks_on_frame(struct tasks *tasks, const struct node_id *from, const cJSON
         {"accepted", take_accepted}, {"refused", take_refused}, {"started", take_started},
         {"missing", take_missing},   {"renew", take_renew},     {"output", take_output},
         {"resync", take_resync},     {"ended", take_ended},     {"cut", take_cut},
-        {"got", take_got},
+        {"got", take_got},           {"ask", take_ask},         {"room", take_room},
+        {"release", take_release},
     };
     struct incoming in = {
         .tasks = tasks, .from = from, .header = header, .body = body, .body_size = body_size};

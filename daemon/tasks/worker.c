@@ -401,6 +401,19 @@ void worker_act(struct tasks *tasks, const struct slots_action *action)
     }
 }
 
+void worker_answer(struct tasks *tasks, const struct slots_key *key, const struct slots_wish *wish,
+                   struct place_answer *ret)
+{
+    struct slots_load load;
+    int r = slots_ask(tasks->slots, key, wish, tasks_now(tasks), &load);
+
+    *ret = (struct place_answer){.is_willing = r >= 0,
+                                 .slots = load.slots,
+                                 .running = load.running,
+                                 .queued = load.queued,
+                                 .load_permille = load.load_permille};
+}
+
 int worker_restore(const struct state_result *stored, void *data)
 {
     struct tasks *tasks = data;

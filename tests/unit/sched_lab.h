@@ -66,6 +66,9 @@ enum lab_message {
     LAB_CANCEL,
     LAB_RECALL,
     LAB_ACK,
+    LAB_ASK,
+    LAB_ROOM,
+    LAB_RELEASE,
 };
 
 struct lab_event {
@@ -77,6 +80,8 @@ struct lab_event {
     struct slots_key key;
     struct task_spec spec; /* owned; of an offer */
     struct task_end end;
+    struct slots_wish wish;
+    struct place_answer answer;
     uint64_t number, revision, id;
     char *json; /* owned; of a commit */
     enum origin_refusal refusal;
@@ -125,7 +130,7 @@ struct lab {
     bool has_faults;
     enum lab_mutant mutant;
     char violation[256];
-    uint64_t messages, starts, deaths, cuts, lost, moved, stale, ends;
+    uint64_t messages, questions, starts, deaths, cuts, lost, moved, stale, ends;
 };
 
 static const char *const lab_types[][3] = {
@@ -411,6 +416,17 @@ static void lab_on_origin_action(struct lab *lab, unsigned node, const struct or
             event->signal = action->signal;
             event->grace_usec = action->grace_usec;
         }
+        break;
+    case ORIGIN_ASK:
+        lab->questions++;
+        event = lab_send(lab, node, to, LAB_ASK, &key);
+        if (event) {
+            memcpy(event->wish.type, action->task->spec.type, sizeof(event->wish.type));
+            event->wish.is_command = action->task->spec.is_command;
+        }
+        break;
+    case ORIGIN_RELEASE:
+        (void)lab_send(lab, node, to, LAB_RELEASE, &key);
         break;
     case ORIGIN_RECALL:
         (void)lab_send(lab, node, to, LAB_RECALL, &key);

@@ -41,7 +41,7 @@ static struct place *make(void)
 
 static void add(struct place *place, struct place_facts facts)
 {
-    assert_true(place_set_node(place, &facts) >= 0);
+    assert_true(place_set_node(place, &facts, 0) >= 0);
 }
 
 static struct task_spec spec_of(const char *type)
@@ -270,19 +270,19 @@ static void a_change_that_lets_work_in_is_told(void **state _unused_)
     struct place_facts two = facts_of(2, 0, 4);
     static const char *const types_ac[] = {"a", "c"};
 
-    assert_int_equal(place_set_node(place, &two), 1);
-    assert_int_equal(place_set_node(place, &two), 0);
+    assert_int_equal(place_set_node(place, &two, 0), 1);
+    assert_int_equal(place_set_node(place, &two, 0), 0);
     two.is_draining = true;
-    assert_int_equal(place_set_node(place, &two), 0);
+    assert_int_equal(place_set_node(place, &two, 0), 0);
     two.is_draining = false;
-    assert_int_equal(place_set_node(place, &two), 1);
+    assert_int_equal(place_set_node(place, &two, 0), 1);
     two.types = types_ac;
-    assert_int_equal(place_set_node(place, &two), 1);
+    assert_int_equal(place_set_node(place, &two, 0), 1);
     two.state = PLACE_DEAD;
-    assert_int_equal(place_set_node(place, &two), 0);
+    assert_int_equal(place_set_node(place, &two, 0), 0);
     two.state = PLACE_ALIVE;
     two.generation++;
-    assert_int_equal(place_set_node(place, &two), 1);
+    assert_int_equal(place_set_node(place, &two, 0), 1);
     place_free(place);
 }
 
@@ -333,10 +333,10 @@ static void only_so_many_nodes_are_kept(void **state _unused_)
 
     for (unsigned i = 0; i < PLACE_NODES_MAX; i++) {
         memcpy(facts.id.bytes + 4, &i, sizeof(i));
-        assert_int_equal(place_set_node(place, &facts), 1);
+        assert_int_equal(place_set_node(place, &facts, 0), 1);
     }
     facts.id.bytes[15] = 1;
-    assert_int_equal(place_set_node(place, &facts), -ENOSPC);
+    assert_int_equal(place_set_node(place, &facts, 0), -ENOSPC);
     place_free(place);
 }
 

@@ -445,6 +445,27 @@ static void draining_hands_the_queue_back_and_lets_the_rest_end(void **state _un
     slots_free(slots);
 }
 
+static void what_is_evicted_ends_as_stopped_by_its_node(void **state _unused_)
+{
+    struct slots *slots = make(2);
+    struct slots_key one = key_of(&other, 1);
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    (void)actions(slots);
+    slots_set_draining(slots, true, 1);
+    slots_evict(slots, 1);
+    assert_non_null(strstr(actions(slots), "kill 1"));
+    const struct slots_attempt *attempt = slots_find(slots, &one);
+    slots_exited(slots, attempt->id, &(struct task_end){.type = TASK_END_SIGNAL, .code = 15}, 2);
+    assert_int_equal(attempt->end.type, TASK_END_STOPPED);
+    assert_string_equal(attempt->end.text, "the node was drained");
+    /* It is not the end of the node: work is taken again. */
+    slots_set_draining(slots, false, 3);
+    assert_int_equal(offer(slots, "a", "u", 2, 3), 0);
+    assert_non_null(strstr(actions(slots), "start 2"));
+    slots_free(slots);
+}
+
 static void only_what_waits_can_be_recalled(void **state _unused_)
 {
     struct slots *slots = make(1);
@@ -612,6 +633,7 @@ int main(void)
         cmocka_unit_test(the_own_node_needs_no_lease),
         cmocka_unit_test(what_waits_past_its_lease_goes_back),
         cmocka_unit_test(draining_hands_the_queue_back_and_lets_the_rest_end),
+        cmocka_unit_test(what_is_evicted_ends_as_stopped_by_its_node),
         cmocka_unit_test(only_what_waits_can_be_recalled),
         cmocka_unit_test(a_query_for_the_unknown_shuts_the_door),
         cmocka_unit_test(ends_are_reported_until_they_are_acknowledged),

@@ -81,6 +81,7 @@ static void start_node(struct lab *lab, unsigned node)
                                    .tasks_max = LAB_TASKS,
                                    .lease_usec = LAB_LEASE,
                                    .rebalance_after_usec = 30 * USEC_PER_SEC,
+                                   .ask_usec = 50 * USEC_PER_MSEC,
                                    .keep_usec = USEC_PER_DAY,
                                    .keep_failed_usec = USEC_PER_DAY};
 
@@ -221,6 +222,9 @@ static void on_message_to_origin(struct lab *lab, struct lab_event *event)
     case LAB_ENDED:
         origin_ended(origin, number, attempt, &from, &event->end, lab->now);
         break;
+    case LAB_ROOM:
+        origin_answered(origin, number, attempt, &from, &event->answer, lab->now);
+        break;
     case LAB_MISSING:
         origin_missing(origin, number, attempt, &from, lab->now);
         break;
@@ -248,6 +252,20 @@ static void answer_query(struct lab *lab, const struct lab_event *event,
 
     if (answer && attempt)
         answer->end = attempt->end;
+}
+
+static void on_ask(struct lab *lab, const struct lab_event *event)
+{
+    struct lab_event *answer = lab_send(lab, event->node, event->peer, LAB_ROOM, &event->key);
+    struct slots_load load;
+    int r = slots_ask(lab->nodes[event->node].slots, &event->key, &event->wish, lab->now, &load);
+
+    if (answer)
+        answer->answer = (struct place_answer){.is_willing = r >= 0,
+                                               .slots = load.slots,
+                                               .running = load.running,
+                                               .queued = load.queued,
+                                               .load_permille = load.load_permille};
 }
 
 static void on_offer(struct lab *lab, const struct lab_event *event)
@@ -295,6 +313,12 @@ static void on_message(struct lab *lab, struct lab_event *event)
         break;
     case LAB_ACK:
         slots_acked(slots, &event->key, lab->now);
+        break;
+    case LAB_ASK:
+        on_ask(lab, event);
+        break;
+    case LAB_RELEASE:
+        slots_release(slots, &event->key);
         break;
     default:
         on_message_to_origin(lab, event);
@@ -594,6 +618,7 @@ static void every_promise_holds_through_every_storm(void **state _unused_)
             fail_msg("%s at %.3f s; test_sched_storm 0x%" PRIx64, lab->violation,
                      (double)lab->now / 1e6, FIRST_SEED + i);
         total.messages += lab->messages;
+        total.questions += lab->questions;
         total.starts += lab->starts;
         total.deaths += lab->deaths;
         total.cuts += lab->cuts;
@@ -602,12 +627,13 @@ static void every_promise_holds_through_every_storm(void **state _unused_)
         total.ends += lab->ends;
         lab_done(lab);
     }
-    print_message("%.0f scheduler-hours: %" PRIu64 " messages, %" PRIu64 " starts, %" PRIu64
-                  " ends, %" PRIu64 " deaths, %" PRIu64 " cuts, %" PRIu64 " attempts lost, %" PRIu64
-                  " moved\n",
+    print_message("%.0f scheduler-hours: %" PRIu64 " messages, %" PRIu64 " questions, %" PRIu64
+                  " starts, %" PRIu64 " ends, %" PRIu64 " deaths, %" PRIu64 " cuts, %" PRIu64
+                  " attempts lost, %" PRIu64 " moved\n",
                   (double)(STORM_USEC + CALM_USEC) / (double)USEC_PER_HOUR * LAB_NODES * STORMS,
-                  total.messages, total.starts, total.ends, total.deaths, total.cuts, total.lost,
-                  total.moved);
+                  total.messages, total.questions, total.starts, total.ends, total.deaths,
+                  total.cuts, total.lost, total.moved);
+    assert_true(total.questions >= 1000);
     assert_true(total.deaths >= 100);
     assert_true(total.cuts >= 100);
     assert_true(total.lost >= 100);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/origin.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "sched/origin_core.h"
+
+/*
+ * Where an attempt goes. Gossip is old, so the best two of the sample are asked how busy they are
+ * at this moment; each keeps a place for the attempt meanwhile, which others that ask are told. The
+ * better one gets it. Who does not answer in time counts by what gossip says, behind one that did.
+ */
+
+/* The choice is made: from the commit on, the attempt is under way there. */
+static void assign(struct origin *origin, struct job *job, const struct place_node *node,
+                   const char *reason)
+{
+    struct task *task = job->task;
+
+    task->attempt++;
+    task->tries++;
+    task->has_node = true;
+    task->node = node->facts.id;
+    task->node_generation = node->facts.generation;
+    memcpy(task->node_name, node->facts.name, sizeof(task->node_name));
+    task_format_text(task->reason, sizeof(task->reason), "%s", reason);
+    if (task->tries > 1)
+        (void)task_add_timeline(task, origin_wall(origin), "attempt %u placed on %s: %s",
+                                task->tries, task->node_name, reason);
+    else
+        (void)task_add_timeline(task, origin_wall(origin), "placed on %s: %s", task->node_name,
+                                reason);
+    job->is_sent = job->is_accepted = job->is_doubtful = false;
+    job->is_sure = true;
+    place_debit(origin->place, &task->node);
+    if (job->previous[0] != '\0' && strcmp(job->previous, task->node_name) != 0) {
+        origin->statistics.moved++;
+        job_tell(origin, job, ORIGIN_MOVED);
+    }
+    job_tell(origin, job, ORIGIN_PLACED);
+    job_commit(origin, job, 1U << ORIGIN_SEND);
+}
+
+static void wait_for_node(struct origin *origin, struct job *job, const char *reason)
+{
+    struct task *task = job->task;
+
+    if (strcmp(task->reason, reason) != 0) {
+        task_format_text(task->reason, sizeof(task->reason), "%s", reason);
+        (void)task_add_timeline(task, origin_wall(origin), "waiting: %s", reason);
+    }
+    if (list_is_empty(&job->wait)) {
+        list_append(&origin->waiting, &job->wait);
+        origin->waiting_count++;
+    }
+}
+
+/* Asks those that have not answered a moment ago. Return: whether there is anybody to ask. */
+static bool ask(struct origin *origin, struct job *job, const struct place_pair *pair)
+{
+    size_t unknown = 0;
+
+    if (origin->config.ask_usec == 0 || pair->count < PLACE_PAIR_MAX)
+        return false;
+    for (size_t i = 0; i < pair->count; i++) {
+        bool is_fresh = place_is_fresh(pair->nodes[i], origin->now);
+        job->asked[i] = (struct question){.node = pair->nodes[i]->facts.id,
+                                          .is_told = is_fresh,
+                                          .is_answered = is_fresh,
+                                          .is_willing = is_fresh};
+        unknown += !is_fresh;
+    }
+    if (unknown == 0)
+        return false;
+    job->asked_count = pair->count;
+    job->sampled = pair->sampled;
+    (void)heap_set(&origin->timers, &job->timer, usec_add(origin->now, origin->config.ask_usec));
+    job_tell(origin, job, ORIGIN_ASK);
+    return true;
+}
+
+void job_place(struct origin *origin, struct job *job)
+{
+    char reason[TASK_REASON_MAX + 1];
+    struct place_pair pair;
+
+    (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
+    place_choose_pair(origin->place, &job->task->spec, job->has_avoid ? &job->avoid : NULL, &pair,
+                      reason);
+    if (pair.count == 0) {
+        wait_for_node(origin, job, reason);
+        return;
+    }
+    job_stop_waiting(origin, job);
+    if (ask(origin, job, &pair))
+        return;
+    place_explain_choice(pair.nodes[0], &job->task->spec, pair.sampled, reason);
+    assign(origin, job, pair.nodes[0], reason);
+}
+
+/* The places that are kept for it are not needed, but the one at @but (NULL = none is). */
+static void end_question(struct origin *origin, struct job *job, const struct place_node *but)
+{
+    for (size_t i = 0; i < job->asked_count; i++) {
+        const struct question *question = &job->asked[i];
+        bool is_kept = question->is_told && question->is_willing &&
+                       !(but && node_id_is_equal(&but->facts.id, &question->node));
+        if (is_kept)
+            origin_answer(origin, ORIGIN_RELEASE, job->task->number, job->task->attempt + 1,
+                          &question->node);
+    }
+    job->asked_count = 0;
+    job->actions &= ~(1U << ORIGIN_ASK);
+}
+
+void job_stop_asking(struct origin *origin, struct job *job)
+{
+    end_question(origin, job, NULL);
+}
+
+/* The best of those asked that would have it, answers before gossip; or NULL. */
+static const struct place_node *find_best(const struct origin *origin, const struct job *job)
+{
+    const struct place_node *best = NULL;
+    bool best_answered = false;
+
+    for (size_t i = 0; i < job->asked_count; i++) {
+        const struct question *question = &job->asked[i];
+        const struct place_node *node = place_find(origin->place, &question->node);
+        if (!node || !place_fits(node, &job->task->spec) ||
+            (question->is_answered && !question->is_willing))
+            continue;
+        if (!best || (question->is_answered && !best_answered) ||
+            (question->is_answered == best_answered && place_is_better(node, best))) {
+            best = node;
+            best_answered = question->is_answered;
+        }
+    }
+    return best;
+}
+
+void job_settle(struct origin *origin, struct job *job)
+{
+    const struct place_node *best = find_best(origin, job);
+    char reason[TASK_REASON_MAX + 1];
+    struct task *task = job->task;
+
+    end_question(origin, job, best);
+    (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
+    if (best) {
+        place_explain_choice(best, &task->spec, job->sampled, reason);
+        assign(origin, job, best, reason);
+        return;
+    }
+    task_format_text(task->reason, sizeof(task->reason), "%s",
+                     "the nodes that were asked do not take it now");
+    job_commit(origin, job, 0);
+    job->refusals = MAX(job->refusals, (uint32_t)ORIGIN_REFUSALS_FREE) + 1;
+    job_wait_after_refusal(origin, job);
+}
+
+/* Settled early where there is nothing more to learn: all have answered, or the own node, which was
+ * the best by gossip, has a free slot. */
+static void check_answers(struct origin *origin, struct job *job)
+{
+    const struct question *first = &job->asked[0];
+    const struct place_node *node = place_find(origin->place, &first->node);
+    bool is_known = true;
+
+    for (size_t i = 0; i < job->asked_count; i++)
+        is_known = is_known && job->asked[i].is_answered;
+    if (is_known ||
+        (node && node->facts.is_self && first->is_willing && place_free_slots(node) > 0))
+        job_settle(origin, job);
+}
+
+static struct question *find_question(struct job *job, const struct node_id *node)
+{
+    for (size_t i = 0; i < job->asked_count; i++)
+        if (node_id_is_equal(&job->asked[i].node, node))
+            return &job->asked[i];
+    return NULL;
+}
+
+void origin_answered(struct origin *origin, uint64_t number, uint64_t attempt,
+                     const struct node_id *node, const struct place_answer *answer, usec_t now)
+{
+    struct job *job = job_find(origin, number);
+
+    origin->now = MAX(origin->now, now);
+    place_take_answer(origin->place, node, answer, origin->now);
+    struct question *question =
+        job && attempt == job->task->attempt + 1 ? find_question(job, node) : NULL;
+    if (question) {
+        question->is_answered = true;
+        question->is_willing = answer->is_willing;
+        check_answers(origin, job);
+    } else if (answer->is_willing && !(job && job_is_current(job, attempt, node))) {
+        origin_answer(origin, ORIGIN_RELEASE, number, attempt, node);
+    }
+}
+
+void origin_unanswered(struct origin *origin, uint64_t number, uint64_t attempt,
+                       const struct node_id *node, usec_t now)
+{
+    struct job *job = job_find(origin, number);
+
+    origin->now = MAX(origin->now, now);
+    if (job && attempt == job->task->attempt + 1)
+        job_expect_no_answer(origin, job, node);
+}
+
+void job_expect_no_answer(struct origin *origin, struct job *job, const struct node_id *node)
+{
+    struct question *question = find_question(job, node);
+
+    if (!question || question->is_answered)
+        return;
+    question->is_answered = true;
+    question->is_willing = false;
+    check_answers(origin, job);
+}

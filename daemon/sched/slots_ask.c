@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/slots.h"
+
+#include <errno.h>
+#include <string.h>
+#include "sched/slots_core.h"
+
+/*
+ * What origins are told that ask before they place an attempt. Two that ask at the same moment must
+ * not both see the last free slot: so a place is kept for whoever asked first, in what the others
+ * are told. It binds nobody: an offer is taken whether a place was kept for it or not.
+ */
+
+int slots_check_room(const struct slots *slots, const struct node_id *origin, const char *type,
+                     bool is_command)
+{
+    bool is_own = node_id_is_equal(origin, &slots->config.id);
+
+    if (slots->is_draining)
+        return -ESHUTDOWN;
+    if (slots->config.slots == 0 || !slots_find_type_name(slots, type, is_command) ||
+        (is_command && !is_own && !slots->config.has_commands))
+        return -ENOENT;
+    return slots->queued >= slots->config.queue_max ? -EBUSY : 0;
+}
+
+static bool is_place_of(const struct kept_place *place, const struct slots_key *key)
+{
+    return place->until_usec > 0 && memcmp(&place->key, key, sizeof(*key)) == 0;
+}
+
+static uint32_t count_places(const struct slots *slots, const struct slots_key *but)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < SLOTS_PLACES_MAX; i++)
+        count += slots->places[i].until_usec > slots->now && !is_place_of(&slots->places[i], but);
+    return count;
+}
+
+int slots_ask(struct slots *slots, const struct slots_key *key, const struct slots_wish *wish,
+              usec_t now, struct slots_load *ret)
+{
+    int r;
+
+    slots->now = MAX(slots->now, now);
+    slots_get_load(slots, ret);
+    r = slots_check_room(slots, &key->origin, wish->type, wish->is_command);
+    if (r < 0)
+        return r;
+    if (!slots->places)
+        slots->places = calloc(SLOTS_PLACES_MAX, sizeof(*slots->places));
+    if (!slots->places)
+        return -ENOMEM;
+    slots_release(slots, key);
+    ret->queued += count_places(slots, key);
+    slots->places[slots->places_next] =
+        (struct kept_place){.key = *key, .until_usec = usec_add(slots->now, SLOTS_PLACE_KEEP_USEC)};
+    slots->places_next = (slots->places_next + 1) % SLOTS_PLACES_MAX;
+    return 0;
+}
+
+void slots_release(struct slots *slots, const struct slots_key *key)
+{
+    for (size_t i = 0; slots->places && i < SLOTS_PLACES_MAX; i++)
+        if (is_place_of(&slots->places[i], key))
+            slots->places[i].until_usec = 0;
+}

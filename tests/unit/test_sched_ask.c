@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+#include "sched/origin.h"
+#include "sched/slots.h"
+
+/* Before an attempt is placed the best two nodes are asked how busy they are. */
+
+#define PATIENCE (50 * USEC_PER_MSEC)
+#define LATER    (USEC_PER_SEC)
+
+static const char *const types[] = {"a"};
+
+static void add_node(struct origin *origin, unsigned number, uint32_t running, usec_t now)
+{
+    struct place_facts facts = {.id = {{(uint8_t)number}},
+                                .generation = 100,
+                                .state = PLACE_ALIVE,
+                                .is_self = number == 1,
+                                .has_tasks = true,
+                                .slots = 4,
+                                .running = running,
+                                .types = types,
+                                .types_count = 1};
+
+    (void)snprintf(facts.name, sizeof(facts.name), "lab-%02u", number);
+    assert_int_equal(origin_set_node(origin, &facts, now), 0);
+}
+
+/* Gossip knows lab-02 with one task, lab-03 with two. */
+static struct origin *make(void)
+{
+    struct origin_config config = {.name = "lab-01",
+                                   .id = {{1}},
+                                   .tasks_max = 100,
+                                   .lease_usec = 15 * USEC_PER_SEC,
+                                   .ask_usec = PATIENCE};
+    struct origin *origin;
+
+    assert_int_equal(origin_new(&config, 1, 0, 0, &origin), 0);
+    add_node(origin, 2, 1, 0);
+    add_node(origin, 3, 2, 0);
+    return origin;
+}
+
+static void submit(struct origin *origin, uint64_t number, usec_t now)
+{
+    struct task_spec spec = {.type = "a", .type_number = 1, .retries = 2};
+    char reason[TASK_REASON_MAX + 1];
+
+    assert_int_equal(origin_submit(origin, number, &spec, false, now, reason), 0);
+}
+
+/* "ask 1.1 2, ": what it wants, of which attempt, of which node. Commits succeed at once. */
+static const char *actions(struct origin *origin, usec_t now)
+{
+    static const char *const names[] = {
+        [ORIGIN_COMMIT] = "commit",   [ORIGIN_ACCEPTED] = "accepted", [ORIGIN_ASK] = "ask",
+        [ORIGIN_RELEASE] = "release", [ORIGIN_PLACED] = "placed",     [ORIGIN_SEND] = "send",
+        [ORIGIN_ENDED] = "ended",     [ORIGIN_MOVED] = "moved",       [ORIGIN_LOST] = "lost",
+        [ORIGIN_QUERY] = "query",     [ORIGIN_CANCEL] = "cancel",     [ORIGIN_RECALL] = "recall",
+        [ORIGIN_ACK] = "ack",         [ORIGIN_STARTED] = "started",   [ORIGIN_FORGET] = "forget",
+    };
+    static char all[4096];
+    struct origin_action action;
+
+    all[0] = '\0';
+    while (origin_next_action(origin, &action)) {
+        char text[128];
+        bool has_node = action.type == ORIGIN_ASK || action.type == ORIGIN_RELEASE ||
+                        action.type == ORIGIN_SEND;
+        if (has_node)
+            (void)snprintf(text, sizeof(text), "%s %d.%d %d, ", names[action.type],
+                           (int)action.number, (int)action.attempt, action.node.bytes[0]);
+        else
+            (void)snprintf(text, sizeof(text), "%s %d, ", names[action.type], (int)action.number);
+        strncat(all, text, sizeof(all) - strlen(all) - 1);
+        if (action.type == ORIGIN_COMMIT)
+            origin_committed(origin, action.number, action.revision, now);
+    }
+    return all;
+}
+
+static void answer(struct origin *origin, uint64_t number, uint64_t attempt, unsigned node,
+                   bool is_willing, uint32_t running, usec_t now)
+{
+    struct node_id id = {{(uint8_t)node}};
+
+    origin_answered(
+        origin, number, attempt, &id,
+        &(struct place_answer){.is_willing = is_willing, .slots = 4, .running = running}, now);
+}
+
+static void the_answers_decide_and_not_the_gossip(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    submit(origin, 1, 1);
+    /* Nothing is saved before it is known where it goes: one commit holds both. */
+    assert_string_equal(actions(origin, 1), "ask 1.1 2, ask 1.1 3, ");
+    answer(origin, 1, 1, 2, true, 4, 2);
+    assert_string_equal(actions(origin, 2), "");
+    answer(origin, 1, 1, 3, true, 0, 3);
+    assert_string_equal(actions(origin, 3),
+                        "release 1.1 2, placed 1, commit 1, accepted 1, send 1.1 3, ");
+    assert_string_equal(origin_find(origin, 1)->timeline[1].text,
+                        "placed on lab-03: load 0.00, least of 2");
+    origin_free(origin);
+}
+
+static void who_would_refuse_is_not_taken(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    answer(origin, 1, 1, 3, false, 0, 2);
+    answer(origin, 1, 1, 2, true, 4, 2);
+    assert_string_equal(actions(origin, 2), "placed 1, commit 1, accepted 1, send 1.1 2, ");
+    origin_free(origin);
+}
+
+static void who_does_not_answer_in_time_comes_second(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    answer(origin, 1, 1, 3, true, 4, 2);
+    assert_int_equal(origin_deadline(origin), 1 + PATIENCE);
+    origin_tick(origin, 1 + PATIENCE);
+    assert_string_equal(actions(origin, 1 + PATIENCE),
+                        "placed 1, commit 1, accepted 1, send 1.1 3, ");
+    /* Its answer came too late: it need not keep the place. */
+    answer(origin, 1, 1, 2, true, 0, 2 + PATIENCE);
+    assert_string_equal(actions(origin, 2 + PATIENCE), "release 1.1 2, ");
+    origin_free(origin);
+}
+
+static void without_any_answer_gossip_decides(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    origin_tick(origin, 1 + PATIENCE);
+    assert_string_equal(actions(origin, 1 + PATIENCE),
+                        "placed 1, commit 1, accepted 1, send 1.1 2, ");
+    origin_free(origin);
+}
+
+static void who_cannot_be_asked_is_not_waited_for(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}}, three = {{3}};
+
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    answer(origin, 1, 1, 3, true, 0, 2);
+    origin_disconnected(origin, &two, 3);
+    assert_string_equal(actions(origin, 3), "placed 1, commit 1, accepted 1, send 1.1 3, ");
+    submit(origin, 2, LATER);
+    (void)actions(origin, LATER);
+    answer(origin, 2, 1, 2, true, 0, LATER);
+    origin_unanswered(origin, 2, 1, &three, LATER);
+    assert_string_equal(actions(origin, LATER), "placed 2, commit 2, accepted 2, send 2.1 2, ");
+    origin_free(origin);
+}
+
+static void where_both_would_refuse_it_is_tried_again_after_a_pause(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    answer(origin, 1, 1, 2, false, 4, 2);
+    answer(origin, 1, 1, 3, false, 4, 2);
+    assert_string_equal(actions(origin, 2), "commit 1, accepted 1, ");
+    assert_string_equal(origin_find(origin, 1)->reason,
+                        "the nodes that were asked do not take it now");
+    usec_t next = origin_deadline(origin);
+    assert_true(next > PLACE_FRESH_USEC && next < LATER);
+    origin_tick(origin, next);
+    assert_non_null(strstr(actions(origin, next), "ask 1.1 "));
+    assert_int_equal(origin_find(origin, 1)->tries, 0);
+    origin_free(origin);
+}
+
+static void who_has_just_answered_is_not_asked_again(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    answer(origin, 1, 1, 2, true, 0, 2);
+    answer(origin, 1, 1, 3, true, 3, 2);
+    (void)actions(origin, 2);
+    /* The next goes by those answers, and by what was placed since. */
+    submit(origin, 2, 3);
+    assert_string_equal(actions(origin, 3), "placed 2, commit 2, accepted 2, send 2.1 2, ");
+    submit(origin, 3, 3 + PLACE_FRESH_USEC);
+    assert_string_equal(actions(origin, 3 + PLACE_FRESH_USEC), "ask 3.1 2, ask 3.1 3, ");
+    origin_free(origin);
+}
+
+static void a_free_slot_here_waits_for_no_answer(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 1, 0, 0);
+    submit(origin, 1, 1);
+    assert_string_equal(actions(origin, 1), "ask 1.1 1, ask 1.1 2, ");
+    answer(origin, 1, 1, 1, true, 0, 1);
+    assert_string_equal(actions(origin, 1), "placed 1, commit 1, accepted 1, send 1.1 1, ");
+    answer(origin, 1, 1, 2, true, 0, 2);
+    assert_string_equal(actions(origin, 2), "release 1.1 2, ");
+    origin_free(origin);
+}
+
+static void a_task_that_is_cancelled_meanwhile_needs_no_place(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    answer(origin, 1, 1, 2, true, 0, 2);
+    assert_int_equal(origin_cancel(origin, 1, 15, 0, 3), 0);
+    assert_string_equal(actions(origin, 3), "release 1.1 2, commit 1, accepted 1, ended 1, ");
+    answer(origin, 1, 1, 3, true, 0, 4);
+    assert_string_equal(actions(origin, 4), "release 1.1 3, ");
+    assert_int_equal(origin_find(origin, 1)->state, TASK_CANCELLED);
+    origin_free(origin);
+}
+
+static void answers_of_strangers_change_nothing(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    answer(origin, 1, 1, 9, true, 0, 2);
+    answer(origin, 1, 7, 2, true, 0, 2);
+    answer(origin, 8, 1, 2, false, 0, 2);
+    assert_string_equal(actions(origin, 2), "release 1.1 9, release 1.7 2, ");
+    assert_int_equal(origin_find(origin, 1)->attempt, 0);
+    origin_free(origin);
+}
+
+static void an_answer_counts_more_than_gossip_that_repeats_itself(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}};
+    const struct place_node *node;
+
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    answer(origin, 1, 1, 2, true, 4, 2);
+    add_node(origin, 2, 1, 3);
+    node = place_find(origin_get_place(origin), &two);
+    assert_int_equal(place_free_slots(node), 0);
+    /* News do, and so does what is still said after a while. */
+    add_node(origin, 2, 3, 4);
+    assert_int_equal(place_free_slots(node), 1);
+    answer(origin, 1, 1, 2, true, 4, 5);
+    add_node(origin, 2, 3, 5 + PLACE_HOLD_USEC - 1);
+    assert_int_equal(place_free_slots(node), 0);
+    add_node(origin, 2, 3, 5 + PLACE_HOLD_USEC);
+    assert_int_equal(place_free_slots(node), 1);
+    origin_free(origin);
+}
+
+/* --- The node that is asked --- */
+
+static struct slots *make_slots(void)
+{
+    static const struct slots_type type = {.name = "a", .slots = 1};
+    struct slots_config config = {
+        .id = {{1}}, .slots = 2, .queue_max = 1, .types = &type, .types_count = 1};
+    struct slots *slots;
+
+    assert_int_equal(slots_new(&config, 1, 0, &slots), 0);
+    return slots;
+}
+
+static struct slots_key key_of(uint64_t number)
+{
+    return (struct slots_key){.origin = {{2}}, .number = number, .attempt = 1};
+}
+
+static uint32_t ask_queued(struct slots *slots, uint64_t number, usec_t now)
+{
+    struct slots_key key = key_of(number);
+    struct slots_wish wish = {.type = "a"};
+    struct slots_load load;
+
+    assert_int_equal(slots_ask(slots, &key, &wish, now, &load), 0);
+    return load.queued;
+}
+
+static void offer(struct slots *slots, uint64_t number, int expected, usec_t now)
+{
+    struct slots_key key = key_of(number);
+    struct task_spec spec = {.type = "a", .type_number = 1};
+
+    assert_int_equal(slots_offer(slots, &key, "lab-02", &spec, 0, now), expected);
+}
+
+static void a_place_is_kept_for_whoever_asked_first(void **state _unused_)
+{
+    struct slots *slots = make_slots();
+    struct slots_key two = key_of(2);
+
+    assert_int_equal(ask_queued(slots, 1, 0), 0);
+    assert_int_equal(ask_queued(slots, 2, 0), 1);
+    assert_int_equal(ask_queued(slots, 1, 0), 1);
+    assert_int_equal(ask_queued(slots, 3, 0), 2);
+    /* The offer takes the place, and runs: it is counted once. */
+    offer(slots, 1, 0, 0);
+    assert_int_equal(ask_queued(slots, 4, 0), 2);
+    slots_release(slots, &two);
+    assert_int_equal(ask_queued(slots, 4, 0), 1);
+    slots_free(slots);
+}
+
+static void a_place_is_kept_for_a_moment_only(void **state _unused_)
+{
+    struct slots *slots = make_slots();
+
+    assert_int_equal(ask_queued(slots, 1, 0), 0);
+    assert_int_equal(ask_queued(slots, 2, SLOTS_PLACE_KEEP_USEC - 1), 1);
+    assert_int_equal(ask_queued(slots, 3, SLOTS_PLACE_KEEP_USEC), 1);
+    slots_free(slots);
+}
+
+static void so_many_places_are_kept_and_no_more(void **state _unused_)
+{
+    struct slots *slots = make_slots();
+
+    for (uint64_t i = 1; i <= SLOTS_PLACES_MAX; i++)
+        assert_int_equal(ask_queued(slots, i, 0), i - 1);
+    assert_int_equal(ask_queued(slots, SLOTS_PLACES_MAX + 1, 0), SLOTS_PLACES_MAX);
+    assert_int_equal(ask_queued(slots, SLOTS_PLACES_MAX + 2, 0), SLOTS_PLACES_MAX);
+    slots_free(slots);
+}
+
+static void who_asks_hears_what_an_offer_would(void **state _unused_)
+{
+    struct slots *slots = make_slots();
+    struct slots_key key = key_of(9);
+    struct slots_wish a = {.type = "a"}, b = {.type = "b"}, command = {.is_command = true};
+    struct slots_load load;
+
+    assert_int_equal(slots_ask(slots, &key, &b, 0, &load), -ENOENT);
+    assert_int_equal(slots_ask(slots, &key, &command, 0, &load), -ENOENT);
+    for (uint64_t i = 1; i <= 3; i++)
+        offer(slots, i, 0, 0);
+    assert_int_equal(slots_ask(slots, &key, &a, 0, &load), -EBUSY);
+    assert_int_equal(load.running, 2);
+    assert_int_equal(load.queued, 1);
+    slots_set_draining(slots, true, 0);
+    assert_int_equal(slots_ask(slots, &key, &a, 0, &load), -ESHUTDOWN);
+    slots_free(slots);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_answers_decide_and_not_the_gossip),
+        cmocka_unit_test(who_would_refuse_is_not_taken),
+        cmocka_unit_test(who_does_not_answer_in_time_comes_second),
+        cmocka_unit_test(without_any_answer_gossip_decides),
+        cmocka_unit_test(who_cannot_be_asked_is_not_waited_for),
+        cmocka_unit_test(where_both_would_refuse_it_is_tried_again_after_a_pause),
+        cmocka_unit_test(who_has_just_answered_is_not_asked_again),
+        cmocka_unit_test(a_free_slot_here_waits_for_no_answer),
+        cmocka_unit_test(a_task_that_is_cancelled_meanwhile_needs_no_place),
+        cmocka_unit_test(answers_of_strangers_change_nothing),
+        cmocka_unit_test(an_answer_counts_more_than_gossip_that_repeats_itself),
+        cmocka_unit_test(a_place_is_kept_for_whoever_asked_first),
+        cmocka_unit_test(a_place_is_kept_for_a_moment_only),
+        cmocka_unit_test(so_many_places_are_kept_and_no_more),
+        cmocka_unit_test(who_asks_hears_what_an_offer_would),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
