@@ -44,6 +44,14 @@ static const struct option timeout_options[] = {
     END,
 };
 
+static const struct option drain_options[] = {
+    {"wait", 0, NULL, "until nothing runs there any more"},
+    {"deadline", 0, "DUR", "wait at most so long; then exit 124, or with --kill end what runs"},
+    {"kill", 0, NULL, "end what runs, to run elsewhere: at the deadline, or at once"},
+    {"reason", 0, "TEXT", "why, for status and the log"},
+    END,
+};
+
 static const struct option submit_options[] = {
     {"wait", 0, NULL, "until it ended: print its stdout, exit with its code"},
     {"follow", 'f', NULL, "as --wait, with live output"},
@@ -189,6 +197,11 @@ const struct command commands[] = {
      timeout_options, 0, 0, leave_run},
     {"forget", NULL, NULL, "NODE", "drop a node that is gone for good",
      "p2pctl forget lab-09 --yes", NULL, 1, 1, forget_run},
+    {"drain", NULL, NULL, "[NODE]", "take no more tasks: what runs ends, what waits goes elsewhere",
+     "p2pctl drain --wait --deadline 30min --reason 'kernel update'\np2pctl drain lab-05",
+     drain_options, 0, 1, drain_run},
+    {"undrain", NULL, NULL, "[NODE]", "take tasks again", "p2pctl undrain lab-05", NULL, 0, 1,
+     undrain_run},
     {"submit", NULL, NULL, "TYPEn [ARG...] | -- CMD...", "queue a task, print its id",
      "p2pctl submit a1\np2pctl submit --wait -- sort -u /etc/passwd\np2pctl submit -f --timeout "
      "5min -- make\n"

@@ -21,6 +21,10 @@ int leave_run(struct ctl *ctl);
 int forget_run(struct ctl *ctl);
 int node_show_run(struct ctl *ctl);
 
+/* drain.c */
+int drain_run(struct ctl *ctl);
+int undrain_run(struct ctl *ctl);
+
 /* submit.c */
 int submit_run(struct ctl *ctl);
 

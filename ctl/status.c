@@ -20,10 +20,16 @@ static void print_head(const struct ctl *ctl, const cJSON *answer)
     render_tinted(ctl, stdout, TONE_BOLD, json_text(answer, "instance", "?"));
     fputs(" is running: node ", stdout);
     render_tinted(ctl, stdout, TONE_BOLD, json_text(node, "name", "?"));
-    printf(", %s, %s\n", json_text(node, "role", "peer"),
+    printf(", %s, %s", json_text(node, "role", "peer"),
            strcmp(json_text(node, "state", ""), "left") == 0 ? "has left the cluster"
            : json_flag(node, "accepting")                    ? "accepting work"
+           : json_flag(node, "draining")                     ? "draining"
                                                              : "not accepting work");
+    if (json_flag(node, "draining") && json_is_set(node, "drain_reason")) {
+        fputs(": ", stdout);
+        render_tinted(ctl, stdout, TONE_PLAIN, json_text(node, "drain_reason", ""));
+    }
+    putchar('\n');
 }
 
 static void print_node(const cJSON *answer)

@@ -207,7 +207,7 @@ static void begin_step(struct node *node, enum node_stop_step step)
         return;
     case NODE_STOP_WORK:
         patience = node->config->stop_grace_usec;
-        tasks_drain(node->tasks);
+        tasks_set_draining(node->tasks, true);
         break;
     case NODE_STOP_KILL:
         patience = usec_add(node->config->tasks.kill_grace_usec, KILL_PATIENCE_USEC);
@@ -413,6 +413,7 @@ static void take_down(struct node *node)
     close_fd(node->sockets.udp_fd);
     close_fd(node->sockets.tcp_fd);
     keyring_free(node->keyring);
+    drain_done(&node->drain);
     sd_event_unref(node->event);
     free(node->socket_path);
     free(node->state_dir);

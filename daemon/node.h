@@ -18,6 +18,7 @@
 #include "conflict.h"
 #include "control/remote.h"
 #include "control/server.h"
+#include "drain.h"
 #include "history.h"
 #include "monitor.h"
 #include "net/bind.h"
@@ -96,6 +97,7 @@ struct node {
     int fatal;       /* why the process has to end, or 0 */
     bool is_renewed; /* its id is a new one, as somebody else has the old one */
     struct conflict conflict;
+    struct drain drain;
 };
 
 /**

@@ -272,6 +272,9 @@ int node_make_tasks(struct node *node)
                   node_wall(node), &node->tasks);
     if (r < 0)
         return log_error_errno(r, "Cannot take up the tasks: %m");
+    r = drain_restore(node);
+    if (r < 0)
+        return log_error_errno(r, "Cannot see whether this node is to take tasks: %m");
     return node_tell_record(node);
 }
 

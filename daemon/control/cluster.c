@@ -273,6 +273,8 @@ static void add_node_summary(const struct node *node, cJSON *reply)
     json_add_u64(json, "uptime_s",
                  usec_sub(node_wall(node), node->started_wall_usec) / USEC_PER_SEC);
     json_add_bool(json, "accepting", load.slots > 0 && !load.is_draining);
+    json_add_bool(json, "draining", load.is_draining);
+    json_add_string(json, "drain_reason", *node->drain.reason ? node->drain.reason : NULL);
 }
 
 static void add_cluster_summary(const struct node *node, const struct counts *counts,

@@ -30,6 +30,8 @@ static const struct method {
     {"Join", method_join, SCOPE_OWN, true},
     {"Leave", method_leave, SCOPE_OWN, true},
     {"Forget", method_forget, SCOPE_OWN, true},
+    {"Drain", method_drain, SCOPE_PASS, true},
+    {"Undrain", method_undrain, SCOPE_PASS, true},
     {"ListKeys", method_list_keys, SCOPE_PASS, false},
     {"InstallKey", method_install_key, SCOPE_OWN, true},
     {"UseKey", method_use_key, SCOPE_PASS, true},

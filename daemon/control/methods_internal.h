@@ -20,6 +20,9 @@ void method_ping(struct node *node, struct call *call);
 void method_join(struct node *node, struct call *call);
 void method_leave(struct node *node, struct call *call);
 void method_forget(struct node *node, struct call *call);
+/* drain.c */
+void method_drain(struct node *node, struct call *call);
+void method_undrain(struct node *node, struct call *call);
 /* keys.c */
 void method_list_keys(struct node *node, struct call *call);
 void method_install_key(struct node *node, struct call *call);

@@ -134,6 +134,7 @@ typedef int (*state_workflow_t)(const struct state_workflow *workflow, void *dat
 typedef int (*state_result_t)(const struct state_result *result, void *data);
 typedef int (*state_member_t)(const struct state_member *member, void *data);
 typedef int (*state_value_t)(const struct state_value *value, void *data);
+typedef int (*state_drain_t)(const char *reason, void *data);
 
 /* Every task that has not ended, and those that ended at @ended_since_wall_usec or later. */
 int state_load_tasks(struct state *state, uint64_t ended_since_wall_usec, state_task_t on_task,
@@ -142,6 +143,8 @@ int state_load_workflows(struct state *state, state_workflow_t on_workflow, void
 int state_load_results(struct state *state, state_result_t on_result, void *data);
 int state_load_members(struct state *state, state_member_t on_member, void *data);
 int state_load_values(struct state *state, state_value_t on_value, void *data);
+/* Called where this node was told to take no tasks, with the reason; "" = none was given. */
+int state_load_drain(struct state *state, state_drain_t on_drain, void *data);
 
 /* --- Batches --- */
 
@@ -178,6 +181,8 @@ void state_put_value(struct state_batch *batch, const struct state_value *value)
 void state_delete_value(struct state_batch *batch, const char *key);
 void state_clear_values(struct state_batch *batch);
 void state_put_event(struct state_batch *batch, const struct state_event *event);
+/* That this node takes no tasks, and why; NULL = it does. */
+void state_put_drain(struct state_batch *batch, const char *reason);
 
 /*
  * Called in the loop when the batch is durable (@r 0) or has failed, once, in the order they were

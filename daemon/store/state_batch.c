@@ -207,6 +207,14 @@ void state_put_event(struct state_batch *batch, const struct state_event *event)
     batch->has_events = true;
 }
 
+void state_put_drain(struct state_batch *batch, const char *reason)
+{
+    if (reason)
+        record(batch, "INSERT OR REPLACE INTO meta(key, value) VALUES('drain', ?1)", "t", reason);
+    else
+        record(batch, "DELETE FROM meta WHERE key = 'drain'", "");
+}
+
 void state_put_output(struct state_batch *batch, const struct node_id *origin, uint64_t number,
                       uint32_t attempt, const void *data, size_t size)
 {

@@ -57,6 +57,7 @@ struct loader {
         state_result_t on_result;
         state_member_t on_member;
         state_value_t on_value;
+        state_drain_t on_drain;
     };
     void *data;
 };
@@ -165,6 +166,20 @@ static int load_value(sqlite3_stmt *statement, void *data)
 
     value.data = database_column_bytes(statement, 1, &value.size);
     return loader->on_value(&value, loader->data);
+}
+
+static int load_drain(sqlite3_stmt *statement, void *data)
+{
+    const struct loader *loader = data;
+
+    return loader->on_drain(database_column_text(statement, 0), loader->data);
+}
+
+int state_load_drain(struct state *state, state_drain_t on_drain, void *data)
+{
+    struct loader loader = {.on_drain = on_drain, .data = data};
+
+    return load(state, "SELECT value FROM meta WHERE key = 'drain'", load_drain, &loader);
 }
 
 int state_load_values(struct state *state, state_value_t on_value, void *data)

@@ -300,9 +300,15 @@ void tasks_on_drained(struct tasks *tasks, const struct node_id *id)
     outflow_go_on(tasks, id);
 }
 
-void tasks_drain(struct tasks *tasks)
+void tasks_set_draining(struct tasks *tasks, bool is_draining)
 {
-    slots_set_draining(tasks->slots, true, tasks_now(tasks));
+    slots_set_draining(tasks->slots, is_draining, tasks_now(tasks));
+    tasks_pump(tasks);
+}
+
+void tasks_evict(struct tasks *tasks)
+{
+    slots_evict(tasks->slots, tasks_now(tasks));
     tasks_pump(tasks);
 }
 

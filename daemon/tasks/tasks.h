@@ -66,8 +66,10 @@ void tasks_on_unreachable(struct tasks *tasks, const struct node_id *id); /* bef
 void tasks_on_connected(struct tasks *tasks, const struct node_id *id);
 void tasks_on_drained(struct tasks *tasks, const struct node_id *id);
 
-/* Hands queued work back and takes no more; what runs here ends by itself. */
-void tasks_drain(struct tasks *tasks);
+/* While draining queued work goes back and no more is taken; what runs here ends by itself. */
+void tasks_set_draining(struct tasks *tasks, bool is_draining);
+/* While draining: ends what runs here, by TERM and then KILL; its origins place it anew. */
+void tasks_evict(struct tasks *tasks);
 /* Ends what runs here, by TERM and then KILL. */
 void tasks_stop(struct tasks *tasks);
 bool tasks_are_stopped(const struct tasks *tasks);

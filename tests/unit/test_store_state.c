@@ -147,6 +147,30 @@ static int check_value(const struct state_value *value, void *data)
     return 0;
 }
 
+static int check_drain(const char *reason, void *data)
+{
+    assert_string_equal(reason, "kernel update");
+    ++*(int *)data;
+    return 0;
+}
+
+static int refuse_drain(const char *reason _unused_, void *data _unused_)
+{
+    return -EEXIST;
+}
+
+static void what_is_undrained_is_forgotten(void **state)
+{
+    struct node *node = *state;
+    struct state_batch *batch = new_batch();
+
+    state_put_drain(batch, "");
+    state_put_drain(batch, NULL);
+    assert_int_equal(commit_and_wait(node, batch), 0);
+    node_reopen(node);
+    assert_int_equal(state_load_drain(node->state, refuse_drain, NULL), 0);
+}
+
 static void everything_else_comes_back_too(void **state)
 {
     struct node *node = *state;
@@ -170,13 +194,16 @@ static void everything_else_comes_back_too(void **state)
     state_put_value(batch, &value);
     state_put_value(batch, &other);
     state_delete_value(batch, "other");
+    state_put_drain(batch, "first reason");
+    state_put_drain(batch, "kernel update");
     assert_int_equal(commit_and_wait(node, batch), 0);
     node_reopen(node);
     assert_int_equal(state_load_workflows(node->state, check_workflow, &count), 0);
     assert_int_equal(state_load_results(node->state, check_result, &count), 0);
     assert_int_equal(state_load_members(node->state, check_member, &count), 0);
     assert_int_equal(state_load_values(node->state, check_value, &count), 0);
-    assert_int_equal(count, 4);
+    assert_int_equal(state_load_drain(node->state, check_drain, &count), 0);
+    assert_int_equal(count, 5);
 }
 
 static void after_functions_come_in_the_order_of_the_commits(void **state)
@@ -480,6 +507,7 @@ int main(void)
         test(tasks_that_ended_before_the_limit_are_not_loaded),
         test(callback_ends_a_load),
         test(everything_else_comes_back_too),
+        test(what_is_undrained_is_forgotten),
         test(after_functions_come_in_the_order_of_the_commits),
         test(batches_that_wait_share_one_transaction),
         test(waiting_batches_are_bounded),
