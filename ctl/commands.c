@@ -276,6 +276,8 @@ const struct command commands[] = {
      "p2pctl config check /etc/p2pnode/lab.conf", NULL, 0, 1, config_check_run},
     {"config", "dump-default", NULL, "", "the annotated file with all defaults",
      "p2pctl config dump-default > /etc/p2pnode/lab.conf", NULL, 0, 0, config_dump_default_run},
+    {"reload", NULL, NULL, "", "let the daemon read its configuration again",
+     "p2pctl reload\np2pctl -N lab-05 reload", NULL, 0, 0, reload_run},
     {"help", NULL, NULL, "[COMMAND|TOPIC]", "help; topics: examples, tasks.txt, exit-codes",
      "p2pctl help submit\np2pctl help exit-codes", NULL, 0, 2, help_run},
     {"version", NULL, NULL, "", "of p2pctl, and of the daemon where one runs",

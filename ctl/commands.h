@@ -62,6 +62,7 @@ int monitor_run(struct ctl *ctl);
 int config_show_run(struct ctl *ctl);
 int config_check_run(struct ctl *ctl);
 int config_dump_default_run(struct ctl *ctl);
+int reload_run(struct ctl *ctl);
 int keys_gen_run(struct ctl *ctl);
 int keys_list_run(struct ctl *ctl);
 int keys_install_run(struct ctl *ctl);

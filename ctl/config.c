@@ -8,7 +8,8 @@
 #include "render.h"
 #include "screen.h"
 
-/* `p2pctl config`: what the daemon goes by; and, without a daemon, whether a file is right. */
+/* `p2pctl config`, `reload`: what the daemon goes by; and, without a daemon, whether a file is right.
+ */
 
 int config_show_run(struct ctl *ctl)
 {
@@ -83,6 +84,37 @@ int config_check_run(struct ctl *ctl)
     }
     if (ctl_is_chatty(ctl))
         fprintf(stderr, "%s: no errors\n", path);
+    return 0;
+}
+
+/* "reloaded: log.level tasks.slots" */
+static void print_keys(const char *what, const cJSON *keys, const char *none)
+{
+    if (cJSON_GetArraySize(keys) == 0 && !none)
+        return;
+    printf("%s:", what);
+    if (cJSON_GetArraySize(keys) == 0)
+        printf(" %s", none);
+    json_for_each (key, keys) {
+        putchar(' ');
+        render_text(stdout, cJSON_IsString(key) ? key->valuestring : "?",
+                    cJSON_IsString(key) ? strlen(key->valuestring) : 1);
+    }
+    putchar('\n');
+}
+
+int reload_run(struct ctl *ctl)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    int r =
+        client_call(ctl, (struct call){"Reload", client_parameters(ctl), -1, false, NULL}, &answer);
+
+    if (r != 0)
+        return r;
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, answer, NULL);
+    print_keys("reloaded", json_member(answer, "changed"), "nothing changed");
+    print_keys("needs restart", json_member(answer, "needs_restart"), NULL);
     return 0;
 }
 

@@ -24,6 +24,8 @@ struct cluster {
     struct udp *udp; /* borrowed */
     struct seeds *seeds;
     struct seal *seal;
+    enum config_cipher cipher;     /* that was asked for, */
+    enum seal_algorithm algorithm; /* and what was chosen */
     struct swim *swim;
     cluster_event_t on_event;
     void *data;
@@ -261,6 +263,11 @@ void cluster_start(struct cluster *cluster)
 
 /* --- Life --- */
 
+static size_t packet_size(size_t datagram_max)
+{
+    return MIN(datagram_max - SEAL_OVERHEAD_MAX, (size_t)SWIM_PACKET_MAX);
+}
+
 static void fill_swim_config(const struct config *config, struct swim_config *ret)
 {
     const struct config_membership *membership = &config->membership;
@@ -285,7 +292,7 @@ static void fill_swim_config(const struct config *config, struct swim_config *re
         .message_count = gossip->message_count,
         .load_interval_usec = gossip->load_interval_usec,
         .retransmit_mult = gossip->retransmit_mult,
-        .packet_size_max = MIN((size_t)gossip->mtu - SEAL_OVERHEAD_MAX, (size_t)SWIM_PACKET_MAX),
+        .packet_size_max = packet_size(gossip->mtu),
     };
 }
 
@@ -338,13 +345,15 @@ static int make_cores(struct cluster *cluster, const struct cluster_setup *setup
     if (r < 0)
         return r;
     fill_swim_config(setup->config, &swim_config);
+    cluster->cipher = setup->config->security.cipher;
+    cluster->algorithm = choose_algorithm(&setup->config->security);
     if (getrandom(&seeds, sizeof(seeds), 0) != (ssize_t)sizeof(seeds))
         return -EIO;
     r = seal_new(&(struct seal_config){.cluster = setup->config->node.cluster,
                                        .id = setup->id,
                                        .keyring = setup->keyring,
                                        .is_encrypted = setup->config->security.encrypt,
-                                       .algorithm = choose_algorithm(&setup->config->security),
+                                       .algorithm = cluster->algorithm,
                                        .packet_size_max = swim_config.packet_size_max},
                  seeds.seal, cluster->now, &cluster->seal);
     explicit_bzero(seeds.seal, sizeof(seeds.seal));
@@ -352,6 +361,29 @@ static int make_cores(struct cluster *cluster, const struct cluster_setup *setup
         return r;
     return swim_new(&swim_config, &self, seeds.swim, cluster->now, read_clock(CLOCK_REALTIME),
                     &cluster->swim);
+}
+
+int cluster_reload(struct cluster *cluster)
+{
+    struct swim_config config;
+    usec_t now = now_of(cluster);
+    size_t datagram_max =
+        underlay_set_max(&cluster->underlay, cluster->udp, cluster->config->gossip.mtu);
+
+    fill_swim_config(cluster->config, &config);
+    config.packet_size_max = packet_size(MAX(datagram_max, (size_t)SEAL_OVERHEAD_MAX));
+    /* Chosen by measuring, so not without need. */
+    if (cluster->cipher != cluster->config->security.cipher)
+        cluster->algorithm = choose_algorithm(&cluster->config->security);
+    cluster->cipher = cluster->config->security.cipher;
+    int r = seal_set_sending(cluster->seal, cluster->algorithm,
+                             packet_size(cluster->config->gossip.mtu), now);
+    if (r >= 0)
+        r = swim_set_config(cluster->swim, &config, now);
+    seeds_expire(cluster->seeds);
+    look_around(cluster);
+    pump(cluster);
+    return r;
 }
 
 int cluster_new(sd_event *event, const struct cluster_setup *setup, cluster_event_t on_event,

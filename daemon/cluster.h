@@ -50,6 +50,13 @@ void cluster_receive(struct cluster *cluster, const struct address *from, const 
 #define CLUSTER_REMEMBERED_MAX 256
 void cluster_remember(struct cluster *cluster, const struct address *address);
 
+/*
+ * The configuration says something else now: other seeds, intervals, cipher or size of datagrams.
+ * Not from within the event handler. Return: 0; -EMSGSIZE where gossip.mtu has no room for this
+ * node's tags and task types, -EIO, -ENOMEM; then only some of it is in force.
+ */
+int cluster_reload(struct cluster *cluster);
+
 /* Contacts the seeds, and looks up again those that are names, every rejoin interval. */
 void cluster_start(struct cluster *cluster);
 

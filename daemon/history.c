@@ -227,6 +227,23 @@ int history_new(size_t messages_max, struct history **ret)
     return 0;
 }
 
+int history_set_messages_max(struct history *history, size_t messages_max)
+{
+    struct ring *ring = &history->messages.rings[RING_NAMED];
+    struct ring next = {.max = messages_max, .entries = calloc(messages_max, sizeof(*next.entries))};
+
+    if (!next.entries)
+        return -ENOMEM;
+    for (size_t i = 0; i < ring->count; i++) {
+        struct entry **place =
+            &ring->entries[(ring->next + ring->max - ring->count + i) % ring->max];
+        ring_add(&next, TAKE_PTR(*place));
+    }
+    free(ring->entries);
+    *ring = next;
+    return 0;
+}
+
 struct history *history_free(struct history *history)
 {
     if (!history)

@@ -27,6 +27,9 @@ struct history;
 /* @messages_max: messages kept. Return: 0, -ENOMEM. */
 int history_new(size_t messages_max, struct history **ret);
 
+/* So many messages from now on; the newest stay. Return: 0, -ENOMEM. */
+int history_set_messages_max(struct history *history, size_t messages_max);
+
 /* After the servers, which abandon the calls of those who follow. Returns NULL. */
 struct history *history_free(struct history *history);
 DEFINE_CLEANUP(struct history *, history_free)

@@ -132,7 +132,7 @@ static int run(const char *instance, const char *path, struct config *config)
         _cleanup_(node_freep) struct node *node = NULL;
         if (is_renewed && (r = load_config(path, &config)) != 0)
             return r;
-        r = node_new(instance, config, is_renewed, &node);
+        r = node_new(instance, path, config, is_renewed, &node);
         if (r != 0)
             config_free(config);
         else

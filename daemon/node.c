@@ -285,15 +285,10 @@ static int on_terminate(sd_event_source *source _unused_, const struct signalfd_
     return 0;
 }
 
-/* The log file may have been rotated. */
 static int on_hangup(sd_event_source *source _unused_, const struct signalfd_siginfo *info _unused_,
                      void *data)
 {
-    struct node *node = data;
-    int r = journal_open(node->config);
-
-    if (r < 0)
-        log_error_errno(r, "Cannot open %s: %m", node->config->log.file);
+    reload_start(data, NULL);
     return 0;
 }
 
@@ -377,6 +372,8 @@ static int build(struct node *node)
 /* All but the configuration, which what goes last still reads. Half-built nodes, too. */
 static void take_down(struct node *node)
 {
+    /* Nothing is taken over from the worker any more. */
+    node->stop_step = NODE_STOP_END;
     journal_set_observer(NULL, NULL);
     node_keys_close(node);
     server_free(node->server);
@@ -420,17 +417,20 @@ static void take_down(struct node *node)
     free(node);
 }
 
-int node_new(const char *instance, struct config *config, bool is_renewed, struct node **ret)
+int node_new(const char *instance, const char *path, struct config *config, bool is_renewed,
+             struct node **ret)
 {
     struct node *node = calloc(1, sizeof(*node));
 
     if (!node)
         return 1;
     *node = (struct node){.instance = instance,
+                          .config_path = path,
                           .config = config,
                           .is_renewed = is_renewed,
                           .sockets = {.udp_fd = -EBADF, .tcp_fd = -EBADF}};
     list_init(&node->watches);
+    reloads_init(&node->reloads);
     struct timespec started;
     clock_gettime(CLOCK_MONOTONIC, &started);
     node->started_usec = (usec_t)started.tv_sec * USEC_PER_SEC + (usec_t)started.tv_nsec / 1000;
@@ -448,7 +448,7 @@ struct node *node_free(struct node *node)
 {
     if (!node)
         return NULL;
-    struct config *config = (struct config *)(uintptr_t)node->config;
+    struct config *config = node->config;
     take_down(node);
     config_free(config);
     return NULL;

@@ -24,6 +24,7 @@
 #include "net/bind.h"
 #include "net/listener.h"
 #include "record.h"
+#include "reload.h"
 #include "seal/keyring.h"
 #include "seal/rotation.h"
 #include "seal/wrap.h"
@@ -49,8 +50,9 @@ enum node_stop_step {
 };
 
 struct node {
-    const char *instance;        /* borrowed from main */
-    const struct config *config; /* owned, as all below that is no plain value */
+    const char *instance;    /* borrowed from main */
+    const char *config_path; /* borrowed from main */
+    struct config *config;   /* owned, as all below that is no plain value */
     sd_event *event;
     char *state_dir;
     char *socket_path;
@@ -98,18 +100,21 @@ struct node {
     bool is_renewed; /* its id is a new one, as somebody else has the old one */
     struct conflict conflict;
     struct drain drain;
+    struct reloads reloads;
 };
 
 /**
  * node_new() - builds every part and binds every socket; ready to run when this returns
  * @instance: of the unit, "lab"
+ * @path:     of the configuration's file, for reloads
  * @config:   taken over on success
  * @is_renewed: takes a new id, after NODE_AGAIN
  *
  * Says itself what went wrong. Return: 0, or the exit code for main (1, or 78 for the
  * configuration).
  */
-int node_new(const char *instance, struct config *config, bool is_renewed, struct node **ret);
+int node_new(const char *instance, const char *path, struct config *config, bool is_renewed,
+             struct node **ret);
 struct node *node_free(struct node *node);
 DEFINE_CLEANUP(struct node *, node_free)
 
@@ -200,6 +205,10 @@ int node_make_cluster(struct node *node);
 int node_make_transfer(struct node *node);
 int node_make_tasks(struct node *node);
 int node_make_control(struct node *node);
+
+/* The configuration says something else now: every part hears it, also after one that could not
+ * follow. Says itself what went wrong. Return: 0, or the first negative errno. */
+int node_parts_reload(struct node *node);
 
 /* node_events.c: from cluster.h and peers.h; @data is the node. */
 void node_on_swim_event(const struct swim_event *event, void *data);

@@ -13,6 +13,11 @@
 #define HANDSHAKE_USEC   (5 * USEC_PER_SEC)
 #define GATE_SPARE       16
 
+static size_t files_threads(const struct config *config)
+{
+    return 2 * (size_t)config->net.transfers_max + 2;
+}
+
 int node_make_base(struct node *node)
 {
     int r = sd_event_default(&node->event);
@@ -26,8 +31,7 @@ int node_make_base(struct node *node)
     if (r < 0)
         return log_error_errno(
             r, "Cannot make the directory of the control socket (control.socket): %m");
-    r = worker_new(2 * (size_t)node->config->net.transfers_max + 2, WORKER_QUEUE_MAX,
-                   &node->worker);
+    r = worker_new(files_threads(node->config), WORKER_QUEUE_MAX, &node->worker);
     if (r < 0)
         return log_error_errno(r, "Cannot make the worker threads: %m");
     return 0;
@@ -38,6 +42,20 @@ static int load_value(const struct state_value *value, void *data)
     struct node *node = data;
 
     return memory_load(node->memory, value, node_now(node), node_wall(node));
+}
+
+static struct files_limits limits_of_files(const struct config *config)
+{
+    return (struct files_limits){.quota = config->files.quota_size,
+                                 .file_max = config->files.file_size_max,
+                                 .reserve = config->files.reserve_size};
+}
+
+static struct memory_limits limits_of_memory(const struct config *config)
+{
+    return (struct memory_limits){.total_max = config->mem.limit_size,
+                                  .value_max = config->mem.value_size_max,
+                                  .key_max = config->mem.key_size_max};
 }
 
 int node_make_stores(struct node *node)
@@ -64,21 +82,16 @@ int node_make_stores(struct node *node)
                  config->files.dir[0] == '/' ? "" : node->state_dir, config->files.dir);
     if (r < 0)
         return -ENOMEM;
-    r = files_open(files_path,
-                   &(struct files_limits){.quota = config->files.quota_size,
-                                          .file_max = config->files.file_size_max,
-                                          .reserve = config->files.reserve_size},
-                   message, &node->files);
+    const struct files_limits files_limits = limits_of_files(config);
+    r = files_open(files_path, &files_limits, message, &node->files);
     if (r < 0) {
         log_error("%s", message);
         return r;
     }
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return -EIO;
-    r = memory_new(&(struct memory_limits){.total_max = config->mem.limit_size,
-                                           .value_max = config->mem.value_size_max,
-                                           .key_max = config->mem.key_size_max},
-                   seed, &node->memory);
+    const struct memory_limits memory_limits = limits_of_memory(config);
+    r = memory_new(&memory_limits, seed, &node->memory);
     if (r >= 0 && config->mem.persist)
         r = state_load_values(node->state, load_value, node);
     if (r < 0)
@@ -278,24 +291,118 @@ int node_make_tasks(struct node *node)
     return node_tell_record(node);
 }
 
-int node_make_control(struct node *node)
+static struct server_config access_of(const struct node *node)
 {
     const struct config_control *control = &node->config->control;
+
+    return (struct server_config){.path = node->socket_path,
+                                  .mode = control->mode,
+                                  .user_group = control->user_group,
+                                  .admin_group = control->admin_group,
+                                  .clients_max = control->clients_max,
+                                  .listen_fd = -EBADF};
+}
+
+int node_make_control(struct node *node)
+{
+    const struct server_config access = access_of(node);
     int r = remote_new(node->event, node->peers, node->config->node.name, methods_dispatch, node,
                        &node->remote);
 
     if (r >= 0)
-        r = server_new(node->event,
-                       &(struct server_config){.path = node->socket_path,
-                                               .mode = control->mode,
-                                               .user_group = control->user_group,
-                                               .admin_group = control->admin_group,
-                                               .clients_max = control->clients_max,
-                                               .listen_fd = -EBADF},
-                       methods_dispatch, node, &node->server);
+        r = server_new(node->event, &access, methods_dispatch, node, &node->server);
     if (r == -EADDRINUSE)
         log_error("%s: a daemon called \"%s\" runs already", node->socket_path, node->instance);
     else if (r < 0)
         return log_error_errno(r, "Cannot serve the control socket %s: %m", node->socket_path);
     return r;
+}
+
+/* --- Reload --- */
+
+static int reload_stores(struct node *node)
+{
+    const struct files_limits files_limits = limits_of_files(node->config);
+    const struct memory_limits memory_limits = limits_of_memory(node->config);
+
+    files_set_limits(node->files, &files_limits);
+    memory_set_limits(node->memory, &memory_limits);
+    return history_set_messages_max(node->history, node->config->messages.keep);
+}
+
+static int reload_cluster(struct node *node)
+{
+    allow_init(&node->allow, &node->config->security.allow);
+    return cluster_reload(node->cluster);
+}
+
+static int reload_transfer(struct node *node)
+{
+    const struct config_net *net = &node->config->net;
+    int r = worker_set_files_threads(node->worker, files_threads(node->config));
+
+    if (r >= 0)
+        r = gate_set_limits(node->gate, net->connections_max + GATE_SPARE, net->connections_max);
+    listener_set_handshakes_max(node->listener, net->connections_max);
+    peers_set_limits(node->peers, net->tcp_connect_timeout_usec, net->tcp_idle_usec,
+                     net->connections_max);
+    transfers_set_limits(node->transfers, &(struct transfers_limits){
+                                              .connect_timeout_usec = net->tcp_connect_timeout_usec,
+                                              .idle_usec = net->tcp_idle_usec,
+                                              .transfers_max = net->transfers_max,
+                                              .rate_limit = net->rate_limit});
+    return r;
+}
+
+static int reload_tasks(struct node *node)
+{
+    const struct swim_member *self = swim_get_self(cluster_get_swim(node->cluster));
+    struct record record;
+    int r = tasks_reload(node->tasks);
+
+    if (r >= 0)
+        r = node_tell_record(node);
+    /* The others hear of it; of ourselves nobody tells us. */
+    if (r >= 0)
+        r = node_get_record(self, &record);
+    if (r >= 0)
+        tasks_set_member(node->tasks, self, &record);
+    return r;
+}
+
+static int reload_control(struct node *node)
+{
+    const struct server_config access = access_of(node);
+
+    return server_set_access(node->server, &access);
+}
+
+static int reload_log(struct node *node)
+{
+    return journal_open(node->config);
+}
+
+int node_parts_reload(struct node *node)
+{
+    static const struct {
+        int (*reload)(struct node *node);
+        const char *what;
+    } parts[] = {
+        {reload_log, "log"},
+        {reload_stores, "stores"},
+        {reload_cluster, "membership"},
+        {reload_transfer, "TCP side"},
+        {reload_tasks, "tasks"},
+        {reload_control, "control socket"},
+    };
+    int result = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        int r = parts[i].reload(node);
+        if (r < 0)
+            log_error_errno(r, "Cannot give the %s all of the new configuration: %m",
+                            parts[i].what);
+        result = result < 0 ? result : MIN(r, 0);
+    }
+    return result;
 }

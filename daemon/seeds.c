@@ -26,6 +26,7 @@ struct seeds {
     seeds_found_t on_found;
     void *data;
     struct entries known;  /* by the last look-up */
+    bool is_expired;       /* the look-up under way is of former seeds */
     struct lookup *lookup; /* under way, owned by the worker meanwhile; or NULL */
 };
 
@@ -118,6 +119,15 @@ static void lookup_done(void *data)
         lookup->entries.count = 0;
     }
     lookup_free(lookup);
+    if (seeds && seeds->is_expired) {
+        seeds->is_expired = false;
+        (void)seeds_look_up(seeds);
+    }
+}
+
+void seeds_expire(struct seeds *seeds)
+{
+    seeds->is_expired = seeds->lookup != NULL;
 }
 
 /* Return: 0, -ENOMEM. */

@@ -9,6 +9,15 @@ void underlay_init(struct underlay *underlay, size_t datagram_max)
     *underlay = (struct underlay){.datagram_max = datagram_max};
 }
 
+size_t underlay_set_max(struct underlay *underlay, const struct udp *udp, size_t datagram_max)
+{
+    struct address end;
+    size_t size_max = udp_get_size_max(udp, &end);
+
+    underlay->datagram_max = MIN(datagram_max, size_max);
+    return underlay->datagram_max;
+}
+
 /* Whoever cannot be sent a page could never learn who is there. What was refused counts as lost. */
 static void watch_paths(struct underlay *underlay, const struct udp *udp, struct swim *swim)
 {

@@ -20,6 +20,12 @@ struct underlay {
 void underlay_init(struct underlay *underlay, size_t datagram_max);
 
 /*
+ * The same in a node that runs. Return: what is sent at most now, which is less where a path takes
+ * no more.
+ */
+size_t underlay_set_max(struct underlay *underlay, const struct udp *udp, size_t datagram_max);
+
+/*
  * To be called after each flush of @udp. Return: whether this node is elsewhere now, so that nobody
  * knows its sessions there, and @swim has something to say.
  */

@@ -142,6 +142,24 @@ struct worker *worker_free(struct worker *worker)
     return NULL;
 }
 
+int worker_set_files_threads(struct worker *worker, size_t files_threads)
+{
+    struct lane *lane = &worker->lanes[WORKER_FILES];
+    int r = 0;
+
+    pthread_mutex_lock(&worker->mutex);
+    size_t room = MAX(files_threads, lane->threads_count);
+    pthread_t *threads = reallocarray(lane->threads, room, sizeof(*threads));
+    if (threads) {
+        lane->threads = threads;
+        lane->threads_max = files_threads;
+    } else {
+        r = -ENOMEM;
+    }
+    pthread_mutex_unlock(&worker->mutex);
+    return r;
+}
+
 int worker_get_fd(const struct worker *worker)
 {
     return worker->fd;

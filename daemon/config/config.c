@@ -86,6 +86,22 @@ int config_diff(const struct config *before, const struct config *after,
     return 0;
 }
 
+void config_adopt(struct config *config, struct config *loaded)
+{
+    struct config_strings seeds = config->all_seeds;
+
+    for (size_t i = 0; i < config_keys_length; i++) {
+        if (config_keys[i].needs_restart)
+            continue;
+        char *origin = config->origins.items[i];
+        value_swap(&config_keys[i], config, loaded);
+        config->origins.items[i] = loaded->origins.items[i];
+        loaded->origins.items[i] = origin;
+    }
+    config->all_seeds = loaded->all_seeds;
+    loaded->all_seeds = seeds;
+}
+
 /* Help beside the value, further lines below at the same column. */
 static void write_help(FILE *stream, const char *help, size_t column)
 {

@@ -8,8 +8,8 @@
  * tests all walk it.
  *
  * Text with units stays at the edge: in here times are microseconds, sizes bytes. A struct config
- * never changes after it was loaded; a reload makes a second one and compares (config_diff). It
- * owns everything it points to. Shared by p2pnode and p2pctl; no clock, no socket, no name look-up.
+ * changes only where a reload says so: it makes a second one, compares (config_diff) and takes over
+ * what may change while the node runs (config_adopt). It owns everything it points to. Shared by p2pnode and p2pctl; no clock, no socket, no name look-up.
  */
 
 #include <stdbool.h>
@@ -262,6 +262,12 @@ bool config_strings_contain(const struct config_strings *strings, const char *te
  */
 int config_diff(const struct config *before, const struct config *after,
                 struct config_strings *ret_changed, struct config_strings *ret_restart);
+
+/*
+ * Takes over all reloadable values of @loaded, with their origins; @loaded has the former ones then.
+ * What is not reloadable stays where it is, so that borrowed texts of those keys stay good.
+ */
+void config_adopt(struct config *config, struct config *loaded);
 
 /* The keys in the order of the annotated file: 0 <= index < config_keys_count(). */
 size_t config_keys_count(void);

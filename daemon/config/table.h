@@ -22,8 +22,8 @@ enum key_type {
     KEY_QUORUM, /* uint32_t: "majority", "all" or a number */
     KEY_MODE,   /* uint32_t, octal as text */
     KEY_LIST,   /* struct config_strings */
-    KEY_TYPES,  /* struct config_type *, size_t */
-    KEY_HOOKS,  /* struct config_hook *, size_t */
+    KEY_TYPES,  /* struct config_type *, size_t behind it */
+    KEY_HOOKS,  /* struct config_hook *, size_t behind it */
 };
 
 /* What a text, or every text of a list, has to look like. */

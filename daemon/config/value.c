@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/value.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -237,6 +238,37 @@ void value_clear(const struct key *key, void *object)
     } else if (key->type == KEY_HOOKS) {
         clear_hooks(object);
     }
+}
+
+/* Of the field, and for a list of groups of the count behind it. */
+static size_t size_of(const struct key *key)
+{
+    static const size_t sizes[] = {
+        [KEY_BOOL] = sizeof(bool),
+        [KEY_INT] = sizeof(uint32_t),
+        [KEY_USEC] = sizeof(usec_t),
+        [KEY_SIZE] = sizeof(uint64_t),
+        [KEY_TEXT] = sizeof(char *),
+        [KEY_CHOICE] = sizeof(uint32_t),
+        [KEY_QUORUM] = sizeof(uint32_t),
+        [KEY_MODE] = sizeof(uint32_t),
+        [KEY_LIST] = sizeof(struct config_strings),
+        [KEY_TYPES] = sizeof(struct config_type *) + sizeof(size_t),
+        [KEY_HOOKS] = sizeof(struct config_hook *) + sizeof(size_t),
+    };
+
+    return sizes[key->type];
+}
+
+void value_swap(const struct key *key, void *one, void *other)
+{
+    char kept[sizeof(struct config_strings)];
+    size_t size = size_of(key);
+
+    static_assert(sizeof(kept) >= sizeof(void *) + sizeof(size_t), "room for any value");
+    memcpy(kept, field_of(key, one), size);
+    memcpy(field_of(key, one), field_of_const(key, other), size);
+    memcpy(field_of(key, other), kept, size);
 }
 
 static uint64_t scalar_of(const struct key *key, const void *object)

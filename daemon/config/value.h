@@ -21,6 +21,9 @@ int value_set(const struct key *key, void *object, const char *text);
 /* Adds one entry to a KEY_LIST. Return: 0; -EINVAL; -E2BIG above the key's max; -ENOMEM. */
 int value_add(const struct key *key, void *object, const char *text);
 
+/* Exchanges the values of two objects of one kind; nothing is copied. */
+void value_swap(const struct key *key, void *one, void *other);
+
 /* Frees what the field owns and zeroes it. */
 void value_clear(const struct key *key, void *object);
 

@@ -57,6 +57,7 @@ static const struct method {
     {"Events", method_events, SCOPE_PASS, false},
     {"Monitor", method_monitor, SCOPE_PASS, false},
     {"ShowConfig", method_show_config, SCOPE_PASS, false},
+    {"Reload", method_reload, SCOPE_PASS, true},
 };
 
 const char *methods_get_name(size_t i)

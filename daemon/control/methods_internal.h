@@ -23,6 +23,8 @@ void method_forget(struct node *node, struct call *call);
 /* drain.c */
 void method_drain(struct node *node, struct call *call);
 void method_undrain(struct node *node, struct call *call);
+/* reload.c */
+void method_reload(struct node *node, struct call *call);
 /* keys.c */
 void method_list_keys(struct node *node, struct call *call);
 void method_install_key(struct node *node, struct call *call);

@@ -389,6 +389,27 @@ int server_new(sd_event *event, const struct server_config *config, server_dispa
     return 0;
 }
 
+int server_set_access(struct server *server, const struct server_config *config)
+{
+    struct server_config *own = &server->config;
+    char *user_group = strdup(config->user_group), *admin_group = strdup(config->admin_group);
+    bool has_changed =
+        own->mode != config->mode || strcmp(own->user_group, config->user_group) != 0;
+
+    if (!user_group || !admin_group) {
+        free(user_group);
+        free(admin_group);
+        return -ENOMEM;
+    }
+    free((char *)(uintptr_t)own->user_group);
+    free((char *)(uintptr_t)own->admin_group);
+    own->user_group = user_group;
+    own->admin_group = admin_group;
+    own->mode = config->mode;
+    own->clients_max = config->clients_max;
+    return server->is_bound && has_changed ? set_access(own) : 0;
+}
+
 struct server *server_free(struct server *server)
 {
     if (!server)

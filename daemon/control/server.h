@@ -34,6 +34,12 @@ typedef void (*server_dispatch_t)(struct call *call, void *data);
 int server_new(sd_event *event, const struct server_config *config, server_dispatch_t dispatch,
                void *data, struct server **ret);
 
+/*
+ * Who may connect from now on, of @config: mode, groups and clients_max. Clients that are there keep
+ * what they may. Return: 0, -ENOMEM, or what chmod said.
+ */
+int server_set_access(struct server *server, const struct server_config *config);
+
 /* Closes the clients (their calls are abandoned) and removes the socket. Returns NULL. */
 struct server *server_free(struct server *server);
 DEFINE_CLEANUP(struct server *, server_free)

@@ -344,9 +344,16 @@ struct exec *exec_free(struct exec *exec)
 
 int exec_configure(struct exec *exec, const struct exec_config *config)
 {
-    int r = set_configuration(exec, config);
+    _cleanup_free_ char *before = NULL, *after = NULL;
+    size_t size;
+    int r = exec_message_encode(&exec->configuration, &before, &size);
 
-    if (r == 0 && exec->channel)
+    if (r == 0)
+        r = set_configuration(exec, config);
+    if (r == 0)
+        r = exec_message_encode(&exec->configuration, &after, &size);
+    /* The same again would make it probe all of the sandbox once more. */
+    if (r == 0 && exec->channel && strcmp(before, after) != 0)
         r = exec_channel_send(exec->channel, &exec->configuration, NULL);
     return r;
 }

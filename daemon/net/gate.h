@@ -13,11 +13,17 @@
 
 struct gate;
 
-/* @total_max 1..65536, @peer_max 1..@total_max. Return: 0, -EINVAL, -ENOMEM. */
+/* @total_max 1..65600, @peer_max 1..@total_max. Return: 0, -EINVAL, -ENOMEM. */
 int gate_new(size_t total_max, size_t peer_max, struct gate **ret);
 /* All tickets must be back. Returns NULL. */
 struct gate *gate_free(struct gate *gate);
 DEFINE_CLEANUP(struct gate *, gate_free)
+
+/*
+ * Other limits from now on, ranges as above; tickets that are out stay good. Return: 0, -EINVAL,
+ * -ENOMEM.
+ */
+int gate_set_limits(struct gate *gate, size_t total_max, size_t peer_max);
 
 /* Return: a ticket >= 0 for somebody not yet known, or -EMFILE where all are taken. */
 int gate_enter(struct gate *gate);

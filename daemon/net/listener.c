@@ -193,6 +193,11 @@ struct listener *listener_free(struct listener *listener)
     return NULL;
 }
 
+void listener_set_handshakes_max(struct listener *listener, size_t handshakes_max)
+{
+    listener->config.handshakes_max = handshakes_max;
+}
+
 void listener_get_statistics(const struct listener *listener, struct listener_statistics *ret)
 {
     *ret = listener->statistics;

@@ -40,4 +40,7 @@ int listener_new(const struct listener_config *config, int fd, struct listener *
 struct listener *listener_free(struct listener *listener);
 DEFINE_CLEANUP(struct listener *, listener_free)
 
+/* For those who come from now on. */
+void listener_set_handshakes_max(struct listener *listener, size_t handshakes_max);
+
 void listener_get_statistics(const struct listener *listener, struct listener_statistics *ret);

@@ -292,6 +292,30 @@ int seal_set_keyring(struct seal *seal, const struct keyring *keyring, usec_t no
     return 0;
 }
 
+int seal_set_sending(struct seal *seal, enum seal_algorithm algorithm, size_t packet_size_max,
+                     usec_t now)
+{
+    const struct seal_config config = {.cluster = seal->cluster,
+                                       .id = seal->id,
+                                       .keyring = seal->keyring,
+                                       .is_encrypted = seal->keyring != NULL,
+                                       .algorithm = algorithm,
+                                       .packet_size_max = packet_size_max,
+                                       .session_packets_max = seal->session_packets_max};
+    enum seal_algorithm before = seal->algorithm;
+
+    if (!config_is_valid(&config))
+        return -EINVAL;
+    seal->algorithm = algorithm;
+    int r = algorithm == before ? 0 : state_begin_session(seal, now);
+    if (r < 0) {
+        seal->algorithm = before;
+        return r;
+    }
+    seal->packet_size_max = packet_size_max;
+    return 0;
+}
+
 void seal_get_statistics(const struct seal *seal, struct seal_statistics *ret)
 {
     *ret = seal->statistics;

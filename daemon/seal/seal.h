@@ -159,6 +159,14 @@ usec_t seal_deadline(const struct seal *seal);
  */
 int seal_renew(struct seal *seal, const uint8_t seed[static SEAL_SEED_SIZE], usec_t now);
 
+/*
+ * From now on packets up to @packet_size_max are sealed with @algorithm; another one than before
+ * begins a new send session. Ranges as of struct seal_config. Return: 0, -EINVAL, -EIO (nothing
+ * changed then).
+ */
+int seal_set_sending(struct seal *seal, enum seal_algorithm algorithm, size_t packet_size_max,
+                     usec_t now);
+
 /**
  * seal_set_keyring() - from now on these keys (copied)
  *

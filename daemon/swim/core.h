@@ -66,6 +66,8 @@ struct source {
     const struct address *address;
 };
 
+bool core_config_is_valid(const struct swim_config *config);
+
 /* Every input begins here, with its time. */
 void core_begin(struct swim *swim, usec_t now);
 

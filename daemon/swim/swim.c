@@ -36,7 +36,7 @@ void swim_config_default(struct swim_config *ret)
     };
 }
 
-static bool config_is_valid(const struct swim_config *config)
+bool core_config_is_valid(const struct swim_config *config)
 {
     return config->probe_interval_usec > 1 && config->probe_timeout_usec > 0 &&
            config->probe_timeout_usec <= config->probe_interval_usec / 2 &&
@@ -96,7 +96,7 @@ int swim_new(const struct swim_config *config, const struct swim_self *self, uin
     _cleanup_(swim_freep) struct swim *swim = NULL;
     int r;
 
-    if (!config_is_valid(config) || !self_is_valid(self))
+    if (!core_config_is_valid(config) || !self_is_valid(self))
         return -EINVAL;
     swim = calloc(1, sizeof(*swim));
     if (!swim)

@@ -205,6 +205,13 @@ DEFINE_CLEANUP(struct swim *, swim_free)
 int swim_receive(struct swim *swim, const struct address *from, const struct node_id *from_id,
                  const void *data, size_t size, usec_t now);
 
+/*
+ * A configuration was reloaded: intervals under way are not waited for longer than the new ones.
+ * Return: 0; -EINVAL where it is out of the ranges above; -EMSGSIZE where our own record does not
+ * fit into packet_size_max. Then all stays as it was.
+ */
+int swim_set_config(struct swim *swim, const struct swim_config *config, usec_t now);
+
 /* Does what is due. Early or late calls are harmless. */
 void swim_tick(struct swim *swim, usec_t now);
 

@@ -52,8 +52,7 @@ static void set_unstable(struct swim *swim, struct member *member, bool is_unsta
     event_add(swim, SWIM_EVENT_MEMBER_UPDATED, member);
 }
 
-/* Counts what is still within the window, and arms the end of instability. */
-static void count_flaps(struct swim *swim, struct member *member)
+void view_count_flaps(struct swim *swim, struct member *member)
 {
     usec_t newest = 0;
 
@@ -185,7 +184,7 @@ static void suspect(struct swim *swim, struct member *member, const struct claim
         is_news |= suspicion_confirm(swim, member, &claim->accusers[i]);
     if (member->suspicion->accusers_count == 0) { /* accused by nobody but itself */
         end_suspicion(swim, member);
-        count_flaps(swim, member);
+        view_count_flaps(swim, member);
         return;
     }
     if (is_new) {
@@ -304,7 +303,7 @@ static int revive(struct swim *swim, struct member *member, const struct claim *
         event = event_add(swim, SWIM_EVENT_MEMBER_UPDATED, member);
     if (event)
         event->has_moved = !is_new && !address_is_equal(&before.address, address);
-    count_flaps(swim, member);
+    view_count_flaps(swim, member);
     if (is_new || is_renamed)
         check_name(swim, member);
     return 0;
@@ -515,7 +514,7 @@ void view_on_timer(struct swim *swim, struct timer *timer)
     if (member->suspicion) {
         view_declare_dead(swim, member);
     } else if (member->shown.state == SWIM_ALIVE) {
-        count_flaps(swim, member);
+        view_count_flaps(swim, member);
     } else {
         if (!member->is_forgotten)
             event_add(swim, SWIM_EVENT_MEMBER_REAPED, member);

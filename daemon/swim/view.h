@@ -42,6 +42,9 @@ void view_note_contact(struct swim *swim, struct member *member, const struct ad
 /* Tells a member that is not alive here what is held of it, at most every 200 ms. */
 void view_contact(struct swim *swim, struct member *member, const struct address *address);
 
+/* Counts the flaps that are still within the window, and arms the end of instability. */
+void view_count_flaps(struct swim *swim, struct member *member);
+
 /* A member's timer by state: verdict, end of retention, end of instability. */
 void view_on_timer(struct swim *swim, struct timer *timer);
 

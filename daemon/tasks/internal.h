@@ -134,7 +134,8 @@ void outflow_stop(struct tasks *tasks, const struct node_id *origin);
 /* parts.c: made from the configuration and the database. Return: 0 or a negative errno. */
 int parts_make_origin(struct tasks *tasks, uint64_t seed, uint64_t wall_usec);
 int parts_make_slots(struct tasks *tasks, uint64_t seed);
-int parts_make_exec(struct tasks *tasks);
+int parts_make_exec(struct tasks *tasks); /* or tells it what the configuration says now */
+int parts_reload(struct tasks *tasks);
 int parts_restore(struct tasks *tasks, uint64_t wall_usec);
 
 /* wire.c: frames to other nodes */

@@ -39,11 +39,12 @@ static uint32_t count_slots(const struct config_tasks *config)
     return config->slots > 0 ? config->slots : (uint32_t)MAX(cpus, 1L);
 }
 
-int parts_make_slots(struct tasks *tasks, uint64_t seed)
+/* @types: room for what @ret borrows. */
+static void fill_slots_config(const struct tasks *tasks, struct slots_type types[static SLOTS_TYPES_MAX],
+                              struct slots_config *ret)
 {
     const struct config_tasks *config = &tasks->config->tasks;
-    struct slots_type types[SLOTS_TYPES_MAX];
-    size_t count = MIN(config->types_count, ARRAY_SIZE(types));
+    size_t count = MIN(config->types_count, (size_t)SLOTS_TYPES_MAX);
 
     for (size_t i = 0; i < count; i++) {
         types[i] = (struct slots_type){.slots = config->types[i].slots,
@@ -51,16 +52,24 @@ int parts_make_slots(struct tasks *tasks, uint64_t seed)
                                        .timeout_usec = config->types[i].timeout_usec};
         snprintf(types[i].name, sizeof(types[i].name), "%s", config->types[i].name);
     }
-    return slots_new(&(struct slots_config){.id = tasks->start->id,
-                                            .has_commands = config->allow_commands,
-                                            .slots = count_slots(config),
-                                            .queue_max = config->queue_max,
-                                            .is_fifo = config->scheduler == CONFIG_FIFO,
-                                            .timeout_usec = config->timeout_usec,
-                                            .kill_grace_usec = config->kill_grace_usec,
-                                            .types = types,
-                                            .types_count = count},
-                     seed, tasks_now(tasks), &tasks->slots);
+    *ret = (struct slots_config){.id = tasks->start->id,
+                                 .has_commands = config->allow_commands,
+                                 .slots = count_slots(config),
+                                 .queue_max = config->queue_max,
+                                 .is_fifo = config->scheduler == CONFIG_FIFO,
+                                 .timeout_usec = config->timeout_usec,
+                                 .kill_grace_usec = config->kill_grace_usec,
+                                 .types = types,
+                                 .types_count = count};
+}
+
+int parts_make_slots(struct tasks *tasks, uint64_t seed)
+{
+    struct slots_type types[SLOTS_TYPES_MAX];
+    struct slots_config config;
+
+    fill_slots_config(tasks, types, &config);
+    return slots_new(&config, seed, tasks_now(tasks), &tasks->slots);
 }
 
 static enum exec_level level_of(enum config_sandbox mode)
@@ -97,15 +106,29 @@ int parts_make_exec(struct tasks *tasks)
         return 0;
     if (!read || !write || asprintf(&work_root, "%s/work", tasks->setup.state_dir) < 0)
         return -ENOMEM;
-    return exec_new(tasks->event,
-                    &(struct exec_config){.socket_path = tasks->setup.exec_socket_path,
-                                          .work_root = work_root,
-                                          .is_auto = sandbox->mode == CONFIG_SANDBOX_AUTO,
-                                          .level = level_of(sandbox->mode),
-                                          .network = sandbox->network,
-                                          .read = read,
-                                          .write = write},
-                    &worker_exec_handler, tasks, &tasks->exec);
+    const struct exec_config config = {.socket_path = tasks->setup.exec_socket_path,
+                                       .work_root = work_root,
+                                       .is_auto = sandbox->mode == CONFIG_SANDBOX_AUTO,
+                                       .level = level_of(sandbox->mode),
+                                       .network = sandbox->network,
+                                       .read = read,
+                                       .write = write};
+    if (tasks->exec)
+        return exec_configure(tasks->exec, &config);
+    return exec_new(tasks->event, &config, &worker_exec_handler, tasks, &tasks->exec);
+}
+
+int parts_reload(struct tasks *tasks)
+{
+    struct slots_type types[SLOTS_TYPES_MAX];
+    struct slots_config slots;
+    struct origin_config origin;
+
+    fill_origin_config(tasks, &origin);
+    origin_set_config(tasks->origin, &origin);
+    fill_slots_config(tasks, types, &slots);
+    int r = slots_set_config(tasks->slots, &slots, tasks_now(tasks));
+    return r < 0 ? r : parts_make_exec(tasks);
 }
 
 static int restore_task(const struct state_task *stored, void *data)

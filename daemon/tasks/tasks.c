@@ -193,6 +193,14 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     return 0;
 }
 
+int tasks_reload(struct tasks *tasks)
+{
+    int r = parts_reload(tasks);
+
+    tasks_pump(tasks);
+    return r;
+}
+
 void tasks_close(struct tasks *tasks)
 {
     tasks->exec = exec_free(tasks->exec);

@@ -43,6 +43,9 @@ struct tasks_setup {
  * said. */
 int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_usec,
               struct tasks **ret);
+/* The configuration says something else now. Return: 0, -ENOMEM. */
+int tasks_reload(struct tasks *tasks);
+
 /* Ends what runs here and hands the last changes to the database; from then on nothing is asked or
  * told. Before the cluster, the worker, the state and the outputs are freed. */
 void tasks_close(struct tasks *tasks);

@@ -40,12 +40,13 @@ bool file_job_is_cancelled(struct file_job *job)
 static int keep_pace(struct file_job *job, struct file_pace *pace, size_t size)
 {
     usec_t now = conn_now(), at;
+    uint64_t rate = atomic_load(&pace->rate);
 
-    if (pace->rate == 0)
+    if (rate == 0)
         return 0;
     pthread_mutex_lock(&pace->lock);
     at = MAX(now, pace->next_usec);
-    pace->next_usec = at + size * USEC_PER_SEC / pace->rate;
+    pace->next_usec = at + size * USEC_PER_SEC / rate;
     pthread_mutex_unlock(&pace->lock);
     for (; now < at && !file_job_is_cancelled(job); now = conn_now()) {
         usec_t step = MIN(at, now + PACE_STEP_USEC);
@@ -68,7 +69,7 @@ usec_t content_answer_deadline(void)
 
 size_t content_chunk_size(const struct file_job *job)
 {
-    uint64_t rate = job->paces->out.rate;
+    uint64_t rate = atomic_load(&job->paces->out.rate);
 
     return rate == 0 ? FILE_WIRE_CHUNK
                      : (size_t)CLAMP(rate / PACE_CHUNKS, PACE_CHUNK_MIN, FILE_WIRE_CHUNK);

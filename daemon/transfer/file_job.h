@@ -16,7 +16,7 @@
 
 /* One direction's share of net.rate_limit, over all its transfers. */
 struct file_pace {
-    uint64_t rate; /* bytes per second; 0 = no limit */
+    atomic_uint_fast64_t rate; /* bytes per second; 0 = no limit; a reload may change it */
     pthread_mutex_t lock;
     usec_t next_usec; /* when the next byte may go */
 };

@@ -1,59 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "transfer/peers.h"
+#include "transfer/peers_core.h"
 
 #include <string.h>
-#include "base/list.h"
 #include "base/log.h"
-#include "base/table.h"
-#include "net/frame.h"
 
 #define TIMER_ACCURACY_USEC (100 * USEC_PER_MSEC)
 #define FRAMES_MAX          64 /* of one connection in a row: others have a turn too */
 
-/* A frame that waits for room in the stream. */
-struct waiting {
-    struct list link;
-    size_t size;
-    uint8_t data[];
-};
-
-/* One connection and the frame that is coming in on it. */
-struct connection {
-    struct list link;
-    struct peer *peer; /* borrowed */
-    struct stream *stream;
-    struct frame_parser parser;
-    cJSON *header; /* of the frame whose body comes, or NULL */
-    uint8_t *body;
-    size_t body_size;
-    size_t body_done;
-    bool is_open;   /* frames may have gone over it */
-    bool is_ending; /* it was idle: nothing more is written to it */
-    bool is_told;   /* the other side said that it was idle, and reads on until we have ended too */
-};
-
-struct peer {
-    struct node_id id;   /* key in the table */
-    struct peers *peers; /* borrowed */
-    struct address address;
-    struct list connections; /* the first one is written to */
-    struct list queue;
-    size_t queue_size;
-    size_t holds;
-    usec_t active_usec;
-};
-
-struct peers {
-    struct peers_config config;
-    struct peers_handler handler;
-    void *data; /* borrowed */
-    sd_event *event;
-    sd_event_source *timer;
-    struct table by_id;
-    size_t connections_count;
-};
-
-static usec_t now_of(const struct peers *peers)
+usec_t peers_now(const struct peers *peers)
 {
     uint64_t now = 0;
 
@@ -90,7 +44,7 @@ static void peer_free(struct peer *peer)
 }
 
 /* The connection that is written to: the first one that does not end. */
-static struct connection *get_writer(const struct peer *peer)
+struct connection *peers_get_writer(const struct peer *peer)
 {
     list_for_each (link, &peer->connections) {
         struct connection *connection = list_entry(link, struct connection, link);
@@ -101,13 +55,13 @@ static struct connection *get_writer(const struct peer *peer)
 }
 
 /* Frees a peer of whom nothing is left. */
-static void release_if_idle(struct peer *peer)
+void peers_release_if_idle(struct peer *peer)
 {
     if (peer->holds == 0 && list_is_empty(&peer->connections) && list_is_empty(&peer->queue))
         peer_free(peer);
 }
 
-static struct peer *get_peer(struct peers *peers, const struct node_id *id)
+struct peer *peers_get_peer(struct peers *peers, const struct node_id *id)
 {
     struct peer *peer = table_find(&peers->by_id, id);
 
@@ -116,7 +70,7 @@ static struct peer *get_peer(struct peers *peers, const struct node_id *id)
     peer = calloc(1, sizeof(*peer));
     if (!peer)
         return NULL;
-    *peer = (struct peer){.id = *id, .peers = peers, .active_usec = now_of(peers)};
+    *peer = (struct peer){.id = *id, .peers = peers, .active_usec = peers_now(peers)};
     list_init(&peer->connections);
     list_init(&peer->queue);
     if (table_insert(&peers->by_id, &peer->id, peer) < 0) {
@@ -127,9 +81,9 @@ static struct peer *get_peer(struct peers *peers, const struct node_id *id)
 }
 
 /* Moves waiting frames into the stream, as far as they fit. */
-static void flush(struct peer *peer)
+void peers_flush(struct peer *peer)
 {
-    const struct connection *connection = get_writer(peer);
+    const struct connection *connection = peers_get_writer(peer);
 
     if (!connection || !stream_is_ready(connection->stream))
         return;
@@ -161,13 +115,13 @@ static void lose(struct connection *connection, int r)
 
     log_debug("Connection to a node ended: %s", stream_get_reason(connection->stream));
     connection_free(connection);
-    bool has_other = get_writer(peer) != NULL;
+    bool has_other = peers_get_writer(peer) != NULL;
     bool is_loss = was_open ? !was_needless : !has_other;
     if (is_loss)
         drop_queue(peer);
     else
-        flush(peer);
-    release_if_idle(peer);
+        peers_flush(peer);
+    peers_release_if_idle(peer);
     if (was_open || is_loss)
         peers->handler.on_connection(&id, &address, was_open ? "closed" : "failed", r, peers->data);
     if (is_loss)
@@ -175,7 +129,7 @@ static void lose(struct connection *connection, int r)
 }
 
 /* Nothing more is written to it; what was written arrives, and what comes meanwhile is read. */
-static void end_connection(struct connection *connection)
+void peers_end_connection(struct connection *connection)
 {
     connection->is_ending = true;
     stream_shutdown(connection->stream);
@@ -192,7 +146,7 @@ static void deliver(struct connection *connection)
     (void)json_get_string(header, "op", &op);
     if (strcmp(op, "end") == 0) {
         connection->is_told = true;
-        end_connection(connection);
+        peers_end_connection(connection);
         return;
     }
     peers->handler.on_frame(&connection->peer->id, header, body, connection->body_size,
@@ -255,10 +209,10 @@ static void on_ready(struct stream *stream, void *data)
     struct peer *peer = connection->peer;
 
     connection->is_open = true;
-    peer->active_usec = now_of(peer->peers);
+    peer->active_usec = peers_now(peer->peers);
     peer->peers->handler.on_connection(&peer->id, stream_get_address(stream), "opened", 0,
                                        peer->peers->data);
-    flush(peer);
+    peers_flush(peer);
 }
 
 static void on_drained(struct stream *stream _unused_, void *data)
@@ -267,7 +221,7 @@ static void on_drained(struct stream *stream _unused_, void *data)
     struct peers *peers = connection->peer->peers;
     struct node_id id = connection->peer->id;
 
-    flush(connection->peer);
+    peers_flush(connection->peer);
     if (list_is_empty(&connection->peer->queue) && peers->handler.on_drained)
         peers->handler.on_drained(&id, peers->data);
 }
@@ -292,7 +246,7 @@ static void on_readable(struct stream *stream, void *data)
     struct peers *peers = connection->peer->peers;
     struct node_id id = connection->peer->id;
 
-    connection->peer->active_usec = now_of(peers);
+    connection->peer->active_usec = peers_now(peers);
     for (int i = 0; i < FRAMES_MAX; i++)
         if (!take_frame(peers, &id, connection))
             return;
@@ -315,13 +269,13 @@ static struct connection *add_connection(struct peer *peer, struct stream *strea
 
 void peers_adopt(struct peers *peers, struct stream *stream)
 {
-    struct peer *peer = get_peer(peers, stream_get_peer(stream));
+    struct peer *peer = peers_get_peer(peers, stream_get_peer(stream));
     struct connection *connection = peer ? add_connection(peer, stream) : NULL;
 
     if (!connection) {
         stream_free(stream);
         if (peer)
-            release_if_idle(peer);
+            peers_release_if_idle(peer);
         return;
     }
     /* While our own one is not made yet, this is the one to write to. */
@@ -333,7 +287,7 @@ void peers_adopt(struct peers *peers, struct stream *stream)
     connection->is_open = true;
     stream_set_callbacks(stream, &callbacks, connection);
     peers->handler.on_connection(&peer->id, stream_get_address(stream), "opened", 0, peers->data);
-    flush(peer);
+    peers_flush(peer);
 }
 
 /* Where the peer is: as its last sender said, or as the members are known. */
@@ -370,7 +324,7 @@ static int open_connection(struct peer *peer)
     return r;
 }
 
-static int enqueue(struct peer *peer, cJSON *header, const void *body, size_t body_size)
+int peers_enqueue(struct peer *peer, cJSON *header, const void *body, size_t body_size)
 {
     _cleanup_free_ uint8_t *bytes = NULL;
     size_t size;
@@ -400,20 +354,20 @@ int peers_send(struct peers *peers, const struct node_id *to, const struct addre
 
     if (body_size > PEERS_BODY_MAX)
         return -EMSGSIZE;
-    struct peer *peer = get_peer(peers, to);
+    struct peer *peer = peers_get_peer(peers, to);
     if (!peer)
         return -ENOMEM;
     if (address->family != 0)
         peer->address = *address;
-    r = get_writer(peer) ? 0 : open_connection(peer);
+    r = peers_get_writer(peer) ? 0 : open_connection(peer);
     if (r >= 0)
-        r = enqueue(peer, header, body, body_size);
+        r = peers_enqueue(peer, header, body, body_size);
     if (r < 0) {
-        release_if_idle(peer);
+        peers_release_if_idle(peer);
         return r;
     }
-    peer->active_usec = now_of(peers);
-    flush(peer);
+    peer->active_usec = peers_now(peers);
+    peers_flush(peer);
     return 0;
 }
 
@@ -433,7 +387,7 @@ void peers_lose(struct peers *peers, const struct node_id *id, int r)
     while (count-- > 0 && (connection = list_first(&peer->connections, struct connection, link)))
         lose(connection, r);
     peer->holds--;
-    release_if_idle(peer);
+    peers_release_if_idle(peer);
 }
 
 size_t peers_pending(const struct peers *peers, const struct node_id *to)
@@ -442,74 +396,13 @@ size_t peers_pending(const struct peers *peers, const struct node_id *to)
 
     if (!peer)
         return 0;
-    const struct connection *connection = get_writer(peer);
+    const struct connection *connection = peers_get_writer(peer);
     return peer->queue_size + (connection ? stream_get_write_queued(connection->stream) : 0);
-}
-
-void peers_hold(struct peers *peers, const struct node_id *id)
-{
-    struct peer *peer = get_peer(peers, id);
-
-    if (peer)
-        peer->holds++;
-}
-
-void peers_release(struct peers *peers, const struct node_id *id)
-{
-    struct peer *peer = table_find(&peers->by_id, id);
-
-    if (!peer || peer->holds == 0)
-        return;
-    peer->holds--;
-    release_if_idle(peer);
 }
 
 size_t peers_connections(const struct peers *peers)
 {
     return peers->connections_count;
-}
-
-/* Ends the connection of which nobody has any use, and says so: nothing is lost with it. */
-static void end_idle(struct connection *connection)
-{
-    _cleanup_json_ cJSON *header = cJSON_CreateObject();
-
-    if (!stream_is_ready(connection->stream))
-        return;
-    json_add_string(header, "op", "end");
-    if (header && frame_write(connection->stream, header, NULL, 0) >= 0)
-        end_connection(connection);
-}
-
-/* Ends connections that nobody needs; says something on those that somebody holds. */
-static void tend(struct peer *peer, usec_t now)
-{
-    usec_t idle = usec_sub(now, peer->active_usec);
-
-    if (idle < peer->peers->config.idle_usec / 2)
-        return;
-    if (peer->holds > 0) {
-        _cleanup_json_ cJSON *header = cJSON_CreateObject();
-        json_add_string(header, "op", "alive");
-        if (get_writer(peer) && enqueue(peer, header, NULL, 0) >= 0)
-            flush(peer);
-        peer->active_usec = now;
-    } else if (idle >= peer->peers->config.idle_usec && list_is_empty(&peer->queue)) {
-        list_for_each (link, &peer->connections)
-            end_idle(list_entry(link, struct connection, link));
-    }
-}
-
-static int on_timer(sd_event_source *source, uint64_t usec _unused_, void *data)
-{
-    struct peers *peers = data;
-    usec_t now = now_of(peers);
-
-    table_for_each (&peers->by_id, struct peer *, peer)
-        tend(peer, now);
-    (void)sd_event_source_set_time(source, now + peers->config.idle_usec / 4);
-    (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-    return 0;
 }
 
 int peers_new(sd_event *event, const struct peers_config *config,
@@ -526,7 +419,7 @@ int peers_new(sd_event *event, const struct peers_config *config,
     memcpy(&seed, config->self.bytes, sizeof(seed));
     table_init(&peers->by_id, sizeof(struct node_id), seed);
     r = sd_event_add_time_relative(event, &peers->timer, CLOCK_MONOTONIC, config->idle_usec / 4,
-                                   TIMER_ACCURACY_USEC, on_timer, peers);
+                                   TIMER_ACCURACY_USEC, peers_on_timer, peers);
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(peers->timer, "peers-idle");

@@ -63,6 +63,10 @@ int peers_new(sd_event *event, const struct peers_config *config,
 struct peers *peers_free(struct peers *peers); /* closes all, tells nobody */
 DEFINE_CLEANUP(struct peers *, peers_free)
 
+/* Limits for what begins from now on. */
+void peers_set_limits(struct peers *peers, usec_t connect_timeout_usec, usec_t idle_usec,
+                      size_t connections_max);
+
 /* Takes over an accepted connection whose handshake named p2p-task/1. */
 void peers_adopt(struct peers *peers, struct stream *stream);
 

@@ -262,6 +262,17 @@ int transfers_new(sd_event *event, const struct transfers_config *config, struct
     return 0;
 }
 
+void transfers_set_limits(struct transfers *transfers, const struct transfers_limits *limits)
+{
+    transfers->config.connect_timeout_usec = limits->connect_timeout_usec;
+    transfers->config.idle_usec = limits->idle_usec;
+    transfers->config.transfers_max = limits->transfers_max;
+    transfers->config.rate_limit = limits->rate_limit;
+    atomic_store(&transfers->paces.in.rate, limits->rate_limit);
+    atomic_store(&transfers->paces.out.rate, limits->rate_limit);
+    wake(transfers, 0);
+}
+
 static void stop(struct list *list)
 {
     list_for_each_safe (link, list) {

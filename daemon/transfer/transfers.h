@@ -34,6 +34,15 @@ struct transfers_config {
 
 /* Return: 0, -ENOMEM. */
 int transfers_new(sd_event *event, const struct transfers_config *config, struct transfers **ret);
+/* Limits for what begins from now on; the rate also for what is under way. */
+struct transfers_limits {
+    usec_t connect_timeout_usec;
+    usec_t idle_usec;
+    size_t transfers_max;
+    uint64_t rate_limit;
+};
+void transfers_set_limits(struct transfers *transfers, const struct transfers_limits *limits);
+
 /* Breaks off what is under way, without a word to who waits. Before the worker is freed. */
 void transfers_stop(struct transfers *transfers);
 /* After the worker was freed. Returns NULL. */

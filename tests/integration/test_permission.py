@@ -50,7 +50,7 @@ def test_a_user_submits_reads_and_stores(node):
 
 
 @pytest.mark.parametrize("command", [["leave"], ["join", "127.81.0.1:7717"], ["forget", "--yes", "lab-09"],
-                                     ["drain"], ["undrain"],
+                                     ["drain"], ["undrain"], ["reload"],
                                      ["keys", "rotate"], ["keys", "use", "3f9a"], ["keys", "remove", "--yes", "3f9a"]])
 def test_the_cluster_is_for_administrators(node, command):
     result = run_as(node, USER, [USERS], *command)

@@ -189,6 +189,40 @@ static void a_changed_seeds_file_is_a_change(void **state _unused_)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+static void what_is_adopted_is_all_but_what_needs_a_restart(void **state _unused_)
+{
+    _cleanup_(config_freep) struct config *loaded = NULL;
+
+    config_file_load(&lab,
+                     "listen = { port = 7800; }; node = { name = \"new\"; tags = ( \"a=1\" ); };"
+                     "tasks = { slots = 7; types = ( { name = \"a\"; }, { name = \"b\"; } ); };"
+                     "hooks = ( { event = \"drain\"; command = \"x\"; } );"
+                     "seeds = ( \"10.0.0.1:1\" ); membership = { seed_quorum = \"all\"; };"
+                     "files = { quota = \"1GiB\"; }; mem = { persist = false; };",
+                     NULL);
+    loaded = TAKE_PTR(lab.config);
+    config_file_load(&lab, "node = { name = \"old\"; };", NULL);
+    const char *name = lab.config->node.name;
+    config_adopt(lab.config, loaded);
+    assert_ptr_equal(lab.config->node.name, name);
+    assert_value("node.name", "\"old\"");
+    assert_value("listen.port", "7717");
+    assert_value("node.tags", "( \"a=1\" )");
+    assert_value("tasks.slots", "7");
+    assert_int_equal(lab.config->tasks.types_count, 2);
+    assert_value("hooks", "( { event = \"drain\"; command = \"x\"; } )");
+    assert_value("seeds", "( \"10.0.0.1:1\" )");
+    assert_int_equal(lab.config->all_seeds.count, 1);
+    assert_value("membership.seed_quorum", "\"all\"");
+    assert_value("files.quota", "\"1GiB\"");
+    assert_value("mem.persist", "false");
+    assert_string_equal(config_origin(lab.config, index_of("listen.port")), "default");
+    assert_non_null(strstr(config_origin(lab.config, index_of("tasks.slots")), "lab.conf:1"));
+    /* The former values are the other's, to be freed with it. */
+    assert_int_equal(loaded->tasks.slots, 0);
+    assert_int_equal(loaded->all_seeds.count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +235,7 @@ int main(void)
         TEST(an_unknown_path_gets_a_suggestion),
         TEST(a_reload_lists_what_changed_and_what_needs_a_restart),
         TEST(a_changed_seeds_file_is_a_change),
+        TEST(what_is_adopted_is_all_but_what_needs_a_restart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,34 @@ static void one_node_has_its_own_limit(void **state)
     (void)gate_free(gate);
 }
 
+static void other_limits_leave_the_tickets_that_are_out(void **state)
+{
+    struct gate *gate = NULL;
+    int tickets[3];
+
+    (void)state;
+    assert_int_equal(gate_new(2, 1, &gate), 0);
+    tickets[0] = gate_enter(gate);
+    tickets[1] = gate_enter(gate);
+    assert_int_equal(gate_identify(gate, tickets[0], &lab_a), 0);
+    assert_int_equal(gate_identify(gate, tickets[1], &lab_a), -EUSERS);
+    assert_int_equal(gate_set_limits(gate, 0, 0), -EINVAL);
+    assert_int_equal(gate_set_limits(gate, 65600, 2), 0);
+    tickets[2] = gate_enter(gate);
+    assert_true(tickets[2] >= 0);
+    assert_int_equal(gate_identify(gate, tickets[1], &lab_a), 0);
+    assert_int_equal(gate_set_limits(gate, 1, 1), 0);
+    assert_int_equal(gate_enter(gate), -EMFILE);
+    gate_leave(gate, tickets[2]);
+    gate_leave(gate, tickets[1]);
+    assert_int_equal(gate_enter(gate), -EMFILE);
+    gate_leave(gate, tickets[0]);
+    tickets[0] = gate_enter(gate);
+    assert_true(tickets[0] >= 0);
+    gate_leave(gate, tickets[0]);
+    (void)gate_free(gate);
+}
+
 static void limits_out_of_range_are_refused(void **state)
 {
     struct gate *gate = NULL;
@@ -50,7 +78,7 @@ static void limits_out_of_range_are_refused(void **state)
     (void)state;
     assert_int_equal(gate_new(0, 0, &gate), -EINVAL);
     assert_int_equal(gate_new(1, 2, &gate), -EINVAL);
-    assert_int_equal(gate_new(65537, 1, &gate), -EINVAL);
+    assert_int_equal(gate_new(65601, 1, &gate), -EINVAL);
     assert_null(gate);
 }
 
@@ -86,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tickets_run_out_and_come_back),
         cmocka_unit_test(one_node_has_its_own_limit),
+        cmocka_unit_test(other_limits_leave_the_tickets_that_are_out),
         cmocka_unit_test(limits_out_of_range_are_refused),
         cmocka_unit_test(threads_share_it),
     };
