@@ -175,6 +175,11 @@ static const struct option config_show_options[] = {
     END,
 };
 
+static const struct option metrics_options[] = {
+    {"textfile", 0, "FILE", "write it there, whole or not at all"},
+    END,
+};
+
 const struct command commands[] = {
     {"status", NULL, NULL, "", "this node and its view of the cluster",
      "p2pctl status\np2pctl status --check && echo all is well\np2pctl -N lab-05 status",
@@ -276,6 +281,9 @@ const struct command commands[] = {
      "p2pctl config check /etc/p2pnode/lab.conf", NULL, 0, 1, config_check_run},
     {"config", "dump-default", NULL, "", "the annotated file with all defaults",
      "p2pctl config dump-default > /etc/p2pnode/lab.conf", NULL, 0, 0, config_dump_default_run},
+    {"metrics", NULL, NULL, "", "what the daemon counts, as Prometheus reads it",
+     "p2pctl metrics\np2pctl metrics --textfile /var/lib/prometheus/node-exporter/p2pnode.prom",
+     metrics_options, 0, 0, metrics_run},
     {"reload", NULL, NULL, "", "let the daemon read its configuration again",
      "p2pctl reload\np2pctl -N lab-05 reload", NULL, 0, 0, reload_run},
     {"help", NULL, NULL, "[COMMAND|TOPIC]", "help; topics: examples, tasks.txt, exit-codes",

@@ -58,6 +58,9 @@ int inbox_run(struct ctl *ctl);
 int events_run(struct ctl *ctl);
 int monitor_run(struct ctl *ctl);
 
+/* metrics.c */
+int metrics_run(struct ctl *ctl);
+
 /* config.c, keys.c */
 int config_show_run(struct ctl *ctl);
 int config_check_run(struct ctl *ctl);

@@ -8,7 +8,8 @@
 #include "render.h"
 #include "screen.h"
 
-/* `p2pctl config`, `reload`: what the daemon goes by; and, without a daemon, whether a file is right.
+/* `p2pctl config`, `reload`: what the daemon goes by; and, without a daemon, whether a file is
+ * right.
  */
 
 int config_show_run(struct ctl *ctl)

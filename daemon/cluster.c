@@ -30,6 +30,7 @@ struct cluster {
     cluster_event_t on_event;
     void *data;
     usec_t now;
+    struct histogram lag;      /* of the timer */
     uint64_t wall_offset_usec; /* wall clock - monotonic clock, when last looked */
     struct strangers strangers;
     usec_t sleep_usec; /* boot-time clock - monotonic clock, when last looked */
@@ -179,11 +180,12 @@ static void watch_clocks(struct cluster *cluster, usec_t now)
         renew_session(cluster, now);
 }
 
-static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
+static int on_timer(sd_event_source *source _unused_, uint64_t usec, void *data)
 {
     struct cluster *cluster = data;
     usec_t now = now_of(cluster);
 
+    histogram_add(&cluster->lag, &histogram_network, usec_sub(read_clock(CLOCK_MONOTONIC), usec));
     watch_clocks(cluster, now);
     seal_tick(cluster->seal, now);
     swim_tick(cluster->swim, now);
@@ -449,6 +451,11 @@ const struct swim *cluster_get_swim(const struct cluster *cluster)
 void cluster_get_seal_statistics(const struct cluster *cluster, struct seal_statistics *ret)
 {
     seal_get_statistics(cluster->seal, ret);
+}
+
+const struct histogram *cluster_get_lag(const struct cluster *cluster)
+{
+    return &cluster->lag;
 }
 
 struct strangers *cluster_get_strangers(struct cluster *cluster)

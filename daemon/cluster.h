@@ -9,6 +9,7 @@
  */
 
 #include <systemd/sd-event.h>
+#include "base/histogram.h"
 #include "base/worker.h"
 #include "config/config.h"
 #include "net/udp.h"
@@ -63,6 +64,10 @@ void cluster_start(struct cluster *cluster);
 /* To be asked only; changes go through the functions below. */
 const struct swim *cluster_get_swim(const struct cluster *cluster);
 void cluster_get_seal_statistics(const struct cluster *cluster, struct seal_statistics *ret);
+
+/* How late the timer of the membership came, which goes before all else: on the scale
+ * histogram_network. */
+const struct histogram *cluster_get_lag(const struct cluster *cluster);
 
 /* Who wrote with keys that we do not have; the marks in it are the caller's. */
 struct strangers *cluster_get_strangers(struct cluster *cluster);

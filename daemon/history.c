@@ -230,7 +230,8 @@ int history_new(size_t messages_max, struct history **ret)
 int history_set_messages_max(struct history *history, size_t messages_max)
 {
     struct ring *ring = &history->messages.rings[RING_NAMED];
-    struct ring next = {.max = messages_max, .entries = calloc(messages_max, sizeof(*next.entries))};
+    struct ring next = {.max = messages_max,
+                        .entries = calloc(messages_max, sizeof(*next.entries))};
 
     if (!next.entries)
         return -ENOMEM;

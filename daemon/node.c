@@ -405,6 +405,7 @@ static void take_down(struct node *node)
     files_free(node->files);
     monitor_free(node->monitor);
     history_free(node->history);
+    textfile_free(node->textfile);
     gate_free(node->gate);
     tls_free(node->tls);
     close_fd(node->sockets.udp_fd);

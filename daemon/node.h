@@ -33,6 +33,7 @@
 #include "store/output.h"
 #include "store/state.h"
 #include "tasks/tasks.h"
+#include "textfile.h"
 #include "transfer/peers.h"
 #include "transfer/transfers.h"
 
@@ -79,6 +80,7 @@ struct node {
     struct tasks *tasks;
     struct remote *remote;
     struct server *server;
+    struct textfile *textfile;
     sd_event_source *tick;       /* loads of others, members to remember, values to save */
     sd_event_source *stop_timer; /* the end of patience while stopping */
     struct list watches;
@@ -101,6 +103,7 @@ struct node {
     struct conflict conflict;
     struct drain drain;
     struct reloads reloads;
+    struct histogram rtt; /* of liveness requests; on the scale histogram_network */
 };
 
 /**

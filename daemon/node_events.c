@@ -283,6 +283,8 @@ void node_on_swim_event(const struct swim_event *event, void *data)
         update_member(node, event);
         drop_connections(node, event);
     }
+    if (event->type == SWIM_EVENT_LIVENESS_REPLY && !event->is_outgoing)
+        histogram_add(&node->rtt, &histogram_network, event->rtt_usec);
     if (event->type == SWIM_EVENT_JOINED)
         node->has_joined = true;
     if (event->type == SWIM_EVENT_LEFT)

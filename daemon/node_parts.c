@@ -313,7 +313,9 @@ int node_make_control(struct node *node)
         r = server_new(node->event, &access, methods_dispatch, node, &node->server);
     if (r == -EADDRINUSE)
         log_error("%s: a daemon called \"%s\" runs already", node->socket_path, node->instance);
-    else if (r < 0)
+    else if (r >= 0)
+        r = textfile_new(node, &node->textfile);
+    else
         return log_error_errno(r, "Cannot serve the control socket %s: %m", node->socket_path);
     return r;
 }
@@ -377,6 +379,12 @@ static int reload_control(struct node *node)
     return server_set_access(node->server, &access);
 }
 
+static int reload_textfile(struct node *node)
+{
+    textfile_reload(node->textfile);
+    return 0;
+}
+
 static int reload_log(struct node *node)
 {
     return journal_open(node->config);
@@ -394,6 +402,7 @@ int node_parts_reload(struct node *node)
         {reload_transfer, "TCP side"},
         {reload_tasks, "tasks"},
         {reload_control, "control socket"},
+        {reload_textfile, "metrics"},
     };
     int result = 0;
 

@@ -28,7 +28,8 @@ int seeds_new(const struct config_strings *configured, struct worker *worker,
 struct seeds *seeds_free(struct seeds *seeds);
 DEFINE_CLEANUP(struct seeds *, seeds_free)
 
-/* The list is another now: what a look-up under way finds is out of date, and another follows it. */
+/* The list is another now: what a look-up under way finds is out of date, and another follows it.
+ */
 void seeds_expire(struct seeds *seeds);
 
 /* Nothing where a look-up is under way. Return: whether there are names, worth another one later.

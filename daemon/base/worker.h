@@ -36,8 +36,8 @@ int worker_new(size_t files_threads, size_t queue_max, struct worker **ret);
 struct worker *worker_free(struct worker *worker);
 DEFINE_CLEANUP(struct worker *, worker_free)
 
-/* So many threads on the files lane at most from now on, as of worker_new; those that there are stay.
- * Return: 0, -ENOMEM. */
+/* So many threads on the files lane at most from now on, as of worker_new; those that there are
+ * stay. Return: 0, -ENOMEM. */
 int worker_set_files_threads(struct worker *worker, size_t files_threads);
 
 /* Readable when worker_dispatch has something to do. Owned by the worker. */

@@ -9,7 +9,8 @@
  *
  * Text with units stays at the edge: in here times are microseconds, sizes bytes. A struct config
  * changes only where a reload says so: it makes a second one, compares (config_diff) and takes over
- * what may change while the node runs (config_adopt). It owns everything it points to. Shared by p2pnode and p2pctl; no clock, no socket, no name look-up.
+ * what may change while the node runs (config_adopt). It owns everything it points to. Shared by
+ * p2pnode and p2pctl; no clock, no socket, no name look-up.
  */
 
 #include <stdbool.h>
@@ -264,8 +265,8 @@ int config_diff(const struct config *before, const struct config *after,
                 struct config_strings *ret_changed, struct config_strings *ret_restart);
 
 /*
- * Takes over all reloadable values of @loaded, with their origins; @loaded has the former ones then.
- * What is not reloadable stays where it is, so that borrowed texts of those keys stay good.
+ * Takes over all reloadable values of @loaded, with their origins; @loaded has the former ones
+ * then. What is not reloadable stays where it is, so that borrowed texts of those keys stay good.
  */
 void config_adopt(struct config *config, struct config *loaded);
 

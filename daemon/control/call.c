@@ -23,6 +23,8 @@ static void call_free(struct call *call)
 static void finish(struct call *call, const char *error, cJSON *parameters, const void *body,
                    size_t body_size)
 {
+    if (call->tally)
+        (*(error ? &call->tally->failed[error_from_varlink(error)] : &call->tally->answered))++;
     /* The last answer may end the connection's end of it, and with that the list. */
     list_remove(&call->link);
     call->transport->send(call, error, parameters, false, body, body_size);

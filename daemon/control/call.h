@@ -29,6 +29,12 @@ struct caller {
 
 struct call;
 
+/* Answers given, by outcome. */
+struct call_tally {
+    uint64_t answered;
+    uint64_t failed[_ERROR_CODE_MAX];
+};
+
 struct call_transport {
     /* Sends one answer. @error NULL = success. @parameters is taken over. @body may be NULL. */
     void (*send)(struct call *call, const char *error, cJSON *parameters, bool continues,
@@ -56,7 +62,8 @@ struct call {
     struct list link; /* in the transport's list of open calls */
     void (*gone)(struct call *call, void *data);
     void *gone_data;
-    uint64_t id; /* the transport's */
+    uint64_t id;              /* the transport's */
+    struct call_tally *tally; /* borrowed; where its answer counts, or NULL */
 };
 
 /* Answers for good. @parameters is taken over; NULL without memory becomes an error. */

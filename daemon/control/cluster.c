@@ -236,16 +236,9 @@ void method_types(struct node *node, struct call *call)
 
 /* --- Status --- */
 
-struct counts {
-    size_t nodes;
-    size_t states[_SWIM_STATE_MAX];
-    size_t draining;
-    size_t others_alive;
-};
-
-static void count_members(const struct swim *swim, struct counts *ret)
+void members_count(const struct swim *swim, struct member_counts *ret)
 {
-    *ret = (struct counts){.nodes = swim_members_count(swim)};
+    *ret = (struct member_counts){.nodes = swim_members_count(swim)};
     for (size_t i = 0; i < ret->nodes; i++) {
         const struct swim_member *member = swim_member_at(swim, i);
         bool is_draining = member->state == SWIM_ALIVE && member->load.draining;
@@ -277,7 +270,7 @@ static void add_node_summary(const struct node *node, cJSON *reply)
     json_add_string(json, "drain_reason", *node->drain.reason ? node->drain.reason : NULL);
 }
 
-static void add_cluster_summary(const struct node *node, const struct counts *counts,
+static void add_cluster_summary(const struct node *node, const struct member_counts *counts,
                                 const struct swim_statistics *statistics, cJSON *reply)
 {
     cJSON *json = cJSON_AddObjectToObject(reply, "cluster");
@@ -433,7 +426,7 @@ static void add_key_problems(const struct node *node, struct problems *problems)
             add_problem(problems, true, "key-mismatch", name, since, text);
 }
 
-static void add_member_problems(const struct node *node, const struct counts *counts,
+static void add_member_problems(const struct node *node, const struct member_counts *counts,
                                 const struct swim_statistics *statistics, struct problems *problems)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
@@ -519,11 +512,11 @@ void method_status(struct node *node, struct call *call)
     const struct swim *swim = cluster_get_swim(node->cluster);
     struct problems problems = {.list = cJSON_CreateArray()};
     struct swim_statistics statistics;
-    struct counts counts;
+    struct member_counts counts;
     cJSON *reply = call_new_reply("p2pctl.status/1");
 
     swim_get_statistics(swim, &statistics);
-    count_members(swim, &counts);
+    members_count(swim, &counts);
     add_member_problems(node, &counts, &statistics, &problems);
     add_seed_problems(node, &statistics, &problems);
     add_key_problems(node, &problems);

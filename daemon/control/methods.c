@@ -57,8 +57,17 @@ static const struct method {
     {"Events", method_events, SCOPE_PASS, false},
     {"Monitor", method_monitor, SCOPE_PASS, false},
     {"ShowConfig", method_show_config, SCOPE_PASS, false},
+    {"Metrics", method_metrics, SCOPE_PASS, false},
     {"Reload", method_reload, SCOPE_PASS, true},
 };
+
+/* Of the process, as the table is. */
+static struct call_tally tallies[ARRAY_SIZE(methods)];
+
+const struct call_tally *methods_get_tally(size_t i)
+{
+    return &tallies[i];
+}
 
 const char *methods_get_name(size_t i)
 {
@@ -184,6 +193,7 @@ void methods_dispatch(struct call *call, void *data)
         fail_standard(call, "org.varlink.service.MethodNotFound", "method", call->method);
         return;
     }
+    call->tally = &tallies[method - methods];
     if (method->needs_admin && !call->caller.is_admin) {
         call_fail(call, ERROR_NOT_PERMITTED, NULL, "not permitted: user \"%s\" is not in group %s",
                   call->caller.user, node->config->control.admin_group);

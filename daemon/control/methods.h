@@ -14,5 +14,8 @@ struct node;
 /* Runs a call, here or at the node that its parameters name. Takes the call. @data: the node. */
 void methods_dispatch(struct call *call, void *data);
 
+/* How calls of the i-th method were answered. */
+const struct call_tally *methods_get_tally(size_t i);
+
 /* The i-th method's name, "Status"; NULL at the end of the table. */
 const char *methods_get_name(size_t i);

@@ -25,6 +25,8 @@ void method_drain(struct node *node, struct call *call);
 void method_undrain(struct node *node, struct call *call);
 /* reload.c */
 void method_reload(struct node *node, struct call *call);
+/* metrics.c */
+void method_metrics(struct node *node, struct call *call);
 /* keys.c */
 void method_list_keys(struct node *node, struct call *call);
 void method_install_key(struct node *node, struct call *call);
@@ -99,6 +101,14 @@ const char *member_state_name(const struct swim_member *member);
 /* All members by name; an array for the caller to free, ended by NULL; NULL without memory.
  * cluster.c */
 const struct swim_member **sort_members(const struct swim *swim);
+/* Members by state; those that drain are in draining, and not in states. cluster.c */
+struct member_counts {
+    size_t nodes;
+    size_t states[_SWIM_STATE_MAX];
+    size_t draining;
+    size_t others_alive;
+};
+void members_count(const struct swim *swim, struct member_counts *ret);
 /* Adds a member's fields; cluster.c. */
 void member_fill(const struct node *node, const struct swim_member *member, cJSON *json);
 

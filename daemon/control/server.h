@@ -35,8 +35,8 @@ int server_new(sd_event *event, const struct server_config *config, server_dispa
                void *data, struct server **ret);
 
 /*
- * Who may connect from now on, of @config: mode, groups and clients_max. Clients that are there keep
- * what they may. Return: 0, -ENOMEM, or what chmod said.
+ * Who may connect from now on, of @config: mode, groups and clients_max. Clients that are there
+ * keep what they may. Return: 0, -ENOMEM, or what chmod said.
  */
 int server_set_access(struct server *server, const struct server_config *config);
 

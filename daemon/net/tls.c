@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -22,6 +23,9 @@ struct psk {
 };
 
 struct tls {
+    /* Bytes; threads that copy files count, too. */
+    atomic_uint_fast64_t received[_TLS_PROTOCOL_MAX];
+    atomic_uint_fast64_t sent[_TLS_PROTOCOL_MAX];
     SSL_CTX *context; /* owned; NULL until the first connection, and where encryption is off */
     bool is_encrypted;
     char cluster[NODE_NAME_MAX + 1];
@@ -284,6 +288,14 @@ const struct node_id *tls_get_id(const struct tls *tls)
     return &tls->id;
 }
 
+void tls_get_statistics(const struct tls *tls, struct tls_statistics *ret)
+{
+    for (size_t i = 0; i < _TLS_PROTOCOL_MAX; i++) {
+        ret->received[i] = atomic_load(&tls->received[i]);
+        ret->sent[i] = atomic_load(&tls->sent[i]);
+    }
+}
+
 const char *tls_get_cluster(const struct tls *tls)
 {
     return tls->cluster;
@@ -446,7 +458,7 @@ int tls_link_handshake(struct tls_link *link, uint32_t *ret_events)
     return translate(link, r, ret_events);
 }
 
-ssize_t tls_link_read(struct tls_link *link, void *data, size_t size, uint32_t *ret_events)
+static ssize_t link_read(struct tls_link *link, void *data, size_t size, uint32_t *ret_events)
 {
     size_t done;
     int r;
@@ -462,7 +474,17 @@ ssize_t tls_link_read(struct tls_link *link, void *data, size_t size, uint32_t *
     return translate(link, r, ret_events);
 }
 
-ssize_t tls_link_write(struct tls_link *link, const void *data, size_t size, uint32_t *ret_events)
+ssize_t tls_link_read(struct tls_link *link, void *data, size_t size, uint32_t *ret_events)
+{
+    ssize_t done = link_read(link, data, size, ret_events);
+
+    if (done > 0)
+        atomic_fetch_add(&link->tls->received[link->protocol], (uint64_t)done);
+    return done;
+}
+
+static ssize_t link_write(struct tls_link *link, const void *data, size_t size,
+                          uint32_t *ret_events)
 {
     size_t done;
     int r;
@@ -474,6 +496,15 @@ ssize_t tls_link_write(struct tls_link *link, const void *data, size_t size, uin
     if (r == 1)
         return (ssize_t)done;
     return translate(link, r, ret_events);
+}
+
+ssize_t tls_link_write(struct tls_link *link, const void *data, size_t size, uint32_t *ret_events)
+{
+    ssize_t done = link_write(link, data, size, ret_events);
+
+    if (done > 0)
+        atomic_fetch_add(&link->tls->sent[link->protocol], (uint64_t)done);
+    return done;
 }
 
 int tls_link_shutdown(struct tls_link *link, uint32_t *ret_events)

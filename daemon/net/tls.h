@@ -51,6 +51,13 @@ bool tls_is_encrypted(const struct tls *tls);
 const struct node_id *tls_get_id(const struct tls *tls);
 const char *tls_get_cluster(const struct tls *tls);
 
+/* Bytes inside of all connections since start, by what they are for. */
+struct tls_statistics {
+    uint64_t received[_TLS_PROTOCOL_MAX];
+    uint64_t sent[_TLS_PROTOCOL_MAX];
+};
+void tls_get_statistics(const struct tls *tls, struct tls_statistics *ret);
+
 /* "p2p-task/1", "p2p-file/1" */
 const char *tls_protocol_name(enum tls_protocol protocol);
 

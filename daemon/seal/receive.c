@@ -408,6 +408,7 @@ int seal_receive(struct seal *seal, const struct address *from, const void *data
 
     if (from->family == 0 || packet_read(data, size, &packet) < 0)
         return state_drop(seal, SEAL_DROP_MALFORMED);
+    seal->statistics.received[packet.type - PACKET_HELLO]++;
     r = state_refresh(seal, now);
     if (r < 0)
         return r;

@@ -323,6 +323,18 @@ void seal_get_statistics(const struct seal *seal, struct seal_statistics *ret)
     ret->handshakes_count = seal->handshakes.by_key.count;
 }
 
+const char *seal_kind_name(enum seal_kind kind)
+{
+    static const char *const names[] = {[SEAL_KIND_HELLO] = "hello",
+                                        [SEAL_KIND_CHALLENGE] = "challenge",
+                                        [SEAL_KIND_ECHO] = "echo",
+                                        [SEAL_KIND_DATA] = "data"};
+    static_assert(ARRAY_SIZE(names) == _SEAL_KIND_MAX, "one each");
+
+    assert((size_t)kind < ARRAY_SIZE(names));
+    return names[kind];
+}
+
 const char *seal_drop_name(enum seal_drop drop)
 {
     static const char *const names[] = {

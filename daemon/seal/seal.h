@@ -56,6 +56,16 @@ struct seal_config {
     uint32_t session_packets_max;  /* 64..SEAL_SESSION_PACKETS_MAX; 0 = SEAL_SESSION_PACKETS_MAX */
 };
 
+/* What a datagram is for; as on the wire, less one. */
+enum seal_kind {
+    SEAL_KIND_HELLO,
+    SEAL_KIND_CHALLENGE,
+    SEAL_KIND_ECHO, /* with the first packet of a session in it */
+    SEAL_KIND_DATA,
+    _SEAL_KIND_MAX,
+};
+const char *seal_kind_name(enum seal_kind kind); /* "hello" */
+
 /* Why a datagram or a packet was dropped. */
 enum seal_drop {
     SEAL_DROP_MALFORMED,   /* no version, type, length or algorithm of ours */
@@ -78,6 +88,8 @@ struct seal_statistics {
     uint64_t sessions_own;         /* send sessions begun */
     uint64_t sessions_established; /* of others */
     uint64_t dropped[_SEAL_DROP_MAX];
+    uint64_t sent[_SEAL_KIND_MAX];
+    uint64_t received[_SEAL_KIND_MAX]; /* well formed; some of them are dropped */
     size_t peers_count, handshakes_count;
     uint32_t unknown_key_id; /* what the last datagram said that was dropped with SEAL_DROP_KEY */
 };

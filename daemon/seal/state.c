@@ -145,6 +145,7 @@ int state_emit(struct seal *seal, const struct outgoing *outgoing)
     if (r < 0)
         return r;
     list_append(&seal->queue, &queued->link);
+    seal->statistics.sent[outgoing->type - PACKET_HELLO]++;
     seal->queue_count++;
     (void)TAKE_PTR(queued);
     return 0;

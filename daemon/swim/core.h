@@ -55,8 +55,9 @@ struct swim {
     struct texts texts;
     struct kept kept;
     struct leave leave;
+    uint64_t frames_received[_MESSAGE_TYPE_MAX], frames_sent[_MESSAGE_TYPE_MAX];
     uint64_t packets_received, packets_malformed, gossip_duplicates;
-    uint64_t suspicions, suspicions_refuted, deaths;
+    uint64_t suspicions, suspicions_refuted, deaths, flaps;
     uint64_t token;
 };
 
@@ -70,6 +71,9 @@ bool core_config_is_valid(const struct swim_config *config);
 
 /* Every input begins here, with its time. */
 void core_begin(struct swim *swim, usec_t now);
+
+/* count.c: adds the frames of a well-formed packet to those of their types. */
+void count_frames(const void *packet, size_t size, uint64_t counts[static _MESSAGE_TYPE_MAX]);
 
 /* Frees @member, which is in no table any more, once no event can name it. */
 static inline void core_bury(struct swim *swim, struct member *member)

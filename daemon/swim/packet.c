@@ -61,6 +61,7 @@ void packet_send_bare(struct draft *draft)
     *packet = (struct packet){.to = draft->to, .to_id = draft->to_id, .size = size};
     memcpy(packet->data, draft->data, size);
     list_append(&packets->queue, &packet->link);
+    count_frames(packet->data, size, draft->swim->frames_sent);
     packets->count++;
 }
 

@@ -147,9 +147,11 @@ int receive_packet(struct swim *swim, const struct source *source, const void *d
     struct message message;
     int r = message_begin(&reader) ? 0 : -EBADMSG, result = r;
 
-    while (r >= 0 && (r = message_read(&reader, &message)) > 0)
+    while (r >= 0 && (r = message_read(&reader, &message)) > 0) {
+        swim->frames_received[message.type]++;
         if (take(swim, source, &message) < 0)
             result = -EBADMSG;
+    }
     if (r < 0)
         result = r;
     struct member *member = member_find(swim, source->id);

@@ -442,6 +442,7 @@ void swim_get_statistics(const struct swim *swim, struct swim_statistics *ret)
         .suspicions = swim->suspicions,
         .suspicions_refuted = swim->suspicions_refuted,
         .deaths = swim->deaths,
+        .flaps = swim->flaps,
         .health = swim->probes.health,
         .suspects = (uint32_t)swim->freeze.suspects_count,
         .is_frozen = swim->freeze.is_on,

@@ -307,10 +307,16 @@ struct swim_statistics {
     uint32_t seeds_configured, seeds_reachable, seeds_needed;
     uint64_t packets_received, packets_malformed, gossip_duplicates;
     uint64_t probes, probes_failed, suspicions, suspicions_refuted, deaths;
+    uint64_t flaps;    /* deaths of others that they refuted */
     uint32_t health;   /* Lifeguard's local health multiplier, 0 = healthy */
     uint32_t suspects; /* members that are suspect now */
     bool is_frozen;    /* so many that verdicts wait: this node may be the one cut off */
     usec_t last_sync_usec;
     struct node_id last_sync_with;
 };
+/* The @i-th type of frames: how many came and went. Return: its name, "ping"; NULL past the last.
+ */
+const char *swim_get_frames(const struct swim *swim, size_t i, uint64_t *ret_received,
+                            uint64_t *ret_sent);
+
 void swim_get_statistics(const struct swim *swim, struct swim_statistics *ret);

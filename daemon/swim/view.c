@@ -81,6 +81,7 @@ static void add_flap(struct swim *swim, struct member *member)
 {
     size_t oldest = 0;
 
+    swim->flaps++;
     if (!member->care->flaps)
         member->care->flaps = calloc(swim->config.unstable_flaps, sizeof(usec_t));
     if (!member->care->flaps)

@@ -34,6 +34,7 @@ struct tasks {
     struct list runs;
     struct table inflows; /* attempts of ours whose output comes from elsewhere */
     size_t runs_count;
+    struct tally tally;
     uint64_t next_task;
     uint64_t next_workflow;
     uint64_t wall_offset_usec;

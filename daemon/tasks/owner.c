@@ -266,6 +266,7 @@ static void tell(struct tasks *tasks, const struct origin_action *action)
         /* Whoever follows it from now on waits for what it will say. */
         (void)inflow_open(tasks, task->number, task->attempt, &task->node);
         journal_task_started(&about, task->node_name, task->tries);
+        tally_start(&tasks->tally, task);
         break;
     case ORIGIN_MOVED:
         journal_task_moved(&about, NULL, NULL, action->text);
@@ -279,6 +280,7 @@ static void tell(struct tasks *tasks, const struct origin_action *action)
             task_end_format(&task->end, reason);
         journal_task_ended(&about, task->node_name, task_state_name(task->state), reason,
                            task->has_end ? task->end.run_usec : 0);
+        tally_end(&tasks->tally, task);
         break;
     }
     tasks_tell_watchers(tasks, task);

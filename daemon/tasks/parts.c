@@ -40,7 +40,8 @@ static uint32_t count_slots(const struct config_tasks *config)
 }
 
 /* @types: room for what @ret borrows. */
-static void fill_slots_config(const struct tasks *tasks, struct slots_type types[static SLOTS_TYPES_MAX],
+static void fill_slots_config(const struct tasks *tasks,
+                              struct slots_type types[static SLOTS_TYPES_MAX],
                               struct slots_config *ret)
 {
     const struct config_tasks *config = &tasks->config->tasks;

@@ -217,6 +217,7 @@ struct tasks *tasks_free(struct tasks *tasks)
     exec_free(tasks->exec);
     runs_free(tasks);
     inflows_free(tasks);
+    tally_done(&tasks->tally);
     list_for_each_safe (link, &tasks->submissions)
         tasks_submit_forget(list_entry(link, struct submission, link));
     for (const struct slots_attempt *attempt;
@@ -423,6 +424,11 @@ void tasks_watch(struct tasks *tasks, struct tasks_watch *watch)
 void tasks_unwatch(struct tasks_watch *watch)
 {
     list_remove(&watch->link);
+}
+
+const struct tally *tasks_get_tally(const struct tasks *tasks)
+{
+    return &tasks->tally;
 }
 
 void tasks_count_ended(const struct tasks *tasks, uint64_t wall_usec, uint64_t *ret_succeeded,

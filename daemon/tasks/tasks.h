@@ -17,6 +17,7 @@
 #include "store/output.h"
 #include "store/state.h"
 #include "swim/swim.h"
+#include "tasks/tally.h"
 #include "transfer/peers.h"
 
 struct tasks;
@@ -120,6 +121,9 @@ struct tasks_watch {
 };
 void tasks_watch(struct tasks *tasks, struct tasks_watch *watch);
 void tasks_unwatch(struct tasks_watch *watch);
+
+/* What became of the tasks of this origin since start. */
+const struct tally *tasks_get_tally(const struct tasks *tasks);
 
 /* Ended tasks of the last 24 hours. */
 void tasks_count_ended(const struct tasks *tasks, uint64_t wall_usec, uint64_t *ret_succeeded,

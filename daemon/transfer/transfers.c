@@ -273,6 +273,12 @@ void transfers_set_limits(struct transfers *transfers, const struct transfers_li
     wake(transfers, 0);
 }
 
+void transfers_count(const struct transfers *transfers, size_t *ret_own, size_t *ret_served)
+{
+    *ret_own = transfers->own_running;
+    *ret_served = transfers->served_running;
+}
+
 static void stop(struct list *list)
 {
     list_for_each_safe (link, list) {

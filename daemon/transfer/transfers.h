@@ -49,6 +49,9 @@ void transfers_stop(struct transfers *transfers);
 struct transfers *transfers_free(struct transfers *transfers);
 DEFINE_CLEANUP(struct transfers *, transfers_free)
 
+/* Connections that carry files now: @ret_own begun here, @ret_served by others. */
+void transfers_count(const struct transfers *transfers, size_t *ret_own, size_t *ret_served);
+
 /* Takes over an accepted connection whose handshake named p2p-file/1. */
 void transfers_adopt(struct transfers *transfers, struct stream *stream);
 

@@ -26,6 +26,10 @@ def event(seq, time, kind, node, message, task=None, line=None):
             "line": line}
 
 
+METRICS = {"schema": "p2pctl.metrics/1", "text": "# HELP p2pnode_members Members by state in this node's view, itself included.\n"
+           "# TYPE p2pnode_members gauge\np2pnode_members{state=\"alive\"} 10\n"}
+RELOAD = {"schema": "p2pctl.reload/1", "changed": ["tasks.slots", "log.level"], "needs_restart": ["listen.port"]}
+
 EVENTS = [
     event(1, "2025-11-20T07:58:11.402Z", "member-suspect", "lab-07",
           "member lab-07 suspect, reported by lab-03"),
@@ -297,6 +301,8 @@ ANSWERS = {
     "org.varlink.service.GetInfo": {"vendor": "p2pnode", "product": "p2pnode", "version": "1.0.0",
                                     "url": "", "interfaces": ["org.p2pnode"]},
     "Status": STATUS,
+    "Metrics": METRICS,
+    "Reload": RELOAD,
     "Members": {"schema": "p2pctl.members/1", "members": MEMBERS},
     "Peers": {"schema": "p2pctl.peers/1", "peers": [
         {"name": "lab-03", "address": "10.0.4.13:7717"}, {"name": "seed-1", "address": "10.0.4.2:7717"}]},

@@ -35,6 +35,8 @@ SCREENS = {
     "members-filter": "members --filter name~lab-* --filter state!=alive",
     "members-columns": "members -o help",
     "peers": "peers",
+    "metrics": "metrics",
+    "reload": "reload",
     "types": "types",
     "node-show": "node show lab-03",
     "ping": "ping",
