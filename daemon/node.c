@@ -396,6 +396,7 @@ static void take_down(struct node *node)
     worker_free(node->worker);
     state_free(node->state);
     output_store_free(node->outputs);
+    bundles_free(node->bundles);
     tasks_free(node->tasks);
     transfers_free(node->transfers);
     listener_free(node->listener);

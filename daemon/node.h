@@ -64,6 +64,7 @@ struct node {
     struct state *state;
     struct state_start start; /* id, generation and the next numbers */
     struct output_store *outputs;
+    struct bundles *bundles;
     struct files *files;
     struct memory *memory;
     struct history *history;

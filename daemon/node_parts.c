@@ -10,12 +10,13 @@
 #include "paths.h"
 
 #define WORKER_QUEUE_MAX 4096
+#define TASKFILE_THREADS 6 /* for the files of tasks and what is short, beside transfers */
 #define HANDSHAKE_USEC   (5 * USEC_PER_SEC)
 #define GATE_SPARE       16
 
 static size_t files_threads(const struct config *config)
 {
-    return 2 * (size_t)config->net.transfers_max + 2;
+    return 2 * (size_t)config->net.transfers_max + TASKFILE_THREADS;
 }
 
 int node_make_base(struct node *node)
@@ -77,6 +78,10 @@ int node_make_stores(struct node *node)
     r = output_store_new(node->state_dir, node->state, node->worker, &node->outputs);
     if (r < 0)
         return log_error_errno(r, "Cannot make the store of task output in %s: %m",
+                               node->state_dir);
+    r = bundles_new(node->state_dir, node->state, node->worker, &node->bundles);
+    if (r < 0)
+        return log_error_errno(r, "Cannot make the store of files of tasks in %s: %m",
                                node->state_dir);
     r = asprintf(&files_path, config->files.dir[0] == '/' ? "%s%s" : "%s/%s",
                  config->files.dir[0] == '/' ? "" : node->state_dir, config->files.dir);
@@ -277,6 +282,9 @@ int node_make_tasks(struct node *node)
                                         .exec_socket_path = exec_path,
                                         .state = node->state,
                                         .outputs = node->outputs,
+                                        .bundles = node->bundles,
+                                        .files = node->files,
+                                        .worker = node->worker,
                                         .peers = node->peers,
                                         .find_address = node_find_address,
                                         .on_load = node_on_load,

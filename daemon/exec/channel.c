@@ -119,7 +119,7 @@ static int receive(struct exec_channel *channel)
                             .msg_iovlen = 1,
                             .msg_control = &ancillary,
                             .msg_controllen = sizeof(ancillary)};
-    int fds[EXEC_FDS_MAX] = {-EBADF, -EBADF, -EBADF};
+    int fds[EXEC_FDS_MAX] = {-EBADF, -EBADF, -EBADF, -EBADF, -EBADF};
     struct exec_message message;
     int r;
 
@@ -134,7 +134,7 @@ static int receive(struct exec_channel *channel)
     else
         r = exec_message_decode(channel->space, (size_t)size, &message);
     if (r == 0) {
-        if (fds_count == exec_message_fds(message.type)) {
+        if (fds_count == exec_message_fds(&message)) {
             channel->handler->on_message(&message, fds, channel->data);
             r = 1;
         } else {
@@ -206,7 +206,7 @@ int exec_channel_send(struct exec_channel *channel, const struct exec_message *m
 {
     _cleanup_(waiting_freep) struct waiting *waiting = NULL;
     _cleanup_free_ char *text = NULL;
-    size_t size, fds_count = exec_message_fds(message->type);
+    size_t size, fds_count = exec_message_fds(message);
     int r;
 
     r = exec_message_encode(message, &text, &size);

@@ -399,8 +399,14 @@ static int send_start(struct exec *exec, uint64_t id, const struct exec_task *ta
                                         .environment = (char **)(uintptr_t)environment,
                                         .network = task->network,
                                         .level = MAX(task->level, EXEC_NONE),
-                                        .limits = task->limits};
-    const int fds[EXEC_FDS_MAX] = {input, outputs[EXEC_STDOUT], outputs[EXEC_STDERR]};
+                                        .limits = task->limits,
+                                        .has_inputs = task->has_inputs,
+                                        .outs = (char **)(uintptr_t)task->outs,
+                                        .results_max = task->results_max,
+                                        .reserve = task->reserve};
+    const int first = task->has_inputs ? task->inputs_fd : task->results_fd;
+    const int fds[EXEC_FDS_MAX] = {input, outputs[EXEC_STDOUT], outputs[EXEC_STDERR], first,
+                                   task->results_fd};
     int r = exec_channel_send(exec->channel, &message, fds);
     return r == -ENOBUFS ? -EBUSY : r;
 }

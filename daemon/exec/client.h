@@ -39,6 +39,12 @@ struct exec_task {
     const char *const *words; /* NULL-terminated; {EXEC_DEMO, NULL} = the built-in demo handler */
     const char *const *environment; /* "KEY=value", NULL-terminated; NULL = none */
     int stdin_fd;                   /* negative = /dev/null; stays the caller's */
+    bool has_inputs;                /* then: */
+    int inputs_fd;                  /* a bundle for its work directory; may have a standard input */
+    const char *const *outs;        /* patterns of results, NULL-terminated; NULL = none, else: */
+    int results_fd;                 /* an empty file for the bundle of them */
+    uint64_t results_max;           /* bytes; 0 = no limit */
+    uint64_t reserve;               /* bytes that they leave free on the disk */
     bool network;
     enum exec_level level; /* at least; EXEC_NONE or 0 = as configured */
     struct exec_limits limits;

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/bundle.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -46,6 +47,7 @@ void exec_message_done(struct exec_message *message)
     case EXEC_START:
         free_strings(message->start.words);
         free_strings(message->start.environment);
+        free_strings(message->start.outs);
         break;
     case EXEC_HELLO:
         free(message->hello.version);
@@ -72,6 +74,14 @@ static bool is_path(const char *path)
             return false;
     }
     return true;
+}
+
+/* A path below the work directory, with wildcards. */
+static bool is_pattern(const char *text)
+{
+    char path[PATH_MAX];
+
+    return snprintf(path, sizeof(path), "/%s", text) < (int)sizeof(path) && is_path(path);
 }
 
 static bool is_variable(const char *text)
@@ -140,10 +150,13 @@ static int write_start(const struct exec_message *message, cJSON *json)
     add_limit(json, "processes", start->limits.processes);
     add_limit(json, "timeout", start->limits.timeout_usec);
     add_limit(json, "grace", start->limits.grace_usec);
+    json_add_bool(json, "inputs", start->has_inputs);
+    add_limit(json, "results_max", start->results_max);
+    add_limit(json, "reserve", start->reserve);
     r = add_strings(json, "words", start->words, EXEC_WORDS_MAX, NULL);
-    return r < 0
-               ? r
-               : add_strings(json, "environment", start->environment, EXEC_WORDS_MAX, is_variable);
+    if (r == 0)
+        r = add_strings(json, "environment", start->environment, EXEC_WORDS_MAX, is_variable);
+    return r < 0 ? r : add_strings(json, "outs", start->outs, EXEC_OUTS_MAX, is_pattern);
 }
 
 static int write_signal(const struct exec_message *message, cJSON *json)
@@ -191,7 +204,13 @@ static int write_exited(const struct exec_message *message, cJSON *json)
     json_add_u64(json, "user", status->user_usec);
     json_add_u64(json, "system", status->system_usec);
     json_add_u64(json, "memory_peak", status->memory_peak_bytes);
-    return 0;
+    if (status->results.error != 0)
+        json_add_i64(json, "results_error", -(int64_t)status->results.error);
+    if (status->results.count > 0) {
+        json_add_u64(json, "results", status->results.count);
+        json_add_u64(json, "results_size", status->results.size);
+    }
+    return status->results.note[0] ? add_string(json, "note", status->results.note) : 0;
 }
 
 /* The readers return 0, -EBADMSG or -ENOMEM, and may leave a half-filled message to
@@ -269,14 +288,18 @@ static int read_start(const cJSON *json, struct exec_message *message)
         !get_limit(json, "file_size", &start->limits.file_size_bytes) ||
         !get_limit(json, "processes", &start->limits.processes) ||
         !get_limit(json, "timeout", &start->limits.timeout_usec) ||
-        !get_limit(json, "grace", &start->limits.grace_usec))
+        !get_limit(json, "grace", &start->limits.grace_usec) ||
+        json_get_bool(json, "inputs", &start->has_inputs) != 1 ||
+        !get_limit(json, "results_max", &start->results_max) ||
+        !get_limit(json, "reserve", &start->reserve))
         return -EBADMSG;
     r = get_strings(json, "words", EXEC_WORDS_MAX, NULL, &start->words);
     if (r < 0)
         return r;
     if (!start->words[0] || start->words[0][0] == '\0')
         return -EBADMSG;
-    return get_strings(json, "environment", EXEC_WORDS_MAX, is_variable, &start->environment);
+    r = get_strings(json, "environment", EXEC_WORDS_MAX, is_variable, &start->environment);
+    return r < 0 ? r : get_strings(json, "outs", EXEC_OUTS_MAX, is_pattern, &start->outs);
 }
 
 static int read_signal(const cJSON *json, struct exec_message *message)
@@ -311,6 +334,23 @@ static int read_started(const cJSON *json, struct exec_message *message)
     return get_number(json, "pid", INT32_MAX, &message->pid) ? 0 : -EBADMSG;
 }
 
+static int read_results(const cJSON *json, struct exec_results *ret)
+{
+    uint64_t count = 0;
+    int64_t error = 0;
+    const char *text = "";
+
+    if (json_get_i64(json, "results_error", 1, 4095, &error) < 0 ||
+        json_get_u64(json, "results", BUNDLE_FILES_MAX, &count) < 0 ||
+        !get_limit(json, "results_size", &ret->size) || (count > 0) != (ret->size > 0) ||
+        json_get_string(json, "note", &text) < 0 || strlen(text) >= sizeof(ret->note))
+        return -EBADMSG;
+    ret->error = -(int)error;
+    ret->count = (uint32_t)count;
+    snprintf(ret->note, sizeof(ret->note), "%s", text);
+    return 0;
+}
+
 static int read_exited(const cJSON *json, struct exec_message *message)
 {
     struct exec_status *status = &message->exited;
@@ -336,7 +376,7 @@ static int read_exited(const cJSON *json, struct exec_message *message)
         !get_number(json, "system", EXEC_ID_MAX, &status->system_usec) ||
         !get_number(json, "memory_peak", EXEC_ID_MAX, &status->memory_peak_bytes))
         return -EBADMSG;
-    return 0;
+    return read_results(json, &status->results);
 }
 
 #define KEYS(...) ((const char *const[]){"type", __VA_ARGS__, NULL})
@@ -353,19 +393,26 @@ static const struct {
                         KEYS("mode", "network", "read", "write")},
     [EXEC_START] = {"start", true, 3, write_start, read_start,
                     KEYS("id", "network", "sandbox", "memory", "file_size", "processes", "timeout",
-                         "grace", "words", "environment")},
+                         "grace", "words", "environment", "inputs", "outs", "results_max",
+                         "reserve")},
     [EXEC_SIGNAL] = {"signal", true, 0, write_signal, read_signal, KEYS("id", "number", "grace")},
     [EXEC_HELLO] = {"hello", false, 0, write_hello, read_hello,
                     KEYS("version", "level", "available", "missing")},
     [EXEC_STARTED] = {"started", true, 0, write_started, read_started, KEYS("id", "pid")},
     [EXEC_EXITED] = {"exited", true, 0, write_exited, read_exited,
                      KEYS("id", "code", "signal", "error", "reason", "timed_out", "wall", "user",
-                          "system", "memory_peak")},
+                          "system", "memory_peak", "results", "results_size", "results_error",
+                          "note")},
 };
 
-size_t exec_message_fds(enum exec_message_type type)
+size_t exec_message_fds(const struct exec_message *message)
 {
-    return types[type].fds;
+    size_t count = types[message->type].fds;
+
+    if (message->type == EXEC_START)
+        count += (size_t)message->start.has_inputs +
+                 (message->start.outs && message->start.outs[0] ? 1 : 0);
+    return count;
 }
 
 int exec_message_encode(const struct exec_message *message, char **ret, size_t *ret_size)

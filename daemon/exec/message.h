@@ -7,7 +7,9 @@
  * checked, unknown types and keys are errors, and descriptors that do not belong to the message are
  * closed.
  *
- *   p2pnode -> p2pnode-exec   configure, start (+ stdin, stdout, stderr), signal
+ *   p2pnode -> p2pnode-exec   configure, start (+ stdin, stdout, stderr, where the message says so
+ *                             inputs: a bundle, and where it has "outs" results: an empty file),
+ *                             signal
  *   p2pnode-exec -> p2pnode   hello (the answer to each configure), started, exited
  *
  * Times are usec_t; a limit of 0 means "none". Strings and arrays of a decoded message are its own.
@@ -23,7 +25,8 @@
 #define EXEC_WORDS_MAX   4096                /* of a command; also variables of an environment */
 #define EXEC_PATHS_MAX   64                  /* read or write paths of the configuration */
 #define EXEC_MISSING_MAX 16
-#define EXEC_FDS_MAX     3
+#define EXEC_FDS_MAX     5
+#define EXEC_OUTS_MAX    64 /* patterns of results */
 #define EXEC_ID_MAX      (((uint64_t)1 << 53) - 1)
 #define EXEC_DEMO        "@demo" /* first word of the built-in demo handler */
 
@@ -76,6 +79,10 @@ struct exec_start {
     bool network;          /* false = without, even where the configuration allows it */
     enum exec_level level; /* at least this one; EXEC_NONE = as configured */
     struct exec_limits limits;
+    bool has_inputs;      /* a bundle of files for its work directory comes with the message */
+    char **outs;          /* patterns of its results, NULL-terminated: exec/results.h */
+    uint64_t results_max; /* bytes of all results; 0 = no limit */
+    uint64_t reserve;     /* bytes that results leave free on the disk */
 };
 
 struct exec_signal {
@@ -90,6 +97,14 @@ struct exec_hello {
     char **missing; /* what this level does not protect from, and why the next one failed */
 };
 
+/* What was packed of a task's results. */
+struct exec_results {
+    uint32_t count;
+    uint64_t size;  /* of the bundle; 0 without files */
+    int error;      /* 0, or why there are none: -EFBIG above results_max, -ENOSPC, -E2BIG, ... */
+    char note[160]; /* what was asked for and is not there; "" = nothing */
+};
+
 /* How a task ended: exactly one of exit code, signal, and not run at all. */
 struct exec_status {
     int code;   /* 0..255; -1 = not by exit */
@@ -101,6 +116,7 @@ struct exec_status {
     usec_t user_usec;
     usec_t system_usec;
     uint64_t memory_peak_bytes; /* of its largest process */
+    struct exec_results results;
 };
 
 struct exec_message {
@@ -136,5 +152,5 @@ int exec_message_encode(const struct exec_message *message, char **ret, size_t *
  */
 int exec_message_decode(const char *data, size_t size, struct exec_message *ret);
 
-/* How many descriptors travel with a message of @type. */
-size_t exec_message_fds(enum exec_message_type type);
+/* How many descriptors travel with @message. */
+size_t exec_message_fds(const struct exec_message *message);

@@ -62,6 +62,8 @@ static int try_level(const struct fence *fence, const char *work_root, enum exec
     ours = pair[0];
     its = pair[1];
     const struct supervisor_job job = {.fence = fence,
+                                       .inputs_fd = -EBADF,
+                                       .results_fd = -EBADF,
                                        .start = &start,
                                        .level = level,
                                        .control = its,

@@ -227,6 +227,9 @@ static int start_task(struct exec_server *server, uint64_t id, const struct exec
                                  .level = MAX(server->probe.level, start->level),
                                  .network = start->network && server->fence->configure.network,
                                  .stdio = {fds[0], fds[1], fds[2]},
+                                 .inputs_fd = start->has_inputs ? fds[3] : -EBADF,
+                                 .results_fd =
+                                     start->outs[0] ? fds[start->has_inputs ? 4 : 3] : -EBADF,
                                  .work_root = server->work_root,
                                  .name = name};
     r = exec_child_new(server->event, id, &job, &child);

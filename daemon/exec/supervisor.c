@@ -19,6 +19,8 @@
 #include <time.h>
 #include "exec/command.h"
 #include "exec/confine.h"
+#include "exec/inputs.h"
+#include "exec/results.h"
 #include "exec/root.h"
 #include "exec/tree.h"
 
@@ -38,6 +40,7 @@ struct supervisor {
     int directory_fd; /* the task's directory in it */
     int work_fd;
     int tmp_fd;
+    int stdin_fd;
     int ruleset;
     int signals; /* a signalfd for SIGCHLD */
     char **environment;
@@ -72,13 +75,17 @@ static int compare_fds(const void *a, const void *b)
  */
 static void close_inherited(const struct supervisor_job *job)
 {
-    int keep[1 + ARRAY_SIZE(job->stdio) + FENCE_PATHS_MAX];
+    int keep[3 + ARRAY_SIZE(job->stdio) + FENCE_PATHS_MAX];
     size_t count = 0;
     unsigned from = STDERR_FILENO + 1;
 
     keep[count++] = job->control;
     for (size_t i = 0; i < ARRAY_SIZE(job->stdio); i++)
         keep[count++] = job->stdio[i];
+    if (job->inputs_fd >= 0)
+        keep[count++] = job->inputs_fd;
+    if (job->results_fd >= 0)
+        keep[count++] = job->results_fd;
     for (size_t i = 0; i < job->fence->paths_count; i++)
         keep[count++] = job->fence->paths[i].fd;
     qsort(keep, count, sizeof(keep[0]), compare_fds);
@@ -190,6 +197,18 @@ static int make_environment(struct supervisor *supervisor)
     return r;
 }
 
+static int take_inputs(struct supervisor *supervisor)
+{
+    const int fd = supervisor->job->inputs_fd;
+
+    if (fd < 0)
+        return 0;
+    supervisor->step = "put the input files into the work directory";
+    int r = inputs_unpack(fd, supervisor->work_fd, supervisor->directory_fd, &supervisor->stdin_fd);
+    close_fd(fd);
+    return r;
+}
+
 /* Runs in the supervisor's memory while the supervisor waits: whatever it sets there, that finds.
  */
 static int run_command(void *data)
@@ -204,7 +223,7 @@ static int run_command(void *data)
         fchdir(supervisor->work_fd) < 0)
         r = -errno;
     for (int i = 0; i < (int)ARRAY_SIZE(job->stdio) && r == 0; i++)
-        if (dup2(job->stdio[i], i) < 0)
+        if (dup2(i == STDIN_FILENO ? supervisor->stdin_fd : job->stdio[i], i) < 0)
             r = -errno;
     umask(0022);
     if (r == 0)
@@ -367,6 +386,10 @@ static void report_end(const struct supervisor *supervisor)
     end.status.user_usec = from_timeval(usage.ru_utime);
     end.status.system_usec = from_timeval(usage.ru_stime);
     end.status.memory_peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    /* Once p2pnode-exec is gone, nobody wants them. */
+    if (supervisor->job->results_fd >= 0 && supervisor->control >= 0)
+        results_pack(supervisor->work_fd, supervisor->job->results_fd, supervisor->job->start,
+                     &end.status.results);
     report(supervisor, &end);
 }
 
@@ -397,6 +420,7 @@ static _Noreturn void supervise(const struct supervisor_job *job, uid_t uid, gid
                                     .control = job->control,
                                     .root_fd = -EBADF,
                                     .directory_fd = -EBADF,
+                                    .stdin_fd = job->stdio[STDIN_FILENO],
                                     .ruleset = -EBADF,
                                     .uid = uid,
                                     .gid = gid};
@@ -416,6 +440,8 @@ static _Noreturn void supervise(const struct supervisor_job *job, uid_t uid, gid
     r = supervisor.signals < 0 ? -errno : make_environment(&supervisor);
     if (r == 0)
         r = enter_sandbox(&supervisor);
+    if (r == 0)
+        r = take_inputs(&supervisor);
     if (r == 0)
         r = start_command(&supervisor);
     if (r < 0) {

@@ -36,6 +36,8 @@ struct supervisor_job {
     bool network;
     int control; /* SOCK_SEQPACKET, the supervisor's end */
     int stdio[3];
+    int inputs_fd;         /* a bundle, or negative */
+    int results_fd;        /* an empty file, or negative */
     const char *work_root; /* absolute; p2pnode-exec's current directory */
     const char *name;      /* of the task's directory in it */
 };

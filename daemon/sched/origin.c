@@ -289,6 +289,15 @@ void origin_remove_node(struct origin *origin, const struct node_id *id, usec_t 
     check_node(origin, &copy, false);
 }
 
+void origin_explain(struct origin *origin, uint64_t number, const char *reason, usec_t now)
+{
+    struct job *job = job_find(origin, number);
+
+    advance(origin, now);
+    if (job && job->task->has_node)
+        task_format_text(job->task->reason, sizeof(job->task->reason), "%s", reason);
+}
+
 struct place *origin_get_place(struct origin *origin)
 {
     return origin->place;

@@ -92,6 +92,8 @@ struct origin_action {
     int signal;
     usec_t grace_usec;
     const char *text;
+    uint64_t inputs;  /* of ORIGIN_FORGET: the bundle of its input files, 0 = none */
+    bool has_results; /* of ORIGIN_FORGET: those of `attempt` are kept */
 };
 
 struct origin;
@@ -177,6 +179,12 @@ void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
                     const struct node_id *node, usec_t now);
 void origin_ended(struct origin *origin, uint64_t number, uint64_t attempt,
                   const struct node_id *node, const struct task_end *end, usec_t now);
+
+/*
+ * Something holds up the end of a task that has a node, and the owner knows what: it becomes the
+ * task's reason, for lists, until something else happens.
+ */
+void origin_explain(struct origin *origin, uint64_t number, const char *reason, usec_t now);
 
 /* The answer to ORIGIN_QUERY: the node has no such attempt, and will not take it any more. */
 void origin_missing(struct origin *origin, uint64_t number, uint64_t attempt,

@@ -126,6 +126,8 @@ static void fill(struct origin *origin, struct job *job, enum origin_action_type
         .signal = task->cancel_signal,
         .grace_usec = task->cancel_grace_usec,
         .text = job->note,
+        .inputs = type == ORIGIN_FORGET ? task->spec.in.bundle : 0,
+        .has_results = type == ORIGIN_FORGET && task->has_end && task->end.out.size > 0,
     };
     if (type == ORIGIN_MOVED) {
         ret->text = task_format_text(origin->text, sizeof(origin->text), "%s \u2192 %s: %s",

@@ -228,6 +228,7 @@ static bool retry(struct origin *origin, struct job *job)
         return false;
     avoid_node(job);
     job->refusals = 0;
+    task->end.out = (struct task_files){0}; /* of the attempt that counts no more */
     memcpy(job->previous, task->node_name, sizeof(job->previous));
     job_commit(origin, job, 0);
     job_wait(origin, job,
@@ -267,7 +268,7 @@ static void describe_end(const struct job *job, const char *end)
         task_format_text(task->reason, sizeof(task->reason), "attempt %u; before: %s", task->tries,
                          job->note);
     else
-        task->reason[0] = '\0';
+        task_format_text(task->reason, sizeof(task->reason), "%s", task->end.text);
 }
 
 static bool may_retry(const struct task *task, const struct task_end *end)
@@ -277,6 +278,7 @@ static bool may_retry(const struct task *task, const struct task_end *end)
     case TASK_END_SIGNAL:
         return (task->spec.retry_on & TASK_RETRY_EXIT) && task_end_get_state(end) == TASK_FAILED;
     case TASK_END_NOT_RUN:
+    case TASK_END_NO_RESULTS:
         return end->code == ENOSPC && (task->spec.retry_on & TASK_RETRY_NO_SPACE);
     case TASK_END_TIMED_OUT:
     case TASK_END_CANCELLED:
@@ -290,7 +292,8 @@ static bool may_retry(const struct task *task, const struct task_end *end)
 /* A task that was stopped in the queue never began. */
 static bool has_run(const struct task_end *end)
 {
-    return end->type == TASK_END_EXIT || end->type == TASK_END_SIGNAL || end->run_usec > 0;
+    return end->type == TASK_END_EXIT || end->type == TASK_END_SIGNAL ||
+           end->type == TASK_END_NO_RESULTS || end->run_usec > 0;
 }
 
 void job_end(struct origin *origin, struct job *job, const struct task_end *end)

@@ -288,6 +288,18 @@ void slots_exited(struct slots *slots, uint64_t id, const struct task_end *end, 
     start_next(slots);
 }
 
+int slots_hand_back(struct slots *slots, uint64_t id, enum slots_handback reason, usec_t now)
+{
+    struct entry *entry = table_find(&slots->by_id, &id);
+
+    advance(slots, now);
+    if (!entry || entry->public.state != SLOTS_STARTING || entry->killing != KILL_NONE)
+        return -ESRCH;
+    entry_hand_back(slots, entry, reason);
+    start_next(slots);
+    return 0;
+}
+
 void slots_cancel(struct slots *slots, const struct slots_key *key, int signal, usec_t grace_usec,
                   usec_t now)
 {

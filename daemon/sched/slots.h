@@ -91,6 +91,7 @@ enum slots_handback {
     SLOTS_HANDBACK_DRAINING,
     SLOTS_HANDBACK_RECALLED, /* also: its lease was over before it was its turn */
     SLOTS_HANDBACK_TYPE,     /* a reload took its type away */
+    SLOTS_HANDBACK_NO_SPACE, /* the disk has no room for its input files */
 };
 
 struct slots_action {
@@ -168,6 +169,12 @@ struct slots_attempt *slots_query(struct slots *slots, const struct slots_key *k
 /* What p2pnode-exec says; unknown ids are ignored. @end is TASK_END_EXIT, _SIGNAL or _NOT_RUN. */
 void slots_started(struct slots *slots, uint64_t id, usec_t now);
 void slots_exited(struct slots *slots, uint64_t id, const struct task_end *end, usec_t now);
+
+/*
+ * Attempt @id, which SLOTS_START told to run and which did not begin, goes back to its origin.
+ * Return: 0; -ESRCH where it is not starting, or is to be killed: then only slots_exited() helps.
+ */
+int slots_hand_back(struct slots *slots, uint64_t id, enum slots_handback reason, usec_t now);
 
 /* What origins say; unknown attempts are ignored. */
 void slots_cancel(struct slots *slots, const struct slots_key *key, int signal, usec_t grace_usec,

@@ -102,24 +102,27 @@ void task_spec_done(struct task_spec *spec)
 {
     task_words_done(&spec->args);
     task_words_done(&spec->env);
+    task_words_done(&spec->outs);
 }
 
 int task_spec_copy(const struct task_spec *spec, struct task_spec *ret)
 {
-    _cleanup_(task_words_done) struct task_words args = {0};
-    struct task_words env;
+    _cleanup_(task_words_done) struct task_words args = {0}, env = {0};
+    struct task_words outs;
     int r;
 
     r = task_words_copy(&spec->args, &args);
-    if (r < 0)
-        return r;
-    r = task_words_copy(&spec->env, &env);
+    if (r >= 0)
+        r = task_words_copy(&spec->env, &env);
+    if (r >= 0)
+        r = task_words_copy(&spec->outs, &outs);
     if (r < 0)
         return r;
     *ret = *spec;
     ret->args = args;
     ret->env = env;
-    args = (struct task_words){0};
+    ret->outs = outs;
+    args = env = (struct task_words){0};
     return 0;
 }
 
@@ -146,6 +149,47 @@ static bool is_environment(const char *word)
            *c == '_')
         c++;
     return c > word && *c == '=';
+}
+
+const char *task_out_split(const char *out, size_t *ret_glob_size)
+{
+    const char *equals = strchr(out, '=');
+
+    *ret_glob_size = equals ? (size_t)(equals - out) : strlen(out);
+    return equals ? equals + 1 : "";
+}
+
+/* A path below the work directory, with wildcards or without. */
+static bool is_glob(const char *glob, size_t size)
+{
+    if (size == 0 || size > TASK_GLOB_MAX)
+        return false;
+    for (size_t i = 0, part; i <= size; i += part + 1) {
+        for (part = 0; i + part < size && glob[i + part] != '/';)
+            part++;
+        if (part == 0 || (part == 1 && glob[i] == '.') ||
+            (part == 2 && strncmp(glob + i, "..", 2) == 0))
+            return false;
+    }
+    return true;
+}
+
+static const char *check_files(const struct task_spec *spec)
+{
+    if (spec->in.size > NUMBER_MAX || spec->in.count > TASK_FILES_MAX ||
+        spec->outs.count > TASK_FILES_MAX)
+        return "at most 64 files go with a task, and 64 patterns of results";
+    if ((spec->in.count > 0 || spec->has_stdin) && spec->in.size == 0)
+        return "there is no bundle of its files";
+    for (size_t i = 0; i < spec->outs.count; i++) {
+        size_t size;
+        const char *directory = task_out_split(spec->outs.items[i], &size);
+        if (!is_glob(spec->outs.items[i], size) || !is_printable(directory, TASK_GLOB_MAX) ||
+            !is_printable(spec->outs.items[i], 2 * TASK_GLOB_MAX))
+            return "a pattern of results is a path below the work directory, without \"..\", and "
+                   "perhaps =DIR";
+    }
+    return NULL;
 }
 
 static const char *check_words(const struct task_spec *spec)
@@ -187,7 +231,8 @@ static const char *check_spec(const struct task_spec *spec)
         return "the limit is too large";
     if (spec->retry_on >= TASK_RETRY_EXIT << 1)
         return "unknown reason to retry";
-    return check_words(spec);
+    const char *text = check_words(spec);
+    return text ? text : check_files(spec);
 }
 
 int task_spec_check(const struct task_spec *spec, char reason[static TASK_REASON_MAX + 1])
@@ -256,6 +301,9 @@ char *task_end_format(const struct task_end *end, char target[static TASK_REASON
     case TASK_END_STOPPED:
         used = snprintf(target, size, "stopped by its node");
         break;
+    case TASK_END_NO_RESULTS:
+        used = snprintf(target, size, "exit 0, but its results are lost");
+        break;
     case _TASK_END_MAX:
         target[0] = '\0';
         break;
@@ -278,6 +326,7 @@ enum task_state task_end_get_state(const struct task_end *end)
         return TASK_LOST;
     case TASK_END_SIGNAL:
     case TASK_END_NOT_RUN:
+    case TASK_END_NO_RESULTS:
     case _TASK_END_MAX:
         break;
     }

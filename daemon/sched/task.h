@@ -29,7 +29,9 @@
 #define TASK_WORDS_SIZE   65536 /* bytes of all args, and of all env, NULs included */
 #define TASK_TIMELINE_MAX 64
 #define TASK_RETRIES_MAX  1000
+#define TASK_FILES_MAX    64 /* files that go with a task; also patterns of results */
 #define TASK_ID_TEXT_MAX  (20 + 1 + NODE_NAME_MAX + 1)
+#define TASK_GLOB_MAX     1023  /* bytes of a pattern of results, and of its directory */
 #define TASK_TYPE_COMMAND "cmd" /* the type that is shown for `submit -- CMD` */
 
 enum task_state {
@@ -75,12 +77,19 @@ enum task_retry_on {
 /* "node-lost" "no-space" "unreachable" "exit". Return: the flag, or -EINVAL. */
 int task_retry_on_parse(const char *text);
 
+/* Files that go with a task, or came from it: a bundle (base/bundle.h). */
+struct task_files {
+    uint64_t bundle; /* of inputs: what the origin's store calls it; 0 = there is none */
+    uint64_t size;   /* bytes of the bundle */
+    uint32_t count;  /* of files in it, standard input not counted */
+};
+
 /* What a user asked for. Durations in usec. */
 struct task_spec {
     char type[TASK_TYPE_MAX + 1]; /* letters, or TASK_TYPE_COMMAND with is_command */
     bool is_command;      /* args are the whole command; otherwise the handler's further words */
     bool is_confidential; /* never leaves the origin */
-    bool has_stdin;       /* the origin keeps bytes for its standard input */
+    bool has_stdin;       /* the bundle of inputs has its standard input too */
     uint64_t type_number; /* 1 of "a1"; unused for a command */
     char name[TASK_NAME_MAX + 1];     /* label; "" = none, then "a1" is shown */
     char user[TASK_USER_MAX + 1];     /* who submitted it */
@@ -88,6 +97,8 @@ struct task_spec {
     char select[TASK_SELECT_MAX + 1]; /* a tag "gpu=1" the node must have; "" = none */
     struct task_words args;
     struct task_words env;   /* "K=V" */
+    struct task_words outs;  /* results to be brought back: "GLOB" or "GLOB=DIR" */
+    struct task_files in;    /* files it finds in its work directory */
     usec_t timeout_usec;     /* of one attempt's run; 0 = what the worker has configured */
     uint64_t memory_size;    /* bytes; 0 = what the worker has configured */
     uint32_t retries;        /* 0..TASK_RETRIES_MAX; 0 = at most once */
@@ -108,6 +119,13 @@ int task_spec_copy(const struct task_spec *spec, struct task_spec *ret);
  */
 int task_spec_check(const struct task_spec *spec, char reason[static TASK_REASON_MAX + 1]);
 
+/*
+ * The two parts of a pattern of results: "plots/x*.png=DIR" is the glob "plots/x*.png", which is
+ * matched below the work directory, and "DIR", which only its user understands; "" where there is
+ * none. *@ret_glob_size bytes of @out are the glob. Returns DIR.
+ */
+const char *task_out_split(const char *out, size_t *ret_glob_size);
+
 /* "a1" for a1, "-" for a command without a label, else the label. Returns @target. */
 char *task_spec_format_name(const struct task_spec *spec, char target[static TASK_NAME_MAX + 1]);
 
@@ -116,8 +134,9 @@ enum task_end_type {
     TASK_END_SIGNAL, /* code = the signal nobody of us sent */
     TASK_END_TIMED_OUT,
     TASK_END_CANCELLED,
-    TASK_END_NOT_RUN, /* could not be started: code = errno, 1.. */
-    TASK_END_STOPPED, /* killed by its node: its lease was over, or the node stops */
+    TASK_END_NOT_RUN,    /* could not be started: code = errno, 1.. */
+    TASK_END_STOPPED,    /* killed by its node: its lease was over, or the node stops */
+    TASK_END_NO_RESULTS, /* exit 0, but its results could not be kept: code = errno, 1.. */
     _TASK_END_MAX,
 };
 
@@ -128,6 +147,7 @@ struct task_end {
     bool is_oom;
     usec_t run_usec;
     uint64_t memory_peak_size;      /* bytes; 0 = not known */
+    struct task_files out;          /* its results; bundle is unused */
     char text[TASK_REASON_MAX + 1]; /* of TASK_END_NOT_RUN and where there is more to say */
 };
 

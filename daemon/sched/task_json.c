@@ -4,14 +4,19 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/bundle.h"
 
 #define NUMBER_MAX (UINT64_C(1) << 53)
 #define SIGNAL_MAX 64
 
 static const char *const end_names[_TASK_END_MAX] = {
-    [TASK_END_EXIT] = "exit",           [TASK_END_SIGNAL] = "signal",
-    [TASK_END_TIMED_OUT] = "timed-out", [TASK_END_CANCELLED] = "cancelled",
-    [TASK_END_NOT_RUN] = "not-run",     [TASK_END_STOPPED] = "stopped",
+    [TASK_END_EXIT] = "exit",
+    [TASK_END_SIGNAL] = "signal",
+    [TASK_END_TIMED_OUT] = "timed-out",
+    [TASK_END_CANCELLED] = "cancelled",
+    [TASK_END_NOT_RUN] = "not-run",
+    [TASK_END_STOPPED] = "stopped",
+    [TASK_END_NO_RESULTS] = "no-results",
 };
 
 static bool add_words(cJSON *json, const char *key, const struct task_words *words)
@@ -55,6 +60,16 @@ static void add_text(cJSON *json, const char *key, const char *text)
         json_add_string(json, key, text);
 }
 
+static bool add_files(cJSON *json, const char *key, const struct task_files *files)
+{
+    cJSON *object = files->size > 0 ? cJSON_AddObjectToObject(json, key) : NULL;
+
+    add_number(object, "bundle", files->bundle);
+    add_number(object, "size", files->size);
+    add_number(object, "count", files->count);
+    return object || files->size == 0;
+}
+
 cJSON *task_spec_to_json(const struct task_spec *spec)
 {
     _cleanup_json_ cJSON *json = cJSON_CreateObject();
@@ -77,7 +92,8 @@ cJSON *task_spec_to_json(const struct task_spec *spec)
     add_number(json, "retry_on", spec->retry_on);
     add_number(json, "workflow", spec->workflow);
     add_number(json, "step", spec->step);
-    if (!add_words(json, "args", &spec->args) || !add_words(json, "env", &spec->env))
+    if (!add_words(json, "args", &spec->args) || !add_words(json, "env", &spec->env) ||
+        !add_words(json, "outs", &spec->outs) || !add_files(json, "in", &spec->in))
         return NULL;
     return TAKE_PTR(json);
 }
@@ -94,6 +110,7 @@ cJSON *task_end_to_json(const struct task_end *end)
     add_number(json, "run_usec", end->run_usec);
     add_number(json, "memory_peak_size", end->memory_peak_size);
     add_text(json, "text", end->text);
+    (void)add_files(json, "out", &end->out);
     return json;
 }
 
@@ -233,6 +250,21 @@ static int get_words(struct source *source, const char *key, struct task_words *
     return 0;
 }
 
+static void get_files(struct source *source, const char *key, struct task_files *ret)
+{
+    struct source inner = {0};
+
+    if (json_get_object(source->json, key, &inner.json) < 0)
+        source->is_bad = true;
+    if (!inner.json)
+        return;
+    ret->bundle = get_number(&inner, "bundle", NUMBER_MAX);
+    ret->size = get_number(&inner, "size", NUMBER_MAX);
+    ret->count = (uint32_t)get_number(&inner, "count", BUNDLE_FILES_MAX);
+    if (inner.is_bad || ret->size == 0)
+        source->is_bad = true;
+}
+
 int task_spec_from_json(const cJSON *json, struct task_spec *ret)
 {
     _cleanup_(task_spec_done) struct task_spec spec = {0};
@@ -262,6 +294,10 @@ int task_spec_from_json(const cJSON *json, struct task_spec *ret)
     r = get_words(&source, "env", &spec.env);
     if (r < 0)
         return r;
+    r = get_words(&source, "outs", &spec.outs);
+    if (r < 0)
+        return r;
+    get_files(&source, "in", &spec.in);
     if (source.is_bad || task_spec_check(&spec, reason) < 0)
         return -EBADMSG;
     *ret = spec;
@@ -284,6 +320,7 @@ int task_end_from_json(const cJSON *json, struct task_end *ret)
     end.run_usec = get_number(&source, "run_usec", NUMBER_MAX);
     end.memory_peak_size = get_number(&source, "memory_peak_size", NUMBER_MAX);
     get_text(&source, "text", end.text, sizeof(end.text));
+    get_files(&source, "out", &end.out);
     if (source.is_bad || end.type == _TASK_END_MAX)
         return -EBADMSG;
     if (end.type == TASK_END_EXIT && end.code > 255)

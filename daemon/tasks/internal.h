@@ -4,15 +4,19 @@
 /*
  * What the files of tasks/ share. tasks.c has the life cycle and the pump, parts.c what they are
  * made of, owner.c does what the origin's side asks for, worker.c what the worker's side asks for,
- * wire.c the frames of both, runs.c workflows.
+ * wire.c the frames of both, runs.c workflows. Files that go with tasks: stage.c takes them from
+ * clients, supply.c has them at the worker, collect.c brings results to the origin; between nodes
+ * pull.c asks and serve.c answers.
  */
 
+#include "base/bundle.h"
 #include "base/list.h"
 #include "base/table.h"
 #include "sched/task_json.h"
 #include "tasks/tasks.h"
 
 #define RUNS_MAX      1024
+#define PULL_PIECE    ((size_t)256 * 1024) /* bytes of files in one frame */
 #define INFLOW_WINDOW ((size_t)512 * 1024) /* bytes of output on the way, of one attempt */
 
 struct tasks {
@@ -21,6 +25,7 @@ struct tasks {
     const struct state_start *start;
     struct state *state;
     struct output_store *outputs;
+    struct bundles *bundles;
     struct peers *peers;
     struct tasks_setup setup;
     struct origin *origin;
@@ -35,6 +40,8 @@ struct tasks {
     struct table inflows; /* attempts of ours whose output comes from elsewhere */
     size_t runs_count;
     struct tally tally;
+    struct list stages, pulls, collects, servings;
+    size_t stages_count, servings_count, reads_count;
     uint64_t next_task;
     uint64_t next_workflow;
     uint64_t wall_offset_usec;
@@ -67,6 +74,7 @@ struct job {
     bool is_handed;                /* p2pnode-exec has it */
     bool is_paused;                /* not read from: the disk is behind */
     bool is_kept;                  /* its result is in the database */
+    struct supply *supply;         /* owned: of its files; NULL = there are none any more */
     /* For attempts of other nodes: the output on its way to the origin. */
     struct output_read *read;
     uint64_t cursor;
@@ -87,6 +95,9 @@ void tasks_tell_watchers(struct tasks *tasks, const struct task *task);
 
 /* owner.c */
 void owner_act(struct tasks *tasks, const struct origin_action *action);
+/* How an attempt ended; its results are here. */
+void owner_take_end(struct tasks *tasks, const struct node_id *from, uint64_t number,
+                    uint64_t attempt, const struct task_end *end);
 /* Whether the result of this attempt is still wanted. */
 bool owner_wants(struct tasks *tasks, uint64_t number, uint64_t attempt);
 /* A piece of output of an attempt of ours that runs elsewhere. */
@@ -121,6 +132,13 @@ void worker_answer(struct tasks *tasks, const struct slots_key *key, const struc
                    struct place_answer *ret);
 /* Under which the worker's side keeps the output of an attempt. */
 struct output_key worker_output_key(const struct tasks *tasks, const struct slots_key *key);
+
+/* Of whose results. */
+struct bundles_key worker_results_key(const struct tasks *tasks, const struct slots_key *key);
+/* Gives the attempt to p2pnode-exec; while that is not ready, the attempt waits for it. */
+void worker_hand_over(struct job *job);
+/* It cannot begin here. */
+void worker_end_without_run(struct job *job, int error, const char *text);
 
 /* outflow.c: output of foreign attempts on its way to their origins */
 /* Starts, or begins again behind what the origin has. */
@@ -168,3 +186,77 @@ void runs_on_task(struct tasks *tasks, const struct task *task);
 void runs_on_refused(struct tasks *tasks, const struct task_spec *spec, const char *reason);
 int runs_restore(const struct state_workflow *record, void *tasks);
 void runs_free(struct tasks *tasks);
+
+/* supply.c: files of the attempts that run here */
+/* Return: 1 where worker_hand_over() will be called, or the attempt ended, later; 0 where it has no
+ * files; or why not. */
+int supply_begin(struct job *job);
+bool supply_is_ready(const struct job *job);
+void supply_fill(const struct job *job, struct exec_task *task);
+/* It has ended. Return: whether its results are being kept, and slots_exited() will be called then;
+ * else @end may have got something to say. */
+bool supply_take_results(struct job *job, const struct exec_status *status, struct task_end *end);
+/* Nothing of it is needed any more. */
+void supply_drop(struct job *job);
+/* Of all attempts, before the worker is freed. */
+void supplies_close(struct tasks *tasks);
+/* Says in @end, which is of an attempt that did end, that its results are lost. */
+void supply_tell_loss(const struct tasks *tasks, struct task_end *end, int r);
+
+/* collect.c: a worker says how an attempt ended */
+void collect_end(struct tasks *tasks, const struct node_id *from, uint64_t number, uint64_t attempt,
+                 const struct task_end *end);
+/* Before the worker is freed. */
+void collects_close(struct tasks *tasks);
+void collects_free(struct tasks *tasks);
+
+/* stage.c */
+void stages_close(struct tasks *tasks);
+
+/* pull.c: bundles that come from other nodes */
+typedef void (*pull_done_t)(int r, void *data); /* -ENOENT: the other side has no such files */
+struct pull_config {
+    struct node_id from;
+    enum bundles_kind kind; /* in: @from is the origin; out: it is the worker */
+    uint64_t number;
+    uint64_t attempt;
+    uint64_t size; /* of the bundle, 1.. */
+    pull_done_t done;
+    void *data; /* borrowed */
+};
+struct pull;
+/* Writes the bundle into @fd, which stays the caller's; asks until it is cancelled. */
+int pull_new(struct tasks *tasks, const struct pull_config *config, int fd, struct pull **ret);
+/* Done will not be called. */
+void pull_cancel(struct pull *pull);
+struct pull_piece {
+    uint64_t offset;
+    const void *data;
+    size_t size;
+    bool is_gone;
+};
+void pull_take_piece(struct tasks *tasks, const struct node_id *from, enum bundles_kind kind,
+                     uint64_t number, uint64_t attempt, const struct pull_piece *piece);
+void pulls_free(struct tasks *tasks);
+
+/* serve.c: pieces of bundles for other nodes */
+struct serve_request {
+    struct node_id to;
+    struct bundles_key key; /* here */
+    uint64_t number;
+    uint64_t attempt;
+    uint64_t offset;
+    size_t size; /* 1..PULL_PIECE */
+};
+void serve_piece(struct tasks *tasks, const struct serve_request *request);
+/* What was sent has left. */
+void serve_go_on(struct tasks *tasks);
+/* The connection is gone: what was asked over it is asked again. */
+void serve_stop(struct tasks *tasks, const struct node_id *to);
+void servings_free(struct tasks *tasks);
+
+int wire_send_fetch(struct tasks *tasks, const struct pull_config *config, uint64_t offset,
+                    uint64_t size);
+/* @data NULL: there is no such bundle. */
+void wire_send_piece(struct tasks *tasks, const struct serve_request *request, const void *data,
+                     size_t size);

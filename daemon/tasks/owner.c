@@ -147,7 +147,26 @@ static void save(struct tasks *tasks, const struct origin_action *action)
     state_batch_after(tasks->batch, on_saved, pending);
 }
 
-/* The record is gone: so is the output of all its attempts. */
+static struct bundles_key results_key(uint64_t number, uint64_t attempt)
+{
+    return (struct bundles_key){
+        .kind = BUNDLES_OUT, .number = number, .attempt = (uint32_t)attempt};
+}
+
+void owner_take_end(struct tasks *tasks, const struct node_id *from, uint64_t number,
+                    uint64_t attempt, const struct task_end *end)
+{
+    struct bundles_key key = results_key(number, attempt);
+
+    origin_ended(tasks->origin, number, attempt, from, end, tasks_now(tasks));
+    const struct task *task = origin_find(tasks->origin, number);
+    /* Results of an attempt that does not count, or after which there is another one. */
+    if (end->out.size > 0 &&
+        (!task || !task->has_end || task->attempt != attempt || task->end.out.size == 0))
+        bundles_remove(tasks->bundles, &key, tasks->batch);
+}
+
+/* The record is gone: so are the output of all its attempts, and its files. */
 static void forget(struct tasks *tasks, const struct origin_action *action)
 {
     state_delete_task(tasks->batch, action->number);
@@ -155,6 +174,12 @@ static void forget(struct tasks *tasks, const struct origin_action *action)
         struct output_key key = key_of(action->number, attempt);
         output_remove(tasks->outputs, &key, tasks->batch);
     }
+    struct bundles_key inputs = {.kind = BUNDLES_IN, .number = action->inputs};
+    struct bundles_key results = results_key(action->number, action->attempt);
+    if (action->inputs > 0)
+        bundles_remove(tasks->bundles, &inputs, tasks->batch);
+    if (action->has_results)
+        bundles_remove(tasks->bundles, &results, tasks->batch);
 }
 
 static void ask_here(struct tasks *tasks, const struct origin_action *action,

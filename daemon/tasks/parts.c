@@ -150,6 +150,54 @@ static int restore_task(const struct state_task *stored, void *data)
     return 0;
 }
 
+static bool is_output_known(const struct output_key *key, void *data)
+{
+    const struct tasks *tasks = data;
+    struct slots_key slot = {.origin = key->origin, .number = key->number, .attempt = key->attempt};
+
+    return node_id_is_null(&key->origin) ? origin_find(tasks->origin, key->number) != NULL
+                                         : slots_find(tasks->slots, &slot) != NULL;
+}
+
+/* The bundles of all tasks' inputs, to be looked up by number. */
+struct known {
+    const struct tasks *tasks;
+    struct table inputs;
+};
+
+static bool is_bundle_known(const struct bundles_key *key, void *data)
+{
+    const struct known *known = data;
+    struct slots_key slot = {.origin = key->origin, .number = key->number, .attempt = key->attempt};
+    const struct task *task;
+
+    if (key->kind == BUNDLES_IN)
+        return table_find(&known->inputs, &key->number) != NULL;
+    if (!node_id_is_null(&key->origin))
+        return slots_find(known->tasks->slots, &slot) != NULL;
+    task = origin_find(known->tasks->origin, key->number);
+    return task && task->attempt == key->attempt && task->has_end && task->end.out.size > 0;
+}
+
+/* What a crash has left behind in files that no record knows. */
+static int sweep(struct tasks *tasks)
+{
+    struct known known = {.tasks = tasks};
+    int r = output_store_sweep(tasks->outputs, is_output_known, tasks);
+
+    if (r < 0)
+        return r;
+    table_init(&known.inputs, sizeof(uint64_t), tasks->start->generation);
+    for (const struct task *task = NULL;
+         r >= 0 && (task = origin_next(tasks->origin, task ? task->number : 0));)
+        if (task->spec.in.bundle > 0)
+            r = table_insert(&known.inputs, &task->spec.in.bundle, (void *)(uintptr_t)task);
+    if (r >= 0)
+        r = bundles_sweep(tasks->bundles, is_bundle_known, &known);
+    table_done(&known.inputs);
+    return r;
+}
+
 int parts_restore(struct tasks *tasks, uint64_t wall_usec)
 {
     const struct config_tasks *config = &tasks->config->tasks;
@@ -160,5 +208,5 @@ int parts_restore(struct tasks *tasks, uint64_t wall_usec)
         r = state_load_results(tasks->state, worker_restore, tasks);
     if (r >= 0)
         r = state_load_workflows(tasks->state, runs_restore, tasks);
-    return r;
+    return r < 0 ? r : sweep(tasks);
 }

@@ -165,6 +165,7 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
                             .start = setup->start,
                             .state = setup->state,
                             .outputs = setup->outputs,
+                            .bundles = setup->bundles,
                             .peers = setup->peers,
                             .setup = *setup,
                             .next_task = setup->start->next_task,
@@ -172,6 +173,10 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     list_init(&tasks->watches);
     list_init(&tasks->submissions);
     list_init(&tasks->runs);
+    list_init(&tasks->stages);
+    list_init(&tasks->pulls);
+    list_init(&tasks->collects);
+    list_init(&tasks->servings);
     table_init(&tasks->inflows, 2 * sizeof(uint64_t), setup->start->generation);
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return -EIO;
@@ -206,6 +211,9 @@ void tasks_close(struct tasks *tasks)
     tasks->exec = exec_free(tasks->exec);
     tasks_pump(tasks);
     tasks->is_closed = true;
+    supplies_close(tasks);
+    collects_close(tasks);
+    stages_close(tasks);
 }
 
 struct tasks *tasks_free(struct tasks *tasks)
@@ -218,6 +226,9 @@ struct tasks *tasks_free(struct tasks *tasks)
     runs_free(tasks);
     inflows_free(tasks);
     tally_done(&tasks->tally);
+    pulls_free(tasks);
+    collects_free(tasks);
+    servings_free(tasks);
     list_for_each_safe (link, &tasks->submissions)
         tasks_submit_forget(list_entry(link, struct submission, link));
     for (const struct slots_attempt *attempt;
@@ -288,6 +299,7 @@ void tasks_remove_member(struct tasks *tasks, const struct node_id *id)
 void tasks_on_lost(struct tasks *tasks, const struct node_id *id)
 {
     outflow_stop(tasks, id);
+    serve_stop(tasks, id);
     origin_disconnected(tasks->origin, id, tasks_now(tasks));
     tasks_pump(tasks);
 }
@@ -307,6 +319,7 @@ void tasks_on_connected(struct tasks *tasks, const struct node_id *id)
 void tasks_on_drained(struct tasks *tasks, const struct node_id *id)
 {
     outflow_go_on(tasks, id);
+    serve_go_on(tasks);
 }
 
 void tasks_set_draining(struct tasks *tasks, bool is_draining)
@@ -398,12 +411,48 @@ int tasks_cancel(struct tasks *tasks, uint64_t number, int signal, usec_t grace_
     return r;
 }
 
-int tasks_retry(struct tasks *tasks, uint64_t number, const char *node)
+int tasks_forget(struct tasks *tasks, uint64_t number)
 {
-    int r = origin_retry(tasks->origin, number, node, tasks_now(tasks));
+    int r = origin_forget(tasks->origin, number, tasks_now(tasks));
 
     tasks_pump(tasks);
     return r;
+}
+
+/* Waits for the commit of task @number. */
+static struct submission *add_submission(struct tasks *tasks, uint64_t number,
+                                         tasks_submitted_t done, void *data)
+{
+    struct submission *submission = calloc(1, sizeof(*submission));
+
+    if (!submission)
+        return NULL;
+    *submission = (struct submission){.number = number, .done = done, .data = data};
+    list_append(&tasks->submissions, &submission->link);
+    return submission;
+}
+
+int tasks_retry(struct tasks *tasks, uint64_t number, const char *node, tasks_submitted_t done,
+                void *data, struct submission **ret)
+{
+    const struct task *task = origin_find(tasks->origin, number);
+    struct submission *submission = add_submission(tasks, number, done, data);
+    struct bundles_key results = {.kind = BUNDLES_OUT, .number = number};
+    bool has_results = task && task->has_end && task->end.out.size > 0;
+
+    if (!submission)
+        return -ENOMEM;
+    results.attempt = task ? (uint32_t)task->attempt : 0;
+    int r = origin_retry(tasks->origin, number, node, tasks_now(tasks));
+    if (r < 0) {
+        tasks_submit_forget(submission);
+        return r;
+    }
+    if (has_results)
+        bundles_remove(tasks->bundles, &results, tasks->batch);
+    *ret = submission;
+    tasks_pump(tasks);
+    return 0;
 }
 
 const char *tasks_get_handler(const struct tasks *tasks, const char *type)

@@ -14,6 +14,8 @@
 #include "sched/origin.h"
 #include "sched/slots.h"
 #include "sched/workflow.h"
+#include "store/bundles.h"
+#include "store/files.h"
 #include "store/output.h"
 #include "store/state.h"
 #include "swim/swim.h"
@@ -30,6 +32,9 @@ struct tasks_setup {
     const char *exec_socket_path; /* of a p2pnode-exec that systemd keeps, or NULL */
     struct state *state;
     struct output_store *outputs;
+    struct bundles *bundles;
+    struct files *files;
+    struct worker *worker;
     struct peers *peers;
     /* Where a member is; none where it is not known. */
     struct address (*find_address)(const struct node_id *id, void *data);
@@ -103,9 +108,13 @@ struct origin *tasks_get_origin(struct tasks *tasks);
 const struct slots *tasks_get_slots(const struct tasks *tasks);
 const struct exec *tasks_get_exec(const struct tasks *tasks);
 
-/* As origin_cancel and origin_retry. */
+/* As origin_cancel and origin_forget. */
 int tasks_cancel(struct tasks *tasks, uint64_t number, int signal, usec_t grace_usec);
-int tasks_retry(struct tasks *tasks, uint64_t number, const char *node);
+int tasks_forget(struct tasks *tasks, uint64_t number);
+
+/* As origin_retry; @done and @ret as of tasks_submit(). */
+int tasks_retry(struct tasks *tasks, uint64_t number, const char *node, tasks_submitted_t done,
+                void *data, struct submission **ret);
 
 /* The handler's words for a type, "built-in demo" where it has none, NULL where this node does not
  * do it. */
@@ -128,6 +137,41 @@ const struct tally *tasks_get_tally(const struct tasks *tasks);
 /* Ended tasks of the last 24 hours. */
 void tasks_count_ended(const struct tasks *tasks, uint64_t wall_usec, uint64_t *ret_succeeded,
                        uint64_t *ret_failed);
+
+/* --- Files that go with a task --- */
+
+#define STAGE_REASON_MAX 255
+
+/* Where one of them comes from: a descriptor, a stored file, or a result of another task. */
+struct stage_source {
+    const char *name;   /* in the work directory, as bundle_is_name(); "" = standard input */
+    int fd;             /* a regular file, from its position on; taken over. Negative: */
+    const char *stored; /* a file of this node's store; NULL: */
+    const char *result; /* this result of a task that has ended, as the task called it */
+    uint64_t task;      /* that task's number */
+};
+
+/* @r 0: @files is on the disk, for task_spec.in. Else @reason says why not. Called once, later. */
+typedef void (*tasks_staged_t)(int r, const struct task_files *files, const char *reason,
+                               void *data);
+
+/*
+ * Collects files before their task is submitted: at most TASK_FILES_MAX, and tasks.result_max
+ * bytes.
+ * @sources is borrowed for the call; descriptors are taken over also on failure. What was staged
+ * belongs to the caller until it is in the specification of a submitted task; else
+ * tasks_drop_files(). Return: 0; -EINVAL for a name that is none or comes twice (*@ret_bad is that
+ * source); -EBUSY where too many are at it; -ENOMEM.
+ */
+struct stage;
+int tasks_stage(struct tasks *tasks, struct stage_source *sources, size_t count,
+                tasks_staged_t done, void *data, size_t *ret_bad, struct stage **ret);
+
+/* @done will not be called, and nothing stays. */
+void tasks_stage_cancel(struct stage *stage);
+
+/* No task has these. */
+void tasks_drop_files(struct tasks *tasks, const struct task_files *files);
 
 /* --- Workflows: runs of a task list --- */
 

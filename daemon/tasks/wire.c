@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tasks/internal.h"
+#include "tasks/wire.h"
 
 #include <string.h>
 #include "base/log.h"
@@ -9,9 +9,7 @@
  * origin (one end of the connection), "task" and "attempt".
  */
 
-#define USEC_MAX ((uint64_t)1 << 53)
-
-static cJSON *new_frame(const char *op, uint64_t number, uint64_t attempt)
+cJSON *wire_new_frame(const char *op, uint64_t number, uint64_t attempt)
 {
     cJSON *frame = cJSON_CreateObject();
 
@@ -21,10 +19,8 @@ static cJSON *new_frame(const char *op, uint64_t number, uint64_t attempt)
     return frame;
 }
 
-/* Takes the frame. The member's address comes from the placement's list of nodes; without one, only
- * an open connection will do. */
-static int send_frame(struct tasks *tasks, const struct node_id *to, cJSON *frame, const void *body,
-                      size_t body_size)
+int wire_send(struct tasks *tasks, const struct node_id *to, cJSON *frame, const void *body,
+              size_t body_size)
 {
     struct address address = tasks->setup.find_address(to, tasks->setup.data);
     int r = peers_send(tasks->peers, to, &address, frame, body, body_size);
@@ -39,12 +35,12 @@ void wire_send_offer(struct tasks *tasks, const struct origin_action *action)
 {
     struct node_id node = action->node;
     uint64_t number = action->number, attempt = action->attempt;
-    cJSON *frame = new_frame("offer", number, attempt);
+    cJSON *frame = wire_new_frame("offer", number, attempt);
 
     json_add_string(frame, "origin", tasks->config->node.name);
     json_add_u64(frame, "lease_usec", action->lease_usec);
     cJSON_AddItemToObject(frame, "spec", task_spec_to_json(&action->task->spec));
-    if (send_frame(tasks, &node, frame, NULL, 0) < 0)
+    if (wire_send(tasks, &node, frame, NULL, 0) < 0)
         origin_refused(tasks->origin, number, attempt, &node, ORIGIN_REFUSED_UNREACHABLE,
                        tasks_now(tasks));
 }
@@ -53,13 +49,13 @@ static void query(struct tasks *tasks, const struct node_id *node, uint64_t numb
                   uint64_t attempt)
 {
     uint64_t have[2];
-    cJSON *frame = new_frame("query", number, attempt);
+    cJSON *frame = wire_new_frame("query", number, attempt);
 
     owner_get_output(tasks, number, attempt, have);
     inflow_restart(tasks, number, attempt);
     json_add_u64(frame, "have_stdout", have[0]);
     json_add_u64(frame, "have_stderr", have[1]);
-    (void)send_frame(tasks, node, frame, NULL, 0);
+    (void)wire_send(tasks, node, frame, NULL, 0);
 }
 
 void wire_send_query(struct tasks *tasks, const struct origin_action *action)
@@ -69,46 +65,46 @@ void wire_send_query(struct tasks *tasks, const struct origin_action *action)
 
 void wire_send_cancel(struct tasks *tasks, const struct origin_action *action)
 {
-    cJSON *frame = new_frame("cancel", action->number, action->attempt);
+    cJSON *frame = wire_new_frame("cancel", action->number, action->attempt);
 
     json_add_u64(frame, "signal", (uint64_t)action->signal);
-    json_add_u64(frame, "grace_usec", MIN(action->grace_usec, USEC_MAX));
-    (void)send_frame(tasks, &action->node, frame, NULL, 0);
+    json_add_u64(frame, "grace_usec", MIN(action->grace_usec, WIRE_NUMBER_MAX));
+    (void)wire_send(tasks, &action->node, frame, NULL, 0);
 }
 
 void wire_send_recall(struct tasks *tasks, const struct origin_action *action)
 {
-    (void)send_frame(tasks, &action->node, new_frame("recall", action->number, action->attempt),
-                     NULL, 0);
+    (void)wire_send(tasks, &action->node, wire_new_frame("recall", action->number, action->attempt),
+                    NULL, 0);
 }
 
 void wire_send_ask(struct tasks *tasks, const struct origin_action *action)
 {
     struct node_id node = action->node;
     uint64_t number = action->number, attempt = action->attempt;
-    cJSON *frame = new_frame("ask", number, attempt);
+    cJSON *frame = wire_new_frame("ask", number, attempt);
 
     json_add_string(frame, "type", action->task->spec.type);
     json_add_bool(frame, "command", action->task->spec.is_command);
-    if (send_frame(tasks, &node, frame, NULL, 0) < 0)
+    if (wire_send(tasks, &node, frame, NULL, 0) < 0)
         origin_unanswered(tasks->origin, number, attempt, &node, tasks_now(tasks));
 }
 
 void wire_send_release(struct tasks *tasks, const struct origin_action *action)
 {
-    (void)send_frame(tasks, &action->node, new_frame("release", action->number, action->attempt),
-                     NULL, 0);
+    (void)wire_send(tasks, &action->node,
+                    wire_new_frame("release", action->number, action->attempt), NULL, 0);
 }
 
 void wire_send_ack(struct tasks *tasks, const struct origin_action *action)
 {
-    (void)send_frame(tasks, &action->node, new_frame("ack", action->number, action->attempt), NULL,
-                     0);
+    (void)wire_send(tasks, &action->node, wire_new_frame("ack", action->number, action->attempt),
+                    NULL, 0);
 }
 
 static void reply(struct tasks *tasks, const char *op, const struct slots_key *key)
 {
-    (void)send_frame(tasks, &key->origin, new_frame(op, key->number, key->attempt), NULL, 0);
+    (void)wire_send(tasks, &key->origin, wire_new_frame(op, key->number, key->attempt), NULL, 0);
 }
 
 void wire_send_started(struct tasks *tasks, const struct slots_attempt *attempt)
@@ -118,47 +114,47 @@ void wire_send_started(struct tasks *tasks, const struct slots_attempt *attempt)
 
 void wire_send_renew(struct tasks *tasks, const struct slots_attempt *attempt, usec_t asked_usec)
 {
-    cJSON *frame = new_frame("renew", attempt->key.number, attempt->key.attempt);
+    cJSON *frame = wire_new_frame("renew", attempt->key.number, attempt->key.attempt);
 
     json_add_u64(frame, "asked_usec", asked_usec);
-    (void)send_frame(tasks, &attempt->key.origin, frame, NULL, 0);
+    (void)wire_send(tasks, &attempt->key.origin, frame, NULL, 0);
 }
 
 void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
                        enum origin_refusal refusal)
 {
-    cJSON *frame = new_frame("refused", key->number, key->attempt);
+    cJSON *frame = wire_new_frame("refused", key->number, key->attempt);
 
     json_add_string(frame, "reason", origin_refusal_name(refusal));
-    (void)send_frame(tasks, &key->origin, frame, NULL, 0);
+    (void)wire_send(tasks, &key->origin, frame, NULL, 0);
 }
 
 int wire_send_output(struct job *job, const struct output_piece *piece, uint64_t offset)
 {
     const struct slots_key *key = &job->attempt->key;
-    cJSON *frame = new_frame("output", key->number, key->attempt);
+    cJSON *frame = wire_new_frame("output", key->number, key->attempt);
 
     json_add_u64(frame, "stream", piece->stream);
     json_add_u64(frame, "offset", offset);
     json_add_u64(frame, "wall_usec", piece->wall_usec);
-    return send_frame(job->tasks, &key->origin, frame, piece->data, piece->size);
+    return wire_send(job->tasks, &key->origin, frame, piece->data, piece->size);
 }
 
 void wire_send_cut(struct job *job, uint64_t wall_usec)
 {
     const struct slots_key *key = &job->attempt->key;
-    cJSON *frame = new_frame("cut", key->number, key->attempt);
+    cJSON *frame = wire_new_frame("cut", key->number, key->attempt);
 
     json_add_u64(frame, "wall_usec", wall_usec);
-    (void)send_frame(job->tasks, &key->origin, frame, NULL, 0);
+    (void)wire_send(job->tasks, &key->origin, frame, NULL, 0);
 }
 
 void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt)
 {
-    cJSON *frame = new_frame("ended", attempt->key.number, attempt->key.attempt);
+    cJSON *frame = wire_new_frame("ended", attempt->key.number, attempt->key.attempt);
 
     cJSON_AddItemToObject(frame, "end", task_end_to_json(&attempt->end));
-    (void)send_frame(tasks, &attempt->key.origin, frame, NULL, 0);
+    (void)wire_send(tasks, &attempt->key.origin, frame, NULL, 0);
 }
 
 void wire_send_resync(struct job *job)
@@ -169,26 +165,15 @@ void wire_send_resync(struct job *job)
 void wire_send_got(struct tasks *tasks, const struct node_id *to, uint64_t number, uint64_t attempt,
                    size_t size)
 {
-    cJSON *frame = new_frame("got", number, attempt);
+    cJSON *frame = wire_new_frame("got", number, attempt);
 
     json_add_u64(frame, "bytes", size);
-    (void)send_frame(tasks, to, frame, NULL, 0);
+    (void)wire_send(tasks, to, frame, NULL, 0);
 }
 
 /* --- What comes --- */
 
-struct incoming {
-    struct tasks *tasks;
-    const struct node_id *from;
-    const cJSON *header;
-    const void *body;
-    size_t body_size;
-    uint64_t number;
-    uint64_t attempt;
-};
-
-/* A field that has to be there: 0 and a malformed frame are told apart by the return value. */
-static bool read_u64(const struct incoming *in, const char *key, uint64_t max, uint64_t *ret)
+bool wire_read_u64(const struct incoming *in, const char *key, uint64_t max, uint64_t *ret)
 {
     return json_get_u64(in->header, key, max, ret) > 0;
 }
@@ -201,9 +186,21 @@ static enum origin_refusal refusal_of(int r)
         return ORIGIN_REFUSED_BUSY;
     case ESHUTDOWN:
         return ORIGIN_REFUSED_DRAINING;
+    case ENOSPC:
+        return ORIGIN_REFUSED_NO_SPACE;
     default:
         return ORIGIN_REFUSED_TYPE;
     }
+}
+
+/* Files that will never fit are not waited for. */
+static int check_inputs(const struct tasks *tasks, const struct task_spec *spec)
+{
+    if (spec->in.size == 0)
+        return 0;
+    return spec->in.size <= bundles_get_space(tasks->bundles, tasks->config->files.reserve_size)
+               ? 0
+               : -ENOSPC;
 }
 
 static bool take_offer(const struct incoming *in)
@@ -217,11 +214,13 @@ static bool take_offer(const struct incoming *in)
 
     if (json_get_object(in->header, "spec", &json) <= 0 ||
         json_get_string(in->header, "origin", &origin) <= 0 || !text_is_node_name(origin) ||
-        !read_u64(in, "lease_usec", USEC_PER_DAY, &lease_usec) ||
+        !wire_read_u64(in, "lease_usec", USEC_PER_DAY, &lease_usec) ||
         task_spec_from_json(json, &spec) < 0)
         return false;
     struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
     int r = task_spec_check(&spec, reason);
+    if (r >= 0)
+        r = check_inputs(tasks, &spec);
     if (r >= 0)
         r = slots_offer(tasks->slots, &key, origin, &spec, lease_usec, tasks_now(tasks));
     task_spec_done(&spec);
@@ -244,13 +243,13 @@ static bool take_ask(const struct incoming *in)
         return false;
     memcpy(wish.type, type, strlen(type));
     worker_answer(in->tasks, &key, &wish, &answer);
-    cJSON *frame = new_frame("room", in->number, in->attempt);
+    cJSON *frame = wire_new_frame("room", in->number, in->attempt);
     json_add_bool(frame, "willing", answer.is_willing);
     json_add_u64(frame, "slots", answer.slots);
     json_add_u64(frame, "running", answer.running);
     json_add_u64(frame, "queued", answer.queued);
     json_add_u64(frame, "load_permille", answer.load_permille);
-    (void)send_frame(in->tasks, in->from, frame, NULL, 0);
+    (void)wire_send(in->tasks, in->from, frame, NULL, 0);
     return true;
 }
 
@@ -268,10 +267,10 @@ static bool take_room(const struct incoming *in)
     struct place_answer answer;
 
     if (json_get_bool(in->header, "willing", &answer.is_willing) <= 0 ||
-        !read_u64(in, "slots", UINT16_MAX, &slots) ||
-        !read_u64(in, "running", UINT32_MAX / 4, &running) ||
-        !read_u64(in, "queued", UINT32_MAX / 4, &queued) ||
-        !read_u64(in, "load_permille", UINT32_MAX, &load))
+        !wire_read_u64(in, "slots", UINT16_MAX, &slots) ||
+        !wire_read_u64(in, "running", UINT32_MAX / 4, &running) ||
+        !wire_read_u64(in, "queued", UINT32_MAX / 4, &queued) ||
+        !wire_read_u64(in, "load_permille", UINT32_MAX, &load))
         return false;
     answer.slots = (uint32_t)slots;
     answer.running = (uint32_t)running;
@@ -287,8 +286,8 @@ static bool take_query(const struct incoming *in)
     struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
     uint64_t have[2];
 
-    if (!read_u64(in, "have_stdout", USEC_MAX, &have[0]) ||
-        !read_u64(in, "have_stderr", USEC_MAX, &have[1]))
+    if (!wire_read_u64(in, "have_stdout", WIRE_NUMBER_MAX, &have[0]) ||
+        !wire_read_u64(in, "have_stderr", WIRE_NUMBER_MAX, &have[1]))
         return false;
     struct slots_attempt *attempt = slots_query(in->tasks->slots, &key, tasks_now(in->tasks));
     if (!attempt) {
@@ -310,8 +309,8 @@ static bool take_cancel(const struct incoming *in)
     struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
     uint64_t number, grace_usec;
 
-    if (!read_u64(in, "signal", 64, &number) || number == 0 ||
-        !read_u64(in, "grace_usec", USEC_MAX, &grace_usec))
+    if (!wire_read_u64(in, "signal", 64, &number) || number == 0 ||
+        !wire_read_u64(in, "grace_usec", WIRE_NUMBER_MAX, &grace_usec))
         return false;
     slots_cancel(in->tasks->slots, &key, (int)number, grace_usec, tasks_now(in->tasks));
     return true;
@@ -340,7 +339,7 @@ static bool take_renewed(const struct incoming *in)
     uint64_t asked_usec;
 
     if (json_get_bool(in->header, "granted", &is_granted) <= 0 ||
-        !read_u64(in, "asked_usec", USEC_MAX, &asked_usec))
+        !wire_read_u64(in, "asked_usec", WIRE_NUMBER_MAX, &asked_usec))
         return false;
     slots_renewed(in->tasks->slots, &key, is_granted, asked_usec, tasks_now(in->tasks));
     return true;
@@ -381,14 +380,14 @@ static bool take_renew(const struct incoming *in)
 {
     uint64_t asked_usec;
 
-    if (!read_u64(in, "asked_usec", USEC_MAX, &asked_usec))
+    if (!wire_read_u64(in, "asked_usec", WIRE_NUMBER_MAX, &asked_usec))
         return false;
     bool is_granted =
         origin_renewed(in->tasks->origin, in->number, in->attempt, in->from, tasks_now(in->tasks));
-    cJSON *frame = new_frame("renewed", in->number, in->attempt);
+    cJSON *frame = wire_new_frame("renewed", in->number, in->attempt);
     json_add_bool(frame, "granted", is_granted);
     json_add_u64(frame, "asked_usec", asked_usec);
-    (void)send_frame(in->tasks, in->from, frame, NULL, 0);
+    (void)wire_send(in->tasks, in->from, frame, NULL, 0);
     return true;
 }
 
@@ -396,9 +395,9 @@ static bool take_output(const struct incoming *in)
 {
     uint64_t stream, offset, wall_usec;
 
-    if (!read_u64(in, "stream", OUTPUT_STDERR, &stream) || stream < OUTPUT_STDOUT ||
-        !read_u64(in, "offset", USEC_MAX, &offset) ||
-        !read_u64(in, "wall_usec", USEC_MAX, &wall_usec))
+    if (!wire_read_u64(in, "stream", OUTPUT_STDERR, &stream) || stream < OUTPUT_STDOUT ||
+        !wire_read_u64(in, "offset", WIRE_NUMBER_MAX, &offset) ||
+        !wire_read_u64(in, "wall_usec", WIRE_NUMBER_MAX, &wall_usec))
         return false;
     struct output_piece piece = {.stream = (enum output_stream)stream,
                                  .wall_usec = wall_usec,
@@ -412,7 +411,7 @@ static bool take_cut(const struct incoming *in)
 {
     uint64_t wall_usec;
 
-    if (!read_u64(in, "wall_usec", USEC_MAX, &wall_usec))
+    if (!wire_read_u64(in, "wall_usec", WIRE_NUMBER_MAX, &wall_usec))
         return false;
     owner_cut_output(in->tasks, in->from, in->number, in->attempt, wall_usec);
     return true;
@@ -423,7 +422,8 @@ static bool take_resync(const struct incoming *in)
     if (owner_wants(in->tasks, in->number, in->attempt))
         query(in->tasks, in->from, in->number, in->attempt);
     else
-        (void)send_frame(in->tasks, in->from, new_frame("ack", in->number, in->attempt), NULL, 0);
+        (void)wire_send(in->tasks, in->from, wire_new_frame("ack", in->number, in->attempt), NULL,
+                        0);
     return true;
 }
 
@@ -433,7 +433,7 @@ static bool take_got(const struct incoming *in)
     struct slots_attempt *attempt = slots_find(in->tasks->slots, &key);
     uint64_t size;
 
-    if (!read_u64(in, "bytes", USEC_MAX, &size))
+    if (!wire_read_u64(in, "bytes", WIRE_NUMBER_MAX, &size))
         return false;
     if (attempt && attempt->userdata)
         outflow_take_got(attempt->userdata, size);
@@ -447,7 +447,7 @@ static bool take_ended(const struct incoming *in)
 
     if (json_get_object(in->header, "end", &json) <= 0 || task_end_from_json(json, &end) < 0)
         return false;
-    origin_ended(in->tasks->origin, in->number, in->attempt, in->from, &end, tasks_now(in->tasks));
+    collect_end(in->tasks, in->from, in->number, in->attempt, &end);
     return true;
 }
 
@@ -464,7 +464,8 @@ bool tasks_on_frame(struct tasks *tasks, const struct node_id *from, const cJSON
         {"missing", take_missing},   {"renew", take_renew},     {"output", take_output},
         {"resync", take_resync},     {"ended", take_ended},     {"cut", take_cut},
         {"got", take_got},           {"ask", take_ask},         {"room", take_room},
-        {"release", take_release},
+        {"release", take_release},   {"got", take_got},         {"fetch", wire_take_fetch},
+        {"piece", wire_take_piece},
     };
     struct incoming in = {
         .tasks = tasks, .from = from, .header = header, .body = body, .body_size = body_size};
@@ -474,7 +475,7 @@ bool tasks_on_frame(struct tasks *tasks, const struct node_id *from, const cJSON
     for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
         if (strcmp(op, ops[i].op) != 0)
             continue;
-        if (json_get_u64(header, "task", USEC_MAX, &in.number) <= 0 ||
+        if (json_get_u64(header, "task", WIRE_NUMBER_MAX, &in.number) <= 0 ||
             json_get_u64(header, "attempt", UINT32_MAX, &in.attempt) <= 0 || !ops[i].take(&in))
             log_debug("Ignored a malformed \"%s\" frame of another node", op);
         tasks_pump(tasks);

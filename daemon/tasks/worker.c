@@ -23,6 +23,16 @@ struct output_key worker_output_key(const struct tasks *tasks, const struct slot
                                .attempt = (uint32_t)key->attempt};
 }
 
+struct bundles_key worker_results_key(const struct tasks *tasks, const struct slots_key *key)
+{
+    struct output_key output = worker_output_key(tasks, key);
+
+    return (struct bundles_key){.kind = BUNDLES_OUT,
+                                .origin = output.origin,
+                                .number = output.number,
+                                .attempt = output.attempt};
+}
+
 static struct job *job_of(struct tasks *tasks, uint64_t id)
 {
     struct slots_attempt *attempt = slots_find_id(tasks->slots, id);
@@ -36,7 +46,8 @@ static struct job *job_of(struct tasks *tasks, uint64_t id)
 struct command {
     const char **words; /* owned array of borrowed words */
     const char *environment[VARIABLES_MAX + TASK_WORDS_MAX + 1];
-    char *handler; /* owned: the handler's text, cut into words */
+    char *handler;                  /* owned: the handler's text, cut into words */
+    char *outs[TASK_FILES_MAX + 1]; /* owned: the globs of results */
     char number[24];
     char variables[VARIABLES_MAX][160];
 };
@@ -85,6 +96,35 @@ static int fill_words(const struct tasks *tasks, const struct task_spec *spec,
     return 0;
 }
 
+/* Where results go to is no business of p2pnode-exec. */
+static int fill_outs(const struct task_spec *spec, struct command *command)
+{
+    for (size_t i = 0; i < spec->outs.count; i++) {
+        size_t size;
+        (void)task_out_split(spec->outs.items[i], &size);
+        command->outs[i] = strndup(spec->outs.items[i], size);
+        if (!command->outs[i])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void command_free(struct command *command)
+{
+    if (!command)
+        return;
+    for (size_t i = 0; command->outs[i]; i++)
+        free(command->outs[i]);
+    free(command->words);
+    free(command->handler);
+    free(command);
+}
+
+static void command_freep(struct command **command)
+{
+    command_free(*command);
+}
+
 static void add_variable(struct command *command, size_t *count, const char *format, ...)
     _printf_(3, 4);
 static void add_variable(struct command *command, size_t *count, const char *format, ...)
@@ -125,7 +165,7 @@ static void fill_environment(const struct tasks *tasks, const struct slots_attem
 
 /* --- Start and end --- */
 
-static void end_without_run(struct job *job, int error, const char *text)
+void worker_end_without_run(struct job *job, int error, const char *text)
 {
     struct task_end end = {.type = TASK_END_NOT_RUN, .code = -error};
 
@@ -133,8 +173,7 @@ static void end_without_run(struct job *job, int error, const char *text)
     slots_exited(job->tasks->slots, job->attempt->id, &end, tasks_now(job->tasks));
 }
 
-/* Gives the attempt to p2pnode-exec; while that is not ready, the attempt waits for it. */
-static void hand_over(struct job *job)
+void worker_hand_over(struct job *job)
 {
     struct tasks *tasks = job->tasks;
     const struct task_spec *spec = &job->attempt->spec;
@@ -142,29 +181,30 @@ static void hand_over(struct job *job)
     uint64_t memory = spec->memory_size > 0           ? spec->memory_size
                       : type && type->memory_size > 0 ? type->memory_size
                                                       : tasks->config->tasks.memory_size;
-    _cleanup_free_ struct command *command = calloc(1, sizeof(*command));
+    _cleanup_(command_freep) struct command *command = calloc(1, sizeof(*command));
     int r = command ? fill_words(tasks, spec, command) : -ENOMEM;
 
+    if (r >= 0)
+        r = fill_outs(spec, command);
     if (r >= 0) {
         fill_environment(tasks, job->attempt, command);
-        r = exec_start(tasks->exec, job->attempt->id,
-                       &(struct exec_task){.words = command->words,
-                                           .environment = command->environment,
-                                           .stdin_fd = -EBADF,
-                                           .network = tasks->config->sandbox.network,
-                                           .level = EXEC_NONE,
-                                           .limits = {.memory_bytes = memory}});
-    }
-    if (command) {
-        free(command->words);
-        free(command->handler);
+        struct exec_task task = {.words = command->words,
+                                 .environment = command->environment,
+                                 .stdin_fd = -EBADF,
+                                 .outs = (const char *const *)command->outs,
+                                 .network = tasks->config->sandbox.network,
+                                 .level = EXEC_NONE,
+                                 .limits = {.memory_bytes = memory}};
+        supply_fill(job, &task);
+        r = exec_start(tasks->exec, job->attempt->id, &task);
     }
     if (r >= 0)
         job->is_handed = true;
     else if (r == -EPERM)
-        end_without_run(job, r, "the sandbox that the configuration wants is not to be had here");
+        worker_end_without_run(job, r,
+                               "the sandbox that the configuration wants is not to be had here");
     else if (r != -EAGAIN)
-        end_without_run(job, r, strerror(-r));
+        worker_end_without_run(job, r, strerror(-r));
 }
 
 static void on_room(void *data)
@@ -192,14 +232,18 @@ static void start(struct tasks *tasks, struct slots_attempt *attempt)
     int r = output_new(tasks->outputs, &key, tasks->config->tasks.output_size_max, on_room, job,
                        &job->output);
     if (r < 0) {
-        end_without_run(job, r, "its output cannot be kept");
+        worker_end_without_run(job, r, "its output cannot be kept");
         return;
     }
     if (!is_own(job)) {
         peers_hold(tasks->peers, &attempt->key.origin);
         outflow_start(job, (const uint64_t[2]){0, 0});
     }
-    hand_over(job);
+    r = supply_begin(job);
+    if (r < 0)
+        worker_end_without_run(job, r, "its files cannot be had");
+    else if (r == 0)
+        worker_hand_over(job);
 }
 
 static void on_exec_ready(void *data)
@@ -210,9 +254,9 @@ static void on_exec_ready(void *data)
 
     while ((attempt = slots_next(tasks->slots, &i))) {
         struct job *job = attempt->userdata;
-        if (attempt->state != SLOTS_STARTING || !job || job->is_handed)
+        if (attempt->state != SLOTS_STARTING || !job || job->is_handed || !supply_is_ready(job))
             continue;
-        hand_over(job);
+        worker_hand_over(job);
         /* One that cannot run has ended, and the next has its turn. */
         if (attempt->state == SLOTS_STARTING && !job->is_handed)
             break;
@@ -250,6 +294,7 @@ static void on_exec_output(uint64_t id, enum exec_stream stream, const void *byt
 static void on_exec_exit(uint64_t id, const struct exec_status *status, void *data)
 {
     struct tasks *tasks = data;
+    struct job *job = job_of(tasks, id);
     struct task_end end = {.type = TASK_END_EXIT,
                            .code = status->code,
                            .run_usec = status->wall_usec,
@@ -263,7 +308,11 @@ static void on_exec_exit(uint64_t id, const struct exec_status *status, void *da
         end.type = TASK_END_SIGNAL;
         end.code = status->signal;
     }
-    slots_exited(tasks->slots, id, &end, tasks_now(tasks));
+    if (job && status->error == -ENOSPC && job->supply &&
+        slots_hand_back(tasks->slots, id, SLOTS_HANDBACK_NO_SPACE, tasks_now(tasks)) == 0)
+        supply_drop(job);
+    else if (!job || !supply_take_results(job, status, &end))
+        slots_exited(tasks->slots, id, &end, tasks_now(tasks));
     tasks_pump(tasks);
 }
 
@@ -283,6 +332,8 @@ static void kill_job(struct tasks *tasks, struct slots_attempt *attempt, int sig
         return;
     }
     /* p2pnode-exec never had it: nothing runs that could end by itself. */
+    if (job)
+        supply_drop(job);
     struct task_end end = {.type = TASK_END_SIGNAL, .code = signal};
     slots_exited(tasks->slots, attempt->id, &end, tasks_now(tasks));
 }
@@ -319,7 +370,7 @@ static void report(struct tasks *tasks, struct slots_attempt *attempt)
     if (node_id_is_equal(&attempt->key.origin, &tasks->start->id)) {
         struct task_end end = attempt->end;
         struct slots_key key = attempt->key;
-        origin_ended(tasks->origin, key.number, key.attempt, &key.origin, &end, tasks_now(tasks));
+        owner_take_end(tasks, &key.origin, key.number, key.attempt, &end);
         return;
     }
     if (!job) { /* it ended before it began: there is no output, and nothing to keep */
@@ -343,7 +394,11 @@ static void drop(struct tasks *tasks, struct slots_attempt *attempt)
         return;
     if (job->read)
         output_cancel(job->read);
+    supply_drop(job);
     if (!is_own(job)) {
+        struct bundles_key results = worker_results_key(tasks, &attempt->key);
+        if (attempt->end.out.size > 0)
+            bundles_remove(tasks->bundles, &results, tasks->batch);
         output_remove(tasks->outputs, &key, tasks->batch);
         if (job->is_kept)
             state_delete_result(tasks->batch, &attempt->key.origin, attempt->key.number,
@@ -356,10 +411,11 @@ static void drop(struct tasks *tasks, struct slots_attempt *attempt)
 static void hand_back(struct tasks *tasks, const struct slots_action *action)
 {
     struct slots_key key = action->attempt->key;
-    enum origin_refusal refusal = action->reason == SLOTS_HANDBACK_DRAINING
-                                      ? ORIGIN_REFUSED_DRAINING
-                                  : action->reason == SLOTS_HANDBACK_TYPE ? ORIGIN_REFUSED_TYPE
-                                                                          : ORIGIN_REFUSED_RECALLED;
+    enum origin_refusal refusal =
+        action->reason == SLOTS_HANDBACK_DRAINING   ? ORIGIN_REFUSED_DRAINING
+        : action->reason == SLOTS_HANDBACK_TYPE     ? ORIGIN_REFUSED_TYPE
+        : action->reason == SLOTS_HANDBACK_NO_SPACE ? ORIGIN_REFUSED_NO_SPACE
+                                                    : ORIGIN_REFUSED_RECALLED;
 
     if (node_id_is_equal(&key.origin, &tasks->start->id))
         origin_refused(tasks->origin, key.number, key.attempt, &key.origin, refusal,

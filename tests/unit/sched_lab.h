@@ -301,6 +301,7 @@ static void lab_on_slots_action(struct lab *lab, unsigned node, const struct slo
         [SLOTS_HANDBACK_DRAINING] = ORIGIN_REFUSED_DRAINING,
         [SLOTS_HANDBACK_RECALLED] = ORIGIN_REFUSED_RECALLED,
         [SLOTS_HANDBACK_TYPE] = ORIGIN_REFUSED_TYPE,
+        [SLOTS_HANDBACK_NO_SPACE] = ORIGIN_REFUSED_NO_SPACE,
     };
     const struct slots_key *key = &action->attempt->key;
     unsigned origin = lab_index(&key->origin);

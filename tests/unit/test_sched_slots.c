@@ -258,6 +258,43 @@ static void what_cannot_run_here_is_refused(void **state _unused_)
     slots_free(slots);
 }
 
+static void what_cannot_begin_for_want_of_space_goes_back_and_the_next_starts(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_load load;
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 2, 0), 0);
+    uint64_t id = id_of(slots, 1);
+    assert_int_equal(slots_hand_back(slots, id_of(slots, 2), SLOTS_HANDBACK_NO_SPACE, 1), -ESRCH);
+    assert_string_equal(actions(slots), "start 1, ");
+    assert_int_equal(slots_hand_back(slots, id, SLOTS_HANDBACK_NO_SPACE, 1), 0);
+    assert_string_equal(actions(slots), "handback 1, dropped 1, start 2, ");
+    assert_int_equal(slots_hand_back(slots, id, SLOTS_HANDBACK_NO_SPACE, 1), -ESRCH);
+    slots_get_load(slots, &load);
+    assert_int_equal(load.running, 1);
+    assert_int_equal(load.used, 1);
+    slots_started(slots, id_of(slots, 2), 2);
+    assert_int_equal(slots_hand_back(slots, id_of(slots, 2), SLOTS_HANDBACK_NO_SPACE, 2), -ESRCH);
+    slots_free(slots);
+}
+
+static void what_is_to_be_killed_is_not_handed_back(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+    struct task_end end = {.type = TASK_END_SIGNAL, .code = 15};
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    (void)actions(slots);
+    slots_cancel(slots, &key, 15, GRACE, 1);
+    assert_string_equal(actions(slots), "kill 1 15, ");
+    assert_int_equal(slots_hand_back(slots, id_of(slots, 1), SLOTS_HANDBACK_NO_SPACE, 1), -ESRCH);
+    slots_exited(slots, id_of(slots, 1), &end, 2);
+    assert_int_equal(end_of(slots, 1)->type, TASK_END_CANCELLED);
+    slots_free(slots);
+}
+
 static void a_time_limit_ends_in_term_and_then_kill(void **state _unused_)
 {
     struct slots *slots = make(1);
@@ -623,6 +660,8 @@ int main(void)
         cmocka_unit_test(a_type_at_its_maximum_does_not_hold_up_others),
         cmocka_unit_test(a_large_task_is_not_starved_by_small_ones),
         cmocka_unit_test(what_cannot_run_here_is_refused),
+        cmocka_unit_test(what_cannot_begin_for_want_of_space_goes_back_and_the_next_starts),
+        cmocka_unit_test(what_is_to_be_killed_is_not_handed_back),
         cmocka_unit_test(a_time_limit_ends_in_term_and_then_kill),
         cmocka_unit_test(the_limit_of_the_task_wins_over_that_of_the_type),
         cmocka_unit_test(cancelling_sends_the_signal_once_and_then_kill),

@@ -193,6 +193,8 @@ static struct task *make_full_task(void)
     assert_int_equal(task_words_add(&task->spec.args, "echo"), 0);
     assert_int_equal(task_words_add(&task->spec.args, "\xff\x01 \""), 0);
     assert_int_equal(task_words_add(&task->spec.env, "K=V"), 0);
+    assert_int_equal(task_words_add(&task->spec.outs, "plots/*.png=here"), 0);
+    task->spec.in = (struct task_files){.bundle = 21, .size = 22, .count = 23};
     task->spec.timeout_usec = 1;
     task->spec.memory_size = 2;
     task->spec.retries = 3;
@@ -220,6 +222,7 @@ static struct task *make_full_task(void)
                                   .is_oom = true,
                                   .run_usec = 13,
                                   .memory_peak_size = 14,
+                                  .out = {.size = 31, .count = 32},
                                   .text = "why"};
     (void)snprintf(task->reason, sizeof(task->reason), "exit 1");
     assert_int_equal(task_add_timeline(task, 15, "submitted"), 0);
@@ -235,6 +238,10 @@ static void a_record_survives_the_database(void **state _unused_)
     assert_int_equal(copy->spec.args.count, 2);
     assert_string_equal(copy->spec.args.items[1], "\xff\x01 \"");
     assert_string_equal(copy->spec.env.items[0], "K=V");
+    assert_int_equal(copy->spec.outs.count, 1);
+    assert_string_equal(copy->spec.outs.items[0], "plots/*.png=here");
+    assert_memory_equal(&copy->spec.in, &task->spec.in, sizeof(copy->spec.in));
+    assert_memory_equal(&copy->end.out, &task->end.out, sizeof(copy->end.out));
     assert_int_equal(copy->timeline_count, 1);
     assert_string_equal(copy->timeline[0].text, "submitted");
     assert_int_equal(copy->timeline[0].wall_usec, 15);
@@ -257,6 +264,55 @@ static void a_record_survives_the_database(void **state _unused_)
     cJSON *twice = again(task_to_json(copy));
     assert_true(cJSON_Compare(json, twice, true));
     cJSON_Delete(twice);
+}
+
+static void patterns_of_results_stay_below_the_work_directory(void **state _unused_)
+{
+    static const char *const good[] = {"a",    "*.png", "plots/x?[a-z].png", "a=b", "a=/b/c",
+                                       "a=..", "...",   ".hidden/*"};
+    static const char *const bad[] = {"",       "/a",  "a/", "a//b", "..",  "../a",
+                                      "a/../b", "./a", ".",  "=a",   "a\n", "a=\n"};
+    char reason[TASK_REASON_MAX + 1];
+    size_t size;
+
+    for (size_t i = 0; i < ARRAY_SIZE(good) + ARRAY_SIZE(bad); i++) {
+        struct task_spec spec = spec_of("a", 1);
+        bool is_good = i < ARRAY_SIZE(good);
+        const char *out = is_good ? good[i] : bad[i - ARRAY_SIZE(good)];
+        assert_int_equal(task_words_add(&spec.outs, out), 0);
+        assert_int_equal(task_spec_check(&spec, reason), is_good ? 0 : -EINVAL);
+        task_spec_done(&spec);
+    }
+    assert_string_equal(task_out_split("a/*.png=x=y", &size), "x=y");
+    assert_int_equal(size, 7);
+    assert_string_equal(task_out_split("a/*.png", &size), "");
+    assert_int_equal(size, 7);
+}
+
+static void so_many_files_and_patterns_and_not_one_more(void **state _unused_)
+{
+    struct task_spec spec = spec_of("a", 1);
+    char reason[TASK_REASON_MAX + 1];
+
+    spec.in = (struct task_files){.bundle = 1, .size = 100, .count = TASK_FILES_MAX};
+    for (unsigned i = 0; i < TASK_FILES_MAX; i++)
+        assert_int_equal(task_words_add(&spec.outs, "x"), 0);
+    assert_int_equal(task_spec_check(&spec, reason), 0);
+    spec.in.count++;
+    assert_int_equal(task_spec_check(&spec, reason), -EINVAL);
+    spec.in.count--;
+    assert_int_equal(task_words_add(&spec.outs, "x"), 0);
+    assert_int_equal(task_spec_check(&spec, reason), -EINVAL);
+    task_spec_done(&spec);
+}
+
+static void lost_results_are_a_failure_of_a_task_that_exited_0(void **state _unused_)
+{
+    struct task_end end = {.type = TASK_END_NO_RESULTS, .code = EFBIG, .text = "too large"};
+    char text[TASK_REASON_MAX + 1];
+
+    assert_int_equal(task_end_get_state(&end), TASK_FAILED);
+    assert_string_equal(task_end_format(&end, text), "exit 0, but its results are lost: too large");
 }
 
 /* Parses a specification that is @good, but for one member. */
@@ -333,6 +389,9 @@ int main(void)
         cmocka_unit_test(ends_read_as_people_expect),
         cmocka_unit_test(a_long_timeline_keeps_its_beginning_and_the_newest),
         cmocka_unit_test(a_record_survives_the_database),
+        cmocka_unit_test(patterns_of_results_stay_below_the_work_directory),
+        cmocka_unit_test(so_many_files_and_patterns_and_not_one_more),
+        cmocka_unit_test(lost_results_are_a_failure_of_a_task_that_exited_0),
         cmocka_unit_test(wrong_types_and_ranges_in_json_are_errors),
         cmocka_unit_test(ends_from_workers_are_checked),
     };
