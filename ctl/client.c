@@ -15,11 +15,15 @@
 #include "find.h"
 #include "render.h"
 
+#define RECONNECT_USEC (100 * USEC_PER_MSEC)
+
 struct client {
     struct varlink *varlink; /* owned */
     char name[64];           /* of the instance, for messages */
-    usec_t limit_usec;       /* of the current call; USEC_INFINITY = none */
-    usec_t deadline_usec;    /* when it must have given its next sign */
+    char path[FIND_PATH_MAX];
+    bool survives;        /* as the call */
+    usec_t limit_usec;    /* of the current call; USEC_INFINITY = none */
+    usec_t deadline_usec; /* when it must have given its next sign */
     bool (*tolerates)(enum error_code code);
 };
 
@@ -172,6 +176,7 @@ int client_connect(struct ctl *ctl)
             close_fd(fd);
             r = fail_memory();
         } else {
+            strcpy(client->path, path);
             varlink_set_message_max(client->varlink, VARLINK_OUTPUT_MAX);
         }
     }
@@ -193,6 +198,8 @@ static int tell_lost(const struct client *client, int error)
 {
     char hint[128];
 
+    if (client->survives)
+        return CLIENT_LOST;
     snprintf(hint, sizeof(hint), "see what happened: journalctl -u p2pnode@%s -n 50", client->name);
     return fail(ERROR_INTERNAL, error < 0 ? strerror(-error) : "it closed the connection", hint,
                 "lost the connection to p2pnode \"%s\"", client->name);
@@ -245,6 +252,35 @@ int client_pause(usec_t usec)
     int r = wait_until(NULL, usec_add(now_usec(), usec));
 
     return r == -ETIMEDOUT ? 0 : r;
+}
+
+void client_survive(struct ctl *ctl)
+{
+    ctl->client->survives = true;
+}
+
+int client_reconnect(struct ctl *ctl, usec_t limit_usec)
+{
+    struct client *client = ctl->client;
+    usec_t deadline_usec = usec_add(now_usec(), limit_usec);
+    int fd, r = 0;
+
+    client->varlink = varlink_free(client->varlink);
+    /* One that is just going may still accept: a moment first. */
+    do {
+        r = client_pause(RECONNECT_USEC);
+        fd = r == 0 ? find_connect(client->path) : -EINTR;
+        if (r == 0 && fd < 0 && now_usec() >= deadline_usec)
+            r = CLIENT_LOST;
+    } while (r == 0 && fd < 0);
+    if (fd < 0)
+        return r;
+    if (varlink_new(fd, &client->varlink) < 0) {
+        close_fd(fd);
+        return fail_memory();
+    }
+    varlink_set_message_max(client->varlink, VARLINK_OUTPUT_MAX);
+    return 0;
 }
 
 static int send_call(struct ctl *ctl, struct call call, bool more)

@@ -15,6 +15,9 @@
 /* How client_next() and client_call() say that Ctrl-C was pressed; nothing was told yet. */
 #define CLIENT_INTERRUPTED (-EINTR)
 
+/* The same for a connection that was lost, after client_survive(). */
+#define CLIENT_LOST (-ECONNRESET)
+
 /* One call. */
 struct call {
     const char *method; /* "Status", of org.p2pnode; or a full name with dots */
@@ -34,6 +37,16 @@ struct client *client_free(struct client *client);
  * run.
  */
 int client_connect(struct ctl *ctl);
+
+/*
+ * Connects again to where it was connected before, as soon as somebody listens there. Return: 0;
+ * CLIENT_INTERRUPTED; CLIENT_LOST where nobody does within @limit_usec.
+ */
+int client_reconnect(struct ctl *ctl, usec_t limit_usec);
+
+/* From now on the loss of the connection ends the call under way, and only that, with CLIENT_LOST.
+ */
+void client_survive(struct ctl *ctl);
 
 /* An object for a call's parameters, with "node" in it where -N was given. NULL without memory. */
 cJSON *client_parameters(const struct ctl *ctl);

@@ -71,8 +71,28 @@ static const struct option run_options[] = {
     {"keep-going", 'k', NULL, "go on after a failed task"},
     {"retries", 0, "N", "for every task that does not say its own"},
     {"wait-types", 0, NULL, "wait until some node handles every type"},
+    {"var", 0, "K=V", "put in for ${K} in details (repeat)"},
+    {"joblog", 0, "FILE", "what ran where, how long, with which end, as GNU parallel writes it"},
+    {"resume", 0, "WF", "go on with a workflow that stopped"},
+    {"resume-failed", 0, "WF", "the same, and run again what failed"},
     {"detach", 0, NULL, "print the id of the workflow and return"},
     {"dry-run", 0, NULL, "only show the plan"},
+    END,
+};
+
+static const struct option workflow_show_options[] = {
+    {"follow", 'f', NULL, "look on until it has ended; exit as run"},
+    END,
+};
+
+static const struct option workflow_resume_options[] = {
+    {"failed", 0, NULL, "run again what failed too"},
+    END,
+};
+
+static const struct option workflow_cancel_options[] = {
+    {"signal", 0, "SIGNAL", "instead of TERM"},
+    {"grace", 0, "DUR", "how long until KILL"},
     END,
 };
 
@@ -213,8 +233,19 @@ const struct command commands[] = {
      "p2pctl submit --dry-run a1",
      submit_options, 0, COMMAND_WORDS_MAX, submit_run},
     {"run", NULL, NULL, "[FILE]", "run a list of tasks (./tasks.txt) in order",
-     "p2pctl run\np2pctl run --dry-run tasks.txt\necho a1 b1 a2 | p2pctl run -", run_options, 0, 1,
-     run_run},
+     "p2pctl run\np2pctl run --dry-run tasks.txt\necho a1 b1 a2 | p2pctl run -\np2pctl run "
+     "--resume-failed w7",
+     run_options, 0, 1, run_run},
+    {"workflow", "list", "ls", "", "what run started, and how far it is", "p2pctl workflow list",
+     NULL, 0, 0, workflow_list_run},
+    {"workflow", "show", NULL, "ID", "every step of a workflow",
+     "p2pctl workflow show w7\np2pctl workflow show -f w7", workflow_show_options, 1, 1,
+     workflow_show_run},
+    {"workflow", "resume", NULL, "ID", "run what a workflow has not run",
+     "p2pctl workflow resume w7\np2pctl workflow resume --failed w7", workflow_resume_options, 1, 1,
+     workflow_resume_run},
+    {"workflow", "cancel", NULL, "ID", "end a workflow and the tasks of it that run",
+     "p2pctl workflow cancel w7", workflow_cancel_options, 1, 1, workflow_cancel_run},
     {"task", "list", "ls", "", "the queue and what ended lately",
      "p2pctl task list\np2pctl task list -s failed --since 2h\np2pctl task list --all-nodes",
      task_list_options, 0, 0, task_list_run},
@@ -308,8 +339,8 @@ const struct command *command_find(const char *noun, const char *verb)
 bool command_is_watchable(const struct command *command)
 {
     static int (*const watchable[])(struct ctl *) = {
-        status_run,    members_run,   peers_run,     types_run,       ping_run,
-        task_list_run, task_show_run, file_list_run, memory_list_run, inbox_run,
+        status_run,    members_run,   peers_run,       types_run, ping_run,          task_list_run,
+        task_show_run, file_list_run, memory_list_run, inbox_run, workflow_list_run,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(watchable); i++)

@@ -31,6 +31,12 @@ int submit_run(struct ctl *ctl);
 /* run.c */
 int run_run(struct ctl *ctl);
 
+/* workflow.c */
+int workflow_list_run(struct ctl *ctl);
+int workflow_show_run(struct ctl *ctl);
+int workflow_resume_run(struct ctl *ctl);
+int workflow_cancel_run(struct ctl *ctl);
+
 /* task.c, task_show.c */
 int task_list_run(struct ctl *ctl);
 int task_show_run(struct ctl *ctl);

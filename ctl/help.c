@@ -31,9 +31,10 @@ static const char tasks_text[] =
     "  a1: args=\"--rows 10\"\n"
     "  c1: timeout=30s retries=2 confidential=yes\n"
     "  b1: run=\"python3 plot.py\" node=lab-05\n"
+    "  b4: needs=a3,b2 on_fail=continue\n"
     "\n"
     "Mistakes are told as FILE:LINE:COLUMN, all of them, and then nothing is started.\n"
-    "p2pctl run --dry-run shows the plan.\n";
+    "p2pctl run --dry-run shows the plan. All details: man 5 p2pnode-tasks\n";
 
 static const char exit_text[] =
     "0    done (an empty list is also 0)\n"

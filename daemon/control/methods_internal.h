@@ -50,6 +50,11 @@ void method_task_logs(struct node *node, struct call *call);
 void method_wait_task(struct node *node, struct call *call);
 /* run.c */
 void method_run(struct node *node, struct call *call);
+/* workflow.c */
+void method_list_workflows(struct node *node, struct call *call);
+void method_show_workflow(struct node *node, struct call *call);
+void method_resume_workflow(struct node *node, struct call *call);
+void method_cancel_workflow(struct node *node, struct call *call);
 /* file.c */
 void method_put_file(struct node *node, struct call *call);
 void method_get_file(struct node *node, struct call *call);
@@ -96,6 +101,25 @@ const struct task *find_task(struct node *node, struct call *call, const char *i
  * it, or answered with why not. task.c
  */
 bool pass_to_origin(struct node *node, struct call *call, const char *origin);
+/* "TERM" or "SIGTERM" to its number; -EINVAL. task.c */
+int signal_of(const char *name);
+
+#define RUN_ID_TEXT_MAX (TASK_ID_TEXT_MAX + 1)
+
+struct run;
+/* "w7@lab-01". Returns @target. workflow.c */
+char *run_id_format(const struct node *node, const struct run *run,
+                    char target[static RUN_ID_TEXT_MAX]);
+/* Of its last start on, until it ended or until now. workflow.c */
+usec_t run_elapsed(const struct node *node, const struct run *run);
+/* As find_task(), for "w7". workflow.c */
+struct run *find_run(struct node *node, struct call *call, const char *id);
+/* The task of each step, NULL where there is none; an array for the caller to free. workflow.c */
+const struct task **run_find_tasks(struct node *node, const struct run *run, size_t steps);
+/* Whether the caller may look on, or take it up where it has ended; else it has been answered.
+ * workflow.c */
+bool run_may_resume(struct node *node, struct call *call, const struct run *run);
+
 /* "alive"; cluster.c */
 const char *member_state_name(const struct swim_member *member);
 /* All members by name; an array for the caller to free, ended by NULL; NULL without memory.

@@ -4,54 +4,84 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/table.h"
+#include "tasks/runs.h"
 
-/* A client that looks on while its list runs; when it goes away, the list goes on. */
+#define COMMAND_TEXT_MAX 512
+
+/* A client that looks on while a list runs; when it goes away, the list goes on. */
 struct onlooker {
     struct node *node; /* borrowed */
     struct call *call; /* borrowed until gone */
-    struct run *run;   /* borrowed until done */
+    uint64_t number;   /* of the run */
     struct tasks_watch watch;
-    usec_t started_usec;
+    struct run_watch run_watch;
 };
 
 static void onlooker_free(struct onlooker *onlooker)
 {
     list_remove(&onlooker->watch.link);
+    list_remove(&onlooker->run_watch.link);
     free(onlooker);
 }
 
 static void on_gone(struct call *call _unused_, void *data)
 {
-    struct onlooker *onlooker = data;
-
-    tasks_run_detach(onlooker->run);
-    onlooker_free(onlooker);
+    onlooker_free(data);
 }
 
-static uint64_t number_of(const struct run *run)
+/* A step without a task: the origin never took it, or has forgotten it. */
+static cJSON *new_taskless(const char *name, enum task_state state, const char *reason)
 {
-    return workflow_get_number(tasks_run_get_workflow(run));
+    static const char *const empty[] = {"exit", "signal", "reason", "started", "run_s"};
+    cJSON *json = cJSON_CreateObject();
+
+    json_add_string(json, "type", "task");
+    json_add_null(json, "id");
+    json_add_string(json, "state", task_state_name(state));
+    json_add_null(json, "node");
+    json_add_u64(json, "attempt", 0);
+    for (size_t i = 0; i < ARRAY_SIZE(empty); i++)
+        if (reason && strcmp(empty[i], "reason") == 0)
+            json_add_string(json, "reason", reason);
+        else
+            json_add_null(json, empty[i]);
+    json_add_string(json, "task", name);
+    return json;
+}
+
+/* What a task of a list is told as; of confidential ones another node hears the state alone. */
+static void tell_task(const struct node *node, struct call *call, const struct task *task,
+                      const char *name)
+{
+    static const char *const keys[] = {"id",     "state",  "node",    "attempt", "exit",
+                                       "signal", "reason", "started", "run_s"};
+
+    if (task->spec.is_confidential && call->caller.is_remote) {
+        call_notify(call, new_taskless(name, task->state, NULL));
+        return;
+    }
+    cJSON *fields = cJSON_CreateObject(), *json = cJSON_CreateObject();
+    task_fill(node, task, fields);
+    json_add_string(json, "type", "task");
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        cJSON_AddItemToObject(json, keys[i],
+                              cJSON_DetachItemFromObjectCaseSensitive(fields, keys[i]));
+    json_add_string(json, "task", name);
+    cJSON_Delete(fields);
+    call_notify(call, json);
 }
 
 static void on_task(const struct task *task, void *data)
 {
     struct onlooker *onlooker = data;
-    const struct workflow_plan *plan;
-    static const char *const keys[] = {"id",   "state",  "node",  "attempt",
-                                       "exit", "signal", "reason"};
+    struct run *run = task->spec.workflow == onlooker->number
+                          ? runs_find(onlooker->node->tasks, onlooker->number)
+                          : NULL;
 
-    if (task->spec.workflow != number_of(onlooker->run))
+    if (!run || !run_get_workflow(run))
         return;
-    plan = workflow_get_plan(tasks_run_get_workflow(onlooker->run));
-    cJSON *fields = cJSON_CreateObject(), *json = cJSON_CreateObject();
-    task_fill(onlooker->node, task, fields);
-    json_add_string(json, "type", "task");
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-        cJSON_AddItemToObject(json, keys[i],
-                              cJSON_DetachItemFromObjectCaseSensitive(fields, keys[i]));
-    json_add_string(json, "task", plan->steps[task->spec.step].name);
-    cJSON_Delete(fields);
-    call_notify(onlooker->call, json);
+    const struct workflow_plan *plan = workflow_get_plan(run_get_workflow(run));
+    tell_task(onlooker->node, onlooker->call, task, plan->steps[task->spec.step].name);
 }
 
 /* Nodes that took part in the run. */
@@ -70,25 +100,23 @@ static uint64_t count_nodes(const struct node *node, uint64_t workflow)
     return count;
 }
 
-static cJSON *new_end(const struct node *node, const struct workflow *workflow, bool has_ended,
-                      usec_t elapsed)
+static cJSON *new_end(const struct node *node, const struct run *run)
 {
-    struct workflow_statistics statistics;
-    char id[TASK_ID_TEXT_MAX + 1] = "w";
+    struct run_facts facts;
+    char id[RUN_ID_TEXT_MAX];
     cJSON *json = cJSON_CreateObject();
 
-    workflow_get_statistics(workflow, &statistics);
-    task_id_format(workflow_get_number(workflow), node->config->node.name, id + 1);
+    run_get_facts(run, &facts);
     json_add_string(json, "type", "end");
-    json_add_string(json, "id", id);
-    json_add_u64(json, "total", statistics.total);
-    json_add_u64(json, "succeeded", statistics.succeeded);
-    json_add_u64(json, "failed", statistics.failed);
-    if (has_ended) {
-        bool is_fine = statistics.succeeded == statistics.total;
-        json_add_u64(json, "nodes", count_nodes(node, workflow_get_number(workflow)));
-        json_add_u64(json, "elapsed_ms", elapsed / USEC_PER_MSEC);
-        json_add_u64(json, "exit", is_fine ? 0 : 1);
+    json_add_string(json, "id", run_id_format(node, run, id));
+    json_add_u64(json, "total", facts.statistics.total);
+    json_add_u64(json, "succeeded", facts.statistics.succeeded);
+    json_add_u64(json, "failed", facts.statistics.failed);
+    json_add_u64(json, "skipped", facts.statistics.skipped);
+    if (facts.state != RUN_RUNNING) {
+        json_add_u64(json, "nodes", count_nodes(node, facts.number));
+        json_add_u64(json, "elapsed_ms", run_elapsed(node, run) / USEC_PER_MSEC);
+        json_add_u64(json, "exit", facts.state == RUN_SUCCEEDED ? 0 : 1);
     } else {
         json_add_null(json, "nodes");
         json_add_null(json, "elapsed_ms");
@@ -104,19 +132,8 @@ static void tell_refused(const struct onlooker *onlooker, const struct workflow 
 
     for (uint32_t i = 0; i < plan->steps_count; i++) {
         const char *reason = workflow_get_reason(workflow, i);
-        if (!*reason)
-            continue;
-        cJSON *json = cJSON_CreateObject();
-        json_add_string(json, "type", "task");
-        json_add_null(json, "id");
-        json_add_string(json, "state", "failed");
-        json_add_null(json, "node");
-        json_add_u64(json, "attempt", 0);
-        json_add_null(json, "exit");
-        json_add_null(json, "signal");
-        json_add_string(json, "reason", reason);
-        json_add_string(json, "task", plan->steps[i].name);
-        call_notify(onlooker->call, json);
+        if (*reason)
+            call_notify(onlooker->call, new_taskless(plan->steps[i].name, TASK_FAILED, reason));
     }
 }
 
@@ -124,11 +141,9 @@ static void on_done(struct run *run, void *data)
 {
     struct onlooker *onlooker = data;
     struct call *call = onlooker->call;
-    const struct workflow *workflow = tasks_run_get_workflow(run);
 
-    tell_refused(onlooker, workflow);
-    cJSON *end =
-        new_end(onlooker->node, workflow, true, node_now(onlooker->node) - onlooker->started_usec);
+    tell_refused(onlooker, run_get_workflow(run));
+    cJSON *end = new_end(onlooker->node, run);
     call_on_gone(call, NULL, NULL);
     onlooker_free(onlooker);
     call_reply(call, end);
@@ -160,6 +175,25 @@ static void add_types(struct node *node, const struct workflow_plan *plan, cJSON
     }
 }
 
+/* The words of a command, as a shell would take them; nothing for a task without any. */
+static void add_command(const struct task_spec *spec, cJSON *json)
+{
+    _cleanup_free_ char *text = NULL;
+
+    if (spec->args.count > 0)
+        text = task_words_format(&spec->args, COMMAND_TEXT_MAX);
+    json_add_string(json, "command", text);
+}
+
+static void add_needs(const struct workflow_plan *plan, size_t step, cJSON *json)
+{
+    cJSON *needs = cJSON_AddArrayToObject(json, "needs");
+
+    for (size_t i = 0; i < plan->steps[step].needs_count; i++)
+        cJSON_AddItemToArray(needs,
+                             cJSON_CreateString(plan->steps[plan->steps[step].needs[i]].name));
+}
+
 static cJSON *new_plan(struct node *node, const struct workflow_plan *plan, const char *id)
 {
     cJSON *json = cJSON_CreateObject();
@@ -173,6 +207,8 @@ static cJSON *new_plan(struct node *node, const struct workflow_plan *plan, cons
         json_add_string(item, "type", plan->steps[i].spec.type);
         json_add_u64(item, "number", plan->steps[i].spec.type_number);
         json_add_u64(item, "step", plan->steps[i].group);
+        add_command(&plan->steps[i].spec, item);
+        add_needs(plan, i, item);
         cJSON_AddItemToArray(tasks, item);
     }
     add_types(node, plan, json);
@@ -215,7 +251,32 @@ static bool check_types(struct node *node, struct call *call, const struct workf
     return true;
 }
 
-static bool read_options(struct node *node, struct call *call, struct tasks_run_options *options)
+static bool read_vars(struct call *call, struct task_words *vars)
+{
+    const cJSON *array = NULL;
+    int r = 0;
+
+    if (!read_array(call, "vars", &array))
+        return false;
+    json_for_each (item, array) {
+        if (!grammar_is_var(item->valuestring)) {
+            call_fail(call, ERROR_USAGE, "p2pctl run --var K=V",
+                      "--var \"%.64s\": a variable is K=V, with letters, digits and _ in K",
+                      item->valuestring);
+            return false;
+        }
+        r = r < 0 ? r : task_words_add(vars, item->valuestring);
+    }
+    if (r == -E2BIG)
+        call_fail(call, ERROR_TOO_LARGE, NULL, "--var: more than %d variables or %d bytes",
+                  TASK_WORDS_MAX, TASK_WORDS_SIZE);
+    else if (r < 0)
+        fail_memory(call);
+    return r >= 0;
+}
+
+static bool read_options(struct node *node, struct call *call, struct run_options *options,
+                         struct task_words *vars)
 {
     const char *order = "strict";
     uint64_t retries = node->config->tasks.retries;
@@ -225,7 +286,7 @@ static bool read_options(struct node *node, struct call *call, struct tasks_run_
         !read_string(call, "order", &order) ||
         !read_bool(call, "keep_going", &options->workflow.is_keep_going) ||
         !read_u64(call, "retries", TASK_RETRIES_MAX, &retries) ||
-        !read_bool(call, "wait_types", &options->waits_for_types))
+        !read_bool(call, "wait_types", &options->waits_for_types) || !read_vars(call, vars))
         return false;
     int value = workflow_order_parse(order);
     if (value < 0) {
@@ -237,49 +298,121 @@ static bool read_options(struct node *node, struct call *call, struct tasks_run_
         (struct grammar_options){.retries = (uint32_t)retries,
                                  .retry_delay_usec = node->config->tasks.retry_delay_usec,
                                  .retry_on = retry_on_of(node->config),
-                                 .user = call->caller.user};
+                                 .user = call->caller.user,
+                                 .vars = vars};
     return true;
 }
 
-/* Starts the run, with the client looking on or not. */
-static void start(struct node *node, struct call *call, struct workflow_plan **plan,
-                  const struct tasks_run_options *options, bool is_detached)
+/* Whether what a task of @step says is of this time: it may be about to be run again. */
+static bool is_current(const struct run *run, uint32_t step)
+{
+    const struct workflow *workflow = run_get_workflow(run);
+    enum workflow_step_state state;
+    enum task_state end;
+    uint64_t number;
+
+    if (!workflow)
+        return run_get_end(run, step, &end) > 0;
+    state = workflow_get_step(workflow, step, &number);
+    return state == WORKFLOW_SUBMITTED || state == WORKFLOW_ENDED;
+}
+
+/* What has become of each step so far, for whoever comes later. */
+static void tell_steps(struct node *node, struct call *call, const struct run *run,
+                       const struct workflow_plan *plan)
+{
+    _cleanup_free_ const struct task **tasks = run_find_tasks(node, run, plan->steps_count);
+    enum task_state state;
+
+    for (uint32_t i = 0; tasks && i < plan->steps_count; i++) {
+        const char *name = plan->steps[i].name;
+        if (!is_current(run, i))
+            continue;
+        if (tasks[i])
+            tell_task(node, call, tasks[i], name);
+        else if (run_get_end(run, i, &state) > 0)
+            call_notify(call, new_taskless(name, state, NULL));
+    }
+}
+
+/* The client looks on from now on, until the run or the client ends. */
+static void look_on(struct node *node, struct call *call, struct run *run)
 {
     struct onlooker *onlooker = calloc(1, sizeof(*onlooker));
-    char id[TASK_ID_TEXT_MAX + 1] = "w";
-    struct run *run;
-    int r = onlooker ? tasks_run(node->tasks, *plan, options, is_detached ? NULL : on_done,
-                                 onlooker, &run)
-                     : -ENOMEM;
+    struct run_facts facts;
 
-    if (r < 0) {
-        free(onlooker);
-        call_fail(call, error_from_errno(r), NULL, "cannot start the list: %s", strerror(-r));
-        return;
-    }
-    TAKE_PTR(*plan);
-    task_id_format(number_of(run), node->config->node.name, id + 1);
-    call_notify(call, new_plan(node, workflow_get_plan(tasks_run_get_workflow(run)), id));
-    if (is_detached) {
-        free(onlooker);
-        call_reply(call, new_end(node, tasks_run_get_workflow(run), false, 0));
-        tasks_run_start(run);
+    run_get_facts(run, &facts);
+    if (!onlooker) {
+        fail_memory(call);
         return;
     }
     *onlooker = (struct onlooker){.node = node,
                                   .call = call,
-                                  .run = run,
+                                  .number = facts.number,
                                   .watch = {.on_task = on_task, .data = onlooker},
-                                  .started_usec = node_now(node)};
+                                  .run_watch = {.on_done = on_done, .data = onlooker}};
     tasks_watch(node->tasks, &onlooker->watch);
+    run_watch(run, &onlooker->run_watch);
     call_on_gone(call, on_gone, onlooker);
-    tasks_run_start(run);
+}
+
+/* Starts the run, with the client looking on or not. */
+static void start(struct node *node, struct call *call, struct workflow_plan **plan,
+                  const struct run_options *options, bool is_detached)
+{
+    char id[RUN_ID_TEXT_MAX];
+    struct run *run;
+    int r = runs_add(node->tasks, *plan, options, &run);
+
+    if (r < 0) {
+        call_fail(call, error_from_errno(r), NULL, "cannot start the list: %s", strerror(-r));
+        return;
+    }
+    call_notify(call, new_plan(node, TAKE_PTR(*plan), run_id_format(node, run, id)));
+    if (is_detached)
+        call_reply(call, new_end(node, run));
+    else
+        look_on(node, call, run);
+    run_start(run);
+}
+
+/* Goes on with a list that stopped, or looks on where it runs. */
+static void resume(struct node *node, struct call *call, struct run *run, bool is_detached)
+{
+    _cleanup_(workflow_plan_freep) struct workflow_plan *plan = NULL;
+    bool repeats_failed = false, is_attaching = false;
+    char id[RUN_ID_TEXT_MAX];
+    int r;
+
+    if (!read_bool(call, "failed", &repeats_failed) || !read_bool(call, "attach", &is_attaching) ||
+        (!is_attaching && !run_may_resume(node, call, run)))
+        return;
+    node_refresh_loads(node);
+    r = run_parse(run, &plan);
+    if (r >= 0)
+        r = is_attaching ? -EALREADY : run_resume(run, repeats_failed);
+    bool is_new = r == 0;
+    if (r < 0 && r != -EALREADY && r != -ENOENT) {
+        call_fail(call, error_from_errno(r), NULL, "cannot take up %s: %s",
+                  run_id_format(node, run, id), strerror(-r));
+        return;
+    }
+    call_notify(call, new_plan(node, plan, run_id_format(node, run, id)));
+    if (!is_detached)
+        tell_steps(node, call, run, plan);
+    if (is_detached || !run_get_workflow(run))
+        call_reply(call, new_end(node, run));
+    else
+        look_on(node, call, run);
+    if (is_new)
+        run_start(run);
 }
 
 static void show_plan(struct node *node, struct call *call, const struct workflow_plan *plan)
 {
     cJSON *end = cJSON_CreateObject();
-    static const char *const empty[] = {"id", "succeeded", "failed", "nodes", "elapsed_ms", "exit"};
+    static const char *const empty[] = {"id",    "succeeded",  "failed", "skipped",
+                                        "nodes", "elapsed_ms", "exit"};
 
     call_notify(call, new_plan(node, plan, NULL));
     json_add_string(end, "type", "end");
@@ -289,18 +422,17 @@ static void show_plan(struct node *node, struct call *call, const struct workflo
     call_reply(call, end);
 }
 
-void method_run(struct node *node, struct call *call)
+/* A new list. */
+static void run_list(struct node *node, struct call *call, bool is_detached)
 {
-    struct tasks_run_options options = {0};
+    _cleanup_(task_words_done) struct task_words vars = {0};
+    struct run_options options = {0};
     struct grammar_errors errors = {0};
     _cleanup_(workflow_plan_freep) struct workflow_plan *plan = NULL;
-    bool is_detached = false, is_dry_run = false;
+    bool is_dry_run = false;
 
-    if (!read_options(node, call, &options) || !read_bool(call, "detach", &is_detached) ||
-        !read_bool(call, "dry_run", &is_dry_run))
+    if (!read_options(node, call, &options, &vars) || !read_bool(call, "dry_run", &is_dry_run))
         return;
-    if (!call->wants_more)
-        return call_invalid(call, "more");
     node_refresh_loads(node);
     int r = grammar_parse(options.file, options.text, strlen(options.text), &options.grammar, &plan,
                           &errors);
@@ -313,4 +445,22 @@ void method_run(struct node *node, struct call *call)
     else if (options.waits_for_types || check_types(node, call, plan, options.file))
         start(node, call, &plan, &options, is_detached);
     grammar_errors_done(&errors);
+}
+
+void method_run(struct node *node, struct call *call)
+{
+    bool is_detached = false;
+    const char *id = NULL;
+
+    if (!read_bool(call, "detach", &is_detached) || !read_string(call, "resume", &id))
+        return;
+    if (!call->wants_more) {
+        call_invalid(call, "more");
+        return;
+    }
+    struct run *run = id ? find_run(node, call, id) : NULL;
+    if (run)
+        resume(node, call, run, is_detached);
+    else if (!id)
+        run_list(node, call, is_detached);
 }

@@ -331,7 +331,7 @@ void method_show_task(struct node *node, struct call *call)
 
 /* --- CancelTask --- */
 
-static int signal_of(const char *name)
+int signal_of(const char *name)
 {
     static const struct {
         const char *name;

@@ -17,8 +17,10 @@ struct workflow_plan *workflow_plan_free(struct workflow_plan *plan)
 {
     if (!plan)
         return NULL;
-    for (size_t i = 0; i < plan->steps_count; i++)
+    for (size_t i = 0; i < plan->steps_count; i++) {
         task_spec_done(&plan->steps[i].spec);
+        free(plan->steps[i].needs);
+    }
     free(plan->steps);
     free(plan);
     return NULL;
@@ -42,6 +44,7 @@ static void parser_done(struct grammar_parser *parser)
         free(parser->details[i].value);
     }
     free(parser->details);
+    free(parser->vars_used);
     for (size_t i = 0; i < parser->errors_kept; i++)
         free(parser->errors[i].text);
 }

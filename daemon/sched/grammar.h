@@ -8,7 +8,9 @@
  *
  * A detail line is a task's name, a colon right behind it, and pairs up to the end of the line;
  * values may be in double quotes, with \" and \\ inside. Details may stand before or after their
- * task.
+ * task. "${K}" in a value stands for what --var K=V says; other "${…}" stay as they are, for
+ * shells. What a variable holds cannot change the form of the list: it is put in behind all
+ * splitting.
  */
 
 #include <stdbool.h>
@@ -21,13 +23,23 @@
 #define GRAMMAR_TASKS_MAX  100000
 #define GRAMMAR_LINE_MAX   65536 /* bytes */
 #define GRAMMAR_ERRORS_MAX 100   /* that are kept; the rest is counted */
+#define GRAMMAR_NEEDS_MAX  1000  /* of one task */
 
 /* Options of a run that become part of every task. */
 struct grammar_options {
     uint32_t retries;
     usec_t retry_delay_usec;
     unsigned retry_on;
-    const char *user; /* borrowed */
+    const char *user;              /* borrowed */
+    const struct task_words *vars; /* "K=V", borrowed; NULL = none */
+};
+
+/* What happens to a list when one of its tasks fails. */
+enum workflow_on_fail {
+    WORKFLOW_ON_FAIL_DEFAULT,  /* what the options of the run say */
+    WORKFLOW_ON_FAIL_STOP,     /* nothing further starts */
+    WORKFLOW_ON_FAIL_SKIP,     /* those that need it are skipped, the others go on */
+    WORKFLOW_ON_FAIL_CONTINUE, /* all go on */
 };
 
 struct workflow_step {
@@ -35,6 +47,9 @@ struct workflow_step {
     uint32_t group; /* steps of one group may run at the same time; grows from 0 by 1 */
     uint32_t line, column;
     struct task_spec spec; /* owned; step is its index, workflow is 0 */
+    uint32_t *needs;       /* owned: steps that must have ended well before; all are earlier ones */
+    size_t needs_count;
+    enum workflow_on_fail on_fail;
 };
 
 struct workflow_plan {
@@ -53,6 +68,9 @@ struct grammar_errors {
 };
 
 void grammar_errors_done(struct grammar_errors *errors);
+
+/* "K=V" of --var: letters, digits and _ in K. */
+bool grammar_is_var(const char *word);
 
 /**
  * grammar_parse() - reads a task list

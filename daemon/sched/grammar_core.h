@@ -3,7 +3,8 @@
 
 /*
  * What the files of the grammar share: grammar.c reads words, groups and lines, grammar_detail.c
- * what stands behind "TASK:". Nobody else includes this.
+ * what stands behind "TASK:", grammar_key.c knows what each detail means. Nobody else includes
+ * this.
  */
 
 #include "base/table.h"
@@ -37,6 +38,8 @@ struct grammar_parser {
     bool in_group;
     uint32_t group_line, group_column, group_first; /* where it began; its first step */
     const struct grammar_options *options;
+    bool *vars_used;      /* owned: of options->vars */
+    size_t expanded_size; /* bytes that variables put in, all together */
 };
 
 /* Notes an error at a column of the current line, or at another place. */
@@ -54,6 +57,12 @@ int grammar_read_name(struct grammar_parser *parser, const char *word, size_t si
 
 /* The current line is details of @task. Return: 0, -ENOMEM; errors in it are noted. */
 int grammar_read_details(struct grammar_parser *parser, const char *task);
+
+/*
+ * @value with its variables put in; owned by the caller. Return: 0; -E2BIG where they put in more
+ * than GRAMMAR_SIZE_MAX; -ENOMEM.
+ */
+int grammar_expand(struct grammar_parser *parser, const char *value, char **ret);
 
 /* All lines are read: details go to their tasks. Return: 0, -ENOMEM. */
 int grammar_apply_details(struct grammar_parser *parser);

@@ -138,241 +138,75 @@ int grammar_read_details(struct grammar_parser *parser, const char *task)
     return 0;
 }
 
-/* Words between blanks; quotes of both kinds hold words together and vanish. */
-static int split_words(const char *text, struct task_words *words)
+bool grammar_is_var(const char *word)
 {
-    _cleanup_free_ char *word = malloc(strlen(text) + 1);
-    size_t size = 0;
-    bool in_word = false;
-    char quote = '\0';
+    const char *c = word;
 
-    if (!word)
-        return -ENOMEM;
-    for (;; text++) {
-        if (*text == '\0' || (quote == '\0' && is_blank(*text))) {
-            word[size] = '\0';
-            int r = in_word ? task_words_add(words, word) : 0;
-            if (r < 0 || *text == '\0')
-                return r < 0 ? r : quote ? -EINVAL : 0;
-            in_word = false;
-            size = 0;
-        } else if (quote == '\0' && (*text == '"' || *text == '\'')) {
-            quote = *text;
-            in_word = true;
-        } else if (quote != '\0' && *text == quote) {
-            quote = '\0';
-        } else {
-            word[size++] = *text;
-            in_word = true;
+    if (*c >= '0' && *c <= '9')
+        return false;
+    while ((*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') ||
+           *c == '_')
+        c++;
+    return c > word && *c == '=';
+}
+
+/* What "${K}" at @text stands for; NULL where no variable is called so. */
+static const char *find_var(struct grammar_parser *parser, const char *text, size_t *ret_size)
+{
+    const struct task_words *vars = parser->options->vars;
+    const char *end = strchr(text, '}');
+
+    if (!end)
+        return NULL;
+    size_t size = (size_t)(end - text) - 2;
+    for (size_t i = 0; i < vars->count; i++)
+        if (strncmp(vars->items[i], text + 2, size) == 0 && vars->items[i][size] == '=') {
+            parser->vars_used[i] = true;
+            *ret_size = size + 3;
+            return vars->items[i] + size + 1;
         }
-    }
-}
-
-static int set_args(struct task_spec *spec, const char *value)
-{
-    return split_words(value, &spec->args);
-}
-
-/* The command comes first, whatever the order of the details; args follow it. */
-static int set_run(struct task_spec *spec, const char *value)
-{
-    _cleanup_(task_words_done) struct task_words words = {0};
-    int r = split_words(value, &words);
-
-    for (size_t i = 0; r >= 0 && i < spec->args.count; i++)
-        r = task_words_add(&words, spec->args.items[i]);
-    if (r < 0)
-        return r;
-    if (words.count == 0)
-        return -EINVAL;
-    struct task_words old = spec->args;
-    spec->args = words;
-    words = old;
-    spec->is_command = true;
-    (void)snprintf(spec->type, sizeof(spec->type), "%s", TASK_TYPE_COMMAND);
-    return 0;
-}
-
-static int set_timeout(struct task_spec *spec, const char *value)
-{
-    usec_t timeout;
-    int r = text_parse_usec(value, &timeout);
-
-    if (r < 0 || timeout == 0)
-        return -EINVAL;
-    spec->timeout_usec = timeout;
-    return 0;
-}
-
-static int set_memory(struct task_spec *spec, const char *value)
-{
-    uint64_t size;
-    int r = text_parse_size(value, &size);
-
-    if (r < 0 || size == 0)
-        return -EINVAL;
-    spec->memory_size = size;
-    return 0;
-}
-
-static int set_retries(struct task_spec *spec, const char *value)
-{
-    uint32_t number = 0;
-
-    if (*value == '\0' || strlen(value) > 4 || strspn(value, "0123456789") != strlen(value))
-        return -EINVAL;
-    for (; *value; value++)
-        number = number * 10 + (uint32_t)(*value - '0');
-    if (number > TASK_RETRIES_MAX)
-        return -EINVAL;
-    spec->retries = number;
-    return 0;
-}
-
-static int set_confidential(struct task_spec *spec, const char *value)
-{
-    bool is_yes = strcmp(value, "yes") == 0 || strcmp(value, "true") == 0;
-
-    if (!is_yes && strcmp(value, "no") != 0 && strcmp(value, "false") != 0)
-        return -EINVAL;
-    spec->is_confidential = is_yes;
-    return 0;
-}
-
-static int set_node(struct task_spec *spec, const char *value)
-{
-    if (!text_is_node_name(value))
-        return -EINVAL;
-    (void)snprintf(spec->node, sizeof(spec->node), "%s", value);
-    return 0;
-}
-
-static int set_name(struct task_spec *spec, const char *value)
-{
-    if (*value == '\0' || strlen(value) > TASK_NAME_MAX)
-        return -EINVAL;
-    (void)snprintf(spec->name, sizeof(spec->name), "%s", value);
-    return 0;
-}
-
-static int set_env(struct task_spec *spec, const char *value)
-{
-    return strchr(value, '=') ? task_words_add(&spec->env, value) : -EINVAL;
-}
-
-struct detail_key {
-    const char *name;
-    int (*set)(struct task_spec *spec, const char *value); /* NULL: not in this version */
-    bool is_repeated;
-    const char *expected;
-};
-
-/* In the order in which they apply: run looks at args. */
-static const struct detail_key keys[] = {
-    {"args", set_args, false, "words, at most 1024 and 64 KiB, quotes closed"},
-    {"run", set_run, false, "a command, quotes closed"},
-    {"timeout", set_timeout, false, "a duration above 0, for example 30s"},
-    {"memory", set_memory, false, "a size above 0, for example 512MiB"},
-    {"retries", set_retries, false, "a number from 0 to 1000"},
-    {"confidential", set_confidential, false, "yes or no"},
-    {"node", set_node, false, "the name of a node"},
-    {"name", set_name, false, "at most 63 bytes of text"},
-    {"env", set_env, true, "NAME=VALUE"},
-    {"in", NULL, false, NULL},
-    {"out", NULL, false, NULL},
-    {"needs", NULL, false, NULL},
-    {"python", NULL, false, NULL},
-    {"slots", NULL, false, NULL},
-    {"on_fail", NULL, false, NULL},
-};
-
-static const struct detail_key *find_key(struct grammar_parser *parser,
-                                         const struct grammar_detail *detail)
-{
-    const char *names[ARRAY_SIZE(keys) + 1] = {0};
-
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        if (strcmp(detail->key, keys[i].name) == 0)
-            return &keys[i];
-        names[i] = keys[i].name;
-    }
-    const char *closest = text_closest(detail->key, names);
-    if (closest)
-        grammar_fail_at(parser, detail->line, detail->column,
-                        "unknown detail \"%s\"; did you mean \"%s\"?", detail->key, closest);
-    else
-        grammar_fail_at(parser, detail->line, detail->column, "unknown detail \"%s\"", detail->key);
     return NULL;
 }
 
-/* Checks the detail's key and task; keys that are given twice are found by @seen, a bit per key. */
-static int apply(struct grammar_parser *parser, const struct grammar_detail *detail,
-                 const struct detail_key *key, struct workflow_step *step, uint32_t *seen)
+/* Appends to a string of @size bytes that is owned by the caller. Return: 0, -ENOMEM. */
+static int append(char **target, size_t *size, const char *text, size_t text_size)
 {
-    uint32_t bit = 1U << (key - keys);
-    int r;
+    char *longer = realloc(*target, *size + text_size + 1);
 
-    if (!key->set) {
-        grammar_fail_at(parser, detail->line, detail->column,
-                        "this version does not know what to do with \"%s\"", key->name);
-        return 0;
-    }
-    if ((*seen & bit) && !key->is_repeated) {
-        grammar_fail_at(parser, detail->line, detail->column, "\"%s\" is given twice for %s",
-                        key->name, step->name);
-        return 0;
-    }
-    *seen |= bit;
-    r = key->set(&step->spec, detail->value);
-    if (r == -ENOMEM)
-        return r;
-    if (r < 0)
-        grammar_fail_at(parser, detail->line, detail->column, "%s=%.60s: expected %s", key->name,
-                        detail->value, key->expected);
-    return 0;
-}
-
-/* A command shows as the task it stands for; and every specification is checked as a whole. */
-static void finish_steps(struct grammar_parser *parser)
-{
-    struct workflow_plan *plan = parser->plan;
-    char reason[TASK_REASON_MAX + 1];
-
-    for (size_t i = 0; i < plan->steps_count; i++) {
-        struct workflow_step *step = &plan->steps[i];
-        if (step->spec.is_command && step->spec.name[0] == '\0')
-            (void)snprintf(step->spec.name, sizeof(step->spec.name), "%s", step->name);
-        if (task_spec_check(&step->spec, reason) < 0)
-            grammar_fail_at(parser, step->line, step->column, "%s: %s", step->name, reason);
-    }
-}
-
-int grammar_apply_details(struct grammar_parser *parser)
-{
-    _cleanup_free_ uint32_t *seen = calloc(parser->plan->steps_count + 1, sizeof(*seen));
-
-    if (!seen)
+    if (!longer)
         return -ENOMEM;
-    for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
-        for (size_t i = 0; i < parser->details_count; i++) {
-            const struct grammar_detail *detail = &parser->details[i];
-            struct workflow_step *step;
-            if (strcmp(detail->key, keys[k].name) != 0)
-                continue;
-            step = table_find(&parser->by_name, detail->task);
-            if (!step)
-                continue;
-            int r = apply(parser, detail, &keys[k], step, &seen[step - parser->plan->steps]);
-            if (r < 0)
-                return r;
-        }
-    }
-    for (size_t i = 0; i < parser->details_count; i++) {
-        const struct grammar_detail *detail = &parser->details[i];
-        if (!table_find(&parser->by_name, detail->task))
-            grammar_fail_at(parser, detail->line, 1, "\"%s\" is not in the list", detail->task);
-        (void)find_key(parser, detail);
-    }
-    finish_steps(parser);
+    memcpy(longer + *size, text, text_size);
+    *size += text_size;
+    longer[*size] = '\0';
+    *target = longer;
     return 0;
+}
+
+int grammar_expand(struct grammar_parser *parser, const char *value, char **ret)
+{
+    _cleanup_free_ char *result = NULL;
+    size_t size = 0, name_size = 0;
+    int r = append(&result, &size, "", 0);
+
+    while (r >= 0 && *value) {
+        const char *start = parser->options->vars ? strstr(value, "${") : NULL;
+        size_t plain = start ? (size_t)(start - value) : strlen(value);
+        const char *text = start ? find_var(parser, start, &name_size) : NULL;
+        if (start && !text) { /* a shell's */
+            plain += 2;
+            start = NULL;
+        }
+        r = append(&result, &size, value, plain);
+        value += plain;
+        if (r < 0 || !text)
+            continue;
+        parser->expanded_size += strlen(text);
+        if (parser->expanded_size > GRAMMAR_SIZE_MAX)
+            return -E2BIG;
+        r = append(&result, &size, text, strlen(text));
+        value += name_size;
+    }
+    if (r >= 0)
+        *ret = TAKE_PTR(result);
+    return r;
 }

@@ -22,10 +22,12 @@ static bool is_valid(const struct slots_config *config)
     return true;
 }
 
-/* A type that is larger than the node takes the whole node. */
-static uint32_t slots_of(const struct slots *slots, const struct slots_type *type)
+/* What its type takes, or more where a task asks for that; who is larger than the node takes it
+ * all.
+ */
+static uint32_t slots_of(const struct slots *slots, const struct slots_type *type, uint32_t wanted)
 {
-    return MAX(MIN(type->slots, slots->config.slots), 1U);
+    return MAX(MIN(MAX(type->slots, wanted), slots->config.slots), 1U);
 }
 
 static int copy_config(struct slots *slots, const struct slots_config *config)
@@ -142,7 +144,7 @@ static void queue_again(struct slots *slots, struct entry *entry)
         entry_hand_back(slots, entry, SLOTS_HANDBACK_TYPE);
         return;
     }
-    entry->used = slots_of(slots, entry->type);
+    entry->used = slots_of(slots, entry->type, entry->public.spec.slots);
 }
 
 int slots_set_config(struct slots *slots, const struct slots_config *config, usec_t now)
@@ -219,7 +221,7 @@ int slots_offer(struct slots *slots, const struct slots_key *key, const char *or
     if (r < 0)
         return r;
     entry->type = slots_find_type(slots, spec);
-    entry->used = slots_of(slots, entry->type);
+    entry->used = slots_of(slots, entry->type, entry->public.spec.slots);
     entry->public.queued_usec = slots->now;
     entry->public.timeout_usec = spec->timeout_usec          ? spec->timeout_usec
                                  : entry->type->timeout_usec ? entry->type->timeout_usec
@@ -482,7 +484,7 @@ uint32_t slots_get_free(const struct slots *slots, const char *type)
         const struct slots_type *found = slots->types + i;
         if (strcmp(found->name, type) != 0)
             continue;
-        uint32_t count = free_slots / slots_of(slots, found);
+        uint32_t count = free_slots / slots_of(slots, found, 0);
         if (found->max == 0)
             return count;
         return MIN(count, found->max - MIN(found->max, slots->running_types[i]));

@@ -226,6 +226,8 @@ static const char *check_spec(const struct task_spec *spec)
         return "a tag to select by is KEY=VALUE";
     if (spec->retries > TASK_RETRIES_MAX)
         return "at most 1000 retries";
+    if (spec->slots > TASK_SLOTS_MAX)
+        return "at most 1024 slots";
     if (spec->timeout_usec > NUMBER_MAX || spec->retry_delay_usec > NUMBER_MAX ||
         spec->memory_size > NUMBER_MAX)
         return "the limit is too large";
@@ -373,6 +375,39 @@ char *task_format_text(char *target, size_t size, const char *format, ...)
     va_start(arguments, format);
     format_text(target, size, format, arguments);
     va_end(arguments);
+    return target;
+}
+
+/* Appends as much of @text as there is room for; the rest of the words is left out then. */
+static size_t append(char *target, size_t used, size_t size_max, const char *text, size_t size)
+{
+    size_t fits = MIN(size, size_max - used);
+
+    memcpy(target + used, text, fits);
+    return used + fits;
+}
+
+char *task_words_format(const struct task_words *words, size_t size_max)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_@%+=:,./-";
+    char *target = malloc(size_max + 1);
+    size_t used = 0;
+
+    for (size_t i = 0; target && i < words->count; i++) {
+        const char *word = words->items[i];
+        bool is_quoted = !*word || word[strspn(word, plain)] != '\0';
+        used = append(target, used, size_max, " ", i > 0);
+        used = append(target, used, size_max, "'", is_quoted);
+        for (; *word; word++)
+            used = *word == '\'' ? append(target, used, size_max, "'\\''", 4)
+                                 : append(target, used, size_max, word, 1);
+        used = append(target, used, size_max, "'", is_quoted);
+    }
+    if (target) {
+        target[used] = '\0';
+        clean_text(target, used == size_max);
+    }
     return target;
 }
 

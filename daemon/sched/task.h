@@ -30,6 +30,7 @@
 #define TASK_TIMELINE_MAX 64
 #define TASK_RETRIES_MAX  1000
 #define TASK_FILES_MAX    64 /* files that go with a task; also patterns of results */
+#define TASK_SLOTS_MAX    1024
 #define TASK_ID_TEXT_MAX  (20 + 1 + NODE_NAME_MAX + 1)
 #define TASK_GLOB_MAX     1023  /* bytes of a pattern of results, and of its directory */
 #define TASK_TYPE_COMMAND "cmd" /* the type that is shown for `submit -- CMD` */
@@ -66,6 +67,12 @@ void task_words_done(struct task_words *words);
 int task_words_add(struct task_words *words, const char *word);
 int task_words_copy(const struct task_words *words, struct task_words *ret);
 
+/*
+ * The words as a shell would take them, at most @size_max bytes of them: cut between characters,
+ * safe in a log. Owned by the caller; NULL without memory.
+ */
+char *task_words_format(const struct task_words *words, size_t size_max);
+
 /* When to try again, beside the retries that a user asks for by hand. */
 enum task_retry_on {
     TASK_RETRY_NODE_LOST = 1 << 0,
@@ -101,6 +108,7 @@ struct task_spec {
     struct task_files in;    /* files it finds in its work directory */
     usec_t timeout_usec;     /* of one attempt's run; 0 = what the worker has configured */
     uint64_t memory_size;    /* bytes; 0 = what the worker has configured */
+    uint32_t slots;          /* it takes while it runs, 0..TASK_SLOTS_MAX; 0 = what its type has */
     uint32_t retries;        /* 0..TASK_RETRIES_MAX; 0 = at most once */
     usec_t retry_delay_usec; /* before the first retry; doubled for each further one */
     unsigned retry_on;       /* enum task_retry_on */

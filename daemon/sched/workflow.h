@@ -6,11 +6,16 @@
  * node and no database: the owner submits what it asks for to the origin and tells how those tasks
  * fare.
  *
- * Nothing of it needs saving but its text and options: after a restart the plan is parsed again and
- * the records of its tasks (spec.workflow, spec.step) are told with workflow_restore_step().
+ * A step is ready when it is its group's turn (the order) and every step that it needs has ended
+ * well. What a failure means, a step says itself (on_fail), else the options do: the list stops
+ * (steps that run may end, no further one starts, the rest is skipped); or those that need it are
+ * skipped and the others go on; or the list goes on as if it had ended well. It is counted always.
  *
- * A failed step stops the list: steps that run may end, no further one starts, the rest is skipped;
- * with is_keep_going the failure is only counted.
+ * Nothing of it needs saving but its text and options: after a restart the plan is parsed again and
+ * the records of its tasks (spec.workflow, spec.step) are told with workflow_restore_step(). A list
+ * that has ended can be taken up again in the same way: steps that ended then are told with
+ * workflow_settle_step() where they are to stay as they are, with workflow_repeat_step() where they
+ * are to run again.
  */
 
 #include <stdbool.h>
@@ -48,6 +53,7 @@ enum workflow_step_state {
 
 enum workflow_action_type {
     WORKFLOW_SUBMIT, /* submit spec; then workflow_submitted or workflow_refused */
+    WORKFLOW_REPEAT, /* run task `number` again, or submit spec where it is gone; then as above */
     WORKFLOW_CANCEL, /* cancel task `number` */
     WORKFLOW_DONE,   /* all is said: statistics are final; the last action */
 };
@@ -78,6 +84,15 @@ DEFINE_CLEANUP(struct workflow *, workflow_free)
 int workflow_restore_step(struct workflow *workflow, uint32_t step, uint64_t number,
                           enum task_state state);
 
+/*
+ * The same for a step that ended before the list was taken up again: it stays as it is, and stops
+ * nothing; those that need it and could not have it are skipped.
+ */
+int workflow_settle_step(struct workflow *workflow, uint32_t step, enum task_state state);
+
+/* The step is to run again when its turn comes: as task @number, or as a new one (0). */
+int workflow_repeat_step(struct workflow *workflow, uint32_t step, uint64_t number);
+
 /* Begins, or goes on after a restart. */
 void workflow_start(struct workflow *workflow);
 
@@ -95,8 +110,12 @@ bool workflow_next_action(struct workflow *workflow, struct workflow_action *ret
 
 uint64_t workflow_get_number(const struct workflow *workflow);
 const struct workflow_plan *workflow_get_plan(const struct workflow *workflow);
+/* *@ret_number: of its task; 0 = not known. */
 enum workflow_step_state workflow_get_step(const struct workflow *workflow, uint32_t step,
                                            uint64_t *ret_number);
+
+/* How a step that has ended did. */
+enum task_state workflow_get_end(const struct workflow *workflow, uint32_t step);
 
 /* Why the origin did not take @step; "" where it did. */
 const char *workflow_get_reason(const struct workflow *workflow, uint32_t step);

@@ -4,7 +4,8 @@
 /*
  * What the files of tasks/ share. tasks.c has the life cycle and the pump, parts.c what they are
  * made of, owner.c does what the origin's side asks for, worker.c what the worker's side asks for,
- * wire.c the frames of both, runs.c workflows. Files that go with tasks: stage.c takes them from
+ * wire.c the frames of both, runs.c workflows
+ * (with runs_record.c). Files that go with tasks: stage.c takes them from
  * clients, supply.c has them at the worker, collect.c brings results to the origin; between nodes
  * pull.c asks and serve.c answers.
  */
@@ -36,7 +37,9 @@ struct tasks {
     sd_event_source *retry_timer; /* commits that the database could not take yet */
     struct list watches;
     struct list submissions;
-    struct list runs;
+    struct list runs; /* all that are known, by number */
+    struct list active_runs;
+    struct table runs_by_number;
     struct table inflows; /* attempts of ours whose output comes from elsewhere */
     size_t runs_count;
     struct tally tally;
@@ -54,15 +57,6 @@ struct submission {
     struct list link;
     uint64_t number;
     tasks_submitted_t done;
-    void *data; /* borrowed */
-};
-
-struct run {
-    struct list link;
-    struct tasks *tasks; /* borrowed */
-    struct workflow *workflow;
-    struct tasks_run_options options;
-    void (*on_done)(struct run *run, void *data);
     void *data; /* borrowed */
 };
 
@@ -155,7 +149,7 @@ int parts_make_origin(struct tasks *tasks, uint64_t seed, uint64_t wall_usec);
 int parts_make_slots(struct tasks *tasks, uint64_t seed);
 int parts_make_exec(struct tasks *tasks); /* or tells it what the configuration says now */
 int parts_reload(struct tasks *tasks);
-int parts_restore(struct tasks *tasks, uint64_t wall_usec);
+int parts_restore(struct tasks *tasks);
 
 /* wire.c: frames to other nodes */
 void wire_send_offer(struct tasks *tasks, const struct origin_action *action);

@@ -198,11 +198,10 @@ static int sweep(struct tasks *tasks)
     return r;
 }
 
-int parts_restore(struct tasks *tasks, uint64_t wall_usec)
+int parts_restore(struct tasks *tasks)
 {
-    const struct config_tasks *config = &tasks->config->tasks;
-    usec_t keep = MAX(config->keep_usec, config->keep_failed_usec);
-    int r = state_load_tasks(tasks->state, usec_sub(wall_usec, keep), restore_task, tasks);
+    /* All of them: what is too old is forgotten, but what a list still needs. */
+    int r = state_load_tasks(tasks->state, 0, restore_task, tasks);
 
     if (r >= 0)
         r = state_load_results(tasks->state, worker_restore, tasks);

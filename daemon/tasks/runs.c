@@ -1,26 +1,88 @@
 /* SPDX-License-Identifier: MIT */
-#include "tasks/internal.h"
+#include "tasks/runs.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/log.h"
+#include "tasks/internal.h"
+#include "tasks/runs_core.h"
 
-static struct run *find(struct tasks *tasks, uint64_t number)
+const char *run_state_name(enum run_state state)
 {
-    list_for_each (link, &tasks->runs) {
-        struct run *run = list_entry(link, struct run, link);
-        if (workflow_get_number(run->workflow) == number)
-            return run;
-    }
-    return NULL;
+    static const char *const names[] = {[RUN_RUNNING] = "running",
+                                        [RUN_SUCCEEDED] = "succeeded",
+                                        [RUN_FAILED] = "failed",
+                                        [RUN_CANCELLED] = "cancelled"};
+
+    return names[state];
 }
+
+struct run *runs_find(struct tasks *tasks, uint64_t number)
+{
+    return table_find(&tasks->runs_by_number, &number);
+}
+
+struct run *runs_next(struct tasks *tasks, uint64_t after)
+{
+    struct run *run = after > 0 ? runs_find(tasks, after) : NULL;
+    struct list *next = run ? run->link.next : tasks->runs.next;
+
+    return next == &tasks->runs ? NULL : list_entry(next, struct run, link);
+}
+
+void run_get_facts(const struct run *run, struct run_facts *ret)
+{
+    *ret = (struct run_facts){.number = run->number,
+                              .state = RUN_RUNNING,
+                              .options = &run->options,
+                              .statistics = run->statistics,
+                              .started_wall_usec = run->started_wall_usec,
+                              .resumed_wall_usec = run->resumed_wall_usec,
+                              .ended_wall_usec = run->ended_wall_usec};
+    if (run->ended_wall_usec == 0)
+        workflow_get_statistics(run->workflow, &ret->statistics);
+    else if (run->statistics.succeeded == run->statistics.total)
+        ret->state = RUN_SUCCEEDED;
+    else
+        ret->state = run->statistics.is_cancelled ? RUN_CANCELLED : RUN_FAILED;
+}
+
+const struct workflow *run_get_workflow(const struct run *run)
+{
+    return run->workflow;
+}
+
+int run_get_end(const struct run *run, uint32_t step, enum task_state *ret)
+{
+    int state = step < run->statistics.total ? run_letter_parse(run->steps[step]) : -EINVAL;
+
+    if (state < 0)
+        return 0;
+    *ret = (enum task_state)state;
+    return 1;
+}
+
+void run_watch(struct run *run, struct run_watch *watch)
+{
+    list_append(&run->watches, &watch->link);
+}
+
+/* --- Life --- */
 
 static void run_free(struct run *run)
 {
     list_remove(&run->link);
-    run->tasks->runs_count--;
+    list_remove(&run->active);
+    list_for_each_safe (link, &run->watches)
+        list_remove(link);
+    if (table_find(&run->tasks->runs_by_number, &run->number) == run)
+        (void)table_remove(&run->tasks->runs_by_number, &run->number);
+    if (run->workflow)
+        run->tasks->runs_count--;
     workflow_free(run->workflow);
+    run_done(run);
     free(run);
 }
 
@@ -28,15 +90,147 @@ void runs_free(struct tasks *tasks)
 {
     list_for_each_safe (link, &tasks->runs)
         run_free(list_entry(link, struct run, link));
+    table_done(&tasks->runs_by_number);
 }
 
+/* A run without a list, not yet in the table. */
+static struct run *run_new(struct tasks *tasks, uint64_t number)
+{
+    struct run *run = calloc(1, sizeof(*run));
+
+    if (!run)
+        return NULL;
+    run->tasks = tasks;
+    run->number = number;
+    list_init(&run->link);
+    list_init(&run->active);
+    list_init(&run->watches);
+    return run;
+}
+
+static int enlist(struct run *run)
+{
+    struct tasks *tasks = run->tasks;
+    int r = table_insert(&tasks->runs_by_number, &run->number, run);
+
+    if (r >= 0)
+        list_append(&tasks->runs, &run->link);
+    return r;
+}
+
+/* @plan: taken over on success. */
+static int activate(struct run *run, struct workflow_plan *plan)
+{
+    struct tasks *tasks = run->tasks;
+    int r = tasks->runs_count < RUNS_MAX ? 0 : -ENOBUFS;
+
+    if (r >= 0)
+        r = workflow_new(run->number, &run->options.workflow, plan, &run->workflow);
+    if (r < 0)
+        return r;
+    list_append(&tasks->active_runs, &run->active);
+    tasks->runs_count++;
+    run->ended_wall_usec = 0;
+    run->cancel_signal = SIGTERM;
+    run->cancel_grace_usec = tasks->config->tasks.kill_grace_usec;
+    return 0;
+}
+
+static void put(struct run *run)
+{
+    _cleanup_free_ char *record = run_record_format(run);
+
+    if (!record) {
+        run->tasks->setup.on_fatal(-ENOMEM, run->tasks->setup.data);
+        return;
+    }
+    state_put_workflow(run->tasks->batch,
+                       &(struct state_workflow){.number = run->number,
+                                                .ended_wall_usec = run->ended_wall_usec,
+                                                .record = record});
+}
+
+/* Drops the history that is too old, or too much: the oldest ends first. */
+static void prune(struct tasks *tasks)
+{
+    uint64_t wall = tasks_wall(tasks);
+    size_t count = 0, size = 0;
+
+    for (struct list *link = tasks->runs.previous, *before; link != &tasks->runs; link = before) {
+        struct run *run = list_entry(link, struct run, link);
+        before = link->previous;
+        if (run->workflow)
+            continue;
+        bool is_fine =
+            run->statistics.succeeded == run->statistics.total || run->statistics.is_cancelled;
+        usec_t keep =
+            is_fine ? tasks->config->tasks.keep_usec : tasks->config->tasks.keep_failed_usec;
+        count++;
+        size += strlen(run->options.text) + run->statistics.total;
+        if (count <= RUNS_KEPT_MAX && size <= RUNS_KEPT_SIZE &&
+            wall < usec_add(run->ended_wall_usec, keep))
+            continue;
+        state_delete_workflow(tasks->batch, run->number);
+        run_free(run);
+    }
+}
+
+int runs_add(struct tasks *tasks, struct workflow_plan *plan, const struct run_options *options,
+             struct run **ret)
+{
+    struct run *run;
+    int r;
+
+    prune(tasks);
+    run = run_new(tasks, tasks->next_workflow);
+    if (!run)
+        return -ENOMEM;
+    r = run_set_options(run, options);
+    if (r >= 0)
+        r = enlist(run);
+    if (r >= 0)
+        r = activate(run, plan);
+    if (r < 0) {
+        run_free(run);
+        return r;
+    }
+    tasks->next_workflow++;
+    run->started_wall_usec = tasks_wall(tasks);
+    put(run);
+    *ret = run;
+    return 0;
+}
+
+void run_start(struct run *run)
+{
+    workflow_start(run->workflow);
+    tasks_pump(run->tasks);
+}
+
+int run_parse(const struct run *run, struct workflow_plan **ret)
+{
+    const struct run_options *options = &run->options;
+    struct grammar_errors errors = {0};
+    int r = grammar_parse(options->file, options->text, strlen(options->text), &options->grammar,
+                          ret, &errors);
+
+    grammar_errors_done(&errors);
+    return r == -EINVAL ? -EBADMSG : r;
+}
+
+/* --- Acting --- */
+
+/*
+ * Somebody handled every type when the list began. Where that node is away now, or nobody is known
+ * yet because we have just started, the step waits: its reason tells for whom.
+ */
 static void submit(struct run *run, const struct workflow_action *action)
 {
     struct tasks *tasks = run->tasks;
     char reason[TASK_REASON_MAX + 1];
     uint32_t step = action->step;
-    int r = origin_submit(tasks->origin, tasks->next_task, action->spec,
-                          run->options.waits_for_types, tasks_now(tasks), reason);
+    int r = origin_submit(tasks->origin, tasks->next_task, action->spec, true, tasks_now(tasks),
+                          reason);
 
     if (r < 0)
         workflow_refused(run->workflow, step, reason);
@@ -44,16 +238,39 @@ static void submit(struct run *run, const struct workflow_action *action)
         workflow_submitted(run->workflow, step, tasks->next_task++);
 }
 
+/* The task of an earlier try runs again, or a new one where that is not known any more. */
+static void repeat(struct run *run, const struct workflow_action *action)
+{
+    struct tasks *tasks = run->tasks;
+    int r = origin_retry(tasks->origin, action->number, NULL, tasks_now(tasks));
+
+    if (r == 0 || r == -EBUSY) /* busy: somebody has it run again already */
+        workflow_submitted(run->workflow, action->step, action->number);
+    else
+        submit(run, action);
+}
+
 static void finish(struct run *run)
 {
     struct tasks *tasks = run->tasks;
-    uint64_t number = workflow_get_number(run->workflow);
 
-    if (run->on_done)
-        run->on_done(run, run->data);
-    state_delete_workflow(tasks->batch, number);
-    run_free(run);
-    origin_release_workflow(tasks->origin, number, tasks_now(tasks));
+    if (run_keep_steps(run) < 0) {
+        tasks->setup.on_fatal(-ENOMEM, tasks->setup.data);
+        return;
+    }
+    workflow_get_statistics(run->workflow, &run->statistics);
+    run->ended_wall_usec = tasks_wall(tasks);
+    put(run);
+    list_for_each_safe (link, &run->watches) {
+        struct run_watch *watch = list_entry(link, struct run_watch, link);
+        list_remove(link);
+        watch->on_done(run, watch->data);
+    }
+    run->workflow = workflow_free(run->workflow);
+    list_remove(&run->active);
+    tasks->runs_count--;
+    origin_release_workflow(tasks->origin, run->number, tasks_now(tasks));
+    prune(tasks);
 }
 
 /* Return: whether the run asked for anything. It may be gone then. */
@@ -67,9 +284,12 @@ static bool act(struct run *run)
     case WORKFLOW_SUBMIT:
         submit(run, &action);
         break;
+    case WORKFLOW_REPEAT:
+        repeat(run, &action);
+        break;
     case WORKFLOW_CANCEL:
-        (void)origin_cancel(run->tasks->origin, action.number, SIGTERM,
-                            run->tasks->config->tasks.kill_grace_usec, tasks_now(run->tasks));
+        (void)origin_cancel(run->tasks->origin, action.number, run->cancel_signal,
+                            run->cancel_grace_usec, tasks_now(run->tasks));
         break;
     case WORKFLOW_DONE:
         finish(run);
@@ -82,17 +302,22 @@ bool runs_act(struct tasks *tasks)
 {
     bool has_acted = false;
 
-    list_for_each_safe (link, &tasks->runs)
-        if (act(list_entry(link, struct run, link)))
+    list_for_each_safe (link, &tasks->active_runs)
+        if (act(list_entry(link, struct run, active)))
             has_acted = true;
     return has_acted;
 }
 
+static struct run *find_active(struct tasks *tasks, const struct task_spec *spec)
+{
+    struct run *run = spec->workflow > 0 ? runs_find(tasks, spec->workflow) : NULL;
+
+    return run && run->workflow ? run : NULL;
+}
+
 void runs_on_task(struct tasks *tasks, const struct task *task)
 {
-    struct run *run = task->spec.workflow > 0 && task_state_is_final(task->state)
-                          ? find(tasks, task->spec.workflow)
-                          : NULL;
+    struct run *run = task_state_is_final(task->state) ? find_active(tasks, &task->spec) : NULL;
 
     if (run)
         workflow_ended(run->workflow, task->spec.step, task->state);
@@ -100,135 +325,145 @@ void runs_on_task(struct tasks *tasks, const struct task *task)
 
 void runs_on_refused(struct tasks *tasks, const struct task_spec *spec, const char *reason)
 {
-    struct run *run = spec->workflow > 0 ? find(tasks, spec->workflow) : NULL;
+    struct run *run = find_active(tasks, spec);
 
     if (run)
         workflow_refused(run->workflow, spec->step, reason);
 }
 
-/* What a restart needs to go on: the list itself, and how it is to be run. */
-static char *format_record(const struct tasks_run_options *options)
+int run_cancel(struct run *run, int signal, usec_t grace_usec)
 {
-    _cleanup_json_ cJSON *json = cJSON_CreateObject();
-
-    json_add_string(json, "file", options->file);
-    json_add_string(json, "text", options->text);
-    json_add_string(json, "order", workflow_order_name(options->workflow.order));
-    json_add_bool(json, "keep_going", options->workflow.is_keep_going);
-    json_add_bool(json, "wait_types", options->waits_for_types);
-    json_add_string(json, "user", options->grammar.user);
-    json_add_u64(json, "retries", options->grammar.retries);
-    json_add_u64(json, "retry_delay_usec", options->grammar.retry_delay_usec);
-    json_add_u64(json, "retry_on", options->grammar.retry_on);
-    return json_format(json);
-}
-
-static int add(struct tasks *tasks, uint64_t number, struct workflow_plan *plan,
-               const struct tasks_run_options *options, struct run **ret)
-{
-    struct run *run;
-
-    if (tasks->runs_count >= RUNS_MAX)
-        return -ENOBUFS;
-    run = calloc(1, sizeof(*run));
-    if (!run)
-        return -ENOMEM;
-    *run = (struct run){.tasks = tasks, .options = *options};
-    /* Texts are the caller's; what is needed of them is in the plan and in the database. */
-    run->options.file = run->options.text = NULL;
-    run->options.grammar.user = NULL;
-    int r = workflow_new(number, &options->workflow, plan, &run->workflow);
-    if (r < 0) {
-        free(run);
-        return r;
-    }
-    list_append(&tasks->runs, &run->link);
-    tasks->runs_count++;
-    *ret = run;
+    if (!run->workflow)
+        return -EALREADY;
+    run->cancel_signal = signal;
+    run->cancel_grace_usec = grace_usec;
+    run->statistics.is_cancelled = true;
+    put(run);
+    workflow_cancel(run->workflow);
+    tasks_pump(run->tasks);
     return 0;
 }
 
-int tasks_run(struct tasks *tasks, struct workflow_plan *plan,
-              const struct tasks_run_options *options, void (*on_done)(struct run *run, void *data),
-              void *data, struct run **ret)
-{
-    _cleanup_free_ char *record = format_record(options);
-    int r = record ? add(tasks, tasks->next_workflow, plan, options, ret) : -ENOMEM;
+/* --- Taking up: after a restart, or where it stopped --- */
 
+/* Tells the workflow what became of the step of @task. */
+static void take_up_task(struct run *run, const struct task *task)
+{
+    bool is_old = run->steps && task->spec.step < run->statistics.total &&
+                  task_state_is_final(task->state) &&
+                  task->ended_wall_usec <= run->resumed_wall_usec;
+
+    if (!is_old)
+        (void)workflow_restore_step(run->workflow, task->spec.step, task->number, task->state);
+    else if (run_letter_parse(run->steps[task->spec.step]) < 0)
+        (void)workflow_repeat_step(run->workflow, task->spec.step, task->number);
+    else
+        (void)workflow_settle_step(run->workflow, task->spec.step, task->state);
+}
+
+static void take_up(struct run *run)
+{
+    struct tasks *tasks = run->tasks;
+
+    origin_hold_workflow(tasks->origin, run->number, tasks_now(tasks));
+    for (const struct task *task = NULL;
+         (task = origin_next(tasks->origin, task ? task->number : 0));)
+        if (task->spec.workflow == run->number)
+            take_up_task(run, task);
+    /* Records of tasks may be gone; what the list itself remembers is enough. */
+    for (uint32_t i = 0; run->steps && i < run->statistics.total; i++) {
+        int state = run_letter_parse(run->steps[i]);
+        if (state >= 0)
+            (void)workflow_settle_step(run->workflow, i, (enum task_state)state);
+    }
+}
+
+/* A step that ended after "now", by a clock that was set back, belongs to the past all the same. */
+static uint64_t find_moment(struct tasks *tasks, uint64_t workflow)
+{
+    uint64_t moment = tasks_wall(tasks);
+
+    for (const struct task *task = NULL;
+         (task = origin_next(tasks->origin, task ? task->number : 0));)
+        if (task->spec.workflow == workflow)
+            moment = MAX(moment, task->ended_wall_usec);
+    return moment;
+}
+
+/* What failed is to run again, where that is wanted. Return: whether anything is left to do. */
+static bool mark_steps(struct run *run, bool repeats_failed)
+{
+    bool is_left = false;
+
+    for (uint32_t i = 0; i < run->statistics.total; i++) {
+        int state = run_letter_parse(run->steps[i]);
+        if (state >= 0 && state != TASK_SUCCEEDED && repeats_failed)
+            run->steps[i] = RUN_LETTER_NOT_RUN;
+        is_left = is_left || run->steps[i] == RUN_LETTER_NOT_RUN;
+    }
+    return is_left;
+}
+
+int run_resume(struct run *run, bool repeats_failed)
+{
+    _cleanup_(workflow_plan_freep) struct workflow_plan *plan = NULL;
+    int r;
+
+    if (run->workflow)
+        return -EALREADY;
+    if (!mark_steps(run, repeats_failed))
+        return -ENOENT;
+    r = run_parse(run, &plan);
+    if (r >= 0 && plan->steps_count != run->statistics.total)
+        r = -EBADMSG;
+    if (r >= 0)
+        r = activate(run, plan);
     if (r < 0)
         return r;
-    state_put_workflow(
-        tasks->batch, &(struct state_workflow){.number = tasks->next_workflow++, .record = record});
-    (*ret)->on_done = on_done;
-    (*ret)->data = data;
+    TAKE_PTR(plan);
+    run->resumed_wall_usec = find_moment(run->tasks, run->number);
+    run->statistics.is_cancelled = false;
+    put(run);
+    take_up(run);
     return 0;
 }
 
-void tasks_run_start(struct run *run)
+/* The list goes on; @run is as its record says. */
+static int restore_active(struct run *run)
 {
+    _cleanup_(workflow_plan_freep) struct workflow_plan *plan = NULL;
+    int r = run_parse(run, &plan);
+
+    if (r >= 0 && run->steps && plan->steps_count != run->statistics.total)
+        r = -EBADMSG;
+    if (r >= 0)
+        r = activate(run, plan);
+    if (r < 0)
+        return r;
+    TAKE_PTR(plan);
+    take_up(run);
     workflow_start(run->workflow);
-    tasks_pump(run->tasks);
-}
-
-void tasks_run_detach(struct run *run)
-{
-    run->on_done = NULL;
-}
-
-const struct workflow *tasks_run_get_workflow(const struct run *run)
-{
-    return run->workflow;
-}
-
-static int parse_record(const cJSON *json, struct tasks_run_options *ret)
-{
-    const char *order = "strict";
-    uint64_t retries = 0, retry_on = 0;
-
-    if (json_get_string(json, "file", &ret->file) <= 0 ||
-        json_get_string(json, "text", &ret->text) <= 0 ||
-        json_get_string(json, "order", &order) < 0 ||
-        json_get_bool(json, "keep_going", &ret->workflow.is_keep_going) < 0 ||
-        json_get_bool(json, "wait_types", &ret->waits_for_types) < 0 ||
-        json_get_string(json, "user", &ret->grammar.user) <= 0 ||
-        json_get_u64(json, "retries", TASK_RETRIES_MAX, &retries) < 0 ||
-        json_get_u64(json, "retry_delay_usec", USEC_PER_DAY, &ret->grammar.retry_delay_usec) < 0 ||
-        json_get_u64(json, "retry_on", UINT16_MAX, &retry_on) < 0)
-        return -EBADMSG;
-    int value = workflow_order_parse(order);
-    ret->workflow.order = value < 0 ? WORKFLOW_STRICT : (enum workflow_order)value;
-    ret->grammar.retries = (uint32_t)retries;
-    ret->grammar.retry_on = (unsigned)retry_on;
+    if (run->statistics.is_cancelled)
+        workflow_cancel(run->workflow);
     return 0;
 }
 
+/* A list that cannot be taken up stays in the database: no reason for a node not to start. */
 int runs_restore(const struct state_workflow *stored, void *data)
 {
     struct tasks *tasks = data;
-    struct tasks_run_options options = {0};
-    struct grammar_errors errors = {0};
-    _cleanup_json_ cJSON *json = NULL;
-    _cleanup_(workflow_plan_freep) struct workflow_plan *plan = NULL;
-    struct run *run;
-    int r = json_parse(stored->record, strlen(stored->record), &json);
+    struct run *run = run_new(tasks, stored->number);
+    int r = run ? run_record_parse(stored->record, run) : -ENOMEM;
 
     if (r >= 0)
-        r = parse_record(json, &options);
+        r = enlist(run);
+    if (r >= 0 && run->ended_wall_usec == 0)
+        r = restore_active(run);
     if (r >= 0)
-        r = grammar_parse(options.file, options.text, strlen(options.text), &options.grammar, &plan,
-                          &errors);
-    grammar_errors_done(&errors);
-    if (r >= 0)
-        r = add(tasks, stored->number, plan, &options, &run);
-    if (r < 0)
-        return log_error_errno(r, "Cannot take up workflow %llu from the database: %m",
-                               (unsigned long long)stored->number);
-    TAKE_PTR(plan);
-    origin_hold_workflow(tasks->origin, stored->number, tasks_now(tasks));
-    for (const struct task *task = NULL;
-         (task = origin_next(tasks->origin, task ? task->number : 0));)
-        if (task->spec.workflow == stored->number)
-            (void)workflow_restore_step(run->workflow, task->spec.step, task->number, task->state);
-    workflow_start(run->workflow);
-    return 0;
+        return 0;
+    if (run)
+        run_free(run);
+    log_error_errno(r, "Cannot take up workflow %llu from the database: %m",
+                    (unsigned long long)stored->number);
+    return r == -ENOMEM ? r : 0;
 }

@@ -177,6 +177,8 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     list_init(&tasks->pulls);
     list_init(&tasks->collects);
     list_init(&tasks->servings);
+    list_init(&tasks->active_runs);
+    table_init(&tasks->runs_by_number, sizeof(uint64_t), setup->start->generation);
     table_init(&tasks->inflows, 2 * sizeof(uint64_t), setup->start->generation);
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return -EIO;
@@ -188,7 +190,7 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     if (r >= 0)
         r = make_timers(tasks);
     if (r >= 0)
-        r = parts_restore(tasks, wall_usec);
+        r = parts_restore(tasks);
     if (r >= 0)
         r = parts_make_exec(tasks);
     if (r < 0)

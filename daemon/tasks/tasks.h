@@ -13,7 +13,6 @@
 #include "exec/client.h"
 #include "sched/origin.h"
 #include "sched/slots.h"
-#include "sched/workflow.h"
 #include "store/bundles.h"
 #include "store/files.h"
 #include "store/output.h"
@@ -172,31 +171,3 @@ void tasks_stage_cancel(struct stage *stage);
 
 /* No task has these. */
 void tasks_drop_files(struct tasks *tasks, const struct task_files *files);
-
-/* --- Workflows: runs of a task list --- */
-
-struct run;
-
-/* Texts are borrowed for the call. */
-struct tasks_run_options {
-    struct workflow_options workflow;
-    struct grammar_options grammar;
-    const char *file;     /* its name */
-    const char *text;     /* what the plan was parsed from: a restart parses it again */
-    bool waits_for_types; /* a type that nobody handles yet is waited for */
-};
-
-/*
- * @plan: taken over on success. Nothing happens before tasks_run_start(). Every change of its tasks
- * is told to watchers with spec.workflow set; its end by @on_done, once, after which it is gone.
- * Return: 0, -ENOBUFS, -ENOMEM.
- */
-int tasks_run(struct tasks *tasks, struct workflow_plan *plan,
-              const struct tasks_run_options *options, void (*on_done)(struct run *run, void *data),
-              void *data, struct run **ret);
-
-void tasks_run_start(struct run *run);
-
-/* @on_done will not be called: the work goes on without a listener. */
-void tasks_run_detach(struct run *run);
-const struct workflow *tasks_run_get_workflow(const struct run *run);

@@ -42,6 +42,9 @@ static void check_plan(const struct workflow_plan *plan)
         assert(task_spec_check(&step->spec, reason) == 0);
         assert(step->group == group || step->group == group + 1);
         assert(step->spec.step == i && step->line > 0 && step->column > 0);
+        assert(step->needs_count <= GRAMMAR_NEEDS_MAX);
+        for (size_t j = 0; j < step->needs_count; j++)
+            assert(step->needs[j] < i);
         group = step->group;
     }
     assert(plan->groups_count == group + 1);
@@ -122,7 +125,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct grammar_options options = {.retries = 2, .user = "user1"};
     struct grammar_errors errors = {0};
     struct workflow_plan *plan = NULL;
-    int r = grammar_parse("tasks.txt", (const char *)data, size, &options, &plan, &errors);
+    struct task_words vars = {0};
+    int r;
+
+    assert(task_words_add(&vars, "K=a b=\"c\"} ${K}") == 0);
+    /* A variable that is not used is an error: only where it is. */
+    options.vars = size > 0 && memmem(data, size, "${K}", 4) ? &vars : NULL;
+    r = grammar_parse("tasks.txt", (const char *)data, size, &options, &plan, &errors);
 
     assert(r == 0 || r == -EINVAL);
     if (r == 0) {
@@ -134,5 +143,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_errors(&errors);
     }
     grammar_errors_done(&errors);
+    task_words_done(&vars);
     return 0;
 }

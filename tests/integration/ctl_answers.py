@@ -132,6 +132,8 @@ def plan(names=None, **more):
 
 
 def run(parameters, descriptors):
+    if "resume" in parameters:
+        parameters = {"text": "a1 b3", "file": "fail"}
     names = parameters["text"].split()
     fails = {"b3"} if "fail" in parameters["file"] else set()
     if "typo" in parameters["file"]:
@@ -155,8 +157,31 @@ def run(parameters, descriptors):
     failed = 1 if fails else 0
     objects.append({"type": "end", "id": "w7@lab-01", "total": len(names),
                     "succeeded": len(names) if not fails else names.index("b3"), "failed": failed,
+                    "skipped": len(names) - names.index("b3") - 1 if fails else 0,
                     "nodes": 3, "elapsed_ms": 33102, "exit": failed})
     return objects
+
+
+WORKFLOWS = [
+    {"id": "w6@lab-01", "file": "tasks.txt", "user": "user2", "state": "failed", "order": "strict",
+     "keep_going": False, "total": 11, "waiting": 0, "running": 0, "succeeded": 7, "failed": 1, "skipped": 3,
+     "started": "@-7200", "ended": "@-7168", "elapsed_s": 31.05},
+    {"id": "w7@lab-01", "file": "diamond.txt", "user": "user1", "state": "running", "order": "free",
+     "keep_going": True, "total": 4, "waiting": 1, "running": 2, "succeeded": 1, "failed": 0, "skipped": 0,
+     "started": "@-130000", "ended": None, "elapsed_s": 12.4}]
+
+
+def show_workflow(parameters, descriptors):
+    def step(task, number, state, **more):
+        return {"task": task, "step": number, "id": None, "state": state, "node": None, "attempt": None,
+                "exit": None, "signal": None, "run_s": None, "reason": None, **more}
+    if not parameters["id"].startswith("w7"):
+        return Error("NotFound", message="no workflow w8 on lab-01", hint="p2pctl workflow list")
+    return {"schema": "p2pctl.workflow/1", **WORKFLOWS[1], "steps": [
+        step("a1", 0, "succeeded", id="44@lab-01", node="lab-03", attempt=1, exit=0, run_s=4.2),
+        step("b1", 0, "running", id="45@lab-01", node="lab-07", attempt=2, run_s=8.1),
+        step("b2", 0, "pending", id="46@lab-01", reason="the only node for type b, lab-07, is draining"),
+        step("c1", 0, "waiting")]}
 
 
 def submit(parameters, descriptors):
@@ -316,6 +341,16 @@ ANSWERS = {
     "Monitor": monitor,
     "Submit": submit,
     "Run": run,
+    # In two parts, as a long list comes.
+    "ListWorkflows": [{"schema": "p2pctl.workflows/1", "workflows": WORKFLOWS[:1]},
+                      {"schema": "p2pctl.workflows/1", "workflows": WORKFLOWS[1:]}],
+    "ShowWorkflow": show_workflow,
+    "ResumeWorkflow": lambda parameters, descriptors: {
+        "schema": "p2pctl.workflow/1", **WORKFLOWS[0], "state": "running"} if parameters.get("failed") else Error(
+        "Conflict", message="nothing of workflow w6 is left to run",
+        hint="to run what failed again: p2pctl workflow resume --failed ID"),
+    "CancelWorkflow": lambda parameters, descriptors: {
+        "schema": "p2pctl.workflow/1", **WORKFLOWS[parameters["id"] == "w7"]},
     # In two parts, as a long list comes.
     "ListTasks": [{"schema": "p2pctl.tasks/1", "tasks": TASKS[:2], "unanswered": []},
                   {"schema": "p2pctl.tasks/1", "tasks": TASKS[2:], "unanswered": []}],

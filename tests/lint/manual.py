@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The manual names every key and every command, the example file is the dump, and mandoc is content."""
+"""The manual names every key, detail and command, the example file is the dump, and mandoc is content."""
 import os
 import pathlib
 import re
@@ -30,6 +30,18 @@ def check_keys(errors):
         errors.append("daemon/config/table.c: no keys found")
 
 
+def check_details(errors):
+    """Details of a task list: those that mean something, and no others."""
+    page = (ROOT / "etc/p2pnode-tasks.5").read_text()
+    table = (ROOT / "daemon/sched/grammar_key.c").read_text()
+    keys = set(re.findall(r'^    \{"([a-z_]+)", [A-Z0-9_]+, set_', table, re.M))
+    described = set(re.findall(r"^\.It Ic ([a-z_]+)", page, re.M))
+    errors += [f"etc/p2pnode-tasks.5: {key} is missing" for key in sorted(keys - described)]
+    errors += [f"etc/p2pnode-tasks.5: there is no detail {key}" for key in sorted(described - keys)]
+    if not keys:
+        errors.append("daemon/sched/grammar_key.c: no details found")
+
+
 def check_commands(errors):
     page = (ROOT / "ctl/p2pctl.1").read_text()
     text = subprocess.run([P2PCTL, "help"], capture_output=True, text=True, check=True).stdout
@@ -51,6 +63,7 @@ def main():
     errors = []
     check_pages(errors)
     check_keys(errors)
+    check_details(errors)
     check_commands(errors)
     check_example(errors)
     print("\n".join(errors), end="\n" if errors else "")

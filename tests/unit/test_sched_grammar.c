@@ -161,6 +161,131 @@ static void details_of_later_versions_are_refused_by_name(void **state _unused_)
                   "tasks.txt:2:5: this version does not know what to do with \"in\"\n");
 }
 
+static void tasks_need_earlier_ones(void **state _unused_)
+{
+    struct workflow_plan *plan = parse(
+        "a1 { b01 c1 } d1\nd1: needs=\"a1, b1\"\nc1: needs=a1,b1,a1 on_fail=continue slots=3\n"
+        "b1: on_fail=stop");
+
+    assert_int_equal(plan->steps[0].needs_count, 0);
+    assert_int_equal(plan->steps[0].on_fail, WORKFLOW_ON_FAIL_DEFAULT);
+    assert_int_equal(plan->steps[1].on_fail, WORKFLOW_ON_FAIL_STOP);
+    assert_int_equal(plan->steps[2].on_fail, WORKFLOW_ON_FAIL_CONTINUE);
+    assert_int_equal(plan->steps[2].spec.slots, 3);
+    assert_int_equal(plan->steps[2].needs_count, 2);
+    assert_int_equal(plan->steps[3].needs_count, 2);
+    assert_int_equal(plan->steps[3].needs[0], 0);
+    assert_int_equal(plan->steps[3].needs[1], 1);
+    workflow_plan_free(plan);
+}
+
+static void what_cannot_be_needed_is_told(void **state _unused_)
+{
+#define EXPECTED ": expected tasks that stand before it in the list, for example a1,b2\n"
+    expect_errors("a1 b1 c1 d1 e1\na1: needs=b1\nb1: needs=b1\nc1: needs=z9\nd1: needs=\"\"\n"
+                  "e1: needs=a on_fail=retry slots=0",
+                  "tasks.txt:2:5: needs=b1" EXPECTED "tasks.txt:3:5: needs=b1" EXPECTED
+                  "tasks.txt:4:5: needs=z9" EXPECTED "tasks.txt:5:5: needs=" EXPECTED
+                  "tasks.txt:6:5: needs=a" EXPECTED
+                  "tasks.txt:6:13: on_fail=retry: expected stop, skip or continue\n"
+                  "tasks.txt:6:27: slots=0: expected a number from 1 to 1024\n");
+#undef EXPECTED
+}
+
+/* A list of one task too many that the last one needs. */
+static void needs_have_a_limit(void **state _unused_)
+{
+    for (size_t count = GRAMMAR_NEEDS_MAX; count <= GRAMMAR_NEEDS_MAX + 1; count++) {
+        struct grammar_errors errors = {0};
+        struct workflow_plan *plan = NULL;
+        char *text = malloc(count * 32 + 64);
+        size_t used = 0;
+        for (size_t i = 0; i < count; i++)
+            used += (size_t)sprintf(text + used, "a%zu ", i);
+        used += (size_t)sprintf(text + used, "z1\nz1: needs=");
+        for (size_t i = 0; i < count; i++)
+            used += (size_t)sprintf(text + used, "a%zu,", i);
+        int r = grammar_parse("t", text, used, &options, &plan, &errors);
+        assert_int_equal(r, count > GRAMMAR_NEEDS_MAX ? -EINVAL : 0);
+        grammar_errors_done(&errors);
+        workflow_plan_free(plan);
+        free(text);
+    }
+}
+
+/* @vars: "K=V", NULL at the end. */
+static int parse_with(const char *text, const char *const *vars, struct workflow_plan **ret,
+                      struct grammar_errors *errors)
+{
+    _cleanup_(task_words_done) struct task_words words = {0};
+    struct grammar_options with = options;
+
+    for (; *vars; vars++)
+        assert_int_equal(task_words_add(&words, *vars), 0);
+    with.vars = &words;
+    return grammar_parse("tasks.txt", text, strlen(text), &with, ret, errors);
+}
+
+static void variables_are_put_in_behind_all_splitting(void **state _unused_)
+{
+    const char *vars[] = {"FILE=my \"own\" file.txt node=x", "N=lab-05", "EMPTY=", NULL};
+    struct grammar_errors errors = {0};
+    struct workflow_plan *plan = NULL;
+
+    assert_int_equal(parse_with("a1\na1: run=\"cat ${FILE} pre-${N}${EMPTY}-post ${HOME} $N ${\" "
+                                "node=${N} env=X=${FILE}",
+                                vars, &plan, &errors),
+                     0);
+    const struct task_spec *spec = &plan->steps[0].spec;
+    assert_int_equal(spec->args.count, 6);
+    assert_string_equal(spec->args.items[1], "my \"own\" file.txt node=x");
+    assert_string_equal(spec->args.items[2], "pre-lab-05-post");
+    assert_string_equal(spec->args.items[3], "${HOME}");
+    assert_string_equal(spec->args.items[4], "$N");
+    assert_string_equal(spec->args.items[5], "${");
+    assert_string_equal(spec->node, "lab-05");
+    assert_string_equal(spec->env.items[0], "X=my \"own\" file.txt node=x");
+    workflow_plan_free(plan);
+    assert_true(grammar_is_var("a_1="));
+    assert_false(grammar_is_var("1a=x"));
+    assert_false(grammar_is_var("a"));
+    assert_false(grammar_is_var("=x"));
+}
+
+static void a_variable_that_nothing_uses_is_an_error(void **state _unused_)
+{
+    const char *vars[] = {"FIEL=x", NULL};
+    struct grammar_errors errors = {0};
+    struct workflow_plan *plan = NULL;
+
+    assert_int_equal(parse_with("a1\na1: args=${FILE}", vars, &plan, &errors), -EINVAL);
+    assert_string_equal(errors.lines[0],
+                        "tasks.txt:1:1: no detail has ${FIEL}, which --var gives a value");
+    grammar_errors_done(&errors);
+}
+
+/* What they put in is bounded, whatever the list repeats. */
+static void variables_have_a_limit(void **state _unused_)
+{
+    static char value[60000] = "V=", text[8192];
+    const char *vars[] = {value, NULL};
+    size_t times = GRAMMAR_SIZE_MAX / (sizeof(value) - 3), used = 0;
+    struct grammar_errors errors = {0};
+    struct workflow_plan *plan = NULL;
+
+    memset(value + 2, 'x', sizeof(value) - 3);
+    for (size_t i = 0; i <= times; i++)
+        used += (size_t)sprintf(text + used, "a%zu ", i);
+    for (size_t i = 0; i < times; i++)
+        used += (size_t)sprintf(text + used, "\na%zu: env=V=${V}", i);
+    assert_int_equal(parse_with(text, vars, &plan, &errors), 0);
+    plan = workflow_plan_free(plan);
+    (void)sprintf(text + used, "\na%zu: env=V=${V}", times);
+    assert_int_equal(parse_with(text, vars, &plan, &errors), -EINVAL);
+    assert_non_null(strstr(errors.lines[0], "with its variables the list is longer than"));
+    grammar_errors_done(&errors);
+}
+
 static void malformed_details_are_told(void **state _unused_)
 {
     expect_errors("a1 b1 c1 d1 e1 f1\na1: timeout\nb1: args=\"x\nc1: args=\"x\"y\nd1:\n"
@@ -260,6 +385,12 @@ int main(void)
         cmocka_unit_test(leading_zeros_do_not_make_another_task),
         cmocka_unit_test(an_empty_list_is_an_error),
         cmocka_unit_test(details_of_later_versions_are_refused_by_name),
+        cmocka_unit_test(tasks_need_earlier_ones),
+        cmocka_unit_test(what_cannot_be_needed_is_told),
+        cmocka_unit_test(needs_have_a_limit),
+        cmocka_unit_test(variables_are_put_in_behind_all_splitting),
+        cmocka_unit_test(a_variable_that_nothing_uses_is_an_error),
+        cmocka_unit_test(variables_have_a_limit),
         cmocka_unit_test(malformed_details_are_told),
         cmocka_unit_test(hostile_bytes_are_shown_as_question_marks),
         cmocka_unit_test(only_so_many_errors_are_kept),

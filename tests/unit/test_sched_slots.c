@@ -231,6 +231,35 @@ static void a_large_task_is_not_starved_by_small_ones(void **state _unused_)
     slots_free(slots);
 }
 
+static void a_task_may_ask_for_more_slots_than_its_type(void **state _unused_)
+{
+    struct slots *slots = make(4);
+    struct slots_key key = key_of(&other, 1);
+    struct task_spec spec = spec_of("a", "user1");
+
+    spec.slots = 3;
+    assert_int_equal(slots_offer(slots, &key, "lab-02", &spec, LEASE, 0), 0);
+    assert_int_equal(offer(slots, "a", "user1", 2, 0), 0);
+    assert_int_equal(offer(slots, "a", "user1", 3, 0), 0);
+    assert_string_equal(actions(slots), "start 1, start 2, ");
+    /* Fewer than its type takes is not to be had; more than there are is all of them. */
+    key = key_of(&other, 4);
+    spec = spec_of("big", "user1");
+    spec.slots = 1;
+    assert_int_equal(slots_offer(slots, &key, "lab-02", &spec, LEASE, 0), 0);
+    key = key_of(&other, 5);
+    spec.slots = 1000;
+    assert_int_equal(slots_offer(slots, &key, "lab-02", &spec, LEASE, 0), 0);
+    finish(slots, 1, 0, 1);
+    assert_string_equal(actions(slots), "report 1, start 3, start 4, ");
+    finish(slots, 2, 0, 2);
+    finish(slots, 3, 0, 2);
+    assert_string_equal(actions(slots), "report 2, report 3, ");
+    finish(slots, 4, 0, 3);
+    assert_string_equal(actions(slots), "report 4, start 5, ");
+    slots_free(slots);
+}
+
 static void what_cannot_run_here_is_refused(void **state _unused_)
 {
     struct slots_config config = config_of(1);
@@ -659,6 +688,7 @@ int main(void)
         cmocka_unit_test(in_fifo_the_order_of_arrival_counts),
         cmocka_unit_test(a_type_at_its_maximum_does_not_hold_up_others),
         cmocka_unit_test(a_large_task_is_not_starved_by_small_ones),
+        cmocka_unit_test(a_task_may_ask_for_more_slots_than_its_type),
         cmocka_unit_test(what_cannot_run_here_is_refused),
         cmocka_unit_test(what_cannot_begin_for_want_of_space_goes_back_and_the_next_starts),
         cmocka_unit_test(what_is_to_be_killed_is_not_handed_back),

@@ -100,6 +100,9 @@ static void bad_specifications_are_refused_with_a_sentence(void **state _unused_
     spec.retries = TASK_RETRIES_MAX + 1;
     assert_int_equal(task_spec_check(&spec, reason), -EINVAL);
     spec.retries = TASK_RETRIES_MAX;
+    spec.slots = TASK_SLOTS_MAX + 1;
+    assert_int_equal(task_spec_check(&spec, reason), -EINVAL);
+    spec.slots = TASK_SLOTS_MAX;
     assert_int_equal(task_spec_check(&spec, reason), 0);
 }
 
@@ -198,6 +201,7 @@ static struct task *make_full_task(void)
     task->spec.timeout_usec = 1;
     task->spec.memory_size = 2;
     task->spec.retries = 3;
+    task->spec.slots = 5;
     task->spec.retry_delay_usec = 4;
     task->spec.retry_on = TASK_RETRY_EXIT | TASK_RETRY_NO_SPACE;
     task->spec.workflow = 5;
@@ -336,6 +340,8 @@ static void wrong_types_and_ranges_in_json_are_errors(void **state _unused_)
     assert_int_equal(parse_with("later", "true"), 0);
     assert_int_equal(parse_with("retries", "1000"), 0);
     assert_int_equal(parse_with("retries", "1001"), -EBADMSG);
+    assert_int_equal(parse_with("slots", "1024"), 0);
+    assert_int_equal(parse_with("slots", "1025"), -EBADMSG);
     assert_int_equal(parse_with("retries", "-1"), -EBADMSG);
     assert_int_equal(parse_with("retries", "\"1\""), -EBADMSG);
     assert_int_equal(parse_with("confidential", "1"), -EBADMSG);
@@ -377,6 +383,29 @@ static void ends_from_workers_are_checked(void **state _unused_)
     }
 }
 
+static void words_read_as_a_shell_takes_them(void **state _unused_)
+{
+    static const char *const items[] = {"plain", "two words", "it's", "", "tab\there \xff"};
+    _cleanup_(task_words_done) struct task_words words = {0}, other = {0};
+    char *text;
+
+    for (size_t i = 0; i < ARRAY_SIZE(items); i++)
+        assert_int_equal(task_words_add(&words, items[i]), 0);
+    text = task_words_format(&words, 100);
+    assert_string_equal(text, "plain 'two words' 'it'\\''s' '' 'tab?here ?'");
+    free(text);
+    text = task_words_format(&words, 8);
+    assert_string_equal(text, "plain 't");
+    free(text);
+    text = task_words_format(&other, 8);
+    assert_string_equal(text, "");
+    free(text);
+    assert_int_equal(task_words_add(&other, "a\xc3\xa4"), 0);
+    text = task_words_format(&other, 3);
+    assert_string_equal(text, "'a");
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +423,7 @@ int main(void)
         cmocka_unit_test(lost_results_are_a_failure_of_a_task_that_exited_0),
         cmocka_unit_test(wrong_types_and_ranges_in_json_are_errors),
         cmocka_unit_test(ends_from_workers_are_checked),
+        cmocka_unit_test(words_read_as_a_shell_takes_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,8 +21,8 @@ static struct workflow *make(const char *text, enum workflow_order order, bool i
     return workflow;
 }
 
-/* What it asks for now, as "+a1 +b1", "-a1" for a cancel and "." for the end; it gets number 100 +
- * step. */
+/* What it asks for now, as "+a1 +b1", "-a1" for a cancel, "*a1" again, "." for the end; it gets
+ * number 100 + step. */
 static void expect(struct workflow *workflow, const char *expected)
 {
     const struct workflow_plan *plan = workflow_get_plan(workflow);
@@ -37,6 +37,11 @@ static void expect(struct workflow *workflow, const char *expected)
             assert_int_equal(action.spec->step, action.step);
             workflow_submitted(workflow, action.step, 100 + action.step);
             (void)snprintf(text, sizeof(text), "+%s ", plan->steps[action.step].name);
+            break;
+        case WORKFLOW_REPEAT:
+            assert_int_equal(action.number, 50 + action.step);
+            workflow_submitted(workflow, action.step, action.number);
+            (void)snprintf(text, sizeof(text), "*%s ", plan->steps[action.step].name);
             break;
         case WORKFLOW_CANCEL:
             assert_int_equal(action.number, 100 + action.step);
@@ -231,6 +236,165 @@ static void a_failure_before_the_restart_stops_it_too(void **state _unused_)
     workflow_free(workflow);
 }
 
+static void expect_counts(struct workflow *workflow, uint32_t succeeded, uint32_t failed,
+                          uint32_t skipped)
+{
+    struct workflow_statistics statistics;
+
+    workflow_get_statistics(workflow, &statistics);
+    assert_int_equal(statistics.succeeded, succeeded);
+    assert_int_equal(statistics.failed, failed);
+    assert_int_equal(statistics.skipped, skipped);
+    assert_int_equal(succeeded + failed + skipped + statistics.waiting + statistics.submitted,
+                     statistics.total);
+}
+
+static void what_a_step_needs_comes_first_in_free_order(void **state _unused_)
+{
+    struct workflow *workflow =
+        make("a1 b1 c1 d1\nc1: needs=a1,b1\nd1: needs=c1", WORKFLOW_FREE, false);
+
+    workflow_start(workflow);
+    expect(workflow, "+a1 +b1 ");
+    workflow_ended(workflow, 1, TASK_SUCCEEDED);
+    expect(workflow, "");
+    workflow_ended(workflow, 0, TASK_SUCCEEDED);
+    expect(workflow, "+c1 ");
+    workflow_ended(workflow, 2, TASK_SUCCEEDED);
+    expect(workflow, "+d1 ");
+    workflow_ended(workflow, 3, TASK_SUCCEEDED);
+    expect(workflow, ". ");
+    workflow_free(workflow);
+}
+
+static void inside_a_group_a_step_waits_for_what_it_needs(void **state _unused_)
+{
+    struct workflow *workflow = make("{a1 b1 c1} d1\nc1: needs=b1", WORKFLOW_STRICT, false);
+
+    workflow_start(workflow);
+    expect(workflow, "+a1 +b1 ");
+    workflow_ended(workflow, 1, TASK_SUCCEEDED);
+    expect(workflow, "+c1 ");
+    workflow_ended(workflow, 2, TASK_SUCCEEDED);
+    expect(workflow, "");
+    workflow_ended(workflow, 0, TASK_SUCCEEDED);
+    expect(workflow, "+d1 ");
+    workflow_free(workflow);
+}
+
+static void keep_going_skips_what_needs_the_failed_one(void **state _unused_)
+{
+    struct workflow *workflow =
+        make("{a1 b1} {c1 d1} e1 f1\nc1: needs=a1\ne1: needs=c1", WORKFLOW_STRICT, true);
+
+    workflow_start(workflow);
+    expect(workflow, "+a1 +b1 ");
+    workflow_ended(workflow, 0, TASK_FAILED);
+    workflow_ended(workflow, 1, TASK_SUCCEEDED);
+    expect(workflow, "+d1 ");
+    workflow_ended(workflow, 3, TASK_SUCCEEDED);
+    expect(workflow, "+f1 ");
+    workflow_ended(workflow, 5, TASK_SUCCEEDED);
+    expect(workflow, ". ");
+    expect_counts(workflow, 3, 1, 2);
+    workflow_free(workflow);
+}
+
+/* All of the group that runs next is skipped: the one behind it has its turn. */
+static void a_group_of_skipped_steps_holds_nothing_up(void **state _unused_)
+{
+    struct workflow *workflow =
+        make("a1 b1 a2 {b2 b3} a3\nb1: needs=a1\nb2: needs=a1\nb3: needs=b1", WORKFLOW_TYPE, true);
+
+    workflow_start(workflow);
+    expect(workflow, "+a1 ");
+    workflow_ended(workflow, 0, TASK_TIMED_OUT);
+    expect(workflow, "+a2 ");
+    workflow_ended(workflow, 2, TASK_SUCCEEDED);
+    expect(workflow, "+a3 ");
+    workflow_ended(workflow, 5, TASK_SUCCEEDED);
+    expect(workflow, ". ");
+    expect_counts(workflow, 2, 1, 3);
+    workflow_free(workflow);
+}
+
+static void a_task_says_itself_what_its_failure_means(void **state _unused_)
+{
+    struct workflow *workflow = make(
+        "a1 a2 a3 a4 a5 a6\na2: needs=a1\na1: on_fail=continue\na3: on_fail=skip\na4: needs=a3\n"
+        "a5: on_fail=stop",
+        WORKFLOW_STRICT, false);
+
+    workflow_start(workflow);
+    expect(workflow, "+a1 ");
+    workflow_ended(workflow, 0, TASK_FAILED);
+    expect(workflow, "+a2 ");
+    workflow_ended(workflow, 1, TASK_SUCCEEDED);
+    expect(workflow, "+a3 ");
+    workflow_ended(workflow, 2, TASK_FAILED);
+    expect(workflow, "+a5 ");
+    workflow_ended(workflow, 4, TASK_FAILED);
+    expect(workflow, ". ");
+    expect_counts(workflow, 1, 3, 2);
+    workflow_free(workflow);
+    workflow = make("a1 a2\na1: on_fail=stop", WORKFLOW_STRICT, true);
+    workflow_start(workflow);
+    expect(workflow, "+a1 ");
+    workflow_ended(workflow, 0, TASK_FAILED);
+    expect(workflow, ". ");
+    workflow_free(workflow);
+}
+
+static void taken_up_again_the_rest_is_run(void **state _unused_)
+{
+    struct workflow *workflow = make("a1 a2 a3 a4\na3: needs=a2", WORKFLOW_STRICT, false);
+
+    assert_int_equal(workflow_settle_step(workflow, 0, TASK_SUCCEEDED), 0);
+    assert_int_equal(workflow_settle_step(workflow, 1, TASK_FAILED), 0);
+    assert_int_equal(workflow_settle_step(workflow, 1, TASK_FAILED), -EEXIST);
+    assert_int_equal(workflow_settle_step(workflow, 9, TASK_FAILED), -EINVAL);
+    workflow_start(workflow);
+    expect(workflow, "+a4 ");
+    workflow_ended(workflow, 3, TASK_SUCCEEDED);
+    expect(workflow, ". ");
+    expect_counts(workflow, 2, 1, 1);
+    assert_int_equal(workflow_get_end(workflow, 1), TASK_FAILED);
+    workflow_free(workflow);
+}
+
+static void taken_up_again_what_failed_is_repeated_in_its_turn(void **state _unused_)
+{
+    struct workflow *workflow = make("a1 a2 a3 a4", WORKFLOW_STRICT, false);
+
+    assert_int_equal(workflow_settle_step(workflow, 0, TASK_SUCCEEDED), 0);
+    assert_int_equal(workflow_repeat_step(workflow, 1, 51), 0);
+    assert_int_equal(workflow_repeat_step(workflow, 1, 51), -EEXIST);
+    assert_int_equal(workflow_restore_step(workflow, 1, 51, TASK_FAILED), -EEXIST);
+    assert_int_equal(workflow_repeat_step(workflow, 2, 0), 0);
+    workflow_start(workflow);
+    expect(workflow, "*a2 ");
+    workflow_ended(workflow, 1, TASK_SUCCEEDED);
+    expect(workflow, "+a3 ");
+    workflow_ended(workflow, 2, TASK_FAILED);
+    expect(workflow, ". ");
+    expect_counts(workflow, 2, 1, 1);
+    workflow_free(workflow);
+}
+
+static void a_repeated_step_that_is_refused_has_failed(void **state _unused_)
+{
+    struct workflow *workflow = make("a1", WORKFLOW_STRICT, false);
+    struct workflow_action action;
+
+    assert_int_equal(workflow_repeat_step(workflow, 0, 50), 0);
+    workflow_start(workflow);
+    assert_true(workflow_next_action(workflow, &action));
+    workflow_refused(workflow, 0, "no");
+    expect(workflow, ". ");
+    expect_counts(workflow, 0, 1, 0);
+    workflow_free(workflow);
+}
+
 static void words_of_the_order_are_read(void **state _unused_)
 {
     assert_int_equal(workflow_order_parse("strict"), WORKFLOW_STRICT);
@@ -254,6 +418,14 @@ int main(void)
         cmocka_unit_test(a_task_that_is_taken_after_the_cancel_is_cancelled_too),
         cmocka_unit_test(a_restart_goes_on_where_the_records_end),
         cmocka_unit_test(a_failure_before_the_restart_stops_it_too),
+        cmocka_unit_test(what_a_step_needs_comes_first_in_free_order),
+        cmocka_unit_test(inside_a_group_a_step_waits_for_what_it_needs),
+        cmocka_unit_test(keep_going_skips_what_needs_the_failed_one),
+        cmocka_unit_test(a_group_of_skipped_steps_holds_nothing_up),
+        cmocka_unit_test(a_task_says_itself_what_its_failure_means),
+        cmocka_unit_test(taken_up_again_the_rest_is_run),
+        cmocka_unit_test(taken_up_again_what_failed_is_repeated_in_its_turn),
+        cmocka_unit_test(a_repeated_step_that_is_refused_has_failed),
         cmocka_unit_test(words_of_the_order_are_read),
     };
 

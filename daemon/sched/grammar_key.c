@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/grammar.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "sched/grammar_core.h"
+
+/* One detail on its way into its task. */
+struct setting {
+    struct grammar_parser *parser;
+    struct workflow_step *step;
+    struct task_spec *spec; /* of the step */
+    const char *value;      /* with its variables put in, but for keys that split words */
+};
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
+}
+
+/* Variables are put in when the words have been split: what they hold stays in its word. */
+static int add_word(struct grammar_parser *parser, struct task_words *words, const char *word)
+{
+    _cleanup_free_ char *expanded = NULL;
+    int r = grammar_expand(parser, word, &expanded);
+
+    return r < 0 ? r : task_words_add(words, expanded);
+}
+
+/* Words between blanks; quotes of both kinds hold words together and vanish. */
+static int split_words(const struct setting *setting, struct task_words *words)
+{
+    const char *text = setting->value;
+    _cleanup_free_ char *word = malloc(strlen(text) + 1);
+    size_t size = 0;
+    bool in_word = false;
+    char quote = '\0';
+
+    if (!word)
+        return -ENOMEM;
+    for (;; text++) {
+        if (*text == '\0' || (quote == '\0' && is_blank(*text))) {
+            word[size] = '\0';
+            int r = in_word ? add_word(setting->parser, words, word) : 0;
+            if (r < 0 || *text == '\0')
+                return r < 0 ? r : quote ? -EINVAL : 0;
+            in_word = false;
+            size = 0;
+        } else if (quote == '\0' && (*text == '"' || *text == '\'')) {
+            quote = *text;
+            in_word = true;
+        } else if (quote != '\0' && *text == quote) {
+            quote = '\0';
+        } else {
+            word[size++] = *text;
+            in_word = true;
+        }
+    }
+}
+
+static int set_args(const struct setting *setting)
+{
+    return split_words(setting, &setting->spec->args);
+}
+
+/* The command comes first, whatever the order of the details; args follow it. */
+static int set_run(const struct setting *setting)
+{
+    _cleanup_(task_words_done) struct task_words words = {0};
+    struct task_spec *spec = setting->spec;
+    int r = split_words(setting, &words);
+
+    for (size_t i = 0; r >= 0 && i < spec->args.count; i++)
+        r = task_words_add(&words, spec->args.items[i]);
+    if (r < 0)
+        return r;
+    if (words.count == 0)
+        return -EINVAL;
+    struct task_words old = spec->args;
+    spec->args = words;
+    words = old;
+    spec->is_command = true;
+    (void)snprintf(spec->type, sizeof(spec->type), "%s", TASK_TYPE_COMMAND);
+    return 0;
+}
+
+static int set_timeout(const struct setting *setting)
+{
+    usec_t timeout;
+    int r = text_parse_usec(setting->value, &timeout);
+
+    if (r < 0 || timeout == 0)
+        return -EINVAL;
+    setting->spec->timeout_usec = timeout;
+    return 0;
+}
+
+static int set_memory(const struct setting *setting)
+{
+    uint64_t size;
+    int r = text_parse_size(setting->value, &size);
+
+    if (r < 0 || size == 0)
+        return -EINVAL;
+    setting->spec->memory_size = size;
+    return 0;
+}
+
+static int read_number(const char *text, uint32_t min, uint32_t max, uint32_t *ret)
+{
+    uint32_t number = 0;
+
+    if (*text == '\0' || strlen(text) > 5 || strspn(text, "0123456789") != strlen(text))
+        return -EINVAL;
+    for (; *text; text++)
+        number = number * 10 + (uint32_t)(*text - '0');
+    if (number < min || number > max)
+        return -EINVAL;
+    *ret = number;
+    return 0;
+}
+
+static int set_retries(const struct setting *setting)
+{
+    return read_number(setting->value, 0, TASK_RETRIES_MAX, &setting->spec->retries);
+}
+
+static int set_slots(const struct setting *setting)
+{
+    return read_number(setting->value, 1, TASK_SLOTS_MAX, &setting->spec->slots);
+}
+
+static int set_confidential(const struct setting *setting)
+{
+    const char *value = setting->value;
+    bool is_yes = strcmp(value, "yes") == 0 || strcmp(value, "true") == 0;
+
+    if (!is_yes && strcmp(value, "no") != 0 && strcmp(value, "false") != 0)
+        return -EINVAL;
+    setting->spec->is_confidential = is_yes;
+    return 0;
+}
+
+static int set_node(const struct setting *setting)
+{
+    if (!text_is_node_name(setting->value))
+        return -EINVAL;
+    (void)snprintf(setting->spec->node, sizeof(setting->spec->node), "%s", setting->value);
+    return 0;
+}
+
+static int set_name(const struct setting *setting)
+{
+    if (*setting->value == '\0' || strlen(setting->value) > TASK_NAME_MAX)
+        return -EINVAL;
+    (void)snprintf(setting->spec->name, sizeof(setting->spec->name), "%s", setting->value);
+    return 0;
+}
+
+/* p2pnode's own names are refused here, where the line can be told. */
+static int set_env(const struct setting *setting)
+{
+    if (!strchr(setting->value, '=') || strncmp(setting->value, "P2P_", 4) == 0)
+        return -EINVAL;
+    return task_words_add(&setting->spec->env, setting->value);
+}
+
+static int set_on_fail(const struct setting *setting)
+{
+    static const char *const names[] = {[WORKFLOW_ON_FAIL_STOP] = "stop",
+                                        [WORKFLOW_ON_FAIL_SKIP] = "skip",
+                                        [WORKFLOW_ON_FAIL_CONTINUE] = "continue"};
+
+    for (size_t i = WORKFLOW_ON_FAIL_STOP; i < ARRAY_SIZE(names); i++)
+        if (strcmp(setting->value, names[i]) == 0) {
+            setting->step->on_fail = (enum workflow_on_fail)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+/* The spelling that is compared, as grammar_read_name() makes it: "a01" is "a1". */
+static int make_key(const char *word, size_t size, char ret[static TASK_TYPE_MAX + 21])
+{
+    size_t letters = 0, zeros;
+
+    while (letters < size && ((word[letters] >= 'a' && word[letters] <= 'z') ||
+                              (word[letters] >= 'A' && word[letters] <= 'Z')))
+        letters++;
+    for (zeros = letters; zeros + 1 < size && word[zeros] == '0';)
+        zeros++;
+    if (letters + size - zeros > TASK_TYPE_MAX + 20)
+        return -EINVAL;
+    (void)snprintf(ret, TASK_TYPE_MAX + 21, "%.*s%.*s", (int)letters, word, (int)(size - zeros),
+                   word + zeros);
+    return 0;
+}
+
+/*
+ * One more step that must have ended well before. It has to be an earlier one: then no circle can
+ * come about, and no order of the list can make it wait for ever. Return: 0; -EINVAL; -E2BIG.
+ */
+static int add_need(struct grammar_parser *parser, struct workflow_step *step, const char *word,
+                    size_t size)
+{
+    char key[TASK_TYPE_MAX + 21];
+    const struct workflow_step *other =
+        make_key(word, size, key) < 0 ? NULL : table_find(&parser->by_name, key);
+
+    if (!other || other >= step)
+        return -EINVAL;
+    uint32_t index = (uint32_t)(other - parser->plan->steps);
+    for (size_t i = 0; i < step->needs_count; i++)
+        if (step->needs[i] == index)
+            return 0;
+    if (step->needs_count == GRAMMAR_NEEDS_MAX)
+        return -E2BIG;
+    uint32_t *needs = reallocarray(step->needs, step->needs_count + 1, sizeof(*needs));
+    if (!needs)
+        return -ENOMEM;
+    step->needs = needs;
+    step->needs[step->needs_count++] = index;
+    return 0;
+}
+
+static int set_needs(const struct setting *setting)
+{
+    const char *word = setting->value;
+    int r = *word ? 0 : -EINVAL;
+
+    while (r >= 0 && *word) {
+        size_t size = strcspn(word, ", \t");
+        r = size > 0 ? add_need(setting->parser, setting->step, word, size) : 0;
+        word += size;
+        word += *word != '\0';
+    }
+    return r;
+}
+
+struct detail_key {
+    const char *name;
+    unsigned flags;
+    int (*set)(const struct setting *setting); /* NULL: not in this version */
+    const char *expected;
+};
+
+#define KEY_REPEATED (1U << 0) /* may be given more than once for a task */
+#define KEY_SPLIT    (1U << 1) /* split into words before variables are put in */
+
+/* In the order in which they apply: run looks at args. */
+static const struct detail_key keys[] = {
+    {"args", KEY_SPLIT, set_args, "words, at most 1024 and 64 KiB, quotes closed"},
+    {"run", KEY_SPLIT, set_run, "a command, quotes closed"},
+    {"timeout", 0, set_timeout, "a duration above 0, for example 30s"},
+    {"memory", 0, set_memory, "a size above 0, for example 512MiB"},
+    {"retries", 0, set_retries, "a number from 0 to 1000"},
+    {"slots", 0, set_slots, "a number from 1 to 1024"},
+    {"confidential", 0, set_confidential, "yes or no"},
+    {"node", 0, set_node, "the name of a node"},
+    {"name", 0, set_name, "at most 63 bytes of text"},
+    {"env", KEY_REPEATED, set_env, "NAME=VALUE, where NAME does not begin with P2P_"},
+    {"needs", 0, set_needs, "tasks that stand before it in the list, for example a1,b2"},
+    {"on_fail", 0, set_on_fail, "stop, skip or continue"},
+    {"in", 0, NULL, NULL},
+    {"out", 0, NULL, NULL},
+    {"python", 0, NULL, NULL},
+};
+
+static void check_key(struct grammar_parser *parser, const struct grammar_detail *detail)
+{
+    const char *names[ARRAY_SIZE(keys) + 1] = {0};
+
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        if (strcmp(detail->key, keys[i].name) == 0)
+            return;
+        names[i] = keys[i].name;
+    }
+    const char *closest = text_closest(detail->key, names);
+    if (closest)
+        grammar_fail_at(parser, detail->line, detail->column,
+                        "unknown detail \"%s\"; did you mean \"%s\"?", detail->key, closest);
+    else
+        grammar_fail_at(parser, detail->line, detail->column, "unknown detail \"%s\"", detail->key);
+}
+
+/* Return: 0; -EINVAL, -E2BIG where the value is not what the key expects; -ENOMEM. */
+static int set_value(struct grammar_parser *parser, const struct grammar_detail *detail,
+                     const struct detail_key *key, struct workflow_step *step)
+{
+    struct setting setting = {
+        .parser = parser, .step = step, .spec = &step->spec, .value = detail->value};
+    _cleanup_free_ char *expanded = NULL;
+
+    if (!(key->flags & KEY_SPLIT)) {
+        int r = grammar_expand(parser, detail->value, &expanded);
+        if (r < 0)
+            return r;
+        setting.value = expanded;
+    }
+    return key->set(&setting);
+}
+
+/* Checks the detail's key and task; keys that are given twice are found by @seen, a bit per key. */
+static int apply(struct grammar_parser *parser, const struct grammar_detail *detail,
+                 const struct detail_key *key, struct workflow_step *step, uint32_t *seen)
+{
+    uint32_t bit = 1U << (key - keys);
+    int r;
+
+    if (!key->set) {
+        grammar_fail_at(parser, detail->line, detail->column,
+                        "this version does not know what to do with \"%s\"", key->name);
+        return 0;
+    }
+    if ((*seen & bit) && !(key->flags & KEY_REPEATED)) {
+        grammar_fail_at(parser, detail->line, detail->column, "\"%s\" is given twice for %s",
+                        key->name, step->name);
+        return 0;
+    }
+    *seen |= bit;
+    r = set_value(parser, detail, key, step);
+    if (r == -ENOMEM)
+        return r;
+    if (r < 0 && parser->expanded_size > GRAMMAR_SIZE_MAX)
+        grammar_fail_at(parser, detail->line, detail->column,
+                        "with its variables the list is longer than %zu bytes", GRAMMAR_SIZE_MAX);
+    else if (r < 0)
+        grammar_fail_at(parser, detail->line, detail->column, "%s=%.60s: expected %s", key->name,
+                        detail->value, key->expected);
+    return 0;
+}
+
+/* A command shows as the task it stands for; and every specification is checked as a whole. */
+static void finish_steps(struct grammar_parser *parser)
+{
+    struct workflow_plan *plan = parser->plan;
+    char reason[TASK_REASON_MAX + 1];
+
+    for (size_t i = 0; i < plan->steps_count; i++) {
+        struct workflow_step *step = &plan->steps[i];
+        if (step->spec.is_command && step->spec.name[0] == '\0')
+            (void)snprintf(step->spec.name, sizeof(step->spec.name), "%s", step->name);
+        if (task_spec_check(&step->spec, reason) < 0)
+            grammar_fail_at(parser, step->line, step->column, "%s: %s", step->name, reason);
+    }
+}
+
+/* A variable that nothing stands for is a misspelt one, here or in the list. */
+static void check_vars(struct grammar_parser *parser)
+{
+    const struct task_words *vars = parser->options->vars;
+
+    for (size_t i = 0; vars && i < vars->count; i++)
+        if (!parser->vars_used[i])
+            grammar_fail_at(parser, 1, 1, "no detail has ${%.*s}, which --var gives a value",
+                            (int)MIN(strcspn(vars->items[i], "="), (size_t)40), vars->items[i]);
+}
+
+int grammar_apply_details(struct grammar_parser *parser)
+{
+    const struct task_words *vars = parser->options->vars;
+    _cleanup_free_ uint32_t *seen = calloc(parser->plan->steps_count + 1, sizeof(*seen));
+
+    parser->vars_used = calloc((vars ? vars->count : 0) + 1, sizeof(*parser->vars_used));
+    if (!seen || !parser->vars_used)
+        return -ENOMEM;
+    for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
+        for (size_t i = 0; i < parser->details_count; i++) {
+            const struct grammar_detail *detail = &parser->details[i];
+            struct workflow_step *step;
+            if (strcmp(detail->key, keys[k].name) != 0)
+                continue;
+            step = table_find(&parser->by_name, detail->task);
+            if (!step)
+                continue;
+            int r = apply(parser, detail, &keys[k], step, &seen[step - parser->plan->steps]);
+            if (r < 0)
+                return r;
+        }
+    }
+    for (size_t i = 0; i < parser->details_count; i++) {
+        const struct grammar_detail *detail = &parser->details[i];
+        if (!table_find(&parser->by_name, detail->task))
+            grammar_fail_at(parser, detail->line, 1, "\"%s\" is not in the list", detail->task);
+        check_key(parser, detail);
+    }
+    check_vars(parser);
+    finish_steps(parser);
+    return 0;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the files of the runs share: runs.c has their life, runs_record.c what the database keeps of
+ * them. Nobody else includes this.
+ */
+
+#include "base/json.h"
+#include "tasks/runs.h"
+
+/* A text of JSON_SIZE_MAX may become six times as long in its record. */
+#define RUN_RECORD_MAX     (7 * JSON_SIZE_MAX)
+#define RUN_LETTER_NOT_RUN '-'
+
+struct run {
+    struct list link;    /* in tasks->runs, by number */
+    struct list active;  /* in tasks->active_runs while it goes on */
+    struct list watches; /* of struct run_watch */
+    struct tasks *tasks; /* borrowed */
+    uint64_t number;
+    struct run_options options; /* its texts are the five below */
+    char *file, *text, *user;   /* owned */
+    struct task_words vars;     /* owned */
+    struct workflow *workflow;  /* owned; NULL once it has ended */
+    char *steps; /* owned: how each step did when the list ended last, a letter each; or NULL */
+    struct workflow_statistics statistics; /* of that end */
+    uint64_t started_wall_usec, ended_wall_usec;
+    uint64_t resumed_wall_usec; /* what ended until then is what `steps` says */
+    int cancel_signal;
+    usec_t cancel_grace_usec;
+};
+
+/* Copies texts and all into the run. Return: 0, -ENOMEM, -E2BIG (vars). */
+int run_set_options(struct run *run, const struct run_options *options);
+void run_done(struct run *run);
+
+/* How a step ended, of its letter: enum task_state; -EINVAL for one that was not run. */
+int run_letter_parse(char letter);
+
+/* The workflow is done: how its steps did. Return: 0, -ENOMEM. */
+int run_keep_steps(struct run *run);
+
+/* Owned by the caller; NULL without memory. */
+char *run_record_format(const struct run *run);
+
+/* Fills a run that is all zero but for its lists. Return: 0, -EBADMSG, -ENOMEM, -E2BIG. */
+int run_record_parse(const char *record, struct run *run);
