@@ -195,6 +195,11 @@ static const struct option config_show_options[] = {
     END,
 };
 
+static const struct option doctor_options[] = {
+    {"report", 0, "FILE", "write all there is to be said to a file, to be sent to others"},
+    END,
+};
+
 static const struct option metrics_options[] = {
     {"textfile", 0, "FILE", "write it there, whole or not at all"},
     END,
@@ -315,6 +320,9 @@ const struct command commands[] = {
     {"metrics", NULL, NULL, "", "what the daemon counts, as Prometheus reads it",
      "p2pctl metrics\np2pctl metrics --textfile /var/lib/prometheus/node-exporter/p2pnode.prom",
      metrics_options, 0, 0, metrics_run},
+    {"doctor", NULL, NULL, "[CHECK...]", "what is wrong here, and what to do about it",
+     "p2pctl doctor\np2pctl doctor ports clock\np2pctl -i lab doctor --report /tmp/report.json",
+     doctor_options, 0, COMMAND_WORDS_MAX, doctor_run},
     {"reload", NULL, NULL, "", "let the daemon read its configuration again",
      "p2pctl reload\np2pctl -N lab-05 reload", NULL, 0, 0, reload_run},
     {"help", NULL, NULL, "[COMMAND|TOPIC]", "help; topics: examples, tasks.txt, exit-codes",

@@ -64,6 +64,9 @@ int inbox_run(struct ctl *ctl);
 int events_run(struct ctl *ctl);
 int monitor_run(struct ctl *ctl);
 
+/* doctor.c */
+int doctor_run(struct ctl *ctl);
+
 /* metrics.c */
 int metrics_run(struct ctl *ctl);
 

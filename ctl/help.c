@@ -42,7 +42,7 @@ static const char exit_text[] =
     "2    wrong usage: unknown option, bad tasks.txt, contradictory options\n"
     "3    no daemon: socket absent or nobody listening\n"
     "4    no such task, node, file, key, type\n"
-    "5    degraded (status --check)\n"
+    "5    degraded (status --check, doctor)\n"
     "6    not permitted\n"
     "7    other node unreachable or died meanwhile\n"
     "124  time limit reached: --timeout of a wait, or the task's own\n"

@@ -13,6 +13,7 @@
 #include <systemd/sd-event.h>
 #include "base/worker.h"
 #include "allow.h"
+#include "clocks.h"
 #include "cluster.h"
 #include "config/config.h"
 #include "conflict.h"
@@ -104,6 +105,7 @@ struct node {
     struct conflict conflict;
     struct drain drain;
     struct reloads reloads;
+    struct clocks clocks; /* of other members */
     struct histogram rtt; /* of liveness requests; on the scale histogram_network */
 };
 

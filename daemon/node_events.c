@@ -285,6 +285,9 @@ void node_on_swim_event(const struct swim_event *event, void *data)
     }
     if (event->type == SWIM_EVENT_LIVENESS_REPLY && !event->is_outgoing)
         histogram_add(&node->rtt, &histogram_network, event->rtt_usec);
+    if (event->type == SWIM_EVENT_LIVENESS_REQUEST && !event->is_outgoing && event->member)
+        clocks_hear(&node->clocks, &event->member->id, event->wall_usec, node_wall(node),
+                    node_now(node));
     if (event->type == SWIM_EVENT_JOINED)
         node->has_joined = true;
     if (event->type == SWIM_EVENT_LEFT)

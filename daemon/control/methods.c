@@ -62,6 +62,7 @@ static const struct method {
     {"Monitor", method_monitor, SCOPE_PASS, false},
     {"ShowConfig", method_show_config, SCOPE_PASS, false},
     {"Metrics", method_metrics, SCOPE_PASS, false},
+    {"Doctor", method_doctor, SCOPE_PASS, false},
     {"Reload", method_reload, SCOPE_PASS, true},
 };
 

@@ -28,6 +28,13 @@ def event(seq, time, kind, node, message, task=None, line=None):
 
 METRICS = {"schema": "p2pctl.metrics/1", "text": "# HELP p2pnode_members Members by state in this node's view, itself included.\n"
            "# TYPE p2pnode_members gauge\np2pnode_members{state=\"alive\"} 10\n"}
+DOCTOR = {"schema": "p2pctl.doctor/1", "health": "degraded", "checks": [
+    {"check": "ports", "status": "failed", "message": "lab-05: UDP reaches them, TCP does not",
+     "fix": "open udp and tcp 7717 in the firewalls there and on the way"},
+    {"check": "clock", "status": "skipped", "message": "no other node to compare the clock with", "fix": None},
+    {"check": "key", "status": "ok", "message": "key 3f9a in use, and no node is known to lack it", "fix": None},
+    {"check": "cluster", "status": "warning", "message": "1 node is dead",
+     "fix": "p2pctl members --state dead; start p2pnode there, or p2pctl forget NODE"}]}
 RELOAD = {"schema": "p2pctl.reload/1", "changed": ["tasks.slots", "log.level"], "needs_restart": ["listen.port"]}
 
 EVENTS = [
@@ -327,6 +334,7 @@ ANSWERS = {
                                     "url": "", "interfaces": ["org.p2pnode"]},
     "Status": STATUS,
     "Metrics": METRICS,
+    "Doctor": DOCTOR,
     "Reload": RELOAD,
     "Members": {"schema": "p2pctl.members/1", "members": MEMBERS},
     "Peers": {"schema": "p2pctl.peers/1", "peers": [

@@ -36,6 +36,8 @@ SCREENS = {
     "members-columns": "members -o help",
     "peers": "peers",
     "metrics": "metrics",
+    "doctor": "doctor",
+    "doctor-unknown": "doctor port",
     "reload": "reload",
     "types": "types",
     "node-show": "node show lab-03",

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""p2pctl doctor: every check, right and wrong, and the report that may be sent to others."""
+import json
+import re
+import stat
+
+import pytest
+
+from lib.lab import CTL, FAST, run_program
+from lib.wait import wait_for
+from test_reload import reload
+
+CHECKS = ["ports", "clock", "key", "sandbox", "disk", "cluster", "python"]
+
+
+@pytest.fixture
+def lab(make_lab):
+    lab = make_lab(FAST)
+    lab.node("seed", role="seed")
+    lab.node("work", types=["a"])
+    return lab.start()
+
+
+def findings(node, *words, code=0):
+    answer = json.loads(node.ctl("--json=short", "doctor", *words, code=code).stdout)
+    assert answer["health"] == ("degraded" if code == 5 else "ok")
+    return {check: [one for one in answer["checks"] if one["check"] == check] for check in CHECKS}
+
+
+def failed(found, check):
+    return [(one["message"], one["fix"]) for one in found[check] if one["status"] == "failed"]
+
+
+def test_a_healthy_node_has_every_check_and_exits_0(lab):
+    wait_for(lambda: findings(lab["work"], "clock")["clock"][-1]["status"] == "ok", 10, "the clocks to be compared")
+    found = findings(lab["work"])
+    assert all(found[check] for check in CHECKS)
+    assert found["ports"][0]["message"] == f"udp and tcp {lab['work'].address}; 1 other node reached by both"
+    assert found["key"][0]["message"].startswith("key ") and found["cluster"][0]["message"] == "2 of 2 nodes alive"
+    assert "within " in found["clock"][-1]["message"]
+    lines = lab["work"].ctl("doctor").stdout.splitlines()
+    assert lines[0].startswith("ports     ok       udp and tcp ")
+
+
+def test_some_checks_can_be_chosen_and_unknown_ones_are_wrong_usage(lab):
+    found = findings(lab["work"], "disk", "python")
+    assert [check for check in CHECKS if found[check]] == ["disk", "python"]
+    result = lab["work"].ctl("doctor", "port", code=2)
+    assert '"port" is no check' in result.stderr
+    assert findings(lab["seed"], "-N", "work", "ports")["ports"][0]["message"].startswith(f"udp and tcp {lab['work'].address}")
+
+
+def test_a_node_that_is_not_reached_fails_the_ports(lab):
+    lab["seed"].pause()
+    try:
+        found = failed(findings(lab["work"], "ports", code=5), "ports")
+    finally:
+        lab["seed"].resume()
+    assert found == [("seed: neither UDP nor TCP reaches them",
+                      "open udp and tcp 7717 in the firewalls there and on the way")]
+
+
+def test_a_key_that_others_may_read_fails(lab):
+    path = lab["work"].directory / "keyring"
+    path.chmod(0o644)
+    message, fix = failed(findings(lab["work"], "key", code=5), "key")[0]
+    assert message == f"others may read {path}" and fix.startswith(f"chmod 600 {path}")
+    path.chmod(0o600)
+    lab.keyring.write_bytes(lab.make_keyring("other").read_bytes())
+    lab["work"].ctl("reload")
+    found = findings(lab["work"], "key")["key"]
+    assert [one["status"] for one in found] == ["warning"] and "differs" in found[0]["message"]
+
+
+def test_files_that_take_all_they_may_fail_the_disk(lab):
+    reload(lab["work"], {"files": {"quota": "1MiB"}})
+    lab["work"].ctl("file", "put", "-", "work:big", stdin=b"x" * (1 << 20))
+    message, fix = failed(findings(lab["work"], "disk", code=5), "disk")[0]
+    assert "files.quota" in message and "p2pctl file rm" in fix
+
+
+def test_a_death_is_a_word_of_the_cluster(lab):
+    lab["seed"].kill()
+    lab.wait_state("seed", "dead")
+    found = findings(lab["work"], "cluster", code=5)["cluster"]
+    assert {one["message"] for one in found} >= {"1 node is dead", "no other node answers, though others are known"}
+    assert all(one["fix"] for one in found)
+    lab["work"].ctl("forget", "--yes", "seed")
+    lab["work"].ctl("leave", code=None)
+    assert ("this node has left the cluster", "p2pctl join ADDR") in \
+        failed(findings(lab["work"], "cluster", code=5), "cluster")
+
+
+def test_an_interpreter_that_is_missing_is_a_warning(lab):
+    reload(lab["work"], {"python": {"interpreter": "/no/such/python"}})
+    found = findings(lab["work"], "python")["python"]
+    assert found[0]["status"] == "warning" and "/no/such/python: No such file" in found[0]["message"]
+
+
+def test_a_client_that_goes_away_meanwhile_harms_nobody(lab):
+    lab["seed"].pause()
+    try:
+        for _ in range(5):
+            with lab["work"].varlink() as varlink:
+                varlink.send("Doctor")
+    finally:
+        lab["seed"].resume()
+    wait_for(lambda: lab["work"].ctl("doctor", "cluster", code=None).code == 0, 10, "all to be well")
+    # And one that waits while the daemon is told to stop.
+    lab["seed"].pause()
+    with lab["work"].varlink() as varlink:
+        varlink.send("Doctor")
+        assert lab["work"].stop() == 0
+    lab["seed"].resume()
+    lab["work"].start()
+
+
+def test_without_a_daemon_it_looks_as_far_as_it_can(tmp_path):
+    result = run_program([CTL, "--socket", tmp_path / "none.sock", "doctor"])
+    assert result.code == 5
+    first = {line.split()[0]: line.split()[1] for line in result.stdout.splitlines() if not line.startswith(" ")}
+    assert first["daemon"] == "failed" and first["cluster"] == "skipped" and set(CHECKS) <= set(first)
+    assert "fix: systemctl start p2pnode@NAME" in result.stdout
+    named = run_program([CTL, "-i", "no-such-instance", "doctor", "disk"])
+    assert named.code == 5 and "fix: systemctl start p2pnode@no-such-instance" in named.stdout
+    assert "fix: p2pctl config check /etc/p2pnode/no-such-instance.conf" in named.stdout
+    as_json = run_program([CTL, "--socket", tmp_path / "none.sock", "--json", "doctor", "python"])
+    assert [one["check"] for one in json.loads(as_json.stdout)["checks"]] == ["daemon", "python"]
+
+
+def test_the_report_shows_nothing_that_is_nobodys_business(lab, tmp_path):
+    node, path = lab["work"], tmp_path / "report.json"
+    reload(node, {"hooks": [{"event": "drain", "command": "/bin/secret-hook"}], "node": {"tags": ["door=secret-tag"]},
+                  "tasks": {"types": [{"name": "a", "command": "/bin/secret-handler"}]}})
+    node.ctl("message", "seed", "secret-text")
+    node.ctl("message", "work", "secret-text")
+    node.ctl("mem", "set", "secret-key", "secret-value")
+    node.ctl("file", "put", "-", "seed:secret-file", stdin=b"secret-content")
+    node.ctl("submit", "--wait", "--", "echo", "secret-word", code=None)
+    assert node.ctl("doctor", "--report", path).stdout == ""
+    text = path.read_text()
+    report = json.loads(text)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "secret" not in text and not re.search(r"\d+\.\d+\.\d+\.\d+", text)
+    secrets = [word for word in lab.keyring.read_text().split() if len(word) > 40]
+    assert secrets and not any(secret in text for secret in secrets)
+    assert {one["check"] for one in report["doctor"]["checks"]} == set(CHECKS)
+    own = report["status"]["gossip"]["address"]
+    assert re.fullmatch(r"ip-\d+:7717", own)
+    assert own in [one["address"] for one in report["members"]["members"]]
+    assert report["metrics"]["text"].startswith("# HELP p2pnode_build_info") and report["machine"]["kernel"]
+    assert any(event["type"] == "member-joined" for event in report["events"]["events"])
+    missing = node.ctl("doctor", "--report", tmp_path / "no" / "where", code=4)
+    assert "cannot write" in missing.stderr
