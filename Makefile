@@ -168,7 +168,7 @@ check-corpus: $(FUZZERS)
 check-screens: $(PROGRAMS)
 	@$(RUN) screens $(PYTEST) tests/integration/test_ctl_screens.py
 
-.PHONY: check-sim check-integration check-lint sim sim-curve bench-lifeguard fuzz bench bench-membership check-bench coverage
+.PHONY: check-sim check-integration check-lint sim sim-curve bench-lifeguard bench-sched fuzz bench bench-membership check-bench coverage
 check-sim: check-scenarios check-storms check-crowd check-mutants ## scenarios, 200 storms, mutants (REWRITE=1: new traces)
 
 # Linked to what the daemon is linked to, needed or not.
@@ -186,6 +186,9 @@ SEED    ?= 1
 NODES   ?= 50
 MINUTES ?= 60
 RUNS    ?= 20
+bench-sched: $(B)/tests/bench_sched ## placement at 90 % load with old gossip, simulated: the waits beside two simple rules
+	@$<
+
 bench-lifeguard: $(B)/tests/sim ## Lifeguard's experiment beside plain SWIM, simulated: make bench-lifeguard [RUNS=20]
 	$(B)/tests/sim --lifeguard $(RUNS) --nodes 100 --minutes 5
 
@@ -214,7 +217,8 @@ $(PEER): tests/bench/memberlist/peer.go
 bench-membership: $(PROGRAMS) $(PEER) ## beside memberlist; needs root (QUICK=1; ROWS=start,idle)
 	@/usr/bin/python3 tests/bench/membership $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS))
 
-check-bench: $(PROGRAMS) ## every scenario of the bench, with five daemons; needs root
+check-bench: $(PROGRAMS) $(B)/tests/bench_sched ## every scenario of the bench, with five daemons; needs root
+	@$(RUN) bench-sched $(B)/tests/bench_sched
 	@$(RUN) bench-membership /usr/bin/python3 tests/bench/membership --self-test
 
 coverage: ## lines and branches that the unit tests and scenarios reach, in build/coverage/index.html

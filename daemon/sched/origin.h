@@ -132,7 +132,7 @@ int origin_restore(struct origin *origin, struct task *task, usec_t now);
  * @may_wait: take it though no node handles its type
  * @reason:  a sentence for the user on failure
  *
- * ORIGIN_COMMIT and then ORIGIN_ACCEPTED follow, once it is settled where it goes: the best two
+ * ORIGIN_COMMIT and then ORIGIN_ACCEPTED follow, once it is settled where it goes: the best
  * nodes are asked first (ORIGIN_ASK), for ask_usec at most, and so one commit holds both.
  *
  * Return: 0; -EINVAL (the specification; also confidential and pinned elsewhere: -EPERM); -ENOENT

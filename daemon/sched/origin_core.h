@@ -56,7 +56,7 @@ struct job {
     bool is_unsaved;   /* its last commit failed */
 
     /* The attempt that is to be placed. */
-    struct question asked[PLACE_PAIR_MAX];
+    struct question asked[PLACE_BEST_MAX];
     size_t asked_count; /* 0 = nobody is asked now */
     size_t sampled;
 

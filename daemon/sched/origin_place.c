@@ -7,9 +7,9 @@
 #include "sched/origin_core.h"
 
 /*
- * Where an attempt goes. Gossip is old, so the best two of the sample are asked how busy they are
+ * Where an attempt goes. Gossip is old, so the best of the sample are asked how busy they are
  * at this moment; each keeps a place for the attempt meanwhile, which others that ask are told. The
- * better one gets it. Who does not answer in time counts by what gossip says, behind one that did.
+ * best one gets it. Who does not answer in time counts by what gossip says, behind one that did.
  */
 
 /* The choice is made: from the commit on, the attempt is under way there. */
@@ -57,15 +57,15 @@ static void wait_for_node(struct origin *origin, struct job *job, const char *re
 }
 
 /* Asks those that have not answered a moment ago. Return: whether there is anybody to ask. */
-static bool ask(struct origin *origin, struct job *job, const struct place_pair *pair)
+static bool ask(struct origin *origin, struct job *job, const struct place_best *found)
 {
     size_t unknown = 0;
 
-    if (origin->config.ask_usec == 0 || pair->count < PLACE_PAIR_MAX)
+    if (origin->config.ask_usec == 0 || found->count < 2)
         return false;
-    for (size_t i = 0; i < pair->count; i++) {
-        bool is_fresh = place_is_fresh(pair->nodes[i], origin->now);
-        job->asked[i] = (struct question){.node = pair->nodes[i]->facts.id,
+    for (size_t i = 0; i < found->count; i++) {
+        bool is_fresh = place_is_fresh(found->nodes[i], origin->now);
+        job->asked[i] = (struct question){.node = found->nodes[i]->facts.id,
                                           .is_told = is_fresh,
                                           .is_answered = is_fresh,
                                           .is_willing = is_fresh};
@@ -73,8 +73,8 @@ static bool ask(struct origin *origin, struct job *job, const struct place_pair 
     }
     if (unknown == 0)
         return false;
-    job->asked_count = pair->count;
-    job->sampled = pair->sampled;
+    job->asked_count = found->count;
+    job->sampled = found->sampled;
     (void)heap_set(&origin->timers, &job->timer, usec_add(origin->now, origin->config.ask_usec));
     job_tell(origin, job, ORIGIN_ASK);
     return true;
@@ -83,20 +83,20 @@ static bool ask(struct origin *origin, struct job *job, const struct place_pair 
 void job_place(struct origin *origin, struct job *job)
 {
     char reason[TASK_REASON_MAX + 1];
-    struct place_pair pair;
+    struct place_best found;
 
     (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
-    place_choose_pair(origin->place, &job->task->spec, job->has_avoid ? &job->avoid : NULL, &pair,
+    place_choose_best(origin->place, &job->task->spec, job->has_avoid ? &job->avoid : NULL, &found,
                       reason);
-    if (pair.count == 0) {
+    if (found.count == 0) {
         wait_for_node(origin, job, reason);
         return;
     }
     job_stop_waiting(origin, job);
-    if (ask(origin, job, &pair))
+    if (ask(origin, job, &found))
         return;
-    place_explain_choice(pair.nodes[0], &job->task->spec, pair.sampled, reason);
-    assign(origin, job, pair.nodes[0], reason);
+    place_explain_choice(found.nodes[0], &job->task->spec, found.sampled, reason);
+    assign(origin, job, found.nodes[0], reason);
 }
 
 /* The places that are kept for it are not needed, but the one at @but (NULL = none is). */

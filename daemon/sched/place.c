@@ -6,6 +6,8 @@
 #include <string.h>
 #include "sched/place_core.h"
 
+#define FREE_WEIGHT 16 /* of a free slot; a full node has 1 */
+
 int place_new(uint64_t seed, struct place **ret)
 {
     struct place *place = calloc(1, sizeof(*place));
@@ -348,10 +350,10 @@ static struct node *draw(struct place *place, struct node **candidates, size_t *
     size_t i = 0;
 
     for (size_t k = 0; k < *count; k++)
-        total += 1 + (uint64_t)PLACE_SAMPLE_MAX * place_free_slots(&candidates[k]->public);
+        total += 1 + (uint64_t)FREE_WEIGHT * place_free_slots(&candidates[k]->public);
     point = rng_below(&place->rng, total);
     for (; i < *count - 1; i++) {
-        uint64_t weight = 1 + (uint64_t)PLACE_SAMPLE_MAX * place_free_slots(&candidates[i]->public);
+        uint64_t weight = 1 + (uint64_t)FREE_WEIGHT * place_free_slots(&candidates[i]->public);
         if (point < weight)
             break;
         point -= weight;
@@ -373,24 +375,24 @@ bool place_fits(const struct place_node *node, const struct task_spec *spec)
     return place_judge(node, spec) >= FIT_FULL;
 }
 
-static void rank(struct place_pair *pair, const struct place_node *node)
+static void rank(struct place_best *best, const struct place_node *node)
 {
-    size_t i = pair->count;
+    size_t i = best->count;
 
-    while (i > 0 && place_is_better(node, pair->nodes[i - 1]))
+    while (i > 0 && place_is_better(node, best->nodes[i - 1]))
         i--;
-    if (i == PLACE_PAIR_MAX)
+    if (i == PLACE_BEST_MAX)
         return;
-    pair->count = MIN(pair->count + 1, (size_t)PLACE_PAIR_MAX);
-    memmove(pair->nodes + i + 1, pair->nodes + i, (pair->count - i - 1) * sizeof(pair->nodes[0]));
-    pair->nodes[i] = node;
+    best->count = MIN(best->count + 1, (size_t)PLACE_BEST_MAX);
+    memmove(best->nodes + i + 1, best->nodes + i, (best->count - i - 1) * sizeof(best->nodes[0]));
+    best->nodes[i] = node;
 }
 
 /* The best of a sample of the candidates, which it consumes. Draws are random, so ties are too. */
 static void choose(struct place *place, struct node **candidates, size_t count,
-                   struct place_pair *ret)
+                   struct place_best *ret)
 {
-    *ret = (struct place_pair){0};
+    *ret = (struct place_best){0};
     while (count > 0 && ret->sampled < PLACE_SAMPLE_MAX) {
         struct node *node = draw(place, candidates, &count);
         ret->sampled++;
@@ -419,13 +421,13 @@ static size_t collect(const struct place *place, const struct task_spec *spec,
     return count;
 }
 
-void place_choose_pair(struct place *place, const struct task_spec *spec,
-                       const struct node_id *avoid, struct place_pair *ret,
+void place_choose_best(struct place *place, const struct task_spec *spec,
+                       const struct node_id *avoid, struct place_best *ret,
                        char reason[static TASK_REASON_MAX + 1])
 {
     _cleanup_free_ struct node **candidates = calloc(place->nodes_count + 1, sizeof(*candidates));
 
-    *ret = (struct place_pair){0};
+    *ret = (struct place_best){0};
     if (!candidates) {
         (void)snprintf(reason, TASK_REASON_MAX + 1, "out of memory");
         return;
@@ -439,11 +441,11 @@ const struct place_node *place_choose(struct place *place, const struct task_spe
                                       const struct node_id *avoid,
                                       char reason[static TASK_REASON_MAX + 1])
 {
-    struct place_pair pair;
+    struct place_best best;
 
-    place_choose_pair(place, spec, avoid, &pair, reason);
-    if (pair.count == 0)
+    place_choose_best(place, spec, avoid, &best, reason);
+    if (best.count == 0)
         return NULL;
-    place_explain_choice(pair.nodes[0], spec, pair.sampled, reason);
-    return pair.nodes[0];
+    place_explain_choice(best.nodes[0], spec, best.sampled, reason);
+    return best.nodes[0];
 }

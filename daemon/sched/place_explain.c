@@ -135,9 +135,9 @@ static int compare_verdicts(const void *a, const void *b)
 }
 
 static void set_verdict(struct place_verdict *verdict, const struct place_node *node,
-                        enum fitness fitness, const struct place_pair *pair)
+                        enum fitness fitness, const struct place_best *best)
 {
-    bool is_chosen = pair->count > 0 && pair->nodes[0] == node;
+    bool is_chosen = best->count > 0 && best->nodes[0] == node;
 
     *verdict = (struct place_verdict){
         .is_known = node->facts.state == PLACE_ALIVE || node->facts.is_self,
@@ -147,9 +147,9 @@ static void set_verdict(struct place_verdict *verdict, const struct place_node *
         .rtt_usec = node->facts.rtt_usec,
     };
     memcpy(verdict->node, node->facts.name, sizeof(verdict->node));
-    if (is_chosen && pair->sampled > 1)
+    if (is_chosen && best->sampled > 1)
         (void)snprintf(verdict->text, sizeof(verdict->text), "chosen: least load of %zu",
-                       pair->sampled);
+                       best->sampled);
     else if (is_chosen)
         (void)snprintf(verdict->text, sizeof(verdict->text), "chosen: the only one");
     else
@@ -160,24 +160,24 @@ int place_explain(struct place *place, const struct task_spec *spec, struct plac
                   size_t *ret_count, char reason[static TASK_REASON_MAX + 1])
 {
     struct place_verdict *verdicts = calloc(place->nodes_count + 1, sizeof(*verdicts));
-    struct place_pair pair;
+    struct place_best best;
     size_t count = 0;
 
     if (!verdicts)
         return -ENOMEM;
-    place_choose_pair(place, spec, NULL, &pair, reason);
-    if (pair.count > 0)
-        place_explain_choice(pair.nodes[0], spec, pair.sampled, reason);
+    place_choose_best(place, spec, NULL, &best, reason);
+    if (best.count > 0)
+        place_explain_choice(best.nodes[0], spec, best.sampled, reason);
     for (size_t i = 0; i < place->nodes_count; i++) {
         const struct place_node *node = &place->nodes[i]->public;
         enum fitness fitness = place_judge(node, spec);
         if (fitness > UNFIT_TYPE || (fitness == UNFIT_TYPE && spec->node[0] != '\0'))
-            set_verdict(&verdicts[count++], node, fitness, &pair);
+            set_verdict(&verdicts[count++], node, fitness, &best);
     }
     qsort(verdicts, count, sizeof(*verdicts), compare_verdicts);
     *ret = verdicts;
     *ret_count = count;
-    return pair.count > 0;
+    return best.count > 0;
 }
 
 bool place_has_handler(const struct place *place, const struct task_spec *spec)

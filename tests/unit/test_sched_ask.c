@@ -8,7 +8,7 @@
 #include "sched/origin.h"
 #include "sched/slots.h"
 
-/* Before an attempt is placed the best two nodes are asked how busy they are. */
+/* Before an attempt is placed the best nodes are asked how busy they are. */
 
 #define PATIENCE (50 * USEC_PER_MSEC)
 #define LATER    (USEC_PER_SEC)
@@ -213,7 +213,7 @@ static void a_free_slot_here_waits_for_no_answer(void **state _unused_)
 
     add_node(origin, 1, 0, 0);
     submit(origin, 1, 1);
-    assert_string_equal(actions(origin, 1), "ask 1.1 1, ask 1.1 2, ");
+    assert_string_equal(actions(origin, 1), "ask 1.1 1, ask 1.1 2, ask 1.1 3, ");
     answer(origin, 1, 1, 1, true, 0, 1);
     assert_string_equal(actions(origin, 1), "placed 1, commit 1, accepted 1, send 1.1 1, ");
     answer(origin, 1, 1, 2, true, 0, 2);
