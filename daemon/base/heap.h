@@ -3,7 +3,8 @@
 
 /*
  * Binary min-heap of deadlines. Entries are fields of their objects and remember their place, so
- * that removing or moving one is O(log n). The heap owns only its array.
+ * that removing or moving one is O(log n). The heap owns only its array, in which the times stand
+ * beside the entries: comparing two touches neither object.
  */
 
 #include <stdbool.h>
@@ -15,8 +16,13 @@ struct heap_entry {
     size_t place; /* 1-based; 0 = in no heap */
 };
 
+struct heap_slot {
+    usec_t time_usec;         /* the entry's */
+    struct heap_entry *entry; /* borrowed */
+};
+
 struct heap {
-    struct heap_entry **entries; /* owned array of borrowed pointers */
+    struct heap_slot *slots; /* owned */
     size_t count;
     size_t allocated;
 };

@@ -137,7 +137,7 @@ static void kill_node(struct lab *lab, unsigned node)
     struct lab_node *entry = &lab->nodes[node];
 
     for (size_t i = 0; i < lab->events.count; i++) {
-        struct lab_event *event = CONTAINER_OF(lab->events.entries[i], struct lab_event, timer);
+        struct lab_event *event = CONTAINER_OF(lab->events.slots[i].entry, struct lab_event, timer);
         if (event->type == LAB_COMMITTED && event->node == node && event->epoch == entry->epoch &&
             event->is_granted && lab->mutant != MUTANT_FORGETFUL && lab_chance(lab, 500) &&
             origin_find(entry->origin, event->number))
