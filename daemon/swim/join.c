@@ -25,17 +25,26 @@ static uint32_t count_of(uint64_t entries)
     return (uint32_t)__builtin_popcountll(entries);
 }
 
-/* A live member stands at the seed's address, or answered there. */
-static bool is_reachable(const struct swim *swim, const struct seed *seed)
+/* The live member that answered there, or that stands at the seed's address, or NULL. Who stood
+ * there before probably still does: only otherwise all are looked at. */
+static const struct member *find_standing(const struct swim *swim, const struct seed *seed)
 {
     const struct member *member = member_find(swim, &seed->id);
 
     if (member && member->turn > 0)
-        return true;
+        return member;
+    member = member_find(swim, &seed->at);
+    if (member && member->turn > 0 && address_is_equal(&member->shown.address, &seed->address))
+        return member;
     for (size_t i = 0; i < swim->members.live_count; i++)
         if (address_is_equal(&swim->members.live[i]->shown.address, &seed->address))
-            return true;
-    return false;
+            return swim->members.live[i];
+    return NULL;
+}
+
+static bool is_reachable(const struct swim *swim, const struct seed *seed)
+{
+    return find_standing(swim, seed) != NULL;
 }
 
 static bool has_answered(const struct swim *swim _unused_, const struct seed *seed)
@@ -180,7 +189,7 @@ static struct seed *add(struct swim *swim, const struct address *address, bool i
     if (!found || count >= (is_extra ? JOIN_EXTRAS_MAX : SWIM_SEEDS_MAX))
         return NULL;
     found->address = *address;
-    found->id = NODE_ID_NULL;
+    found->id = found->at = NODE_ID_NULL;
     found->tries = 0;
     found->entries = 0;
     found->is_used = true;
@@ -284,9 +293,25 @@ void join_skip_own(struct swim *swim)
 
 /* --- Rejoining --- */
 
+/* As entries_where(is_reachable), and notes who stands there. */
+static uint64_t look_around(struct swim *swim)
+{
+    uint64_t entries = 0;
+
+    for_each_seed(&swim->join, seed)
+    {
+        const struct member *member = is_configured(seed) ? find_standing(swim, seed) : NULL;
+        if (!member)
+            continue;
+        seed->at = member->shown.id;
+        entries |= seed->entries;
+    }
+    return entries;
+}
+
 static struct seed *pick_unreachable(struct swim *swim)
 {
-    uint64_t count = 0, reachable = entries_where(swim, is_reachable);
+    uint64_t count = 0, reachable = look_around(swim);
     struct seed *picked = NULL;
 
     for_each_seed(&swim->join, seed) if (is_configured(seed) && !timer_is_armed(&seed->timer) &&
@@ -300,8 +325,7 @@ static void contact_one_dead(struct swim *swim)
     struct member *picked = NULL;
     uint64_t count = 0;
 
-    order_for_each(&swim->members.all, entry) if (entry->member->shown.state == SWIM_DEAD &&
-                                                  rng_below(&swim->rng, ++count) == 0) picked =
+    order_for_each(&swim->members.dead, entry) if (rng_below(&swim->rng, ++count) == 0) picked =
         entry->member;
     if (picked)
         view_contact(swim, picked, &picked->shown.address);

@@ -25,6 +25,7 @@ struct seed {
     struct address address;
     uint64_t entries;  /* of the configuration, that have this address */
     struct node_id id; /* who answered last; null = nobody yet */
+    struct node_id at; /* who stood at the address at the last look; null = nobody */
     uint32_t seq;      /* of the last attempt */
     uint32_t tries;    /* without an answer */
     bool is_used;

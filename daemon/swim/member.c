@@ -56,8 +56,22 @@ void members_done(struct swim *swim)
     order_for_each(&members->forgotten, entry) member_free(entry->member);
     order_done(&members->all);
     order_done(&members->forgotten);
+    order_done(&members->dead);
     names_done(&members->names);
     free(members->live);
+}
+
+/* Those who are to be contacted now and then are found without a look at all the others. One that
+ * finds no memory is not contacted, and may come by itself. */
+static void list_dead(struct members *members, struct member *member)
+{
+    bool is_dead = member->shown.state == SWIM_DEAD && !member->is_forgotten;
+    bool is_listed = order_find(&members->dead, &member->shown.id) != NULL;
+
+    if (is_dead && !is_listed)
+        (void)order_insert(&members->dead, member);
+    else if (!is_dead && is_listed)
+        order_remove(&members->dead, member);
 }
 
 int member_show(struct swim *swim, struct member *member)
@@ -68,6 +82,7 @@ int member_show(struct swim *swim, struct member *member)
         return r;
     order_remove(&swim->members.forgotten, member);
     member->is_forgotten = false;
+    list_dead(&swim->members, member);
     return 0;
 }
 
@@ -79,6 +94,7 @@ int member_hide(struct swim *swim, struct member *member)
         return r;
     order_remove(&swim->members.all, member);
     member->is_forgotten = true;
+    list_dead(&swim->members, member);
     return 0;
 }
 
@@ -241,6 +257,7 @@ void member_set_state(struct swim *swim, struct member *member, enum swim_state 
         fold(members, member);
     if (members->digest != before)
         members->changed_usec = swim->now;
+    list_dead(members, member);
     if (state_is_live(state) && member->turn == 0 && !member->shown.is_self)
         enter_order(swim, member);
     else if (!state_is_live(state) && member->turn > 0)
@@ -258,6 +275,8 @@ struct member *member_remove(struct swim *swim, struct member *member)
     member_end_care(swim, member);
     names_remove(&members->names, member->shown.name);
     order_remove(member->is_forgotten ? &members->forgotten : &members->all, member);
+    if (order_find(&members->dead, &member->shown.id))
+        order_remove(&members->dead, member);
     return member;
 }
 

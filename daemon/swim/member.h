@@ -51,6 +51,7 @@ struct member {
 struct members {
     struct order all;       /* owns its members; without the forgotten */
     struct order forgotten; /* owns its members */
+    struct order dead;      /* borrowed: the dead of all */
     struct names names;     /* of all */
     struct member **live;   /* borrowed: live others in the order of probing */
     size_t live_count;

@@ -261,6 +261,35 @@ static void seeds_and_the_dead_are_contacted_for_as_long_as_they_are_listed(void
     rig_stop(&rig);
 }
 
+/* A seed that nobody asked, for somebody stands at its address: until it goes somewhere else. */
+static void who_stands_at_a_seeds_address_may_go_away(void **state)
+{
+    struct rig rig;
+    struct swim_config config;
+    struct message message = {.type = MESSAGE_ALIVE};
+    size_t third = 0;
+
+    (void)state;
+    swim_config_default(&config);
+    config.rejoin_interval_usec = USEC_PER_SEC;
+    rig_start(&rig, &config);
+    set_seeds(&rig, 3);
+    for (size_t i = 1; i <= 3; i++)
+        if (!welcome(&rig, i))
+            third = i;
+    rig_claim(&rig, third, third, 0, SWIM_ALIVE);
+    rig_clear(&rig);
+    rig_run(&rig, 3 * USEC_PER_SEC);
+    assert_int_equal(rig_count_peers(&rig, 3, MESSAGE_JOIN), 0);
+    message.claim = net_claim(third, 1, SWIM_ALIVE);
+    message.claim.address = net_address(7);
+    rig_say(&rig, third, &message);
+    rig_clear(&rig);
+    rig_run(&rig, 2 * USEC_PER_SEC);
+    assert_true(rig_sent(&rig, third, MESSAGE_JOIN, &message));
+    rig_stop(&rig);
+}
+
 static void after_a_sleep_seeds_are_asked_at_once(void **state)
 {
     struct rig rig;
@@ -318,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_welcome_to_no_join_of_ours_is_ignored),
         cmocka_unit_test(an_address_by_hand_is_contacted_and_forgotten),
         cmocka_unit_test(seeds_and_the_dead_are_contacted_for_as_long_as_they_are_listed),
+        cmocka_unit_test(who_stands_at_a_seeds_address_may_go_away),
         cmocka_unit_test(after_a_sleep_seeds_are_asked_at_once),
         cmocka_unit_test(thirty_that_start_at_once_see_each_other_within_a_second),
         cmocka_unit_test(they_do_so_under_loss_too),
