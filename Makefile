@@ -154,10 +154,12 @@ check-storms: $(B)/tests/sim
 	@$(RUN) storms-sealed $(B)/tests/sim --storms 50 --first 2000 --nodes 20 --minutes $(STORM_MINUTES) --sealed --faults-least 100 --jobs $(JOBS)
 	@$(RUN) lifeguard $(B)/tests/sim --lifeguard 2 --nodes 100 --minutes 2 --seed 3
 
+# A crowd's memory is gigabytes, touched here and there: large pages spare most of the way to it.
+LARGE_PAGES := GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 check-crowd: CROWD_NODES ?= 1001
 check-crowd: CROWD_MINUTES ?= 15
 check-crowd: $(B)/tests/sim ## a quarter of an hour of CROWD_NODES (1001); 5000 need 8 GB and more than 20 minutes
-	@$(RUN) crowd $(B)/tests/sim --storms 1 --first 5000 --nodes $(CROWD_NODES) --minutes $(CROWD_MINUTES) --jobs 1
+	@$(RUN) crowd env $(LARGE_PAGES) $(B)/tests/sim --storms 1 --first 5000 --nodes $(CROWD_NODES) --minutes $(CROWD_MINUTES) --jobs 1
 
 check-mutants: $(B)/tests/sim ## each rule that is taken out of the core is missed
 	@$(RUN) mutants tests/sim/mutants.py $(B)
@@ -197,7 +199,7 @@ sim-curve: $(B)/tests/sim ## speed of detection against false deaths: make sim-c
 	$(B)/tests/sim --curve $(RUNS) --nodes $(NODES)
 
 sim: $(B)/tests/sim ## replay a storm, or above 1,000 nodes a crowd: make sim SEED=0x2a NODES=50 MINUTES=60 [SEALED=1]
-	$(B)/tests/sim --storm --seed $(SEED) --nodes $(NODES) --minutes $(MINUTES) $(if $(SEALED),--sealed)
+	$(LARGE_PAGES) $(B)/tests/sim --storm --seed $(SEED) --nodes $(NODES) --minutes $(MINUTES) $(if $(SEALED),--sealed)
 
 fuzz: check-fuzz ## fuzz every target for FUZZ_SECONDS (20) with libFuzzer
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "check.h"
+#include "check_core.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
-#include "swim/kept.h"
 #include "link.h"
 #include "trace.h"
 
@@ -16,50 +14,7 @@
 #define SCAN_CROWD          1000
 #define SCAN_SMALL          8 /* a world of so many is looked at after every step */
 #define SCAN_PER_STEP       4 /* members that a larger one costs per step, a crowd a quarter of it */
-#define TOLD_MAX            256 /* messages that a node may not hear again */
-#define SAID_MAX            32  /* broadcasts that are looked after, half of what a node keeps */
-#define SAID_BYTES          32
 #define HEALTH_MULTIPLE_MAX 9 /* by which Lifeguard stretches a probe at most */
-
-/* What one node held of another when it was last looked at; a crowd has 25 million of them. Both
- * halves of an incarnation are small here. */
-struct view {
-    uint32_t generation;
-    uint32_t counter;
-    uint16_t scan; /* in which it was last there */
-    enum swim_state state;
-    bool is_present;
-};
-
-/* What one node has heard, as hashes in a ring. */
-struct told {
-    uint64_t hashes[TOLD_MAX];
-    struct node_id origins[TOLD_MAX];
-    size_t count;
-};
-
-/* One broadcast. */
-struct said {
-    char text[SAID_BYTES];
-    const struct sim_node *author; /* borrowed */
-    usec_t sent_usec;
-    bool is_forgotten; /* by its author, who restarted */
-    bool *heard;       /* owned, by node */
-};
-
-struct check {
-    size_t nodes_max;
-    struct view *views;            /* owned, [observer * nodes_max + subject] */
-    struct swim_incarnation *used; /* owned, the highest that each ever used */
-    uint16_t *scans;               /* owned, scans of each observer */
-    struct told *told;             /* owned, by observer */
-    bool *reached;                 /* owned, by observer */
-    struct said said[SAID_MAX];    /* a ring */
-    size_t said_count;
-    char expected[SWIM_MESSAGE_MAX + 1]; /* the text that is counted */
-    char difference[256];
-    size_t different_node, different_subject; /* where views differed last */
-};
 
 int check_new(size_t nodes_max, struct check **ret)
 {
@@ -104,13 +59,6 @@ static struct view *view_of(const struct sim_node *observer, const struct sim_no
     return &check->views[observer->index * check->nodes_max + subject->index];
 }
 
-static int compare_incarnations(const struct swim_incarnation *a, const struct swim_incarnation *b)
-{
-    if (a->generation != b->generation)
-        return a->generation < b->generation ? -1 : 1;
-    return a->counter == b->counter ? 0 : a->counter < b->counter ? -1 : 1;
-}
-
 void check_started(struct sim_node *node)
 {
     struct check *check = node->sim->check;
@@ -132,21 +80,6 @@ void check_packet(struct sim_node *node, const struct swim_packet *packet)
     if (!packet->data || packet->size == 0 || packet->size > limit)
         sim_fail(node->sim, node, "size: a packet has %zu bytes, the limit is %zu", packet->size,
                  limit);
-}
-
-static double members_log10(const struct sim *sim)
-{
-    return log10((double)sim->nodes_count + 1);
-}
-
-/* As long as a suspicion that nobody confirms, and what Lifeguard adds. */
-static usec_t suspicion_max_usec(const struct sim *sim)
-{
-    const struct swim_config *config = &sim->options.config;
-    double intervals =
-        config->suspicion_mult * MAX(1.0, members_log10(sim)) * config->suspicion_max;
-
-    return (usec_t)(intervals * (double)config->probe_interval_usec);
 }
 
 /* How long after a disturbance an accusation may still come from what was sent during it. */
@@ -334,11 +267,11 @@ static void check_member(struct sim_node *node, const struct swim_member *member
     const struct swim_incarnation *used = &sim->check->used[subject->index];
     struct view *view = view_of(node, subject);
     struct swim_incarnation before = {view->generation, view->counter};
-    int order = compare_incarnations(&member->incarnation, &before);
+    int order = incarnation_compare(&member->incarnation, &before);
 
     if (subject->cluster != node->cluster)
         sim_fail(sim, node, "merge: knows %s of the other cluster", subject->name);
-    if (compare_incarnations(&member->incarnation, used) > 0)
+    if (incarnation_compare(&member->incarnation, used) > 0)
         sim_fail(sim, node,
                  "incarnation: holds %s at %" PRIu64 ".%" PRIu64 ", which never was above %" PRIu64
                  ".%" PRIu64,
@@ -358,19 +291,34 @@ static void check_member(struct sim_node *node, const struct swim_member *member
     };
 }
 
+size_t check_fetch(const struct sim_node *node, size_t first,
+                   const struct swim_member *ret[static BATCH_MAX])
+{
+    size_t count = MIN(swim_members_count(node->swim) - first, (size_t)BATCH_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        ret[i] = swim_member_at(node->swim, first + i);
+        __builtin_prefetch(&ret[i]->id);
+        __builtin_prefetch(&ret[i]->state);
+    }
+    return count;
+}
+
 static void scan_views(struct sim_node *node)
 {
     struct sim *sim = node->sim;
     uint16_t scan = ++sim->check->scans[node->index];
-    size_t count = swim_members_count(node->swim);
+    const struct view *views = &sim->check->views[node->index * sim->check->nodes_max];
+    const struct swim_member *members[BATCH_MAX];
 
-    for (size_t i = 0; i < count; i++)
-        check_member(node, swim_member_at(node->swim, i), scan);
-    for (size_t i = 0; i < sim->nodes_count; i++) {
-        struct view *view = view_of(node, sim->nodes[i]);
-        if (view->is_present && view->scan != scan)
-            sim_fail(sim, node, "vanished: no longer knows %s", sim->nodes[i]->name);
+    for (size_t i = 0, count; i < swim_members_count(node->swim); i += count) {
+        count = check_fetch(node, i, members);
+        for (size_t j = 0; j < count; j++)
+            check_member(node, members[j], scan);
     }
+    for (size_t i = 0; i < sim->nodes_count; i++)
+        if (views[i].is_present && views[i].scan != scan)
+            sim_fail(sim, node, "vanished: no longer knows %s", sim->nodes[i]->name);
 }
 
 static void count_input(struct sim_node *node)
@@ -394,7 +342,7 @@ void check_step(struct sim_node *node, size_t packets_count, size_t events_count
     if (packets_count > BURST_PACKETS_MAX || events_count > BURST_EVENTS_MAX + sim->nodes_count)
         sim_fail(sim, node, "burst: one input makes %zu packets and %zu events", packets_count,
                  events_count);
-    if (compare_incarnations(&self->incarnation, used) > 0)
+    if (incarnation_compare(&self->incarnation, used) > 0)
         *used = self->incarnation;
     count_input(node);
     size_t period = sim->nodes_count <= SCAN_SMALL ? 1 : sim->nodes_count / SCAN_PER_STEP;
@@ -402,142 +350,4 @@ void check_step(struct sim_node *node, size_t packets_count, size_t events_count
         period *= 4;
     if (node->steps++ % period == 0)
         scan_views(node);
-}
-
-static bool is_settled(const struct sim_node *node)
-{
-    return sim_is_running(node) && !node->is_leaving;
-}
-
-/* What @node has wrong about @subject, or NULL. */
-static const char *compare_view(const struct sim_node *node, const struct sim_node *subject)
-{
-    const struct swim_member *member = swim_find(node->swim, &subject->id);
-
-    if (!is_settled(subject))
-        return member && member->state < SWIM_DEAD ? trace_state_name(member->state) : NULL;
-    if (!member)
-        return "unknown";
-    if (member->state != SWIM_ALIVE)
-        return trace_state_name(member->state);
-    const struct swim_member *own = swim_get_self(subject->swim);
-    if (compare_incarnations(&member->incarnation, &own->incarnation) != 0)
-        return "at another incarnation";
-    /* What it listens on may be all that a node knows of itself; the others know better. */
-    bool is_learning = node == subject && node->is_wildcard;
-    if (!is_learning && !address_is_equal(&member->address, &subject->address))
-        return "at another address";
-    if (member->meta_size != subject->meta_size ||
-        memcmp(swim_get_meta(member), subject->meta, subject->meta_size) != 0)
-        return "with another record";
-    return strcmp(member->name, subject->label) == 0 ? NULL : "under another name";
-}
-
-/* Return: whether @node has something wrong about @subject, which then is told. */
-static bool differs(const struct sim *sim, size_t node_index, size_t subject_index)
-{
-    const struct sim_node *node = sim->nodes[node_index], *subject = sim->nodes[subject_index];
-    struct check *check = sim->check;
-    const char *wrong = NULL;
-
-    if (is_settled(node) && node->cluster == subject->cluster)
-        wrong = compare_view(node, subject);
-    if (!wrong)
-        return false;
-    check->different_node = node_index;
-    check->different_subject = subject_index;
-    snprintf(check->difference, sizeof(check->difference), "%s has %s, which is %s, as %s",
-             node->name, subject->name, is_settled(subject) ? "alive" : "gone", wrong);
-    return true;
-}
-
-/* What differed the last time probably still does: whoever waits asks often. */
-const char *check_difference(const struct sim *sim)
-{
-    const struct check *check = sim->check;
-    size_t first = check->different_node;
-
-    if (differs(sim, first, check->different_subject))
-        return check->difference;
-    for (size_t i = 0; i < sim->nodes_count; i++)
-        for (size_t j = 0; j < sim->nodes_count; j++)
-            if (differs(sim, (first + i) % sim->nodes_count, j))
-                return check->difference;
-    return NULL;
-}
-
-/*
- * A death is noticed, suspected and told: c * log n intervals and one suspicion. Two halves meet
- * again when one asks a seed or one of its dead, which may take some turns.
- */
-usec_t check_settle_usec(const struct sim *sim)
-{
-    const struct swim_config *config = &sim->options.config;
-    double intervals = 5 * log2((double)sim->nodes_count + 1);
-
-    return (usec_t)(intervals * (double)config->probe_interval_usec) + suspicion_max_usec(sim) +
-           3 * config->rejoin_interval_usec;
-}
-
-void check_expect(struct sim *sim, const char *text)
-{
-    snprintf(sim->check->expected, sizeof(sim->check->expected), "%s", text);
-    memset(sim->check->reached, 0, sim->check->nodes_max * sizeof(bool));
-}
-
-size_t check_reached(const struct sim *sim)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < sim->nodes_count; i++)
-        count += sim->check->reached[i];
-    return count;
-}
-
-void check_said(struct sim_node *node, const char *text)
-{
-    struct check *check = node->sim->check;
-    struct said *said = &check->said[check->said_count++ % SAID_MAX];
-
-    snprintf(said->text, sizeof(said->text), "%s", text);
-    said->author = node;
-    said->sent_usec = node->sim->now;
-    said->is_forgotten = false;
-    memset(said->heard, 0, check->nodes_max * sizeof(*said->heard));
-}
-
-/* Who has not heard it though somebody could tell; NULL: nobody. */
-static const struct sim_node *find_unhearing(const struct sim *sim, const struct said *said)
-{
-    const struct sim_node *found = NULL;
-    bool is_kept = false;
-
-    for (size_t i = 0; i < sim->nodes_count; i++) {
-        const struct sim_node *node = sim->nodes[i];
-        if (!is_settled(node) || node->cluster != said->author->cluster)
-            continue;
-        if (said->heard[i] || (node == said->author && !said->is_forgotten))
-            is_kept = true;
-        else if (node != said->author)
-            found = node;
-    }
-    return is_kept ? found : NULL;
-}
-
-const char *check_unheard(const struct sim *sim)
-{
-    struct check *check = sim->check;
-
-    for (size_t i = 0; i < MIN(check->said_count, (size_t)SAID_MAX); i++) {
-        const struct said *said = &check->said[i];
-        /* A clock that runs fast forgets it earlier. */
-        const struct sim_node *node =
-            sim->now - said->sent_usec < KEPT_USEC / 10 * 9 ? find_unhearing(sim, said) : NULL;
-        if (!node)
-            continue;
-        snprintf(check->difference, sizeof(check->difference), "\"%s\" of %s is not heard by %s",
-                 said->text, said->author->name, node->name);
-        return check->difference;
-    }
-    return NULL;
 }

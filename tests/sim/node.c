@@ -50,6 +50,7 @@ struct sim_node *node_free(struct sim_node *node)
     stop(node);
     node_forget(node);
     free(node->told_dead);
+    free(node->opened);
     keys_free(node);
     free(node);
     return NULL;
@@ -78,7 +79,11 @@ struct sim_node *sim_add(struct sim *sim, const char *name, unsigned cluster)
     if (!node)
         return NULL;
     node->told_dead = calloc(sim->options.nodes_max, sizeof(bool));
-    if (!node->told_dead) {
+    if (sim->options.is_sealed)
+        node->opened = calloc(SIM_OPENED_MAX, sizeof(*node->opened));
+    if (!node->told_dead || (sim->options.is_sealed && !node->opened)) {
+        free(node->told_dead);
+        free(node->opened);
         free(node);
         return NULL;
     }

@@ -130,7 +130,8 @@ struct sim_node {
 
     uint8_t meta[SIM_META_MAX];
     size_t meta_size;
-    uint64_t opened[SIM_OPENED_MAX]; /* serials, each at its place modulo the size */
+    uint64_t
+        *opened; /* owned; serials, each at its place modulo the size; NULL where wires are plain */
     struct list inbox;
     size_t inbox_count;
     uint64_t steps;
