@@ -98,7 +98,7 @@ void member_fill(const struct node *node, const struct swim_member *member, cJSO
              (unsigned long long)member->incarnation.generation,
              (unsigned long long)member->incarnation.counter);
     json_add_string(json, "incarnation", incarnation);
-    json_add_u64(json, "flaps", member->flaps);
+    json_add_u64(json, "flaps", swim_get_flaps(member));
     json_add_string(json, "reported_by", by ? by->name : NULL);
     json_add_bool(json, "draining", member->load.draining);
     json_add_bool(json, "unstable", member->is_unstable);

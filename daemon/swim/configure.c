@@ -23,7 +23,7 @@ static void resize_flaps(struct care *care, size_t before, size_t after)
 
 static void apply_to_member(struct swim *swim, struct member *member, size_t flaps_before)
 {
-    struct care *care = member->care;
+    struct care *care = member_care(member);
 
     if (!care)
         return;

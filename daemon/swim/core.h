@@ -43,7 +43,7 @@ struct swim {
     struct rumors rumors;
     struct packets packets;
     struct events events;
-    struct list graves; /* members that are gone, kept while events may name them */
+    struct member *graves; /* members that are gone, kept while events may name them */
     struct probes probes;
     struct relays relays;
     struct freeze freeze;
@@ -78,7 +78,8 @@ void count_frames(const void *packet, size_t size, uint64_t counts[static _MESSA
 /* Frees @member, which is in no table any more, once no event can name it. */
 static inline void core_bury(struct swim *swim, struct member *member)
 {
-    list_append(&swim->graves, &member->rumor.link);
+    member->next = swim->graves;
+    swim->graves = member;
 }
 
 static inline uint64_t core_wall(const struct swim *swim)

@@ -29,7 +29,7 @@ static void update(struct swim *swim)
     event_add(swim, SWIM_EVENT_FREEZE, NULL)->count =
         is_on ? (uint32_t)swim->freeze.suspects_count : 0;
     for (size_t i = 0; is_on && i < swim->members.live_count; i++)
-        if (swim->members.live[i]->suspicion)
+        if (member_suspicion(swim->members.live[i]))
             suspicion_extend(swim, swim->members.live[i]);
 }
 

@@ -90,7 +90,7 @@ static size_t draw_partners(struct swim *swim, size_t count, struct member **ret
         struct member *member = partners->members[drawn];
         partners->members[drawn] = partners->members[i];
         partners->members[i] = member;
-        if (member->turn > 0)
+        if (member->shown.turn > 0)
             ret[alive++] = member;
     }
     return alive > 0 ? alive : members_sample(swim, count, NULL, ret);
@@ -166,7 +166,8 @@ void gossip_take_heartbeat(struct swim *swim, const struct message *message)
     if (!member || member->shown.is_self ||
         message->incarnation.generation != member->shown.incarnation.generation)
         return;
-    if (!window_add(&member->heartbeats, message->incarnation.generation, message->number)) {
+    if (member_take_extra(member) < 0 ||
+        !window_add(&member->extra->heartbeats, message->incarnation.generation, message->number)) {
         swim->gossip_duplicates++;
         return;
     }

@@ -31,10 +31,11 @@ static const struct member *find_standing(const struct swim *swim, const struct 
 {
     const struct member *member = member_find(swim, &seed->id);
 
-    if (member && member->turn > 0)
+    if (member && member->shown.turn > 0)
         return member;
     member = member_find(swim, &seed->at);
-    if (member && member->turn > 0 && address_is_equal(&member->shown.address, &seed->address))
+    if (member && member->shown.turn > 0 &&
+        address_is_equal(&member->shown.address, &seed->address))
         return member;
     for (size_t i = 0; i < swim->members.live_count; i++)
         if (address_is_equal(&swim->members.live[i]->shown.address, &seed->address))

@@ -206,7 +206,7 @@ void kept_take_digest(struct swim *swim, const struct source *source, uint64_t d
     bool is_hungry = kept->is_hungry;
 
     kept->is_hungry = false;
-    if (!member || member->turn == 0 || swim->self->shown.state != SWIM_ALIVE)
+    if (!member || member->shown.turn == 0 || swim->self->shown.state != SWIM_ALIVE)
         return;
     if (digest == own)
         return;

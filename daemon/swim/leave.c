@@ -94,7 +94,7 @@ void leave_begin(struct swim *swim)
     incarnation.counter++;
     member_set_state(swim, swim->self, SWIM_LEFT, &incarnation);
     rumor_drop_load(swim, swim->self);
-    rumor_spread(swim, &swim->self->rumor, true);
+    rumor_spread(swim, swim->self, true);
     leave->is_active = true;
     leave->acked_count = 0;
     leave->seq = core_next_seq(swim);
@@ -114,7 +114,7 @@ void leave_undo(struct swim *swim)
     timer_set(&swim->timers, &swim->leave.timer, TIMER_NEVER);
     incarnation.counter++;
     member_set_state(swim, swim->self, SWIM_ALIVE, &incarnation);
-    rumor_spread(swim, &swim->self->rumor, true);
+    rumor_spread(swim, swim->self, true);
     probe_wake(swim);
     gossip_start(swim);
     join_start(swim);

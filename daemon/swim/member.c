@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "swim/member.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include "swim/core.h"
+#if __has_include(<sanitizer/asan_interface.h>)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(place, size)   ((void)(place))
+#define ASAN_UNPOISON_MEMORY_REGION(place, size) ((void)(place))
+#endif
+
+#define SLAB_MEMBERS 34 /* of 4 KiB */
+
+static_assert(SWIM_META_MAX <= 0x3ff && SWIM_MEMBERS_MAX <= UINT16_MAX,
+              "what a member has room for");
 
 /* The finalizer of SplitMix64 (Steele, Lea, Flood). */
 static uint64_t mix(uint64_t x)
@@ -29,31 +41,78 @@ uint64_t member_hash(const struct member *member)
                incarnation->counter);
 }
 
+/* --- Places --- */
+
+struct slab {
+    struct slab *next;
+    struct member members[SLAB_MEMBERS];
+};
+
+static void give_place(struct members *members, struct member *member)
+{
+    member->next = members->places;
+    members->places = member;
+    ASAN_POISON_MEMORY_REGION(&member->shown, sizeof(member->shown));
+}
+
+/* Return: zeros, or NULL: no memory. */
+static struct member *take_place(struct members *members)
+{
+    if (!members->places) {
+        struct slab *slab = malloc(sizeof(*slab));
+        if (!slab)
+            return NULL;
+        slab->next = members->slabs;
+        members->slabs = slab;
+        for (size_t i = SLAB_MEMBERS; i-- > 0;)
+            give_place(members, &slab->members[i]);
+    }
+    struct member *member = members->places;
+    members->places = member->next;
+    ASAN_UNPOISON_MEMORY_REGION(&member->shown, sizeof(member->shown));
+    *member = (struct member){0};
+    return member;
+}
+
 /* The owner of the core may look at what only the core may free. */
 static void free_text(const char *text)
 {
     free((void *)(uintptr_t)text);
 }
 
-struct member *member_free(struct member *member)
+static void free_care(struct care *care)
 {
-    if (!member)
-        return NULL;
-    if (member->care)
-        free(member->care->flaps);
-    free(member->care);
-    free(member->suspicion);
+    if (!care)
+        return;
+    free(care->suspicion);
+    free(care->flaps);
+    free(care);
+}
+
+static void release(struct member *member)
+{
+    free_care(member_care(member));
+    free(member->extra);
     free_text(member->shown.name);
-    free(member);
-    return NULL;
+}
+
+void member_free(struct swim *swim, struct member *member)
+{
+    release(member);
+    give_place(&swim->members, member);
 }
 
 void members_done(struct swim *swim)
 {
     struct members *members = &swim->members;
 
-    order_for_each(&members->all, entry) member_free(entry->member);
-    order_for_each(&members->forgotten, entry) member_free(entry->member);
+    order_for_each(&members->all, entry) release(entry->member);
+    order_for_each(&members->forgotten, entry) release(entry->member);
+    for (struct slab *slab; (slab = members->slabs);) {
+        members->slabs = slab->next;
+        ASAN_UNPOISON_MEMORY_REGION(slab, sizeof(*slab));
+        free(slab);
+    }
     order_done(&members->all);
     order_done(&members->forgotten);
     order_done(&members->dead);
@@ -65,7 +124,8 @@ void members_done(struct swim *swim)
  * finds no memory is not contacted, and may come by itself. */
 static void list_dead(struct members *members, struct member *member)
 {
-    bool is_dead = member->shown.state == SWIM_DEAD && !member->is_forgotten;
+    bool is_dead =
+        member->shown.state == SWIM_DEAD && !order_find(&members->forgotten, &member->shown.id);
     bool is_listed = order_find(&members->dead, &member->shown.id) != NULL;
 
     if (is_dead && !is_listed)
@@ -81,7 +141,6 @@ int member_show(struct swim *swim, struct member *member)
     if (r < 0)
         return r;
     order_remove(&swim->members.forgotten, member);
-    member->is_forgotten = false;
     list_dead(&swim->members, member);
     return 0;
 }
@@ -93,7 +152,6 @@ int member_hide(struct swim *swim, struct member *member)
     if (r < 0)
         return r;
     order_remove(&swim->members.all, member);
-    member->is_forgotten = true;
     list_dead(&swim->members, member);
     return 0;
 }
@@ -102,7 +160,7 @@ int member_hide(struct swim *swim, struct member *member)
 static int reserve_live(struct members *members)
 {
     size_t count = members->all.count + members->forgotten.count + 1;
-    size_t allocated = members->live_allocated + members->live_allocated / 8 + 8;
+    size_t allocated = members->live_allocated + members->live_allocated / 16 + 8;
 
     if (count <= members->live_allocated)
         return 0;
@@ -116,7 +174,7 @@ static int reserve_live(struct members *members)
 
 static struct member *make(struct swim *swim, const struct node_id *id)
 {
-    struct member *member = calloc(1, sizeof(*member));
+    struct member *member = take_place(&swim->members);
 
     if (!member)
         return NULL;
@@ -124,9 +182,10 @@ static struct member *make(struct swim *swim, const struct node_id *id)
     member->shown.state = SWIM_LEFT;
     member->shown.first_seen_usec = member->shown.last_seen_usec = swim->now;
     member->shown.changed_usec = swim->now;
-    rumor_init(&member->rumor, RUMOR_STATE);
-    if (member_set_text(swim, member, "", NULL, 0) < 0)
-        return member_free(member);
+    if (member_set_text(swim, member, "", NULL, 0) < 0) {
+        member_free(swim, member);
+        return NULL;
+    }
     return member;
 }
 
@@ -147,11 +206,18 @@ int member_add(struct swim *swim, const struct node_id *id, struct member **ret)
     r = order_insert(&members->all, member);
     if (r < 0) {
         names_remove(&members->names, member->shown.name);
-        member_free(member);
+        member_free(swim, member);
         return r;
     }
     *ret = member;
     return 0;
+}
+
+int member_take_extra(struct member *member)
+{
+    if (!member->extra)
+        member->extra = calloc(1, sizeof(*member->extra));
+    return member->extra ? 0 : -ENOMEM;
 }
 
 int member_take_care(struct swim *swim, struct member *member)
@@ -159,9 +225,9 @@ int member_take_care(struct swim *swim, struct member *member)
     struct care *care;
     int r;
 
-    if (member->care)
+    if (member_care(member))
         return 0;
-    care = calloc(1, sizeof(*care));
+    care = member_take_extra(member) >= 0 ? calloc(1, sizeof(*care)) : NULL;
     if (!care)
         return -ENOMEM;
     care->member = member;
@@ -173,21 +239,24 @@ int member_take_care(struct swim *swim, struct member *member)
         free(care);
         return r;
     }
-    member->care = care;
+    member->extra->care = care;
     return 0;
 }
 
 void member_end_care(struct swim *swim, struct member *member)
 {
-    struct care *care = member->care;
+    struct care *care = member_care(member);
 
     if (!care)
         return;
     timer_done(&swim->timers, &care->timer);
     timer_done(&swim->timers, &care->contact_timer);
-    free(care->flaps);
-    free(care);
-    member->care = NULL;
+    free_care(care);
+    member->extra->care = NULL;
+    if (member->extra->heartbeats.generation == 0 && member->extra->texts.generation == 0) {
+        free(member->extra);
+        member->extra = NULL;
+    }
 }
 
 struct member *member_find(const struct swim *swim, const struct node_id *id)
@@ -197,32 +266,35 @@ struct member *member_find(const struct swim *swim, const struct node_id *id)
     return member ? member : order_find(&swim->members.forgotten, id);
 }
 
+bool member_is_forgotten(const struct swim *swim, const struct member *member)
+{
+    return order_find(&swim->members.forgotten, &member->shown.id) != NULL;
+}
+
+static void put(struct members *members, size_t i, struct member *member)
+{
+    members->live[i] = member;
+    member->shown.turn = (uint16_t)(i + 1);
+}
+
 /* A new member goes to a random place of the order (SWIM 4.3): ahead, it is met in this round. */
 static void enter_order(struct swim *swim, struct member *member)
 {
     struct members *members = &swim->members;
     size_t i = (size_t)rng_below(&swim->rng, members->live_count + 1);
 
-    members->live[members->live_count] = members->live[i];
     if (i < members->live_count)
-        members->live[i]->turn = (uint32_t)members->live_count + 1;
-    members->live[i] = member;
-    member->turn = (uint32_t)i + 1;
+        put(members, members->live_count, members->live[i]);
+    put(members, i, member);
     members->live_count++;
     probe_wake(swim);
-}
-
-static void put(struct members *members, size_t i, struct member *member)
-{
-    members->live[i] = member;
-    member->turn = (uint32_t)i + 1;
 }
 
 /* The gap is closed so that nobody who is still to come in this round is passed over. */
 static void leave_order(struct swim *swim, struct member *member)
 {
     struct members *members = &swim->members;
-    size_t i = member->turn - 1;
+    size_t i = member->shown.turn - 1U;
 
     if (i < members->position) {
         put(members, i, members->live[--members->position]);
@@ -230,7 +302,7 @@ static void leave_order(struct swim *swim, struct member *member)
     }
     if (i < --members->live_count)
         put(members, i, members->live[members->live_count]);
-    member->turn = 0;
+    member->shown.turn = 0;
 }
 
 static void fold(struct members *members, const struct member *member)
@@ -258,9 +330,9 @@ void member_set_state(struct swim *swim, struct member *member, enum swim_state 
     if (members->digest != before)
         members->changed_usec = swim->now;
     list_dead(members, member);
-    if (state_is_live(state) && member->turn == 0 && !member->shown.is_self)
+    if (state_is_live(state) && member->shown.turn == 0 && !member->shown.is_self)
         enter_order(swim, member);
-    else if (!state_is_live(state) && member->turn > 0)
+    else if (!state_is_live(state) && member->shown.turn > 0)
         leave_order(swim, member);
 }
 
@@ -271,10 +343,10 @@ struct member *member_remove(struct swim *swim, struct member *member)
     struct members *members = &swim->members;
 
     probe_forget(swim, member);
-    rumor_drop(swim, &member->rumor);
+    rumor_drop(swim, member);
     member_end_care(swim, member);
     names_remove(&members->names, member->shown.name);
-    order_remove(member->is_forgotten ? &members->forgotten : &members->all, member);
+    order_remove(member_is_forgotten(swim, member) ? &members->forgotten : &members->all, member);
     if (order_find(&members->dead, &member->shown.id))
         order_remove(&members->dead, member);
     return member;
@@ -298,7 +370,7 @@ int member_set_text(struct swim *swim, struct member *member, const char *name, 
         names_remove(&swim->members.names, shown->name);
     free_text(shown->name);
     shown->name = text;
-    shown->meta_size = (uint16_t)meta_size;
+    shown->meta_size = meta_size & 0x3ff;
     return 0;
 }
 
@@ -307,12 +379,19 @@ const uint8_t *swim_get_meta(const struct swim_member *shown)
     return (const uint8_t *)shown->name + strlen(shown->name) + 1;
 }
 
+uint32_t swim_get_flaps(const struct swim_member *shown)
+{
+    const struct member *member = (const void *)shown;
+
+    return member_care(member) ? member_care(member)->flaps_count : 0;
+}
+
 const struct node_id *swim_get_reporter(const struct swim_member *shown)
 {
     static const struct node_id nobody = {{0}};
     const struct member *member = (const void *)shown;
 
-    return member->care ? &member->care->reported_by : &nobody;
+    return member_care(member) ? &member_care(member)->reported_by : &nobody;
 }
 
 struct member *member_find_double(const struct swim *swim, const struct member *member)
@@ -356,7 +435,7 @@ size_t members_sample(struct swim *swim, size_t count, const struct member *exce
                       struct member **ret)
 {
     const struct members *members = &swim->members;
-    size_t eligible = members->live_count - (except && except->turn > 0 ? 1 : 0);
+    size_t eligible = members->live_count - (except && except->shown.turn > 0 ? 1 : 0);
     bool is_all = count >= eligible;
     size_t found = 0;
 

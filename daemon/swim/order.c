@@ -79,7 +79,7 @@ int order_insert(struct order *order, struct member *member)
     struct order_bucket *bucket = &order->buckets[order_bucket_of(hash)];
 
     if (bucket->count == bucket->allocated) {
-        uint32_t allocated = bucket->allocated + bucket->allocated / 8 + 1;
+        uint32_t allocated = bucket->allocated + bucket->allocated / 16 + 1;
         struct order_entry *entries = reallocarray(bucket->entries, allocated, sizeof(*entries));
         if (!entries)
             return -ENOMEM;

@@ -41,9 +41,10 @@ void packet_begin(struct swim *swim, struct draft *draft, const struct address *
     draft->writer = writer_into(draft->data, swim->config.packet_size_max);
     draft->has_notice = false;
     writer_u8(&draft->writer, MESSAGE_VERSION);
-    if (member && !member->shown.is_self && member->shown.state != SWIM_ALIVE && member->care) {
+    if (member && !member->shown.is_self && member->shown.state != SWIM_ALIVE &&
+        member_care(member)) {
         write_notice(draft, member);
-        member->care->contacted_usec = swim->now;
+        member_care(member)->contacted_usec = swim->now;
     }
 }
 

@@ -267,8 +267,8 @@ static bool is_chosen(const struct swim *swim, const struct member *member)
     order_for_each(&swim->members.all, entry)
     {
         ahead += draw_lot(entry->hash, accused) < own && entry->member != member &&
-                 entry->member->turn > 0;
-        if (ahead > member->suspicion->confirmations_max)
+                 entry->member->shown.turn > 0;
+        if (ahead > member_suspicion(member)->confirmations_max)
             return false;
     }
     return true;
@@ -363,7 +363,7 @@ void probe_take_relayed(struct swim *swim, const struct source *source,
 
     if (!probe || request != probe->requests_max || helper_of(probe, source) < 0)
         return;
-    if (probe->target->suspicion)
+    if (member_suspicion(probe->target))
         suspicion_refresh(swim, probe->target);
     succeed(swim, probe);
 }

@@ -11,7 +11,7 @@ static void renew_above(struct swim *swim, uint64_t counter)
     incarnation.counter = MAX(incarnation.counter, counter) + 1;
     member_set_state(swim, swim->self, swim->self->shown.state, &incarnation);
     if (swim->self->shown.state == SWIM_ALIVE)
-        rumor_spread(swim, &swim->self->rumor, true);
+        rumor_spread(swim, swim->self, true);
 }
 
 void refute_renew(struct swim *swim)

@@ -25,7 +25,7 @@ static void send_request(struct swim *swim, const struct relay *relay)
     const struct member *target = member_find(swim, &relay->target_id);
     struct message ping = {.type = MESSAGE_PING};
 
-    if (!target || target->turn == 0)
+    if (!target || target->shown.turn == 0)
         return;
     ping.seq = relay->seq;
     ping.wall_usec = core_wall(swim);
@@ -92,7 +92,7 @@ void relay_take_ask(struct swim *swim, const struct source *source, const struct
     const struct member *target = member_find(swim, &message->id);
     struct relay *relay = NULL;
 
-    if (target && target->turn > 0 && swim->relays.count < RELAYS_MAX)
+    if (target && target->shown.turn > 0 && swim->relays.count < RELAYS_MAX)
         relay = malloc(sizeof(*relay));
     if (!relay) {
         answer(swim, source->address, source->id, message->seq, MESSAGE_NACK);

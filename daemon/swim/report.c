@@ -34,7 +34,7 @@ static size_t count_waiting(const struct swim *swim, struct report *report)
 
     for (size_t i = 0; i < report->seeds_count; i++) {
         const struct member *seed = member_find(swim, &report->seeds[i]);
-        if (report->answers[i] == REPORT_WAITS && (!seed || seed->turn == 0))
+        if (report->answers[i] == REPORT_WAITS && (!seed || seed->shown.turn == 0))
             report->answers[i] = REPORT_FAILED;
         count += report->answers[i] == REPORT_WAITS;
     }

@@ -35,7 +35,7 @@ int suspicion_begin(struct swim *swim, struct member *member, usec_t start_usec)
     }
     suspicion->start_usec = start_usec;
     suspicion->confirmations_max = MIN(others, (size_t)SUSPICION_CONFIRMATIONS);
-    member->suspicion = suspicion;
+    member_care(member)->suspicion = suspicion;
     freeze_count_suspect(swim);
     if (swim->freeze.is_on)
         suspicion_extend(swim, member);
@@ -44,7 +44,7 @@ int suspicion_begin(struct swim *swim, struct member *member, usec_t start_usec)
 
 bool suspicion_confirm(struct swim *swim, struct member *member, const struct node_id *accuser)
 {
-    struct suspicion *suspicion = member->suspicion;
+    struct suspicion *suspicion = member_suspicion(member);
 
     if (core_is_self(swim, accuser))
         suspicion->is_own = true;
@@ -60,7 +60,7 @@ bool suspicion_confirm(struct swim *swim, struct member *member, const struct no
 
 void suspicion_arm(struct swim *swim, struct member *member)
 {
-    const struct suspicion *suspicion = member->suspicion;
+    const struct suspicion *suspicion = member_suspicion(member);
     usec_t min_usec = suspicion_min(swim);
     usec_t timeout = suspicion_timeout(min_usec, swim->config.suspicion_max * min_usec,
                                        suspicion->accusers_count - 1, suspicion->confirmations_max);
@@ -68,12 +68,12 @@ void suspicion_arm(struct swim *swim, struct member *member)
 
     if (suspicion->refreshed_usec > 0)
         deadline = MAX(deadline, usec_add(suspicion->refreshed_usec, min_usec));
-    timer_set(&swim->timers, &member->care->timer, MAX(deadline, swim->now));
+    timer_set(&swim->timers, &member_care(member)->timer, MAX(deadline, swim->now));
 }
 
 void suspicion_extend(struct swim *swim, struct member *member)
 {
-    struct suspicion *suspicion = member->suspicion;
+    struct suspicion *suspicion = member_suspicion(member);
 
     suspicion->extra_usec = suspicion_min(swim);
     if (suspicion->accusers_count > 0) /* else it has just begun, and is not armed yet */
@@ -82,7 +82,7 @@ void suspicion_extend(struct swim *swim, struct member *member)
 
 void suspicion_refresh(struct swim *swim, struct member *member)
 {
-    member->suspicion->refreshed_usec = swim->now;
+    member_suspicion(member)->refreshed_usec = swim->now;
     suspicion_arm(swim, member);
 }
 
@@ -92,7 +92,7 @@ void suspicion_postpone_all(struct swim *swim)
 
     for (size_t i = 0; i < swim->members.live_count; i++) {
         struct member *member = swim->members.live[i];
-        if (member->suspicion && member->care->timer.entry.time_usec < deadline)
-            timer_set(&swim->timers, &member->care->timer, deadline);
+        if (member_suspicion(member) && member_care(member)->timer.entry.time_usec < deadline)
+            timer_set(&swim->timers, &member_care(member)->timer, deadline);
     }
 }

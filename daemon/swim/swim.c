@@ -79,7 +79,8 @@ static int add_self(struct swim *swim, const struct swim_self *self)
 static int init_parts(struct swim *swim)
 {
     int (*const parts[])(struct swim *) = {
-        probes_init, relays_init, gossip_init, load_init, sync_init, join_init, leave_init,
+        rumors_init, probes_init, relays_init, gossip_init,
+        load_init,   sync_init,   join_init,   leave_init,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
@@ -108,10 +109,8 @@ int swim_new(const struct swim_config *config, const struct swim_self *self, uin
     rng_init(&swim->rng, seed);
     swim->seq = (uint32_t)rng_next(&swim->rng);
     names_init(&swim->members.names, rng_next(&swim->rng));
-    rumors_init(&swim->rumors);
     packets_init(&swim->packets);
     events_init(&swim->events);
-    list_init(&swim->graves);
     list_init(&swim->probes.active);
     list_init(&swim->relays.active);
     reports_init(swim);
@@ -128,9 +127,9 @@ int swim_new(const struct swim_config *config, const struct swim_self *self, uin
 
 static void empty_graves(struct swim *swim)
 {
-    list_for_each_safe (link, &swim->graves) {
-        list_remove(link);
-        member_free(list_entry(link, struct member, rumor.link));
+    for (struct member *member; (member = swim->graves);) {
+        swim->graves = member->next;
+        member_free(swim, member);
     }
 }
 
@@ -145,7 +144,7 @@ struct swim *swim_free(struct swim *swim)
     kept_done(swim);
     events_done(&swim->events);
     packets_done(&swim->packets);
-    rumors_done(&swim->rumors);
+    rumors_done(swim);
     empty_graves(swim);
     members_done(swim);
     heap_done(&swim->timers);
@@ -326,7 +325,7 @@ int swim_send_message(struct swim *swim, const struct node_id *to, const char *t
     const struct member *member = to ? member_find(swim, to) : NULL;
 
     core_begin(swim, now);
-    if (to && (!member || member->is_forgotten))
+    if (to && (!member || member_is_forgotten(swim, member)))
         return -ENOENT;
     return text_send(swim, member, text, ret_token);
 }
@@ -342,7 +341,7 @@ int swim_ping(struct swim *swim, const struct node_id *id, usec_t now, uint64_t 
     int r;
 
     core_begin(swim, now);
-    if (!member || member->is_forgotten || member->shown.is_self)
+    if (!member || member_is_forgotten(swim, member) || member->shown.is_self)
         return -ENOENT;
     r = probe_ping(swim, member, swim->token + 1);
     if (r < 0)
@@ -356,13 +355,13 @@ int swim_forget(struct swim *swim, const struct node_id *id, usec_t now)
     struct member *member = member_find(swim, id);
 
     core_begin(swim, now);
-    if (!member || member->is_forgotten)
+    if (!member || member_is_forgotten(swim, member))
         return -ENOENT;
     if (state_is_live(member->shown.state) || member->shown.is_self)
         return -EBUSY;
     /* It stays unseen until its time is over, lest the next page brings it back. */
     probe_forget(swim, member);
-    rumor_drop(swim, &member->rumor);
+    rumor_drop(swim, member);
     return member_hide(swim, member);
 }
 
@@ -388,9 +387,9 @@ const struct swim_member *swim_member_at(const struct swim *swim, size_t i)
 
 const struct swim_member *swim_find(const struct swim *swim, const struct node_id *id)
 {
-    const struct member *member = member_find(swim, id);
+    const struct member *member = order_find(&swim->members.all, id);
 
-    return member && !member->is_forgotten ? &member->shown : NULL;
+    return member ? &member->shown : NULL;
 }
 
 /* Of two with one name, the live one; of two live ones, the one known longer. */
@@ -420,7 +419,7 @@ bool swim_get_suspicion(const struct swim *swim, const struct node_id *id,
                         struct swim_suspicion *ret)
 {
     const struct member *member = member_find(swim, id);
-    const struct suspicion *suspicion = member ? member->suspicion : NULL;
+    const struct suspicion *suspicion = member ? member_suspicion(member) : NULL;
 
     if (!suspicion)
         return false;

@@ -94,8 +94,8 @@ struct swim_self {
 };
 
 /*
- * One member as this node sees it. Borrowed from the core. There may be thousands: what most of
- * them do not have is asked for with a function.
+ * One member as this node sees it. Borrowed from the core. There may be thousands, so every byte
+ * counts: what most of them do not have is asked for with a function.
  */
 struct swim_member {
     struct node_id id;
@@ -107,16 +107,20 @@ struct swim_member {
     struct address address;
     uint32_t rtt_usec; /* smoothed; 0 = not measured */
     struct swim_load load;
-    uint16_t meta_size;
-    uint16_t flaps; /* deaths that it refuted within unstable_window */
-    enum swim_state state;
+    uint16_t meta_size : 10; /* 0..SWIM_META_MAX */
+    enum swim_state state : 3;
     bool is_self : 1;
     bool is_seed : 1;
     bool is_unstable : 1;
+    uint16_t turn;  /* the core's own: 1-based place in the probing order; 0 = none */
+    uint16_t rumor; /* and where the news of it wait; 0 = there are none */
 };
 
 /* Its opaque record of floor 4, meta_size bytes. */
 const uint8_t *swim_get_meta(const struct swim_member *member);
+
+/* Deaths that it refuted within unstable_window. */
+uint32_t swim_get_flaps(const struct swim_member *member);
 
 /* The accuser of a suspect or dead member; the null id otherwise. */
 const struct node_id *swim_get_reporter(const struct swim_member *member);

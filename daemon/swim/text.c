@@ -54,7 +54,7 @@ static void send_copies(struct swim *swim, struct outgoing *outgoing)
 {
     for (size_t sent = 0; sent < TEXTS_BURST && outgoing->position < outgoing->waiting_count;) {
         const struct member *member = member_find(swim, &outgoing->waiting[outgoing->position]);
-        if (!member || member->turn == 0) {
+        if (!member || member->shown.turn == 0) {
             drop_waiting(outgoing, outgoing->position);
             continue;
         }
@@ -201,14 +201,14 @@ static bool note(struct swim *swim, struct member *author, const struct message 
     uint64_t generation = message->incarnation.generation;
     usec_t age = message->age_msec * USEC_PER_MSEC;
 
-    if (kept_has(swim, message))
+    if (kept_has(swim, message) || member_take_extra(author) < 0)
         return false;
     if (message->type == MESSAGE_KEPT) {
         bool is_new = kept_proves_new(swim, message, age);
-        if (!is_new || !window_covers(&author->texts, generation, message->number))
+        if (!is_new || !window_covers(&author->extra->texts, generation, message->number))
             return is_new;
     }
-    return window_add(&author->texts, generation, message->number);
+    return window_add(&author->extra->texts, generation, message->number);
 }
 
 /*
@@ -236,7 +236,7 @@ static void take_kept(struct swim *swim, struct member *author, const struct mes
     swim->kept.is_hungry = true;
     receipt.incarnation = message->incarnation;
     receipt.number = message->number;
-    if (is_current && author->turn > 0)
+    if (is_current && author->shown.turn > 0)
         packet_send_message(swim, &author->shown.address, &author->shown.id, &receipt);
     told.is_broadcast = true;
     tell(swim, &told, message->claim.name);

@@ -28,9 +28,9 @@ void view_claim(const struct swim *swim, const struct member *member, struct cla
         .age_sec = (uint32_t)((swim->now - shown->changed_usec) / USEC_PER_SEC),
     };
     memcpy(ret->name, shown->name, strlen(shown->name) + 1);
-    if (member->suspicion) {
-        ret->accusers_count = member->suspicion->accusers_count;
-        memcpy(ret->accusers, member->suspicion->accusers, sizeof(ret->accusers));
+    if (member_suspicion(member)) {
+        ret->accusers_count = member_suspicion(member)->accusers_count;
+        memcpy(ret->accusers, member_suspicion(member)->accusers, sizeof(ret->accusers));
     } else if (shown->state == SWIM_DEAD) {
         ret->accusers_count = 1;
         ret->accusers[0] = *swim_get_reporter(shown);
@@ -54,24 +54,24 @@ static void set_unstable(struct swim *swim, struct member *member, bool is_unsta
 
 void view_count_flaps(struct swim *swim, struct member *member)
 {
+    struct care *care = member_care(member);
     usec_t newest = 0;
 
-    if (!member->care)
+    if (!care)
         return;
-    member->shown.flaps = 0;
-    for (size_t i = 0; member->care->flaps && i < swim->config.unstable_flaps; i++) {
-        member->shown.flaps =
-            (uint16_t)(member->shown.flaps + is_within_window(swim, member->care->flaps[i]));
-        newest = MAX(newest, member->care->flaps[i]);
+    care->flaps_count = 0;
+    for (size_t i = 0; care->flaps && i < swim->config.unstable_flaps; i++) {
+        care->flaps_count += is_within_window(swim, care->flaps[i]);
+        newest = MAX(newest, care->flaps[i]);
     }
-    if (member->shown.flaps >= swim->config.unstable_flaps)
+    if (care->flaps_count >= swim->config.unstable_flaps)
         set_unstable(swim, member, true);
-    else if (member->shown.flaps == 0)
+    else if (care->flaps_count == 0)
         set_unstable(swim, member, false);
     if (member->shown.state != SWIM_ALIVE)
         return;
-    if (member->shown.flaps > 0)
-        timer_set(&swim->timers, &member->care->timer, newest + swim->config.unstable_window_usec);
+    if (care->flaps_count > 0)
+        timer_set(&swim->timers, &care->timer, newest + swim->config.unstable_window_usec);
     else
         member_end_care(swim, member);
 }
@@ -79,33 +79,36 @@ void view_count_flaps(struct swim *swim, struct member *member)
 /* A death was refuted. The oldest entry makes room. */
 static void add_flap(struct swim *swim, struct member *member)
 {
+    struct care *care = member_care(member);
     size_t oldest = 0;
 
     swim->flaps++;
-    if (!member->care->flaps)
-        member->care->flaps = calloc(swim->config.unstable_flaps, sizeof(usec_t));
-    if (!member->care->flaps)
+    if (!care->flaps)
+        care->flaps = calloc(swim->config.unstable_flaps, sizeof(usec_t));
+    if (!care->flaps)
         return;
     for (size_t i = 1; i < swim->config.unstable_flaps; i++)
-        if (member->care->flaps[i] < member->care->flaps[oldest])
+        if (care->flaps[i] < care->flaps[oldest])
             oldest = i;
-    member->care->flaps[oldest] = swim->now;
+    care->flaps[oldest] = swim->now;
 }
 
 /* --- Transitions --- */
 
 static void end_suspicion(struct swim *swim, struct member *member)
 {
-    if (member->suspicion) {
-        free(member->suspicion);
-        member->suspicion = NULL;
+    struct care *care = member_care(member);
+
+    if (!care)
+        return;
+    if (care->suspicion) {
+        free(care->suspicion);
+        care->suspicion = NULL;
         freeze_drop_suspect(swim, false);
     }
-    if (!member->care)
-        return;
-    timer_set(&swim->timers, &member->care->timer, TIMER_NEVER);
-    timer_set(&swim->timers, &member->care->contact_timer, TIMER_NEVER);
-    member->care->reported_by = NODE_ID_NULL;
+    timer_set(&swim->timers, &care->timer, TIMER_NEVER);
+    timer_set(&swim->timers, &care->contact_timer, TIMER_NEVER);
+    care->reported_by = NODE_ID_NULL;
 }
 
 /* An end, or a suspicion; @ids are named with it. */
@@ -123,16 +126,17 @@ static void tell(struct swim *swim, enum swim_event_type type, const struct memb
 static void set_tombstone(struct swim *swim, struct member *member, const struct claim *claim)
 {
     member_set_state(swim, member, claim->state, &claim->incarnation);
-    member->care->reported_by = claim->accusers_count > 0 ? claim->accusers[0] : NODE_ID_NULL;
+    member_care(member)->reported_by =
+        claim->accusers_count > 0 ? claim->accusers[0] : NODE_ID_NULL;
     member->shown.changed_usec = usec_sub(swim->now, claim->age_sec * USEC_PER_SEC);
-    timer_set(&swim->timers, &member->care->timer,
+    timer_set(&swim->timers, &member_care(member)->timer,
               usec_add(member->shown.changed_usec, swim->config.dead_retention_usec));
 }
 
 /* To dead or left, from whatever it was before. */
 static void bury(struct swim *swim, struct member *member, const struct claim *claim)
 {
-    _cleanup_free_ struct suspicion *suspicion = TAKE_PTR(member->suspicion);
+    _cleanup_free_ struct suspicion *suspicion = TAKE_PTR(member_care(member)->suspicion);
 
     if (suspicion)
         freeze_drop_suspect(swim, claim->state == SWIM_DEAD);
@@ -159,15 +163,15 @@ void view_declare_dead(struct swim *swim, struct member *member)
     struct claim claim = {
         .incarnation = member->shown.incarnation,
         .state = SWIM_DEAD,
-        .accusers = {member->suspicion->is_own ? swim->self->shown.id
-                                               : member->suspicion->accusers[0]},
+        .accusers = {member_suspicion(member)->is_own ? swim->self->shown.id
+                                                      : member_suspicion(member)->accusers[0]},
         .accusers_count = 1,
     };
 
     bury(swim, member, &claim);
-    rumor_spread(swim, &member->rumor, true);
+    rumor_spread(swim, member, true);
     /* The accused, should it live, is to be the first to know. */
-    member->care->contacted_usec = 0;
+    member_care(member)->contacted_usec = 0;
     view_contact(swim, member, &member->shown.address);
 }
 
@@ -183,23 +187,23 @@ static void suspect(struct swim *swim, struct member *member, const struct claim
         return;
     for (size_t i = 0; i < claim->accusers_count; i++)
         is_news |= suspicion_confirm(swim, member, &claim->accusers[i]);
-    if (member->suspicion->accusers_count == 0) { /* accused by nobody but itself */
+    if (member_suspicion(member)->accusers_count == 0) { /* accused by nobody but itself */
         end_suspicion(swim, member);
         view_count_flaps(swim, member);
         return;
     }
     if (is_new) {
         member_set_state(swim, member, SWIM_SUSPECT, &member->shown.incarnation);
-        member->care->reported_by = member->suspicion->accusers[0];
+        member_care(member)->reported_by = member_suspicion(member)->accusers[0];
         swim->suspicions++;
         tell(swim, SWIM_EVENT_MEMBER_SUSPECT, member, evidence ? evidence->through : NULL,
              evidence ? evidence->through_count : 0);
-        if (!member->suspicion->is_own)
+        if (!member_suspicion(member)->is_own)
             probe_verify(swim, member);
     }
     if (is_news) {
         suspicion_arm(swim, member);
-        rumor_spread(swim, &member->rumor, true);
+        rumor_spread(swim, member, true);
     }
 }
 
@@ -208,18 +212,18 @@ void view_accuse(struct swim *swim, struct member *member, const struct evidence
     struct claim claim = {.accusers = {swim->self->shown.id}, .accusers_count = 1};
 
     suspect(swim, member, &claim, evidence);
-    if (!member->suspicion)
+    if (!member_suspicion(member))
         return;
-    member->suspicion->is_own = true;
-    member->suspicion->evidence = *evidence;
+    member_suspicion(member)->is_own = true;
+    member_suspicion(member)->evidence = *evidence;
 }
 
 void view_contact(struct swim *swim, struct member *member, const struct address *address)
 {
     struct draft draft;
 
-    if (member->care->contacted_usec > 0 &&
-        swim->now - member->care->contacted_usec < CONTACT_INTERVAL_USEC)
+    if (member_care(member)->contacted_usec > 0 &&
+        swim->now - member_care(member)->contacted_usec < CONTACT_INTERVAL_USEC)
         return;
     packet_begin(swim, &draft, address, &member->shown.id);
     if (draft.has_notice)
@@ -229,7 +233,7 @@ void view_contact(struct swim *swim, struct member *member, const struct address
 void view_note_contact(struct swim *swim, struct member *member, const struct address *address)
 {
     member->shown.last_seen_usec = swim->now;
-    if (member->suspicion && !swim->config.is_plain)
+    if (member_suspicion(member) && !swim->config.is_plain)
         suspicion_refresh(swim, member);
     if (member->shown.state != SWIM_ALIVE)
         view_contact(swim, member, address);
@@ -329,19 +333,19 @@ static int resolve_address(const struct source *source, const struct claim *clai
 static void spread_learnt(struct swim *swim, struct member *member, bool is_page)
 {
     if (!is_page)
-        rumor_spread(swim, &member->rumor, true);
+        rumor_spread(swim, member, true);
     else if (!sync_is_joining(swim) && swim->rumors.counts[RUMOR_STATE] < RUMORS_BUSY)
-        rumor_spread(swim, &member->rumor, false);
+        rumor_spread(swim, member, false);
 }
 
 /* Hearsay about a tombstone. Datagrams get lost: it is asked several times. */
 static void ask_the_dead(struct swim *swim, struct member *member, const struct address *address)
 {
-    member->care->claimed = *address;
-    if (timer_is_armed(&member->care->contact_timer))
+    member_care(member)->claimed = *address;
+    if (timer_is_armed(&member_care(member)->contact_timer))
         return;
-    member->care->contacts_count = 0;
-    view_on_contact(swim, &member->care->contact_timer);
+    member_care(member)->contacts_count = 0;
+    view_on_contact(swim, &member_care(member)->contact_timer);
 }
 
 void view_on_contact(struct swim *swim, struct timer *timer)
@@ -349,11 +353,11 @@ void view_on_contact(struct swim *swim, struct timer *timer)
     struct member *member = CONTAINER_OF(timer, struct care, contact_timer)->member;
 
     timer_set(&swim->timers, timer, TIMER_NEVER);
-    if (state_is_live(member->shown.state) || member->care->contacts_count >= CONTACTS_MAX ||
+    if (state_is_live(member->shown.state) || member_care(member)->contacts_count >= CONTACTS_MAX ||
         swim->self->shown.state != SWIM_ALIVE)
         return;
-    view_contact(swim, member, &member->care->claimed);
-    member->care->contacts_count++;
+    view_contact(swim, member, &member_care(member)->claimed);
+    member_care(member)->contacts_count++;
     timer_set(&swim->timers, timer, swim->now + CONTACT_INTERVAL_USEC);
 }
 
@@ -383,17 +387,17 @@ static int take_alive(struct swim *swim, const struct source *source, const stru
     if (!is_new && order <= 0) {
         (void)load_take(member, claim->incarnation.generation, claim->load_version, &claim->load);
         if (order == 0 && member->shown.state == SWIM_ALIVE && !is_page)
-            rumor_hear(swim, &member->rumor);
+            rumor_hear(swim, member);
         return 0;
     }
-    bool was_forgotten = member->is_forgotten;
+    bool was_forgotten = member_is_forgotten(swim, member);
     if (was_forgotten && member_show(swim, member) < 0)
         return 0;
     /* Without memory the old view stands, and another claim will come. */
     if (revive(swim, member, claim, &address, is_new || was_forgotten) >= 0)
         spread_learnt(swim, member, is_page);
     else if (is_new)
-        member_free(member_remove(swim, member));
+        member_free(swim, member_remove(swim, member));
     return 0;
 }
 
@@ -408,7 +412,7 @@ static int take_alive(struct swim *swim, const struct source *source, const stru
 static bool is_doubtful(const struct swim *swim, const struct member *member,
                         const struct claim *claim, int order)
 {
-    const struct suspicion *suspicion = member->suspicion;
+    const struct suspicion *suspicion = member_suspicion(member);
 
     if (claim->state != SWIM_DEAD || order != 0 || swim->config.is_plain)
         return false;
@@ -435,7 +439,7 @@ static int take_end(struct swim *swim, struct member *member, const struct claim
     if (member_take_care(swim, member) < 0)
         return 0;
     bury(swim, member, claim);
-    if (!member->is_forgotten)
+    if (!member_is_forgotten(swim, member))
         spread_learnt(swim, member, is_page);
     return 0;
 }
@@ -451,7 +455,7 @@ static void add_tombstone(struct swim *swim, const struct claim *claim)
         return;
     if (member_take_care(swim, member) < 0 ||
         take_record(swim, member, claim, &claim->address) < 0) {
-        member_free(member_remove(swim, member));
+        member_free(swim, member_remove(swim, member));
         return;
     }
     set_tombstone(swim, member, claim);
@@ -512,12 +516,12 @@ void view_on_timer(struct swim *swim, struct timer *timer)
     struct member *member = CONTAINER_OF(timer, struct care, timer)->member;
 
     timer_set(&swim->timers, timer, TIMER_NEVER);
-    if (member->suspicion) {
+    if (member_suspicion(member)) {
         view_declare_dead(swim, member);
     } else if (member->shown.state == SWIM_ALIVE) {
         view_count_flaps(swim, member);
     } else {
-        if (!member->is_forgotten)
+        if (!member_is_forgotten(swim, member))
             event_add(swim, SWIM_EVENT_MEMBER_REAPED, member);
         core_bury(swim, member_remove(swim, member));
     }

@@ -299,7 +299,7 @@ size_t check_fetch(const struct sim_node *node, size_t first,
     for (size_t i = 0; i < count; i++) {
         ret[i] = swim_member_at(node->swim, first + i);
         __builtin_prefetch(&ret[i]->id);
-        __builtin_prefetch(&ret[i]->state);
+        __builtin_prefetch(&ret[i]->load);
     }
     return count;
 }

@@ -112,13 +112,13 @@ static void fewer_flaps_make_a_member_unstable_and_more_keep_it_so_until_it_is_q
     other.unstable_flaps = 3;
     assert_int_equal(set(&rig), 0);
     assert_true(member_of(&rig, 2)->is_unstable);
-    assert_int_equal(member_of(&rig, 2)->flaps, 3);
+    assert_int_equal(swim_get_flaps(member_of(&rig, 2)), 3);
     other.unstable_flaps = 1000;
     assert_int_equal(set(&rig), 0);
     assert_true(member_of(&rig, 2)->is_unstable);
-    assert_int_equal(member_of(&rig, 2)->flaps, 3);
+    assert_int_equal(swim_get_flaps(member_of(&rig, 2)), 3);
     flap(&rig, 3, 1); /* a ring of the new size */
-    assert_int_equal(member_of(&rig, 3)->flaps, 1);
+    assert_int_equal(swim_get_flaps(member_of(&rig, 3)), 1);
     rig_stop(&rig);
 }
 

@@ -169,7 +169,7 @@ static void the_first_confirmations_are_passed_on(void **state)
         if (i <= 4)
             assert_int_equal(message.claim.accusers_count, i);
     }
-    assert_int_equal(member_find(rig.swim, &id)->suspicion->accusers_count, 4);
+    assert_int_equal(member_suspicion(member_find(rig.swim, &id))->accusers_count, 4);
     rig_stop(&rig);
 }
 

@@ -95,7 +95,7 @@ static void a_rumor_dies_out_after_lambda_log_n_packets(void **state)
         rig_say(&rig, 1, &ping);
     rig_clear(&rig);
     struct node_id id = net_id(7);
-    rumor_spread(rig.swim, &member_find(rig.swim, &id)->rumor, false);
+    rumor_spread(rig.swim, member_find(rig.swim, &id), false);
     for (int i = 0; i < 50; i++) {
         rig_clear(&rig);
         rig_say(&rig, 1, &ping);
@@ -236,7 +236,7 @@ static void newcomers_stand_anywhere_in_the_order(void **state)
         rig_meet(&rig, 9);
         rng_init(&rig.swim->rng, seed);
         rig_meet(&rig, 10);
-        seen[member_find(rig.swim, &id)->turn] = true;
+        seen[member_find(rig.swim, &id)->shown.turn] = true;
         rig_stop(&rig);
     }
     for (size_t i = 1; i <= 10; i++)

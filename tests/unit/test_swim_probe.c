@@ -376,7 +376,7 @@ static void the_chosen_verify_an_accusation_at_once(void **state)
         chosen += is_ours;
         /* A verification without an answer is a confirmation. */
         rig_run(&rig, 1010 * MSEC);
-        const struct suspicion *suspicion = member_find(rig.swim, &id)->suspicion;
+        const struct suspicion *suspicion = member_suspicion(member_find(rig.swim, &id));
         assert_int_equal(suspicion->accusers_count, is_ours ? 2 : 1);
         rig_stop(&rig);
     }

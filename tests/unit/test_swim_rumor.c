@@ -23,7 +23,7 @@ static void spread(struct rig *rig, size_t i)
 {
     struct node_id id = net_id(i);
 
-    rumor_spread(rig->swim, &member_find(rig->swim, &id)->rumor, false);
+    rumor_spread(rig->swim, member_find(rig->swim, &id), false);
 }
 
 /* No rumor waits, and none goes out by itself. */
@@ -63,8 +63,8 @@ static void the_least_sent_go_first(void **state)
     size_t per_packet = fill(&rig, MESSAGE_ALIVE);
     assert_true(per_packet > 1 && per_packet < 20);
     for (size_t sent = per_packet; sent < 20; sent += fill(&rig, MESSAGE_ALIVE))
-        assert_false(list_is_empty(&rig.swim->rumors.levels[RUMOR_STATE][0]));
-    assert_true(list_is_empty(&rig.swim->rumors.levels[RUMOR_STATE][0]));
+        assert_true(rumors_are_fresh(&rig.swim->rumors));
+    assert_false(rumors_are_fresh(&rig.swim->rumors));
     rig_stop(&rig);
 }
 
@@ -129,6 +129,34 @@ static void texts_are_bounded(void **state)
     rig_stop(&rig);
 }
 
+/* A full table and all the texts that there may be wait, and afterwards nothing is kept of that. */
+static void the_pool_holds_all_that_may_wait_and_is_given_back(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    size_t least = rig.swim->rumors.allocated;
+    for (size_t i = 1; i < SWIM_MEMBERS_MAX; i++) {
+        struct node_id id = net_id(i);
+        struct member *member;
+        assert_int_equal(member_add(rig.swim, &id, &member), 0);
+        rumor_spread(rig.swim, member, false);
+    }
+    rumor_spread(rig.swim, rig.swim->self, false);
+    for (size_t i = 1; i <= RUMOR_TEXTS_MAX + 1; i++) {
+        struct message message = text(i);
+        rumor_spread_text(rig.swim, &message, false);
+    }
+    assert_int_equal(rumors_count(&rig.swim->rumors), SWIM_MEMBERS_MAX + RUMOR_TEXTS_MAX);
+    while (rumors_count(&rig.swim->rumors) > 0)
+        fill(&rig, MESSAGE_TEXT);
+    assert_int_equal(rig.swim->rumors.allocated, least);
+    spread(&rig, 3);
+    assert_int_equal(rumors_count(&rig.swim->rumors), 1);
+    rig_stop(&rig);
+}
+
 /* A record that came from a node with larger datagrams does not clog the queue. */
 static void what_no_packet_can_hold_leaves_the_queue(void **state)
 {
@@ -156,6 +184,7 @@ int main(void)
         cmocka_unit_test(a_newer_rumor_replaces_the_older),
         cmocka_unit_test(texts_and_states_take_turns),
         cmocka_unit_test(texts_are_bounded),
+        cmocka_unit_test(the_pool_holds_all_that_may_wait_and_is_given_back),
         cmocka_unit_test(what_no_packet_can_hold_leaves_the_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -315,12 +315,12 @@ static void a_flapping_member_is_unstable_until_it_is_quiet(void **state)
         rig_claim(&rig, 2, 2, i + 1, SWIM_ALIVE);
     }
     assert_true(member_of(&rig, 2)->is_unstable);
-    assert_int_equal(member_of(&rig, 2)->flaps, 5);
+    assert_int_equal(swim_get_flaps(member_of(&rig, 2)), 5);
     rig_run(&rig, 9 * USEC_PER_MIN);
     assert_true(member_of(&rig, 2)->is_unstable);
     rig_run(&rig, 2 * USEC_PER_MIN);
     assert_false(member_of(&rig, 2)->is_unstable);
-    assert_int_equal(member_of(&rig, 2)->flaps, 0);
+    assert_int_equal(swim_get_flaps(member_of(&rig, 2)), 0);
     rig_stop(&rig);
 }
 
@@ -337,7 +337,7 @@ static void refuted_suspicions_are_no_flaps(void **state)
         rig_claim(&rig, 2, 2, i + 1, SWIM_ALIVE);
     }
     assert_false(member_of(&rig, 2)->is_unstable);
-    assert_int_equal(member_of(&rig, 2)->flaps, 0);
+    assert_int_equal(swim_get_flaps(member_of(&rig, 2)), 0);
     rig_stop(&rig);
 }
 
