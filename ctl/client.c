@@ -283,7 +283,7 @@ int client_reconnect(struct ctl *ctl, usec_t limit_usec)
     return 0;
 }
 
-static int send_call(struct ctl *ctl, struct call call, bool more)
+static int send_call(struct ctl *ctl, struct call call, const int *fds, size_t fds_count, bool more)
 {
     _cleanup_json_ cJSON *parameters = call.parameters;
     char method[96];
@@ -303,7 +303,7 @@ static int send_call(struct ctl *ctl, struct call call, bool more)
     if (strlen(text) > JSON_SIZE_MAX)
         return fail(ERROR_TOO_LARGE, "a request has at most 1 MiB", NULL,
                     "that is too long to ask");
-    r = varlink_queue(client->varlink, json, &call.fd, call.fd >= 0);
+    r = varlink_queue(client->varlink, json, fds, fds_count);
     if (r < 0)
         return tell_lost(client, r);
     client->limit_usec = call.waits ? USEC_INFINITY : ctl->globals.request_timeout_usec;
@@ -323,7 +323,7 @@ static int send_call(struct ctl *ctl, struct call call, bool more)
 
 int client_start(struct ctl *ctl, struct call call)
 {
-    return send_call(ctl, call, true);
+    return send_call(ctl, call, &call.fd, call.fd >= 0, true);
 }
 
 static int next_message(struct ctl *ctl, struct varlink_message *ret)
@@ -429,11 +429,12 @@ int client_call(struct ctl *ctl, struct call call, cJSON **ret)
     return client_list(ctl, call, NULL, ret);
 }
 
-int client_list(struct ctl *ctl, struct call call, const char *list, cJSON **ret)
+static int ask(struct ctl *ctl, struct call call, const int *fds, size_t fds_count,
+               const char *list, cJSON **ret)
 {
     _cleanup_json_ cJSON *first = NULL;
     bool last = false;
-    int r = send_call(ctl, call, list != NULL);
+    int r = send_call(ctl, call, fds, fds_count, list != NULL);
 
     while (r == 0 && !last) {
         _cleanup_json_ cJSON *part = NULL;
@@ -454,4 +455,15 @@ int client_list(struct ctl *ctl, struct call call, const char *list, cJSON **ret
     if (r == 0)
         *ret = TAKE_PTR(first);
     return r;
+}
+
+int client_list(struct ctl *ctl, struct call call, const char *list, cJSON **ret)
+{
+    return ask(ctl, call, &call.fd, call.fd >= 0, list, ret);
+}
+
+int client_call_with(struct ctl *ctl, struct call call, const int *fds, size_t fds_count,
+                     cJSON **ret)
+{
+    return ask(ctl, call, fds, fds_count, NULL, ret);
 }

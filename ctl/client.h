@@ -75,6 +75,10 @@ int client_next(struct ctl *ctl, cJSON **ret, bool *ret_last);
 /* One call, one reply. Return: as client_next(). */
 int client_call(struct ctl *ctl, struct call call, cJSON **ret);
 
+/* The same with several descriptors, lent, instead of that of @call. */
+int client_call_with(struct ctl *ctl, struct call call, const int *fds, size_t fds_count,
+                     cJSON **ret);
+
 /**
  * client_list() - one call whose list may come in parts
  * @list:  the key of the array

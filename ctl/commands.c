@@ -60,6 +60,11 @@ static const struct option submit_options[] = {
     {"timeout", 0, "DUR", "how long it may run"},
     {"retries", 0, "N", "how often it runs again when its node is lost"},
     {"retry-delay", 0, "DUR", "and how long after; doubled each time"},
+    {"in", 0, "FILE[=NAME]", "a file for its work directory; @NAME: a stored one (repeat)"},
+    {"out", 0, "GLOB[=DIR]", "bring these results back (repeat)"},
+    {"results", 0, "DIR", "where to, instead of the current directory"},
+    {"overwrite", 0, "WHEN", "what is there: never (default) or always"},
+    {"stdin", 0, "FILE|-", "its standard input"},
     {"env", 0, "K=V", "into its environment (repeat)"},
     {"name", 0, "LABEL", "what to call it in lists"},
     {"dry-run", 0, NULL, "only say where it would run, and why"},
@@ -128,6 +133,22 @@ static const struct option task_cancel_options[] = {
     {"type", 't', "TYPE", "all of this type"},
     {"signal", 0, "SIGNAL", "instead of TERM"},
     {"grace", 0, "DUR", "how long until KILL"},
+    END,
+};
+
+static const struct option task_retry_options[] = {
+    {"all-failed", 0, NULL, "all of mine that failed"},
+    END,
+};
+
+static const struct option task_get_options[] = {
+    {"overwrite", 0, "WHEN", "what is there: never (default) or always"},
+    END,
+};
+
+static const struct option task_clean_options[] = {
+    {"older", 0, "DUR", "only those that ended so long ago"},
+    {"state", 's', "STATE", "only those in this state"},
     END,
 };
 
@@ -235,6 +256,7 @@ const struct command commands[] = {
     {"submit", NULL, NULL, "TYPEn [ARG...] | -- CMD...", "queue a task, print its id",
      "p2pctl submit a1\np2pctl submit --wait -- sort -u /etc/passwd\np2pctl submit -f --timeout "
      "5min -- make\n"
+     "p2pctl submit -f --in data.csv --out 'plot*.png' -- python3 plot.py data.csv\n"
      "p2pctl submit --dry-run a1",
      submit_options, 0, COMMAND_WORDS_MAX, submit_run},
     {"run", NULL, NULL, "[FILE]", "run a list of tasks (./tasks.txt) in order",
@@ -262,6 +284,14 @@ const struct command commands[] = {
      task_wait_options, 1, COMMAND_WORDS_MAX, task_wait_run},
     {"task", "cancel", NULL, "ID... | --all | --type T", "end tasks: TERM, then KILL",
      "p2pctl task cancel 42", task_cancel_options, 0, COMMAND_WORDS_MAX, task_cancel_run},
+    {"task", "retry", NULL, "ID... | --all-failed", "run tasks that have ended once more",
+     "p2pctl task retry 42\np2pctl task retry 42 -N lab-11\np2pctl task retry --all-failed",
+     task_retry_options, 0, COMMAND_WORDS_MAX, task_retry_run},
+    {"task", "get", NULL, "ID [DIR]", "fetch the results of a task",
+     "p2pctl task get 42\np2pctl task get 42 results/", task_get_options, 1, 2, task_get_run},
+    {"task", "clean", NULL, "", "drop tasks that have ended, with output and results",
+     "p2pctl task clean --older 7d\np2pctl task clean -s cancelled --yes", task_clean_options, 0, 0,
+     task_clean_run},
     {"file", "put", NULL, "PATH... [NODE:[NAME]]", "store files, here or there; - is stdin",
      "p2pctl file put data.csv\np2pctl file put run1.h5 run2.h5 lab-05:\ntar c dir | p2pctl file "
      "put - lab-05:dir.tar",

@@ -44,6 +44,11 @@ int task_logs_run(struct ctl *ctl);
 int task_wait_run(struct ctl *ctl);
 int task_cancel_run(struct ctl *ctl);
 
+/* task_again.c, results.c */
+int task_retry_run(struct ctl *ctl);
+int task_clean_run(struct ctl *ctl);
+int task_get_run(struct ctl *ctl);
+
 /* file.c */
 int file_put_run(struct ctl *ctl);
 int file_get_run(struct ctl *ctl);

@@ -8,46 +8,11 @@
 #include "commands.h"
 #include "failure.h"
 #include "file.h"
+#include "part.h"
 #include "place.h"
 #include "render.h"
 
 /* `p2pctl file get`: what arrives is visible under its name only when all of it is there. */
-
-/* A file beside its target, removed unless it is renamed. */
-struct part {
-    char *path; /* owned; NULL = nothing to remove */
-    int fd;     /* owned */
-};
-
-static void part_done(struct part *part)
-{
-    if (part->path)
-        unlink(part->path);
-    free(part->path);
-    close_fd(part->fd);
-}
-
-static int part_open(const char *target, struct part *part)
-{
-    const char *slash = strrchr(target, '/');
-    char *path = NULL;
-    mode_t mask;
-
-    if (asprintf(&path, "%.*s.p2pctl.XXXXXX", slash ? (int)(slash - target) + 1 : 0, target) < 0)
-        return fail_memory();
-    int fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0) {
-        int r = fail(error_from_errno(-errno), strerror(errno), NULL, "cannot write %s", target);
-        free(path);
-        return r;
-    }
-    part->path = path;
-    part->fd = fd;
-    mask = umask(0);
-    umask(mask);
-    (void)fchmod(fd, 0666 & ~mask);
-    return 0;
-}
 
 /* To stdout: whoever reads there may have had enough, which is no failure to talk about. */
 static bool reader_is_gone(enum error_code code)
@@ -90,7 +55,7 @@ static bool is_newer(const cJSON *end, const struct stat *here)
 static int get_to_file(struct ctl *ctl, const struct place *place, const char *target)
 {
     const char *overwrite = options_get(&ctl->options, "overwrite");
-    _cleanup_(part_done) struct part part = {NULL, -EBADF};
+    _cleanup_(part_done) struct part part = PART_NONE;
     _cleanup_json_ cJSON *end = NULL;
     struct stat here;
     bool exists = lstat(target, &here) == 0;
@@ -100,7 +65,7 @@ static int get_to_file(struct ctl *ctl, const struct place *place, const char *t
         return fail(ERROR_CONFLICT, NULL,
                     "to replace it: repeat the command with --overwrite=always",
                     "%s exists already", target);
-    r = part_open(target, &part);
+    r = part_open(target, 0666, &part);
     if (r == 0)
         r = file_transfer(ctl,
                           (struct call){"GetFile", get_parameters(ctl, place), part.fd, true, NULL},
@@ -112,11 +77,8 @@ static int get_to_file(struct ctl *ctl, const struct place *place, const char *t
             fprintf(stderr, "%s is as new as the stored one, and was kept\n", target);
         return 0;
     }
-    if (fsync(part.fd) < 0 || rename(part.path, target) < 0)
-        return fail(error_from_errno(-errno), strerror(errno), NULL, "cannot write %s", target);
-    free(part.path);
-    part.path = NULL;
-    return file_show_end(ctl, end);
+    r = part_keep(&part, target);
+    return r != 0 ? r : file_show_end(ctl, end);
 }
 
 int file_get_run(struct ctl *ctl)

@@ -5,6 +5,8 @@
 #include "client.h"
 #include "failure.h"
 
+#define PATHS_SHOWN 8 /* in one line */
+
 /* One of the task's two streams, for the clock before its lines. */
 struct channel {
     FILE *stream;
@@ -110,7 +112,25 @@ enum tone output_tone(const char *state)
     return TONE_PLAIN;
 }
 
-void output_summary(const struct ctl *ctl, const cJSON *task)
+/* "; 2 files: ./plot1.png ./plot2.png" */
+static void print_paths(const struct ctl *ctl, const cJSON *paths)
+{
+    int count = cJSON_GetArraySize(paths), shown = 0;
+
+    if (count == 0)
+        return;
+    fprintf(stderr, "; %d file%s:", count, count == 1 ? "" : "s");
+    json_for_each (path, paths) {
+        if (shown++ == PATHS_SHOWN) {
+            fprintf(stderr, " %s", render_mark(MARK_ELLIPSIS));
+            break;
+        }
+        fputc(' ', stderr);
+        render_tinted(ctl, stderr, TONE_PLAIN, cJSON_IsString(path) ? path->valuestring : "?");
+    }
+}
+
+void output_summary(const struct ctl *ctl, const cJSON *task, const cJSON *paths)
 {
     const char *state = json_text(task, "state", "?"), *node = json_text(task, "node", NULL);
     const char *reason = json_text(task, "reason", "");
@@ -140,6 +160,7 @@ void output_summary(const struct ctl *ctl, const cJSON *task)
         fputs("; ", stderr);
         render_tinted(ctl, stderr, TONE_PLAIN, reason);
     }
+    print_paths(ctl, paths);
     fputc('\n', stderr);
 }
 

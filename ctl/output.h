@@ -25,8 +25,11 @@ bool output_has_ended(const cJSON *task);
  */
 int output_exit_code(const cJSON *task);
 
-/* "✓ 43@lab-01 succeeded on lab-05 in 12.4s (attempt 1)" on stderr. */
-void output_summary(const struct ctl *ctl, const cJSON *task);
+/*
+ * "✓ 43@lab-01 succeeded on lab-05 in 12.4s (attempt 1); 1 file: ./plot1.png" on stderr. @paths:
+ * an array of results that were written, or NULL.
+ */
+void output_summary(const struct ctl *ctl, const cJSON *task, const cJSON *paths);
 
 /* What @state means. */
 enum tone output_tone(const char *state);

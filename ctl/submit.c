@@ -2,11 +2,14 @@
 #include <fcntl.h>
 #include <string.h>
 #include "base/text.h"
+#include "attach.h"
 #include "client.h"
 #include "commands.h"
 #include "failure.h"
+#include "file.h"
 #include "output.h"
 #include "render.h"
+#include "results.h"
 #include "screen.h"
 
 /* `p2pctl submit`: queue a task; with --wait or -f stay until it ended and hand its code on. */
@@ -202,11 +205,35 @@ static int wait_for_end(struct ctl *ctl, const char *id)
     return client_call(ctl, (struct call){"WaitTask", parameters, -1, true, NULL}, &answer);
 }
 
+/* Its results, where it left any, and what is to be said of them. Return: as results_get(). */
+static int fetch_results(struct ctl *ctl, const char *id, const cJSON *end, cJSON **ret_paths)
+{
+    const char *directory = options_get(&ctl->options, "results"), *note;
+
+    if (!options_has(&ctl->options, "out"))
+        return 0;
+    note = json_text(end, "reason", "");
+    if (*note && strcmp(json_text(end, "state", ""), "succeeded") == 0 && !ctl->globals.quiet &&
+        ctl->globals.json == JSON_OFF) {
+        fputs("note: ", stderr);
+        render_tinted(ctl, stderr, TONE_PLAIN, note);
+        fputc('\n', stderr);
+    }
+    return results_get(ctl, id, directory ? directory : ".", true, ret_paths);
+}
+
+static int detach_results(const char *id)
+{
+    fprintf(stderr, "\ninterrupted; the results can be had with: p2pctl task get %.*s\n",
+            output_short_id_size(id), id);
+    return EXIT_INTERRUPTED;
+}
+
 static int stay(struct ctl *ctl, const cJSON *answer)
 {
     const char *id = json_text(answer, "id", "");
     bool follow = options_has(&ctl->options, "follow");
-    _cleanup_json_ cJSON *end = NULL;
+    _cleanup_json_ cJSON *end = NULL, *paths = NULL;
     int r = 0;
 
     if (ctl->globals.json != JSON_OFF) {
@@ -230,32 +257,63 @@ static int stay(struct ctl *ctl, const cJSON *answer)
         return detach(id);
     if (r != 0)
         return r;
+    int fetched = fetch_results(ctl, id, end, &paths);
+    if (fetched == CLIENT_INTERRUPTED)
+        return detach_results(id);
     r = output_exit_code(end);
+    if (r == 0)
+        r = fetched;
     if (ctl->globals.json == JSON_OFF && !ctl->globals.quiet &&
         (r != 0 || (follow && ctl_is_chatty(ctl))))
-        output_summary(ctl, end);
+        output_summary(ctl, end, paths);
     return r;
+}
+
+static int check_results(const struct options *options, bool stays)
+{
+    const char *overwrite = options_get(options, "overwrite");
+
+    if (!stays && (options_has(options, "results") || overwrite))
+        return fail(
+            ERROR_USAGE, NULL, "later: p2pctl task get ID DIR",
+            "--results and --overwrite need --wait or -f: nobody is there to write results");
+    if (overwrite && strcmp(overwrite, "newer") == 0)
+        return fail_usage("--overwrite is never or always: a result has no time of its own");
+    return file_check_overwrite(options);
+}
+
+/* Everything that can be said about the task before its files are looked at. */
+static int add_all(struct ctl *ctl, cJSON *parameters, bool stays)
+{
+    int r = add_work(&ctl->options, parameters);
+
+    if (r == 0)
+        r = add_limits(&ctl->options, parameters);
+    if (r == 0)
+        r = add_place(ctl, parameters);
+    return r == 0 ? check_results(&ctl->options, stays) : r;
 }
 
 int submit_run(struct ctl *ctl)
 {
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject(), *answer = NULL;
+    _cleanup_(attachments_done) struct attachments files = {.fds_count = 0};
     bool stays = options_has(&ctl->options, "wait") || options_has(&ctl->options, "follow");
-    int r;
+    int r = add_all(ctl, parameters, stays);
 
-    r = add_work(&ctl->options, parameters);
-    if (r == 0)
-        r = add_limits(&ctl->options, parameters);
-    if (r == 0)
-        r = add_place(ctl, parameters);
     if (r != 0)
         return r;
     if (stays && !options_has(&ctl->options, "dry-run")) {
         fail_hand_on();
         client_catch_interrupt();
     }
-    r = client_call(ctl, (struct call){"Submit", TAKE_PTR(parameters), -EBADF, false, NULL},
-                    &answer);
+    r = attach_files(&ctl->options, parameters, &files);
+    if (r != 0)
+        return r;
+    /* Files may take their time. */
+    r = client_call_with(
+        ctl, (struct call){"Submit", TAKE_PTR(parameters), -EBADF, files.fds_count > 0, NULL},
+        files.fds, files.fds_count, &answer);
     if (r == CLIENT_INTERRUPTED)
         return EXIT_INTERRUPTED;
     if (r != 0)

@@ -252,7 +252,7 @@ int task_logs_run(struct ctl *ctl)
     if (r != 0)
         return r;
     if (follow && ctl_is_chatty(ctl))
-        output_summary(ctl, end);
+        output_summary(ctl, end, NULL);
     return 0;
 }
 
@@ -297,7 +297,7 @@ static int wait_result(const struct ctl *ctl, const cJSON *answer)
             result = single ? code : error_get_exit(ERROR_INTERNAL);
         if (ctl->globals.json == JSON_OFF &&
             (ctl_is_chatty(ctl) || (code != 0 && !ctl->globals.quiet)))
-            output_summary(ctl, task);
+            output_summary(ctl, task, NULL);
     }
     return result;
 }

@@ -45,6 +45,11 @@ void method_monitor(struct node *node, struct call *call);
 void method_list_tasks(struct node *node, struct call *call);
 void method_show_task(struct node *node, struct call *call);
 void method_cancel_task(struct node *node, struct call *call);
+/* task_again.c */
+void method_retry_task(struct node *node, struct call *call);
+void method_clean_tasks(struct node *node, struct call *call);
+/* task_files.c */
+void method_get_task_files(struct node *node, struct call *call);
 /* submit.c */
 void method_submit(struct node *node, struct call *call);
 /* follow.c */
@@ -83,6 +88,18 @@ bool read_array(struct call *call, const char *key, const cJSON **ret); /* of st
 /* As read_string, but it must be there. */
 bool need_string(struct call *call, const char *key, const char **ret);
 
+/* The files that go with a task, as Submit names them. inputs.c */
+struct inputs {
+    struct stage_source sources[TASK_FILES_MAX]; /* descriptors owned, names borrowed of the call */
+    size_t count;
+    bool has_stdin;
+};
+void inputs_done(struct inputs *inputs);
+/* False: the call has been answered. */
+bool read_inputs(struct call *call, struct inputs *inputs);
+/* Answers with what tasks_stage() said. */
+void fail_inputs(struct call *call, int r, const struct inputs *inputs, size_t bad);
+
 /* tasks.retry_on as flags of task.h; submit.c */
 unsigned retry_on_of(const struct config *config);
 /* `no node handles task type "d"  (known types: a b c)`; submit.c */
@@ -93,6 +110,9 @@ bool keys_may_change(struct node *node, struct call *call);
 
 /* Answers with Internal. */
 void fail_memory(struct call *call);
+
+/* Only one's own tasks may be changed, unless one is an administrator. task.c */
+bool may_change_task(const struct call *call, const struct task *task);
 
 /* The task as it stands in lists; task.c. */
 void task_fill(const struct node *node, const struct task *task, cJSON *json);

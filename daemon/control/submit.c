@@ -8,12 +8,20 @@
 #define HINT_MAX       512
 #define TYPES_TOLD_MAX 64
 
-/* A submission that waits for the disk. */
+/* A submission whose files are being taken in, and that then waits for the disk. */
 struct pending {
     struct node *node;             /* borrowed */
     struct call *call;             /* borrowed until gone */
+    struct task_spec spec;         /* owned */
+    struct stage *stage;           /* borrowed until done */
     struct submission *submission; /* borrowed until done */
 };
+
+static void pending_free(struct pending *pending)
+{
+    task_spec_done(&pending->spec);
+    free(pending);
+}
 
 static bool read_words(struct call *call, const char *key, struct task_words *words)
 {
@@ -91,7 +99,7 @@ static bool read_spec(struct node *node, struct call *call, struct task_spec *sp
         !read_field(call, "type", spec->type, sizeof(spec->type)) ||
         !read_u64(call, "number", UINT32_MAX, &spec->type_number) ||
         !read_words(call, argv ? "argv" : "args", &spec->args) ||
-        !read_words(call, "env", &spec->env) ||
+        !read_words(call, "env", &spec->env) || !read_words(call, "out", &spec->outs) ||
         !read_field(call, "run_on", spec->node, sizeof(spec->node)) || !read_select(call, spec) ||
         !read_bool(call, "confidential", &spec->is_confidential) ||
         !read_usec(call, "timeout", &spec->timeout_usec) ||
@@ -216,12 +224,21 @@ static void dry_run(struct node *node, struct call *call, const struct task_spec
     call_reply(call, reply);
 }
 
+/* Before the task is submitted: then there is none. */
+static void on_gone_early(struct call *call _unused_, void *data)
+{
+    struct pending *pending = data;
+
+    tasks_stage_cancel(pending->stage);
+    pending_free(pending);
+}
+
 static void on_gone(struct call *call _unused_, void *data)
 {
     struct pending *pending = data;
 
     tasks_submit_forget(pending->submission);
-    free(pending);
+    pending_free(pending);
 }
 
 static void on_submitted(int r, const struct task *task, const char *reason, void *data)
@@ -232,8 +249,9 @@ static void on_submitted(int r, const struct task *task, const char *reason, voi
 
     call_on_gone(call, NULL, NULL);
     if (r < 0) {
+        tasks_drop_files(pending->node->tasks, &pending->spec.in);
         call_fail(call, error_from_errno(r), NULL, "%s", reason);
-        free(pending);
+        pending_free(pending);
         return;
     }
     cJSON *reply = new_reply(&task->spec);
@@ -246,7 +264,7 @@ static void on_submitted(int r, const struct task *task, const char *reason, voi
     json_add_string(reply, "reason", *task->reason ? task->reason : NULL);
     json_add_null(reply, "candidates");
     call_reply(call, reply);
-    free(pending);
+    pending_free(pending);
 }
 
 static void fail_submit(struct node *node, struct call *call, const struct task_spec *spec, int r,
@@ -276,32 +294,87 @@ static void fail_submit(struct node *node, struct call *call, const struct task_
     }
 }
 
+static void submit(struct pending *pending)
+{
+    struct node *node = pending->node;
+    struct call *call = pending->call;
+    char reason[TASK_REASON_MAX + 1] = "";
+
+    int r = tasks_submit(node->tasks, &pending->spec, false, on_submitted, pending, reason,
+                         &pending->submission);
+    if (r >= 0) {
+        call_on_gone(call, on_gone, pending);
+        return;
+    }
+    tasks_drop_files(node->tasks, &pending->spec.in);
+    fail_submit(node, call, &pending->spec, r, reason);
+    pending_free(pending);
+}
+
+static void on_staged(int r, const struct task_files *files, const char *reason, void *data)
+{
+    struct pending *pending = data;
+    struct call *call = pending->call;
+
+    call_on_gone(call, NULL, NULL);
+    if (r < 0) {
+        enum error_code code = r == -EINVAL ? ERROR_USAGE : error_from_errno(r);
+        call_fail(call, code, r == -EFBIG ? "p2pctl config show tasks.result_max" : NULL, "%s",
+                  *reason ? reason : strerror(-r));
+        pending_free(pending);
+        return;
+    }
+    pending->spec.in = *files;
+    submit(pending);
+}
+
+/* With files they come first: a task is accepted when all of it is here. Takes over what the
+ * specification and the inputs own. */
+static void stage_and_submit(struct node *node, struct call *call, struct task_spec *spec,
+                             struct inputs *inputs)
+{
+    struct pending *pending = calloc(1, sizeof(*pending));
+    size_t bad = 0;
+
+    if (!pending) {
+        fail_memory(call);
+        return;
+    }
+    *pending = (struct pending){.node = node, .call = call, .spec = *spec};
+    *spec = (struct task_spec){0};
+    if (inputs->count == 0) {
+        submit(pending);
+        return;
+    }
+    pending->spec.has_stdin = inputs->has_stdin;
+    int r = tasks_stage(node->tasks, inputs->sources, inputs->count, on_staged, pending, &bad,
+                        &pending->stage);
+    if (r < 0) {
+        fail_inputs(call, r, inputs, bad);
+        pending_free(pending);
+        return;
+    }
+    call_on_gone(call, on_gone_early, pending);
+}
+
 void method_submit(struct node *node, struct call *call)
 {
     _cleanup_(task_spec_done) struct task_spec spec = {0};
+    _cleanup_(inputs_done) struct inputs inputs = {.count = 0};
     char reason[TASK_REASON_MAX + 1] = "";
     bool is_dry_run = false;
 
     if (!read_spec(node, call, &spec) || !read_bool(call, "dry_run", &is_dry_run) ||
-        !check_spec(node, call, &spec))
+        !read_inputs(call, &inputs) || !check_spec(node, call, &spec))
         return;
     node_refresh_loads(node);
     if (is_dry_run) {
         dry_run(node, call, &spec);
         return;
     }
-    struct pending *pending = calloc(1, sizeof(*pending));
-    if (!pending) {
-        fail_memory(call);
-        return;
-    }
-    *pending = (struct pending){.node = node, .call = call};
-    int r = tasks_submit(node->tasks, &spec, false, on_submitted, pending, reason,
-                         &pending->submission);
-    if (r < 0) {
-        free(pending);
+    int r = origin_check(tasks_get_origin(node->tasks), &spec, false, reason);
+    if (r < 0)
         fail_submit(node, call, &spec, r, reason);
-        return;
-    }
-    call_on_gone(call, on_gone, pending);
+    else
+        stage_and_submit(node, call, &spec, &inputs);
 }

@@ -320,10 +320,12 @@ void method_show_task(struct node *node, struct call *call)
     add_command(node, task, show->reply);
     add_limits(node, task, show->reply);
     cJSON *files = cJSON_AddObjectToObject(show->reply, "files");
-    json_add_u64(files, "in", 0);
-    json_add_u64(files, "in_bytes", 0);
-    json_add_u64(files, "out", 0);
-    json_add_u64(files, "out_bytes", 0);
+    const struct task_files *out = &task->end.out;
+    bool has_out = task->has_end && task_state_is_final(task->state);
+    json_add_u64(files, "in", task->spec.in.count);
+    json_add_u64(files, "in_bytes", task->spec.in.bytes);
+    json_add_u64(files, "out", has_out ? out->count : 0);
+    json_add_u64(files, "out_bytes", has_out ? out->bytes : 0);
     add_timeline(task, show->reply);
     call_on_gone(call, on_show_gone, show);
     show_on(show);
@@ -347,8 +349,7 @@ int signal_of(const char *name)
     return -EINVAL;
 }
 
-/* Only one's own tasks, unless one is an administrator. */
-static bool may_cancel(const struct call *call, const struct task *task)
+bool may_change_task(const struct call *call, const struct task *task)
 {
     return call->caller.is_admin || strcmp(call->caller.user, task->spec.user) == 0;
 }
@@ -373,7 +374,7 @@ static bool choose_listed(struct node *node, struct call *call, const cJSON *ids
         const struct task *task = find_task(node, call, id->valuestring);
         if (!task)
             return false;
-        if (!may_cancel(call, task)) {
+        if (!may_change_task(call, task)) {
             call_fail(call, ERROR_NOT_PERMITTED, NULL, "not permitted: task %s belongs to %s",
                       id->valuestring, task->spec.user);
             return false;
@@ -390,7 +391,7 @@ static void choose_matching(struct node *node, struct call *call, const char *ty
 
     for (const struct task *task = NULL; (task = origin_next(origin, task ? task->number : 0));)
         if (!task_state_is_final(task->state) && (!type || strcmp(type, task->spec.type) == 0) &&
-            may_cancel(call, task))
+            may_change_task(call, task))
             cancel->numbers[cancel->count++] = task->number;
 }
 

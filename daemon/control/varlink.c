@@ -8,7 +8,7 @@
 #include "base/list.h"
 
 #define CHUNK_SIZE      ((size_t)64 * 1024)
-#define WAITING_FDS_MAX ((size_t)(4 * VARLINK_FDS_MAX))
+#define WAITING_FDS_MAX ((size_t)(2 * VARLINK_FDS_MAX))
 
 /* A descriptor that came, with the place in the stream of the last byte that came with it. */
 struct waiting_fd {

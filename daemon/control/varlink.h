@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include "base/json.h"
 
-#define VARLINK_FDS_MAX 4
+#define VARLINK_FDS_MAX 128 /* of one message */
 #define VARLINK_OUTPUT_MAX                                                                         \
     ((size_t)16 * 1024 * 1024) /* bytes queued for a reader that does not read */
 

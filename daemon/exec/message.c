@@ -209,6 +209,7 @@ static int write_exited(const struct exec_message *message, cJSON *json)
     if (status->results.count > 0) {
         json_add_u64(json, "results", status->results.count);
         json_add_u64(json, "results_size", status->results.size);
+        json_add_u64(json, "results_bytes", status->results.bytes);
     }
     return status->results.note[0] ? add_string(json, "note", status->results.note) : 0;
 }
@@ -342,7 +343,8 @@ static int read_results(const cJSON *json, struct exec_results *ret)
 
     if (json_get_i64(json, "results_error", 1, 4095, &error) < 0 ||
         json_get_u64(json, "results", BUNDLE_FILES_MAX, &count) < 0 ||
-        !get_limit(json, "results_size", &ret->size) || (count > 0) != (ret->size > 0) ||
+        !get_limit(json, "results_size", &ret->size) ||
+        !get_limit(json, "results_bytes", &ret->bytes) || (count > 0) != (ret->size > 0) ||
         json_get_string(json, "note", &text) < 0 || strlen(text) >= sizeof(ret->note))
         return -EBADMSG;
     ret->error = -(int)error;
@@ -401,8 +403,8 @@ static const struct {
     [EXEC_STARTED] = {"started", true, 0, write_started, read_started, KEYS("id", "pid")},
     [EXEC_EXITED] = {"exited", true, 0, write_exited, read_exited,
                      KEYS("id", "code", "signal", "error", "reason", "timed_out", "wall", "user",
-                          "system", "memory_peak", "results", "results_size", "results_error",
-                          "note")},
+                          "system", "memory_peak", "results", "results_size", "results_bytes",
+                          "results_error", "note")},
 };
 
 size_t exec_message_fds(const struct exec_message *message)

@@ -101,6 +101,7 @@ struct exec_hello {
 struct exec_results {
     uint32_t count;
     uint64_t size;  /* of the bundle; 0 without files */
+    uint64_t bytes; /* of the files */
     int error;      /* 0, or why there are none: -EFBIG above results_max, -ENOSPC, -E2BIG, ... */
     char note[160]; /* what was asked for and is not there; "" = nothing */
 };

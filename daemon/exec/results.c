@@ -215,6 +215,7 @@ void results_pack(int work_fd, int bundle_fd, const struct exec_start *start,
     }
     ret->error = r;
     ret->size = r < 0 || ret->count == 0 ? 0 : packer.end;
+    ret->bytes = ret->size > 0 ? packer.size : 0;
     table_for_each (&packer.names, char *, name)
         free(name);
     table_done(&packer.names);

@@ -174,8 +174,8 @@ int origin_restore(struct origin *origin, struct task *task, usec_t now)
     return 0;
 }
 
-static int check_submission(struct origin *origin, const struct task_spec *spec, bool may_wait,
-                            char reason[static TASK_REASON_MAX + 1])
+int origin_check(struct origin *origin, const struct task_spec *spec, bool may_wait,
+                 char reason[static TASK_REASON_MAX + 1])
 {
     int r = task_spec_check(spec, reason);
 
@@ -203,7 +203,7 @@ int origin_submit(struct origin *origin, uint64_t number, const struct task_spec
     int r;
 
     advance(origin, now);
-    r = check_submission(origin, spec, may_wait, reason);
+    r = origin_check(origin, spec, may_wait, reason);
     if (r < 0)
         return r;
     (void)snprintf(reason, TASK_REASON_MAX + 1, "out of memory");

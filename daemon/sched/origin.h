@@ -141,6 +141,10 @@ int origin_restore(struct origin *origin, struct task *task, usec_t now);
 int origin_submit(struct origin *origin, uint64_t number, const struct task_spec *spec,
                   bool may_wait, usec_t now, char reason[static TASK_REASON_MAX + 1]);
 
+/* Whether origin_submit() would take it now, but for room. Return: 0; as there. */
+int origin_check(struct origin *origin, const struct task_spec *spec, bool may_wait,
+                 char reason[static TASK_REASON_MAX + 1]);
+
 /*
  * The commit failed: the submission is taken back as if it had never been. Only before
  * ORIGIN_ACCEPTED. Return: 0, -ENOENT.

@@ -88,6 +88,7 @@ int task_retry_on_parse(const char *text);
 struct task_files {
     uint64_t bundle; /* of inputs: what the origin's store calls it; 0 = there is none */
     uint64_t size;   /* bytes of the bundle */
+    uint64_t bytes;  /* of the files in it */
     uint32_t count;  /* of files in it, standard input not counted */
 };
 

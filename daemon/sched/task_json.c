@@ -66,6 +66,7 @@ static bool add_files(cJSON *json, const char *key, const struct task_files *fil
 
     add_number(object, "bundle", files->bundle);
     add_number(object, "size", files->size);
+    add_number(object, "bytes", files->bytes);
     add_number(object, "count", files->count);
     return object || files->size == 0;
 }
@@ -261,6 +262,7 @@ static void get_files(struct source *source, const char *key, struct task_files 
         return;
     ret->bundle = get_number(&inner, "bundle", NUMBER_MAX);
     ret->size = get_number(&inner, "size", NUMBER_MAX);
+    ret->bytes = get_number(&inner, "bytes", NUMBER_MAX);
     ret->count = (uint32_t)get_number(&inner, "count", BUNDLE_FILES_MAX);
     if (inner.is_bad || ret->size == 0)
         source->is_bad = true;

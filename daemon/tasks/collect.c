@@ -70,6 +70,7 @@ static int keep(struct collect *collect)
     if (r < 0)
         return r;
     collect->end.out.count = content.count;
+    collect->end.out.bytes = content.size;
     return bundles_keep(&collect->part, &key);
 }
 

@@ -4,10 +4,9 @@
 /*
  * What the files of tasks/ share. tasks.c has the life cycle and the pump, parts.c what they are
  * made of, owner.c does what the origin's side asks for, worker.c what the worker's side asks for,
- * wire.c the frames of both, runs.c workflows
- * (with runs_record.c). Files that go with tasks: stage.c takes them from
- * clients, supply.c has them at the worker, collect.c brings results to the origin; between nodes
- * pull.c asks and serve.c answers.
+ * wire.c the frames of both, runs.c workflows (with runs_record.c). Files that go with tasks:
+ * stage.c takes them from clients, results.c gives to them, supply.c has them at the worker,
+ * collect.c brings results to the origin; between nodes pull.c asks and serve.c answers.
  */
 
 #include "base/bundle.h"
@@ -44,7 +43,7 @@ struct tasks {
     size_t runs_count;
     struct tally tally;
     struct list stages, pulls, collects, servings;
-    size_t stages_count, servings_count, reads_count;
+    size_t stages_count, servings_count, reads_count, results_count;
     uint64_t next_task;
     uint64_t next_workflow;
     uint64_t wall_offset_usec;

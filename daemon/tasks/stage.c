@@ -207,6 +207,7 @@ static int collect(struct stage *stage)
         return fail(stage, r, "cannot keep the files: %s", strerror(-r));
     stage->files.bundle = key.number;
     stage->files.size = stage->end;
+    stage->files.bytes = stage->size;
     return 0;
 }
 

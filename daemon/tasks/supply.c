@@ -285,7 +285,8 @@ bool supply_take_results(struct job *job, const struct exec_status *status, stru
     else if (end->type == TASK_END_EXIT && end->code == 0)
         snprintf(end->text, sizeof(end->text), "%s", results->note);
     if (status->error == 0 && results->error == 0 && results->count > 0) {
-        end->out = (struct task_files){.size = results->size, .count = results->count};
+        end->out = (struct task_files){
+            .size = results->size, .bytes = results->bytes, .count = results->count};
         supply->end = *end;
         int r = go(supply, STEP_KEEP);
         if (r >= 0)

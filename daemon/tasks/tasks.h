@@ -8,6 +8,7 @@
  */
 
 #include <systemd/sd-event.h>
+#include "base/bundle.h"
 #include "base/list.h"
 #include "config/config.h"
 #include "exec/client.h"
@@ -171,3 +172,21 @@ void tasks_stage_cancel(struct stage *stage);
 
 /* No task has these. */
 void tasks_drop_files(struct tasks *tasks, const struct task_files *files);
+
+/* The results of a task: one that was asked for by name, or all of them; borrowed for the call. */
+struct task_content {
+    const struct bundle_entry *entries;
+    size_t count;
+};
+/* @r: 0; -ENOENT where there is no such result; what reading or writing said. */
+typedef void (*task_read_t)(int r, const struct task_content *content, void *data);
+
+/*
+ * Lists the results of task @number, or writes the one called @name into @fd, a regular file that
+ * is taken over. Return: 0 (@done will be called; never from within), -EBUSY, -EAGAIN, -ENOMEM.
+ */
+struct task_read;
+int tasks_read_results(struct tasks *tasks, uint64_t number, const char *name, int fd,
+                       task_read_t done, void *data, struct task_read **ret);
+/* @done will not be called. */
+void tasks_read_cancel(struct task_read *read);

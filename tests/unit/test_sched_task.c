@@ -197,7 +197,7 @@ static struct task *make_full_task(void)
     assert_int_equal(task_words_add(&task->spec.args, "\xff\x01 \""), 0);
     assert_int_equal(task_words_add(&task->spec.env, "K=V"), 0);
     assert_int_equal(task_words_add(&task->spec.outs, "plots/*.png=here"), 0);
-    task->spec.in = (struct task_files){.bundle = 21, .size = 22, .count = 23};
+    task->spec.in = (struct task_files){.bundle = 21, .size = 22, .bytes = 20, .count = 23};
     task->spec.timeout_usec = 1;
     task->spec.memory_size = 2;
     task->spec.retries = 3;

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The files that `submit` sends with a task: --in, --stdin, and the patterns of --out. */
+
+#include <cjson/cJSON.h>
+#include "options.h"
+
+#define ATTACH_MAX 64 /* of them */
+
+struct attachments {
+    int fds[ATTACH_MAX]; /* owned; descriptors of the call, in this order */
+    size_t fds_count;
+};
+
+/* Opens what the options name, and adds it to the parameters of Submit. Return: 0, or the exit code
+ * after telling. */
+int attach_files(const struct options *options, cJSON *parameters, struct attachments *ret);
+void attachments_done(struct attachments *attachments);

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#include "control/methods_internal.h"
+
+#include <string.h>
+#include "tasks/runs.h"
+
+/* RetryTask and CleanTasks: what can be done with tasks that have ended. */
+
+struct retry {
+    struct node *node; /* borrowed */
+    struct call *call; /* borrowed; NULL = nobody waits for the answer any more */
+    cJSON *reply;      /* owned */
+    cJSON *list;       /* in the reply */
+    size_t pending;
+    bool is_asking; /* more of them are still to be asked for */
+};
+
+static void retry_free(struct retry *retry)
+{
+    cJSON_Delete(retry->reply);
+    free(retry);
+}
+
+static void on_gone(struct call *call _unused_, void *data)
+{
+    struct retry *retry = data;
+
+    retry->call = NULL;
+}
+
+static void finish(struct retry *retry)
+{
+    struct call *call = retry->call;
+
+    if (retry->pending > 0 || retry->is_asking)
+        return;
+    if (call) {
+        call_on_gone(call, NULL, NULL);
+        call_reply(call, TAKE_PTR(retry->reply));
+    }
+    retry_free(retry);
+}
+
+static void on_saved(int r, const struct task *task, const char *reason _unused_, void *data)
+{
+    struct retry *retry = data;
+    cJSON *item = r >= 0 ? cJSON_CreateObject() : NULL;
+
+    retry->pending--;
+    if (item) {
+        task_fill(retry->node, task, item);
+        cJSON_AddItemToArray(retry->list, item);
+    }
+    finish(retry);
+}
+
+/* Of a workflow that goes on, what becomes of a task is its own business. */
+static bool is_in_run(const struct node *node, const struct task *task)
+{
+    const struct run *run =
+        task->spec.workflow > 0 ? runs_find(node->tasks, task->spec.workflow) : NULL;
+
+    return run && run_get_workflow(run);
+}
+
+/* Whether every task of the list can be run again: nothing is begun else. */
+static bool check_listed(struct node *node, struct call *call, const cJSON *ids, const char *run_on)
+{
+    json_for_each (id, ids) {
+        const struct task *task = find_task(node, call, id->valuestring);
+        if (!task)
+            return false;
+        if (!may_change_task(call, task)) {
+            call_fail(call, ERROR_NOT_PERMITTED, NULL, "not permitted: task %s belongs to %s",
+                      id->valuestring, task->spec.user);
+            return false;
+        }
+        if (!task_state_is_final(task->state)) {
+            call_fail(call, ERROR_CONFLICT, "p2pctl task wait ID; or end it: p2pctl task cancel ID",
+                      "task %s has not ended", id->valuestring);
+            return false;
+        }
+        if (is_in_run(node, task)) {
+            call_fail(call, ERROR_CONFLICT, NULL, "task %s is a step of a workflow that goes on",
+                      id->valuestring);
+            return false;
+        }
+        if (run_on && task->spec.is_confidential && strcmp(run_on, node->config->node.name) != 0) {
+            call_fail(call, ERROR_CONFIDENTIAL, NULL, "confidential task %s never leaves %s",
+                      id->valuestring, node->config->node.name);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_failed(const struct call *call, const struct task *task)
+{
+    return task_state_is_final(task->state) && task->state != TASK_SUCCEEDED &&
+           task->state != TASK_CANCELLED && may_change_task(call, task);
+}
+
+static void ask(struct retry *retry, uint64_t number, const char *run_on)
+{
+    struct submission *submission;
+
+    if (tasks_retry(retry->node->tasks, number, run_on, on_saved, retry, &submission) >= 0)
+        retry->pending++;
+}
+
+void method_retry_task(struct node *node, struct call *call)
+{
+    struct origin *origin = tasks_get_origin(node->tasks);
+    const cJSON *ids = NULL;
+    const char *run_on = NULL;
+    bool all_failed = false;
+
+    if (!read_array(call, "ids", &ids) || !read_bool(call, "all_failed", &all_failed) ||
+        !read_string(call, "run_on", &run_on))
+        return;
+    if ((ids != NULL) == all_failed)
+        return call_invalid(call, "ids");
+    if (run_on && !node_find_member(node, run_on)) {
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", run_on);
+        return;
+    }
+    if (!check_listed(node, call, ids, run_on))
+        return;
+    struct retry *retry = calloc(1, sizeof(*retry));
+    if (!retry)
+        return fail_memory(call);
+    *retry = (struct retry){.node = node, .call = call, .is_asking = true};
+    retry->reply = call_new_reply("p2pctl.tasks/1");
+    retry->list = cJSON_AddArrayToObject(retry->reply, "tasks");
+    call_on_gone(call, on_gone, retry);
+    json_for_each (id, ids) {
+        const struct task *task = find_task(node, call, id->valuestring);
+        ask(retry, task->number, run_on);
+    }
+    for (const struct task *task = NULL;
+         all_failed && (task = origin_next(origin, task ? task->number : 0));)
+        if (is_failed(call, task) && !is_in_run(node, task))
+            ask(retry, task->number, run_on);
+    retry->is_asking = false;
+    finish(retry);
+}
+
+/* --- CleanTasks --- */
+
+static bool is_meant(const struct node *node, const struct call *call, const struct task *task,
+                     int state, usec_t older_usec)
+{
+    return task_state_is_final(task->state) && may_change_task(call, task) &&
+           (state < 0 || (int)task->state == state) &&
+           usec_sub(node_wall(node), task->ended_wall_usec) >= older_usec;
+}
+
+void method_clean_tasks(struct node *node, struct call *call)
+{
+    struct origin *origin = tasks_get_origin(node->tasks);
+    const char *state = NULL;
+    usec_t older = 0;
+    bool is_dry_run = false;
+    uint64_t count = 0, held = 0, next = 0;
+
+    if (!read_string(call, "state", &state) || !read_usec(call, "older", &older) ||
+        !read_bool(call, "dry_run", &is_dry_run))
+        return;
+    int number = state ? task_state_parse(state) : -1;
+    if (state && (number < 0 || !task_state_is_final((enum task_state)number)))
+        return call_invalid(call, "state");
+    for (const struct task *task; (task = origin_next(origin, next));) {
+        next = task->number;
+        if (!is_meant(node, call, task, number, older))
+            continue;
+        /* Of a workflow that has not ended all tasks stay. */
+        if (is_dry_run ? !is_in_run(node, task) : tasks_forget(node->tasks, next) >= 0)
+            count++;
+        else
+            held++;
+    }
+    cJSON *reply = call_new_reply("p2pctl.task-clean/1");
+    json_add_u64(reply, "cleaned", count);
+    json_add_u64(reply, "held", held);
+    call_reply(call, reply);
+}
