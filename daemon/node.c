@@ -335,6 +335,15 @@ static int rejoin(const struct state_member *member, void *data)
     return 0;
 }
 
+static void on_journal_event(const struct journal_event *event, void *data)
+{
+    struct node *node = data;
+
+    history_add_event(event, node->history);
+    if (node->tasks)
+        tasks_hear(node->tasks, event);
+}
+
 static int build(struct node *node)
 {
     int r = node_make_base(node);
@@ -350,7 +359,7 @@ static int build(struct node *node)
     r = history_new(node->config->messages.keep, &node->history);
     if (r < 0)
         return r;
-    journal_set_observer(history_add_event, node->history);
+    journal_set_observer(on_journal_event, node);
     r = monitor_new(node->event, &node->monitor);
     if (r >= 0)
         r = node_make_stores(node);

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "sched/task_json.h"
+#include "tasks/hooks.h"
 #include "tasks/tasks.h"
 
 #define RUNS_MAX      1024
@@ -42,6 +43,7 @@ struct tasks {
     struct table inflows; /* attempts of ours whose output comes from elsewhere */
     size_t runs_count;
     struct tally tally;
+    struct hooks hooks;
     struct list stages, pulls, collects, servings;
     size_t stages_count, servings_count, reads_count, results_count;
     uint64_t next_task;

@@ -103,7 +103,7 @@ int parts_make_exec(struct tasks *tasks)
     _cleanup_free_ const char **read = view(&sandbox->read), **write = view(&sandbox->write);
     _cleanup_free_ char *work_root = NULL;
 
-    if (!tasks->config->tasks.enabled)
+    if (!tasks->config->tasks.enabled && !hooks_are_wanted(tasks->config))
         return 0;
     if (!read || !write || asprintf(&work_root, "%s/work", tasks->setup.state_dir) < 0)
         return -ENOMEM;

@@ -190,6 +190,8 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     if (r >= 0)
         r = make_timers(tasks);
     if (r >= 0)
+        r = hooks_init(&tasks->hooks, event, tasks->config, &tasks->exec);
+    if (r >= 0)
         r = parts_restore(tasks);
     if (r >= 0)
         r = parts_make_exec(tasks);
@@ -228,6 +230,7 @@ struct tasks *tasks_free(struct tasks *tasks)
     runs_free(tasks);
     inflows_free(tasks);
     tally_done(&tasks->tally);
+    hooks_done(&tasks->hooks);
     pulls_free(tasks);
     collects_free(tasks);
     servings_free(tasks);
@@ -356,6 +359,12 @@ bool tasks_are_reported(const struct tasks *tasks)
 
     slots_get_load(tasks->slots, &load);
     return load.unacked == 0;
+}
+
+void tasks_hear(struct tasks *tasks, const struct journal_event *event)
+{
+    if (!tasks->is_closed)
+        hooks_hear(&tasks->hooks, event);
 }
 
 /* --- For control --- */

@@ -85,6 +85,10 @@ bool tasks_are_stopped(const struct tasks *tasks);
 /* Whether the origins of all that ran here have its result. */
 bool tasks_are_reported(const struct tasks *tasks);
 
+/* An event of this node: there may be a hook for it. */
+struct journal_event;
+void tasks_hear(struct tasks *tasks, const struct journal_event *event);
+
 /* --- For control --- */
 
 /* @r 0: it is on disk and @task says where it went. Else @reason says why not. Called once, later.

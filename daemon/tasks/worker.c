@@ -279,7 +279,7 @@ static void on_exec_output(uint64_t id, enum exec_stream stream, const void *byt
     struct tasks *tasks = data;
     struct job *job = job_of(tasks, id);
 
-    if (!job || !job->output)
+    if (hooks_on_output(&tasks->hooks, id, bytes, size) || !job || !job->output)
         return;
     int r = output_append(job->output, stream == EXEC_STDOUT ? OUTPUT_STDOUT : OUTPUT_STDERR,
                           tasks_wall(tasks), bytes, size);
@@ -300,6 +300,8 @@ static void on_exec_exit(uint64_t id, const struct exec_status *status, void *da
                            .run_usec = status->wall_usec,
                            .memory_peak_size = status->memory_peak_bytes};
 
+    if (hooks_on_exit(&tasks->hooks, id, status))
+        return;
     if (status->error != 0) {
         end.type = TASK_END_NOT_RUN;
         end.code = -status->error;
