@@ -65,6 +65,7 @@ static const struct option submit_options[] = {
     {"results", 0, "DIR", "where to, instead of the current directory"},
     {"overwrite", 0, "WHEN", "what is there: never (default) or always"},
     {"stdin", 0, "FILE|-", "its standard input"},
+    {"after", 0, "ID[:ok|any|failed]", "wait until that task has ended so (repeat)"},
     {"env", 0, "K=V", "into its environment (repeat)"},
     {"name", 0, "LABEL", "what to call it in lists"},
     {"dry-run", 0, NULL, "only say where it would run, and why"},

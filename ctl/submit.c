@@ -77,7 +77,7 @@ static int add_limits(const struct options *options, cJSON *parameters)
 {
     static const char *const durations[][2] = {{"timeout", "timeout"},
                                                {"retry-delay", "retry_delay"}};
-    const char *retries = options_get(options, "retries"), *env;
+    const char *retries = options_get(options, "retries"), *env, *text;
     char *end = NULL;
 
     for (size_t i = 0; i < ARRAY_SIZE(durations); i++)
@@ -88,6 +88,13 @@ static int add_limits(const struct options *options, cJSON *parameters)
         if (*retries < '0' || *retries > '9' || *end != '\0' || count > 1000)
             return fail_usage("--retries is a number from 0 to 1000, not \"%s\"", retries);
         json_add_u64(parameters, "retries", count);
+    }
+    cJSON *after =
+        options_has(options, "after") ? cJSON_AddArrayToObject(parameters, "after") : NULL;
+    for (size_t i = 0; after && (text = options_get_nth(options, "after", i)); i++) {
+        if (!text_is_utf8(text, strlen(text)))
+            return fail_usage("--after is ID[:ok|any|failed], not \"%s\"", text);
+        cJSON_AddItemToArray(after, cJSON_CreateString(text));
     }
     cJSON *list = options_has(options, "env") ? cJSON_AddArrayToObject(parameters, "env") : NULL;
     for (size_t i = 0; list && (env = options_get_nth(options, "env", i)); i++) {

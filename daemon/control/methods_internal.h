@@ -100,6 +100,8 @@ bool read_inputs(struct call *call, struct inputs *inputs);
 /* Answers with what tasks_stage() said. */
 void fail_inputs(struct call *call, int r, const struct inputs *inputs, size_t bad);
 
+/* The parameter `after`, as task_spec.after; false: the call has been answered. after.c */
+bool read_after(struct node *node, struct call *call, struct task_words *words);
 /* tasks.retry_on as flags of task.h; submit.c */
 unsigned retry_on_of(const struct config *config);
 /* `no node handles task type "d"  (known types: a b c)`; submit.c */

@@ -100,6 +100,7 @@ static bool read_spec(struct node *node, struct call *call, struct task_spec *sp
         !read_u64(call, "number", UINT32_MAX, &spec->type_number) ||
         !read_words(call, argv ? "argv" : "args", &spec->args) ||
         !read_words(call, "env", &spec->env) || !read_words(call, "out", &spec->outs) ||
+        !read_after(node, call, &spec->after) ||
         !read_field(call, "run_on", spec->node, sizeof(spec->node)) || !read_select(call, spec) ||
         !read_bool(call, "confidential", &spec->is_confidential) ||
         !read_usec(call, "timeout", &spec->timeout_usec) ||

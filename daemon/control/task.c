@@ -20,9 +20,27 @@ static void add_seconds(cJSON *json, const char *key, bool is_known, usec_t usec
     json_add_double(json, key, is_known ? seconds(usec) : (double)NAN);
 }
 
-/* Why it waits, or how it ended: one sentence, or NULL. */
-static const char *reason_of(const struct task *task, char target[static TASK_REASON_MAX + 1])
+/* A task that has its node, but no slot there yet. */
+static const char *describe_queue(const struct node *node, const struct task *task,
+                                  char target[static TASK_REASON_MAX + 1])
 {
+    const struct place_node *other =
+        place_find(origin_get_place(tasks_get_origin(node->tasks)), &task->node);
+
+    if (other && other->facts.slots > 0)
+        snprintf(target, TASK_REASON_MAX + 1, "queued on %s: %u of %u slots busy", task->node_name,
+                 other->facts.running, other->facts.slots);
+    else
+        snprintf(target, TASK_REASON_MAX + 1, "queued on %s", task->node_name);
+    return target;
+}
+
+/* Why it waits, or how it ended: one sentence, or NULL. */
+static const char *reason_of(const struct node *node, const struct task *task,
+                             char target[static TASK_REASON_MAX + 1])
+{
+    if (task->state == TASK_PENDING && task->has_node)
+        return describe_queue(node, task, target);
     if (*task->reason)
         return task->reason;
     if (task_state_is_final(task->state) && task->state != TASK_SUCCEEDED && task->has_end)
@@ -80,7 +98,7 @@ void task_fill(const struct node *node, const struct task *task, cJSON *json)
     json_add_u64(json, "attempt", task->tries);
     add_end(task, json);
     add_times(node, task, json);
-    json_add_string(json, "reason", reason_of(task, reason));
+    json_add_string(json, "reason", reason_of(node, task, reason));
     task_id_format(task->spec.workflow, origin, workflow + 1);
     json_add_string(json, "workflow", task->spec.workflow > 0 ? workflow : NULL);
     json_add_bool(json, "confidential", task->spec.is_confidential);

@@ -342,6 +342,7 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node, usec_
         return -EPERM;
     if (node)
         task_format_text(task->spec.node, sizeof(task->spec.node), "%s", node);
+    task_words_done(&task->spec.after); /* who asks for it now does not want to wait */
     task->tries_max = task->tries + 1 + task->spec.retries;
     task->is_cancelled = task->has_end = false;
     task->started_wall_usec = task->ended_wall_usec = 0;

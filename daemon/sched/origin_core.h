@@ -37,11 +37,13 @@ struct question {
 };
 
 struct job {
-    struct task *task;  /* owned */
-    struct list link;   /* in origin->jobs, by number */
-    struct list active; /* in origin->active while the task is not final */
-    struct list wait;   /* in origin->waiting */
-    struct list told;   /* in origin->telling while there are actions */
+    struct task *task;     /* owned */
+    struct list link;      /* in origin->jobs, by number */
+    struct list active;    /* in origin->active while the task is not final */
+    struct list wait;      /* in origin->waiting */
+    struct list told;      /* in origin->telling while there are actions */
+    struct list after;     /* in the followers of the job that it waits for */
+    struct list followers; /* jobs that wait for the end of this one */
     struct heap_entry timer;
 
     unsigned actions;   /* bits of enum origin_action_type that are to be told */
@@ -139,6 +141,15 @@ void job_settle(struct origin *origin, struct job *job);
 void job_stop_asking(struct origin *origin, struct job *job);
 /* @node, if it is asked, will not answer. */
 void job_expect_no_answer(struct origin *origin, struct job *job, const struct node_id *node);
+
+/* origin_after.c */
+/* Whether it waits for another task, or never can run because of one: then it is not to be placed
+ * now. */
+bool job_follow(struct origin *origin, struct job *job);
+/* Its state changed: so did the reason of those that wait for it. */
+void job_tell_followers(struct job *job);
+/* It has ended, or is gone: those that wait for it look again. */
+void job_release_followers(struct origin *origin, struct job *job);
 
 /* origin_action.c */
 void job_tell(struct origin *origin, struct job *job, enum origin_action_type type);

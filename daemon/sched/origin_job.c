@@ -17,6 +17,8 @@ struct job *job_new(struct origin *origin, struct task *task)
     list_init(&job->active);
     list_init(&job->wait);
     list_init(&job->told);
+    list_init(&job->after);
+    list_init(&job->followers);
     job->lease_end_usec = job->query_usec = job->rebalance_usec = USEC_INFINITY;
     /* It stays in the heap from here on, so that moving it cannot fail. */
     if (heap_set(&origin->timers, &job->timer, ORIGIN_NEVER) < 0) {
@@ -52,6 +54,8 @@ void job_stop_waiting(struct origin *origin, struct job *job)
 void job_free(struct origin *origin, struct job *job)
 {
     job_stop_waiting(origin, job);
+    job_release_followers(origin, job);
+    list_remove(&job->after);
     list_remove(&job->link);
     list_remove(&job->active);
     list_remove(&job->told);
@@ -82,6 +86,7 @@ void job_set_state(struct origin *origin, struct job *job, enum task_state state
     origin->states[job->task->state]--;
     origin->states[state]++;
     job->task->state = state;
+    job_tell_followers(job);
 }
 
 static bool is_self(const struct origin *origin, const struct job *job)
@@ -341,8 +346,10 @@ void job_finish(struct origin *origin, struct job *job, enum task_state state)
     detach(origin, job);
     job_stop_asking(origin, job);
     job_stop_waiting(origin, job);
+    list_remove(&job->after);
     list_remove(&job->active);
     job_set_state(origin, job, state);
+    job_release_followers(origin, job);
     task->ended_wall_usec = origin_wall(origin);
     if (state == TASK_LOST && task->tries_max > 1 && task->tries >= task->tries_max)
         task_format_text(task->reason, sizeof(task->reason), "%s; last of %u attempts", job->note,

@@ -86,6 +86,8 @@ void job_place(struct origin *origin, struct job *job)
     struct place_best found;
 
     (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
+    if (job_follow(origin, job))
+        return;
     place_choose_best(origin->place, &job->task->spec, job->has_avoid ? &job->avoid : NULL, &found,
                       reason);
     if (found.count == 0) {

@@ -103,12 +103,13 @@ void task_spec_done(struct task_spec *spec)
     task_words_done(&spec->args);
     task_words_done(&spec->env);
     task_words_done(&spec->outs);
+    task_words_done(&spec->after);
 }
 
 int task_spec_copy(const struct task_spec *spec, struct task_spec *ret)
 {
-    _cleanup_(task_words_done) struct task_words args = {0}, env = {0};
-    struct task_words outs;
+    _cleanup_(task_words_done) struct task_words args = {0}, env = {0}, outs = {0};
+    struct task_words after;
     int r;
 
     r = task_words_copy(&spec->args, &args);
@@ -116,13 +117,16 @@ int task_spec_copy(const struct task_spec *spec, struct task_spec *ret)
         r = task_words_copy(&spec->env, &env);
     if (r >= 0)
         r = task_words_copy(&spec->outs, &outs);
+    if (r >= 0)
+        r = task_words_copy(&spec->after, &after);
     if (r < 0)
         return r;
     *ret = *spec;
     ret->args = args;
     ret->env = env;
     ret->outs = outs;
-    args = env = (struct task_words){0};
+    ret->after = after;
+    args = env = outs = (struct task_words){0};
     return 0;
 }
 
@@ -208,6 +212,38 @@ static const char *check_words(const struct task_spec *spec)
     return NULL;
 }
 
+int task_after_parse(const char *text, uint64_t *ret_number, enum task_after_condition *ret)
+{
+    static const char *const names[] = {"", ":ok", ":any", ":failed"};
+    static const enum task_after_condition conditions[] = {TASK_AFTER_OK, TASK_AFTER_OK,
+                                                           TASK_AFTER_ANY, TASK_AFTER_FAILED};
+    size_t size = strspn(text, "0123456789");
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < size && number <= NUMBER_MAX; i++)
+        number = number * 10 + (uint64_t)(text[i] - '0');
+    if (number == 0 || number > NUMBER_MAX)
+        return -EINVAL;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strcmp(text + size, names[i]) == 0) {
+            *ret_number = number;
+            *ret = conditions[i];
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static bool is_after(const struct task_words *words)
+{
+    enum task_after_condition condition;
+    uint64_t number;
+
+    for (size_t i = 0; i < words->count; i++)
+        if (task_after_parse(words->items[i], &number, &condition) < 0)
+            return false;
+    return words->count <= TASK_AFTER_MAX;
+}
+
 static const char *check_spec(const struct task_spec *spec)
 {
     if (spec->is_command ? strcmp(spec->type, TASK_TYPE_COMMAND) != 0
@@ -228,6 +264,8 @@ static const char *check_spec(const struct task_spec *spec)
         return "at most 1000 retries";
     if (spec->slots > TASK_SLOTS_MAX)
         return "at most 1024 slots";
+    if (!is_after(&spec->after))
+        return "a task waits for at most 64 others, given as NUMBER[:ok|any|failed]";
     if (spec->timeout_usec > NUMBER_MAX || spec->retry_delay_usec > NUMBER_MAX ||
         spec->memory_size > NUMBER_MAX)
         return "the limit is too large";

@@ -31,6 +31,7 @@
 #define TASK_RETRIES_MAX  1000
 #define TASK_FILES_MAX    64 /* files that go with a task; also patterns of results */
 #define TASK_SLOTS_MAX    1024
+#define TASK_AFTER_MAX    64 /* tasks that one waits for */
 #define TASK_ID_TEXT_MAX  (20 + 1 + NODE_NAME_MAX + 1)
 #define TASK_GLOB_MAX     1023  /* bytes of a pattern of results, and of its directory */
 #define TASK_TYPE_COMMAND "cmd" /* the type that is shown for `submit -- CMD` */
@@ -92,6 +93,16 @@ struct task_files {
     uint32_t count;  /* of files in it, standard input not counted */
 };
 
+/* How a task has to end for one that waits for it. */
+enum task_after_condition {
+    TASK_AFTER_OK,
+    TASK_AFTER_ANY,
+    TASK_AFTER_FAILED, /* in any way but success */
+};
+
+/* "45", "45:ok", "45:any", "45:failed"; ok where nothing is said. Return: 0, -EINVAL. */
+int task_after_parse(const char *text, uint64_t *ret_number, enum task_after_condition *ret);
+
 /* What a user asked for. Durations in usec. */
 struct task_spec {
     char type[TASK_TYPE_MAX + 1]; /* letters, or TASK_TYPE_COMMAND with is_command */
@@ -107,6 +118,7 @@ struct task_spec {
     struct task_words env;   /* "K=V" */
     struct task_words outs;  /* results to be brought back: "GLOB" or "GLOB=DIR" */
     struct task_files in;    /* files it finds in its work directory */
+    struct task_words after; /* tasks of this origin that it waits for: task_after_parse() */
     usec_t timeout_usec;     /* of one attempt's run; 0 = what the worker has configured */
     uint64_t memory_size;    /* bytes; 0 = what the worker has configured */
     uint32_t slots;          /* it takes while it runs, 0..TASK_SLOTS_MAX; 0 = what its type has */

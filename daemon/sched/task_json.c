@@ -95,7 +95,8 @@ cJSON *task_spec_to_json(const struct task_spec *spec)
     add_number(json, "workflow", spec->workflow);
     add_number(json, "step", spec->step);
     if (!add_words(json, "args", &spec->args) || !add_words(json, "env", &spec->env) ||
-        !add_words(json, "outs", &spec->outs) || !add_files(json, "in", &spec->in))
+        !add_words(json, "outs", &spec->outs) || !add_words(json, "after", &spec->after) ||
+        !add_files(json, "in", &spec->in))
         return NULL;
     return TAKE_PTR(json);
 }
@@ -299,6 +300,9 @@ int task_spec_from_json(const cJSON *json, struct task_spec *ret)
     if (r < 0)
         return r;
     r = get_words(&source, "outs", &spec.outs);
+    if (r < 0)
+        return r;
+    r = get_words(&source, "after", &spec.after);
     if (r < 0)
         return r;
     get_files(&source, "in", &spec.in);

@@ -182,6 +182,34 @@ def test_more_tasks_than_slots_wait_and_all_end(node):
     assert [node.ctl("task", "logs", task).stdout for task in tasks] == [f"{i}\n" for i in range(20)]
 
 
+def test_a_task_waits_for_another(node):
+    first = node.submit("-N", "lab-03", "--", "sleep", "60")
+    node.wait_task(first, "running")
+    number = first.split("@")[0]
+    then, fallback = node.submit("--after", number, "a1"), node.submit("--after", f"{first}:failed", "a2")
+    always = node.submit("--after", f"{then}:any", "--after", f"{number}:any", "a3")
+    assert node.task(then)["state"] == "pending" and node.task(then)["reason"] == f"after {number} (running)"
+    assert re.search(rf"^{then.split('@')[0]} +a1 .* after {number} \(running\)$", node.ctl("task", "list").stdout, re.M)
+    node.ctl("task", "cancel", first)
+    node.wait_task(fallback, "succeeded")
+    assert node.wait_task(then, "cancelled")["reason"] == f"was to run after {number}, which did not succeed"
+    node.wait_task(always, "succeeded")
+    assert node.ctl("submit", "--after", number, "a1", code=1).stderr.startswith(f"p2pctl: task {number} has ended already: cancelled")
+    assert node.ctl("submit", "--wait", "--after", f"{number}:any", "a1").stdout == "a A 1\n"
+    for wrong, code in (("999999", 4), ("x", 2), ("1:maybe", 2), ("1@lab-02", 2)):
+        assert node.ctl("submit", "--after", wrong, "a1", code=code).stdout == ""
+
+
+def test_everything_pending_says_why(node):
+    holders = [node.submit("-N", "lab-03", "--", "sleep", "60") for _ in range(4)]
+    for task in holders:
+        node.wait_task(task, "running")
+    waiting = node.submit("-N", "lab-03", "--", "true")
+    wait_for(lambda: node.task(waiting)["reason"] == "queued on lab-03: 4 of 4 slots busy", 5, "the load to be told")
+    node.ctl("task", "cancel", *holders)
+    node.wait_task(waiting, "succeeded")
+
+
 def test_unknown_type_is_4_with_a_hint(node):
     result = node.ctl("submit", "d1", code=4)
     assert result.stdout == ""
