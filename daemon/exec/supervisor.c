@@ -289,10 +289,13 @@ static void obey(struct supervisor *supervisor)
         order.signal = SIGKILL; /* p2pnode-exec is gone, and nobody wants the task any more */
         supervisor->control = close_fd(supervisor->control);
     }
-    (void)kill(-supervisor->pid, order.signal);
+    /* A pause is of all its processes: where we are the first of their namespace, we reach those
+     * that have left the group, too. */
+    const pid_t everybody = supervisor->job->level >= EXEC_NAMESPACES ? -1 : -supervisor->pid;
+    (void)kill(order.signal == SIGSTOP ? everybody : -supervisor->pid, order.signal);
     /* A stopped task hears nothing. */
     if (order.signal != SIGSTOP && order.signal != SIGTSTP)
-        (void)kill(-supervisor->pid, SIGCONT);
+        (void)kill(everybody, SIGCONT);
 }
 
 static void wait_for_command(struct supervisor *supervisor)

@@ -63,6 +63,18 @@ void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
     note_accepted(origin, job);
 }
 
+/* Said for people alone, so it is not saved: after a restart a worker that has something to say
+ * says it. */
+void origin_paused(struct origin *origin, uint64_t number, uint64_t attempt,
+                   const struct node_id *node, bool is_paused, usec_t now)
+{
+    struct job *job = find_current(origin, number, attempt, node, now);
+
+    if (job)
+        task_format_text(job->task->reason, sizeof(job->task->reason), "%s",
+                         is_paused ? "paused" : "");
+}
+
 void origin_refused(struct origin *origin, uint64_t number, uint64_t attempt,
                     const struct node_id *node, enum origin_refusal refusal, usec_t now)
 {

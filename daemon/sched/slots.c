@@ -8,8 +8,8 @@
 
 /* What one attempt has to say is said in this order. */
 static const enum slots_action_type order[] = {
-    SLOTS_START,  SLOTS_KILL,     SLOTS_STARTED, SLOTS_RENEW,
-    SLOTS_REPORT, SLOTS_HANDBACK, SLOTS_DROPPED,
+    SLOTS_START, SLOTS_KILL,   SLOTS_CONTINUE, SLOTS_STARTED, SLOTS_PAUSE,
+    SLOTS_RENEW, SLOTS_REPORT, SLOTS_HANDBACK, SLOTS_DROPPED,
 };
 
 static bool is_valid(const struct slots_config *config)
@@ -71,8 +71,10 @@ int slots_new(const struct slots_config *config, uint64_t seed, usec_t now, stru
     table_init(&slots->by_id, sizeof(uint64_t), seed);
     table_init(&slots->by_user, 0, seed);
     list_init(&slots->users);
+    list_init(&slots->active);
     list_init(&slots->ended);
     list_init(&slots->telling);
+    slots->slice_end_usec = USEC_INFINITY;
     slots->now = now;
     slots->next_id = 1;
     *ret = slots;
@@ -97,12 +99,38 @@ struct slots *slots_free(struct slots *slots)
     return NULL;
 }
 
+/*
+ * Pauses the one whose turn is over while another user waits. Return: whether there was one; else
+ * slice_end_usec says when to look again.
+ */
+static bool pause_one(struct slots *slots)
+{
+    usec_t quantum = slots->config.is_fifo ? 0 : slots->config.quantum_usec;
+
+    slots->slice_end_usec = USEC_INFINITY;
+    if (quantum == 0 || slots->queued == 0 || slots->is_stopping)
+        return false;
+    list_for_each (link, &slots->active) {
+        struct entry *entry = list_entry(link, struct entry, queue);
+        usec_t end = usec_add(entry->slice_usec, quantum);
+        if (entry->killing != KILL_NONE || !queue_has_other(slots, entry))
+            continue;
+        if (end > slots->now)
+            slots->slice_end_usec = MIN(slots->slice_end_usec, end);
+        else if (entry->public.state == SLOTS_RUNNING && entry_pause(slots, entry) >= 0)
+            return true;
+    }
+    return false;
+}
+
 static void start_next(struct slots *slots)
 {
     struct entry *entry;
 
-    while (!slots->is_stopping && (entry = queue_next(slots)))
-        entry_start(slots, entry);
+    do
+        while (!slots->is_stopping && (entry = queue_next(slots)))
+            entry_start(slots, entry);
+    while (pause_one(slots));
 }
 
 static void advance(struct slots *slots, usec_t now)
@@ -131,14 +159,28 @@ static void for_each_queued(struct slots *slots, void (*function)(struct slots *
     }
 }
 
+/* What has begun stays. */
+static void keep_paused(struct slots *slots, struct entry *entry)
+{
+    if (queue_add(slots, entry) < 0)
+        entry_start(slots, entry);
+}
+
 static void hand_back_draining(struct slots *slots, struct entry *entry)
 {
-    entry_hand_back(slots, entry, SLOTS_HANDBACK_DRAINING);
+    if (entry->public.state == SLOTS_PAUSED)
+        keep_paused(slots, entry);
+    else
+        entry_hand_back(slots, entry, SLOTS_HANDBACK_DRAINING);
 }
 
 /* Queued again under the new configuration, or handed back. */
 static void queue_again(struct slots *slots, struct entry *entry)
 {
+    if (entry->public.state == SLOTS_PAUSED) {
+        keep_paused(slots, entry);
+        return;
+    }
     entry->type = slots_find_type(slots, &entry->public.spec);
     if (!entry->type || slots->config.slots == 0 || queue_add(slots, entry) < 0) {
         entry_hand_back(slots, entry, SLOTS_HANDBACK_TYPE);
@@ -160,7 +202,7 @@ int slots_set_config(struct slots *slots, const struct slots_config *config, use
         return r;
     old = slots->types + slots->config.types_count;
     table_for_each (&slots->by_id, struct entry *, entry) {
-        if (entry->user || entry->public.state == SLOTS_ENDED)
+        if (entry->public.state == SLOTS_QUEUED || entry->public.state == SLOTS_ENDED)
             continue;
         /* What runs of a vanished type counts as a command: no limit applies to it. */
         const struct slots_type *type = slots_find_type(slots, &entry->public.spec);
@@ -274,9 +316,10 @@ void slots_started(struct slots *slots, uint64_t id, usec_t now)
     if (!entry || entry->public.state != SLOTS_STARTING)
         return;
     entry->public.state = SLOTS_RUNNING;
-    entry->public.started_usec = slots->now;
+    entry->public.started_usec = entry->slice_usec = slots->now;
     entry_tell(slots, entry, SLOTS_STARTED);
     entry_arm(slots, entry);
+    start_next(slots);
 }
 
 void slots_exited(struct slots *slots, uint64_t id, const struct task_end *end, usec_t now)
@@ -284,7 +327,8 @@ void slots_exited(struct slots *slots, uint64_t id, const struct task_end *end, 
     struct entry *entry = table_find(&slots->by_id, &id);
 
     advance(slots, now);
-    if (!entry || (entry->public.state != SLOTS_STARTING && entry->public.state != SLOTS_RUNNING))
+    if (!entry || (entry->public.state != SLOTS_STARTING && entry->public.state != SLOTS_RUNNING &&
+                   entry->public.state != SLOTS_PAUSED))
         return;
     entry_end(slots, entry, end);
     start_next(slots);
@@ -436,6 +480,7 @@ usec_t slots_deadline(const struct slots *slots)
 {
     usec_t first = heap_deadline(&slots->timers);
 
+    first = MIN(first, slots->slice_end_usec);
     return first >= SLOTS_NEVER ? USEC_INFINITY : first;
 }
 

@@ -9,6 +9,9 @@
  * the next call.
  *
  * Between users the queue is served in turn (round robin over user@origin) or in order of arrival.
+ * With a quantum what has run for so long is paused while another user waits, and goes on when it
+ * is its user's turn again; a user's own tasks come one after the other. Limits of time count what
+ * runs, not the pauses, and a type's `max` counts the paused ones: they hold what it guards.
  * A type may need several slots, and at most `max` tasks of it run at once; a task that must wait
  * for its type does not hold up those behind it.
  *
@@ -28,6 +31,7 @@
 #define SLOTS_TYPES_MAX        64
 #define SLOTS_RESULTS_MAX      4096 /* ends that wait for their origin; then the oldest is dropped */
 #define SLOTS_RESULT_KEEP_USEC USEC_PER_DAY
+#define SLOTS_PAUSED_MAX       64  /* at once: they keep their memory */
 #define SLOTS_PLACES_MAX       256 /* kept at once; then the oldest is not any more */
 #define SLOTS_PLACE_KEEP_USEC  (500 * USEC_PER_MSEC)
 
@@ -44,6 +48,7 @@ struct slots_config {
     uint32_t slots;      /* 0.. ; 0 = runs nothing */
     uint32_t queue_max;  /* attempts that wait */
     bool is_fifo;        /* else round robin between users */
+    usec_t quantum_usec; /* of round robin; 0 = what runs is never paused */
     usec_t timeout_usec; /* default; 0 = none */
     usec_t kill_grace_usec;
     const struct slots_type *types; /* copied */
@@ -60,7 +65,8 @@ enum slots_state {
     SLOTS_QUEUED,
     SLOTS_STARTING, /* SLOTS_START was told */
     SLOTS_RUNNING,
-    SLOTS_ENDED, /* waits for the origin's acknowledgement */
+    SLOTS_PAUSED, /* its processes are stopped: it waits for its next turn */
+    SLOTS_ENDED,  /* waits for the origin's acknowledgement */
 };
 
 /* One attempt here. Borrowed; freed when it is dropped. */
@@ -78,6 +84,8 @@ struct slots_attempt {
 
 enum slots_action_type {
     SLOTS_START,    /* run attempt (id); then slots_started or slots_exited */
+    SLOTS_PAUSE,    /* stop all processes of attempt */
+    SLOTS_CONTINUE, /* let them go on */
     SLOTS_KILL,     /* send `signal` to all processes of attempt */
     SLOTS_STARTED,  /* tell the origin */
     SLOTS_RENEW,    /* ask the origin for a renewal; its answer: slots_renewed(…, asked_usec) */

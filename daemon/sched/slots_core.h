@@ -36,7 +36,7 @@ enum kill_reason {
 
 struct entry {
     struct slots_attempt public; /* first: what the outside gets */
-    struct list queue;           /* in its user's queue */
+    struct list queue;           /* in its user's queue, or in slots->active */
     struct list ended;           /* in slots->ended, oldest first */
     struct list told;            /* in slots->telling */
     struct user *user;           /* borrowed; NULL unless queued */
@@ -44,6 +44,8 @@ struct entry {
     unsigned actions;              /* bits of enum slots_action_type */
     const struct slots_type *type; /* borrowed from slots->config */
     uint32_t used;                 /* slots it takes while it runs */
+    usec_t slice_usec;             /* when its turn began */
+    usec_t ran_usec;               /* before this turn */
     usec_t lease_usec;             /* 0 = none */
     usec_t lease_end_usec;
     usec_t renew_usec;
@@ -68,12 +70,14 @@ struct slots {
     struct table by_key, by_id; /* of struct entry; by_id owns */
     struct table by_user;       /* of struct user, owned */
     struct list users;
+    struct list active; /* in a slot, by the begin of their turn */
     struct list ended;
     struct list telling;
     struct heap timers;
     usec_t now;
     uint64_t next_id;
-    uint32_t used, running, queued, unacked;
+    uint32_t used, running, queued, paused, unacked;
+    usec_t slice_end_usec; /* when the first turn ends that somebody waits for */
     bool is_draining;
     bool is_stopping;
     struct slots_key *gone; /* owned; ring of SLOTS_GONE_MAX, NULL before the first attempt */
@@ -84,11 +88,15 @@ struct slots {
 };
 
 /* slots_queue.c */
+/* At the end of its user's queue; what is paused at the beginning. Return: 0, -ENOMEM. */
 int queue_add(struct slots *slots, struct entry *entry);
 void queue_remove(struct slots *slots, struct entry *entry);
 
 /* The one whose turn it is and for which there is room, or NULL. */
 struct entry *queue_next(struct slots *slots);
+
+/* Whether a user other than that of @entry waits for a turn. */
+bool queue_has_other(const struct slots *slots, const struct entry *entry);
 void queue_done(struct slots *slots);
 
 /* slots_run.c */
@@ -96,7 +104,9 @@ int entry_new(struct slots *slots, const struct slots_key *key, const char *orig
               const struct task_spec *spec, struct entry **ret);
 void entry_free(struct slots *slots, struct entry *entry);
 void entry_tell(struct slots *slots, struct entry *entry, enum slots_action_type type);
+/* Also what was paused. */
 void entry_start(struct slots *slots, struct entry *entry);
+int entry_pause(struct slots *slots, struct entry *entry); /* 0, -ENOMEM */
 void entry_kill(struct slots *slots, struct entry *entry, enum kill_reason reason, int signal,
                 usec_t grace_usec);
 void entry_end(struct slots *slots, struct entry *entry, const struct task_end *end);

@@ -46,7 +46,10 @@ int queue_add(struct slots *slots, struct entry *entry)
         }
         list_append(&slots->users, &user->link);
     }
-    list_append(&user->queue, &entry->queue);
+    if (entry->public.state == SLOTS_PAUSED)
+        list_insert_before(user->queue.next, &entry->queue);
+    else
+        list_append(&user->queue, &entry->queue);
     entry->user = user;
     slots->queued++;
     return 0;
@@ -71,17 +74,32 @@ static bool is_at_max(const struct slots *slots, const struct slots_type *type)
 }
 
 /*
- * The first of @user whose type may run one more. It is not passed over for lack of slots: then
- * nobody starts until it fits, or small tasks would keep a large one waiting for ever.
+ * The first of @user whose type may run one more; while too many are paused, only one of those. It
+ * is not passed over for lack of slots: then nobody starts until it fits, or small tasks would keep
+ * a large one waiting for ever.
  */
 static struct entry *first_of(const struct slots *slots, struct user *user)
 {
     list_for_each (link, &user->queue) {
         struct entry *entry = list_entry(link, struct entry, queue);
-        if (!is_at_max(slots, entry->type))
+        if (entry->public.state == SLOTS_PAUSED ||
+            (slots->paused <= SLOTS_PAUSED_MAX && !is_at_max(slots, entry->type)))
             return entry;
     }
     return NULL;
+}
+
+bool queue_has_other(const struct slots *slots, const struct entry *entry)
+{
+    char key[SLOTS_USER_KEY_MAX + 1];
+
+    make_key(slots, entry, key);
+    list_for_each (link, &slots->users) {
+        struct user *user = list_entry(link, struct user, link);
+        if (strcmp(user->key, key) != 0 && first_of(slots, user))
+            return true;
+    }
+    return false;
 }
 
 struct entry *queue_next(struct slots *slots)

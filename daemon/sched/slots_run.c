@@ -71,6 +71,7 @@ int entry_new(struct slots *slots, const struct slots_key *key, const char *orig
 void entry_free(struct slots *slots, struct entry *entry)
 {
     queue_remove(slots, entry);
+    list_remove(&entry->queue);
     list_remove(&entry->ended);
     list_remove(&entry->told);
     heap_remove(&slots->timers, &entry->timer);
@@ -103,19 +104,64 @@ void slots_remember_gone(struct slots *slots, const struct slots_key *key)
 
 void entry_start(struct slots *slots, struct entry *entry)
 {
+    bool is_paused = entry->public.state == SLOTS_PAUSED;
+
     queue_remove(slots, entry);
-    entry->public.state = SLOTS_STARTING;
-    entry->public.started_usec = slots->now;
     slots->running++;
     slots->used += entry->used;
-    slots->running_types[entry->type - slots->types]++;
-    entry_tell(slots, entry, SLOTS_START);
+    entry->slice_usec = slots->now;
+    list_append(&slots->active, &entry->queue);
+    if (is_paused) {
+        entry->public.state = SLOTS_RUNNING;
+        slots->paused--;
+        entry->actions &= ~(1U << SLOTS_PAUSE);
+        entry_tell(slots, entry, SLOTS_CONTINUE);
+    } else {
+        entry->public.state = SLOTS_STARTING;
+        entry->public.started_usec = slots->now;
+        slots->running_types[entry->type - slots->types]++;
+        entry_tell(slots, entry, SLOTS_START);
+    }
     entry_arm(slots, entry);
 }
 
-static bool has_process(const struct entry *entry)
+int entry_pause(struct slots *slots, struct entry *entry)
+{
+    int r;
+
+    list_remove(&entry->queue);
+    entry->public.state = SLOTS_PAUSED;
+    r = queue_add(slots, entry);
+    if (r < 0) {
+        entry->public.state = SLOTS_RUNNING;
+        list_append(&slots->active, &entry->queue);
+        return r;
+    }
+    entry->ran_usec = usec_add(entry->ran_usec, usec_sub(slots->now, entry->slice_usec));
+    slots->running--;
+    slots->used -= entry->used;
+    slots->paused++;
+    /* The others have their turn first, and whoever gets the slot is told after it is free. */
+    list_remove(&entry->user->link);
+    list_append(&slots->users, &entry->user->link);
+    list_remove(&entry->told);
+    list_prepend(&slots->telling, &entry->told);
+    entry->actions &= ~(1U << SLOTS_CONTINUE);
+    entry_tell(slots, entry, SLOTS_PAUSE);
+    entry_arm(slots, entry);
+    return 0;
+}
+
+/* In a slot. */
+static bool runs(const struct entry *entry)
 {
     return entry->public.state == SLOTS_STARTING || entry->public.state == SLOTS_RUNNING;
+}
+
+/* Its time of running is over then, if it is not paused before. */
+static usec_t timeout_of(const struct entry *entry)
+{
+    return usec_add(entry->slice_usec, usec_sub(entry->public.timeout_usec, entry->ran_usec));
 }
 
 void entry_arm(struct slots *slots, struct entry *entry)
@@ -130,8 +176,8 @@ void entry_arm(struct slots *slots, struct entry *entry)
         if (entry->killing != KILL_LEASE)
             next = MIN(next, entry->lease_end_usec);
         next = MIN(next, entry->kill_usec);
-        if (has_process(entry) && entry->killing == KILL_NONE && entry->public.timeout_usec > 0)
-            next = MIN(next, usec_add(entry->public.started_usec, entry->public.timeout_usec));
+        if (runs(entry) && entry->killing == KILL_NONE && entry->public.timeout_usec > 0)
+            next = MIN(next, timeout_of(entry));
     }
     (void)heap_set(&slots->timers, &entry->timer, next);
 }
@@ -180,6 +226,9 @@ void entry_kill(struct slots *slots, struct entry *entry, enum kill_reason reaso
 {
     if (entry->public.state == SLOTS_ENDED)
         return;
+    /* What is stopped could not end. */
+    if (entry->public.state == SLOTS_PAUSED)
+        entry_start(slots, entry);
     if (is_untold(entry)) {
         struct task_end end = {0};
         entry->killing = reason;
@@ -200,25 +249,42 @@ void entry_kill(struct slots *slots, struct entry *entry, enum kill_reason reaso
 
 static void release_slots(struct slots *slots, struct entry *entry)
 {
-    if (!has_process(entry))
+    if (runs(entry)) {
+        slots->running--;
+        slots->used -= entry->used;
+        list_remove(&entry->queue);
+    } else if (entry->public.state == SLOTS_PAUSED) {
+        slots->paused--;
+    } else {
         return;
-    slots->running--;
-    slots->used -= entry->used;
+    }
     slots->running_types[entry->type - slots->types]--;
+}
+
+/* Without the pauses; @measured is what p2pnode-exec has measured, with them, or 0. */
+static usec_t run_of(const struct slots *slots, const struct entry *entry, usec_t measured)
+{
+    usec_t whole = usec_sub(slots->now, entry->public.started_usec), ran = entry->ran_usec;
+
+    if (runs(entry))
+        ran = usec_add(ran, usec_sub(slots->now, entry->slice_usec));
+    else if (entry->public.state != SLOTS_PAUSED)
+        return measured;
+    return measured > 0 ? usec_sub(measured, usec_sub(whole, ran)) : ran;
 }
 
 void entry_end(struct slots *slots, struct entry *entry, const struct task_end *end)
 {
     struct task_end result = end_of_kill(entry, end);
 
-    if (result.run_usec == 0 && has_process(entry))
-        result.run_usec = usec_sub(slots->now, entry->public.started_usec);
+    result.run_usec = run_of(slots, entry, result.run_usec);
     release_slots(slots, entry);
     queue_remove(slots, entry);
     entry->public.state = SLOTS_ENDED;
     entry->public.ended_usec = slots->now;
     entry->public.end = result;
-    entry->actions &= ~(1U << SLOTS_KILL | 1U << SLOTS_RENEW | 1U << SLOTS_STARTED);
+    entry->actions &= ~(1U << SLOTS_KILL | 1U << SLOTS_RENEW | 1U << SLOTS_STARTED |
+                        1U << SLOTS_PAUSE | 1U << SLOTS_CONTINUE);
     entry->report_delay_usec = SLOTS_REPORT_FIRST;
     entry->report_usec = usec_add(slots->now, entry->report_delay_usec);
     list_append(&slots->ended, &entry->ended);
@@ -290,8 +356,8 @@ void entry_check(struct slots *slots, struct entry *entry)
         entry->kill_usec = USEC_INFINITY;
         entry_tell(slots, entry, SLOTS_KILL);
     }
-    if (has_process(entry) && entry->killing == KILL_NONE && entry->public.timeout_usec > 0 &&
-        now >= usec_add(entry->public.started_usec, entry->public.timeout_usec))
+    if (runs(entry) && entry->killing == KILL_NONE && entry->public.timeout_usec > 0 &&
+        now >= timeout_of(entry))
         entry_kill(slots, entry, KILL_TIMEOUT, SIGTERM, slots->config.kill_grace_usec);
     if (now >= entry->renew_usec) {
         entry->asked_usec = now;

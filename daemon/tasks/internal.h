@@ -161,6 +161,7 @@ void wire_send_ask(struct tasks *tasks, const struct origin_action *action);
 void wire_send_release(struct tasks *tasks, const struct origin_action *action);
 void wire_send_ack(struct tasks *tasks, const struct origin_action *action);
 void wire_send_started(struct tasks *tasks, const struct slots_attempt *attempt);
+void wire_send_paused(struct tasks *tasks, const struct slots_attempt *attempt, bool is_paused);
 void wire_send_renew(struct tasks *tasks, const struct slots_attempt *attempt, usec_t asked_usec);
 void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
                        enum origin_refusal refusal);

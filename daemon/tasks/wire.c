@@ -112,6 +112,14 @@ void wire_send_started(struct tasks *tasks, const struct slots_attempt *attempt)
     reply(tasks, "started", &attempt->key);
 }
 
+void wire_send_paused(struct tasks *tasks, const struct slots_attempt *attempt, bool is_paused)
+{
+    cJSON *frame = wire_new_frame("paused", attempt->key.number, attempt->key.attempt);
+
+    json_add_bool(frame, "paused", is_paused);
+    (void)wire_send(tasks, &attempt->key.origin, frame, NULL, 0);
+}
+
 void wire_send_renew(struct tasks *tasks, const struct slots_attempt *attempt, usec_t asked_usec)
 {
     cJSON *frame = wire_new_frame("renew", attempt->key.number, attempt->key.attempt);
@@ -370,6 +378,17 @@ static bool take_started(const struct incoming *in)
     return true;
 }
 
+static bool take_paused(const struct incoming *in)
+{
+    bool is_paused;
+
+    if (json_get_bool(in->header, "paused", &is_paused) <= 0)
+        return false;
+    origin_paused(in->tasks->origin, in->number, in->attempt, in->from, is_paused,
+                  tasks_now(in->tasks));
+    return true;
+}
+
 static bool take_missing(const struct incoming *in)
 {
     origin_missing(in->tasks->origin, in->number, in->attempt, in->from, tasks_now(in->tasks));
@@ -458,14 +477,14 @@ bool tasks_on_frame(struct tasks *tasks, const struct node_id *from, const cJSON
         const char *op;
         bool (*take)(const struct incoming *in); /* false: malformed */
     } ops[] = {
-        {"offer", take_offer},       {"query", take_query},     {"cancel", take_cancel},
-        {"recall", take_recall},     {"ack", take_ack},         {"renewed", take_renewed},
-        {"accepted", take_accepted}, {"refused", take_refused}, {"started", take_started},
-        {"missing", take_missing},   {"renew", take_renew},     {"output", take_output},
-        {"resync", take_resync},     {"ended", take_ended},     {"cut", take_cut},
-        {"got", take_got},           {"ask", take_ask},         {"room", take_room},
-        {"release", take_release},   {"got", take_got},         {"fetch", wire_take_fetch},
-        {"piece", wire_take_piece},
+        {"offer", take_offer},       {"query", take_query},      {"cancel", take_cancel},
+        {"recall", take_recall},     {"ack", take_ack},          {"renewed", take_renewed},
+        {"accepted", take_accepted}, {"refused", take_refused},  {"started", take_started},
+        {"missing", take_missing},   {"renew", take_renew},      {"output", take_output},
+        {"resync", take_resync},     {"ended", take_ended},      {"cut", take_cut},
+        {"got", take_got},           {"ask", take_ask},          {"room", take_room},
+        {"release", take_release},   {"paused", take_paused},    {"got", take_got},
+        {"fetch", wire_take_fetch},  {"piece", wire_take_piece},
     };
     struct incoming in = {
         .tasks = tasks, .from = from, .header = header, .body = body, .body_size = body_size};

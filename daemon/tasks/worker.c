@@ -2,6 +2,7 @@
 #include "tasks/internal.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -325,6 +326,17 @@ const struct exec_handler worker_exec_handler = {
     .on_exit = on_exec_exit,
 };
 
+/* All processes of the task are stopped, or go on; its origin is told. */
+static void set_paused(struct tasks *tasks, struct slots_attempt *attempt, bool is_paused)
+{
+    (void)exec_signal(tasks->exec, attempt->id, is_paused ? SIGSTOP : SIGCONT, USEC_INFINITY);
+    if (node_id_is_equal(&attempt->key.origin, &tasks->start->id))
+        origin_paused(tasks->origin, attempt->key.number, attempt->key.attempt, &tasks->start->id,
+                      is_paused, tasks_now(tasks));
+    else
+        wire_send_paused(tasks, attempt, is_paused);
+}
+
 static void kill_job(struct tasks *tasks, struct slots_attempt *attempt, int signal)
 {
     struct job *job = attempt->userdata;
@@ -433,6 +445,10 @@ void worker_act(struct tasks *tasks, const struct slots_action *action)
     switch (action->type) {
     case SLOTS_START:
         start(tasks, attempt);
+        break;
+    case SLOTS_PAUSE:
+    case SLOTS_CONTINUE:
+        set_paused(tasks, attempt, action->type == SLOTS_PAUSE);
         break;
     case SLOTS_KILL:
         kill_job(tasks, attempt, action->signal);

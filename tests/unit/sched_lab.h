@@ -27,6 +27,8 @@
 #define LAB_LEASE     (15 * USEC_PER_SEC)
 #define LAB_DELAY_MAX (3 * USEC_PER_SEC) /* of a message; below a third of the lease */
 #define LAB_SLOTS     3
+#define LAB_QUANTUM   (500 * USEC_PER_MSEC)
+#define LAB_NEVER     (USEC_INFINITY - 1)
 
 enum lab_mutant {
     MUTANT_NONE,
@@ -36,6 +38,7 @@ enum lab_mutant {
     MUTANT_INDISCREET, /* confidential tasks are submitted as if they were not */
     MUTANT_FORGER,     /* ends carry the number of the attempt that is current */
     MUTANT_MUTE,       /* ends never arrive */
+    MUTANT_RESTLESS,   /* what is paused goes on */
     _MUTANT_MAX,
 };
 
@@ -107,6 +110,9 @@ struct lab_process {
     uint64_t id;
     struct slots_key key;
     bool is_dead; /* killed, and the news is on its way */
+    bool is_paused;
+    bool is_ending;   /* was signalled */
+    usec_t left_usec; /* to run, where it is paused */
     struct lab_event *end;
 };
 
@@ -130,7 +136,7 @@ struct lab {
     bool has_faults;
     enum lab_mutant mutant;
     char violation[256];
-    uint64_t messages, questions, starts, deaths, cuts, lost, moved, stale, ends;
+    uint64_t messages, questions, pauses, starts, deaths, cuts, lost, moved, stale, ends;
 };
 
 static const char *const lab_types[][3] = {
@@ -235,7 +241,8 @@ static void lab_check_slots(struct lab *lab, unsigned node)
         if (!process->is_used || process->is_dead)
             continue;
         const struct slots_attempt *attempt = slots_find_id(lab->nodes[node].slots, process->id);
-        running++;
+        /* One that is to be killed goes on for that, whether there is a slot or not. */
+        running += !process->is_paused && !process->is_ending;
         of_c += attempt && strcmp(attempt->spec.type, "c") == 0;
     }
     if (running > LAB_SLOTS || of_c > 1)
@@ -282,6 +289,7 @@ static void lab_kill_process(struct lab *lab, unsigned node, uint64_t id, int si
             continue;
         if (lab->mutant == MUTANT_IMMORTAL)
             return;
+        process->is_ending = true;
         if (signal == 9)
             lab_process_dies(lab, process);
         else if (lab_chance(lab, 300))
@@ -291,6 +299,29 @@ static void lab_kill_process(struct lab *lab, unsigned node, uint64_t id, int si
         process->end->end = (struct task_end){.type = TASK_END_SIGNAL, .code = signal};
         if (process->end->timer.time_usec > at)
             (void)heap_set(&lab->events, &process->end->timer, at);
+        return;
+    }
+}
+
+/* What is stopped goes on later where it was. */
+static void lab_pause_process(struct lab *lab, unsigned node, uint64_t id, bool is_paused)
+{
+    for (size_t i = 0; i < LAB_PROCESSES; i++) {
+        struct lab_process *process = &lab->nodes[node].processes[i];
+        if (!process->is_used || process->id != id || process->is_dead ||
+            process->is_paused == is_paused)
+            continue;
+        if (lab->mutant == MUTANT_RESTLESS && is_paused)
+            return;
+        process->is_paused = is_paused;
+        lab->pauses += is_paused;
+        if (is_paused)
+            process->left_usec = process->end->timer.time_usec - lab->now;
+        /* Its end may have been ordered meanwhile. */
+        if (is_paused || process->end->timer.time_usec == LAB_NEVER)
+            (void)heap_set(&lab->events, &process->end->timer,
+                           is_paused ? LAB_NEVER : lab->now + process->left_usec);
+        lab_check_slots(lab, node);
         return;
     }
 }
@@ -310,6 +341,10 @@ static void lab_on_slots_action(struct lab *lab, unsigned node, const struct slo
     switch (action->type) {
     case SLOTS_START:
         lab_start_process(lab, node, action->attempt);
+        break;
+    case SLOTS_PAUSE:
+    case SLOTS_CONTINUE:
+        lab_pause_process(lab, node, action->attempt->id, action->type == SLOTS_PAUSE);
         break;
     case SLOTS_KILL:
         lab_kill_process(lab, node, action->attempt->id, action->signal);

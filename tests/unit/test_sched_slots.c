@@ -69,8 +69,8 @@ static int offer(struct slots *slots, const char *type, const char *user, uint64
 static const char *actions(struct slots *slots)
 {
     static char all[4096];
-    static const char *const names[] = {"start",  "kill",     "started", "renew",
-                                        "report", "handback", "dropped"};
+    static const char *const names[] = {"start", "pause",  "continue", "kill",   "started",
+                                        "renew", "report", "handback", "dropped"};
     struct slots_action action;
 
     all[0] = '\0';
@@ -532,6 +532,221 @@ static void what_is_evicted_ends_as_stopped_by_its_node(void **state _unused_)
     slots_free(slots);
 }
 
+#define QUANTUM (100 * USEC_PER_MSEC)
+
+static struct slots *make_sliced(uint32_t count)
+{
+    struct slots_config config = config_of(count);
+    struct slots *slots;
+
+    config.quantum_usec = QUANTUM;
+    assert_int_equal(slots_new(&config, 1, 0, &slots), 0);
+    return slots;
+}
+
+static void run_one(struct slots *slots, const char *type, const char *user, uint64_t number,
+                    usec_t now)
+{
+    assert_int_equal(offer(slots, type, user, number, now), 0);
+    slots_started(slots, id_of(slots, number), now);
+}
+
+static void a_turn_ends_when_another_user_waits(void **state _unused_)
+{
+    struct slots *slots = make_sliced(1);
+
+    run_one(slots, "a", "u", 1, 0);
+    assert_int_equal(offer(slots, "a", "v", 2, 10), 0);
+    (void)actions(slots);
+    assert_int_equal(slots_deadline(slots), QUANTUM);
+    slots_tick(slots, QUANTUM - 1);
+    assert_string_equal(actions(slots), "");
+    slots_tick(slots, QUANTUM);
+    assert_string_equal(actions(slots), "pause 1, start 2, ");
+    slots_started(slots, id_of(slots, 2), QUANTUM);
+    (void)actions(slots);
+    slots_tick(slots, 2 * QUANTUM);
+    assert_string_equal(actions(slots), "pause 2, continue 1, ");
+    /* Who ends makes room at once. */
+    finish(slots, 1, 0, 2 * QUANTUM + 5);
+    assert_string_equal(actions(slots), "report 1, continue 2, ");
+    assert_int_equal(end_of(slots, 1)->run_usec, QUANTUM + 5);
+    slots_free(slots);
+}
+
+static void nobody_is_paused_for_himself_or_for_nobody(void **state _unused_)
+{
+    struct slots *slots = make_sliced(1);
+
+    run_one(slots, "a", "u", 1, 0);
+    assert_int_equal(offer(slots, "a", "u", 2, 0), 0);
+    (void)actions(slots);
+    slots_tick(slots, 9 * QUANTUM);
+    assert_string_equal(actions(slots), "");
+    assert_true(slots_deadline(slots) > 9 * QUANTUM);
+    /* But a turn that is long over ends with the first that wants one. */
+    assert_int_equal(offer(slots, "a", "v", 3, 9 * QUANTUM), 0);
+    assert_string_equal(actions(slots), "pause 1, start 3, ");
+    /* And then it is its turn again, before what its user has behind it. */
+    slots_started(slots, id_of(slots, 3), 9 * QUANTUM);
+    (void)actions(slots);
+    slots_tick(slots, 10 * QUANTUM);
+    assert_string_equal(actions(slots), "pause 3, continue 1, ");
+    slots_free(slots);
+}
+
+static void in_order_of_arrival_nothing_is_paused(void **state _unused_)
+{
+    struct slots_config config = config_of(1);
+    struct slots *slots;
+
+    config.quantum_usec = QUANTUM;
+    config.is_fifo = true;
+    assert_int_equal(slots_new(&config, 1, 0, &slots), 0);
+    run_one(slots, "a", "u", 1, 0);
+    assert_int_equal(offer(slots, "a", "v", 2, 0), 0);
+    (void)actions(slots);
+    slots_tick(slots, 9 * QUANTUM);
+    assert_string_equal(actions(slots), "");
+    slots_free(slots);
+}
+
+static void a_pause_takes_nothing_from_the_time_to_run(void **state _unused_)
+{
+    struct slots *slots = make_sliced(1);
+    usec_t limit = USEC_PER_MIN;
+
+    struct slots_key key = key_of(&self, 1);
+    struct task_spec spec = spec_of("b", "u");
+
+    /* b may run for a minute; v's task takes the slot for two, in the middle of it. */
+    assert_int_equal(slots_offer(slots, &key, "lab-01", &spec, 0, 0), 0);
+    slots_started(slots, slots_find(slots, &key)->id, 0);
+    assert_int_equal(offer(slots, "a", "v", 2, 0), 0);
+    slots_tick(slots, QUANTUM);
+    finish(slots, 2, 0, 2 * limit);
+    assert_non_null(strstr(actions(slots), "continue 1, "));
+    slots_tick(slots, 3 * limit - QUANTUM - 1);
+    assert_null(strstr(actions(slots), "kill 1"));
+    slots_tick(slots, 3 * limit - QUANTUM);
+    assert_non_null(strstr(actions(slots), "kill 1 15, "));
+    slots_free(slots);
+}
+
+static void what_is_paused_is_cancelled_like_any_other(void **state _unused_)
+{
+    struct slots *slots = make_sliced(1);
+    struct slots_key one = key_of(&other, 1);
+    struct slots_load load;
+
+    run_one(slots, "a", "u", 1, 0);
+    assert_int_equal(offer(slots, "a", "v", 2, 0), 0);
+    slots_tick(slots, QUANTUM);
+    (void)actions(slots);
+    slots_recall(slots, &one, QUANTUM);
+    assert_string_equal(actions(slots), "");
+    /* It has to run for that: what is stopped hears nothing. */
+    slots_cancel(slots, &one, SIGTERM, GRACE, QUANTUM);
+    assert_string_equal(actions(slots), "kill 1 15, continue 1, ");
+    finish(slots, 1, 0, QUANTUM + 1);
+    assert_int_equal(end_of(slots, 1)->type, TASK_END_CANCELLED);
+    slots_get_load(slots, &load);
+    assert_int_equal(load.used, 1);
+    assert_int_equal(load.running, 1);
+    assert_int_equal(load.queued, 0);
+    slots_free(slots);
+}
+
+static void what_dies_while_it_is_paused_has_ended(void **state _unused_)
+{
+    struct slots *slots = make_sliced(1);
+    struct slots_load load;
+
+    run_one(slots, "a", "u", 1, 0);
+    assert_int_equal(offer(slots, "a", "v", 2, 0), 0);
+    slots_tick(slots, QUANTUM);
+    finish(slots, 1, 9, 2 * QUANTUM);
+    assert_int_equal(end_of(slots, 1)->run_usec, QUANTUM);
+    finish(slots, 2, 0, 2 * QUANTUM);
+    slots_get_load(slots, &load);
+    assert_int_equal(load.used + load.running + load.queued, 0);
+    slots_free(slots);
+}
+
+static void a_drain_keeps_what_is_paused(void **state _unused_)
+{
+    struct slots *slots = make_sliced(1);
+    struct slots_load load;
+
+    run_one(slots, "a", "u", 1, 0);
+    assert_int_equal(offer(slots, "a", "v", 2, 0), 0);
+    assert_int_equal(offer(slots, "a", "w", 3, 0), 0);
+    slots_tick(slots, QUANTUM);
+    (void)actions(slots);
+    slots_set_draining(slots, true, QUANTUM);
+    assert_string_equal(actions(slots), "handback 3, dropped 3, ");
+    finish(slots, 2, 0, QUANTUM + 1);
+    assert_string_equal(actions(slots), "report 2, continue 1, ");
+    finish(slots, 1, 0, QUANTUM + 2);
+    slots_get_load(slots, &load);
+    assert_int_equal(load.running + load.queued, 0);
+    slots_free(slots);
+}
+
+static void the_most_of_a_type_counts_the_paused(void **state _unused_)
+{
+    struct slots *slots = make_sliced(1);
+    struct slots_config config = config_of(1);
+
+    /* b runs once at most: v's b does not begin while u's is only paused. */
+    run_one(slots, "b", "u", 1, 0);
+    assert_int_equal(offer(slots, "b", "v", 2, 0), 0);
+    slots_tick(slots, QUANTUM);
+    assert_null(strstr(actions(slots), "pause"));
+    assert_int_equal(offer(slots, "a", "w", 3, QUANTUM), 0);
+    assert_non_null(strstr(actions(slots), "pause 1, start 3, "));
+    /* Also when the configuration is read again meanwhile. */
+    config.quantum_usec = QUANTUM;
+    assert_int_equal(slots_set_config(slots, &config, QUANTUM), 0);
+    finish(slots, 3, 0, QUANTUM + 1);
+    assert_string_equal(actions(slots), "report 3, continue 1, ");
+    slots_free(slots);
+}
+
+static void so_many_are_paused_and_no_more(void **state _unused_)
+{
+    struct slots *slots = make_sliced(1);
+    usec_t now = 0;
+    size_t pauses = 0;
+
+    for (uint64_t i = 1; i <= SLOTS_PAUSED_MAX + 3; i++) {
+        char user[16];
+        (void)snprintf(user, sizeof(user), "u%d", (int)i);
+        assert_int_equal(offer(slots, "a", user, i, now), 0);
+    }
+    for (uint64_t i = 1; i <= 3 * SLOTS_PAUSED_MAX; i++) {
+        size_t k = 0;
+        struct slots_attempt *attempt;
+        uint32_t paused = 0;
+        while ((attempt = slots_next(slots, &k))) {
+            if (attempt->state == SLOTS_STARTING) {
+                slots_started(slots, attempt->id, now);
+                k = 0;
+                paused = 0;
+                continue;
+            }
+            paused += attempt->state == SLOTS_PAUSED;
+        }
+        assert_in_range(paused, 0, SLOTS_PAUSED_MAX);
+        pauses = MAX(pauses, (size_t)paused);
+        (void)actions(slots);
+        now += QUANTUM;
+        slots_tick(slots, now);
+    }
+    assert_int_equal(pauses, SLOTS_PAUSED_MAX);
+    slots_free(slots);
+}
+
 static void only_what_waits_can_be_recalled(void **state _unused_)
 {
     struct slots *slots = make(1);
@@ -703,6 +918,15 @@ int main(void)
         cmocka_unit_test(what_waits_past_its_lease_goes_back),
         cmocka_unit_test(draining_hands_the_queue_back_and_lets_the_rest_end),
         cmocka_unit_test(what_is_evicted_ends_as_stopped_by_its_node),
+        cmocka_unit_test(a_turn_ends_when_another_user_waits),
+        cmocka_unit_test(nobody_is_paused_for_himself_or_for_nobody),
+        cmocka_unit_test(in_order_of_arrival_nothing_is_paused),
+        cmocka_unit_test(a_pause_takes_nothing_from_the_time_to_run),
+        cmocka_unit_test(what_is_paused_is_cancelled_like_any_other),
+        cmocka_unit_test(what_dies_while_it_is_paused_has_ended),
+        cmocka_unit_test(a_drain_keeps_what_is_paused),
+        cmocka_unit_test(the_most_of_a_type_counts_the_paused),
+        cmocka_unit_test(so_many_are_paused_and_no_more),
         cmocka_unit_test(only_what_waits_can_be_recalled),
         cmocka_unit_test(a_query_for_the_unknown_shuts_the_door),
         cmocka_unit_test(ends_are_reported_until_they_are_acknowledged),

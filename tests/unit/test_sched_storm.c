@@ -73,7 +73,8 @@ static void start_node(struct lab *lab, unsigned node)
                                  .has_commands = true,
                                  .slots = lab->mutant == MUTANT_GREEDY ? LAB_SLOTS + 2 : LAB_SLOTS,
                                  .queue_max = 5,
-                                 .is_fifo = node % 2,
+                                 .is_fifo = node % 4 == 1,
+                                 .quantum_usec = LAB_QUANTUM,
                                  .timeout_usec = 2 * USEC_PER_MIN,
                                  .kill_grace_usec = 5 * USEC_PER_SEC,
                                  .types = types};
@@ -619,6 +620,7 @@ static void every_promise_holds_through_every_storm(void **state _unused_)
                      (double)lab->now / 1e6, FIRST_SEED + i);
         total.messages += lab->messages;
         total.questions += lab->questions;
+        total.pauses += lab->pauses;
         total.starts += lab->starts;
         total.deaths += lab->deaths;
         total.cuts += lab->cuts;
@@ -628,12 +630,13 @@ static void every_promise_holds_through_every_storm(void **state _unused_)
         lab_done(lab);
     }
     print_message("%.0f scheduler-hours: %" PRIu64 " messages, %" PRIu64 " questions, %" PRIu64
-                  " starts, %" PRIu64 " ends, %" PRIu64 " deaths, %" PRIu64 " cuts, %" PRIu64
-                  " attempts lost, %" PRIu64 " moved\n",
+                  " pauses, %" PRIu64 " starts, %" PRIu64 " ends, %" PRIu64 " deaths, %" PRIu64
+                  " cuts, %" PRIu64 " attempts lost, %" PRIu64 " moved\n",
                   (double)(STORM_USEC + CALM_USEC) / (double)USEC_PER_HOUR * LAB_NODES * STORMS,
-                  total.messages, total.questions, total.starts, total.ends, total.deaths,
-                  total.cuts, total.lost, total.moved);
+                  total.messages, total.questions, total.pauses, total.starts, total.ends,
+                  total.deaths, total.cuts, total.lost, total.moved);
     assert_true(total.questions >= 1000);
+    assert_true(total.pauses >= 100);
     assert_true(total.deaths >= 100);
     assert_true(total.cuts >= 100);
     assert_true(total.lost >= 100);
@@ -667,6 +670,7 @@ static void every_check_sees_its_mutant(void **state _unused_)
         [MUTANT_INDISCREET] = "confidential",
         [MUTANT_FORGER] = "the result of another attempt",
         [MUTANT_MUTE] = "has not ended",
+        [MUTANT_RESTLESS] = "runs 4 tasks",
     };
     struct lab *lab = calloc(1, sizeof(*lab));
 

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Turns between users: a task that has run for its time slice is stopped while others wait."""
+import os
+import pathlib
+
+import pytest
+
+from lib.lab import FAST
+from lib.wait import wait_for
+
+LOOP = "while :; do :; done"
+
+
+@pytest.fixture
+def lab(make_lab):
+    lab = make_lab(FAST)
+    lab.node("lab-01", {"tasks": {"enabled": False}}, role="seed")
+    lab.node("lab-02", {"tasks": {"slots": 1, "quantum": "200ms"}})
+    return lab.start()
+
+
+def sessions_of(marker):
+    """The states of all processes with the marker in their command line: R, S, T ..."""
+    states = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and marker.encode() in (entry / "cmdline").read_bytes():
+                states.append((entry / "stat").read_text().rsplit(")", 1)[1].split()[0])
+        except OSError:
+            continue
+    return states
+
+
+def test_two_users_take_turns_and_both_end(lab):
+    """Users are those of a node: the same one at two nodes is two."""
+    seed, node = lab["lab-01"], lab["lab-02"]
+    mark = "p2pnode-test-" + os.urandom(6).hex()
+    first = seed.submit("-N", "lab-02", "--", "bash", "-c", f": {mark}; {LOOP}")
+    seed.wait_task(first, "running")
+    second = node.submit("-N", "lab-02", "--", "bash", "-c", f": {mark}; {LOOP}")
+    node.wait_task(second, "running")
+    wait_for(lambda: seed.task(first)["reason"] == "paused", 5, "the first to be paused")
+    wait_for(lambda: node.task(second)["reason"] == "paused", 5, "the second to be paused")
+    wait_for(lambda: seed.task(first)["reason"] == "paused", 5, "the first to be paused again")
+    wait_for(lambda: sorted(sessions_of(mark)) == ["R", "T"], 5, "one to run and one to be stopped")
+    assert node.call("Status")["tasks"]["running"] == 1
+    row = next(line for line in seed.ctl("task", "list").stdout.splitlines() if line.split()[0] == first.split("@")[0])
+    assert row.split()[3] == "running"
+    seed.ctl("task", "cancel", first)
+    seed.wait_task(first, "cancelled")
+    wait_for(lambda: sessions_of(mark) == ["R"], 5, "the other to run alone")
+    assert node.task(second)["reason"] is None
+    node.ctl("task", "cancel", second)
+    node.wait_task(second, "cancelled")
+
+
+def test_whoever_leaves_the_group_is_stopped_too(lab):
+    """Where tasks have a namespace of their own, all of it is paused."""
+    seed, node = lab["lab-01"], lab["lab-02"]
+    mark = "p2pnode-test-" + os.urandom(6).hex()
+    first = seed.submit("-N", "lab-02", "--", "bash", "-c", f"setsid bash -c ': {mark}; {LOOP}' & : {mark}; {LOOP}")
+    seed.wait_task(first, "running")
+    second = node.submit("-N", "lab-02", "--", "bash", "-c", LOOP)
+    level = seed.task(first)["limits"]["sandbox"]
+    wait_for(lambda: seed.task(first)["reason"] == "paused" and set(sessions_of(mark)) == {"T"}, 10,
+             f"all to be stopped (sandbox {level})")
+    seed.ctl("task", "cancel", first)
+    seed.wait_task(first, "cancelled")
+    wait_for(lambda: not sessions_of(mark), 5, "all to be gone")
+    node.ctl("task", "cancel", second)
+
+
+def test_a_pause_does_not_count_as_running(lab):
+    seed, node = lab["lab-01"], lab["lab-02"]
+    limited = seed.submit("-N", "lab-02", "--timeout", "1s", "--", "bash", "-c", LOOP)
+    seed.wait_task(limited, "running")
+    other = node.submit("-N", "lab-02", "--timeout", "1s", "--", "bash", "-c", LOOP)
+    ended = [seed.wait_task(limited, "timed-out"), node.wait_task(other, "timed-out")]
+    for task in ended:
+        assert 0.9 < task["run_s"] < 2.5, task
