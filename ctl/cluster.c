@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#include <netdb.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include "base/address.h"
 #include "base/text.h"
 #include "client.h"
 #include "commands.h"
+#include "config/config.h"
 #include "failure.h"
 #include "render.h"
 #include "screen.h"
@@ -339,18 +343,58 @@ int ping_run(struct ctl *ctl)
     return r;
 }
 
+/* All addresses of a "name" or "name:port", for the daemon takes addresses only. */
+static int add_name(const char *text, cJSON *addresses)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo *found = NULL;
+    const char *colon = strrchr(text, ':');
+    _cleanup_free_ char *host = strndup(text, colon ? (size_t)(colon - text) : strlen(text));
+    char target[ADDRESS_TEXT_MAX];
+    struct address address;
+    char port[8];
+
+    if (!host)
+        return fail_memory();
+    snprintf(port, sizeof(port), "%d", CONFIG_PORT_DEFAULT);
+    int r = getaddrinfo(host, colon ? colon + 1 : port, &hints, &found);
+    if (r != 0)
+        return fail(ERROR_NOT_FOUND, gai_strerror(r), "p2pctl join 10.0.4.2:7717",
+                    "cannot find the address of \"%s\"", text);
+    for (const struct addrinfo *info = found; info; info = info->ai_next)
+        if (address_from_sockaddr(info->ai_addr, info->ai_addrlen, &address) >= 0)
+            cJSON_AddItemToArray(addresses, cJSON_CreateString(address_format(&address, target)));
+    freeaddrinfo(found);
+    return 0;
+}
+
+static int add_addresses(const struct ctl *ctl, cJSON *addresses)
+{
+    struct address address;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ctl->options.words_count; i++) {
+        const char *text = ctl->options.words[i];
+        if (address_parse(text, CONFIG_PORT_DEFAULT, &address) == 0)
+            cJSON_AddItemToArray(addresses, cJSON_CreateString(text));
+        else
+            r = add_name(text, addresses);
+    }
+    return r;
+}
+
 int join_run(struct ctl *ctl)
 {
     _cleanup_json_ cJSON *answer = NULL;
-    cJSON *parameters = client_parameters(ctl);
+    _cleanup_json_ cJSON *parameters = client_parameters(ctl);
     cJSON *addresses = cJSON_AddArrayToObject(parameters, "addresses");
     const char *timeout = options_get(&ctl->options, "timeout");
+    int r = add_addresses(ctl, addresses);
 
-    for (size_t i = 0; addresses && i < ctl->options.words_count; i++)
-        cJSON_AddItemToArray(addresses, cJSON_CreateString(ctl->options.words[i]));
     if (timeout)
         json_add_string(parameters, "timeout", timeout);
-    int r = client_call(ctl, (struct call){"Join", parameters, -1, true, NULL}, &answer);
+    if (r == 0)
+        r = client_call(ctl, (struct call){"Join", TAKE_PTR(parameters), -1, true, NULL}, &answer);
     if (r != 0)
         return r;
     if (ctl->globals.json != JSON_OFF)
@@ -395,7 +439,10 @@ int forget_run(struct ctl *ctl)
     cJSON *parameters = client_parameters(ctl);
     json_add_string(parameters, "name", ctl->options.words[0]);
     r = client_call(ctl, (struct call){"Forget", parameters, -1, false, NULL}, &answer);
-    if (r != 0 || ctl->globals.json == JSON_OFF)
+    if (r != 0)
         return r;
-    return render_json(ctl, answer, NULL);
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, answer, NULL);
+    printf("forgot %s\n", json_text(answer, "name", ctl->options.words[0]));
+    return 0;
 }

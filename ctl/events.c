@@ -7,6 +7,7 @@
 #include "config/events.h"
 #include "failure.h"
 #include "render.h"
+#include "screen.h"
 #include "window.h"
 
 /* `p2pctl events`: what happened, from the daemon's history and live; in the first systems' texts
@@ -23,6 +24,34 @@ static enum tone tone_of(const char *type)
         if (strcmp(bad[i], type) == 0)
             return TONE_BAD;
     return strcmp(type, "member-suspect") == 0 ? TONE_WARN : TONE_PLAIN;
+}
+
+/* What stands behind @start, and @text itself where that is not how it begins. */
+static const char *skip(const char *text, const char *start)
+{
+    size_t size = strlen(start);
+
+    return strncmp(text, start, size) == 0 ? text + size : text;
+}
+
+/*
+ * The message without what the columns before it say: "member lab-07 suspect, reported by lab-03"
+ * is "by lab-03" beside member-suspect and lab-07.
+ */
+static const char *detail_of(const cJSON *event, const char *type, const char *subject)
+{
+    const char *message = json_text(event, "message", ""), *rest = message;
+    size_t size = strlen(subject);
+
+    rest = skip(skip(rest, "member "), "task ");
+    if (rest == message || strncmp(rest, subject, size) != 0 || (rest[size] != ' ' && rest[size]))
+        return message;
+    rest = skip(rest + size, " ");
+    const char *state = strncmp(type, "member-", 7) == 0 ? type + 7 : "";
+    const char *behind = *state ? skip(rest, state) : rest;
+    if (behind != rest && *behind && *behind != ',' && *behind != ':')
+        return rest; /* "joined from ..." */
+    return skip(skip(behind, ", reported "), ": ");
 }
 
 static void print_padded(const struct ctl *ctl, enum tone tone, const char *text, size_t width)
@@ -49,8 +78,36 @@ static void print_event(const struct ctl *ctl, const cJSON *event, bool seed)
     printf("%s  ", render_clock(ctl, json_text(event, "time", NULL), clock));
     print_padded(ctl, tone_of(type), type, TYPE_WIDTH);
     print_padded(ctl, TONE_PLAIN, subject, SUBJECT_WIDTH);
-    render_tinted(ctl, stdout, TONE_PLAIN, json_text(event, "message", ""));
+    render_tinted(ctl, stdout, TONE_PLAIN, detail_of(event, type, subject));
     putchar('\n');
+}
+
+static void time_cell(const struct ctl *ctl, const cJSON *row, struct cell *cell)
+{
+    char clock[RENDER_TEXT_MAX];
+
+    cell_printf(cell, "%s", render_clock(ctl, json_text(row, "time", NULL), clock));
+}
+
+/* The list as a table, for whoever chooses columns; --sort and --filter do without. */
+static const struct column columns[] = {
+    {"TIME", "time", COLUMN_NAME, time_cell}, {"TYPE", "type", COLUMN_NAME, NULL},
+    {"NODE", "node", COLUMN_NAME, NULL},      {"TASK", "task", COLUMN_NAME, NULL},
+    {"MESSAGE", "message", 0, NULL},          {"SEQ", "seq", COLUMN_RIGHT | COLUMN_EXTRA, NULL},
+    {"LINE", "line", COLUMN_EXTRA, NULL}};
+static const struct screen screen = {"events", columns, ARRAY_SIZE(columns)};
+
+/* Return: 0, or the exit code after the mistake was told. */
+static int check_stream_options(const struct ctl *ctl)
+{
+    const struct globals *globals = &ctl->globals;
+    const char *name = globals->output       ? "-o"
+                       : globals->sort       ? "--sort"
+                       : globals->filters[0] ? "--filter"
+                                             : NULL;
+
+    return name ? fail_usage("%s is for lists, and -f makes a stream; --type chooses events", name)
+                : 0;
 }
 
 static int follow_events(struct ctl *ctl, cJSON *parameters, bool seed)
@@ -122,9 +179,18 @@ int events_run(struct ctl *ctl)
     if (r != 0)
         return r;
     if (options_has(&ctl->options, "follow"))
+        r = check_stream_options(ctl);
+    if (r != 0)
+        return r;
+    if (options_has(&ctl->options, "follow"))
         return follow_events(ctl, TAKE_PTR(parameters), seed);
     r = client_list(ctl, (struct call){"Events", TAKE_PTR(parameters), -1, false, NULL}, "events",
                     &answer);
+    if (r != 0)
+        return r;
+    if (ctl->globals.output)
+        return screen_show(ctl, &screen, answer, NULL);
+    r = screen_select(ctl, &screen, answer);
     if (r != 0)
         return r;
     if (ctl->globals.json != JSON_OFF)

@@ -268,6 +268,22 @@ static void on_submitted(int r, const struct task *task, const char *reason, voi
     pending_free(pending);
 }
 
+/* Whether there is a node that might run it, but for tasks.allow_commands. */
+static bool are_commands_refused(const struct node *node, const struct task_spec *spec)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    struct record record;
+
+    for (size_t i = 0; spec->is_command && i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        if (member->state != SWIM_DEAD && member->state != SWIM_LEFT && !member->is_self &&
+            (!*spec->node || strcmp(spec->node, member->name) == 0) &&
+            node_get_record(member, &record) >= 0 && record.has_tasks && !record.has_commands)
+            return true;
+    }
+    return false;
+}
+
 static void fail_submit(struct node *node, struct call *call, const struct task_spec *spec, int r,
                         const char *reason)
 {
@@ -278,6 +294,11 @@ static void fail_submit(struct node *node, struct call *call, const struct task_
                 call, ERROR_NO_HANDLER, "p2pctl types",
                 "%s does not handle task type \"%s\", and a confidential task never leaves it",
                 node->config->node.name, spec->type);
+        else if (are_commands_refused(node, spec))
+            call_fail(call, ERROR_NOT_PERMITTED,
+                      "p2pctl config show tasks.allow_commands     (on the node that is to run it)",
+                      "not permitted: %s%s commands of other nodes", *spec->node ? spec->node : "",
+                      *spec->node ? " takes no" : "no node takes");
         else if (spec->is_command || *spec->node || *spec->select)
             call_fail(call, ERROR_NO_HANDLER, "p2pctl types", "%s", reason);
         else

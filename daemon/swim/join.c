@@ -147,7 +147,8 @@ static void on_seed_timer(struct swim *swim, struct timer *timer)
     if (!seed->is_extra && !seed->has_answered &&
         !(seed->entries & ~entries_where(swim, has_answered)))
         return;
-    if (is_silent && !seed->is_told) {
+    /* An address given by hand, or remembered from the last life, is no seed. */
+    if (is_silent && !seed->is_told && !seed->is_extra) {
         seed->is_told = true;
         event_add(swim, SWIM_EVENT_SEED_UNREACHABLE, NULL)->address = seed->address;
     }

@@ -270,3 +270,21 @@ def test_the_joiner_logs_the_peer_list_and_the_seed_the_request(lab):
     line = wait_for(lambda: re.search(r"peer list from seed: (.*)", late.log_text()), 5, "the peer list")
     for name in ("lab-01", "lab-02", "lab-03"):
         assert f"{name} {lab[name].address}" in line[1]
+
+
+def test_join_takes_names_too(make_lab):
+    node = make_lab(FAST).node("lone", role="seed").start()
+    # Nobody listens there, so it is the daemon that gives up: the name was found.
+    assert "none of the addresses" in node.ctl("join", "--timeout", "300ms", "localhost:1", code=7).stderr
+    result = node.ctl("join", "no.such.host.invalid", code=4)
+    assert result.stderr.startswith('p2pctl: cannot find the address of "no.such.host.invalid": ')
+
+
+def test_forget_says_what_it_did(make_lab):
+    lab = make_lab(FAST)
+    lab.node("seed", role="seed")
+    lab.node("gone")
+    lab.start()
+    lab["gone"].kill()
+    lab.wait_state("gone", "dead")
+    assert lab["seed"].ctl("forget", "--yes", "gone").stdout == "forgot gone\n"

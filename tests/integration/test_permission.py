@@ -89,3 +89,15 @@ def test_what_is_on_disk_is_for_the_daemon_alone(node):
             assert not mode & 0o066, f"{path}: {mode:o}"
         elif "tasks" not in path.parts:
             assert not mode & 0o077, f"{path}: {mode:o}"
+
+
+def test_commands_of_others_can_be_refused(make_lab):
+    lab = make_lab(FAST)
+    lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
+    lab.node("work", {"tasks": {"allow_commands": False}}, types=["a"])
+    lab.start()
+    result = lab["seed"].ctl("submit", "-N", "work", "--", "true", code=6)
+    assert result.stderr.startswith("p2pctl: not permitted: work takes no commands of other nodes\n")
+    assert "not permitted: no node takes commands" in lab["seed"].ctl("submit", "--wait", "--", "true", code=125).stderr
+    assert lab["seed"].ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
+    assert lab["work"].ctl("submit", "--wait", "--", "echo", "own").stdout == "own\n"

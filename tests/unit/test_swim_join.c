@@ -49,6 +49,22 @@ static void a_majority_of_random_seeds_is_asked_at_once(void **state)
     rig_stop(&rig);
 }
 
+/* Remembered members come this way, too. */
+static void an_address_that_is_no_seed_is_not_called_one(void **state)
+{
+    const struct address address = net_address(9);
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    assert_int_equal(swim_join(rig.swim, &address, rig.now), 0);
+    rig_drain(&rig);
+    rig_run(&rig, 60 * USEC_PER_SEC);
+    assert_true(rig_count_peers(&rig, 9, MESSAGE_JOIN) > 0);
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_SEED_UNREACHABLE), 0);
+    rig_stop(&rig);
+}
+
 static void silent_seeds_are_replaced_by_others(void **state)
 {
     struct rig rig;
@@ -336,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_majority_of_random_seeds_is_asked_at_once),
+        cmocka_unit_test(an_address_that_is_no_seed_is_not_called_one),
         cmocka_unit_test(silent_seeds_are_replaced_by_others),
         cmocka_unit_test(the_quorum_is_as_configured),
         cmocka_unit_test(the_own_address_is_no_seed),
