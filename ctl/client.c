@@ -25,6 +25,7 @@ struct client {
     usec_t limit_usec;    /* of the current call; USEC_INFINITY = none */
     usec_t deadline_usec; /* when it must have given its next sign */
     bool (*tolerates)(enum error_code code);
+    bool is_lost;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -194,15 +195,21 @@ cJSON *client_parameters(const struct ctl *ctl)
     return parameters;
 }
 
-static int tell_lost(const struct client *client, int error)
+static int tell_lost(struct client *client, int error)
 {
     char hint[128];
 
+    client->is_lost = true;
     if (client->survives)
         return CLIENT_LOST;
     snprintf(hint, sizeof(hint), "see what happened: journalctl -u p2pnode@%s -n 50", client->name);
     return fail(ERROR_INTERNAL, error < 0 ? strerror(-error) : "it closed the connection", hint,
                 "lost the connection to p2pnode \"%s\"", client->name);
+}
+
+bool client_is_lost(const struct ctl *ctl)
+{
+    return ctl->client && ctl->client->is_lost;
 }
 
 static int tell_silence(const struct ctl *ctl)
@@ -429,6 +436,19 @@ int client_call(struct ctl *ctl, struct call call, cJSON **ret)
     return client_list(ctl, call, NULL, ret);
 }
 
+/* Adds the entries of a further part to the first one. Return: whether they belong together. */
+static bool merge_arrays(cJSON *first, cJSON *part)
+{
+    json_for_each (rows, part) {
+        cJSON *target = cJSON_GetObjectItemCaseSensitive(first, rows->string);
+        if (cJSON_IsArray(rows) != cJSON_IsArray(target))
+            return false;
+        while (cJSON_IsArray(rows) && rows->child)
+            cJSON_AddItemToArray(target, cJSON_DetachItemViaPointer(rows, rows->child));
+    }
+    return true;
+}
+
 static int ask(struct ctl *ctl, struct call call, const int *fds, size_t fds_count,
                const char *list, cJSON **ret)
 {
@@ -445,12 +465,8 @@ static int ask(struct ctl *ctl, struct call call, const int *fds, size_t fds_cou
             first = TAKE_PTR(part);
             continue;
         }
-        cJSON *target = cJSON_GetObjectItemCaseSensitive(first, list ? list : "");
-        cJSON *rows = cJSON_GetObjectItemCaseSensitive(part, list ? list : "");
-        if (!cJSON_IsArray(target) || !cJSON_IsArray(rows))
+        if (!list || !merge_arrays(first, part))
             return fail(ERROR_INTERNAL, NULL, NULL, "the daemon answers more than was asked");
-        while (rows->child)
-            cJSON_AddItemToArray(target, cJSON_DetachItemViaPointer(rows, rows->child));
     }
     if (r == 0)
         *ret = TAKE_PTR(first);

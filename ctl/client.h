@@ -51,6 +51,9 @@ void client_survive(struct ctl *ctl);
 /* An object for a call's parameters, with "node" in it where -N was given. NULL without memory. */
 cJSON *client_parameters(const struct ctl *ctl);
 
+/* Whether the connection to the daemon broke off. */
+bool client_is_lost(const struct ctl *ctl);
+
 /* Does nothing for a while. Return: 0, or CLIENT_INTERRUPTED. */
 int client_pause(usec_t usec);
 

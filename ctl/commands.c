@@ -155,6 +155,15 @@ static const struct option task_clean_options[] = {
 
 static const struct option file_put_options[] = {
     {"overwrite", 0, "WHEN", "never (default), newer or always"},
+    {"rate", 0, "SIZE", "at most so many bytes per second"},
+    {"no-wait", 0, NULL, "leave it to the daemon; not for stdin"},
+    END,
+};
+
+static const struct option file_get_options[] = {
+    {"overwrite", 0, "WHEN", "never (default), newer or always"},
+    {"rate", 0, "SIZE", "at most so many bytes per second"},
+    {"verify", 0, NULL, "read back and hash what was written"},
     END,
 };
 
@@ -293,15 +302,16 @@ const struct command commands[] = {
     {"task", "clean", NULL, "", "drop tasks that have ended, with output and results",
      "p2pctl task clean --older 7d\np2pctl task clean -s cancelled --yes", task_clean_options, 0, 0,
      task_clean_run},
-    {"file", "put", NULL, "PATH... [NODE:[NAME]]", "store files, here or there; - is stdin",
+    {"file", "put", NULL, "PATH|NODE:NAME... [NODE:[NAME]]",
+     "store files, here or there; - is stdin",
      "p2pctl file put data.csv\np2pctl file put run1.h5 run2.h5 lab-05:\ntar c dir | p2pctl file "
-     "put - lab-05:dir.tar",
+     "put - lab-05:dir.tar\np2pctl file put lab-05:run1.h5 lab-07:",
      file_put_options, 1, COMMAND_WORDS_MAX, file_put_run},
-    {"file", "get", NULL, "[NODE:]NAME [PATH|-]",
-     "fetch a file; without a node from the best holder",
+    {"file", "get", NULL, "[NODE:]NAME... [PATH|-|NODE:[NAME]]",
+     "fetch files; without a node from the best holder",
      "p2pctl file get data.csv\np2pctl file get lab-05:run1.h5 /tmp/\np2pctl file get data.csv - | "
-     "head -1",
-     file_put_options, 1, 2, file_get_run},
+     "head -1\np2pctl file get 'lab-05:*.csv' results/",
+     file_get_options, 1, COMMAND_WORDS_MAX, file_get_run},
     {"file", "ls", "list", "[NODE:][GLOB]", "what is stored",
      "p2pctl file ls\np2pctl file ls --all-nodes '*.csv'", file_list_options, 0, 1, file_list_run},
     {"file", "rm", NULL, "[NODE:]NAME...", "remove stored files", "p2pctl file rm lab-05:run1.h5",

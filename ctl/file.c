@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include "client.h"
 #include "commands.h"
 #include "failure.h"
@@ -11,12 +9,27 @@
 #include "render.h"
 #include "screen.h"
 
-/* The stores of files: put, ls, rm. `file get` is in file_get.c, the stream both share is here. */
+/* The stores of files: ls, rm, and the stream that `file put` (file_put.c, file_pack.c) and `file
+ * get` (file_get.c) share. */
+
+/* Says once that a part of it was there from an earlier time. */
+static void tell_resumed(const struct ctl *ctl, const char *name, const cJSON *object, double total,
+                         bool *is_told)
+{
+    double resumed = json_number(object, "resumed_bytes", 0);
+
+    if (*is_told || resumed <= 0 || total <= 0 || ctl->globals.quiet ||
+        ctl->globals.json != JSON_OFF)
+        return;
+    *is_told = true;
+    render_text(stderr, name, strlen(name));
+    fprintf(stderr, "  resumed at %d%%\n", (int)(100 * resumed / total));
+}
 
 int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **ret_end)
 {
     struct progress progress;
-    bool last = false;
+    bool last = false, is_told = false;
     int r;
 
     client_catch_interrupt();
@@ -25,6 +38,9 @@ int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **r
     while (r == 0 && !last) {
         _cleanup_json_ cJSON *object = NULL;
         r = client_next(ctl, &object, &last);
+        if (r == 0 && object)
+            tell_resumed(ctl, name, object,
+                         json_number(object, last ? "size_bytes" : "total_bytes", 0), &is_told);
         if (r == 0 && last)
             *ret_end = TAKE_PTR(object);
         else if (r == 0)
@@ -52,10 +68,15 @@ int file_show_end(const struct ctl *ctl, const cJSON *end)
     if (!ctl_is_chatty(ctl))
         return 0;
     render_text(stderr, name, strlen(name));
+    if (cJSON_IsTrue(json_member(end, "kept"))) {
+        fputs("  is as new there, and was kept\n", stderr);
+        return 0;
+    }
     render_size(size, text);
     fprintf(stderr, "  %s of %s  100%%", text, text);
     if (seconds > 0)
-        fprintf(stderr, "  %s/s  %s", render_size(size / seconds, rate),
+        fprintf(stderr, "  %s/s  %s",
+                render_size((size - json_number(end, "resumed_bytes", 0)) / seconds, rate),
                 render_span(seconds, span));
     fprintf(stderr, "  %s", render_mark(MARK_DONE));
     if (strlen(sha256) == 64)
@@ -74,36 +95,14 @@ int file_check_name(const char *name)
         name);
 }
 
-/* One file to be stored. */
-static int put_file(struct ctl *ctl, const char *path, const struct place *target)
+int file_check_rate(const struct options *options)
 {
-    _cleanup_json_ cJSON *end = NULL, *parameters = place_parameters(ctl, target);
-    _cleanup_close_ int fd = -EBADF;
-    const char *slash = strrchr(path, '/'), *overwrite = options_get(&ctl->options, "overwrite");
-    const char *name = *target->rest ? target->rest : slash ? slash + 1 : path;
-    struct stat status;
-    int r = file_check_name(name);
+    const char *text = options_get(options, "rate");
+    uint64_t rate;
 
-    if (r != 0)
-        return r;
-    fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
-                                : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) < 0)
-        return fail(error_from_errno(-errno), strerror(errno), NULL, "cannot read %s", path);
-    if (S_ISDIR(status.st_mode))
-        return fail_usage("%s is a directory; only files can be stored", path);
-    json_add_string(parameters, "name", name);
-    if (overwrite)
-        json_add_string(parameters, "overwrite", overwrite);
-    if (S_ISREG(status.st_mode)) {
-        json_add_u64(parameters, "size_bytes", (uint64_t)status.st_size);
-        json_add_time(parameters, "modified",
-                      (uint64_t)MAX(status.st_mtim.tv_sec, 0) * USEC_PER_SEC +
-                          (uint64_t)status.st_mtim.tv_nsec / 1000);
-    }
-    r = file_transfer(ctl, (struct call){"PutFile", TAKE_PTR(parameters), fd, true, NULL}, name,
-                      &end);
-    return r != 0 ? r : file_show_end(ctl, end);
+    if (!text || text_parse_size(text, &rate) == 0)
+        return 0;
+    return fail_usage("--rate is bytes per second, such as 5MiB, not \"%s\"", text);
 }
 
 int file_check_overwrite(const struct options *options)
@@ -114,34 +113,6 @@ int file_check_overwrite(const struct options *options)
         strcmp(text, "always") == 0)
         return 0;
     return fail_usage("--overwrite is never, newer or always, not \"%s\"", text);
-}
-
-/* The last word is where to, if it looks so; after "-" it is a name at least. */
-int file_put_run(struct ctl *ctl)
-{
-    const struct options *options = &ctl->options;
-    size_t count = options->words_count;
-    const char *last = options->words[count - 1];
-    struct place target = {.rest = ""};
-    int r = file_check_overwrite(options);
-
-    if (r != 0)
-        return r;
-    if (count > 1 && place_is_named(last)) {
-        place_parse(last, &target);
-        count--;
-    } else if (count == 2 && strcmp(options->words[0], "-") == 0) {
-        target.rest = last;
-        count--;
-    }
-    if (*target.rest && count > 1)
-        return fail_usage("%zu files cannot all be called \"%s\"", count, target.rest);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(options->words[i], "-") == 0 && !*target.rest)
-            return fail_usage("stdin needs a name: p2pctl file put - NODE:NAME");
-    for (size_t i = 0; i < count && r == 0; i++)
-        r = put_file(ctl, options->words[i], &target);
-    return r;
 }
 
 static void size_cell(const struct ctl *ctl, const cJSON *file, struct cell *cell)
@@ -210,7 +181,7 @@ static void file_footer(const struct ctl *ctl, const cJSON *answer, FILE *stream
     fprintf(stream, "%d file%s, %s.\n", count, count == 1 ? "" : "s", render_size(size, text));
 }
 
-static int list_files(struct ctl *ctl, const struct place *place, bool all_nodes, cJSON **ret)
+int file_list(struct ctl *ctl, const struct place *place, bool all_nodes, cJSON **ret)
 {
     cJSON *parameters = place_parameters(ctl, place);
 
@@ -231,7 +202,7 @@ int file_list_run(struct ctl *ctl)
         place_parse(ctl->options.words[0], &place);
     if (all_nodes && (*place.node || ctl->globals.node))
         return fail_usage("name a node, or say --all-nodes, but not both");
-    int r = list_files(ctl, &place, all_nodes, &answer);
+    int r = file_list(ctl, &place, all_nodes, &answer);
     if (r != 0)
         return r;
     cJSON *files = cJSON_GetObjectItemCaseSensitive(answer, "files");
@@ -264,7 +235,7 @@ static int remove_file(struct ctl *ctl, const struct place *place)
     return 0;
 }
 
-static bool is_glob(const char *text)
+bool file_is_glob(const char *text)
 {
     return strpbrk(text, "*?[") != NULL;
 }
@@ -274,7 +245,7 @@ static int remove_glob(struct ctl *ctl, const struct place *place)
 {
     _cleanup_json_ cJSON *answer = NULL;
     _cleanup_free_ char *question = NULL;
-    int r = list_files(ctl, place, false, &answer);
+    int r = file_list(ctl, place, false, &answer);
 
     if (r != 0)
         return r;
@@ -300,7 +271,7 @@ int file_remove_run(struct ctl *ctl)
     int r = 0;
 
     for (size_t i = 0; i < options->words_count; i++)
-        globs = globs || is_glob(options->words[i]);
+        globs = globs || file_is_glob(options->words[i]);
     if (many && !globs) {
         _cleanup_free_ char *question = NULL;
         if (asprintf(&question, "remove %zu files", options->words_count) < 0)
@@ -310,8 +281,8 @@ int file_remove_run(struct ctl *ctl)
     for (size_t i = 0; i < options->words_count && r == 0; i++) {
         struct place place;
         place_parse(options->words[i], &place);
-        r = is_glob(place.rest) ? remove_glob(ctl, &place) : file_check_name(place.rest);
-        if (r == 0 && !is_glob(place.rest))
+        r = file_is_glob(place.rest) ? remove_glob(ctl, &place) : file_check_name(place.rest);
+        if (r == 0 && !file_is_glob(place.rest))
             r = remove_file(ctl, &place);
     }
     return r;

@@ -4,20 +4,29 @@
 /* A file that is written beside its target, and takes its place whole or not at all. */
 
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct part {
-    char *path; /* owned; NULL = nothing to remove */
-    int fd;     /* owned */
+    char *path;        /* owned; NULL = nothing to remove */
+    int fd;            /* owned */
+    bool is_resumable; /* it stays where it is not kept, for the next part_open_again() */
 };
 
-#define PART_NONE ((struct part){NULL, -EBADF})
+#define PART_NONE ((struct part){NULL, -EBADF, false})
 
 /* @mode: permissions before the umask. Return: 0, or the exit code after telling. */
 int part_open(const char *target, mode_t mode, struct part *part);
 
+/*
+ * The same for what may be long: with what an earlier one left of the target, if nobody else works
+ * on that. Only for its owner until it is kept. part->is_resumable says whether it has the name by
+ * which the next one finds it.
+ */
+int part_open_again(const char *target, struct part *part);
+
 /* Makes it durable and visible. Return: as above. */
 int part_keep(struct part *part, const char *target);
 
-/* Removes it unless it was kept. */
+/* Removes it unless it was kept, or is resumable and long. */
 void part_done(struct part *part);

@@ -336,11 +336,16 @@ void journal_task_ended(const struct journal_task *task, const char *node, const
               (double)run_usec / (double)USEC_PER_SEC);
 }
 
-void journal_file_stored(const char *name, uint64_t size, const char *owner)
+void journal_file_stored(const char *name, uint64_t size, const char *owner, size_t count)
 {
+    char others[48] = "";
+
+    if (count > 1)
+        snprintf(others, sizeof(others), " and %zu others", count - 1);
     emit(EVENT_FILE_STORED, level_of(EVENT_FILE_STORED), NULL,
-         FIELDS(TEXT("FILE", name), NUMBER("SIZE", size), TEXT("USER", owner)),
-         "file %s stored: %" PRIu64 " bytes", name, size);
+         FIELDS(TEXT("FILE", name), NUMBER("SIZE", size), TEXT("USER", owner),
+                NUMBER("FILES", count)),
+         "file %s%s stored: %" PRIu64 " bytes", name, others, size);
 }
 
 void journal_file_removed(const char *name, uint64_t size)

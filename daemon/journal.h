@@ -121,7 +121,8 @@ void journal_task_lost(const struct journal_task *task, const char *node, const 
  */
 void journal_task_ended(const struct journal_task *task, const char *node, const char *state,
                         const char *reason, usec_t run_usec);
-void journal_file_stored(const char *name, uint64_t size, const char *owner);
+/* @size of @count files, of which @name is the first. */
+void journal_file_stored(const char *name, uint64_t size, const char *owner, size_t count);
 void journal_file_removed(const char *name, uint64_t size);
 /* @action: "set" "removed" "expired" */
 void journal_mem_changed(const char *key, const char *action, uint64_t version);

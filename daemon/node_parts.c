@@ -49,7 +49,8 @@ static struct files_limits limits_of_files(const struct config *config)
 {
     return (struct files_limits){.quota = config->files.quota_size,
                                  .file_max = config->files.file_size_max,
-                                 .reserve = config->files.reserve_size};
+                                 .reserve = config->files.reserve_size,
+                                 .part_keep_usec = config->files.part_keep_usec};
 }
 
 static struct memory_limits limits_of_memory(const struct config *config)
@@ -168,9 +169,9 @@ static void on_stream(struct stream *stream, void *data)
         transfers_adopt(node->transfers, stream);
 }
 
-static void on_stored(const struct files_info *info, void *data _unused_)
+static void on_stored(const struct transfers_stored *stored, void *data _unused_)
 {
-    journal_file_stored(info->name, info->size, info->owner);
+    journal_file_stored(stored->name, stored->size, stored->owner, stored->count);
 }
 
 int node_make_transfer(struct node *node)

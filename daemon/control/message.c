@@ -268,7 +268,7 @@ static void on_stored(const struct transfer_end *end, void *data)
         fail_sending(sending, error_from_errno(end->r), end->reason);
         return;
     }
-    journal_file_stored(end->info.name, end->info.size, end->info.owner);
+    journal_file_stored(end->info.name, end->info.size, end->info.owner, 1);
     sending->started_usec = node_now(sending->node);
     (void)describe(sending, text);
     send_now(sending, text);

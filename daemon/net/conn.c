@@ -165,6 +165,32 @@ void conn_abort(struct conn *conn)
     (void)shutdown(conn->parts.fd, SHUT_RDWR);
 }
 
+int conn_wait(struct conn *conn, usec_t deadline_usec)
+{
+    return conn->parts.early || tls_link_has_pending(conn->parts.link)
+               ? 0
+               : wait_for(conn, EPOLLIN, deadline_usec);
+}
+
+int conn_get_fd(const struct conn *conn)
+{
+    return conn->parts.fd;
+}
+
+struct conn *conn_end(struct conn *conn)
+{
+    uint32_t events;
+
+    if (conn)
+        (void)tls_link_shutdown(conn->parts.link, &events);
+    return conn_free(conn);
+}
+
+bool conn_is_sealed(const struct conn *conn)
+{
+    return tls_link_is_sealed(conn->parts.link);
+}
+
 const struct node_id *conn_get_peer(const struct conn *conn)
 {
     return tls_link_get_peer(conn->parts.link);

@@ -63,6 +63,21 @@ int conn_close(struct conn *conn, usec_t deadline_usec);
 /* Makes every call of the owner fail soon. Safe from any thread while @conn lives. */
 void conn_abort(struct conn *conn);
 
+/*
+ * Waits for something to read, also for the end. Return: 0; -ETIMEDOUT; -ECONNRESET.
+ */
+int conn_wait(struct conn *conn, usec_t deadline_usec);
+
+/* To wait on in the loop while no thread uses the connection and conn_wait(now) would wait. */
+int conn_get_fd(const struct conn *conn);
+
+/* Tells the peer that no more comes, as far as that goes without waiting, and closes. Accepts NULL.
+ * Returns NULL. */
+struct conn *conn_end(struct conn *conn);
+
+/* Whether the bytes are encrypted and authenticated. */
+bool conn_is_sealed(const struct conn *conn);
+
 const struct node_id *conn_get_peer(const struct conn *conn);
 const struct address *conn_get_address(const struct conn *conn);
 enum tls_protocol conn_get_protocol(const struct conn *conn);

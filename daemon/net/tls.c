@@ -527,3 +527,13 @@ enum tls_protocol tls_link_get_protocol(const struct tls_link *link)
 {
     return link->protocol;
 }
+
+bool tls_link_is_sealed(const struct tls_link *link)
+{
+    return link->ssl != NULL;
+}
+
+bool tls_link_has_pending(const struct tls_link *link)
+{
+    return link->ssl && SSL_has_pending(link->ssl);
+}

@@ -87,3 +87,7 @@ int tls_link_shutdown(struct tls_link *link, uint32_t *ret_events);
 /* Valid after the handshake. */
 const struct node_id *tls_link_get_peer(const struct tls_link *link);
 enum tls_protocol tls_link_get_protocol(const struct tls_link *link);
+/* Whether what it carries is encrypted and authenticated. */
+bool tls_link_is_sealed(const struct tls_link *link);
+/* Whether there is something to read that the socket does not show. */
+bool tls_link_has_pending(const struct tls_link *link);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/files_core.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <sys/syscall.h>
 #include "base/text.h"
 #include "base/usec.h"
+#include "store/parts.h"
 
 #define PARTS_NAME    "-parts"
 #define INDEX_NAME    "-index.db"
@@ -51,8 +51,7 @@ static int open_directories(struct files *files, const char *path, char *message
     return files->parts_fd < 0 ? say(message, -errno, "open " PARTS_NAME " in", path) : 0;
 }
 
-/* A stream of the entries of @fd, which stays the caller's. */
-static DIR *open_stream(int fd)
+DIR *files_open_stream(int fd)
 {
     _cleanup_close_ int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *stream = copy < 0 ? NULL : fdopendir(copy);
@@ -62,14 +61,13 @@ static DIR *open_stream(int fd)
     return stream;
 }
 
-static void close_stream(DIR **stream)
+void files_close_streamp(DIR **stream)
 {
     if (*stream)
         (void)closedir(*stream);
 }
 
-/* The next entry. Return: 1, 0 at the end, or what readdir said. */
-static int next_entry(DIR *stream, const char **ret)
+int files_next_entry(DIR *stream, const char **ret)
 {
     errno = 0;
     const struct dirent *entry = readdir(stream);
@@ -78,21 +76,6 @@ static int next_entry(DIR *stream, const char **ret)
         return -errno;
     *ret = entry->d_name;
     return 1;
-}
-
-static int remove_parts(struct files *files)
-{
-    _cleanup_(close_stream) DIR *stream = open_stream(files->parts_fd);
-    const char *name = "";
-    int r;
-
-    if (!stream)
-        return -errno;
-    while ((r = next_entry(stream, &name)) > 0)
-        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-            unlinkat(files->parts_fd, name, 0) < 0)
-            return -errno;
-    return r;
 }
 
 uint64_t files_modified_of(const struct stat *status)
@@ -123,7 +106,7 @@ static int note_present(struct files *files, const char *name)
 /* Makes the index say what the directory has. */
 static int reconcile(struct files *files)
 {
-    _cleanup_(close_stream) DIR *stream = open_stream(files->directory_fd);
+    _cleanup_(files_close_streamp) DIR *stream = files_open_stream(files->directory_fd);
     const char *name = "";
 
     if (!stream)
@@ -132,7 +115,7 @@ static int reconcile(struct files *files)
         files->database,
         "CREATE TEMP TABLE present(name TEXT PRIMARY KEY, inode INTEGER, size INTEGER,"
         " modified INTEGER, executable INTEGER) WITHOUT ROWID; BEGIN IMMEDIATE");
-    while (r == 0 && (r = next_entry(stream, &name)) > 0)
+    while (r == 0 && (r = files_next_entry(stream, &name)) > 0)
         r = note_present(files, name);
     if (r == 0)
         r = database_execute(
@@ -169,7 +152,7 @@ int files_open(const char *directory, const struct files_limits *limits,
     int r = open_directories(files, directory, message);
     if (r < 0)
         return r;
-    r = remove_parts(files);
+    r = parts_recover(files);
     if (r < 0)
         return say(message, r, "clear " PARTS_NAME " in", directory);
     if (asprintf(&files->index_path, "%s/" INDEX_NAME, directory) < 0) {

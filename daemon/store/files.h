@@ -27,9 +27,10 @@
 #define FILES_SIZE_UNKNOWN UINT64_MAX
 
 struct files_limits {
-    uint64_t quota;    /* bytes of all files */
-    uint64_t file_max; /* bytes of one */
-    uint64_t reserve;  /* bytes that stay free on the disk */
+    uint64_t quota;          /* bytes of all files */
+    uint64_t file_max;       /* bytes of one */
+    uint64_t reserve;        /* bytes that stay free on the disk */
+    uint64_t part_keep_usec; /* how long what was interrupted waits to be resumed; 0 = not at all */
 };
 
 struct files;
@@ -38,7 +39,8 @@ struct files;
  * files_open() - opens the store in @directory, which is made (0700) where it is not there
  * @message: on failure, a sentence for the operator
  *
- * Removes what a crash left, and takes up files that were put there by hand (without a hash).
+ * Removes what a crash left, but for what can be resumed, and takes up files that were put there by
+ * hand (without a hash).
  *
  * Return: 0; -EBUSY where another process has it; -EUCLEAN where the index is damaged; -ENOTSUP
  * where a newer version wrote it; -ENOSPC, -EIO, -ENOMEM, or what opening said.
@@ -62,6 +64,9 @@ void files_get_usage(struct files *files, struct files_usage *ret);
 
 /* Whether the disk has no byte more than files.reserve. */
 bool files_is_disk_full(const struct files *files);
+
+/* Drops what waited to be resumed for longer than part_keep_usec. */
+void files_expire_parts(struct files *files, uint64_t now_wall_usec);
 
 struct files_info {
     char name[FILES_NAME_MAX + 1];

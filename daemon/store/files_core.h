@@ -7,6 +7,7 @@
  * Whoever takes both takes change_mutex first.
  */
 
+#include <dirent.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include "store/database.h"
@@ -25,8 +26,15 @@ struct files {
     uint64_t used;
     uint64_t promised; /* bytes of uploads under way, arrived or not */
     uint64_t arrived;  /* of those, on the disk already */
+    uint64_t kept;     /* bytes of parts that wait to be resumed */
     uint64_t parts;    /* names given to parts so far */
 };
+
+/* A stream of the entries of @fd, which stays the caller's; NULL with errno. */
+DIR *files_open_stream(int fd);
+void files_close_streamp(DIR **stream);
+/* The next entry. Return: 1, 0 at the end, or what readdir said. */
+int files_next_entry(DIR *stream, const char **ret);
 
 /*
  * Under change_mutex: the index, which is opened when it is first asked for. A node that has no use

@@ -3,109 +3,41 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include "base/text.h"
 #include "base/usec.h"
-#include "store/files_core.h"
+#include "store/hasher.h"
+#include "store/parts.h"
+#include "store/promise.h"
 
-#define STREAM_STEP (1024 * 1024) /* a stream's promise grows by so much */
-#define PART_SIZE   32
+#define STREAM_STEP   (1024 * 1024) /* a stream's promise grows by so much */
+#define WRITEBACK_MIN ((uint64_t)8 * 1024 * 1024)
 
 struct upload {
     struct files *files; /* borrowed */
     struct files_info info;
     enum upload_overwrite overwrite;
-    EVP_MD_CTX *hash; /* owned */
-    int fd;           /* owned */
-    char part[PART_SIZE];
+    struct hasher *hasher; /* owned */
+    uint8_t *buffers;      /* owned: two of UPLOAD_BUFFER_SIZE; NULL until asked for */
+    size_t buffer;         /* the one to be filled next */
+    int fd;                /* owned */
+    char part[PARTS_NAME_MAX];
+    bool is_kept;  /* the part stays where the upload does not end */
+    bool is_lost;  /* what arrived is of no use */
     uint64_t size; /* offered; FILES_SIZE_UNKNOWN for a stream */
     uint64_t arrived;
-    uint64_t promised;
-    uint64_t replaced; /* bytes that the store gets back when this commits */
-    struct upload_refusal refusal;
+    uint64_t resumed;    /* of those, what was here before */
+    uint64_t written_up; /* of those, what the disk was told to write */
+    struct promise promise;
 };
-
-static int refuse(struct upload *upload, int error, uint64_t size, uint64_t limit,
-                  uint64_t available)
-{
-    upload->refusal = (struct upload_refusal){.size = size, .limit = limit, .available = available};
-    return error;
-}
-
-/* Bytes that a user may still put on the disk; UINT64_MAX where it does not tell. */
-static uint64_t disk_free(const struct files *files)
-{
-    struct statvfs status;
-
-    if (fstatvfs(files->directory_fd, &status) < 0)
-        return UINT64_MAX;
-    return (uint64_t)status.f_bavail * status.f_frsize;
-}
-
-bool files_is_disk_full(const struct files *files)
-{
-    return disk_free(files) <= files->limits.reserve;
-}
-
-/* Under files->mutex: whether @more bytes may be promised beyond what this upload has. */
-static int check_promise(struct upload *upload, uint64_t more, uint64_t disk)
-{
-    const struct files *files = upload->files;
-    const struct files_limits *limits = &files->limits;
-    uint64_t size = upload->promised + more;
-    uint64_t others =
-        usec_sub(files->used, upload->replaced) + (files->promised - upload->promised);
-    uint64_t coming = files->promised - files->arrived; /* still to be written by all */
-
-    if (size > limits->file_max)
-        return refuse(upload, -EFBIG, size, limits->file_max, limits->file_max);
-    if (size > usec_sub(limits->quota, others))
-        return refuse(upload, -EDQUOT, size, limits->quota, usec_sub(limits->quota, others));
-    uint64_t room = usec_sub(usec_sub(disk, limits->reserve), coming);
-    return more > room ? refuse(upload, -ENOSPC, size, limits->reserve, upload->promised + room)
-                       : 0;
-}
-
-static int promise(struct upload *upload, uint64_t more)
-{
-    struct files *files = upload->files;
-    uint64_t disk = disk_free(files);
-
-    pthread_mutex_lock(&files->mutex);
-    int r = check_promise(upload, more, disk);
-    if (r == 0) {
-        files->promised += more;
-        upload->promised += more;
-    }
-    pthread_mutex_unlock(&files->mutex);
-    return r;
-}
 
 /* Under change_mutex: whether the name may be taken, and what that gives back. */
 static int check_target(struct upload *upload)
 {
-    struct files *files = upload->files;
-    struct files_info stored = {0};
-    struct stat status;
-    int r = files_look(files, upload->info.name, &status);
-
-    upload->replaced = 0;
-    if (r == -ENOENT)
-        return 0;
-    if (r == 0)
-        r = files_load_info(files, upload->info.name, &status, &stored);
-    if (r < 0)
-        return r;
-    if (upload->overwrite == UPLOAD_NEVER)
-        return -EEXIST;
-    if (upload->overwrite == UPLOAD_NEWER &&
-        stored.modified_wall_usec >= upload->info.modified_wall_usec)
-        return UPLOAD_KEPT;
-    return files_get_indexed_size(files, upload->info.name, &upload->replaced);
+    return promise_check_name(upload->files, upload->info.name, upload->info.modified_wall_usec,
+                              upload->overwrite, &upload->promise.replaced);
 }
 
 static uint64_t wall_now(void)
@@ -116,22 +48,64 @@ static uint64_t wall_now(void)
     return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
 }
 
-static int begin_part(struct upload *upload)
+/* What makes two offers one upload. Return: 0, -ENOMEM, -EIO. */
+static int make_key(const struct upload *upload, char target[static 33])
 {
-    struct files *files = upload->files;
+    char text[sizeof(upload->info.name) + sizeof(upload->info.owner) + 64];
+    _cleanup_(hasher_freep) struct hasher *hasher = NULL;
+    uint8_t sum[HASHER_SIZE];
+    int size = snprintf(text, sizeof(text), "%s/%s/%" PRIu64 "/%" PRIu64, upload->info.owner,
+                        upload->info.name, upload->size, upload->info.modified_wall_usec);
+    int r = hasher_new(&hasher);
 
-    upload->hash = EVP_MD_CTX_new();
-    if (!upload->hash || EVP_DigestInit_ex(upload->hash, EVP_sha256(), NULL) != 1)
-        return -ENOMEM;
-    pthread_mutex_lock(&files->mutex);
-    uint64_t number = files->parts++;
-    pthread_mutex_unlock(&files->mutex);
-    snprintf(upload->part, sizeof(upload->part), "%" PRIu64 ".part", number);
-    upload->fd = openat(files->parts_fd, upload->part,
-                        O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (upload->fd >= 0)
-        return 0;
-    return errno == EDQUOT ? -ENOSPC : -errno;
+    if (r == 0)
+        r = hasher_once(hasher, text, (size_t)size, sum);
+    for (size_t i = 0; r == 0 && i < 16; i++)
+        snprintf(target + 2 * i, 3, "%02x", sum[i]);
+    return r;
+}
+
+/* Hashes what an earlier upload left. Return: 0, -EIO, -ENOMEM. */
+static int take_up(struct upload *upload, uint64_t size)
+{
+    uint64_t done = 0;
+    uint8_t *buffer;
+
+    while (done < size) {
+        int r = upload_get_buffer(upload, &buffer);
+        if (r < 0)
+            return r;
+        ssize_t n = read(upload->fd, buffer, UPLOAD_BUFFER_SIZE);
+        if (n <= 0)
+            return -EIO;
+        r = hasher_add(upload->hasher, buffer, (size_t)n);
+        if (r < 0)
+            return r;
+        upload->buffer ^= 1;
+        done += (uint64_t)n;
+    }
+    upload->arrived = upload->resumed = done;
+    promise_arrive(&upload->promise, done);
+    return 0;
+}
+
+static int begin_part(struct upload *upload, bool is_resumable)
+{
+    char key[33] = "";
+    uint64_t size;
+    int r = hasher_new(&upload->hasher);
+
+    is_resumable = is_resumable && upload->size >= UPLOAD_RESUME_MIN &&
+                   upload->size != FILES_SIZE_UNKNOWN && upload->files->limits.part_keep_usec > 0;
+    if (r == 0 && is_resumable)
+        r = make_key(upload, key);
+    if (r == 0)
+        r = parts_begin(upload->files, is_resumable ? key : NULL, upload->part, &upload->fd, &size,
+                        &upload->is_kept);
+    if (r < 0 || size == 0)
+        return r;
+    r = size <= upload->size ? take_up(upload, size) : -EIO;
+    return r == -EIO ? upload_restart(upload) : r;
 }
 
 int upload_new(struct files *files, const struct upload_offer *offer,
@@ -145,8 +119,11 @@ int upload_new(struct files *files, const struct upload_offer *offer,
     _cleanup_(upload_freep) struct upload *upload = calloc(1, sizeof(*upload));
     if (!upload)
         return -ENOMEM;
-    *upload = (struct upload){
-        .files = files, .overwrite = offer->overwrite, .fd = -EBADF, .size = offer->size};
+    *upload = (struct upload){.files = files,
+                              .overwrite = offer->overwrite,
+                              .fd = -EBADF,
+                              .size = offer->size,
+                              .promise = {.files = files}};
     snprintf(upload->info.name, sizeof(upload->info.name), "%s", offer->name);
     snprintf(upload->info.owner, sizeof(upload->info.owner), "%s", owner);
     upload->info.modified_wall_usec =
@@ -156,59 +133,78 @@ int upload_new(struct files *files, const struct upload_offer *offer,
     int r = check_target(upload);
     pthread_mutex_unlock(&files->change_mutex);
     if (r == 0)
-        r = promise(upload, offer->size == FILES_SIZE_UNKNOWN ? 0 : offer->size);
+        r = promise_extend(&upload->promise, offer->size == FILES_SIZE_UNKNOWN ? 0 : offer->size);
     if (r == 0)
-        r = begin_part(upload);
+        r = begin_part(upload, offer->is_resumable);
     if (r < 0 && refusal)
-        *refusal = upload->refusal;
+        *refusal = upload->promise.refusal;
     if (r != 0)
         return r;
     *ret = TAKE_PTR(upload);
     return 0;
 }
 
-/* What was promised is stored now, or given up: it counts no more. */
-static void settle(struct upload *upload)
-{
-    struct files *files = upload->files;
-
-    pthread_mutex_lock(&files->mutex);
-    files->promised -= upload->promised;
-    files->arrived -= upload->arrived;
-    pthread_mutex_unlock(&files->mutex);
-    upload->promised = upload->arrived = 0;
-}
-
 struct upload *upload_free(struct upload *upload)
 {
     if (!upload)
         return NULL;
-    if (upload->fd >= 0) {
+    if (upload->fd >= 0 && upload->is_kept && !upload->is_lost && upload->arrived > 0)
+        parts_keep(upload->files, upload->arrived);
+    else if (upload->fd >= 0)
         (void)unlinkat(upload->files->parts_fd, upload->part, 0);
-        close_fd(upload->fd);
-    }
-    settle(upload);
-    EVP_MD_CTX_free(upload->hash);
+    close_fd(upload->fd);
+    promise_settle(&upload->promise);
+    hasher_free(upload->hasher);
+    free(upload->buffers);
     free(upload);
     return NULL;
 }
 
 void upload_get_refusal(const struct upload *upload, struct upload_refusal *ret)
 {
-    *ret = upload->refusal;
+    *ret = upload->promise.refusal;
+}
+
+uint64_t upload_get_resumed(const struct upload *upload)
+{
+    return upload->resumed;
+}
+
+int upload_get_hash(struct upload *upload, uint8_t ret[static FILES_HASH_SIZE])
+{
+    return hasher_get(upload->hasher, ret);
+}
+
+int upload_restart(struct upload *upload)
+{
+    promise_restart(&upload->promise);
+    upload->arrived = upload->resumed = upload->written_up = 0;
+    if (ftruncate(upload->fd, 0) < 0 || lseek(upload->fd, 0, SEEK_SET) < 0)
+        return -EIO;
+    return hasher_reset(upload->hasher);
+}
+
+int upload_get_buffer(struct upload *upload, uint8_t **ret)
+{
+    if (!upload->buffers)
+        upload->buffers = malloc(2 * UPLOAD_BUFFER_SIZE);
+    if (!upload->buffers)
+        return -ENOMEM;
+    *ret = upload->buffers + upload->buffer * UPLOAD_BUFFER_SIZE;
+    return 0;
 }
 
 /* Makes room for @size bytes more: in steps, and exactly where a whole step is too much. */
 static int extend(struct upload *upload, uint64_t size)
 {
-    if (upload->arrived + size <= upload->promised)
+    if (upload->arrived + size <= upload->promise.size)
         return 0;
     if (upload->size != FILES_SIZE_UNKNOWN)
         return -EMSGSIZE;
-    uint64_t missing = upload->arrived + size - upload->promised;
-    if (missing < STREAM_STEP && promise(upload, STREAM_STEP) == 0)
+    uint64_t missing = upload->arrived + size - upload->promise.size;
+    if (missing < STREAM_STEP && promise_extend(&upload->promise, STREAM_STEP) == 0)
         return 0;
-    return promise(upload, missing);
+    return promise_extend(&upload->promise, missing);
 }
 
 static int write_all(struct upload *upload, const uint8_t *data, size_t size)
@@ -217,8 +213,11 @@ static int write_all(struct upload *upload, const uint8_t *data, size_t size)
         ssize_t n = write(upload->fd, data, size);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && (errno == ENOSPC || errno == EDQUOT))
-            return refuse(upload, -ENOSPC, upload->arrived + size, 0, upload->arrived);
+        if (n < 0 && (errno == ENOSPC || errno == EDQUOT)) {
+            upload->promise.refusal = (struct upload_refusal){.size = upload->arrived + size,
+                                                              .available = upload->arrived};
+            return -ENOSPC;
+        }
         if (n < 0)
             return errno == EFBIG ? -EFBIG : -EIO;
         data += n;
@@ -227,20 +226,43 @@ static int write_all(struct upload *upload, const uint8_t *data, size_t size)
     return 0;
 }
 
+/* Has the disk begin with what came, so that the fsync at the end finds little to do. */
+static void begin_writeback(struct upload *upload)
+{
+    if (upload->arrived - upload->written_up < WRITEBACK_MIN)
+        return;
+    (void)sync_file_range(upload->fd, (off_t)upload->written_up,
+                          (off_t)(upload->arrived - upload->written_up), SYNC_FILE_RANGE_WRITE);
+    upload->written_up = upload->arrived;
+}
+
+/* In the upload's own buffer the bytes may be hashed later; others have to be by the return. */
+static int hash(struct upload *upload, const uint8_t *data, size_t size)
+{
+    int r = hasher_add(upload->hasher, data, size);
+
+    if (upload->buffers && data == upload->buffers + upload->buffer * UPLOAD_BUFFER_SIZE) {
+        upload->buffer ^= 1;
+        return r;
+    }
+    return r < 0 ? r : hasher_add(upload->hasher, "", 0);
+}
+
 int upload_write(struct upload *upload, const void *data, size_t size)
 {
     int r = extend(upload, size);
 
     if (r == 0)
+        r = hash(upload, data, size);
+    if (r == 0)
         r = write_all(upload, data, size);
-    if (r == 0 && EVP_DigestUpdate(upload->hash, data, size) != 1)
-        r = -ENOMEM;
-    if (r < 0)
+    if (r < 0) {
+        upload->is_lost = true;
         return r;
+    }
     upload->arrived += size;
-    pthread_mutex_lock(&upload->files->mutex);
-    upload->files->arrived += size;
-    pthread_mutex_unlock(&upload->files->mutex);
+    promise_arrive(&upload->promise, size);
+    begin_writeback(upload);
     return 0;
 }
 
@@ -257,8 +279,9 @@ static int seal_part(struct upload *upload, const uint8_t *sha256, uint64_t *ret
 
     if (upload->size != FILES_SIZE_UNKNOWN && upload->arrived != upload->size)
         return -EMSGSIZE;
-    if (EVP_DigestFinal_ex(upload->hash, upload->info.sha256, NULL) != 1)
-        return -ENOMEM;
+    int r = hasher_get(upload->hasher, upload->info.sha256);
+    if (r < 0)
+        return r;
     if (sha256 && memcmp(sha256, upload->info.sha256, FILES_HASH_SIZE) != 0)
         return -EBADMSG;
     if (futimens(upload->fd, times) < 0 ||
@@ -273,18 +296,6 @@ static int seal_part(struct upload *upload, const uint8_t *sha256, uint64_t *ret
     return 0;
 }
 
-static int check_quota(struct upload *upload)
-{
-    struct files *files = upload->files;
-
-    pthread_mutex_lock(&files->mutex);
-    uint64_t quota = files->limits.quota, others = usec_sub(files->used, upload->replaced);
-    pthread_mutex_unlock(&files->mutex);
-    if (upload->info.size <= usec_sub(quota, others))
-        return 0;
-    return refuse(upload, -EDQUOT, upload->info.size, quota, usec_sub(quota, others));
-}
-
 /* Under change_mutex: index first, then the name; a start in between finds the name and corrects
  * the index. */
 static int publish(struct upload *upload, uint64_t inode)
@@ -294,7 +305,8 @@ static int publish(struct upload *upload, uint64_t inode)
     int r = check_target(upload);
 
     if (r == 0)
-        r = check_quota(upload);
+        r = promise_check_quota(files, upload->info.size, upload->promise.replaced,
+                                &upload->promise.refusal);
     if (r == 0)
         r = files_enter(files, &upload->info, inode);
     if (r != 0)
@@ -313,6 +325,8 @@ static int publish(struct upload *upload, uint64_t inode)
 int upload_commit(struct upload *upload, const uint8_t *sha256, struct files_info *ret)
 {
     uint64_t inode = 0;
+
+    upload->is_lost = true;
     int r = seal_part(upload, sha256, &inode);
 
     if (r < 0)
@@ -322,7 +336,7 @@ int upload_commit(struct upload *upload, const uint8_t *sha256, struct files_inf
     pthread_mutex_unlock(&upload->files->change_mutex);
     if (r != 0)
         return r;
-    settle(upload);
+    promise_settle(&upload->promise);
     if (ret)
         *ret = upload->info;
     return 0;

@@ -3,9 +3,10 @@
 
 /*
  * One file on its way into the store: begin (every limit is checked before the first byte), write,
- * commit. Freed without a commit it leaves nothing. An upload belongs to one thread at a time;
- * uploads of several threads at once share the store's quota, and of two to one name the later
- * commit wins.
+ * commit. Freed without a commit it leaves nothing that can be seen; what may be resumed goes on
+ * from what had arrived when the same is offered again within part_keep. An upload belongs to one
+ * thread at a time; uploads of several threads at once share the store's quota, and of two to one
+ * name the later commit wins.
  */
 
 #include <stdbool.h>
@@ -13,6 +14,9 @@
 #include <stdint.h>
 #include "base/macro.h"
 #include "store/files.h"
+
+#define UPLOAD_BUFFER_SIZE ((size_t)256 * 1024)
+#define UPLOAD_RESUME_MIN  ((uint64_t)1024 * 1024) /* what is smaller begins anew */
 
 enum upload_overwrite {
     UPLOAD_NEVER,
@@ -26,6 +30,7 @@ struct upload_offer {
     uint64_t size;               /* FILES_SIZE_UNKNOWN for a stream */
     uint64_t modified_wall_usec; /* 0 = now */
     bool is_executable;
+    bool is_resumable; /* the same name, owner, size and time mean the same content */
     enum upload_overwrite overwrite;
 };
 
@@ -54,7 +59,7 @@ struct upload;
 int upload_new(struct files *files, const struct upload_offer *offer,
                struct upload_refusal *refusal, struct upload **ret);
 
-/* Drops what has arrived. Returns NULL. */
+/* Drops what has arrived, unless it can be resumed and nothing failed. Returns NULL. */
 struct upload *upload_free(struct upload *upload);
 DEFINE_CLEANUP(struct upload *, upload_free)
 
@@ -64,6 +69,21 @@ DEFINE_CLEANUP(struct upload *, upload_free)
  * upload_free helps.
  */
 int upload_write(struct upload *upload, const void *data, size_t size);
+
+/* How much was here already: what is written next follows it. */
+uint64_t upload_get_resumed(const struct upload *upload);
+
+/* The SHA-256 of what is here. Return: 0, -EIO. */
+int upload_get_hash(struct upload *upload, uint8_t ret[static FILES_HASH_SIZE]);
+
+/* Drops what is here: it is of another content. Return: 0, -EIO. */
+int upload_restart(struct upload *upload);
+
+/*
+ * A buffer of UPLOAD_BUFFER_SIZE for the next upload_write, which hashes from it while the one
+ * after is filled. Bytes anywhere else are hashed by its return. Return: 0, -ENOMEM.
+ */
+int upload_get_buffer(struct upload *upload, uint8_t **ret);
 
 void upload_get_refusal(const struct upload *upload, struct upload_refusal *ret);
 

@@ -3,6 +3,7 @@
 
 #include <time.h>
 #include "net/frame.h"
+#include "store/hasher.h"
 
 #define PATIENCE_USEC        (30 * USEC_PER_SEC) /* without one byte of what is to come */
 #define ANSWER_PATIENCE_USEC (10 * USEC_PER_MIN)
@@ -11,43 +12,37 @@
 #define PACE_CHUNK_MIN       ((size_t)64)
 #define PIECE_SIZE           ((size_t)16 * 1024) /* what has to be moved before patience ends */
 
-EVP_MD_CTX *content_hash_new(void)
-{
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-
-    if (context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1)
-        return context;
-    EVP_MD_CTX_free(context);
-    return NULL;
-}
-
-int content_hash_add(EVP_MD_CTX *context, const void *data, size_t size)
-{
-    return EVP_DigestUpdate(context, data, size) == 1 ? 0 : -EIO;
-}
-
-int content_hash_end(EVP_MD_CTX *context, uint8_t ret[static FILES_HASH_SIZE])
-{
-    return EVP_DigestFinal_ex(context, ret, NULL) == 1 ? 0 : -EIO;
-}
-
 bool file_job_is_cancelled(struct file_job *job)
 {
     return atomic_load(&job->is_cancelled);
 }
 
-/* Waits until @size bytes may go. Return: 0, -ECANCELED. */
-static int keep_pace(struct file_job *job, struct file_pace *pace, size_t size)
+/* When @size bytes of @pace may go. */
+static usec_t take_turn(struct file_pace *pace, usec_t now, size_t size)
 {
-    usec_t now = conn_now(), at;
     uint64_t rate = atomic_load(&pace->rate);
 
     if (rate == 0)
-        return 0;
+        return now;
     pthread_mutex_lock(&pace->lock);
-    at = MAX(now, pace->next_usec);
+    usec_t at = MAX(now, pace->next_usec);
     pace->next_usec = at + size * USEC_PER_SEC / rate;
     pthread_mutex_unlock(&pace->lock);
+    return at;
+}
+
+/* Waits until @size bytes may go, by the node's pace and by the job's own. Return: 0, -ECANCELED.
+ */
+static int keep_pace(struct file_job *job, struct file_pace *pace, size_t size)
+{
+    usec_t now, at, own;
+
+    if (atomic_load(&pace->rate) == 0 && atomic_load(&job->pace.rate) == 0)
+        return 0;
+    now = conn_now();
+    at = take_turn(pace, now, size);
+    own = take_turn(&job->pace, now, size);
+    at = MAX(at, own);
     for (; now < at && !file_job_is_cancelled(job); now = conn_now()) {
         usec_t step = MIN(at, now + PACE_STEP_USEC);
         struct timespec until = {.tv_sec = (time_t)(step / USEC_PER_SEC),
@@ -69,8 +64,10 @@ usec_t content_answer_deadline(void)
 
 size_t content_chunk_size(const struct file_job *job)
 {
-    uint64_t rate = atomic_load(&job->paces->out.rate);
+    uint64_t rate = atomic_load(&job->paces->out.rate), own = atomic_load(&job->pace.rate);
 
+    if (own > 0 && (rate == 0 || own < rate))
+        rate = own;
     return rate == 0 ? FILE_WIRE_CHUNK
                      : (size_t)CLAMP(rate / PACE_CHUNKS, PACE_CHUNK_MIN, FILE_WIRE_CHUNK);
 }
@@ -83,6 +80,15 @@ int content_send_frame(struct conn *conn, cJSON *frame)
     return r;
 }
 
+static int write_pieces(struct file_job *job, const uint8_t *data, size_t size)
+{
+    int r = 0;
+
+    for (size_t done = 0; r >= 0 && done < size; done += PIECE_SIZE)
+        r = conn_write(job->conn, data + done, MIN(PIECE_SIZE, size - done), content_deadline());
+    return r;
+}
+
 int content_send_chunk(struct file_job *job, const uint8_t *data, size_t size)
 {
     _cleanup_json_ cJSON *frame = file_wire_new("data");
@@ -90,9 +96,7 @@ int content_send_chunk(struct file_job *job, const uint8_t *data, size_t size)
 
     if (r >= 0)
         r = frame ? frame_send(job->conn, frame, size, content_deadline()) : -ENOMEM;
-    for (size_t done = 0; r >= 0 && done < size; done += PIECE_SIZE)
-        r = conn_write(job->conn, data + done, MIN(PIECE_SIZE, size - done), content_deadline());
-    return r;
+    return r < 0 ? r : write_pieces(job, data, size);
 }
 
 /* A frame that carries no bytes, or the header of one that does. Return: 0, or why there is none.
@@ -104,7 +108,8 @@ int content_receive_frame(struct file_job *job, usec_t until, cJSON **ret, size_
 
     if (r <= 0)
         return r < 0 ? r : -ECONNRESET;
-    if (size > FILE_WIRE_CHUNK) {
+    if (size > (file_wire_is(*ret, "pack") || file_wire_is(*ret, "packed") ? FILE_WIRE_PACK_MAX
+                                                                           : FILE_WIRE_CHUNK)) {
         cJSON_Delete(*ret);
         *ret = NULL;
         return -EMSGSIZE;
@@ -113,27 +118,71 @@ int content_receive_frame(struct file_job *job, usec_t until, cJSON **ret, size_
     return 0;
 }
 
-/* Return: 1 for a chunk in @buffer, 0 at the end with the sender's hash, negative as usual. */
+int content_receive_body(struct file_job *job, uint8_t *buffer, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t got = conn_read(job->conn, buffer + done, size - done, content_deadline());
+        if (got <= 0)
+            return got < 0 ? (int)got : -ECONNRESET;
+        done += (size_t)got;
+        int r = keep_pace(job, &job->paces->in, (size_t)got);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 int content_receive_chunk(struct file_job *job, uint8_t *buffer, size_t *ret_size,
-                          uint8_t hash[static FILES_HASH_SIZE])
+                          struct content_end *end)
 {
     _cleanup_json_ cJSON *frame = NULL;
     int r = content_receive_frame(job, content_deadline(), &frame, ret_size);
 
     if (r < 0)
         return r;
-    if (!file_wire_is(frame, "data"))
-        return file_wire_read_done(frame, hash);
-    for (size_t done = 0; done < *ret_size;) {
-        ssize_t got = conn_read(job->conn, buffer + done, *ret_size - done, content_deadline());
-        if (got <= 0)
-            return got < 0 ? (int)got : -ECONNRESET;
-        done += (size_t)got;
-        r = keep_pace(job, &job->paces->in, (size_t)got);
+    if (file_wire_is(frame, "data")) {
+        r = content_receive_body(job, buffer, *ret_size);
+        return r < 0 ? r : 1;
+    }
+    r = file_wire_read_done(frame, end->sha256);
+    if (r < 0)
+        return r;
+    end->has_sha256 = r > 0;
+    return 0;
+}
+
+int content_hash_start(struct file_job *job, struct hasher *hasher, int fd, uint64_t size)
+{
+    _cleanup_free_ uint8_t *buffer = malloc(2 * FILE_WIRE_CHUNK);
+    size_t half = 0;
+
+    if (!buffer)
+        return -ENOMEM;
+    for (uint64_t done = 0; done < size; half ^= FILE_WIRE_CHUNK) {
+        if (file_job_is_cancelled(job))
+            return -ECANCELED;
+        ssize_t got = pread(fd, buffer + half, (size_t)MIN(size - done, (uint64_t)FILE_WIRE_CHUNK),
+                            (off_t)done);
+        int r = got > 0 ? hasher_add(hasher, buffer + half, (size_t)got) : -EIO;
         if (r < 0)
             return r;
+        done += (uint64_t)got;
     }
-    return 1;
+    return hasher_add(hasher, "", 0);
+}
+
+int content_send_body(struct file_job *job, const uint8_t *data, size_t size)
+{
+    size_t step = content_chunk_size(job);
+    int r = 0;
+
+    for (size_t done = 0; r >= 0 && done < size; done += step) {
+        size_t piece = MIN(step, size - done);
+        r = keep_pace(job, &job->paces->out, piece);
+        if (r >= 0)
+            r = write_pieces(job, data + done, piece);
+    }
+    return r;
 }
 
 void file_job_drop_conn(struct file_job *job)

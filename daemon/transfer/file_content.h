@@ -2,26 +2,14 @@
 #pragma once
 
 /*
- * Frames and content of p2p-file/1 on the connection of a job, with its pace and its patience; and
- * the hash of content. Shared by who asks (file_job.c) and who answers (file_serve.c). For threads
+ * Frames and content of p2p-file/1 on the connection of a job, with its pace and its patience.
+ * Shared by who asks (file_job.c) and who answers (file_serve.c). For threads
  * of the files lane.
  */
 
-#include <openssl/evp.h>
+#include "store/hasher.h"
 #include "transfer/file_job.h"
 #include "transfer/file_wire.h"
-
-static inline void content_hash_freep(EVP_MD_CTX **context)
-{
-    EVP_MD_CTX_free(*context);
-}
-#define _cleanup_hash_ _cleanup_(content_hash_freep)
-
-/* SHA-256. Return: NULL without memory. */
-EVP_MD_CTX *content_hash_new(void);
-/* Return: 0, -EIO where libcrypto fails. */
-int content_hash_add(EVP_MD_CTX *context, const void *data, size_t size);
-int content_hash_end(EVP_MD_CTX *context, uint8_t ret[static FILES_HASH_SIZE]);
 
 bool file_job_is_cancelled(struct file_job *job);
 
@@ -45,6 +33,22 @@ int content_send_chunk(struct file_job *job, const uint8_t *data, size_t size);
  * end of the connection; as frame_receive. */
 int content_receive_frame(struct file_job *job, usec_t until, cJSON **ret, size_t *ret_size);
 
-/* Return: 1 for a chunk in @buffer, 0 at the end with the sender's hash, negative as usual. */
+/* The end of a content, with the sender's hash where it said one. */
+struct content_end {
+    bool has_sha256;
+    uint8_t sha256[FILES_HASH_SIZE];
+};
+
+/* Return: 1 for a chunk in @buffer, 0 at the end, negative as usual. */
 int content_receive_chunk(struct file_job *job, uint8_t *buffer, size_t *ret_size,
-                          uint8_t hash[static FILES_HASH_SIZE]);
+                          struct content_end *end);
+
+/* All @size bytes of a body. Return: 0, -ECANCELED, or as conn_read. */
+int content_receive_body(struct file_job *job, uint8_t *buffer, size_t size);
+
+/* The same in the other direction. */
+int content_send_body(struct file_job *job, const uint8_t *data, size_t size);
+
+/* Hashes the first @size bytes of @fd, whose position stays. Return: 0; -EIO where there are fewer;
+ * -ENOMEM, -ECANCELED. */
+int content_hash_start(struct file_job *job, struct hasher *hasher, int fd, uint64_t size);

@@ -1,97 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "transfer/file_job.h"
 
-#include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "transfer/file_content.h"
-
-#define POLL_MSEC  200
-#define ALIVE_USEC (10 * USEC_PER_SEC) /* of silence of a pipe; then the other node hears of it */
-
-/* --- The client's descriptor --- */
-
-/*
- * Waits until the descriptor can be read or written; a client's pipe may stay silent for ever.
- * Return: 0; -EAGAIN at the deadline; -ECANCELED; what poll said.
- */
-static int wait_for(struct file_job *job, short events, usec_t deadline_usec)
-{
-    struct pollfd pollfd = {.fd = job->fd, .events = events};
-
-    while (!file_job_is_cancelled(job)) {
-        if (conn_now() >= deadline_usec)
-            return -EAGAIN;
-        int r = poll(&pollfd, 1, POLL_MSEC);
-        if (r > 0)
-            return 0;
-        if (r < 0 && errno != EINTR)
-            return -errno;
-    }
-    return -ECANCELED;
-}
-
-static bool has_hung_up(const struct file_job *job)
-{
-    struct pollfd pollfd = {.fd = job->guard_fd};
-
-    return job->guard_fd >= 0 && poll(&pollfd, 1, 0) > 0;
-}
-
-/* Return: bytes, fewer than @size where the rest takes its time; 0 at the end; as wait_for. */
-static ssize_t read_fd(struct file_job *job, uint8_t *data, size_t size)
-{
-    usec_t deadline = usec_add(conn_now(), ALIVE_USEC);
-    size_t done = 0;
-
-    while (done < size) {
-        int r = wait_for(job, POLLIN, deadline);
-        if (r == -EAGAIN && done > 0)
-            break;
-        if (r < 0)
-            return r;
-        ssize_t got = read(job->fd, data + done, size - done);
-        if (got == 0 && has_hung_up(job))
-            return -ECANCELED;
-        if (got == 0)
-            break;
-        if (got < 0 && errno != EINTR && errno != EAGAIN)
-            return -errno;
-        done += (size_t)MAX(got, (ssize_t)0);
-    }
-    return (ssize_t)done;
-}
-
-static bool is_regular(int fd)
-{
-    struct stat status;
-
-    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-}
-
-static int write_fd(struct file_job *job, const uint8_t *data, size_t size)
-{
-    /* A pipe that is ready takes so much without waiting; only poll can be broken off. */
-    size_t step = is_regular(job->fd) ? size : PIPE_BUF;
-
-    while (size > 0) {
-        int r = wait_for(job, POLLOUT, USEC_INFINITY);
-        if (r < 0)
-            return r;
-        ssize_t put = write(job->fd, data, MIN(size, step));
-        if (put < 0 && errno != EINTR && errno != EAGAIN)
-            return -errno;
-        data += MAX(put, (ssize_t)0);
-        size -= (size_t)MAX(put, (ssize_t)0);
-    }
-    return 0;
-}
+#include "transfer/file_fd.h"
+#include "transfer/file_pack.h"
 
 /* --- Ends --- */
 
-static int fail(struct file_job *job, int r, const char *what)
+int file_job_fail(struct file_job *job, int r, const char *what)
 {
     job->end.r = r;
     snprintf(job->end.reason, sizeof(job->end.reason), "%s: %s", what, strerror(-r));
@@ -108,9 +27,108 @@ static int fail_store(struct file_job *job, int r, const struct upload_refusal *
     return r;
 }
 
+int file_job_fail_connection(struct file_job *job, int r)
+{
+    return file_job_fail(job, r == -EPIPE ? -ECONNRESET : r,
+                         "the connection to the other node failed");
+}
+
+/* What the other node says instead of going on. */
+int file_job_take_refusal(struct file_job *job, const cJSON *frame)
+{
+    char reason[FILE_WIRE_REASON_MAX];
+
+    if (!file_wire_is(frame, "error"))
+        return file_job_fail(job, -EBADMSG, "the other node broke the protocol");
+    job->end.r = file_wire_read_error(frame, reason);
+    snprintf(job->end.reason, sizeof(job->end.reason), "%s", reason);
+    return job->end.r;
+}
+
+static void begin_at(struct file_job *job, uint64_t offset)
+{
+    atomic_store(&job->resumed, offset);
+    atomic_store(&job->done, offset);
+}
+
+/* --- The source of a put --- */
+
+/* Whether it is what it was when it was offered. Return: 0, -EMSGSIZE. */
+static int check_source(struct file_job *job)
+{
+    struct stat status;
+
+    if (!job->is_regular || fstat(job->fd, &status) < 0 ||
+        (status.st_mtim.tv_sec == job->source.st_mtim.tv_sec &&
+         status.st_mtim.tv_nsec == job->source.st_mtim.tv_nsec &&
+         status.st_size == job->source.st_size))
+        return 0;
+    return fail_store(job, -EMSGSIZE, &(struct upload_refusal){0});
+}
+
+/*
+ * Whether the source begins with the @offset bytes that are there already; then it goes on behind
+ * them. Return: 1, 0, or what went wrong.
+ */
+static int begins_with(struct file_job *job, struct hasher *hasher, uint64_t offset,
+                       const uint8_t hash[static FILES_HASH_SIZE])
+{
+    uint8_t sum[FILES_HASH_SIZE];
+    int r = content_hash_start(job, hasher, job->fd, offset);
+
+    if (r >= 0)
+        r = hasher_get(hasher, sum);
+    if (r < 0)
+        return r == -EIO ? 0 : r;
+    if (memcmp(sum, hash, sizeof(sum)) != 0 || lseek(job->fd, (off_t)offset, SEEK_SET) < 0)
+        return 0;
+    begin_at(job, offset);
+    return 1;
+}
+
 /* --- Here: between the descriptor and the own store --- */
 
-static int put_here(struct file_job *job, uint8_t *buffer)
+static int agree_here(struct file_job *job, struct upload *upload)
+{
+    _cleanup_(hasher_freep) struct hasher *hasher = NULL;
+    uint64_t offset = upload_get_resumed(upload);
+    uint8_t hash[FILES_HASH_SIZE];
+
+    if (offset == 0)
+        return 0;
+    int r = hasher_new(&hasher);
+    if (r >= 0)
+        r = upload_get_hash(upload, hash);
+    if (r >= 0)
+        r = begins_with(job, hasher, offset, hash);
+    return r != 0 ? MIN(r, 0) : upload_restart(upload);
+}
+
+/* Return: 0 at the end of the source, or as file_job_fail. */
+static int fill_upload(struct file_job *job, struct upload *upload)
+{
+    struct upload_refusal refusal = {0};
+    uint8_t *buffer;
+
+    for (;;) {
+        int r = upload_get_buffer(upload, &buffer);
+        ssize_t got = r < 0 ? r : file_fd_read(job, buffer, UPLOAD_BUFFER_SIZE);
+        if (got == -EAGAIN)
+            continue;
+        if (got < 0)
+            return file_job_fail(job, (int)got, "cannot read the content");
+        if (got == 0)
+            return check_source(job);
+        r = upload_write(upload, buffer, (size_t)got);
+        if (r < 0) {
+            upload_get_refusal(upload, &refusal);
+            return fail_store(job, r, &refusal);
+        }
+        atomic_fetch_add(&job->done, (uint_fast64_t)got);
+    }
+}
+
+static int put_here(struct file_job *job)
 {
     _cleanup_(upload_freep) struct upload *upload = NULL;
     struct upload_refusal refusal = {0};
@@ -122,21 +140,12 @@ static int put_here(struct file_job *job, uint8_t *buffer)
     }
     if (r < 0)
         return fail_store(job, r, &refusal);
-    for (;;) {
-        ssize_t got = read_fd(job, buffer, FILE_WIRE_CHUNK);
-        if (got == -EAGAIN)
-            continue;
-        if (got < 0)
-            return fail(job, (int)got, "cannot read the content");
-        if (got == 0)
-            break;
-        r = upload_write(upload, buffer, (size_t)got);
-        if (r < 0) {
-            upload_get_refusal(upload, &refusal);
-            return fail_store(job, r, &refusal);
-        }
-        atomic_fetch_add(&job->done, (uint_fast64_t)got);
-    }
+    r = agree_here(job, upload);
+    if (r < 0)
+        return file_job_fail(job, r, "cannot go on with the content");
+    r = fill_upload(job, upload);
+    if (r < 0)
+        return r;
     r = upload_commit(upload, NULL, &job->end.info);
     if (r < 0) {
         upload_get_refusal(upload, &refusal);
@@ -146,147 +155,62 @@ static int put_here(struct file_job *job, uint8_t *buffer)
     return r;
 }
 
-static int get_here(struct file_job *job, uint8_t *buffer)
-{
-    _cleanup_hash_ EVP_MD_CTX *hash = content_hash_new();
-    _cleanup_close_ int source = -EBADF;
-    uint8_t sum[FILES_HASH_SIZE];
-    ssize_t got;
-    int r = hash ? files_open_read(job->files, job->name, &source, &job->end.info) : -ENOMEM;
+/* --- The target of a get --- */
 
+/* What the client has already, from an earlier get. Return: 0, or as file_job_fail. */
+static int look_at_target(struct file_job *job, struct hasher *hasher, uint64_t *ret,
+                          uint8_t hash[static FILES_HASH_SIZE])
+{
+    struct stat status;
+    int r = 0;
+
+    *ret = 0;
+    if (!job->offer.is_resumable || !job->is_regular || fstat(job->fd, &status) < 0 ||
+        status.st_size == 0)
+        return 0;
+    r = content_hash_start(job, hasher, job->fd, (uint64_t)status.st_size);
+    if (r >= 0)
+        r = hasher_get(hasher, hash);
     if (r < 0)
-        return fail(job, r, "cannot open the file");
-    atomic_store(&job->total, job->end.info.size);
-    while ((got = read(source, buffer, FILE_WIRE_CHUNK)) > 0) {
-        r = content_hash_add(hash, buffer, (size_t)got);
-        if (r >= 0)
-            r = write_fd(job, buffer, (size_t)got);
-        if (r < 0)
-            return fail(job, r, "cannot write the content");
-        atomic_fetch_add(&job->done, (uint_fast64_t)got);
-    }
-    if (got < 0)
-        return fail(job, -errno, "cannot read the file");
-    r = content_hash_end(hash, sum);
-    if (r < 0)
-        return fail(job, r, "cannot hash");
-    if (job->end.info.has_sha256 && memcmp(sum, job->end.info.sha256, sizeof(sum)) != 0)
-        return fail_store(job, -EBADMSG, &(struct upload_refusal){0});
+        return file_job_fail(job, r, "cannot read what is there already");
+    *ret = (uint64_t)status.st_size;
     return 0;
 }
 
-/* --- There: between the descriptor and another node's store --- */
-
-/* What the other node says instead of going on. */
-static int take_refusal(struct file_job *job, const cJSON *frame)
+/* Goes on behind @offset, or where that is 0 from the beginning. */
+static int begin_target(struct file_job *job, struct hasher *hasher, uint64_t offset)
 {
-    char reason[FILE_WIRE_REASON_MAX];
-
-    if (!file_wire_is(frame, "error"))
-        return fail(job, -EBADMSG, "the other node broke the protocol");
-    job->end.r = file_wire_read_error(frame, reason);
-    snprintf(job->end.reason, sizeof(job->end.reason), "%s", reason);
-    return job->end.r;
-}
-
-static int fail_connection(struct file_job *job, int r)
-{
-    return fail(job, r == -EPIPE ? -ECONNRESET : r, "the connection to the other node failed");
-}
-
-/* The answer to a put, before or after its content. */
-static int take_stored(struct file_job *job, const cJSON *frame)
-{
-    if (!file_wire_is(frame, "stored") && !file_wire_is(frame, "kept"))
-        return take_refusal(job, frame);
-    int r = file_wire_read_info(frame, &job->end.info);
-    if (r < 0)
-        return fail(job, r, "the other node broke the protocol");
-    job->end.r = file_wire_is(frame, "kept") ? UPLOAD_KEPT : 0;
+    begin_at(job, offset);
+    if (!job->offer.is_resumable || !job->is_regular)
+        return 0;
+    if ((offset == 0 && (ftruncate(job->fd, 0) < 0 || hasher_reset(hasher) < 0)) ||
+        lseek(job->fd, (off_t)offset, SEEK_SET) < 0)
+        return file_job_fail(job, -errno, "cannot write the content");
     return 0;
 }
 
-static int send_content(struct file_job *job, uint8_t *buffer, uint8_t sum[static FILES_HASH_SIZE])
+/* One piece of content for the client. @data must stay as it is until the next one. */
+static int take_piece(struct file_job *job, struct hasher *hasher, const uint8_t *data, size_t size)
 {
-    _cleanup_hash_ EVP_MD_CTX *hash = content_hash_new();
+    int r = hasher_add(hasher, data, size);
 
-    if (!hash)
-        return fail(job, -ENOMEM, "cannot hash");
-    for (;;) {
-        ssize_t got = read_fd(job, buffer, content_chunk_size(job));
-        if (got == -EAGAIN)
-            got = 0;
-        else if (got < 0)
-            return fail(job, (int)got, "cannot read the content");
-        else if (got == 0)
-            return content_hash_end(hash, sum);
-        int r = content_hash_add(hash, buffer, (size_t)got);
-        if (r >= 0)
-            r = content_send_chunk(job, buffer, (size_t)got);
-        if (r < 0)
-            return r;
-        atomic_fetch_add(&job->done, (uint_fast64_t)got);
-    }
+    if (r >= 0)
+        r = file_fd_write(job, data, size);
+    if (r < 0)
+        return file_job_fail(job, r, "cannot write the content");
+    atomic_fetch_add(&job->done, (uint_fast64_t)size);
+    return 0;
 }
 
-static int put_there(struct file_job *job, uint8_t *buffer)
+/* Whether what came is what was stored: a disk may have changed it since. */
+static int check_target(struct file_job *job, struct hasher *hasher, const struct content_end *end)
 {
-    _cleanup_json_ cJSON *answer = NULL, *last = NULL;
     uint8_t sum[FILES_HASH_SIZE];
-    size_t size;
-    int r = content_send_frame(job->conn, file_wire_put(&job->offer));
+    int r = hasher_get(hasher, sum);
 
-    if (r >= 0)
-        r = content_receive_frame(job, content_answer_deadline(), &answer, &size);
     if (r < 0)
-        return fail_connection(job, r);
-    if (!file_wire_is(answer, "go"))
-        return take_stored(job, answer);
-    r = send_content(job, buffer, sum);
-    if (job->end.r < 0)
-        return job->end.r;
-    if (r >= 0)
-        r = content_send_frame(job->conn, file_wire_done(sum));
-    /* Where sending failed the other node may have said why before it closed. */
-    usec_t until = r < 0 ? content_deadline() : content_answer_deadline();
-    int q = content_receive_frame(job, until, &last, &size);
-    if (q < 0)
-        return fail_connection(job, r < 0 ? r : q);
-    return take_stored(job, last);
-}
-
-static int get_there(struct file_job *job, uint8_t *buffer)
-{
-    _cleanup_hash_ EVP_MD_CTX *hash = content_hash_new();
-    _cleanup_json_ cJSON *answer = NULL;
-    cJSON *question = file_wire_new("get");
-    uint8_t sum[FILES_HASH_SIZE], told[FILES_HASH_SIZE];
-    size_t size;
-    int r;
-
-    json_add_string(question, "name", job->name);
-    r = content_send_frame(job->conn, question);
-    if (r >= 0)
-        r = hash ? content_receive_frame(job, content_answer_deadline(), &answer, &size) : -ENOMEM;
-    if (r < 0)
-        return fail_connection(job, r);
-    if (!file_wire_is(answer, "file") || file_wire_read_info(answer, &job->end.info) < 0)
-        return take_refusal(job, answer);
-    atomic_store(&job->total, job->end.info.size);
-    while ((r = content_receive_chunk(job, buffer, &size, told)) > 0) {
-        if (size > job->end.info.size - atomic_load(&job->done))
-            return fail_store(job, -EBADMSG, &(struct upload_refusal){0});
-        r = content_hash_add(hash, buffer, size);
-        if (r >= 0)
-            r = write_fd(job, buffer, size);
-        if (r < 0)
-            return fail(job, r, "cannot write the content");
-        atomic_fetch_add(&job->done, (uint_fast64_t)size);
-    }
-    if (r < 0)
-        return fail_connection(job, r);
-    /* As it was sent, and as it was when it was stored there: a disk may have changed it since. */
-    if (content_hash_end(hash, sum) < 0 || memcmp(sum, told, sizeof(sum)) != 0 ||
+        return file_job_fail(job, r, "cannot hash");
+    if ((end->has_sha256 && memcmp(sum, end->sha256, sizeof(sum)) != 0) ||
         (job->end.info.has_sha256 && memcmp(sum, job->end.info.sha256, sizeof(sum)) != 0) ||
         atomic_load(&job->done) != job->end.info.size)
         return fail_store(job, -EBADMSG, &(struct upload_refusal){0});
@@ -295,27 +219,263 @@ static int get_there(struct file_job *job, uint8_t *buffer)
     return 0;
 }
 
+static int get_here(struct file_job *job, uint8_t *buffers)
+{
+    _cleanup_(hasher_freep) struct hasher *hasher = NULL, *own = NULL;
+    _cleanup_close_ int source = -EBADF;
+    uint8_t hash[FILES_HASH_SIZE], sum[FILES_HASH_SIZE];
+    uint64_t offset;
+    size_t half = 0;
+    ssize_t got;
+    int r = hasher_new(&hasher);
+
+    if (r >= 0)
+        r = hasher_new(&own);
+    if (r >= 0)
+        r = files_open_read(job->files, job->name, &source, &job->end.info);
+    if (r < 0)
+        return file_job_fail(job, r, "cannot open the file");
+    atomic_store(&job->total, job->end.info.size);
+    r = look_at_target(job, hasher, &offset, hash);
+    if (r < 0)
+        return r;
+    bool is_same = offset > 0 && offset <= job->end.info.size &&
+                   content_hash_start(job, own, source, offset) >= 0 && hasher_get(own, sum) >= 0 &&
+                   memcmp(sum, hash, sizeof(sum)) == 0 &&
+                   lseek(source, (off_t)offset, SEEK_SET) >= 0;
+    r = begin_target(job, hasher, is_same ? offset : 0);
+    for (; r >= 0 && (got = read(source, buffers + half, FILE_WIRE_CHUNK)) != 0;
+         half ^= FILE_WIRE_CHUNK)
+        r = got < 0 ? file_job_fail(job, -errno, "cannot read the file")
+                    : take_piece(job, hasher, buffers + half, (size_t)got);
+    return r < 0 ? r : check_target(job, hasher, &(struct content_end){0});
+}
+
+/* --- There: between the descriptor and another node's store --- */
+
+/* The answer to a put, before or after its content. */
+static int take_stored(struct file_job *job, const cJSON *frame)
+{
+    if (!file_wire_is(frame, "stored") && !file_wire_is(frame, "kept"))
+        return file_job_take_refusal(job, frame);
+    int r = file_wire_read_info(frame, &job->end.info);
+    if (r < 0)
+        return file_job_fail(job, r, "the other node broke the protocol");
+    job->end.r = file_wire_is(frame, "kept") ? UPLOAD_KEPT : 0;
+    job->is_reusable = true;
+    return 0;
+}
+
+/* Says from where on the content comes. Return: 0, or as conn_write and content_hash_start. */
+static int agree_there(struct file_job *job, struct hasher *hasher, const cJSON *go)
+{
+    uint8_t hash[FILES_HASH_SIZE];
+    uint64_t offset;
+    int r = file_wire_read_offset(go, &offset, hash);
+
+    if (r < 0 || offset == 0)
+        return r;
+    if (!job->offer.is_resumable || offset > job->offer.size)
+        return -EBADMSG;
+    r = begins_with(job, hasher, offset, hash);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        (void)hasher_reset(hasher);
+    cJSON *frame = file_wire_new("from");
+    json_add_u64(frame, "offset", r > 0 ? offset : 0);
+    return content_send_frame(job->conn, frame);
+}
+
+/* Return: 0 when all has gone; below that either the job has failed, or sending did. */
+static int send_content(struct file_job *job, struct hasher *hasher, uint8_t *buffers)
+{
+    bool is_hashed = !conn_is_sealed(job->conn);
+    uint8_t sum[FILES_HASH_SIZE];
+
+    for (size_t half = 0;; half ^= FILE_WIRE_CHUNK) {
+        ssize_t got = file_fd_read(job, buffers + half, content_chunk_size(job));
+        if (got == -EAGAIN)
+            got = 0;
+        else if (got < 0)
+            return file_job_fail(job, (int)got, "cannot read the content");
+        else if (got == 0)
+            break;
+        int r = is_hashed ? hasher_add(hasher, buffers + half, (size_t)got) : 0;
+        if (r >= 0)
+            r = content_send_chunk(job, buffers + half, (size_t)got);
+        if (r < 0)
+            return r;
+        atomic_fetch_add(&job->done, (uint_fast64_t)got);
+    }
+    int r = check_source(job);
+    if (r >= 0 && is_hashed)
+        r = hasher_get(hasher, sum);
+    return r < 0 ? r : content_send_frame(job->conn, file_wire_done(is_hashed ? sum : NULL));
+}
+
+static int put_there(struct file_job *job, uint8_t *buffers)
+{
+    _cleanup_json_ cJSON *answer = NULL, *last = NULL;
+    _cleanup_(hasher_freep) struct hasher *hasher = NULL;
+    size_t size;
+    int r = hasher_new(&hasher);
+
+    if (r >= 0)
+        r = content_send_frame(job->conn, file_wire_put(&job->offer));
+    if (r >= 0)
+        r = content_receive_frame(job, content_answer_deadline(), &answer, &size);
+    if (r < 0)
+        return file_job_fail_connection(job, r);
+    if (!file_wire_is(answer, "go"))
+        return take_stored(job, answer);
+    r = agree_there(job, hasher, answer);
+    if (r < 0)
+        return file_job_fail_connection(job, r);
+    r = send_content(job, hasher, buffers);
+    if (job->end.r < 0)
+        return job->end.r;
+    /* Where sending failed the other node may have said why before it closed. */
+    usec_t until = r < 0 ? content_deadline() : content_answer_deadline();
+    int q = content_receive_frame(job, until, &last, &size);
+    if (q < 0)
+        return file_job_fail_connection(job, r < 0 ? r : q);
+    return take_stored(job, last);
+}
+
+/* Return: 0 at the end of the content; or as file_job_fail. */
+static int receive_content(struct file_job *job, struct hasher *hasher, uint8_t *buffers)
+{
+    struct content_end end = {0};
+    size_t size;
+    int r;
+
+    for (size_t half = 0; (r = content_receive_chunk(job, buffers + half, &size, &end)) > 0;
+         half ^= FILE_WIRE_CHUNK) {
+        if (size > job->end.info.size - atomic_load(&job->done))
+            return fail_store(job, -EBADMSG, &(struct upload_refusal){0});
+        r = take_piece(job, hasher, buffers + half, size);
+        if (r < 0)
+            return r;
+    }
+    if (r < 0)
+        return file_job_fail_connection(job, r);
+    job->is_reusable = true;
+    return check_target(job, hasher, &end);
+}
+
+static int get_there(struct file_job *job, uint8_t *buffers)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    _cleanup_(hasher_freep) struct hasher *hasher = NULL;
+    cJSON *question = file_wire_new("get");
+    uint8_t hash[FILES_HASH_SIZE];
+    uint64_t offset, agreed = 0;
+    size_t size;
+    int r = hasher_new(&hasher);
+
+    json_add_string(question, "name", job->name);
+    if (r >= 0)
+        r = look_at_target(job, hasher, &offset, hash);
+    if (r < 0) {
+        cJSON_Delete(question);
+        return job->end.r < 0 ? r : file_job_fail(job, r, "cannot hash");
+    }
+    file_wire_add_offset(question, offset, hash);
+    r = content_send_frame(job->conn, question);
+    if (r >= 0)
+        r = content_receive_frame(job, content_answer_deadline(), &answer, &size);
+    if (r < 0)
+        return file_job_fail_connection(job, r);
+    if (!file_wire_is(answer, "file") || file_wire_read_info(answer, &job->end.info) < 0)
+        return file_job_take_refusal(job, answer);
+    if (json_get_u64(answer, "offset", job->end.info.size, &agreed) < 0 ||
+        (agreed > 0 && agreed != offset))
+        return file_job_fail(job, -EBADMSG, "the other node broke the protocol");
+    atomic_store(&job->total, job->end.info.size);
+    r = begin_target(job, hasher, agreed);
+    return r < 0 ? r : receive_content(job, hasher, buffers);
+}
+
+/* --- Running --- */
+
+/* Whether a connection that was used before still goes to somebody. */
+static bool is_answered(struct file_job *job)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    size_t size;
+
+    return content_send_frame(job->conn, file_wire_new("still")) >= 0 &&
+           content_receive_frame(job, content_deadline(), &answer, &size) >= 0 &&
+           file_wire_is(answer, "still");
+}
+
+/* What is put is a file of the own store. */
+static int open_stored(struct file_job *job)
+{
+    struct files_info info;
+
+    close_fd(job->fd);
+    int r = files_open_read(job->files, job->stored, &job->fd, &info);
+    if (r < 0) {
+        job->fd = -EBADF;
+        return file_job_fail(job, r, "cannot open the file");
+    }
+    job->offer.size = info.size;
+    job->offer.modified_wall_usec = info.modified_wall_usec;
+    job->offer.is_executable = info.is_executable;
+    atomic_store(&job->total, info.size);
+    return 0;
+}
+
+/* What the descriptor is, which is the same when the job has to run again. */
+static void look_at_fd(struct file_job *job)
+{
+    job->is_regular = fstat(job->fd, &job->source) == 0 && S_ISREG(job->source.st_mode);
+    /* What begins in the middle of a file is not found again. */
+    if (!job->is_regular || lseek(job->fd, 0, SEEK_CUR) != 0)
+        job->offer.is_resumable = false;
+}
+
+static void run(struct file_job *job, uint8_t *buffers)
+{
+    if (job->stored && open_stored(job) < 0)
+        return;
+    look_at_fd(job);
+    if (job->count > 0)
+        file_pack_put(job);
+    else if (job->conn)
+        (void)(job->is_put ? put_there(job, buffers) : get_there(job, buffers));
+    else
+        (void)(job->is_put ? put_here(job) : get_here(job, buffers));
+}
+
 void file_job_run(struct file_job *job)
 {
-    _cleanup_free_ uint8_t *buffer = malloc(FILE_WIRE_CHUNK);
+    _cleanup_free_ uint8_t *buffers = malloc(2 * FILE_WIRE_CHUNK);
     usec_t started = conn_now();
 
-    if (!buffer)
-        (void)fail(job, -ENOMEM, "cannot transfer");
-    else if (job->conn)
-        (void)(job->is_put ? put_there(job, buffer) : get_there(job, buffer));
-    else
-        (void)(job->is_put ? put_here(job, buffer) : get_here(job, buffer));
-    if (job->conn && job->end.r >= 0)
-        (void)conn_close(job->conn, conn_now() + USEC_PER_SEC);
-    file_job_drop_conn(job);
+    job->is_reusable = false;
+    job->is_stale = job->is_reused && !is_answered(job) && !file_job_is_cancelled(job);
+    if (!buffers)
+        (void)file_job_fail(job, -ENOMEM, "cannot transfer");
+    else if (!job->is_stale)
+        run(job, buffers);
+    if (job->conn && !job->is_reusable) {
+        if (job->end.r >= 0 && !job->is_stale)
+            (void)conn_close(job->conn, conn_now() + USEC_PER_SEC);
+        file_job_drop_conn(job);
+    }
     job->end.elapsed_usec = conn_now() - started;
+    job->end.resumed = atomic_load(&job->resumed);
+    job->end.owner = job->owner;
+    job->end.list = job->list;
+    job->end.count = job->count;
 }
 
 /* --- Life --- */
 
-struct file_job *file_job_new(struct files *files, struct file_paces *paces, int fd,
-                              usec_t idle_usec)
+struct file_job *file_job_new(struct files *files, struct file_paces *paces, int fd)
 {
     struct file_job *job = calloc(1, sizeof(*job));
 
@@ -325,9 +485,9 @@ struct file_job *file_job_new(struct files *files, struct file_paces *paces, int
     job->paces = paces;
     job->fd = fd;
     job->guard_fd = -EBADF;
-    job->idle_usec = idle_usec;
     atomic_store(&job->total, FILES_SIZE_UNKNOWN);
     pthread_mutex_init(&job->lock, NULL);
+    pthread_mutex_init(&job->pace.lock, NULL);
     return job;
 }
 
@@ -338,7 +498,9 @@ struct file_job *file_job_free(struct file_job *job)
     conn_free(job->conn);
     close_fd(job->fd);
     close_fd(job->guard_fd);
+    pthread_mutex_destroy(&job->pace.lock);
     pthread_mutex_destroy(&job->lock);
+    transfer_list_free(job->list, job->count);
     free(job->stored);
     free(job->name);
     free(job->owner);

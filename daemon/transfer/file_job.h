@@ -9,6 +9,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
+#include "base/json.h"
 #include "net/conn.h"
 #include "store/files.h"
 #include "store/upload.h"
@@ -34,24 +36,30 @@ struct file_job {
     struct upload_offer offer; /* of a put; strings owned by the job */
     char *name;                /* owned */
     char *owner;               /* owned */
+    char *stored;              /* owned: the file of the own store that is put; or NULL */
     bool is_put;
-    usec_t idle_usec;
+    bool is_regular;            /* what fd is; by the thread */
+    struct stat source;         /* of fd, at the start */
+    struct file_pace pace;      /* its own limit, beside the node's */
+    struct transfer_item *list; /* owned: many files whose contents follow each other in fd */
+    size_t count;
 
     pthread_mutex_t lock;
     struct conn *conn; /* owned; under the lock; NULL = the own store */
     atomic_bool is_cancelled;
+    bool is_reused;   /* conn was used before */
+    bool is_stale;    /* and the other side has closed it: nothing was done */
+    bool is_reusable; /* conn may be used again */
     atomic_uint_fast64_t done;
+    atomic_uint_fast64_t resumed; /* of that, what was there before */
     atomic_uint_fast64_t total;
 
-    struct transfer_end end; /* the outcome */
-    /* A served connection: what was stored, for the journal. */
-    struct files_info *stored; /* owned array */
-    size_t stored_count;
+    struct transfer_end end;        /* the outcome */
+    struct transfers_stored served; /* what other nodes stored, on a served connection */
 };
 
 /* Return: a job, or NULL without memory; @fd stays the caller's then. */
-struct file_job *file_job_new(struct files *files, struct file_paces *paces, int fd,
-                              usec_t idle_usec);
+struct file_job *file_job_new(struct files *files, struct file_paces *paces, int fd);
 struct file_job *file_job_free(struct file_job *job);
 DEFINE_CLEANUP(struct file_job *, file_job_free)
 
@@ -61,6 +69,17 @@ void file_job_cancel(struct file_job *job);
 /* On a thread: put or get between the descriptor and the store here or at the other end of conn. */
 void file_job_run(struct file_job *job);
 
-/* On a thread: answers what the node at the other end of conn asks for, until it ends or is idle.
+/* The job's end. They return @r, or what the other node said. */
+int file_job_fail(struct file_job *job, int r, const char *what);
+int file_job_fail_connection(struct file_job *job, int r);
+int file_job_take_refusal(struct file_job *job, const cJSON *frame);
+
+/* One more for the journal. */
+void file_job_note_stored(struct file_job *job, const char *name, const char *owner, uint64_t size);
+
+/*
+ * On a thread: answers what the node at the other end of conn asks for. It comes back when that
+ * asks nothing for a moment, or has stored something that the journal wants to know; the connection
+ * is then reusable, or gone.
  */
 void file_job_serve(struct file_job *job);

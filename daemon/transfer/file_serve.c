@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include "store/batch.h"
 #include "transfer/file_content.h"
+#include "transfer/file_pack.h"
 
-#define STORED_MAX 65536 /* names told to the journal, of one connection */
+#define LINGER_USEC                                                                                \
+    (20 * USEC_PER_MSEC) /* the next question of a sequence comes within so much                   \
+                          */
 
 static int refuse(struct file_job *job, int r, const char *name,
                   const struct upload_refusal *refusal)
@@ -12,29 +17,31 @@ static int refuse(struct file_job *job, int r, const char *name,
                               file_wire_error(r, file_wire_explain(r, name, refusal, reason)));
 }
 
-static void note_stored(struct file_job *job, const struct files_info *info)
+void file_job_note_stored(struct file_job *job, const char *name, const char *owner, uint64_t size)
 {
-    if (job->stored_count >= STORED_MAX)
-        return;
-    struct files_info *stored = reallocarray(job->stored, job->stored_count + 1, sizeof(*stored));
-    if (!stored)
-        return;
-    job->stored = stored;
-    stored[job->stored_count++] = *info;
+    struct transfers_stored *served = &job->served;
+
+    if (served->count == 0) {
+        strcpy(served->name, name);
+        strcpy(served->owner, owner);
+    }
+    served->count++;
+    served->size += size;
 }
 
 /* Content into the store. Return: 0 where the connection can go on; the client has been answered.
  */
-static int receive_upload(struct file_job *job, struct upload *upload, const char *name,
-                          uint8_t *buffer)
+static int receive_upload(struct file_job *job, struct upload *upload, const char *name)
 {
     struct upload_refusal refusal = {0};
+    struct content_end end = {0};
     struct files_info info;
-    uint8_t hash[FILES_HASH_SIZE];
+    uint8_t *buffer;
     size_t size;
     int r;
 
-    while ((r = content_receive_chunk(job, buffer, &size, hash)) > 0) {
+    while ((r = upload_get_buffer(upload, &buffer)) == 0 &&
+           (r = content_receive_chunk(job, buffer, &size, &end)) > 0) {
         r = upload_write(upload, buffer, size);
         if (r < 0) {
             upload_get_refusal(upload, &refusal);
@@ -42,20 +49,50 @@ static int receive_upload(struct file_job *job, struct upload *upload, const cha
             return r; /* its content is on the wire still: only closing helps */
         }
     }
+    /* In the clear nothing but the hash tells what a bit on the way became. */
+    if (r == 0 && !end.has_sha256 && !conn_is_sealed(job->conn))
+        r = -EBADMSG;
     if (r < 0)
         return r;
-    r = upload_commit(upload, hash, &info);
+    r = upload_commit(upload, end.has_sha256 ? end.sha256 : NULL, &info);
     if (r < 0) {
         upload_get_refusal(upload, &refusal);
         return refuse(job, r, name, &refusal);
     }
     if (r == 0)
-        note_stored(job, &info);
+        file_job_note_stored(job, info.name, info.owner, info.size);
+    else if (files_stat(job->files, name, &info) < 0)
+        return refuse(job, -EIO, name, &refusal);
     return content_send_frame(job->conn,
                               file_wire_info(r == UPLOAD_KEPT ? "kept" : "stored", &info));
 }
 
-static int serve_put(struct file_job *job, const cJSON *frame, uint8_t *buffer)
+/* Says what is here of the content, and hears from where on it comes. */
+static int agree(struct file_job *job, struct upload *upload)
+{
+    _cleanup_json_ cJSON *go = file_wire_new("go"), *from = NULL;
+    uint64_t here = upload_get_resumed(upload), offset = 0;
+    uint8_t hash[FILES_HASH_SIZE] = {0};
+    size_t size;
+    int r = here > 0 ? upload_get_hash(upload, hash) : 0;
+
+    if (r < 0)
+        return r;
+    file_wire_add_offset(go, here, hash);
+    r = content_send_frame(job->conn, TAKE_PTR(go));
+    if (r < 0 || here == 0)
+        return r;
+    /* The other side reads as much as is here before it knows. */
+    r = content_receive_frame(job, content_answer_deadline(), &from, &size);
+    if (r < 0)
+        return r;
+    if (!file_wire_is(from, "from") || size > 0 ||
+        json_get_u64(from, "offset", here, &offset) <= 0 || (offset > 0 && offset != here))
+        return -EBADMSG;
+    return offset > 0 ? 0 : upload_restart(upload);
+}
+
+static int serve_put(struct file_job *job, const cJSON *frame)
 {
     _cleanup_(upload_freep) struct upload *upload = NULL;
     struct upload_refusal refusal = {0};
@@ -70,55 +107,111 @@ static int serve_put(struct file_job *job, const cJSON *frame, uint8_t *buffer)
         return content_send_frame(job->conn, file_wire_info("kept", &info));
     if (r != 0)
         return refuse(job, r < 0 ? r : -EIO, offer.name, &refusal);
-    r = content_send_frame(job->conn, file_wire_new("go"));
-    return r < 0 ? r : receive_upload(job, upload, offer.name, buffer);
+    r = agree(job, upload);
+    return r < 0 ? r : receive_upload(job, upload, offer.name);
 }
 
-static int serve_get(struct file_job *job, const cJSON *frame, uint8_t *buffer)
+/* Whether the asker has the first @offset bytes of this. Return: 1, 0, or as content_hash_start. */
+static int has_start(struct file_job *job, struct hasher *hasher, int fd, uint64_t offset,
+                     const uint8_t hash[static FILES_HASH_SIZE])
 {
-    _cleanup_hash_ EVP_MD_CTX *hash = content_hash_new();
+    uint8_t sum[FILES_HASH_SIZE];
+    int r = content_hash_start(job, hasher, fd, offset);
+
+    if (r >= 0)
+        r = hasher_get(hasher, sum);
+    return r < 0 ? r : memcmp(sum, hash, sizeof(sum)) == 0;
+}
+
+/* The content from where the descriptor stands. It is hashed only where nobody knows its hash. */
+static int send_file(struct file_job *job, int fd, struct hasher *hasher, bool is_hashed)
+{
+    _cleanup_free_ uint8_t *buffers = malloc(2 * FILE_WIRE_CHUNK);
+    uint8_t sum[FILES_HASH_SIZE];
+    size_t half = 0;
+    ssize_t got;
+    int r = buffers ? 0 : -ENOMEM;
+
+    for (; r >= 0 && (got = read(fd, buffers + half, content_chunk_size(job))) != 0;
+         half ^= FILE_WIRE_CHUNK) {
+        if (got < 0)
+            return -errno;
+        r = is_hashed ? hasher_add(hasher, buffers + half, (size_t)got) : 0;
+        if (r >= 0)
+            r = content_send_chunk(job, buffers + half, (size_t)got);
+    }
+    if (r >= 0 && is_hashed)
+        r = hasher_get(hasher, sum);
+    return r < 0 ? r : content_send_frame(job->conn, file_wire_done(is_hashed ? sum : NULL));
+}
+
+static int serve_get(struct file_job *job, const cJSON *frame)
+{
+    _cleanup_(hasher_freep) struct hasher *hasher = NULL;
     _cleanup_close_ int source = -EBADF;
+    uint8_t hash[FILES_HASH_SIZE];
     const char *name = NULL;
     struct files_info info;
-    uint8_t sum[FILES_HASH_SIZE];
-    ssize_t got;
-    int r;
+    uint64_t offset = 0;
+    int r = hasher_new(&hasher);
 
-    if (json_get_string(frame, "name", &name) <= 0 || !hash)
+    if (json_get_string(frame, "name", &name) <= 0 || r < 0 ||
+        file_wire_read_offset(frame, &offset, hash) < 0)
         return -EBADMSG;
     r = files_open_read(job->files, name, &source, &info);
     if (r < 0)
         return refuse(job, r, name, &(struct upload_refusal){0});
-    r = content_send_frame(job->conn, file_wire_info("file", &info));
-    while (r >= 0 && (got = read(source, buffer, content_chunk_size(job))) != 0) {
-        if (got < 0)
-            return -errno;
-        r = content_hash_add(hash, buffer, (size_t)got);
-        if (r >= 0)
-            r = content_send_chunk(job, buffer, (size_t)got);
+    r = offset > 0 && offset <= info.size ? has_start(job, hasher, source, offset, hash) : 0;
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        offset = 0;
+        (void)hasher_reset(hasher); /* where it fails, so does hashing */
     }
-    if (r >= 0)
-        r = content_hash_end(hash, sum);
-    return r < 0 ? r : content_send_frame(job->conn, file_wire_done(sum));
+    if (lseek(source, (off_t)offset, SEEK_SET) < 0)
+        return -errno;
+    cJSON *answer = file_wire_info("file", &info);
+    if (offset > 0)
+        json_add_u64(answer, "offset", offset);
+    r = content_send_frame(job->conn, answer);
+    return r < 0 ? r : send_file(job, source, hasher, !info.has_sha256);
+}
+
+/* Return: 0 where the connection can go on. */
+static int serve_one(struct file_job *job, struct batch **batch)
+{
+    _cleanup_json_ cJSON *frame = NULL;
+    size_t size;
+    int r = content_receive_frame(job, content_deadline(), &frame, &size);
+
+    if (r < 0)
+        return r;
+    if (file_wire_is(frame, "pack"))
+        return file_pack_serve(job, frame, size, batch);
+    if (size > 0 || *batch)
+        return -EBADMSG;
+    if (file_wire_is(frame, "put"))
+        return serve_put(job, frame);
+    if (file_wire_is(frame, "get"))
+        return serve_get(job, frame);
+    return file_wire_is(frame, "still") ? content_send_frame(job->conn, file_wire_new("still"))
+                                        : -EBADMSG;
 }
 
 void file_job_serve(struct file_job *job)
 {
-    _cleanup_free_ uint8_t *buffer = malloc(FILE_WIRE_CHUNK);
+    _cleanup_(batch_freep) struct batch *batch = NULL;
+    int r = 0;
 
-    for (int r = buffer ? 0 : -ENOMEM; r >= 0 && !file_job_is_cancelled(job);) {
-        _cleanup_json_ cJSON *frame = NULL;
-        size_t size;
-        r = content_receive_frame(job, conn_now() + job->idle_usec, &frame, &size);
-        if (r < 0 || size > 0)
+    while (r >= 0 && !file_job_is_cancelled(job)) {
+        r = serve_one(job, &batch);
+        if (r >= 0 && !batch &&
+            (job->served.count > 0 || conn_wait(job->conn, conn_now() + LINGER_USEC) < 0))
             break;
-        if (file_wire_is(frame, "put"))
-            r = serve_put(job, frame, buffer);
-        else if (file_wire_is(frame, "get"))
-            r = serve_get(job, frame, buffer);
-        else
-            r = -EBADMSG;
     }
+    job->is_reusable = r >= 0 && !file_job_is_cancelled(job);
+    if (job->is_reusable)
+        return;
     (void)conn_close(job->conn, conn_now() + USEC_PER_SEC);
     file_job_drop_conn(job);
 }

@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/text.h"
+#include "store/batch.h"
 
 #define INTEGER_MAX   ((uint64_t)1 << 53)
 #define SHOWN_MAX     81 /* of a name, in a sentence */
 #define SIZE_TEXT_MAX 40
+#define REASONS_MAX   512 /* of one answer */
 
 static const struct {
     int error;
@@ -49,29 +51,39 @@ cJSON *file_wire_put(const struct upload_offer *offer)
         json_add_u64(frame, "size", offer->size);
     json_add_u64(frame, "modified_usec", offer->modified_wall_usec);
     json_add_bool(frame, "executable", offer->is_executable);
+    json_add_bool(frame, "resumable", offer->is_resumable);
     json_add_string(frame, "overwrite", overwrite_names[offer->overwrite]);
     return frame;
+}
+
+static int read_overwrite(const cJSON *frame, enum upload_overwrite *ret)
+{
+    const char *text = NULL;
+
+    if (json_get_string(frame, "overwrite", &text) <= 0)
+        return -EBADMSG;
+    for (size_t i = 0; i < ARRAY_SIZE(overwrite_names); i++)
+        if (strcmp(text, overwrite_names[i]) == 0) {
+            *ret = (enum upload_overwrite)i;
+            return 0;
+        }
+    return -EBADMSG;
 }
 
 int file_wire_read_put(const cJSON *frame, struct upload_offer *ret)
 {
     struct upload_offer offer = {.size = FILES_SIZE_UNKNOWN};
-    const char *overwrite = NULL;
 
     if (json_get_string(frame, "name", &offer.name) <= 0 ||
         json_get_string(frame, "owner", &offer.owner) <= 0 ||
         json_get_u64(frame, "size", INTEGER_MAX, &offer.size) < 0 ||
         json_get_u64(frame, "modified_usec", INTEGER_MAX, &offer.modified_wall_usec) <= 0 ||
         json_get_bool(frame, "executable", &offer.is_executable) <= 0 ||
-        json_get_string(frame, "overwrite", &overwrite) <= 0)
+        json_get_bool(frame, "resumable", &offer.is_resumable) < 0 ||
+        read_overwrite(frame, &offer.overwrite) < 0)
         return -EBADMSG;
-    for (size_t i = 0; i < ARRAY_SIZE(overwrite_names); i++)
-        if (strcmp(overwrite, overwrite_names[i]) == 0) {
-            offer.overwrite = (enum upload_overwrite)i;
-            *ret = offer;
-            return 0;
-        }
-    return -EBADMSG;
+    *ret = offer;
+    return 0;
 }
 
 static void add_hash(cJSON *frame, const uint8_t hash[static FILES_HASH_SIZE])
@@ -136,28 +148,153 @@ int file_wire_read_info(const cJSON *frame, struct files_info *ret)
     return 0;
 }
 
-cJSON *file_wire_done(const uint8_t hash[static FILES_HASH_SIZE])
+cJSON *file_wire_done(const uint8_t *hash)
 {
     cJSON *frame = file_wire_new("done");
 
-    add_hash(frame, hash);
+    if (hash)
+        add_hash(frame, hash);
     return frame;
 }
 
 int file_wire_read_done(const cJSON *frame, uint8_t ret[static FILES_HASH_SIZE])
 {
-    return file_wire_is(frame, "done") && get_hash(frame, ret) > 0 ? 0 : -EBADMSG;
+    return file_wire_is(frame, "done") ? get_hash(frame, ret) : -EBADMSG;
+}
+
+void file_wire_add_offset(cJSON *frame, uint64_t offset, const uint8_t hash[static FILES_HASH_SIZE])
+{
+    if (offset == 0)
+        return;
+    json_add_u64(frame, "offset", offset);
+    add_hash(frame, hash);
+}
+
+int file_wire_read_offset(const cJSON *frame, uint64_t *ret, uint8_t hash[static FILES_HASH_SIZE])
+{
+    uint64_t offset = 0;
+
+    if (json_get_u64(frame, "offset", INTEGER_MAX, &offset) < 0 ||
+        (offset > 0 && get_hash(frame, hash) <= 0))
+        return -EBADMSG;
+    *ret = offset;
+    return 0;
+}
+
+/* --- Packs --- */
+
+cJSON *file_wire_pack(const struct file_wire_pack *pack)
+{
+    cJSON *frame = file_wire_new("pack");
+
+    json_add_string(frame, "owner", pack->owner);
+    json_add_string(frame, "overwrite", overwrite_names[pack->overwrite]);
+    json_add_u64(frame, "count", pack->count);
+    json_add_bool(frame, "last", pack->is_last);
+    return frame;
+}
+
+int file_wire_read_pack(const cJSON *frame, struct file_wire_pack *ret)
+{
+    struct file_wire_pack pack = {.owner = NULL};
+    uint64_t count = 0;
+
+    if (json_get_string(frame, "owner", &pack.owner) <= 0 ||
+        read_overwrite(frame, &pack.overwrite) < 0 ||
+        json_get_u64(frame, "count", BATCH_FILES_MAX, &count) <= 0 ||
+        json_get_bool(frame, "last", &pack.is_last) <= 0)
+        return -EBADMSG;
+    pack.count = (size_t)count;
+    *ret = pack;
+    return 0;
+}
+
+void file_wire_write_row(struct writer *writer, const char *name, uint32_t size,
+                         uint64_t modified_wall_usec, bool is_executable)
+{
+    writer_string8(writer, name);
+    writer_u32(writer, size);
+    writer_u64(writer, modified_wall_usec);
+    writer_u8(writer, is_executable);
+}
+
+bool file_wire_read_row(struct reader *reader, struct file_wire_row *ret)
+{
+    reader_string8(reader, ret->name, sizeof(ret->name));
+    ret->size = reader_u32(reader);
+    ret->modified_wall_usec = reader_u64(reader);
+    uint8_t flags = reader_u8(reader);
+    ret->is_executable = flags & 1;
+    return reader_ok(reader) && flags <= 1 && ret->modified_wall_usec <= INTEGER_MAX;
+}
+
+cJSON *file_wire_packed(size_t count)
+{
+    cJSON *frame = file_wire_new("packed");
+
+    json_add_u64(frame, "count", count);
+    cJSON_AddArrayToObject(frame, "others");
+    return frame;
+}
+
+static const char *error_name(int r)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+        if (errors[i].error == -r)
+            return errors[i].name;
+    return "io";
+}
+
+static int error_of(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+        if (strcmp(errors[i].name, name) == 0)
+            return -errors[i].error;
+    return -EBADMSG;
+}
+
+void file_wire_add_result(cJSON *frame, size_t i, int r, const char *reason)
+{
+    cJSON *others = cJSON_GetObjectItemCaseSensitive(frame, "others");
+    cJSON *item = cJSON_CreateObject();
+
+    json_add_u64(item, "index", i);
+    json_add_string(item, "error", r == UPLOAD_KEPT ? "kept" : error_name(r));
+    /* All together have to fit into a header. */
+    if (reason && cJSON_GetArraySize(others) < REASONS_MAX)
+        json_add_string(item, "reason", reason);
+    cJSON_AddItemToArray(others, item);
+}
+
+int file_wire_read_packed(const cJSON *frame, size_t count,
+                          int (*take)(size_t i, int r, const char *reason, void *data), void *data)
+{
+    const cJSON *others = NULL;
+    uint64_t answered = 0;
+
+    if (!file_wire_is(frame, "packed") || json_get_array(frame, "others", &others) <= 0 ||
+        json_get_u64(frame, "count", BATCH_FILES_MAX, &answered) <= 0 || answered != count)
+        return -EBADMSG;
+    json_for_each (item, others) {
+        const char *name = NULL, *reason = NULL;
+        uint64_t i = 0;
+        if (json_get_u64(item, "index", count - 1, &i) <= 0 ||
+            json_get_string(item, "error", &name) <= 0 ||
+            json_get_string(item, "reason", &reason) < 0)
+            return -EBADMSG;
+        int r = take((size_t)i, strcmp(name, "kept") == 0 ? UPLOAD_KEPT : error_of(name),
+                     reason && text_is_printable(reason) ? reason : NULL, data);
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 cJSON *file_wire_error(int r, const char *reason)
 {
     cJSON *frame = file_wire_new("error");
-    const char *name = "io";
 
-    for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
-        if (errors[i].error == -r)
-            name = errors[i].name;
-    json_add_string(frame, "error", name);
+    json_add_string(frame, "error", error_name(r));
     json_add_string(frame, "reason", reason);
     return frame;
 }
@@ -172,10 +309,7 @@ int file_wire_read_error(const cJSON *frame, char reason[static FILE_WIRE_REASON
         text = "it gave a reason that cannot be shown";
     snprintf(reason, FILE_WIRE_REASON_MAX, "%s", text);
     text_mend_end(reason);
-    for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
-        if (strcmp(errors[i].name, name) == 0)
-            return -errors[i].error;
-    return -EBADMSG;
+    return error_of(name);
 }
 
 /* "3MiB", "1000 bytes" */

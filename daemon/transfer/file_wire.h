@@ -7,6 +7,8 @@
  * no rule of its own, and ends with its SHA-256.
  */
 
+#include <string.h>
+#include "base/bytes.h"
 #include "base/json.h"
 #include "store/files.h"
 #include "store/upload.h"
@@ -26,9 +28,48 @@ int file_wire_read_put(const cJSON *frame, struct upload_offer *ret);
 cJSON *file_wire_info(const char *op, const struct files_info *info);
 int file_wire_read_info(const cJSON *frame, struct files_info *ret);
 
-/* The end of a content. Return of reading: 0, -EBADMSG. */
-cJSON *file_wire_done(const uint8_t hash[static FILES_HASH_SIZE]);
+/* The end of a content. @hash NULL: the connection is sealed, and says as much. Return of reading:
+ * 1 with the hash, 0 without, -EBADMSG. */
+cJSON *file_wire_done(const uint8_t *hash);
 int file_wire_read_done(const cJSON *frame, uint8_t ret[static FILES_HASH_SIZE]);
+
+/* Adds what one side has of a content already: @offset bytes of that hash. 0 adds nothing. */
+void file_wire_add_offset(cJSON *frame, uint64_t offset,
+                          const uint8_t hash[static FILES_HASH_SIZE]);
+/* Return: 0, with 0 where nothing was said; -EBADMSG. */
+int file_wire_read_offset(const cJSON *frame, uint64_t *ret, uint8_t hash[static FILES_HASH_SIZE]);
+
+/* Many small files in one frame, "pack": a table of them in its body, then their contents. */
+#define FILE_WIRE_PACK_MAX ((size_t)1024 * 1024) /* bytes of a body */
+
+struct file_wire_pack {
+    const char *owner; /* borrowed from the frame */
+    enum upload_overwrite overwrite;
+    size_t count;
+    bool is_last; /* an answer is wanted for all since the last one */
+};
+cJSON *file_wire_pack(const struct file_wire_pack *pack);
+int file_wire_read_pack(const cJSON *frame, struct file_wire_pack *ret);
+
+/* One row of the table. */
+struct file_wire_row {
+    char name[FILES_NAME_MAX + 1];
+    uint32_t size;
+    uint64_t modified_wall_usec;
+    bool is_executable;
+};
+#define FILE_WIRE_ROW_SIZE(name) (strlen(name) + 14)
+void file_wire_write_row(struct writer *writer, const char *name, uint32_t size,
+                         uint64_t modified_wall_usec, bool is_executable);
+/* Whether there was one. The name may be anything that fits. */
+bool file_wire_read_row(struct reader *reader, struct file_wire_row *ret);
+
+/* The answer to packs: a body of FILES_HASH_SIZE for each file, and what was not stored. */
+cJSON *file_wire_packed(size_t count);
+void file_wire_add_result(cJSON *frame, size_t i, int r, const char *reason);
+/* Calls @take for each file that was not stored. Return: 0, -EBADMSG. */
+int file_wire_read_packed(const cJSON *frame, size_t count,
+                          int (*take)(size_t i, int r, const char *reason, void *data), void *data);
 
 /* A refusal: errno by name, and a sentence. Reading gives a negative errno always. */
 cJSON *file_wire_error(int r, const char *reason);

@@ -4,13 +4,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "base/list.h"
 #include "base/log.h"
 #include "transfer/file_job.h"
+#include "transfer/links.h"
 
 #define WAITING_MAX         256 /* transfers that wait for their turn, each direction */
 #define PROGRESS_USEC       (250 * USEC_PER_MSEC)
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
+#define EXPIRY_USEC         USEC_PER_HOUR /* between two looks at what waits to be resumed */
 
 /* One transfer: asked for here (own), or a connection of another node that is served. */
 struct transfer {
@@ -31,11 +34,13 @@ struct transfers {
     struct transfers_config config;
     sd_event *event;
     sd_event_source *timer; /* for progress, and to begin what waits */
+    sd_event_source *expiry;
     struct list own;
     struct list served;
     size_t own_count, served_count;     /* all, waiting ones included */
     size_t own_running, served_running; /* at most transfers_max each */
     struct file_paces paces;
+    struct links *links; /* owned; NULL while stopping */
 };
 
 static void transfer_free(struct transfer *transfer)
@@ -85,11 +90,22 @@ static void run_own(void *data)
     file_job_run(transfer->job);
 }
 
+static void connect_own(struct transfer *transfer);
+
 static void own_done(void *data)
 {
     struct transfer *transfer = data;
+    struct transfers *transfers = transfer->transfers;
+    struct file_job *job = transfer->job;
 
     transfer->is_on_thread = false;
+    if (job->is_stale && !transfer->is_cancelled) {
+        job->is_reused = false;
+        connect_own(transfer);
+        return;
+    }
+    if (job->is_reusable && job->conn && transfers->links)
+        links_keep_own(transfers->links, TAKE_PTR(job->conn));
     finish(transfer);
 }
 
@@ -104,11 +120,15 @@ static void served_done(void *data)
 {
     struct transfer *transfer = data;
     struct transfers *transfers = transfer->transfers;
+    struct file_job *job = transfer->job;
 
     transfer->is_on_thread = false;
-    for (size_t i = 0; i < transfer->job->stored_count; i++)
-        transfers->config.on_stored(&transfer->job->stored[i], transfers->config.data);
+    if (job->served.count > 0)
+        transfers->config.on_stored(&job->served, transfers->config.data);
+    struct conn *conn = job->is_reusable && transfers->links ? TAKE_PTR(job->conn) : NULL;
     transfer_free(transfer);
+    if (conn)
+        links_keep_served(transfers->links, conn);
     wake(transfers, 0);
 }
 
@@ -166,7 +186,7 @@ static void on_served_closed(struct stream *stream _unused_, int error _unused_,
 static const struct stream_callbacks accepted = {
     .on_ready = on_readable, .on_readable = on_readable, .on_closed = on_served_closed};
 
-static void begin_own(struct transfer *transfer)
+static void connect_own(struct transfer *transfer)
 {
     struct transfers *transfers = transfer->transfers;
     struct stream_config config = {.event = transfers->event,
@@ -175,15 +195,29 @@ static void begin_own(struct transfer *transfer)
                                    .priority = SD_EVENT_PRIORITY_IDLE,
                                    .handshake_timeout_usec =
                                        transfers->config.connect_timeout_usec};
-    int r;
+    int r = stream_connect(&config, &transfer->place.address, &transfer->place.id,
+                           TLS_PROTOCOL_FILE, &connecting, transfer, &transfer->stream);
+
+    if (r < 0)
+        fail(transfer, r, "cannot begin the transfer");
+}
+
+static void begin_own(struct transfer *transfer)
+{
+    struct transfers *transfers = transfer->transfers;
+    struct file_job *job = transfer->job;
 
     transfer->is_running = true;
     transfers->own_running++;
-    if (transfer->place.is_self)
-        r = submit(transfer);
-    else
-        r = stream_connect(&config, &transfer->place.address, &transfer->place.id,
-                           TLS_PROTOCOL_FILE, &connecting, transfer, &transfer->stream);
+    if (!transfer->place.is_self) {
+        job->conn = links_take(transfers->links, &transfer->place.id, &transfer->place.address);
+        job->is_reused = job->conn != NULL;
+    }
+    if (!transfer->place.is_self && !job->conn) {
+        connect_own(transfer);
+        return;
+    }
+    int r = submit(transfer);
     if (r < 0)
         fail(transfer, r, "cannot begin the transfer");
 }
@@ -195,7 +229,7 @@ static void begin_served(struct transfer *transfer)
 
     transfer->is_running = true;
     transfers->served_running++;
-    r = hand_over(transfer);
+    r = transfer->stream ? hand_over(transfer) : submit(transfer);
     if (r < 0) {
         log_debug_errno(r, "Cannot serve a file connection: %m");
         transfer_free(transfer);
@@ -225,8 +259,11 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     list_for_each_safe (link, &transfers->own) {
         struct transfer *transfer = list_entry(link, struct transfer, link);
         if (transfer->is_on_thread && !transfer->is_cancelled && transfer->handler.on_progress)
-            transfer->handler.on_progress(atomic_load(&transfer->job->done),
-                                          atomic_load(&transfer->job->total), transfer->data);
+            transfer->handler.on_progress(
+                &(struct transfer_progress){.done = atomic_load(&transfer->job->done),
+                                            .total = atomic_load(&transfer->job->total),
+                                            .resumed = atomic_load(&transfer->job->resumed)},
+                transfer->data);
     }
     if (transfers->own_count > 0)
         wake(transfers, PROGRESS_USEC);
@@ -234,6 +271,31 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 }
 
 /* --- Life --- */
+
+static void run_expiry(void *data)
+{
+    struct transfers *transfers = data;
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    files_expire_parts(transfers->config.files, (uint64_t)now.tv_sec * USEC_PER_SEC);
+}
+
+static void expiry_done(void *data _unused_)
+{
+}
+
+static int on_expiry(sd_event_source *source, uint64_t usec _unused_, void *data)
+{
+    struct transfers *transfers = data;
+
+    (void)worker_submit(transfers->config.worker, WORKER_FILES, run_expiry, expiry_done, transfers);
+    (void)sd_event_source_set_time_relative(source, EXPIRY_USEC);
+    (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    return 0;
+}
+
+static void on_question(struct conn *conn, void *data);
 
 int transfers_new(sd_event *event, const struct transfers_config *config, struct transfers **ret)
 {
@@ -252,6 +314,11 @@ int transfers_new(sd_event *event, const struct transfers_config *config, struct
     pthread_mutex_init(&transfers->paces.out.lock, NULL);
     r = sd_event_add_time(event, &transfers->timer, CLOCK_MONOTONIC, USEC_INFINITY,
                           TIMER_ACCURACY_USEC, on_timer, transfers);
+    if (r >= 0)
+        r = sd_event_add_time_relative(event, &transfers->expiry, CLOCK_MONOTONIC, EXPIRY_USEC,
+                                       USEC_PER_MIN, on_expiry, transfers);
+    if (r >= 0)
+        r = links_new(event, config->idle_usec, on_question, transfers, &transfers->links);
     if (r < 0) {
         transfers_free(transfers);
         return r;
@@ -296,6 +363,7 @@ void transfers_stop(struct transfers *transfers)
 {
     stop(&transfers->own);
     stop(&transfers->served);
+    transfers->links = links_free(transfers->links);
 }
 
 struct transfers *transfers_free(struct transfers *transfers)
@@ -304,6 +372,7 @@ struct transfers *transfers_free(struct transfers *transfers)
         return NULL;
     transfers_stop(transfers);
     sd_event_source_disable_unref(transfers->timer);
+    sd_event_source_disable_unref(transfers->expiry);
     sd_event_unref(transfers->event);
     pthread_mutex_destroy(&transfers->paces.in.lock);
     pthread_mutex_destroy(&transfers->paces.out.lock);
@@ -311,26 +380,38 @@ struct transfers *transfers_free(struct transfers *transfers)
     return NULL;
 }
 
-void transfers_adopt(struct transfers *transfers, struct stream *stream)
+/* A connection of another node gets its turn: @stream, or @conn where it had one before. Both are
+ * taken over. */
+static void serve(struct transfers *transfers, struct stream *stream, struct conn *conn)
 {
-    struct transfer *transfer =
-        transfers->served_count < transfers->config.transfers_max + WAITING_MAX
-            ? calloc(1, sizeof(*transfer))
-            : NULL;
-    struct file_job *job = file_job_new(transfers->config.files, &transfers->paces, -EBADF,
-                                        transfers->config.idle_usec);
+    bool has_room = transfers->served_count < transfers->config.transfers_max + WAITING_MAX;
+    struct transfer *transfer = has_room ? calloc(1, sizeof(*transfer)) : NULL;
+    struct file_job *job = file_job_new(transfers->config.files, &transfers->paces, -EBADF);
 
     if (!transfer || !job) {
         free(transfer);
         file_job_free(job);
         stream_free(stream);
+        (void)conn_free(conn);
         return;
     }
+    job->conn = conn;
     *transfer = (struct transfer){.transfers = transfers, .job = job, .stream = stream};
     list_append(&transfers->served, &transfer->link);
     transfers->served_count++;
-    stream_set_callbacks(stream, &accepted, transfer);
+    if (stream)
+        stream_set_callbacks(stream, &accepted, transfer);
     wake(transfers, 0);
+}
+
+void transfers_adopt(struct transfers *transfers, struct stream *stream)
+{
+    serve(transfers, stream, NULL);
+}
+
+static void on_question(struct conn *conn, void *data)
+{
+    serve(data, NULL, conn);
 }
 
 /* Takes over @fd, also on failure. */
@@ -344,7 +425,7 @@ static int start(struct transfers *transfers, const struct transfer_place *place
 
     if (transfers->own_count >= transfers->config.transfers_max + WAITING_MAX)
         return -EBUSY;
-    job = file_job_new(transfers->config.files, &transfers->paces, fd, transfers->config.idle_usec);
+    job = file_job_new(transfers->config.files, &transfers->paces, fd);
     if (!job)
         return -ENOMEM;
     TAKE_FD(owned);
@@ -382,6 +463,35 @@ int transfers_put(struct transfers *transfers, const struct transfer_place *plac
     return start(transfers, place, fd, offer, offer->name, handler, data, ret);
 }
 
+int transfers_put_list(struct transfers *transfers, const struct transfer_place *place, int fd,
+                       const struct upload_offer *offer, struct transfer_item *list, size_t count,
+                       const struct transfer_handler *handler, void *data, struct transfer **ret)
+{
+    struct upload_offer all = *offer;
+    bool is_valid = count > 0;
+    int r;
+
+    all.size = 0;
+    for (size_t i = 0; i < count; i++) {
+        is_valid = is_valid && strlen(list[i].name) <= FILES_NAME_MAX &&
+                   list[i].size <= TRANSFERS_ITEM_MAX;
+        all.size += list[i].size;
+    }
+    if (is_valid) {
+        r = start(transfers, place, fd, &all, "", handler, data, ret);
+    } else {
+        close_fd(fd);
+        r = -EINVAL;
+    }
+    if (r < 0) {
+        transfer_list_free(list, count);
+        return r;
+    }
+    (*ret)->job->list = list;
+    (*ret)->job->count = count;
+    return 0;
+}
+
 int transfers_get(struct transfers *transfers, const struct transfer_place *place, const char *name,
                   int fd, const struct transfer_handler *handler, void *data, struct transfer **ret)
 {
@@ -394,6 +504,22 @@ void transfer_set_guard(struct transfer *transfer, int guard_fd)
 
     close_fd(job->guard_fd);
     job->guard_fd = guard_fd >= 0 ? fcntl(guard_fd, F_DUPFD_CLOEXEC, 3) : -EBADF;
+}
+
+void transfer_set_rate(struct transfer *transfer, uint64_t rate)
+{
+    atomic_store(&transfer->job->pace.rate, rate);
+}
+
+int transfer_set_source(struct transfer *transfer, const char *name)
+{
+    transfer->job->stored = strdup(name);
+    return transfer->job->stored ? 0 : -ENOMEM;
+}
+
+void transfer_set_resumable(struct transfer *transfer)
+{
+    transfer->job->offer.is_resumable = true;
 }
 
 void transfer_cancel(struct transfer *transfer)

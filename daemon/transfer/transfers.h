@@ -15,8 +15,17 @@
 #include "store/upload.h"
 
 #define TRANSFERS_REASON_MAX 256
+#define TRANSFERS_ITEM_MAX   ((uint64_t)256 * 1024) /* bytes of a file in a list */
 
 struct transfers;
+
+/* What other nodes stored here in one go. */
+struct transfers_stored {
+    size_t count;
+    uint64_t size;                   /* of all */
+    char name[FILES_NAME_MAX + 1];   /* of the first */
+    char owner[FILES_OWNER_MAX + 1]; /* of all */
+};
 
 struct transfers_config {
     struct worker *worker; /* borrowed, as the two below */
@@ -27,8 +36,8 @@ struct transfers_config {
     usec_t idle_usec;     /* a connection on which nothing is asked for so long is closed */
     size_t transfers_max; /* at once, in each direction; more wait, or are refused as busy */
     uint64_t rate_limit;  /* bytes per second and direction; 0 = none */
-    /* A file was stored here by another node; called in the loop. */
-    void (*on_stored)(const struct files_info *info, void *data);
+    /* Files were stored here by another node; called in the loop. */
+    void (*on_stored)(const struct transfers_stored *stored, void *data);
     void *data;
 };
 
@@ -62,18 +71,41 @@ struct transfer_place {
     struct address address;
 };
 
+/* One of many small files that are put at once. */
+struct transfer_item {
+    char *name; /* owned */
+    uint64_t size;
+    uint64_t modified_wall_usec; /* 0 = now */
+    bool is_executable;
+    /* The outcome: */
+    int r;                           /* as of struct transfer_end */
+    char *reason;                    /* owned; NULL, or a sentence where r is negative */
+    uint8_t sha256[FILES_HASH_SIZE]; /* where r is 0 */
+};
+void transfer_list_free(struct transfer_item *list, size_t count);
+
 struct transfer_end {
     int r; /* 0, UPLOAD_KEPT, or a negative errno as of upload.h and files.h; -EHOSTUNREACH,
               -ECONNRESET, -ETIMEDOUT for the other node; -EBUSY; -EBADMSG where the bytes are not
               what was promised */
     char reason[TRANSFERS_REASON_MAX]; /* a sentence where r is negative */
     struct files_info info;            /* of what is stored, or was got */
+    const char *owner;                 /* of a put; borrowed for on_end */
+    uint64_t resumed;                  /* bytes that were there from an earlier transfer */
     usec_t elapsed_usec;
+    const struct transfer_item *list; /* of transfers_put_list; borrowed for on_end */
+    size_t count;
+};
+
+struct transfer_progress {
+    uint64_t done;
+    uint64_t total;   /* FILES_SIZE_UNKNOWN for a pipe */
+    uint64_t resumed; /* of done, what was there from an earlier transfer */
 };
 
 struct transfer_handler {
-    /* In the loop, at most 4 times a second; may be NULL. @total FILES_SIZE_UNKNOWN for a pipe. */
-    void (*on_progress)(uint64_t done, uint64_t total, void *data);
+    /* In the loop, at most 4 times a second; may be NULL. */
+    void (*on_progress)(const struct transfer_progress *progress, void *data);
     /* In the loop, once, last; never from within transfers_put or _get. */
     void (*on_end)(const struct transfer_end *end, void *data);
 };
@@ -84,6 +116,16 @@ struct transfer;
 int transfers_put(struct transfers *transfers, const struct transfer_place *place, int fd,
                   const struct upload_offer *offer, const struct transfer_handler *handler,
                   void *data, struct transfer **ret);
+
+/*
+ * The same for many small files, whose contents follow each other in @fd, a regular file. Each has
+ * an outcome of its own in the list; the end fails where none has. @list is taken over, also on
+ * failure; of @offer only owner and overwrite count. Names longer than FILES_NAME_MAX and sizes
+ * above TRANSFERS_ITEM_MAX are -EINVAL.
+ */
+int transfers_put_list(struct transfers *transfers, const struct transfer_place *place, int fd,
+                       const struct upload_offer *offer, struct transfer_item *list, size_t count,
+                       const struct transfer_handler *handler, void *data, struct transfer **ret);
 
 /* Writes the file @name into @fd (taken over, also on failure). Return: 0, -EBUSY, -ENOMEM,
  * -EAGAIN. */
@@ -97,6 +139,18 @@ int transfers_get(struct transfers *transfers, const struct transfer_place *plac
  * and what he had put so far would pass for all of it.
  */
 void transfer_set_guard(struct transfer *transfer, int guard_fd);
+
+/* Right after transfers_put or _get: bytes per second of this one, beside rate_limit; 0 = none. */
+void transfer_set_rate(struct transfer *transfer, uint64_t rate);
+
+/*
+ * Right after transfers_put without a descriptor (-EBADF): what is put is the file @name of the own
+ * store, with its size, time and mode. Return: 0, -ENOMEM (cancel it then).
+ */
+int transfer_set_source(struct transfer *transfer, const char *name);
+
+/* Right after transfers_get: a regular @fd may hold what an earlier get of the file left. */
+void transfer_set_resumable(struct transfer *transfer);
 
 /* Nobody waits any more: no handler is called, the transfer is broken off. */
 void transfer_cancel(struct transfer *transfer);

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Files put, got, listed and removed, here and there; whole or not at all."""
+import fcntl
 import hashlib
 import os
+import re
 import subprocess
 
 import pytest
@@ -88,6 +90,137 @@ def test_a_hundred_mebibytes_there_and_back(lab, node, tmp_path):
     node.ctl("file", "get", "lab-02:large", target, timeout=120)
     subprocess.run(["cmp", source, target], check=True)
     assert stored(lab["lab-02"]) == {"large": 100 * MIB} and not parts(lab["lab-02"])
+
+
+def interrupted_put(node, source, target):
+    """A slow put that is killed when some of it has arrived; returns what had."""
+    process = node.ctl_start("file", "put", "--rate", "2MiB", source, target)
+    holder = node.lab["lab-02"]
+    wait_for(lambda: any(part.stat().st_size > MIB for part in parts(holder)), 20, "some of it to arrive")
+    return process
+
+
+def wait_for_quiet(find_parts):
+    """Until nobody works on them any more."""
+    def is_quiet():
+        for part in find_parts():
+            with open(part, "rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+        return True
+    wait_for(is_quiet, 20, "the parts to rest")
+
+
+@pytest.mark.parametrize("victim", ["client", "here", "there"])
+def test_an_interrupted_put_is_resumed(lab, node, tmp_path, victim):
+    """Also where a daemon is killed."""
+    source = tmp_path / "large"
+    source.write_bytes(os.urandom(8 * MIB))
+    process = interrupted_put(node, source, "lab-02:")
+    if victim == "client":
+        process.kill()
+    else:
+        lab["lab-01" if victim == "here" else "lab-02"].kill()
+    process.wait(20)
+    if victim != "client":
+        lab["lab-01" if victim == "here" else "lab-02"].start()
+        lab.wait_joined()
+    wait_for_quiet(lambda: parts(lab["lab-02"]))
+    assert stored(lab["lab-02"]) == {}
+    result = node.ctl("file", "put", source, "lab-02:")
+    found = re.search(r"large  resumed at (\d+)%", result.stderr)
+    assert found and 10 <= int(found[1]) < 100, result
+    assert node.ctl("file", "get", "lab-02:large", "-").stdout_bytes == source.read_bytes()
+    assert not parts(lab["lab-02"])
+
+
+@pytest.mark.parametrize("victim", ["client", "here", "there"])
+def test_an_interrupted_get_is_resumed(lab, node, tmp_path, victim):
+    source, target = tmp_path / "large", tmp_path / "back"
+    source.write_bytes(os.urandom(8 * MIB))
+    put(node, source, "lab-02:")
+    process = node.ctl_start("file", "get", "--rate", "2MiB", "lab-02:large", target)
+    wait_for(lambda: any(path.stat().st_size > 2 * MIB for path in tmp_path.glob(".p2pctl-*")), 20, "some of it to arrive")
+    if victim == "client":
+        process.kill()
+    else:
+        lab["lab-01" if victim == "here" else "lab-02"].kill()
+    process.wait(40)
+    assert not target.exists()
+    wait_for_quiet(lambda: tmp_path.glob(".p2pctl-*"))
+    if victim != "client":
+        lab["lab-01" if victim == "here" else "lab-02"].start()
+        lab.wait_joined()
+    result = node.ctl("file", "get", "lab-02:large", target)
+    found = re.search(r"large  resumed at (\d+)%", result.stderr)
+    assert found and 10 <= int(found[1]) < 100, result
+    assert target.read_bytes() == source.read_bytes()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_time_and_mode_come_along(node, make, where, tmp_path):
+    path, target = make("tool", b"#!/bin/sh\n"), tmp_path / "back"
+    path.chmod(0o755)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    put(node, path, where)
+    assert node.json("file", "ls", *([where] if where else []))["files"][0]["executable"] is True
+    node.ctl("file", "get", "--verify", f"{where}tool", target)
+    assert target.stat().st_mode & 0o111 == 0o111 and target.stat().st_mtime == 1_700_000_000
+
+
+def test_a_file_goes_from_any_node_to_any(node, make):
+    put(node, make("data", b"x" * 1000), "lab-02:")
+    node.ctl("file", "put", "lab-02:data", "small:copy")
+    node.ctl("file", "get", "small:copy", "lab-01:again")
+    node.ctl("file", "put", "lab-02:data", ":local")
+    listed = node.json("file", "ls", "--all-nodes")["files"]
+    assert {(file["node"], file["name"]) for file in listed} == \
+        {("lab-02", "data"), ("small", "copy"), ("lab-01", "again"), ("lab-01", "local")}
+    assert len({file["sha256"] for file in listed}) == 1
+    assert node.ctl("file", "put", "lab-02:absent", "small:", code=4).stderr.startswith("p2pctl: no file")
+    assert "already" in node.ctl("file", "put", "lab-02:data", "small:copy", code=1).stderr
+    node.ctl("file", "put", "nobody:data", "small:", code=4)
+    node.ctl("file", "put", "lab-02:data", "nobody:", code=4)
+
+
+def test_several_are_got_in_one_go_and_by_glob(node, make, where, tmp_path):
+    for name in ("a.csv", "b.csv", "c.txt"):
+        put(node, make(name, name.encode()), where)
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    node.ctl("file", "get", f"{where}a.csv", f"{where}c.txt", one)
+    assert {path.name: path.read_text() for path in one.iterdir()} == {"a.csv": "a.csv", "c.txt": "c.txt"}
+    node.ctl("file", "get", f"{where}*.csv", two)
+    assert {path.name for path in two.iterdir()} == {"a.csv", "b.csv"}
+    assert "directory" in node.ctl("file", "get", f"{where}a.csv", f"{where}c.txt", tmp_path / "none", code=2).stderr
+
+
+def test_one_of_many_that_is_refused_does_not_hinder_the_others(node, make, where):
+    paths = [make(f"f{i:02}", b"%d" % i) for i in range(40)]
+    put(node, paths[2], where)
+    result = node.ctl("file", "put", *paths, tmp := paths[0].parent / "absent", *([where] if where else []), code=1)
+    assert "\"f02\" is on lab-0" in result.stderr and str(tmp) in result.stderr
+    listed = node.json("file", "ls", *([where] if where else []))["files"]
+    assert [file["name"] for file in listed] == [path.name for path in paths]
+
+
+def test_put_without_waiting_is_done_by_the_daemon(lab, node, tmp_path):
+    source = tmp_path / "large"
+    source.write_bytes(bytes(5 * MIB))
+    node.ctl("file", "put", "--no-wait", source, "lab-02:")
+    wait_for(lambda: stored(lab["lab-02"]).get("large") == 5 * MIB, 20, "the file to be stored")
+    assert "--no-wait" in node.ctl("file", "put", "--no-wait", "-", "lab-02:piped", stdin=b"x", code=2).stderr
+
+
+def test_a_rate_is_kept(node, tmp_path):
+    source = tmp_path / "large"
+    source.write_bytes(bytes(2 * MIB))
+    reply = node.json("file", "put", "--rate", "4MiB", source, "lab-02:")
+    assert reply["elapsed_ms"] >= 400
+    assert "--rate" in node.ctl("file", "put", "--rate", "fast", source, "lab-02:", code=2).stderr
 
 
 def test_stdin_is_stored_under_a_name(node, where):

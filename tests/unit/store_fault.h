@@ -28,7 +28,7 @@
 #define FAULT_CRASH_CODE 99
 
 static atomic_int fault_calls;  /* since the last fault_arm or fault_count */
-static atomic_int fault_syncs;  /* of those, fsync and fdatasync */
+static atomic_int fault_syncs;  /* of those, fsync, syncfs and fdatasync */
 static atomic_int fault_at = 0; /* 0 = never */
 static atomic_int fault_error = 0;
 
@@ -76,6 +76,12 @@ int fsync(int fd)
 {
     fault_syncs++;
     return fault_strikes() ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int syncfs(int fd)
+{
+    fault_syncs++;
+    return fault_strikes() ? -1 : (int)syscall(SYS_syncfs, fd);
 }
 
 int fdatasync(int fd)

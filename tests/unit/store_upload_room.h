@@ -20,7 +20,8 @@ struct room {
     struct files *files;
 };
 
-static const struct files_limits limits = {.quota = QUOTA, .file_max = FILE_MAX};
+static const struct files_limits limits = {
+    .quota = QUOTA, .file_max = FILE_MAX, .part_keep_usec = UINT64_C(3600) * 1000000};
 static const uint8_t zeros[FILE_MAX + 1];
 
 _unused_ static void room_open(struct room *room)

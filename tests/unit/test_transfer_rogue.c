@@ -218,7 +218,7 @@ static void frames_that_are_none_end_the_connection(void **state _unused_)
         PUT_AS("file", "4", "perhaps"),
     };
     static const char *const amid[] = {
-        "{}", PUT("other", "4"), "{\"op\":\"done\"}", DONE("04"),
+        "{}", PUT("other", "4"), "{\"op\":\"done\",\"sha256\":7}", DONE("04"),
         DONE("04EFAF080F5A3E74E1C29D1CA6A48569382CBBCD324E8D59D2B83EF21C039F00")};
 
     broken_size = 0;

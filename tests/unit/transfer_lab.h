@@ -19,7 +19,8 @@ struct depot {
     struct worker *worker;
     sd_event_source *source;
     struct transfers *transfers;
-    unsigned stored; /* by other nodes */
+    unsigned stored;      /* by other nodes */
+    unsigned connections; /* of other nodes */
 };
 
 /* One transfer as its owner sees it. */
@@ -29,6 +30,8 @@ struct moving {
     bool is_ended;
     unsigned progress;
     uint64_t done;
+    unsigned stored, kept; /* of a list */
+    char failures[256];    /* of a list: "NAME:ERRNO " */
 };
 
 static struct depot depots[2];
@@ -42,17 +45,18 @@ static int depot_on_worker(sd_event_source *source _unused_, int fd _unused_,
     return 0;
 }
 
-static void depot_on_stored(const struct files_info *info _unused_, void *data)
+static void depot_on_stored(const struct transfers_stored *stored, void *data)
 {
     struct depot *depot = data;
 
-    depot->stored++;
+    depot->stored += (unsigned)stored->count;
 }
 
 static void depot_on_files(struct lab_node *node, struct stream *stream)
 {
     struct depot *depot = node->data;
 
+    depot->connections++;
     transfers_adopt(depot->transfers, stream);
 }
 
@@ -116,13 +120,13 @@ static _unused_ int transfer_stop(void **state)
         }                                                                                          \
     } while (0)
 
-static void moving_on_progress(uint64_t done, uint64_t total _unused_, void *data)
+static void moving_on_progress(const struct transfer_progress *progress, void *data)
 {
     struct moving *moving = data;
 
     assert_false(moving->is_ended);
     moving->progress++;
-    moving->done = done;
+    moving->done = progress->done;
 }
 
 static void moving_on_end(const struct transfer_end *end, void *data)
@@ -133,6 +137,17 @@ static void moving_on_end(const struct transfer_end *end, void *data)
     moving->is_ended = true;
     moving->end = *end;
     moving->transfer = NULL;
+    for (size_t i = 0; end->r >= 0 && i < end->count; i++) {
+        const struct transfer_item *item = &end->list[i];
+        size_t used = strlen(moving->failures);
+        moving->stored += item->r == 0;
+        moving->kept += item->r == UPLOAD_KEPT;
+        if (item->r < 0) {
+            snprintf(moving->failures + used, sizeof(moving->failures) - used, "%.20s:%d ",
+                     item->name, -item->r);
+            assert_true(item->reason && text_is_printable(item->reason));
+        }
+    }
     if (end->r < 0)
         assert_true(*end->reason && text_is_printable(end->reason));
 }

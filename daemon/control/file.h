@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What the methods of files share: file.c lists and removes, file_move.c puts and gets, file_find.c
+ * looks for who has one. */
+
+#include "control/methods_internal.h"
+
+void file_format_sha256(const uint8_t hash[static FILES_HASH_SIZE],
+                        char target[static 2 * FILES_HASH_SIZE + 1]);
+
+/* The file as it stands in lists. */
+void file_fill(cJSON *json, const char *node, const struct files_info *info);
+
+/* Answers with why a file could not be had. @reason NULL: what errno says. */
+void fail_file(struct call *call, int r, const char *name, const char *node, const char *reason);
+
+/* Gets the file, from the node that the name means; NULL: this one. */
+void file_get_from(struct node *node, struct call *call, const char *place, const char *name);
+
+/* Gets it from whichever other node has it. */
+void file_search(struct node *node, struct call *call, const char *name);

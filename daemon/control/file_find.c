@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+#include "control/file.h"
+
+/* A file whose holder is not named, and that is not here: all are asked, who has it first gives it.
+ */
+
+struct search {
+    struct node *node; /* borrowed */
+    struct call *call; /* borrowed until gone; NULL = nobody waits, or one was found */
+    size_t pending;
+};
+
+static void on_search_gone(struct call *call _unused_, void *data)
+{
+    struct search *search = data;
+
+    search->call = NULL;
+}
+
+/* Whether this node has exactly that file. */
+static const char *find_holder(const cJSON *files, const char *name)
+{
+    const char *file = NULL, *holder = NULL;
+
+    json_for_each (item, files)
+        if (json_get_string(item, "name", &file) > 0 && strcmp(file, name) == 0 &&
+            json_get_string(item, "node", &holder) > 0)
+            return holder;
+    return NULL;
+}
+
+static void on_search_answer(const struct remote_reply *answer, void *data)
+{
+    struct search *search = data;
+    struct call *call = search->call;
+    const cJSON *files = NULL;
+    const char *name = NULL, *holder = NULL;
+
+    search->pending--;
+    if (call && answer->r >= 0 && !answer->error &&
+        json_get_array(answer->parameters, "files", &files) > 0) {
+        (void)json_get_string(call->parameters, "name", &name);
+        holder = find_holder(files, name);
+    }
+    if (holder || (call && search->pending == 0)) {
+        search->call = NULL;
+        call_on_gone(call, NULL, NULL);
+        if (holder) {
+            file_get_from(search->node, call, holder, name);
+        } else {
+            (void)json_get_string(call->parameters, "name", &name);
+            call_fail(call, ERROR_NOT_FOUND, "p2pctl file ls --all-nodes",
+                      "no node has a file \"%s\"", name);
+        }
+    }
+    if (search->pending == 0)
+        free(search);
+}
+
+/* A glob that only @name matches. */
+static void quote_glob(const char *name, char target[static 3 * FILES_NAME_MAX + 1])
+{
+    for (; *name; name++)
+        target += snprintf(target, 4, strchr("*?[", *name) ? "[%c]" : "%c", *name);
+}
+
+void file_search(struct node *node, struct call *call, const char *name)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    struct search *search = calloc(1, sizeof(*search));
+    _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
+    char glob[3 * FILES_NAME_MAX + 1] = "";
+
+    if (!search)
+        return fail_memory(call);
+    *search = (struct search){.node = node, .call = call};
+    quote_glob(name, glob);
+    if (strlen(glob) <= FILES_NAME_MAX)
+        json_add_string(parameters, "glob", glob);
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        if (member->is_self || member->state != SWIM_ALIVE)
+            continue;
+        if (remote_call(node->remote,
+                        &(struct remote_request){.member = member,
+                                                 .method = "org.p2pnode.ListFiles",
+                                                 .parameters = parameters,
+                                                 .caller = &call->caller,
+                                                 .timeout_usec = 5 * USEC_PER_SEC},
+                        on_search_answer, search, NULL) >= 0)
+            search->pending++;
+    }
+    if (search->pending > 0) {
+        call_on_gone(call, on_search_gone, search);
+        return;
+    }
+    free(search);
+    call_fail(call, ERROR_NOT_FOUND, "p2pctl file ls --all-nodes", "no node has a file \"%s\"",
+              name);
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/log.h"
+#include "control/file.h"
+#include "journal.h"
+#include "store/batch.h"
+
+/* Files put and got: the transfers of clients. */
+
+#define INTEGER_MAX ((uint64_t)1 << 53)
+
+struct moving {
+    struct node *node;         /* borrowed */
+    struct call *call;         /* borrowed until gone; NULL = nobody waits, and it goes on */
+    struct transfer *transfer; /* borrowed until its end */
+    bool is_put;
+    bool may_search;               /* a get that no node was named for: others may have it */
+    char place[NODE_NAME_MAX + 1]; /* the other end */
+    char name[FILES_NAME_MAX + 1];
+};
+
+static void on_gone(struct call *call _unused_, void *data)
+{
+    struct moving *moving = data;
+
+    transfer_cancel(moving->transfer);
+    free(moving);
+}
+
+static void on_progress(const struct transfer_progress *progress, void *data)
+{
+    struct moving *moving = data;
+
+    if (!moving->call || !moving->call->wants_more || call_is_congested(moving->call))
+        return;
+    cJSON *json = cJSON_CreateObject();
+    json_add_string(json, "type", "progress");
+    json_add_u64(json, "done_bytes", progress->done);
+    if (progress->total == FILES_SIZE_UNKNOWN)
+        json_add_null(json, "total_bytes");
+    else
+        json_add_u64(json, "total_bytes", progress->total);
+    json_add_u64(json, "resumed_bytes", progress->resumed);
+    call_notify(moving->call, json);
+}
+
+/* --- Ends --- */
+
+static bool is_here(const struct moving *moving)
+{
+    return strcmp(moving->place, moving->node->config->node.name) == 0;
+}
+
+static void tell_journal(const struct moving *moving, const struct transfer_end *end)
+{
+    const struct transfer_item *first = NULL;
+    uint64_t size = 0;
+    size_t count = 0;
+
+    if (!moving->is_put || !is_here(moving))
+        return;
+    if (end->count == 0 && end->r == 0)
+        journal_file_stored(end->info.name, end->info.size, end->info.owner, 1);
+    for (size_t i = 0; i < end->count; i++)
+        if (end->list[i].r == 0) {
+            first = first ? first : &end->list[i];
+            size += end->list[i].size;
+            count++;
+        }
+    if (first)
+        journal_file_stored(first->name, size, end->owner, count);
+}
+
+/* What became of each of many files. */
+static void fill_list(cJSON *reply, const char *place, const struct transfer_end *end)
+{
+    cJSON *list = cJSON_AddArrayToObject(reply, "files");
+    char sha256[2 * FILES_HASH_SIZE + 1];
+
+    for (size_t i = 0; i < end->count; i++) {
+        const struct transfer_item *item = &end->list[i];
+        cJSON *json = cJSON_CreateObject();
+        json_add_string(json, "name", item->name);
+        if (item->r == 0) {
+            file_format_sha256(item->sha256, sha256);
+            json_add_string(json, "sha256", sha256);
+        } else if (item->r < 0) {
+            char text[512];
+            json_add_string(json, "error", error_get_varlink(error_from_errno(item->r)));
+            if (item->r == -EEXIST)
+                snprintf(text, sizeof(text), "\"%s\" is on %s already", item->name, place);
+            json_add_string(json, "message", item->r == -EEXIST ? text : item->reason);
+        }
+        cJSON_AddItemToArray(list, json);
+    }
+}
+
+static void answer_end(const struct moving *moving, const struct transfer_end *end)
+{
+    cJSON *reply = cJSON_CreateObject();
+
+    json_add_string(reply, "type", "end");
+    json_add_string(reply, "schema", moving->is_put ? "p2pctl.file-put/1" : "p2pctl.file-get/1");
+    if (end->count > 0) {
+        json_add_string(reply, "node", moving->place);
+        json_add_string(reply, "owner", end->owner);
+        fill_list(reply, moving->place, end);
+    } else {
+        file_fill(reply, moving->place, &end->info);
+        json_add_bool(reply, "kept", end->r == UPLOAD_KEPT);
+        json_add_u64(reply, "resumed_bytes", end->resumed);
+    }
+    json_add_u64(reply, "elapsed_ms", end->elapsed_usec / USEC_PER_MSEC);
+    call_reply(moving->call, reply);
+}
+
+static void on_end(const struct transfer_end *end, void *data)
+{
+    _cleanup_free_ struct moving *moving = data;
+    struct call *call = moving->call;
+
+    tell_journal(moving, end);
+    if (!call) {
+        if (end->r < 0)
+            log_warning("Cannot move the file \"%s\": %s", moving->name, end->reason);
+        return;
+    }
+    call_on_gone(call, NULL, NULL);
+    if (end->r == -ENOENT && moving->may_search)
+        file_search(moving->node, call, moving->name);
+    else if (end->r < 0)
+        fail_file(call, end->r, moving->name, moving->place, end->reason);
+    else
+        answer_end(moving, end);
+}
+
+static const struct transfer_handler handler = {.on_progress = on_progress, .on_end = on_end};
+
+/* --- Beginning --- */
+
+/* Where the other end is. False: the call has been answered. */
+static bool find_place(struct node *node, struct call *call, const char *name,
+                       struct transfer_place *ret)
+{
+    const struct swim_member *member = node_find_member(node, name);
+
+    if (!member) {
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", name);
+        return false;
+    }
+    if (!member->is_self && (member->state == SWIM_DEAD || member->state == SWIM_LEFT)) {
+        call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: it is %s", name,
+                  member_state_name(member));
+        return false;
+    }
+    *ret = (struct transfer_place){
+        .is_self = member->is_self, .id = member->id, .address = member->address};
+    return true;
+}
+
+static struct moving *new_moving(struct node *node, struct call *call, const char *place,
+                                 const char *name, bool is_put)
+{
+    struct moving *moving = calloc(1, sizeof(*moving));
+
+    if (!moving) {
+        fail_memory(call);
+        return NULL;
+    }
+    *moving = (struct moving){.node = node, .call = call, .is_put = is_put};
+    snprintf(moving->place, sizeof(moving->place), "%s", place ? place : node->config->node.name);
+    snprintf(moving->name, sizeof(moving->name), "%s", name);
+    return moving;
+}
+
+/* The transfer is on its way, or could not begin. */
+static void begin(struct moving *moving, int r)
+{
+    struct call *call = moving->call;
+    uint64_t rate = 0;
+    const char *text = NULL;
+    bool waits = true;
+
+    if (r < 0) {
+        free(moving);
+        call_fail(call, r == -EBUSY ? ERROR_BUSY : error_from_errno(r),
+                  "p2pctl config show net.transfers_max", "cannot begin the transfer: %s",
+                  r == -EBUSY ? "too many are under way" : strerror(-r));
+        return;
+    }
+    if (json_get_string(call->parameters, "rate", &text) > 0 && text_parse_size(text, &rate) >= 0)
+        transfer_set_rate(moving->transfer, rate);
+    (void)json_get_bool(call->parameters, "wait", &waits);
+    if (waits) {
+        call_on_gone(call, on_gone, moving);
+        return;
+    }
+    moving->call = NULL;
+    cJSON *reply = cJSON_CreateObject();
+    json_add_string(reply, "type", "end");
+    json_add_string(reply, "schema", "p2pctl.file-put/1");
+    json_add_string(reply, "name", moving->name);
+    json_add_string(reply, "node", moving->place);
+    call_reply(call, reply);
+}
+
+/* What begin() takes for right. False: the call has been answered. */
+static bool check_common(struct call *call)
+{
+    const char *text = NULL;
+    bool waits = true;
+    uint64_t rate;
+
+    if (!read_string(call, "rate", &text) || !read_bool(call, "wait", &waits))
+        return false;
+    if (!text || text_parse_size(text, &rate) >= 0)
+        return true;
+    call_invalid(call, "rate");
+    return false;
+}
+
+static int parse_overwrite(const char *text)
+{
+    return strcmp(text, "never") == 0    ? UPLOAD_NEVER
+           : strcmp(text, "newer") == 0  ? UPLOAD_NEWER
+           : strcmp(text, "always") == 0 ? UPLOAD_ALWAYS
+                                         : -EINVAL;
+}
+
+/* The parameters that all puts have. False: the call has been answered. */
+static bool read_offer(struct call *call, struct upload_offer *ret)
+{
+    const char *overwrite = "never", *modified = NULL;
+    bool executable = false;
+    int r;
+
+    if (!read_string(call, "overwrite", &overwrite) || !read_string(call, "modified", &modified) ||
+        !read_bool(call, "executable", &executable) || !check_common(call))
+        return false;
+    r = parse_overwrite(overwrite);
+    if (r < 0) {
+        call_invalid(call, "overwrite");
+        return false;
+    }
+    if (modified && json_parse_time(modified, &ret->modified_wall_usec) < 0) {
+        call_invalid(call, "modified");
+        return false;
+    }
+    ret->overwrite = (enum upload_overwrite)r;
+    ret->is_executable = executable;
+    ret->owner = call->caller.user;
+    return true;
+}
+
+/* --- Put --- */
+
+static int read_item(const cJSON *json, struct transfer_item *ret)
+{
+    const char *name = NULL, *modified = NULL;
+
+    if (json_get_string(json, "name", &name) <= 0 ||
+        json_get_u64(json, "size_bytes", TRANSFERS_ITEM_MAX, &ret->size) <= 0 ||
+        json_get_string(json, "modified", &modified) < 0 ||
+        json_get_bool(json, "executable", &ret->is_executable) < 0 ||
+        (modified && json_parse_time(modified, &ret->modified_wall_usec) < 0) ||
+        strlen(name) > FILES_NAME_MAX)
+        return -EINVAL;
+    ret->name = strdup(name);
+    return ret->name ? 0 : -ENOMEM;
+}
+
+/* Many small files in one descriptor. */
+static void put_list(struct node *node, struct call *call, const cJSON *files)
+{
+    const char *place_name = NULL;
+    struct upload_offer offer = {0};
+    struct transfer_place place;
+    size_t count = (size_t)cJSON_GetArraySize(files), i = 0;
+    int r = 0;
+
+    if (!read_string(call, "node", &place_name) || !read_offer(call, &offer))
+        return;
+    if (count == 0 || count > BATCH_FILES_MAX)
+        return call_invalid(call, "files");
+    if (!find_place(node, call, place_name, &place))
+        return;
+    struct transfer_item *list = calloc(count, sizeof(*list));
+    struct moving *moving = list ? new_moving(node, call, place_name, "", true) : NULL;
+    if (!moving) {
+        if (!list)
+            fail_memory(call);
+        free(list);
+        return;
+    }
+    json_for_each (item, files)
+        r = r < 0 ? r : read_item(item, &list[i++]);
+    if (r < 0) {
+        transfer_list_free(list, count);
+        free(moving);
+        return call_invalid(call, "files");
+    }
+    begin(moving, transfers_put_list(node->transfers, &place, TAKE_FD(call->fds[0]), &offer, list,
+                                     count, &handler, moving, &moving->transfer));
+}
+
+/* From one store to another: the node that has the file puts it. */
+static void put_stored(struct node *node, struct call *call, const char *stored)
+{
+    const char *from = NULL, *to = NULL, *name = stored;
+    struct upload_offer offer = {.is_resumable = true};
+    struct transfer_place place;
+
+    if (!read_string(call, "node", &from) || !read_string(call, "to", &to) ||
+        !read_string(call, "name", &name) || !read_offer(call, &offer))
+        return;
+    if (!text_is_file_name(stored) || !text_is_file_name(name)) {
+        fail_file(call, -EINVAL, text_is_file_name(stored) ? name : stored, "", NULL);
+        return;
+    }
+    const struct swim_member *source = node_find_member(node, from);
+    if (source && !source->is_self && !call->caller.is_remote) {
+        if (!find_place(node, call, from, &place))
+            return;
+        /* "Here" is another place there. */
+        if (!to)
+            json_add_string(cJSON_GetObjectItemCaseSensitive(call->json, "parameters"), "to",
+                            node->config->node.name);
+        remote_forward(node->remote, source, call);
+        return;
+    }
+    if (!find_place(node, call, source ? to : from, &place))
+        return;
+    struct moving *moving = new_moving(node, call, to, name, true);
+    if (!moving)
+        return;
+    offer.name = name;
+    offer.size = FILES_SIZE_UNKNOWN; /* until the file is open */
+    int r =
+        transfers_put(node->transfers, &place, -EBADF, &offer, &handler, moving, &moving->transfer);
+    if (r >= 0)
+        r = transfer_set_source(moving->transfer, stored);
+    begin(moving, r);
+}
+
+/* The content's size where the descriptor tells it. */
+static uint64_t size_of(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? (uint64_t)status.st_size
+                                                              : FILES_SIZE_UNKNOWN;
+}
+
+static void put_one(struct node *node, struct call *call)
+{
+    const char *name = NULL, *place_name = NULL;
+    struct transfer_place place;
+    struct upload_offer offer = {.is_resumable = true};
+    uint64_t size = FILES_SIZE_UNKNOWN;
+    bool waits = true;
+
+    if (!need_string(call, "name", &name) || !read_string(call, "node", &place_name) ||
+        !read_u64(call, "size_bytes", INTEGER_MAX, &size) || !read_offer(call, &offer))
+        return;
+    (void)json_get_bool(call->parameters, "wait", &waits);
+    offer.name = name;
+    offer.size = size_of(call->fds[0]);
+    if (!waits && offer.size == FILES_SIZE_UNKNOWN)
+        return call_invalid(call, "wait"); /* nobody would say whether the end is one */
+    if (!text_is_file_name(name)) {
+        fail_file(call, -EINVAL, name, "", NULL);
+        return;
+    }
+    if (!find_place(node, call, place_name, &place))
+        return;
+    struct moving *moving = new_moving(node, call, place_name, name, true);
+    if (!moving)
+        return;
+    int r = transfers_put(node->transfers, &place, TAKE_FD(call->fds[0]), &offer, &handler, moving,
+                          &moving->transfer);
+    if (r >= 0 && waits)
+        transfer_set_guard(moving->transfer, call_get_guard(call));
+    begin(moving, r);
+}
+
+void method_put_file(struct node *node, struct call *call)
+{
+    const cJSON *files = NULL;
+    const char *stored = NULL;
+
+    if (!read_string(call, "stored", &stored))
+        return;
+    if (json_get_array(call->parameters, "files", &files) < 0)
+        return call_invalid(call, "files");
+    if (!stored && call->fds_count == 0)
+        return call_invalid(call, "descriptor");
+    if (stored)
+        put_stored(node, call, stored);
+    else if (files)
+        put_list(node, call, files);
+    else
+        put_one(node, call);
+}
+
+/* --- Get --- */
+
+static void get_from(struct node *node, struct call *call, const char *place_name, const char *name,
+                     bool may_search)
+{
+    struct transfer_place place;
+    bool resumes = false;
+
+    if (!read_bool(call, "resume", &resumes) || !find_place(node, call, place_name, &place))
+        return;
+    struct moving *moving = new_moving(node, call, place_name, name, false);
+    if (!moving)
+        return;
+    moving->may_search = may_search;
+    /* It is wanted once more where another node has to be asked. */
+    int fd = fcntl(call->fds[0], F_DUPFD_CLOEXEC, 3);
+    int r = fd < 0 ? -errno
+                   : transfers_get(node->transfers, &place, name, fd, &handler, moving,
+                                   &moving->transfer);
+    if (r >= 0 && resumes)
+        transfer_set_resumable(moving->transfer);
+    begin(moving, r);
+}
+
+void file_get_from(struct node *node, struct call *call, const char *place, const char *name)
+{
+    get_from(node, call, place, name, false);
+}
+
+void method_get_file(struct node *node, struct call *call)
+{
+    const char *name = NULL, *place = NULL;
+
+    if (!need_string(call, "name", &name) || !read_string(call, "node", &place) ||
+        !check_common(call))
+        return;
+    if (call->fds_count == 0)
+        return call_invalid(call, "descriptor");
+    if (!text_is_file_name(name)) {
+        fail_file(call, -EINVAL, name, "", NULL);
+        return;
+    }
+    get_from(node, call, place, name, !place);
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/batch.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "base/table.h"
+#include "base/text.h"
+#include "base/usec.h"
+#include "store/hasher.h"
+#include "store/parts.h"
+#include "store/promise.h"
+
+/* One file; r is UNSETTLED until its commit is decided. */
+#define UNSETTLED INT32_MIN
+
+struct entry {
+    char *name; /* owned; key in the table */
+    char part[PARTS_NAME_MAX];
+    uint64_t size;
+    uint64_t modified_wall_usec;
+    uint64_t inode;
+    uint64_t replaced; /* bytes of the index that go when this is entered */
+    uint8_t sha256[FILES_HASH_SIZE];
+    struct upload_refusal refusal;
+    bool is_executable;
+    bool has_part;
+    bool is_entered; /* into the index */
+    int r;
+};
+
+struct batch {
+    struct files *files;   /* borrowed */
+    struct hasher *hasher; /* owned */
+    enum upload_overwrite overwrite;
+    char owner[FILES_OWNER_MAX + 1];
+    struct entry *entries; /* owned array of BATCH_FILES_MAX */
+    size_t count;
+    struct promise promise;
+    struct table by_name;
+};
+
+int batch_new(struct files *files, const char *owner, enum upload_overwrite overwrite,
+              struct batch **ret)
+{
+    _cleanup_(batch_freep) struct batch *batch = NULL;
+
+    if (strlen(owner) > FILES_OWNER_MAX || !text_is_printable(owner))
+        return -EINVAL;
+    batch = calloc(1, sizeof(*batch));
+    if (!batch)
+        return -ENOMEM;
+    batch->files = batch->promise.files = files;
+    batch->overwrite = overwrite;
+    strcpy(batch->owner, owner);
+    table_init(&batch->by_name, 0, (uint64_t)(uintptr_t)batch);
+    batch->entries = calloc(BATCH_FILES_MAX, sizeof(*batch->entries));
+    int r = batch->entries ? hasher_new(&batch->hasher) : -ENOMEM;
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(batch);
+    return 0;
+}
+
+static void unlink_part(const struct batch *batch, struct entry *entry)
+{
+    if (entry->has_part)
+        (void)unlinkat(batch->files->parts_fd, entry->part, 0);
+    entry->has_part = false;
+}
+
+void batch_clear(struct batch *batch)
+{
+    promise_settle(&batch->promise);
+    table_done(&batch->by_name);
+    table_init(&batch->by_name, 0, (uint64_t)(uintptr_t)batch);
+    for (size_t i = 0; i < batch->count; i++) {
+        unlink_part(batch, &batch->entries[i]);
+        free(batch->entries[i].name);
+        batch->entries[i] = (struct entry){.name = NULL};
+    }
+    batch->count = 0;
+}
+
+struct batch *batch_free(struct batch *batch)
+{
+    if (!batch)
+        return NULL;
+    batch_clear(batch);
+    table_done(&batch->by_name);
+    hasher_free(batch->hasher);
+    free(batch->entries);
+    free(batch);
+    return NULL;
+}
+
+/* --- Adding --- */
+
+static int write_part(const struct batch *batch, struct entry *entry, const void *data)
+{
+    const struct timespec times[2] = {
+        {.tv_nsec = UTIME_OMIT},
+        {.tv_sec = (time_t)(entry->modified_wall_usec / USEC_PER_SEC),
+         .tv_nsec = (long)(entry->modified_wall_usec % USEC_PER_SEC) * 1000},
+    };
+    _cleanup_close_ int fd = -EBADF;
+    const uint8_t *rest = data;
+    struct stat status;
+    uint64_t arrived;
+    bool is_kept;
+    int r = parts_begin(batch->files, NULL, entry->part, &fd, &arrived, &is_kept);
+
+    if (r < 0)
+        return r;
+    entry->has_part = true;
+    for (size_t left = entry->size; left > 0;) {
+        ssize_t n = write(fd, rest, left);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : errno == EFBIG ? -EFBIG : -EIO;
+        rest += n;
+        left -= (size_t)n;
+    }
+    if ((entry->is_executable && fchmod(fd, 0700) < 0) || futimens(fd, times) < 0 ||
+        fstat(fd, &status) < 0)
+        return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
+    entry->inode = status.st_ino;
+    entry->modified_wall_usec = files_modified_of(&status);
+    return 0;
+}
+
+static int store(struct batch *batch, struct entry *entry, const void *data)
+{
+    struct files *files = batch->files;
+
+    if (!text_is_file_name(entry->name))
+        return -EINVAL;
+    pthread_mutex_lock(&files->change_mutex);
+    int r = promise_check_name(files, entry->name, entry->modified_wall_usec, batch->overwrite,
+                               &entry->replaced);
+    pthread_mutex_unlock(&files->change_mutex);
+    if (r != 0)
+        return r;
+    batch->promise.before = batch->promise.size;
+    batch->promise.replaced += entry->replaced;
+    r = promise_extend(&batch->promise, entry->size);
+    entry->refusal = batch->promise.refusal;
+    if (r == 0)
+        r = hasher_once(batch->hasher, data, entry->size, entry->sha256);
+    if (r == 0)
+        r = write_part(batch, entry, data);
+    if (r == 0)
+        promise_arrive(&batch->promise, entry->size);
+    return r;
+}
+
+static uint64_t wall_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+}
+
+int batch_add(struct batch *batch, const struct batch_file *file, const void *data, size_t size)
+{
+    if (batch->count == BATCH_FILES_MAX || size > BATCH_BYTES_MAX - batch->promise.size)
+        return -ENOSPC;
+    struct entry *entry = &batch->entries[batch->count];
+    *entry = (struct entry){.name = strdup(file->name),
+                            .size = size,
+                            .modified_wall_usec =
+                                file->modified_wall_usec ? file->modified_wall_usec : wall_now(),
+                            .is_executable = file->is_executable,
+                            .r = UNSETTLED};
+    int r = entry->name ? table_insert(&batch->by_name, entry->name, entry) : -ENOMEM;
+    if (r == -ENOMEM) {
+        free(entry->name);
+        return r;
+    }
+    batch->count++;
+    if (r == 0)
+        r = store(batch, entry, data);
+    if (r != 0) {
+        unlink_part(batch, entry);
+        entry->r = r;
+    }
+    return 0;
+}
+
+/* --- Committing --- */
+
+/* Statements of one commit, prepared once. */
+struct statements {
+    sqlite3_stmt *enter;
+    sqlite3_stmt *expel; /* of a name all but one inode; gives the sizes that go */
+    sqlite3_stmt *expel_one;
+};
+
+static void statements_done(struct statements *statements)
+{
+    sqlite3_finalize(statements->enter);
+    sqlite3_finalize(statements->expel);
+    sqlite3_finalize(statements->expel_one);
+}
+
+static int prepare(sqlite3 *index, struct statements *ret)
+{
+    int r = database_prepare(index, &ret->enter,
+                             "INSERT OR REPLACE INTO file(name, inode, size, modified, executable, "
+                             "owner, sha256) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                             "");
+
+    if (r == 0)
+        r = database_prepare(index, &ret->expel,
+                             "DELETE FROM file WHERE name = ?1 AND inode <> ?2 RETURNING size", "");
+    if (r == 0)
+        r = database_prepare(index, &ret->expel_one,
+                             "DELETE FROM file WHERE name = ?1 AND inode = ?2 RETURNING size", "");
+    return r;
+}
+
+static void count_files(struct files *files, int64_t more, int64_t bytes)
+{
+    pthread_mutex_lock(&files->mutex);
+    files->count += (uint64_t)more;
+    files->used += (uint64_t)bytes;
+    pthread_mutex_unlock(&files->mutex);
+}
+
+static int enter(struct batch *batch, sqlite3_stmt *statement, struct entry *entry)
+{
+    (void)sqlite3_reset(statement);
+    (void)sqlite3_bind_text(statement, 1, entry->name, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)entry->inode);
+    (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)entry->size);
+    (void)sqlite3_bind_int64(statement, 4, (sqlite3_int64)entry->modified_wall_usec);
+    (void)sqlite3_bind_int64(statement, 5, entry->is_executable);
+    (void)sqlite3_bind_text(statement, 6, batch->owner, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_blob(statement, 7, entry->sha256, FILES_HASH_SIZE, SQLITE_STATIC);
+    int r = database_step(statement);
+    if (r == 0) {
+        entry->is_entered = true;
+        count_files(batch->files, 1, (int64_t)entry->size);
+    }
+    return r;
+}
+
+static int expel(struct files *files, sqlite3_stmt *statement, const struct entry *entry)
+{
+    int64_t rows = 0, bytes = 0;
+    int r;
+
+    (void)sqlite3_reset(statement);
+    (void)sqlite3_bind_text(statement, 1, entry->name, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)entry->inode);
+    while ((r = database_step(statement)) > 0) {
+        rows++;
+        bytes += (int64_t)database_column_u64(statement, 0);
+    }
+    count_files(files, -rows, -bytes);
+    return r;
+}
+
+/* Refuses all that are not decided yet. */
+static void refuse_rest(struct batch *batch, int r)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->entries[i].r == UNSETTLED)
+            batch->entries[i].r = r;
+}
+
+/* Index first: a start in between finds the names, and drops the rows that have none. */
+static int enter_all(struct batch *batch, const struct statements *statements, sqlite3 *index)
+{
+    uint64_t gone = 0; /* bytes that go when the names are taken */
+    int r = database_execute(index, "BEGIN IMMEDIATE");
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; r == 0 && i < batch->count; i++) {
+        struct entry *entry = &batch->entries[i];
+        if (entry->r != UNSETTLED)
+            continue;
+        int refusal = promise_check_name(batch->files, entry->name, entry->modified_wall_usec,
+                                         batch->overwrite, &entry->replaced);
+        if (refusal == 0)
+            refusal = promise_check_quota(batch->files, entry->size, gone + entry->replaced,
+                                          &entry->refusal);
+        if (refusal != 0) {
+            entry->r = refusal;
+            continue;
+        }
+        gone += entry->replaced;
+        r = enter(batch, statements->enter, entry);
+    }
+    (void)sqlite3_reset(statements->enter);
+    if (r == 0)
+        r = database_execute(index, "COMMIT");
+    if (r == 0)
+        return 0;
+    (void)database_execute(index, "ROLLBACK");
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->entries[i].is_entered)
+            count_files(batch->files, -1, -(int64_t)batch->entries[i].size);
+    return r;
+}
+
+/* The names; and what they had before goes out of the index. */
+static void rename_all(struct batch *batch, const struct statements *statements, sqlite3 *index)
+{
+    struct files *files = batch->files;
+    int r = database_execute(index, "BEGIN IMMEDIATE"), q = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        struct entry *entry = &batch->entries[i];
+        if (entry->r != UNSETTLED)
+            continue;
+        if (renameat2(files->parts_fd, entry->part, files->directory_fd, entry->name, 0) < 0) {
+            entry->r = errno == ENOSPC || errno == EDQUOT ? -ENOSPC
+                       : errno == EISDIR                  ? -ELOOP
+                                                          : -EIO;
+            (void)expel(files, statements->expel_one, entry);
+            continue;
+        }
+        entry->has_part = false;
+        if (expel(files, statements->expel, entry) < 0)
+            q = -EIO;
+    }
+    (void)sqlite3_reset(statements->expel);
+    (void)sqlite3_reset(statements->expel_one);
+    if (r == 0)
+        r = database_execute(index, "COMMIT");
+    /* The new files are there; what fails now costs no more than their certainty. */
+    refuse_rest(batch, fsync(files->directory_fd) < 0 || r < 0 || q < 0 ? -EIO : 0);
+}
+
+static int publish(struct batch *batch)
+{
+    _cleanup_(statements_done) struct statements statements = {0};
+    sqlite3 *index;
+    int r = files_get_index(batch->files, &index);
+
+    if (r == 0)
+        r = prepare(index, &statements);
+    if (r == 0)
+        r = enter_all(batch, &statements, index);
+    if (r == 0)
+        rename_all(batch, &statements, index);
+    return r;
+}
+
+void batch_commit(struct batch *batch)
+{
+    struct files *files = batch->files;
+
+    /* One sync for all of them; it tells of every write that failed since the store was opened. */
+    int r = syncfs(files->parts_fd) < 0 ? -errno : 0;
+    if (r == 0) {
+        pthread_mutex_lock(&files->change_mutex);
+        r = publish(batch);
+        pthread_mutex_unlock(&files->change_mutex);
+    }
+    refuse_rest(batch, r == -ENOSPC || r == -EDQUOT ? -ENOSPC : -EIO);
+    for (size_t i = 0; i < batch->count; i++)
+        unlink_part(batch, &batch->entries[i]);
+    promise_settle(&batch->promise);
+}
+
+size_t batch_count(const struct batch *batch)
+{
+    return batch->count;
+}
+
+void batch_get_result(const struct batch *batch, size_t i, struct batch_result *ret)
+{
+    const struct entry *entry = &batch->entries[i];
+
+    *ret = (struct batch_result){
+        .r = entry->r, .name = entry->name, .size = entry->size, .refusal = entry->refusal};
+    memcpy(ret->sha256, entry->sha256, sizeof(ret->sha256));
+}

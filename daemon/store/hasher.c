@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/hasher.h"
+
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include "seal/provider.h"
+
+#define LONG_SIZE  ((uint64_t)1024 * 1024) /* from here on a thread is worth its start */
+#define STACK_SIZE ((size_t)128 * 1024)
+
+struct hasher {
+    EVP_MD *method;      /* owned */
+    EVP_MD_CTX *context; /* owned; the thread's while there is data */
+    EVP_MD_CTX *copy;    /* owned */
+    uint64_t size;       /* so far */
+    int error;           /* the first one; under the mutex where there is a thread */
+
+    bool has_thread;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* guards all below */
+    pthread_cond_t changed;
+    const void *data; /* borrowed: the piece that is being hashed; NULL = none */
+    size_t data_size;
+    bool is_ending;
+};
+
+static int update(struct hasher *hasher, const void *data, size_t size)
+{
+    return EVP_DigestUpdate(hasher->context, data, size) == 1 ? 0 : -EIO;
+}
+
+static void *serve(void *data)
+{
+    struct hasher *hasher = data;
+
+    pthread_mutex_lock(&hasher->mutex);
+    for (;;) {
+        while (!hasher->data && !hasher->is_ending)
+            pthread_cond_wait(&hasher->changed, &hasher->mutex);
+        if (!hasher->data)
+            break;
+        pthread_mutex_unlock(&hasher->mutex);
+        int r = update(hasher, hasher->data, hasher->data_size);
+        pthread_mutex_lock(&hasher->mutex);
+        hasher->error = hasher->error < 0 ? hasher->error : r;
+        hasher->data = NULL;
+        pthread_cond_signal(&hasher->changed);
+    }
+    pthread_mutex_unlock(&hasher->mutex);
+    return NULL;
+}
+
+/* Without a thread it goes on as before. */
+static void start_thread(struct hasher *hasher)
+{
+    pthread_attr_t attributes;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    hasher->has_thread = pthread_create(&hasher->thread, &attributes, serve, hasher) == 0;
+    pthread_attr_destroy(&attributes);
+}
+
+/* Until the piece before is hashed. Return: 0, or the first error. */
+static int settle(struct hasher *hasher)
+{
+    if (!hasher->has_thread)
+        return hasher->error;
+    pthread_mutex_lock(&hasher->mutex);
+    while (hasher->data)
+        pthread_cond_wait(&hasher->changed, &hasher->mutex);
+    int r = hasher->error;
+    pthread_mutex_unlock(&hasher->mutex);
+    return r;
+}
+
+int hasher_new(struct hasher **ret)
+{
+    _cleanup_(hasher_freep) struct hasher *hasher = calloc(1, sizeof(*hasher));
+    OSSL_LIB_CTX *library = provider_get_context();
+
+    if (!hasher)
+        return -ENOMEM;
+    pthread_mutex_init(&hasher->mutex, NULL);
+    pthread_cond_init(&hasher->changed, NULL);
+    hasher->method = library ? EVP_MD_fetch(library, "SHA256", NULL) : NULL;
+    hasher->context = EVP_MD_CTX_new();
+    hasher->copy = EVP_MD_CTX_new();
+    if (!hasher->method || !hasher->context || !hasher->copy || hasher_reset(hasher) < 0)
+        return -ENOMEM;
+    *ret = TAKE_PTR(hasher);
+    return 0;
+}
+
+struct hasher *hasher_free(struct hasher *hasher)
+{
+    if (!hasher)
+        return NULL;
+    if (hasher->has_thread) {
+        pthread_mutex_lock(&hasher->mutex);
+        hasher->is_ending = true;
+        pthread_cond_signal(&hasher->changed);
+        pthread_mutex_unlock(&hasher->mutex);
+        pthread_join(hasher->thread, NULL);
+    }
+    EVP_MD_CTX_free(hasher->copy);
+    EVP_MD_CTX_free(hasher->context);
+    EVP_MD_free(hasher->method);
+    pthread_cond_destroy(&hasher->changed);
+    pthread_mutex_destroy(&hasher->mutex);
+    free(hasher);
+    return NULL;
+}
+
+int hasher_add(struct hasher *hasher, const void *data, size_t size)
+{
+    int r = settle(hasher);
+
+    if (r < 0 || size == 0)
+        return r;
+    hasher->size += size;
+    if (!hasher->has_thread && hasher->size > LONG_SIZE)
+        start_thread(hasher);
+    if (!hasher->has_thread)
+        return hasher->error = update(hasher, data, size);
+    pthread_mutex_lock(&hasher->mutex);
+    hasher->data = data;
+    hasher->data_size = size;
+    pthread_cond_signal(&hasher->changed);
+    pthread_mutex_unlock(&hasher->mutex);
+    return 0;
+}
+
+int hasher_get(struct hasher *hasher, uint8_t ret[static HASHER_SIZE])
+{
+    int r = settle(hasher);
+
+    if (r < 0)
+        return r;
+    return EVP_MD_CTX_copy_ex(hasher->copy, hasher->context) == 1 &&
+                   EVP_DigestFinal_ex(hasher->copy, ret, NULL) == 1
+               ? 0
+               : -EIO;
+}
+
+int hasher_reset(struct hasher *hasher)
+{
+    (void)settle(hasher);
+    hasher->size = 0;
+    hasher->error = EVP_DigestInit_ex(hasher->context, hasher->method, NULL) == 1 ? 0 : -EIO;
+    return hasher->error;
+}
+
+int hasher_once(struct hasher *hasher, const void *data, size_t size,
+                uint8_t ret[static HASHER_SIZE])
+{
+    int r = hasher_reset(hasher);
+
+    if (r == 0)
+        r = update(hasher, data, size);
+    return r == 0 && EVP_DigestFinal_ex(hasher->context, ret, NULL) == 1 ? 0 : -EIO;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * SHA-256 of bytes that come piece by piece. What is long is hashed on a thread of its own, beside
+ * the work that brings and stores the bytes: hashing is as much of it as all the rest together.
+ * Belongs to one thread at a time; that of its own never touches anything else.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/macro.h"
+
+#define HASHER_SIZE 32
+
+struct hasher;
+
+/* Return: 0, -ENOMEM. */
+int hasher_new(struct hasher **ret);
+struct hasher *hasher_free(struct hasher *hasher);
+DEFINE_CLEANUP(struct hasher *, hasher_free)
+
+/* The next bytes, which must stay as they are until the next call. Return: 0; -EIO where libcrypto
+ * fails, now or with an earlier piece. */
+int hasher_add(struct hasher *hasher, const void *data, size_t size);
+
+/* The hash of all so far; more may follow. Return: 0, -EIO. */
+int hasher_get(struct hasher *hasher, uint8_t ret[static HASHER_SIZE]);
+
+/* Begins anew. Return: 0, -EIO. */
+int hasher_reset(struct hasher *hasher);
+
+/* Of bytes that are all there. Return: 0, -EIO. */
+int hasher_once(struct hasher *hasher, const void *data, size_t size,
+                uint8_t ret[static HASHER_SIZE]);

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/parts.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include "base/usec.h"
+
+#define KEPT_SUFFIX ".kept"
+
+static bool is_kept_name(const char *name)
+{
+    size_t size = strlen(name);
+
+    return size > strlen(KEPT_SUFFIX) && size < PARTS_NAME_MAX &&
+           strcmp(name + size - strlen(KEPT_SUFFIX), KEPT_SUFFIX) == 0;
+}
+
+static void count_kept(struct files *files, uint64_t more, uint64_t less)
+{
+    pthread_mutex_lock(&files->mutex);
+    files->kept += more - MIN(less, files->kept + more);
+    pthread_mutex_unlock(&files->mutex);
+}
+
+/* The part, if it is there and nobody works on it: locked. Return: a descriptor; -EWOULDBLOCK where
+ * somebody does; -ENOENT. */
+static int open_locked(struct files *files, const char *name, int flags, struct stat *ret)
+{
+    _cleanup_close_ int fd =
+        openat(files->parts_fd, name, flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+    if (fd < 0)
+        return -errno;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, ret) < 0)
+        return -errno;
+    if (!S_ISREG(ret->st_mode))
+        return -ELOOP;
+    /* Dropped between the two. */
+    return ret->st_nlink == 0 ? -ENOENT : TAKE_FD(fd);
+}
+
+static int begin_new(struct files *files, char name[static PARTS_NAME_MAX], int *ret_fd)
+{
+    pthread_mutex_lock(&files->mutex);
+    uint64_t number = files->parts++;
+    pthread_mutex_unlock(&files->mutex);
+    snprintf(name, PARTS_NAME_MAX, "%" PRIu64 ".part", number);
+    int fd =
+        openat(files->parts_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return errno == EDQUOT ? -ENOSPC : -errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+int parts_begin(struct files *files, const char *key, char name[static PARTS_NAME_MAX], int *ret_fd,
+                uint64_t *ret_size, bool *ret_is_kept)
+{
+    struct stat status;
+    int fd = -EWOULDBLOCK;
+
+    *ret_size = 0;
+    *ret_is_kept = false;
+    if (key) {
+        snprintf(name, PARTS_NAME_MAX, "%.32s" KEPT_SUFFIX, key);
+        do
+            fd = open_locked(files, name, O_CREAT, &status);
+        while (fd == -ENOENT);
+    }
+    if (fd < 0)
+        return begin_new(files, name, ret_fd);
+    count_kept(files, 0, (uint64_t)status.st_size);
+    *ret_size = (uint64_t)status.st_size;
+    *ret_is_kept = true;
+    *ret_fd = fd;
+    return 0;
+}
+
+void parts_keep(struct files *files, uint64_t size)
+{
+    count_kept(files, size, 0);
+}
+
+static bool is_older(const struct stat *a, const struct stat *b)
+{
+    return a->st_mtim.tv_sec != b->st_mtim.tv_sec ? a->st_mtim.tv_sec < b->st_mtim.tv_sec
+                                                  : a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
+}
+
+bool parts_evict(struct files *files)
+{
+    _cleanup_(files_close_streamp) DIR *stream = files_open_stream(files->parts_fd);
+    _cleanup_close_ int oldest_fd = -EBADF;
+    char oldest_name[PARTS_NAME_MAX] = "";
+    struct stat oldest;
+    const char *name = "";
+
+    while (stream && files_next_entry(stream, &name) > 0) {
+        struct stat status;
+        _cleanup_close_ int fd =
+            is_kept_name(name) ? open_locked(files, name, 0, &status) : -ENOENT;
+        if (fd < 0 || (oldest_fd >= 0 && !is_older(&status, &oldest)))
+            continue;
+        close_fd(oldest_fd);
+        oldest_fd = TAKE_FD(fd);
+        oldest = status;
+        strcpy(oldest_name, name);
+    }
+    if (oldest_fd < 0 || unlinkat(files->parts_fd, oldest_name, 0) < 0)
+        return false;
+    count_kept(files, 0, (uint64_t)oldest.st_size);
+    return true;
+}
+
+/* Whether a part may stay; then it counts. */
+static bool is_worth_keeping(struct files *files, const char *name, uint64_t now)
+{
+    struct stat status;
+    _cleanup_close_ int fd = is_kept_name(name) ? open_locked(files, name, 0, &status) : -ENOENT;
+
+    if (fd < 0 || usec_sub(now, files_modified_of(&status)) > files->limits.part_keep_usec)
+        return false;
+    count_kept(files, (uint64_t)status.st_size, 0);
+    return true;
+}
+
+int parts_recover(struct files *files)
+{
+    _cleanup_(files_close_streamp) DIR *stream = files_open_stream(files->parts_fd);
+    const char *name = "";
+    struct timespec now;
+    int r;
+
+    if (!stream)
+        return -errno;
+    clock_gettime(CLOCK_REALTIME, &now);
+    while ((r = files_next_entry(stream, &name)) > 0)
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+            !is_worth_keeping(files, name, (uint64_t)now.tv_sec * USEC_PER_SEC) &&
+            unlinkat(files->parts_fd, name, 0) < 0)
+            return -errno;
+    return r;
+}
+
+void files_expire_parts(struct files *files, uint64_t now_wall_usec)
+{
+    _cleanup_(files_close_streamp) DIR *stream = files_open_stream(files->parts_fd);
+    const char *name = "";
+
+    while (stream && files_next_entry(stream, &name) > 0) {
+        struct stat status;
+        _cleanup_close_ int fd =
+            is_kept_name(name) ? open_locked(files, name, 0, &status) : -ENOENT;
+        pthread_mutex_lock(&files->mutex);
+        uint64_t keep = files->limits.part_keep_usec;
+        pthread_mutex_unlock(&files->mutex);
+        if (fd >= 0 && usec_sub(now_wall_usec, files_modified_of(&status)) > keep &&
+            unlinkat(files->parts_fd, name, 0) == 0)
+            count_kept(files, 0, (uint64_t)status.st_size);
+    }
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/promise.h"
+
+#include <sys/statvfs.h>
+#include "base/usec.h"
+#include "store/parts.h"
+
+/* Bytes that a user may still put on the disk; UINT64_MAX where it does not tell. */
+static uint64_t disk_free(const struct files *files)
+{
+    struct statvfs status;
+
+    if (fstatvfs(files->directory_fd, &status) < 0)
+        return UINT64_MAX;
+    return (uint64_t)status.f_bavail * status.f_frsize;
+}
+
+bool files_is_disk_full(const struct files *files)
+{
+    return disk_free(files) <= files->limits.reserve;
+}
+
+static int refuse(struct promise *promise, int error, uint64_t size, uint64_t limit,
+                  uint64_t available)
+{
+    promise->refusal =
+        (struct upload_refusal){.size = size, .limit = limit, .available = available};
+    return error;
+}
+
+/* Under files->mutex: whether @more bytes may be promised beyond what this one has. */
+static int check(struct promise *promise, uint64_t more, uint64_t disk)
+{
+    const struct files *files = promise->files;
+    const struct files_limits *limits = &files->limits;
+    uint64_t size = promise->size - promise->before + more;
+    uint64_t others = usec_sub(files->used, promise->replaced) + (files->promised - promise->size) +
+                      promise->before;
+    uint64_t coming = files->promised - files->arrived; /* still to be written by all */
+
+    if (size > limits->file_max)
+        return refuse(promise, -EFBIG, size, limits->file_max, limits->file_max);
+    if (size > usec_sub(limits->quota, others))
+        return refuse(promise, -EDQUOT, size, limits->quota, usec_sub(limits->quota, others));
+    uint64_t room = usec_sub(usec_sub(disk, limits->reserve), coming);
+    return more > room ? refuse(promise, -ENOSPC, size, limits->reserve, size - more + room) : 0;
+}
+
+/* Under files->mutex: whether what waits to be resumed takes more than the quota leaves. */
+static bool is_crowded(const struct files *files)
+{
+    return files->kept > 0 &&
+           files->kept > usec_sub(files->limits.quota, files->used + files->promised);
+}
+
+int promise_extend(struct promise *promise, uint64_t more)
+{
+    struct files *files = promise->files;
+    bool is_crowd;
+    int r;
+
+    do {
+        uint64_t disk = disk_free(files);
+        pthread_mutex_lock(&files->mutex);
+        r = check(promise, more, disk);
+        if (r == 0) {
+            files->promised += more;
+            promise->size += more;
+        }
+        is_crowd = is_crowded(files);
+        pthread_mutex_unlock(&files->mutex);
+    } while (r == -ENOSPC && parts_evict(files));
+    while (is_crowd && parts_evict(files)) {
+        pthread_mutex_lock(&files->mutex);
+        is_crowd = is_crowded(files);
+        pthread_mutex_unlock(&files->mutex);
+    }
+    return r;
+}
+
+void promise_arrive(struct promise *promise, uint64_t size)
+{
+    promise->arrived += size;
+    pthread_mutex_lock(&promise->files->mutex);
+    promise->files->arrived += size;
+    pthread_mutex_unlock(&promise->files->mutex);
+}
+
+void promise_restart(struct promise *promise)
+{
+    pthread_mutex_lock(&promise->files->mutex);
+    promise->files->arrived -= promise->arrived;
+    pthread_mutex_unlock(&promise->files->mutex);
+    promise->arrived = 0;
+}
+
+void promise_settle(struct promise *promise)
+{
+    pthread_mutex_lock(&promise->files->mutex);
+    promise->files->promised -= promise->size;
+    promise->files->arrived -= promise->arrived;
+    pthread_mutex_unlock(&promise->files->mutex);
+    promise->size = promise->before = promise->arrived = promise->replaced = 0;
+}
+
+int promise_check_name(struct files *files, const char *name, uint64_t modified_wall_usec,
+                       enum upload_overwrite overwrite, uint64_t *ret_replaced)
+{
+    struct files_info stored = {0};
+    struct stat status;
+    int r = files_look(files, name, &status);
+
+    *ret_replaced = 0;
+    if (r == -ENOENT)
+        return 0;
+    if (r == 0)
+        r = files_load_info(files, name, &status, &stored);
+    if (r < 0)
+        return r;
+    if (overwrite == UPLOAD_NEVER)
+        return -EEXIST;
+    if (overwrite == UPLOAD_NEWER && stored.modified_wall_usec >= modified_wall_usec)
+        return UPLOAD_KEPT;
+    return files_get_indexed_size(files, name, ret_replaced);
+}
+
+int promise_check_quota(struct files *files, uint64_t size, uint64_t replaced,
+                        struct upload_refusal *refusal)
+{
+    pthread_mutex_lock(&files->mutex);
+    uint64_t quota = files->limits.quota, left = usec_sub(quota, usec_sub(files->used, replaced));
+    pthread_mutex_unlock(&files->mutex);
+    if (size <= left)
+        return 0;
+    *refusal = (struct upload_refusal){.size = size, .limit = quota, .available = left};
+    return -EDQUOT;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The client's descriptor of a job: a regular file, or something that may stay silent for ever.
+ * Only what poll() waits for can be broken off. For threads of the files lane.
+ */
+
+#include "transfer/file_job.h"
+
+/*
+ * Return: bytes, fewer than @size where the rest takes its time; 0 at the end; -EAGAIN where there
+ * was nothing for 10 seconds; -ECANCELED, also where the client is gone and took his pipe with him;
+ * what read or poll said.
+ */
+ssize_t file_fd_read(struct file_job *job, uint8_t *data, size_t size);
+
+/* All of it. Return: 0, -ECANCELED, what write or poll said. */
+int file_fd_write(struct file_job *job, const uint8_t *data, size_t size);

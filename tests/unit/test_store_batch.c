@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+#include "store_upload_room.h"
+
+#include "store/batch.h"
+
+static struct batch *batch_of(struct files *files, enum upload_overwrite overwrite)
+{
+    struct batch *batch = NULL;
+
+    assert_int_equal(batch_new(files, "user1", overwrite, &batch), 0);
+    return batch;
+}
+
+static int add(struct batch *batch, const char *name, const void *data, size_t size)
+{
+    const struct batch_file file = {.name = name, .modified_wall_usec = WALL};
+
+    return batch_add(batch, &file, data, size);
+}
+
+static int add_text(struct batch *batch, const char *name, const char *text)
+{
+    return add(batch, name, text, strlen(text));
+}
+
+static int result_of(const struct batch *batch, size_t i)
+{
+    struct batch_result result;
+
+    batch_get_result(batch, i, &result);
+    return result.r;
+}
+
+static void files_are_stored_together_with_one_sync(void **state)
+{
+    struct room *room = *state;
+    struct batch *batch = batch_of(room->files, UPLOAD_NEVER);
+    const struct batch_file tool = {.name = "tool", .is_executable = true};
+    struct files_info info;
+    char name[16];
+
+    fault_arm(0, 0);
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        assert_int_equal(add_text(batch, name, name), 0);
+    }
+    assert_int_equal(batch_add(batch, &tool, "x", 1), 0);
+    assert_int_equal(usage_of(room->files).count, 0);
+    assert_int_equal(files_stat(room->files, "f7", &info), -ENOENT);
+    assert_int_equal(fault_syncs, 0);
+    batch_commit(batch);
+    assert_in_range(fault_syncs, 2, 10);
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        assert_int_equal(result_of(batch, i), 0);
+        expect_content(room->files, name, name);
+    }
+    assert_int_equal(files_stat(room->files, "f7", &info), 0);
+    assert_string_equal(info.owner, "user1");
+    assert_int_equal(info.modified_wall_usec, WALL);
+    assert_true(info.has_sha256 && !info.is_executable);
+    assert_int_equal(files_stat(room->files, "tool", &info), 0);
+    assert_true(info.is_executable && info.modified_wall_usec > WALL);
+    assert_int_equal(usage_of(room->files).count, 101);
+    assert_int_equal(usage_of(room->files).under_way, 0);
+    assert_int_equal(count_parts(room), 0);
+    batch_free(batch);
+}
+
+static void nothing_is_left_without_a_commit(void **state)
+{
+    struct room *room = *state;
+    struct batch *batch = batch_of(room->files, UPLOAD_NEVER);
+
+    assert_int_equal(add_text(batch, "f", "text"), 0);
+    assert_int_equal(count_parts(room), 1);
+    assert_int_equal(usage_of(room->files).under_way, 4);
+    batch_free(batch);
+    assert_int_equal(count_parts(room), 0);
+    assert_int_equal(usage_of(room->files).under_way, 0);
+    assert_int_equal(usage_of(room->files).count, 0);
+}
+
+static void one_that_is_refused_does_not_hinder_the_others(void **state)
+{
+    struct room *room = *state;
+    struct batch *batch = batch_of(room->files, UPLOAD_NEVER);
+    static const int expected[] = {0, -EEXIST, -EINVAL, -EEXIST, -EFBIG, 0, -EDQUOT, 0};
+
+    assert_int_equal(put_text(room->files, "there", "old"), 0);
+    assert_int_equal(add_text(batch, "first", "1"), 0);
+    assert_int_equal(add_text(batch, "there", "new"), 0);
+    assert_int_equal(add_text(batch, "../x", "new"), 0);
+    assert_int_equal(add_text(batch, "first", "twice"), 0);
+    assert_int_equal(add(batch, "large", zeros, FILE_MAX + 1), 0);
+    assert_int_equal(add(batch, "two", zeros, FILE_MAX), 0);
+    assert_int_equal(add(batch, "three", zeros, FILE_MAX), 0);
+    assert_int_equal(add_text(batch, "last", "2"), 0);
+    batch_commit(batch);
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
+        assert_int_equal(result_of(batch, i), expected[i]);
+    struct batch_result result;
+    batch_get_result(batch, 6, &result);
+    assert_int_equal(result.refusal.size, FILE_MAX);
+    assert_int_equal(result.refusal.limit, QUOTA);
+    assert_int_equal(result.refusal.available, QUOTA - FILE_MAX - 4);
+    expect_content(room->files, "first", "1");
+    expect_content(room->files, "there", "old");
+    assert_int_equal(usage_of(room->files).count, 4);
+    assert_int_equal(usage_of(room->files).used, FILE_MAX + 5);
+    assert_int_equal(count_parts(room), 0);
+    batch_free(batch);
+}
+
+static void overwrite_is_as_asked(void **state)
+{
+    struct room *room = *state;
+    struct batch *batch = batch_of(room->files, UPLOAD_NEWER);
+    const struct batch_file newer = {.name = "g", .modified_wall_usec = WALL + 1};
+
+    assert_int_equal(put_text(room->files, "f", "old"), 0);
+    assert_int_equal(put_text(room->files, "g", "old"), 0);
+    assert_int_equal(add_text(batch, "f", "same age"), 0);
+    assert_int_equal(batch_add(batch, &newer, "newer", 5), 0);
+    batch_commit(batch);
+    assert_int_equal(result_of(batch, 0), UPLOAD_KEPT);
+    assert_int_equal(result_of(batch, 1), 0);
+    expect_content(room->files, "f", "old");
+    expect_content(room->files, "g", "newer");
+    assert_int_equal(usage_of(room->files).count, 2);
+    assert_int_equal(usage_of(room->files).used, 8);
+    batch_free(batch);
+
+    batch = batch_of(room->files, UPLOAD_ALWAYS);
+    assert_int_equal(add_text(batch, "f", "replaced"), 0);
+    batch_commit(batch);
+    expect_content(room->files, "f", "replaced");
+    assert_int_equal(usage_of(room->files).count, 2);
+    assert_int_equal(usage_of(room->files).used, 13);
+    batch_free(batch);
+}
+
+static void name_taken_meanwhile_is_seen_at_the_commit(void **state)
+{
+    struct room *room = *state;
+    struct batch *batch = batch_of(room->files, UPLOAD_NEVER);
+
+    assert_int_equal(add_text(batch, "f", "late"), 0);
+    assert_int_equal(put_text(room->files, "f", "first"), 0);
+    batch_commit(batch);
+    assert_int_equal(result_of(batch, 0), -EEXIST);
+    expect_content(room->files, "f", "first");
+    batch_free(batch);
+}
+
+static void a_batch_is_full_at_its_limit_and_goes_on_when_cleared(void **state)
+{
+    struct room *room = *state;
+    struct batch *batch = batch_of(room->files, UPLOAD_NEVER);
+    char name[16];
+
+    for (unsigned i = 0; i < BATCH_FILES_MAX; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        assert_int_equal(add(batch, name, "", 0), 0);
+    }
+    assert_int_equal(add(batch, "more", "", 0), -ENOSPC);
+    batch_commit(batch);
+    assert_int_equal(result_of(batch, BATCH_FILES_MAX - 1), 0);
+    batch_clear(batch);
+    assert_int_equal(add(batch, "more", "", 0), 0);
+    batch_commit(batch);
+    assert_int_equal(result_of(batch, 0), 0);
+    assert_int_equal(usage_of(room->files).count, BATCH_FILES_MAX + 1);
+    batch_free(batch);
+}
+
+static void owner_is_a_line_of_bounded_length(void **state)
+{
+    struct room *room = *state;
+    struct batch *batch = NULL;
+    char owner[FILES_OWNER_MAX + 2];
+
+    memset(owner, 'o', sizeof(owner));
+    owner[FILES_OWNER_MAX + 1] = '\0';
+    assert_int_equal(batch_new(room->files, owner, UPLOAD_NEVER, &batch), -EINVAL);
+    assert_int_equal(batch_new(room->files, "a\nb", UPLOAD_NEVER, &batch), -EINVAL);
+    owner[FILES_OWNER_MAX] = '\0';
+    assert_int_equal(batch_new(room->files, owner, UPLOAD_NEVER, &batch), 0);
+    batch_free(batch);
+}
+
+/* --- Faults --- */
+
+static const char *const olds[] = {"old-0", "old-1", "old-2"};
+static const char *const news[] = {"new-0!", "new-1!", "new-2!"};
+
+static int replace_three(struct files *files, int *results)
+{
+    struct batch *batch = NULL;
+    char name[8];
+    int failed = 0;
+
+    if (batch_new(files, "user2", UPLOAD_ALWAYS, &batch) < 0)
+        return 1;
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        failed += add_text(batch, name, news[i]) != 0;
+    }
+    batch_commit(batch);
+    for (unsigned i = 0; i < 3; i++) {
+        results[i] = result_of(batch, i);
+        failed += results[i] != 0;
+    }
+    batch_free(batch);
+    return failed;
+}
+
+static void fill(struct files *files)
+{
+    char name[8];
+
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(name, sizeof(name), "f%u", i);
+        assert_int_equal(put_text(files, name, olds[i]), 0);
+    }
+}
+
+/* Each of the three is the old or the new one, whole, and counted. */
+static size_t count_new(struct room *room)
+{
+    size_t count = 0, used = 0;
+    char name[8];
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct files_info info;
+        snprintf(name, sizeof(name), "f%u", i);
+        assert_int_equal(files_stat(room->files, name, &info), 0);
+        bool is_new = info.size == strlen(news[i]);
+        expect_content(room->files, name, is_new ? news[i] : olds[i]);
+        assert_string_equal(info.owner, is_new ? "user2" : "user1");
+        assert_true(info.has_sha256);
+        count += is_new;
+        used += info.size;
+    }
+    assert_int_equal(usage_of(room->files).count, 3);
+    assert_int_equal(usage_of(room->files).used, used);
+    assert_int_equal(usage_of(room->files).under_way, 0);
+    assert_int_equal(count_parts(room), 0);
+    return count;
+}
+
+static void a_disk_that_fails_leaves_each_file_whole(void **state)
+{
+    static const int errors[] = {ENOSPC, EIO};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        int at, failed = 1;
+        for (at = 1; failed > 0; at++) {
+            _cleanup_(directory_freep) char *directory = directory_new();
+            struct room room = {.directory = directory};
+            int results[3];
+            room_open(&room);
+            fill(room.files);
+            assert_true(at < 100);
+            fault_arm(at, errors[i]);
+            failed = replace_three(room.files, results);
+            fault_disarm();
+            /* As the disk failed for good, the parts are left to the next start. */
+            files_free(room.files);
+            room_open(&room);
+            size_t count = count_new(&room);
+            assert_true(failed > 0 || count == 3);
+            files_free(room.files);
+        }
+        assert_true(at > 8);
+    }
+}
+
+struct crash {
+    char *directory;
+    int at;
+};
+
+static void replace_until_it_crashes(void *data)
+{
+    struct crash *crash = data;
+    struct room room = {.directory = crash->directory};
+    int results[3];
+
+    room_open(&room);
+    fault_arm(crash->at, FAULT_CRASH);
+    if (replace_three(room.files, results) != 0)
+        _exit(3);
+    fault_disarm();
+    files_free(room.files);
+}
+
+static void a_crash_leaves_each_file_old_or_new_with_its_own_metadata(void **state)
+{
+    int code = FAULT_CRASH_CODE, at;
+    size_t counts[4] = {0};
+
+    (void)state;
+    for (at = 1; code == FAULT_CRASH_CODE; at++) {
+        _cleanup_(directory_freep) char *directory = directory_new();
+        struct room room = {.directory = directory};
+        struct crash crash = {.directory = directory, .at = at};
+        room_open(&room);
+        fill(room.files);
+        files_free(room.files);
+        code = in_child(replace_until_it_crashes, &crash);
+        assert_true(code == FAULT_CRASH_CODE || code == 0);
+        room_open(&room);
+        counts[count_new(&room)]++;
+        files_free(room.files);
+    }
+    assert_true(counts[0] > 0 && counts[1] > 0 && counts[2] > 0 && counts[3] > 0);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        test(files_are_stored_together_with_one_sync),
+        test(nothing_is_left_without_a_commit),
+        test(one_that_is_refused_does_not_hinder_the_others),
+        test(overwrite_is_as_asked),
+        test(name_taken_meanwhile_is_seen_at_the_commit),
+        test(a_batch_is_full_at_its_limit_and_goes_on_when_cleared),
+        test(owner_is_a_line_of_bounded_length),
+        cmocka_unit_test(a_disk_that_fails_leaves_each_file_whole),
+        cmocka_unit_test(a_crash_leaves_each_file_old_or_new_with_its_own_metadata),
+    };
+
+    return cmocka_run_group_tests_name("store/batch", tests, NULL, NULL);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <openssl/sha.h>
+#include <string.h>
+#include "store/hasher.h"
+
+#define LONG ((size_t)3 * 1024 * 1024)
+
+static uint8_t bytes[LONG];
+
+static int setup(void **state)
+{
+    struct hasher *hasher = NULL;
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 31 + i / 251);
+    assert_int_equal(hasher_new(&hasher), 0);
+    *state = hasher;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    hasher_free(*state);
+    return 0;
+}
+
+static void expect(struct hasher *hasher, size_t size)
+{
+    uint8_t sum[HASHER_SIZE], expected[HASHER_SIZE];
+
+    assert_int_equal(hasher_get(hasher, sum), 0);
+    SHA256(bytes, size, expected);
+    assert_memory_equal(sum, expected, sizeof(sum));
+}
+
+static void pieces_of_any_size_give_the_hash_of_all(void **state)
+{
+    static const size_t steps[] = {1000, 4096, 262144, LONG};
+
+    expect(*state, 0);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+        assert_int_equal(hasher_reset(*state), 0);
+        for (size_t done = 0; done < LONG; done += steps[i])
+            assert_int_equal(hasher_add(*state, bytes + done, MIN(steps[i], LONG - done)), 0);
+        expect(*state, LONG);
+    }
+}
+
+static void more_may_follow_a_hash(void **state)
+{
+    for (size_t done = 0; done < LONG; done += LONG / 4) {
+        expect(*state, done);
+        assert_int_equal(hasher_add(*state, bytes + done, LONG / 4), 0);
+    }
+    expect(*state, LONG);
+}
+
+static void a_piece_may_change_after_the_next_call(void **state)
+{
+    uint8_t piece[65536];
+
+    for (size_t done = 0; done < LONG; done += sizeof(piece)) {
+        memcpy(piece, bytes + done, sizeof(piece));
+        assert_int_equal(hasher_add(*state, piece, sizeof(piece)), 0);
+        assert_int_equal(hasher_add(*state, "", 0), 0);
+        memset(piece, 0, sizeof(piece));
+    }
+    expect(*state, LONG);
+}
+
+static void what_is_all_there_is_hashed_by_itself(void **state)
+{
+    uint8_t sum[HASHER_SIZE], expected[HASHER_SIZE];
+
+    assert_int_equal(hasher_add(*state, bytes, 77), 0);
+    assert_int_equal(hasher_once(*state, bytes, 4096, sum), 0);
+    SHA256(bytes, 4096, expected);
+    assert_memory_equal(sum, expected, sizeof(sum));
+}
+
+static void one_that_is_at_work_can_be_freed(void **state)
+{
+    struct hasher *hasher = NULL;
+
+    (void)state;
+    assert_int_equal(hasher_new(&hasher), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(hasher_add(hasher, bytes, LONG), 0);
+    assert_null(hasher_free(hasher));
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        test(pieces_of_any_size_give_the_hash_of_all), test(more_may_follow_a_hash),
+        test(a_piece_may_change_after_the_next_call),  test(what_is_all_there_is_hashed_by_itself),
+        test(one_that_is_at_work_can_be_freed),
+    };
+
+    return cmocka_run_group_tests_name("store/hasher", tests, NULL, NULL);
+}
