@@ -179,25 +179,39 @@ void method_show_node(struct node *node, struct call *call)
 
 /* --- Types --- */
 
-/* The row of a type, made where there is none: rows are ordered by name. */
+static const char *name_of(const cJSON *type)
+{
+    return cJSON_GetObjectItemCaseSensitive(type, "name")->valuestring;
+}
+
+/* The row of a type, made where there is none. */
 static cJSON *find_type(cJSON *list, const struct node *node, const char *name)
 {
-    int place = 0;
-
-    json_for_each (item, list) {
-        int order = strcmp(cJSON_GetObjectItemCaseSensitive(item, "name")->valuestring, name);
-        if (order == 0)
+    json_for_each (item, list)
+        if (strcmp(name_of(item), name) == 0)
             return item;
-        place += order < 0;
-    }
     cJSON *item = cJSON_CreateObject();
     json_add_string(item, "name", name);
     cJSON_AddArrayToObject(item, "nodes");
     cJSON_AddNumberToObject(item, "slots", 0);
     cJSON_AddNumberToObject(item, "free", 0);
     json_add_string(item, "handler", tasks_get_handler(node->tasks, name));
-    cJSON_InsertItemInArray(list, place, item);
+    cJSON_AddItemToArray(list, item);
     return item;
+}
+
+/* By name. cJSON_InsertItemInArray of 1.7.15 loses what it puts behind what it put first. */
+static void sort_types(cJSON *list)
+{
+    for (int left = cJSON_GetArraySize(list); left > 0; left--) {
+        cJSON *first = list->child, *other = first;
+        for (int i = 1; i < left; i++) {
+            other = other->next;
+            if (strcmp(name_of(other), name_of(first)) < 0)
+                first = other;
+        }
+        cJSON_AddItemToArray(list, cJSON_DetachItemViaPointer(list, first));
+    }
 }
 
 static void add_to(cJSON *item, const char *key, uint64_t count)
@@ -231,6 +245,7 @@ void method_types(struct node *node, struct call *call)
             add_to(item, "free", is_free ? usec_sub(member->load.slots, member->load.running) : 0);
         }
     }
+    sort_types(list);
     call_reply(call, reply);
 }
 

@@ -288,3 +288,14 @@ def test_forget_says_what_it_did(make_lab):
     lab["gone"].kill()
     lab.wait_state("gone", "dead")
     assert lab["seed"].ctl("forget", "--yes", "gone").stdout == "forgot gone\n"
+
+
+def test_types_lists_every_type_by_name(make_lab):
+    """A type that came between two others was lost (cJSON 1.7.15)."""
+    lab = make_lab(FAST)
+    lab.node("aa", role="seed", types=["c", "x"])
+    lab.node("bb", types=["a", "beta", "c", "z", "d"])
+    lab.start()
+    rows = {one["name"]: one["nodes"] for one in lab["aa"].call("Types")["types"]}
+    assert list(rows) == ["a", "beta", "c", "d", "x", "z"]
+    assert rows["c"] == ["aa", "bb"] and rows["beta"] == ["bb"]
