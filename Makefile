@@ -244,11 +244,11 @@ format-check: ## whether make format would change anything
 APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev cppcheck gcovr git \
        libsystemd-dev libconfig-dev libcjson-dev libssl-dev libsqlite3-dev libseccomp-dev \
        libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3 \
-       debhelper mmdebstrap systemd-container prometheus
+       debhelper mmdebstrap systemd-container prometheus zsh fish
 APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
        libconfig-devel cjson-devel openssl-devel sqlite-devel libseccomp-devel libsmartcols-devel \
-       libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite golang-github-prometheus
+       libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite golang-github-prometheus zsh fish
 # What pkg-config says when everything to build with is there.
 PKG := libconfig libcjson libsystemd openssl sqlite3 libseccomp smartcols
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)

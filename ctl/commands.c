@@ -366,6 +366,10 @@ const struct command commands[] = {
      doctor_options, 0, COMMAND_WORDS_MAX, doctor_run},
     {"reload", NULL, NULL, "", "let the daemon read its configuration again",
      "p2pctl reload\np2pctl -N lab-05 reload", NULL, 0, 0, reload_run},
+    {"completion", NULL, NULL, "bash|zsh|fish", "a script for the shell, with live names",
+     "eval \"$(p2pctl completion bash)\"\n"
+     "p2pctl completion fish > ~/.config/fish/completions/p2pctl.fish",
+     NULL, 1, COMMAND_WORDS_MAX, completion_run},
     {"help", NULL, NULL, "[COMMAND|TOPIC]", "help; topics: examples, tasks.txt, exit-codes",
      "p2pctl help submit\np2pctl help exit-codes", NULL, 0, 2, help_run},
     {"version", NULL, NULL, "", "of p2pctl, and of the daemon where one runs",

@@ -87,6 +87,9 @@ int keys_use_run(struct ctl *ctl);
 int keys_remove_run(struct ctl *ctl);
 int keys_rotate_run(struct ctl *ctl);
 
+/* completion.c */
+int completion_run(struct ctl *ctl);
+
 /* help.c */
 int help_run(struct ctl *ctl);
 int version_run(struct ctl *ctl);
