@@ -53,10 +53,7 @@ bool gossip_is_crowd(const struct swim *swim)
  */
 static bool is_partner(const struct swim *swim, uint64_t own, uint64_t hash)
 {
-    uint64_t x = own ^ hash;
-
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    return hash != own && x < UINT64_MAX / swim->members.live_count * CROWD;
+    return hash != own && member_mix(own ^ hash) < UINT64_MAX / swim->members.live_count * CROWD;
 }
 
 /* Looks for partners again, where somebody has come or gone since. */

@@ -20,7 +20,7 @@ static_assert(SWIM_META_MAX <= 0x3ff && SWIM_MEMBERS_MAX <= UINT16_MAX,
 /* The finalizer of SplitMix64 (Steele, Lea, Flood). */
 static uint64_t mix(uint64_t x)
 {
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = member_mix(x);
     x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
     return x ^ x >> 31;
 }

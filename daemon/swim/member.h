@@ -122,6 +122,12 @@ size_t members_sample(struct swim *swim, size_t count, const struct member *exce
 uint64_t member_hash_id(const struct node_id *id);
 uint64_t member_hash(const struct member *member);
 
+/* The first step of SplitMix64's finalizer: spreads the upper bits of what two hashes differ in. */
+static inline uint64_t member_mix(uint64_t x)
+{
+    return (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+}
+
 /* By the operator: a tombstone that is not shown. */
 bool member_is_forgotten(const struct swim *swim, const struct member *member);
 

@@ -251,9 +251,8 @@ int probes_init(struct swim *swim)
 /* Who is to verify the accusation of @member: those whose hash with it is lowest. */
 static uint64_t draw_lot(uint64_t hash, uint64_t accused)
 {
-    uint64_t x = hash ^ accused;
+    uint64_t x = member_mix(hash ^ accused);
 
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     return x ^ x >> 27;
 }
 
