@@ -285,6 +285,14 @@ static inline size_t rig_await_ping(struct rig *rig, size_t peers, struct messag
     return 0;
 }
 
+/* A rig that has met @peers and probes one of them. Return: whom, and the request in @ret. */
+static inline size_t rig_start_probe(struct rig *rig, size_t peers, struct message *ret)
+{
+    rig_start(rig, NULL);
+    rig_meet(rig, peers);
+    return rig_await_ping(rig, peers, ret);
+}
+
 static inline void rig_ack(struct rig *rig, size_t peer, uint32_t seq)
 {
     struct message message = {.type = MESSAGE_ACK};

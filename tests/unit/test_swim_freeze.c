@@ -11,6 +11,18 @@ static void accuse(struct rig *rig, size_t i)
             rig_claim(rig, accuser, i, 0, SWIM_SUSPECT);
 }
 
+static void accuse_all(struct rig *rig, size_t first, size_t last)
+{
+    for (size_t i = first; i <= last; i++)
+        accuse(rig, i);
+}
+
+static void assert_all(const struct rig *rig, size_t first, size_t last, enum swim_state state)
+{
+    for (size_t i = first; i <= last; i++)
+        assert_int_equal(rig_state(rig, i), state);
+}
+
 static void begin(struct rig *rig, size_t peers)
 {
     rig_start(rig, NULL);
@@ -33,8 +45,7 @@ static size_t count_dead_after_a_window(size_t peers, size_t last, bool *ret_is_
     size_t dead = 0;
 
     begin(&rig, peers);
-    for (size_t i = 0; i < last; i++)
-        accuse(&rig, peers - i);
+    accuse_all(&rig, peers - last + 1, peers);
     *ret_is_frozen = is_frozen(&rig);
     rig_run(&rig, suspicion_min(rig.swim) + 50 * MSEC);
     for (size_t i = 0; i < last; i++)
@@ -72,15 +83,12 @@ static void a_freeze_lasts_for_one_more_window(void **state)
     (void)state;
     begin(&rig, 12);
     window = suspicion_min(rig.swim);
-    for (size_t i = 8; i <= 12; i++)
-        accuse(&rig, i);
+    accuse_all(&rig, 8, 12);
     assert_int_equal(rig_count_events(&rig, SWIM_EVENT_FREEZE), 1);
     rig_run(&rig, 2 * window - 100 * MSEC);
-    for (size_t i = 8; i <= 12; i++)
-        assert_int_equal(rig_state(&rig, i), SWIM_SUSPECT);
+    assert_all(&rig, 8, 12, SWIM_SUSPECT);
     rig_run(&rig, 300 * MSEC);
-    for (size_t i = 8; i <= 12; i++)
-        assert_int_equal(rig_state(&rig, i), SWIM_DEAD);
+    assert_all(&rig, 8, 12, SWIM_DEAD);
     assert_false(is_frozen(&rig));
     rig_stop(&rig);
 }
@@ -91,8 +99,7 @@ static void who_becomes_suspect_in_a_freeze_waits_as_well(void **state)
 
     (void)state;
     begin(&rig, 12);
-    for (size_t i = 8; i <= 12; i++)
-        accuse(&rig, i);
+    accuse_all(&rig, 8, 12);
     accuse(&rig, 7);
     rig_run(&rig, suspicion_min(rig.swim) + 100 * MSEC);
     assert_int_equal(rig_state(&rig, 7), SWIM_SUSPECT);
@@ -125,8 +132,7 @@ static void a_freeze_is_over_when_they_answer(void **state)
 
     (void)state;
     begin(&rig, 12);
-    for (size_t i = 8; i <= 12; i++)
-        accuse(&rig, i);
+    accuse_all(&rig, 8, 12);
     assert_true(is_frozen(&rig));
     rig_clear(&rig);
     rig_claim(&rig, 8, 8, 1, SWIM_ALIVE);

@@ -117,9 +117,7 @@ static void nacks_keep_our_health(void **state)
         struct rig rig;
         struct message ping, ask, nack = {.type = MESSAGE_NACK};
 
-        rig_start(&rig, NULL);
-        rig_meet(&rig, 6);
-        size_t target = rig_await_ping(&rig, 6, &ping);
+        size_t target = rig_start_probe(&rig, 6, &ping);
         rig_run(&rig, 600 * MSEC);
         for (size_t i = 1; i <= 6 && has_nacks; i++)
             if (rig_sent(&rig, i, MESSAGE_ASK, &ask)) {

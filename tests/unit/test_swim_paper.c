@@ -113,9 +113,7 @@ static void a_failed_probe_makes_a_suspect_and_not_a_dead(void **state)
     struct message ping;
 
     (void)state;
-    rig_start(&rig, NULL);
-    rig_meet(&rig, 6);
-    size_t target = rig_await_ping(&rig, 6, &ping);
+    size_t target = rig_start_probe(&rig, 6, &ping);
     rig_run(&rig, 1050 * MSEC);
     assert_int_equal(rig_state(&rig, target), SWIM_SUSPECT);
     assert_int_equal(rig_count_events(&rig, SWIM_EVENT_MEMBER_DEAD), 0);

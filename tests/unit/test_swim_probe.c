@@ -9,9 +9,7 @@ static void requests_are_repeated_and_helpers_asked_with_the_second(void **state
     struct message ping, message;
 
     (void)state;
-    rig_start(&rig, NULL);
-    rig_meet(&rig, 6);
-    size_t target = rig_await_ping(&rig, 6, &ping);
+    size_t target = rig_start_probe(&rig, 6, &ping);
     assert_int_equal(rig_count_peers(&rig, 6, MESSAGE_ASK), 0);
     rig_run(&rig, 340 * MSEC);
     assert_true(rig_sent_nth(&rig, target, MESSAGE_PING, 1, &message));
@@ -34,9 +32,7 @@ static void an_answer_to_any_request_saves_the_target(void **state)
         struct rig rig;
         struct message ping;
 
-        rig_start(&rig, NULL);
-        rig_meet(&rig, 6);
-        size_t target = rig_await_ping(&rig, 6, &ping);
+        size_t target = rig_start_probe(&rig, 6, &ping);
         rig_run(&rig, 700 * MSEC);
         rig_ack(&rig, target, ping.seq + request);
         rig_run(&rig, 290 * MSEC);
@@ -51,9 +47,7 @@ static void an_answer_from_another_or_to_another_request_does_not(void **state)
     struct message ping;
 
     (void)state;
-    rig_start(&rig, NULL);
-    rig_meet(&rig, 6);
-    size_t target = rig_await_ping(&rig, 6, &ping);
+    size_t target = rig_start_probe(&rig, 6, &ping);
     rig_run(&rig, 700 * MSEC);
     rig_ack(&rig, target == 1 ? 2 : 1, ping.seq);
     rig_ack(&rig, target, ping.seq + 17);
@@ -68,9 +62,7 @@ static void a_helper_that_was_asked_saves_the_target(void **state)
     struct message ping, ask, relayed = {.type = MESSAGE_RELAYED};
 
     (void)state;
-    rig_start(&rig, NULL);
-    rig_meet(&rig, 6);
-    size_t target = rig_await_ping(&rig, 6, &ping);
+    size_t target = rig_start_probe(&rig, 6, &ping);
     rig_run(&rig, 400 * MSEC);
     for (size_t i = 1; i <= 6; i++) {
         bool is_asked = rig_sent(&rig, i, MESSAGE_ASK, &ask);
@@ -98,9 +90,7 @@ static void a_relayed_answer_of_a_suspect_defers_its_verdict(void **state)
         struct rig rig;
         struct message ping, ask, relayed = {.type = MESSAGE_RELAYED};
 
-        rig_start(&rig, NULL);
-        rig_meet(&rig, 9);
-        size_t target = rig_await_ping(&rig, 9, &ping);
+        size_t target = rig_start_probe(&rig, 9, &ping);
         for (size_t i = 1; i <= 5; i++)
             if (i != target)
                 rig_claim(&rig, i, target, 0, SWIM_SUSPECT);
@@ -286,9 +276,7 @@ static void a_process_that_was_stopped_accuses_nobody(void **state)
     struct message ping;
 
     (void)state;
-    rig_start(&rig, NULL);
-    rig_meet(&rig, 6);
-    size_t target = rig_await_ping(&rig, 6, &ping);
+    size_t target = rig_start_probe(&rig, 6, &ping);
     rig.now += 3 * USEC_PER_SEC;
     swim_tick(rig.swim, rig.now);
     rig_drain(&rig);
@@ -305,9 +293,7 @@ static void a_process_that_was_stopped_at_the_end_of_a_probe_accuses_nobody(void
     struct message ping;
 
     (void)state;
-    rig_start(&rig, NULL);
-    rig_meet(&rig, 6);
-    size_t target = rig_await_ping(&rig, 6, &ping);
+    size_t target = rig_start_probe(&rig, 6, &ping);
     rig_run(&rig, 950 * MSEC);
     assert_true(rig_sent_nth(&rig, target, MESSAGE_PING, 2, &ping));
     rig.now += 3 * USEC_PER_SEC;
@@ -389,9 +375,7 @@ static void after_a_sleep_nobody_is_accused_for_one_interval(void **state)
     struct message ping;
 
     (void)state;
-    rig_start(&rig, NULL);
-    rig_meet(&rig, 6);
-    (void)rig_await_ping(&rig, 6, &ping);
+    (void)rig_start_probe(&rig, 6, &ping);
     rig_run(&rig, 900 * MSEC);
     swim_set_wall(rig.swim, NET_WALL + USEC_PER_HOUR, rig.now, true);
     rig_run(&rig, 990 * MSEC);

@@ -91,9 +91,7 @@ static void the_accusers_clock_begins_with_its_first_request(void **state)
     struct message ping;
 
     (void)state;
-    rig_start(&rig, NULL);
-    rig_meet(&rig, 6);
-    size_t target = rig_await_ping(&rig, 6, &ping);
+    size_t target = rig_start_probe(&rig, 6, &ping);
     usec_t start = rig.now;
     rig_run(&rig, 1010 * USEC_PER_MSEC);
     assert_int_equal(rig_state(&rig, target), SWIM_SUSPECT);
