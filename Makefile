@@ -178,7 +178,12 @@ $(B)/tests/bare: $(B)/obj/tests/integration/bare.o
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -Wl,--no-as-needed $(LIBS_DAEMON)
 
-check-integration: $(PROGRAMS) $(B)/tests/bare ## real daemons; needs root
+# Ends a daemon at a write boundary of its own.
+$(B)/tests/crash.so: tests/integration/crash.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-missing-prototypes $(CFLAGS) -fPIC -shared -o $@ $<
+
+check-integration: $(PROGRAMS) $(B)/tests/bare $(B)/tests/crash.so ## real daemons; needs root
 	@$(RUN) integration $(PYTEST) tests/integration --ignore tests/integration/test_ctl_screens.py
 
 check-lint: $(LIBRARY) $(B)/p2pctl ## floors, purity, headers, sleeps, manual, events, claims, sizes, peers

@@ -8,15 +8,37 @@
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
 
-static int take_up(const char *reason, void *data)
+static int note(const char *reason, void *data)
 {
-    drain_set(data, reason);
+    struct drain *drain = data;
+
+    drain->is_on = true;
+    snprintf(drain->reason, sizeof(drain->reason), "%s", reason);
     return 0;
 }
 
-int drain_restore(struct node *node)
+int drain_load(struct node *node)
 {
-    return state_load_drain(node->state, take_up, node);
+    int r = state_load_drain(node->state, note, &node->drain);
+
+    return r < 0 ? log_error_errno(r, "Cannot see whether this node is to take tasks: %m") : 0;
+}
+
+/* Tells the log and the slots. */
+static void apply(struct node *node)
+{
+    const struct drain *drain = &node->drain;
+
+    if (drain->is_on)
+        journal_drain(*drain->reason ? drain->reason : NULL);
+    if (node->stop_step == NODE_STOP_NONE)
+        tasks_set_draining(node->tasks, drain->is_on);
+}
+
+void drain_take_up(struct node *node)
+{
+    if (node->drain.is_on)
+        apply(node);
 }
 
 void drain_save(struct node *node, const char *reason, state_done_t done, void *data)
@@ -40,17 +62,15 @@ void drain_set(struct node *node, const char *reason)
     struct drain *drain = &node->drain;
 
     if (reason) {
-        snprintf(drain->reason, sizeof(drain->reason), "%s", reason);
-        journal_drain(*drain->reason ? drain->reason : NULL);
+        (void)note(reason, drain);
     } else {
         drain->timer = sd_event_source_disable_unref(drain->timer);
         drain->reason[0] = '\0';
         if (drain->is_on)
             journal_undrain();
+        drain->is_on = false;
     }
-    drain->is_on = reason != NULL;
-    if (node->stop_step == NODE_STOP_NONE)
-        tasks_set_draining(node->tasks, drain->is_on);
+    apply(node);
 }
 
 static int on_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)

@@ -24,9 +24,11 @@ struct drain {
     sd_event_source *timer;            /* owned; when what runs is ended, or NULL */
 };
 
-/* At start, once there are tasks: drains again where the last run did. Return: 0 or what the
+/* At start: reads what the last run was told. Before the tasks are made. Return: 0 or what the
  * database said. */
-int drain_restore(struct node *node);
+int drain_load(struct node *node);
+/* And does it, once there are tasks. */
+void drain_take_up(struct node *node);
 
 /**
  * drain_save() - makes the word durable; drain_set() follows in @done where that worked

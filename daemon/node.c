@@ -367,14 +367,17 @@ static int build(struct node *node)
         r = node_make_cluster(node);
     if (r >= 0)
         r = node_make_transfer(node);
+    /* All of the database is read before the tasks, whose commits give it to a thread. */
+    if (r >= 0 && node->config->membership.snapshot)
+        r = state_load_members(node->state, rejoin, node);
+    if (r >= 0)
+        r = drain_load(node);
     if (r >= 0)
         r = node_make_tasks(node);
     if (r >= 0)
         r = node_make_control(node);
     if (r >= 0)
         r = make_sources(node);
-    if (r >= 0 && node->config->membership.snapshot)
-        r = state_load_members(node->state, rejoin, node);
     return r;
 }
 

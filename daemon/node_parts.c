@@ -294,9 +294,7 @@ int node_make_tasks(struct node *node)
                   node_wall(node), &node->tasks);
     if (r < 0)
         return log_error_errno(r, "Cannot take up the tasks: %m");
-    r = drain_restore(node);
-    if (r < 0)
-        return log_error_errno(r, "Cannot see whether this node is to take tasks: %m");
+    drain_take_up(node);
     return node_tell_record(node);
 }
 

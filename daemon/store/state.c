@@ -49,6 +49,7 @@ struct state {
     size_t pending_size; /* bytes of both */
     size_t pending_count;
     bool is_running;
+    bool is_shared;   /* the lane has had the connection: it is not ours any more */
     bool has_no_lane; /* the worker is being freed */
     int failure;      /* fatal, or 0: as the loop knows it */
 };
@@ -102,6 +103,13 @@ int state_open(const char *directory, struct worker *worker, uint64_t events_max
 
 sqlite3 *state_get_database(struct state *state)
 {
+    return state->database;
+}
+
+sqlite3 *state_get_own_database(struct state *state)
+{
+    /* Two threads in one connection write over each other's pages of the log. */
+    assert(!state->is_shared);
     return state->database;
 }
 
@@ -265,7 +273,7 @@ static int run_pending(struct state *state)
     state->group.has_run = false;
     int r = worker_submit(state->worker, WORKER_COMMITS, on_run, on_done, state);
     if (r == 0) {
-        state->is_running = true;
+        state->is_running = state->is_shared = true;
         return 0;
     }
     move_all(&state->group.batches, &state->pending);

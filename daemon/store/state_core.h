@@ -62,8 +62,11 @@ void state_delete_output(struct state_batch *batch, const struct node_id *origin
 int state_read_output(struct state *state, const struct node_id *origin, uint64_t number,
                       uint32_t attempt, uint8_t **ret, size_t *ret_size);
 
-/* The connection and the worker, for the files of this folder. */
+/* The connection and the worker, for the files of this folder: on the lane. */
 sqlite3 *state_get_database(struct state *state);
+
+/* The connection in the loop's thread: before the first commit and nowhere else. */
+sqlite3 *state_get_own_database(struct state *state);
 
 struct worker *state_get_worker(struct state *state);
 

@@ -65,7 +65,7 @@ struct loader {
 static int load(struct state *state, const char *sql, row_t on_row, struct loader *loader)
 {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
-    int r = database_prepare(state_get_database(state), &statement, sql, "");
+    int r = database_prepare(state_get_own_database(state), &statement, sql, "");
 
     return r < 0 ? r : for_each_row(statement, on_row, loader);
 }
@@ -83,7 +83,7 @@ int state_load_tasks(struct state *state, uint64_t ended_since_wall_usec, state_
 {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
     struct loader loader = {.on_task = on_task, .data = data};
-    int r = database_prepare(state_get_database(state), &statement,
+    int r = database_prepare(state_get_own_database(state), &statement,
                              "SELECT number, state, ended, record, result FROM task "
                              "WHERE ended = 0 OR ended >= ?1 ORDER BY number",
                              "i", MIN(ended_since_wall_usec, (uint64_t)INT64_MAX));

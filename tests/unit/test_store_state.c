@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/state_core.h"
+
+#include <signal.h>
 #include "store_node.h"
 
 static void first_start_makes_an_id_and_counts_from_one(void **state)
@@ -157,6 +159,28 @@ static int check_drain(const char *reason, void *data)
 static int refuse_drain(const char *reason _unused_, void *data _unused_)
 {
     return -EEXIST;
+}
+
+/* Whoever reads while the lane writes makes holes in the log: everything after them is lost. */
+static void load_after_a_commit(void *data)
+{
+    struct node *node = data;
+    struct state_batch *batch = new_batch();
+    int count = 0;
+
+    node_open(node);
+    state_put_drain(batch, "");
+    if (state_commit(node->state, &batch) == 0)
+        (void)state_load_members(node->state, check_member, &count);
+}
+
+static void nothing_is_loaded_after_the_first_commit(void **state)
+{
+    struct node *node = *state;
+
+    node_close(node);
+    assert_int_equal(in_child(load_after_a_commit, node), 1000 + SIGABRT);
+    node_open(node);
 }
 
 static void what_is_undrained_is_forgotten(void **state)
@@ -508,6 +532,7 @@ int main(void)
         test(callback_ends_a_load),
         test(everything_else_comes_back_too),
         test(what_is_undrained_is_forgotten),
+        test(nothing_is_loaded_after_the_first_commit),
         test(after_functions_come_in_the_order_of_the_commits),
         test(batches_that_wait_share_one_transaction),
         test(waiting_batches_are_bounded),

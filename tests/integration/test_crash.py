@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""Killed at every write boundary: no accepted task is lost, no result is forgotten, none is a mixture."""
+import mmap
+import struct
+
+import pytest
+
+from lib.lab import BUILD, FAST
+from lib.wait import wait_for
+
+PRELOAD = BUILD / "tests/crash.so"
+BOUNDARIES_MAX = 300  # of one round; it ends before
+
+
+class Crash:
+    """The switch of crash.c for one node."""
+
+    def __init__(self, lab, node):
+        self.node = node
+        self.path = lab.directory / f"{node.name}.crash"
+        self.path.write_bytes(bytes(8))
+        with open(self.path, "r+b") as file:
+            self.map = mmap.mmap(file.fileno(), 8)
+        self.environment = {"LD_PRELOAD": str(PRELOAD), "P2P_CRASH_FILE": str(self.path)}
+
+    def arm(self, at):
+        self.map[:] = struct.pack("ii", at, 0)
+
+    def disarm(self):
+        """Returns whether it has struck, or is about to."""
+        at, = struct.unpack("i", self.map[:4])
+        self.map[:4] = struct.pack("i", 0)
+        passed, = struct.unpack("i", self.map[4:])
+        return passed >= at > 0
+
+    def has_struck(self):
+        return self.node.process.poll() is not None
+
+    def start(self):
+        self.node.process = None
+        self.node.start(**self.environment)
+
+
+@pytest.fixture
+def lab(make_lab):
+    lab = make_lab({**FAST, "tasks": {**FAST["tasks"], "lease": "1s"}})
+    lab.node("lab-01", role="seed")
+    lab.node("lab-02")
+    for node in lab.nodes.values():
+        node.crash = Crash(lab, node)
+        node.launch(**node.crash.environment)
+    lab.wait_joined()
+    return lab
+
+
+def submit(node, where, *options):
+    """The id of an accepted task, or None: whoever heard no id was promised nothing."""
+    result = node.ctl("submit", "-N", where, *options, "--", "sh", "-c", "echo $P2P_TASK_ID", code=None)
+    return result.stdout.strip() or None
+
+
+def check(node, task, *states):
+    """It ends, and its output is that of one run."""
+    state = node.wait_task(task, *states, timeout=20)["state"]
+    if state == "succeeded":
+        assert node.ctl("task", "logs", task).stdout == f"{task}\n"
+
+
+def strike(node, at, act):
+    """Kills the node at a boundary while @act is done, and starts it again. Returns whether it was reached."""
+    node.crash.arm(at)
+    act()
+    struck = node.crash.disarm()
+    if struck:
+        node.process.wait(10)
+        node.crash.start()
+    return struck
+
+
+def test_the_origin_is_killed_at_every_write(lab):
+    origin, worker = lab["lab-01"], lab["lab-02"]
+    accepted = []
+    at = 0
+    reached = True
+    while reached:
+        at += 1
+        assert at < BOUNDARIES_MAX
+
+        def act():
+            fresh = [task for task in (submit(origin, "lab-01"), submit(origin, "lab-02")) if task]
+            accepted.extend(fresh)
+            # Until all has ended, or the node has.
+            wait_for(lambda: origin.crash.has_struck() or all(
+                ended(origin, task) for task in fresh), 20, "the tasks or the node to end")
+
+        reached = strike(origin, at, act)
+        wait_for(lambda: "lab-01" in worker.sees_alive() and "lab-02" in origin.sees_alive(), 10, "a lab of two")
+        for task in accepted[-2:]:
+            check(origin, task, "succeeded")
+    known = {task["id"]: task["state"] for task in origin.tasks()}
+    assert len(accepted) == len(set(accepted)) and {known.get(task) for task in accepted} == {"succeeded"}
+    assert at > 10, "hardly anything was written"
+    print(f"\n{at - 1} boundaries of the origin, {len(accepted)} tasks accepted")
+
+
+def ended(node, task):
+    try:
+        return node.task(task)["state"] == "succeeded"
+    except OSError:
+        return False
+
+
+def test_the_worker_is_killed_at_every_write(lab):
+    origin, worker = lab["lab-01"], lab["lab-02"]
+    at = 0
+    reached = True
+    while reached:
+        at += 1
+        assert at < BOUNDARIES_MAX
+        tasks = []
+
+        def act():
+            tasks.extend([submit(origin, "lab-02"), submit(origin, "lab-02", "--retries", "0")])
+            wait_for(lambda: worker.crash.has_struck() or all(
+                origin.task(task)["state"] != "pending" and origin.task(task)["ended"] for task in tasks), 20,
+                "the tasks or the node to end")
+
+        reached = strike(worker, at, act)
+        wait_for(lambda: "lab-02" in origin.sees_alive(), 10, "the worker to be back")
+        check(origin, tasks[0], "succeeded")
+        check(origin, tasks[1], "succeeded", "unknown")
+        assert origin.task(tasks[1])["attempt"] == 1, "it ran twice, though it must not"
+    assert at > 5, "hardly anything was written"
+    print(f"\n{at - 1} boundaries of the worker")
+
+
+def test_what_was_accepted_survives_a_kill_at_once(make_lab):
+    """A restart that has work to take up wrote while it still read, and the log of the database had holes."""
+    lab = make_lab(FAST)
+    node = lab.node("lone", role="seed").start()
+    accepted = []
+    for life in range(15):
+        accepted += [node.submit("--retries", "100", "--", "true") for _ in range(3)]
+        if life % 2:
+            node.wait_task(accepted[-1], "succeeded")
+        node.kill()
+        node.start()
+        known = {task["id"] for task in node.tasks()}
+        assert set(accepted) <= known, f"gone in life {life}: {set(accepted) - known}"
+    for task in accepted:
+        node.wait_task(task, "succeeded")
