@@ -288,6 +288,11 @@ install: $(PROGRAMS) ## DESTDIR and PREFIX as usual
 	install -D -m 644 systemd/p2pnode.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/p2pnode.catalog
 	install -D -m 644 systemd/p2pnode.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/p2pnode.conf
 	install -D -m 644 systemd/p2pnode.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/p2pnode.conf
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(B)/p2pctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/p2pctl
+	$(B)/p2pctl completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_p2pctl
+	$(B)/p2pctl completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/p2pctl.fish
 	for page in $(wildcard daemon/*.[1-8] ctl/*.[1-8] etc/*.[1-8]); do install -D -m 644 $$page \
 	    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 

@@ -72,6 +72,9 @@ int monitor_run(struct ctl *ctl);
 /* doctor.c */
 int doctor_run(struct ctl *ctl);
 
+/* top.c */
+int top_run(struct ctl *ctl);
+
 /* metrics.c */
 int metrics_run(struct ctl *ctl);
 

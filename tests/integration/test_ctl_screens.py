@@ -20,6 +20,7 @@ import pytest
 
 from ctl_answers import ANSWERS, MEMBERS, TASKS, plan
 from fake_daemon import HANG_UP, SILENCE, Error, FakeDaemon
+from lib.wait import wait_for
 
 HERE = pathlib.Path(__file__).parent
 PROGRAM = os.path.join(os.environ.get("P2PNODE_BUILD", HERE.parent.parent / "build"), "p2pctl")
@@ -36,6 +37,7 @@ SCREENS = {
     "members-columns": "members -o help",
     "peers": "peers",
     "metrics": "metrics",
+    "top-json": "top --json",
     "events-filter": "events --filter type~member-* --sort time:desc",
     "events-columns": "events -o time,node,line",
     "events-follow-sort": "events -f --sort time",
@@ -515,3 +517,91 @@ def test_every_command_is_in_the_manual():
     missing = [name for name in names if ".It Cm " + name.replace(" ", " Cm ") not in manual
                and ".It Cm " + name not in manual]
     assert len(names) > 30 and missing == []
+
+
+class Terminal:
+    """p2pctl on a terminal of its own: what it draws, and keys for it."""
+
+    def __init__(self, words, tmp_path, **more):
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.before = termios.tcgetattr(slave)
+        self.process = subprocess.Popen([PROGRAM, *words], stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path,
+                                        env=environment_of(tmp_path, TERM="xterm", **more))
+        self.slave, self.drawn = slave, b""
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        while True:
+            try:
+                part = os.read(self.master, 65536)
+            except OSError:
+                return
+            self.drawn += part
+
+    def press(self, keys):
+        os.write(self.master, keys)
+
+    def wait_for(self, text):
+        wait_for(lambda: text in self.drawn.decode(errors="replace"), 10, f"{text!r} to be drawn")
+
+    def close(self):
+        code = self.process.wait(10)
+        assert termios.tcgetattr(self.slave) == self.before
+        os.close(self.slave)
+        os.close(self.master)
+        return code
+
+
+def test_top_draws_one_picture_where_there_is_no_terminal(ctl):
+    lines = ctl("top").stdout.decode().splitlines()
+    assert len(lines) == 24 and all(len(line) == 80 for line in lines)
+    assert lines[0].startswith(" chem-lab on lab-01  12 nodes: 11● 1◐ 0✗   tasks 3 running, 5 pending")
+    assert lines[2].startswith(" lab-01*        ████░░░░░░ 0.41   3/8 a,b") and lines[2][46] == "│"
+    assert any(line.startswith(" lab-07         suspect") for line in lines)
+    assert any("user1: reboot at 18:00" in line for line in lines) and "\033" not in "".join(lines)
+    assert any(line.startswith(" 44     a1            running    lab-03") for line in lines)
+    assert "member lab-07 dead, reported by lab-03" in "".join(lines) and lines[-1].rstrip().endswith("q quit")
+    wide = ctl("top", COLUMNS="120", LINES="40").stdout.decode().splitlines()
+    assert len(wide) == 40 and all(len(line) == 120 for line in wide)
+    small = ctl("top", COLUMNS="10", LINES="3").stdout.decode().splitlines()
+    assert len(small) == 24 and all(len(line) == 80 for line in small)
+
+
+def test_top_takes_keys_and_leaves_the_terminal_as_it_was(daemon, tmp_path):
+    terminal = Terminal(["top"], tmp_path, P2PNODE_SOCKET=daemon.path)
+    terminal.wait_for("q quit")
+    assert "\033[?1049h" in terminal.drawn.decode()
+    terminal.press(b"c")
+    terminal.wait_for("choose a task with the up and down keys first")
+    terminal.press(b"\033[B")
+    terminal.wait_for(">44")
+    terminal.press(b"j")
+    terminal.wait_for(">45")
+    terminal.press(b"k")
+    terminal.press(b"c")
+    terminal.wait_for("cancel 44@lab-01? y/n")
+    terminal.press(b"n")
+    terminal.press(b"c")
+    terminal.press(b"y")
+    wait_for(lambda: [call for call in daemon.calls if call[0] == "CancelTask"], 10, "the task to be cancelled")
+    assert [call[1]["ids"] for call in daemon.calls if call[0] == "CancelTask"] == [["44@lab-01"]]
+    terminal.press(b"\n")
+    terminal.wait_for("(Enter goes back)")
+    assert "41@lab-01" in terminal.drawn.decode()
+    terminal.press(b"\n")
+    terminal.press(b"q")
+    assert terminal.close() == 0
+    assert terminal.drawn.decode().endswith("\033[?25h\033[?1049l")
+
+
+def test_top_ends_with_control_c_and_says_when_the_daemon_is_gone(daemon, tmp_path):
+    terminal = Terminal(["top"], tmp_path, P2PNODE_SOCKET=daemon.path)
+    terminal.wait_for("q quit")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.close() == 0
+    daemon.answers = {**daemon.answers, "Events": HANG_UP}
+    terminal = Terminal(["top"], tmp_path, P2PNODE_SOCKET=daemon.path)
+    code = terminal.close()
+    told = terminal.drawn.decode()
+    assert code != 0 and "p2pctl: " in told[told.rindex("\033[?1049l"):]
