@@ -477,14 +477,14 @@ bool tasks_on_frame(struct tasks *tasks, const struct node_id *from, const cJSON
         const char *op;
         bool (*take)(const struct incoming *in); /* false: malformed */
     } ops[] = {
-        {"offer", take_offer},       {"query", take_query},      {"cancel", take_cancel},
-        {"recall", take_recall},     {"ack", take_ack},          {"renewed", take_renewed},
-        {"accepted", take_accepted}, {"refused", take_refused},  {"started", take_started},
-        {"missing", take_missing},   {"renew", take_renew},      {"output", take_output},
-        {"resync", take_resync},     {"ended", take_ended},      {"cut", take_cut},
-        {"got", take_got},           {"ask", take_ask},          {"room", take_room},
-        {"release", take_release},   {"paused", take_paused},    {"got", take_got},
-        {"fetch", wire_take_fetch},  {"piece", wire_take_piece},
+        {"offer", take_offer},       {"query", take_query},     {"cancel", take_cancel},
+        {"recall", take_recall},     {"ack", take_ack},         {"renewed", take_renewed},
+        {"accepted", take_accepted}, {"refused", take_refused}, {"started", take_started},
+        {"missing", take_missing},   {"renew", take_renew},     {"output", take_output},
+        {"resync", take_resync},     {"ended", take_ended},     {"cut", take_cut},
+        {"got", take_got},           {"ask", take_ask},         {"room", take_room},
+        {"release", take_release},   {"paused", take_paused},   {"fetch", wire_take_fetch},
+        {"piece", wire_take_piece},
     };
     struct incoming in = {
         .tasks = tasks, .from = from, .header = header, .body = body, .body_size = body_size};
