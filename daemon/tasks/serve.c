@@ -77,13 +77,33 @@ static void read_done(void *data)
         serve_go_on(tasks);
 }
 
+/* Whether an earlier question for the same bundle is not answered yet: pieces go in the order in
+ * which they were asked for, whatever thread is faster. */
+static bool is_behind(const struct serving *serving)
+{
+    const struct serve_request *request = &serving->request;
+
+    list_for_each (link, &serving->tasks->servings) {
+        const struct serving *other = list_entry(link, struct serving, link);
+        if (other == serving)
+            break;
+        if (other->request.key.kind == request->key.kind &&
+            other->request.number == request->number &&
+            other->request.attempt == request->attempt &&
+            node_id_is_equal(&other->request.to, &request->to) && !other->is_dropped)
+            return true;
+    }
+    return false;
+}
+
 void serve_go_on(struct tasks *tasks)
 {
     list_for_each_safe (link, &tasks->servings) {
         struct serving *serving = list_entry(link, struct serving, link);
         if (tasks->reads_count >= READS_MAX)
             return;
-        if (serving->is_reading || peers_pending(tasks->peers, &serving->request.to) > SENDING_MAX)
+        if (serving->is_reading || is_behind(serving) ||
+            peers_pending(tasks->peers, &serving->request.to) > SENDING_MAX)
             continue;
         serving->result = -ECANCELED;
         if (worker_submit(tasks->setup.worker, WORKER_FILES, run_read, read_done, serving) < 0) {

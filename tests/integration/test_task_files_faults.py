@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: MIT
+"""Files of tasks when something goes wrong on the way: full disks, deaths, kills, cancelling."""
+import hashlib
+import os
+import subprocess
+
+import pytest
+
+from lib.lab import FAST, merge
+from lib.wait import wait_for
+
+MIB = 1 << 20
+ROOMY = merge(FAST, {"tasks": {"result_max": "4GiB", "slots": 2, "lease": "3s"}})
+
+
+def sh(script):
+    return ("--", "sh", "-c", script)
+
+
+def write_large(path, size):
+    """A file that no compression and no hole makes small; returns its SHA-256."""
+    digest, block = hashlib.sha256(), os.urandom(MIB)
+    with open(path, "wb") as file:
+        for i in range(size // MIB):
+            file.write(block[i % 64:] + block[:i % 64])
+            digest.update(block[i % 64:] + block[:i % 64])
+    return digest.hexdigest()
+
+
+def size_of_part(node):
+    """Bytes of the largest bundle that the node is just writing."""
+    sizes = [0]
+    for entry in os.listdir(f"/proc/{node.pid}/fd"):
+        path = f"/proc/{node.pid}/fd/{entry}"
+        try:
+            if "/taskfiles/part." in os.readlink(path):
+                sizes.append(os.stat(path).st_size)
+        except OSError:
+            pass
+    return max(sizes)
+
+
+def kept_files(node):
+    return sorted(os.listdir(node.directory / "taskfiles"))
+
+
+def fill(node):
+    """Takes all the space there is."""
+    path = node.directory / "filler"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        while os.write(descriptor, bytes(4096)):
+            pass
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return path
+
+
+@pytest.fixture
+def small_disk():
+    """A function that gives a node, which does not run yet, a disk of its own of so many MiB."""
+    mounted = []
+
+    def mount(node, size):
+        node.directory.mkdir(mode=0o711)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}M,mode=711", "tmpfs", node.directory], check=True)
+        mounted.append(node)
+        return node
+
+    yield mount
+    for node in mounted:
+        if node.is_running:
+            node.stop()
+        subprocess.run(["umount", node.directory], check=True)
+
+
+@pytest.fixture
+def pair(make_lab):
+    """An origin without slots of its own, and two workers."""
+    lab = make_lab(ROOMY)
+    lab.node("lab-01", {"tasks": {"enabled": False}}, role="seed")
+    lab.node("lab-02")
+    lab.node("lab-03")
+    return lab.start()
+
+
+# ---- full disks
+
+def test_a_full_disk_at_the_origin_refuses_the_task_and_keeps_nothing(make_lab, small_disk, tmp_path):
+    lab = make_lab(FAST)
+    node = small_disk(lab.node("lone", role="seed"), 24).start()
+    write_large(tmp_path / "large", 40 * MIB)
+    result = node.ctl("submit", "--in", tmp_path / "large", "--", "true", code=1)
+    assert "this node has no space for large" in result.stderr
+    assert node.tasks() == [] and kept_files(node) == []
+    write_large(tmp_path / "fits", 4 * MIB)
+    node.ctl("submit", "--wait", "--in", tmp_path / "fits", "--", "true")
+
+
+def test_a_worker_without_space_for_the_inputs_is_left_for_another(make_lab, small_disk, tmp_path):
+    lab = make_lab(ROOMY)
+    origin = lab.node("lab-01", {"tasks": {"enabled": False}}, role="seed")
+    small_disk(lab.node("lab-02"), 24)
+    lab.start()
+    write_large(tmp_path / "large", 40 * MIB)
+    task = origin.submit("--in", tmp_path / "large", "--", "wc", "-c", "large")
+    waiting = wait_for(lambda: (origin.task(task)["reason"] or "").endswith("its disk is full") and origin.task(task),
+                       10, "the worker to refuse")
+    assert waiting["state"] == "pending"
+    lab.node("lab-03").start()
+    assert origin.wait_task(task, "succeeded", timeout=30)["node"] == "lab-03"
+    assert origin.task(task)["attempt"] == 1, "a refusal counts as no attempt"
+    assert origin.ctl("task", "logs", task).stdout == f"{40 * MIB} large\n"
+
+
+def test_results_without_space_at_the_worker_fail_the_task(make_lab, small_disk):
+    lab = make_lab(FAST)
+    node = small_disk(lab.node("lone", role="seed"), 24).start()
+    task = node.submit("--retries", "0", "--out", "big", *sh("head -c 12000000 /dev/zero > big"))
+    ended = node.wait_task(task, "failed")
+    assert ended["reason"] == "exit 0, but its results are lost: the disk of lone is full"
+    assert kept_files(node) == [] and node.ctl("submit", "--wait", "--", "true").code == 0
+
+
+def test_results_wait_at_the_worker_while_the_disk_of_the_origin_is_full(make_lab, small_disk, tmp_path):
+    lab = make_lab(FAST)
+    origin = small_disk(lab.node("lab-01", {"tasks": {"enabled": False}}, role="seed"), 24)
+    lab.node("lab-02")
+    lab.start()
+    task = origin.submit("--out", "big", *sh("head -c 4000000 /dev/zero > big; while ! [ -e go ]; do sleep 0.1; "
+                                             "[ -n \"$(date)\" ] && break; done"))
+    filler = fill(origin)
+    waiting = wait_for(lambda: "results wait for space on lab-01" in (origin.task(task)["reason"] or "") and
+                       origin.task(task), 20, "the results to wait")
+    assert waiting["state"] in ("pending", "running")
+    filler.unlink()
+    origin.wait_task(task, "succeeded", timeout=30)
+    origin.ctl("task", "get", task, tmp_path)
+    assert (tmp_path / "big").stat().st_size == 4000000
+
+
+# ---- on the way to the worker
+
+def begin_staging(lab, tmp_path, size=256 * MIB, *options):
+    """A task whose input is just going to a worker. Returns its id, the worker, and the file's hash."""
+    origin = lab["lab-01"]
+    digest = write_large(tmp_path / "large", size)
+    task = origin.submit("--in", tmp_path / "large", *options, "--", "sha256sum", "large")
+
+    def find():
+        parts = {name: size_of_part(lab[name]) for name in ("lab-02", "lab-03") if lab[name].is_running}
+        worker = max(parts, key=parts.get)
+        return worker if 0 < parts[worker] < size else None
+
+    worker = wait_for(find, 20, "the input to be on its way")
+    return task, lab[worker], digest
+
+
+def test_cancelling_while_files_are_on_their_way(pair, tmp_path):
+    origin = pair["lab-01"]
+    task, worker, _ = begin_staging(pair, tmp_path)
+    origin.ctl("task", "cancel", task)
+    ended = origin.wait_task(task, "cancelled")
+    assert ended["exit"] is None and ended["signal"] is None
+    wait_for(lambda: size_of_part(worker) == 0, 5, "the worker to drop what came")
+    assert origin.ctl("task", "logs", task).stdout == ""
+    origin.ctl("submit", "--wait", "-N", worker.name, "--", "true")
+
+
+def test_a_worker_that_dies_while_files_are_on_their_way(pair, tmp_path):
+    origin = pair["lab-01"]
+    task, worker, digest = begin_staging(pair, tmp_path)
+    worker.kill()
+    ended = origin.wait_task(task, "succeeded", timeout=60)
+    assert ended["node"] != worker.name
+    assert origin.ctl("task", "logs", task).stdout.split()[0] == digest
+
+
+def test_an_origin_that_is_killed_while_files_are_on_their_way(pair, tmp_path):
+    origin = pair["lab-01"]
+    task, _, digest = begin_staging(pair, tmp_path)
+    origin.kill()
+    origin.start()
+    origin.wait_task(task, "succeeded", timeout=60)
+    assert origin.ctl("task", "logs", task).stdout.split()[0] == digest
+
+
+# ---- on the way into the origin
+
+def test_an_origin_that_is_killed_while_it_takes_files_in(make_lab, tmp_path):
+    lab = make_lab(ROOMY)
+    node = lab.node("lone", role="seed").start()
+    write_large(tmp_path / "large", 512 * MIB)
+    client = node.ctl_start("submit", "--in", tmp_path / "large", "--", "true")
+    wait_for(lambda: size_of_part(node) > 0, 10, "the file to come in")
+    node.kill()
+    output, errors = client.communicate(timeout=20)
+    assert client.returncode == 1 and output == b"" and errors.startswith(b"p2pctl: lost the connection"), errors
+    node.start()
+    assert node.tasks() == [] and kept_files(node) == []
+
+
+def test_a_client_that_goes_takes_its_files_along(make_lab, tmp_path):
+    lab = make_lab(ROOMY)
+    node = lab.node("lone", role="seed").start()
+    write_large(tmp_path / "large", 512 * MIB)
+    client = node.ctl_start("submit", "--in", tmp_path / "large", "--", "true")
+    wait_for(lambda: size_of_part(node) > 0, 10, "the file to come in")
+    client.kill()
+    wait_for(lambda: kept_files(node) == [], 10, "the part to go")
+    assert node.tasks() == []
+
+
+# ---- on the way back
+
+def test_an_origin_that_is_killed_while_results_come(pair, tmp_path):
+    origin = pair["lab-01"]
+    size = 256 * MIB
+    task = origin.submit("--out", "big", *sh(f"head -c {size} /dev/urandom > big; sha256sum big"))
+    wait_for(lambda: 0 < size_of_part(origin) < size, 60, "the result to be on its way")
+    origin.kill()
+    assert any(name.startswith("part.") for name in kept_files(origin))
+    origin.start()
+    assert not any(name.startswith("part.") and size_of_part(origin) == 0 for name in kept_files(origin))
+    origin.wait_task(task, "succeeded", timeout=60)
+    origin.ctl("task", "get", task, tmp_path)
+    with open(tmp_path / "big", "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else \
+            hashlib.sha256(file.read()).hexdigest()
+    assert origin.ctl("task", "logs", task).stdout.split()[0] == digest
+
+
+def test_results_survive_a_kill_of_the_worker_that_nobody_has_asked_yet(pair, tmp_path):
+    origin, worker = pair["lab-01"], pair["lab-02"]
+    task = origin.submit("-N", "lab-02", "--out", "x", *sh("echo kept > x"))
+    origin.wait_task(task, "running", "succeeded")
+    task = origin.submit("-N", "lab-02", "--out", "x", *sh("echo kept > x; sleep 0.5"))
+    origin.wait_task(task, "running")
+    origin.pause()
+    try:
+        wait_for(lambda: any(f".{task.split('@')[0]}." in name and name.endswith(".out") for name in kept_files(worker)),
+                 10, "the worker to keep the result")
+        worker.kill()
+        worker.launch()
+    finally:
+        origin.resume()
+    worker.wait_ready()
+    ended = origin.wait_task(task, "succeeded", timeout=30)
+    origin.ctl("task", "get", task, tmp_path)
+    assert (tmp_path / "x").read_text() == "kept\n" and ended["attempt"] in (1, 2)
+    wait_for(lambda: kept_files(worker) == [], 10, "the worker to forget what the origin has")
+
+
+# ---- size
+
+def peak_kib(node):
+    with open(f"/proc/{node.pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+
+def test_large_files_do_not_make_the_daemons_grow(pair, tmp_path):
+    origin, worker = pair["lab-01"], pair["lab-02"]
+    (tmp_path / "small").write_bytes(bytes(4 * MIB))
+    origin.ctl("submit", "--wait", "-N", "lab-02", "--in", tmp_path / "small", "--out", "back",
+               "--results", tmp_path / "first", *sh("cp small back"))
+    before = peak_kib(origin), peak_kib(worker)
+    digest = write_large(tmp_path / "large", 384 * MIB)
+    origin.ctl("submit", "--wait", "-N", "lab-02", "--in", tmp_path / "large", "--out", "back",
+               "--results", tmp_path / "second", *sh("cp large back"), timeout=120)
+    with open(tmp_path / "second/back", "rb") as file:
+        assert hashlib.sha256(file.read()).hexdigest() == digest
+    after = peak_kib(origin), peak_kib(worker)
+    assert max(after[0] - before[0], after[1] - before[1]) < 16 * 1024, (before, after)
