@@ -67,15 +67,17 @@ static void on_read(int r, const struct task_content *content, void *data)
 }
 
 /* False: the call has been answered. */
-static bool check_descriptor(struct call *call, const char *file)
+static bool check_descriptor(const struct node *node, struct call *call, const char *id,
+                             const char *file)
 {
     struct stat status;
 
     if (!file)
         return true;
     if (call->caller.is_remote) {
-        call_fail(call, ERROR_UNREACHABLE, NULL,
-                  "results are handed out by the node where the task was submitted");
+        call_fail(call, ERROR_UNREACHABLE, "log in there, and: p2pctl task get ID",
+                  "the results of task %s are handed out on %s only, where it was submitted", id,
+                  node->config->node.name);
         return false;
     }
     /* A pipe that nobody reads would hold up a thread. */
@@ -92,7 +94,7 @@ void method_get_task_files(struct node *node, struct call *call)
     const struct task *task;
 
     if (!need_string(call, "id", &id) || !read_string(call, "file", &file) ||
-        !(task = find_task(node, call, id)) || !check_descriptor(call, file))
+        !(task = find_task(node, call, id)) || !check_descriptor(node, call, id, file))
         return;
     if (!may_change_task(call, task)) {
         call_fail(call, ERROR_NOT_PERMITTED, NULL, "not permitted: task %s belongs to %s", id,

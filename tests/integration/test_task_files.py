@@ -341,6 +341,14 @@ def test_get_of_what_is_not_there(node, tmp_path):
     assert node.ctl("task", "get", task, tmp_path).stderr == f"task {task} has no results\n"
 
 
+def test_results_are_handed_out_where_the_task_was_submitted(lab, node, tmp_path):
+    task = node.submit("--out", "x", *sh("echo x > x"))
+    node.wait_task(task, "succeeded")
+    assert [file["name"] for file in lab["lab-02"].call("GetTaskFiles", id=task)["files"]] == ["x"]
+    result = lab["lab-02"].ctl("task", "get", task, tmp_path, code=7)
+    assert "handed out on lab-01 only" in result.stderr and os.listdir(tmp_path) == []
+
+
 def test_results_survive_a_restart_of_the_origin_and_the_death_of_the_worker(make_lab, tmp_path):
     lab = make_lab(FAST)
     origin = lab.node("lab-01", role="seed", types=["a"])
