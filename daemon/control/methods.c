@@ -133,18 +133,29 @@ static bool serve_standard(struct call *call)
     return true;
 }
 
-/*
- * Whether the interface file gives the method a parameter called @key. The file is the one list of
- * them: a name followed by a colon, inside of the parentheses behind the method's name.
- */
-static bool is_parameter(const char *method, const char *key)
+/* Where the interface file, which is the one list of them, has the parameters of a method. */
+static const char *find_parameters(const struct method *method)
 {
+    static const char *found[ARRAY_SIZE(methods)];
+    const char **text = &found[method - methods];
     char start[64];
+
+    if (*text)
+        return *text;
+    snprintf(start, sizeof(start), "\nmethod %s(", method->name);
+    *text = strstr(interface_text, start);
+    return *text;
+}
+
+/*
+ * Whether the method has a parameter called @key: a name followed by a colon, inside of the
+ * parentheses behind the method's name.
+ */
+static bool is_parameter(const struct method *method, const char *key)
+{
+    const char *text = find_parameters(method), *end = text ? strchr(text, ')') : NULL;
     size_t size = strlen(key);
 
-    snprintf(start, sizeof(start), "\nmethod %s(", method);
-    const char *text = strstr(interface_text, start);
-    const char *end = text ? strchr(text, ')') : NULL;
     for (const char *found = text; size > 0 && found && (found = strstr(found, key)) && found < end;
          found += size)
         if (found[size] == ':' && strchr(" (\n", found[-1]))
@@ -152,7 +163,7 @@ static bool is_parameter(const char *method, const char *key)
     return false;
 }
 
-static const char *find_unknown(const struct call *call, const char *method)
+static const char *find_unknown(const struct call *call, const struct method *method)
 {
     json_for_each (parameter, call->parameters)
         if (!is_parameter(method, parameter->string))
@@ -182,7 +193,7 @@ static void pass_on(struct node *node, struct call *call, const struct method *m
     else if (member->state == SWIM_DEAD || member->state == SWIM_LEFT)
         call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: it %s", name,
                   member->state == SWIM_DEAD ? "is dead" : "has left");
-    else if (is_parameter(method->name, "value") && call_load_body(call, PEERS_BODY_MAX) < 0)
+    else if (is_parameter(method, "value") && call_load_body(call, PEERS_BODY_MAX) < 0)
         call_fail(call, ERROR_TOO_LARGE, "p2pctl file put FILE NODE:",
                   "only up to 2 MiB can go along with a question to another node");
     else
@@ -207,7 +218,7 @@ void methods_dispatch(struct call *call, void *data)
                   call->caller.user, node->config->control.admin_group);
         return;
     }
-    const char *unknown = find_unknown(call, method->name);
+    const char *unknown = find_unknown(call, method);
     if (unknown) {
         call_invalid(call, unknown);
         return;

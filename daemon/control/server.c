@@ -19,12 +19,15 @@ struct client {
     struct server *server; /* borrowed */
     struct varlink *varlink;
     sd_event_source *source;
-    struct list calls; /* the one under way: answers have no number, so they keep the order */
+    sd_event_source *flush; /* sends what a method answered later */
+    struct list calls;      /* the one under way: answers have no number, so they keep the order */
     struct caller caller;
     bool may_call;
     bool is_oneway;  /* of the call under way: it wants no answer */
     bool is_closing; /* flush what is queued, then close */
+    bool is_at_work; /* its own event is being handled, and sends what is queued at its end */
     bool is_ended;   /* it sends no more calls; answer those that it sent, then close */
+    bool has_more;   /* it sends while a call is under way */
 };
 
 struct server {
@@ -49,6 +52,7 @@ static void client_free(struct client *client)
     list_remove(&client->link);
     client->server->clients_count--;
     sd_event_source_disable_unref(client->source);
+    sd_event_source_disable_unref(client->flush);
     varlink_free(client->varlink);
     free(client);
 }
@@ -64,7 +68,9 @@ static bool client_flush(struct client *client)
         client_free(client);
         return false;
     }
-    bool reads = !client->is_closing && !client->is_ended && !is_busy;
+    /* What comes while a call is under way waits in the socket; but most clients wait, too, and
+     * then nothing changes. */
+    bool reads = !client->is_closing && !client->is_ended && !(is_busy && client->has_more);
     (void)sd_event_source_set_io_events(client->source, (reads ? (uint32_t)EPOLLIN : 0) |
                                                             (r > 0 ? (uint32_t)EPOLLOUT : 0));
     return true;
@@ -86,7 +92,8 @@ static void client_send(struct call *call, const char *error, cJSON *parameters,
         (void)shutdown(varlink_fd(client->varlink), SHUT_RDWR);
     }
     /* Freeing the client here would pull it from under the caller: the loop flushes. */
-    (void)sd_event_source_set_io_events(client->source, EPOLLOUT);
+    if (!client->is_at_work)
+        (void)sd_event_source_set_enabled(client->flush, SD_EVENT_ONESHOT);
 }
 
 static size_t client_pending(const struct call *call)
@@ -178,6 +185,15 @@ static void client_take_calls(struct client *client)
     }
 }
 
+/* Calls that came, and what there is to be sent. */
+static void work(struct client *client)
+{
+    client->is_at_work = true;
+    client_take_calls(client);
+    client->is_at_work = false;
+    (void)client_flush(client);
+}
+
 static int on_client(sd_event_source *source _unused_, int fd _unused_, uint32_t events, void *data)
 {
     struct client *client = data;
@@ -187,7 +203,8 @@ static int on_client(sd_event_source *source _unused_, int fd _unused_, uint32_t
         client_free(client);
         return 0;
     }
-    if (!client->is_closing && (is_gone || events & EPOLLIN)) {
+    client->has_more = !list_is_empty(&client->calls) && events & EPOLLIN;
+    if (!client->is_closing && !client->has_more && (is_gone || events & EPOLLIN)) {
         int r = varlink_receive(client->varlink);
         if ((r == 0 && is_gone) || (r < 0 && r != -EAGAIN)) {
             client_free(client);
@@ -195,8 +212,16 @@ static int on_client(sd_event_source *source _unused_, int fd _unused_, uint32_t
         }
         client->is_ended = r == 0;
     }
-    client_take_calls(client);
-    (void)client_flush(client);
+    work(client);
+    return 0;
+}
+
+static int on_flush(sd_event_source *source _unused_, void *data)
+{
+    struct client *client = data;
+
+    client->has_more = false;
+    work(client);
     return 0;
 }
 
@@ -284,6 +309,13 @@ static int accept_client(struct server *server)
         varlink_free(client->varlink);
         return r;
     }
+    r = sd_event_add_defer(server->event, &client->flush, on_flush, client);
+    if (r < 0) {
+        sd_event_source_disable_unref(client->source);
+        varlink_free(client->varlink);
+        return r;
+    }
+    (void)sd_event_source_set_enabled(client->flush, SD_EVENT_OFF);
     (void)sd_event_source_set_description(client->source, "control-client");
     list_append(&server->clients, &client->link);
     server->clients_count++;

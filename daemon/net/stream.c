@@ -189,7 +189,10 @@ int stream_write_two(struct stream *stream, const void *first, size_t first_size
         memcpy(target + first_size, second, second_size);
     buffer_add(&stream->out, first_size + second_size);
     stream->is_draining = true;
-    turn_arm(stream);
+    /* A turn sends it: this one where we are in its middle. Only what the socket does not take then
+     * waits for it. */
+    if (stream->depth == 0)
+        turn_kick(stream);
     return 0;
 }
 

@@ -17,6 +17,8 @@
 #define PSK_LABEL "p2p tcp"
 #define IDENTITY  "p2pnode/1 client "
 
+#define READ_BUFFER_SIZE ((size_t)64 * 1024)
+
 struct psk {
     uint32_t id;
     uint8_t secret[PSK_SIZE];
@@ -206,6 +208,9 @@ static int make_context(SSL_CTX **ret)
     (void)SSL_CTX_set_options(context,
                               SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    /* Several records by one read(); the buffer is released when all of it was taken. */
+    SSL_CTX_set_read_ahead(context, 1);
+    SSL_CTX_set_default_read_buffer_len(context, READ_BUFFER_SIZE);
     (void)SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
                                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                         SSL_MODE_RELEASE_BUFFERS);

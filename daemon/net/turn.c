@@ -201,6 +201,10 @@ static void announce(struct stream *stream)
         stream->has_news = false;
         stream->callbacks.on_readable(stream, stream->userdata);
     }
+}
+
+static void announce_drained(struct stream *stream)
+{
     if (!stream->is_freed && stream->is_draining && stream->out.size == 0) {
         stream->is_draining = false;
         if (stream->callbacks.on_drained)
@@ -218,6 +222,10 @@ static void transfer(struct stream *stream)
         r = -ECONNRESET;
     more = fill(stream, &error);
     announce(stream);
+    /* What the owner answers goes at once. */
+    if (r == 0 && !stream->is_freed && turn_is_open(stream))
+        r = flush(stream);
+    announce_drained(stream);
     if (stream->is_freed)
         return;
     if (more < 0) {
