@@ -170,7 +170,7 @@ check-corpus: $(FUZZERS)
 check-screens: $(PROGRAMS)
 	@$(RUN) screens $(PYTEST) tests/integration/test_ctl_screens.py
 
-.PHONY: check-sim check-integration check-lint sim sim-curve bench-lifeguard bench-sched bench-tasks fuzz bench bench-membership check-bench coverage
+.PHONY: check-sim check-integration check-lint sim sim-curve bench-lifeguard bench-sched bench-tasks fuzz bench bench-membership bench-files bench-memory check-bench coverage
 check-sim: check-scenarios check-storms check-crowd check-mutants ## scenarios, 200 storms, mutants (REWRITE=1: new traces)
 
 # Linked to what the daemon is linked to, needed or not.
@@ -232,6 +232,20 @@ $(B)/bench/task_%: tests/bench/task_%.c
 bench-tasks: $(PROGRAMS) $(B)/bench/task_limit $(B)/bench/task_client ## tasks beside bare processes and gearmand; needs root (QUICK=1; ROWS=one-node,memory)
 	@/usr/bin/python3 tests/bench/tasks $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS))
 
+$(B)/bench/files-limit: $(B)/obj/tests/bench/files/limit.o
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcrypto
+
+$(B)/bench/memory-load: $(B)/obj/tests/bench/memory/load.o
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+bench-memory: $(PROGRAMS) $(B)/bench/memory-load ## values beside an echo and redis; needs root (QUICK=1)
+	@/usr/bin/python3 tests/bench/memory $(if $(QUICK),--quick)
+
+bench-files: $(PROGRAMS) $(B)/bench/files-limit ## beside a C loop, rsync, nginx with curl; needs root (QUICK=1)
+	@/usr/bin/python3 tests/bench/files $(if $(QUICK),--quick)
+
 check-bench: $(PROGRAMS) $(B)/tests/bench_sched ## every scenario of the bench, with five daemons; needs root
 	@$(RUN) bench-sched $(B)/tests/bench_sched
 	@$(RUN) bench-membership /usr/bin/python3 tests/bench/membership --self-test
@@ -258,7 +272,7 @@ APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev 
        libsystemd-dev libconfig-dev libcjson-dev libssl-dev libsqlite3-dev libseccomp-dev \
        libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3 \
        debhelper mmdebstrap systemd-container prometheus zsh fish
-APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev gearman-job-server gearman-tools
+APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev gearman-job-server gearman-tools rsync nginx-light curl openssl redis-server
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
        libconfig-devel cjson-devel openssl-devel sqlite-devel libseccomp-devel libsmartcols-devel \
        libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite golang-github-prometheus zsh fish

@@ -53,6 +53,19 @@ def test_a_file_that_does_not_fit_is_refused_and_leaves_nothing(node, tmp_path):
     assert space.f_bavail * space.f_frsize > 10 * MIB, "a part was left"
 
 
+def test_of_many_small_files_those_that_do_not_fit_are_refused(node, tmp_path):
+    paths = [tmp_path / f"f{i:03}" for i in range(150)]
+    for path in paths:
+        path.write_bytes(os.urandom(200_000))
+    result = node.ctl("file", "put", *paths, code=1)
+    assert '"f149" has 200000 bytes, and the disk has room for' in result.stderr, result.stderr
+    stored = node.json("file", "ls")["files"]
+    assert 20 <= len(stored) < 150 and all(file["size_bytes"] == 200_000 and file["sha256"] for file in stored)
+    for file in stored[:: len(stored) // 5]:
+        assert node.ctl("file", "get", file["name"], "-").stdout_bytes == (tmp_path / file["name"]).read_bytes()
+    assert list((node.directory / "peer_storage" / "-parts").iterdir()) == []
+
+
 def test_a_task_that_cannot_be_recorded_is_refused_and_the_rest_goes_on(node):
     before = node.submit("--", "echo", "before")
     node.wait_task(before, "succeeded")

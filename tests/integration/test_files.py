@@ -245,6 +245,20 @@ def test_many_small_files(node, make, where):
     assert node.json("file", "ls", *([where] if where else []))["files"] == []
 
 
+def test_more_files_than_one_answer_or_one_pack_holds(lab, node, make, where):
+    """Listed and removed in many parts; each is there, and no part of one is left."""
+    paths = [make(f"tiny-{i:04}", b"%d" % i if i % 7 else b"") for i in range(1300)]
+    node.ctl("file", "put", *paths, *([where] if where else []), timeout=60)
+    listed = node.json("file", "ls", *([where] if where else []))["files"]
+    assert [(file["name"], file["size_bytes"]) for file in listed] == [(path.name, path.stat().st_size) for path in paths]
+    assert len(node.json("file", "ls", "--all-nodes")["files"]) == 1300
+    holder = lab["lab-02" if where else "lab-01"]
+    assert len(stored(holder)) == 1300 and not parts(holder)
+    assert len(node.call("ListFiles", **({"node": "lab-02"} if where else {}))["files"]) == 1300
+    node.ctl("file", "rm", "--yes", f"{where}tiny-*", timeout=120)
+    assert stored(holder) == {}
+
+
 def test_put_names_the_file_anew(node, make, where):
     node.ctl("file", "put", make("old", b"x"), f"{where or 'lab-01:'}new")
     assert [file["name"] for file in node.json("file", "ls", where or "lab-01:")["files"]] == ["new"]
@@ -264,7 +278,9 @@ def test_a_name_that_could_escape_is_refused(lab, node, make, name):
 
 def test_a_name_of_255_bytes_and_any_script_is_good(node, make, where):
     path = make("data", b"x")
-    for name in ("a" * 255, "Messung Nr. 7 – 20 °C.csv", ".hidden"):
+    scripts = ("a", "ä", "ж", "ع", "測", "한", "ก", "𝛼", "🧪", "e\u0301")
+    longest = [letter * (255 // len(letter.encode())) for letter in scripts]
+    for name in (*longest, "Messung Nr. 7 – 20 °C.csv", ".hidden"):
         node.ctl("file", "put", path, f"{where or 'lab-01:'}{name}")
         assert node.ctl("file", "get", f"{where or 'lab-01:'}{name}", "-").stdout == "x"
 
