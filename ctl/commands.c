@@ -231,6 +231,11 @@ static const struct option doctor_options[] = {
     END,
 };
 
+static const struct option graph_options[] = {
+    {"output-file", 'O', "FILE", "write it there, whole or not at all"},
+    END,
+};
+
 static const struct option metrics_options[] = {
     {"textfile", 0, "FILE", "write it there, whole or not at all"},
     END,
@@ -360,6 +365,8 @@ const struct command commands[] = {
      "p2pctl config check /etc/p2pnode/lab.conf", NULL, 0, 1, config_check_run},
     {"config", "dump-default", NULL, "", "the annotated file with all defaults",
      "p2pctl config dump-default > /etc/p2pnode/lab.conf", NULL, 0, 0, config_dump_default_run},
+    {"graph", NULL, NULL, "", "the lab as a picture (SVG)",
+     "p2pctl graph -O lab.svg\np2pctl -N lab-05 graph > lab.svg", graph_options, 0, 0, graph_run},
     {"metrics", NULL, NULL, "", "what the daemon counts, as Prometheus reads it",
      "p2pctl metrics\np2pctl metrics --textfile /var/lib/prometheus/node-exporter/p2pnode.prom",
      metrics_options, 0, 0, metrics_run},

@@ -77,6 +77,7 @@ int top_run(struct ctl *ctl);
 
 /* metrics.c */
 int metrics_run(struct ctl *ctl);
+int graph_run(struct ctl *ctl);
 
 /* config.c, keys.c */
 int config_show_run(struct ctl *ctl);

@@ -42,6 +42,7 @@ static const struct {
     {"joblog", NULL, NULL, COMPLETE_FILES},
     {"results", NULL, NULL, COMPLETE_FILES},
     {"stdin", NULL, NULL, COMPLETE_FILES},
+    {"output-file", NULL, NULL, COMPLETE_FILES},
     {"in", NULL, NULL, COMPLETE_FILES},
 };
 

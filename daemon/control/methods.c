@@ -66,6 +66,7 @@ static const struct method {
     {"ShowConfig", method_show_config, SCOPE_PASS, false},
     {"Metrics", method_metrics, SCOPE_PASS, false},
     {"Doctor", method_doctor, SCOPE_PASS, false},
+    {"Graph", method_graph, SCOPE_PASS, false},
     {"Reload", method_reload, SCOPE_PASS, true},
 };
 

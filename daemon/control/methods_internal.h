@@ -27,6 +27,8 @@ void method_undrain(struct node *node, struct call *call);
 void method_reload(struct node *node, struct call *call);
 /* doctor.c */
 void method_doctor(struct node *node, struct call *call);
+/* graph.c */
+void method_graph(struct node *node, struct call *call);
 /* metrics.c */
 void method_metrics(struct node *node, struct call *call);
 /* keys.c */
