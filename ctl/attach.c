@@ -49,6 +49,19 @@ static int open_file(const char *path, int *ret)
     return 0;
 }
 
+int attachments_add_file(struct attachments *attachments, const char *path)
+{
+    int fd = -EBADF;
+    int r;
+
+    if (attachments->fds_count == ATTACH_MAX)
+        return fail(ERROR_TOO_LARGE, NULL, NULL, "at most %d files go with a list", ATTACH_MAX);
+    r = open_file(path, &fd);
+    if (r == 0)
+        (void)add_descriptor(attachments, fd);
+    return r;
+}
+
 /* --in PATH[=NAME] or @STORED[=NAME]: the name after the last "=", unless a file is called so. */
 static int split(const char *given, char **ret_path, const char **ret_name)
 {

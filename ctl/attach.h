@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The files that `submit` sends with a task: --in, --stdin, and the patterns of --out. */
+/* The files that `submit` sends with a task (--in, --stdin, and the patterns of --out), and `run`
+ * with a list. */
 
 #include <cjson/cJSON.h>
 #include "options.h"
@@ -16,4 +17,7 @@ struct attachments {
 /* Opens what the options name, and adds it to the parameters of Submit. Return: 0, or the exit code
  * after telling. */
 int attach_files(const struct options *options, cJSON *parameters, struct attachments *ret);
+
+/* One regular file more. Return: 0, or the exit code after telling. */
+int attachments_add_file(struct attachments *attachments, const char *path);
 void attachments_done(struct attachments *attachments);

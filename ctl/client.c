@@ -333,6 +333,11 @@ int client_start(struct ctl *ctl, struct call call)
     return send_call(ctl, call, &call.fd, call.fd >= 0, true);
 }
 
+int client_start_with(struct ctl *ctl, struct call call, const int *fds, size_t fds_count)
+{
+    return send_call(ctl, call, fds, fds_count, true);
+}
+
 static int next_message(struct ctl *ctl, struct varlink_message *ret)
 {
     struct client *client = ctl->client;

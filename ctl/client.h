@@ -67,6 +67,9 @@ void client_catch_interrupt(void);
  */
 int client_start(struct ctl *ctl, struct call call);
 
+/* The same with several descriptors, lent, instead of that of @call. */
+int client_start_with(struct ctl *ctl, struct call call, const int *fds, size_t fds_count);
+
 /**
  * client_next() - the next object of the stream
  * @ret:  its parameters, owned by the caller

@@ -78,6 +78,8 @@ static const struct option run_options[] = {
     {"retries", 0, "N", "for every task that does not say its own"},
     {"wait-types", 0, NULL, "wait until some node handles every type"},
     {"var", 0, "K=V", "put in for ${K} in details (repeat)"},
+    {"results", 0, "DIR", "bring results back at the end, to DIR/TASK"},
+    {"overwrite", 0, "WHEN", "what is there: never (default) or always"},
     {"joblog", 0, "FILE", "what ran where, how long, with which end, as GNU parallel writes it"},
     {"resume", 0, "WF", "go on with a workflow that stopped"},
     {"resume-failed", 0, "WF", "the same, and run again what failed"},

@@ -2,21 +2,20 @@
 #include <string.h>
 #include "base/console.h"
 #include "base/text.h"
+#include "attach.h"
 #include "client.h"
 #include "commands.h"
 #include "failure.h"
-#include "input.h"
 #include "joblog.h"
 #include "output.h"
 #include "progress.h"
 #include "render.h"
 #include "repeat.h"
+#include "results.h"
 #include "run.h"
 #include "screen.h"
 
 /* `p2pctl run`: a task list, and the console text that belongs to it. */
-
-#define TEXT_MAX ((size_t)900 * 1024) /* so that the call stays below 1 MiB */
 
 /* A daemon that ends whenever it is asked will not get better by asking. */
 #define LOSSES_MAX 20
@@ -27,10 +26,12 @@ struct run {
     struct repeats repeats;  /* with --json: what was printed last about each task */
     struct progress progress;
     struct joblog joblog;
-    char id[96];      /* of the workflow; "" before the plan */
-    unsigned losses;  /* of the connection, without anything heard between them */
-    bool has_plan;    /* the plan was told already: we look on again */
-    bool is_attached; /* nothing is started, it is only looked on */
+    struct attachments inputs; /* files that go with the list */
+    cJSON *results;            /* owned; by task: the id of one that has results to be brought */
+    char id[96];               /* of the workflow; "" before the plan */
+    unsigned losses;           /* of the connection, without anything heard between them */
+    bool has_plan;             /* the plan was told already: we look on again */
+    bool is_attached;          /* nothing is started, it is only looked on */
     double done;
     double total;
 };
@@ -41,6 +42,8 @@ static void run_done(struct run *run)
     console_free(run->console);
     repeats_done(&run->repeats);
     joblog_done(&run->joblog);
+    attachments_done(&run->inputs);
+    cJSON_Delete(run->results);
 }
 
 static void print_lines(struct run *run)
@@ -52,6 +55,37 @@ static void print_lines(struct run *run)
     for (; line; line = console_next_line(run->console))
         puts(line);
     fflush(stdout);
+}
+
+/* With --results: which tasks have any to bring. */
+static void note_results(struct run *run, const cJSON *object)
+{
+    if (!run->results)
+        return;
+    json_for_each (task, json_member(object, "tasks"))
+        if (json_number(task, "out", 0) > 0)
+            json_add_null(run->results, json_text(task, "task", ""));
+    const char *name = json_text(object, "task", ""), *id = json_text(object, "id", NULL);
+    if (id && output_has_ended(object) && cJSON_HasObjectItem(run->results, name))
+        cJSON_ReplaceItemInObjectCaseSensitive(run->results, name, cJSON_CreateString(id));
+}
+
+/* Brings them, each task's into a directory of its own. */
+static int bring_results(struct run *run)
+{
+    const char *directory = run->results ? options_get(&run->ctl->options, "results") : NULL;
+    int r = 0;
+
+    json_for_each (task, run->results) {
+        _cleanup_json_ cJSON *paths = NULL;
+        _cleanup_free_ char *target = NULL;
+        if (r != 0 || !cJSON_IsString(task))
+            continue;
+        if (asprintf(&target, "%s/%s", directory, task->string) < 0)
+            return fail_memory();
+        r = results_get(run->ctl, task->valuestring, target, false, &paths);
+    }
+    return r;
 }
 
 static int take_plan(struct run *run, const cJSON *object)
@@ -180,6 +214,7 @@ static int take_object(struct run *run, cJSON *object, bool last)
             return show_plan(run->ctl, object);
         if (is_silent)
             puts(run->id);
+        note_results(run, object);
         return is_silent || is_again ? 0 : take_plan(run, object);
     }
     if (is_silent)
@@ -188,6 +223,7 @@ static int take_object(struct run *run, cJSON *object, bool last)
         return take_end(run, object);
     if (strcmp(type, "task") == 0) {
         joblog_add(&run->joblog, object);
+        note_results(run, object);
         take_task(run, object);
     }
     return 0;
@@ -202,6 +238,7 @@ static int print_object(struct run *run, const cJSON *object)
 
     if (is_plan) {
         snprintf(run->id, sizeof(run->id), "%s", json_text(object, "id", ""));
+        note_results(run, object);
         r = joblog_plan(&run->joblog, json_member(object, "tasks"));
         if (r != 0 || run->has_plan)
             return r;
@@ -211,6 +248,7 @@ static int print_object(struct run *run, const cJSON *object)
     if (strcmp(type, "task") == 0) {
         _cleanup_free_ char *text = json_format(object);
         joblog_add(&run->joblog, object);
+        note_results(run, object);
         r = text ? repeats_add(&run->repeats, json_text(object, "task", ""), text) : -ENOMEM;
     }
     if (r < 0)
@@ -237,7 +275,8 @@ static int take_stream(struct run *run, cJSON *parameters)
 {
     struct ctl *ctl = run->ctl;
     bool last = false;
-    int r = client_start(ctl, (struct call){"Run", parameters, -1, true, NULL});
+    int r = client_start_with(ctl, (struct call){"Run", parameters, -1, true, NULL},
+                              run->inputs.fds, run->inputs.fds_count);
 
     while (r == 0 && !last) {
         _cleanup_json_ cJSON *object = NULL;
@@ -281,6 +320,7 @@ static int take_up(struct run *run)
     }
     if (r != 0)
         return r;
+    attachments_done(&run->inputs); /* the daemon has them */
     parameters = cJSON_CreateObject();
     json_add_string(parameters, "resume", run->id);
     json_add_bool(parameters, "attach", true);
@@ -295,128 +335,38 @@ static int follow(struct run *run, cJSON *parameters)
     r = take_stream(run, parameters);
     while (r == CLIENT_LOST)
         r = take_up(run);
-    return r == CLIENT_INTERRUPTED ? detach(run) : r;
+    if (r == CLIENT_INTERRUPTED)
+        return detach(run);
+    int brought = run->has_plan ? bring_results(run) : 0;
+    return r != 0 ? r : brought;
 }
 
-/* Where the text stops being UTF-8 without NUL, as line and column; 0 where it never does. */
-static size_t find_garbage(const uint8_t *text, size_t size, size_t *ret_column)
+/*
+ * Files that details name go along with the list. Which those are is the daemon's to say, who alone
+ * reads lists: a list without any such detail need not ask.
+ */
+static int add_inputs(struct run *run, const cJSON *parameters)
 {
-    size_t line = 1, column = 1;
+    _cleanup_json_ cJSON *asked = NULL, *plan = NULL;
+    bool last = false;
+    int r = 0;
 
-    for (size_t i = 0; i < size;) {
-        size_t length = 1;
-        while (length <= 4 && length <= size - i && !text_is_utf8(text + i, length))
-            length++;
-        if (length > 4 || length > size - i || text[i] == '\0') {
-            *ret_column = column;
-            return line;
-        }
-        column++;
-        if (text[i] == '\n') {
-            line++;
-            column = 1;
-        }
-        i += length;
+    if (!strstr(json_text(parameters, "text", ""), "in=") || json_flag(parameters, "dry_run"))
+        return 0;
+    asked = cJSON_Duplicate(parameters, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(asked, "detach");
+    json_add_bool(asked, "dry_run", true);
+    r = client_start(run->ctl, (struct call){"Run", TAKE_PTR(asked), -1, false, NULL});
+    while (r == 0 && !last) {
+        _cleanup_json_ cJSON *object = NULL;
+        r = client_next(run->ctl, &object, &last);
+        if (r == 0 && !plan)
+            plan = TAKE_PTR(object);
     }
-    return 0;
-}
-
-static int tell_garbage(const char *path, size_t line, size_t column)
-{
-    _cleanup_json_ cJSON *details = cJSON_CreateArray();
-    _cleanup_free_ char *text = NULL;
-
-    if (asprintf(&text, "%s:%zu:%zu: this is not text in UTF-8", path, line, column) < 0)
-        return fail_memory();
-    cJSON_AddItemToArray(details, cJSON_CreateString(text));
-    return fail_in_detail(ERROR_USAGE, details, NULL, "%s: 1 error, nothing was started", path);
-}
-
-static int read_list(const char *path, cJSON *parameters)
-{
-    _cleanup_free_ uint8_t *text = NULL;
-    size_t size = 0, column = 0;
-    int r = input_read(path, TEXT_MAX, &text, &size);
-
-    if (r != 0)
-        return r;
-    size_t line = find_garbage(text, size, &column);
-    if (line > 0)
-        return tell_garbage(path, line, column);
-    json_add_string(parameters, "text", (const char *)text);
-    json_add_string(parameters, "file", path);
-    return 0;
-}
-
-static int add_vars(const struct options *options, cJSON *parameters)
-{
-    cJSON *vars = options_has(options, "var") ? cJSON_AddArrayToObject(parameters, "vars") : NULL;
-    const char *var;
-
-    for (size_t i = 0; vars && (var = options_get_nth(options, "var", i)); i++) {
-        if (*var == '=' || !strchr(var, '=') || !text_is_utf8(var, strlen(var)))
-            return fail_usage("--var is K=V, not \"%s\"", var);
-        cJSON_AddItemToArray(vars, cJSON_CreateString(var));
-    }
-    return 0;
-}
-
-static int add_flags(const struct options *options, cJSON *parameters)
-{
-    static const char *const flags[][2] = {{"keep-going", "keep_going"},
-                                           {"wait-types", "wait_types"},
-                                           {"detach", "detach"},
-                                           {"dry-run", "dry_run"}};
-
-    for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-        if (options_has(options, flags[i][0]))
-            json_add_bool(parameters, flags[i][1], true);
-    if (options_has(options, "detach") && options_has(options, "joblog"))
-        return fail_usage("--joblog is written while p2pctl looks on: not with --detach");
-    if (options_has(options, "dry-run") && options_has(options, "joblog"))
-        return fail_usage("--dry-run runs nothing that --joblog could tell of");
-    return 0;
-}
-
-static int add_options(const struct options *options, cJSON *parameters)
-{
-    static const char *const orders[] = {"strict", "type", "free", NULL};
-    const char *order = options_get(options, "order"), *retries = options_get(options, "retries");
-    char *end = NULL;
-    int r = options_check_word(options, "order", orders);
-
-    if (r != 0)
-        return r;
-    if (order)
-        json_add_string(parameters, "order", order);
-    if (retries) {
-        unsigned long count = strtoul(retries, &end, 10);
-        if (*retries < '0' || *retries > '9' || *end != '\0' || count > 1000)
-            return fail_usage("--retries is a number from 0 to 1000, not \"%s\"", retries);
-        json_add_u64(parameters, "retries", count);
-    }
-    return add_vars(options, parameters);
-}
-
-/* A list that is taken up keeps its file and how it was to be run. */
-static int add_resume(const struct options *options, cJSON *parameters)
-{
-    static const char *const fixed[] = {"order",      "keep-going", "retries",
-                                        "wait-types", "dry-run",    "var"};
-    const char *failed = options_get(options, "resume-failed");
-    const char *id = failed ? failed : options_get(options, "resume");
-
-    if (failed && options_has(options, "resume"))
-        return fail_usage("--resume or --resume-failed, but not both");
-    if (options->words_count > 0)
-        return fail_usage("%s has its list already: give no file", id);
-    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-        if (options_has(options, fixed[i]))
-            return fail_usage("%s is run as it was begun: not with --%s", id, fixed[i]);
-    json_add_string(parameters, "resume", id);
-    if (failed)
-        json_add_bool(parameters, "failed", true);
-    return 0;
+    json_for_each (path, json_member(plan, "inputs"))
+        if (r == 0)
+            r = attachments_add_file(&run->inputs, path->valuestring);
+    return r;
 }
 
 static int run_init(struct run *run, struct ctl *ctl)
@@ -436,14 +386,11 @@ int run_run(struct ctl *ctl)
     int r = run_init(&run, ctl);
 
     if (r == 0)
-        r = add_flags(options, parameters);
-    if (r == 0 && (options_has(options, "resume") || options_has(options, "resume-failed"))) {
-        r = add_resume(options, parameters);
-    } else if (r == 0) {
-        r = read_list(options->words_count > 0 ? options->words[0] : "tasks.txt", parameters);
-        if (r == 0)
-            r = add_options(options, parameters);
-    }
+        r = run_read_options(options, parameters);
+    if (r == 0)
+        r = add_inputs(&run, parameters);
+    if (r == 0 && options_has(options, "results"))
+        run.results = cJSON_CreateObject();
     if (r == 0)
         r = joblog_open(&run.joblog, options_get(options, "joblog"));
     return r != 0 ? r : follow(&run, TAKE_PTR(parameters));

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/table.h"
+#include "control/run.h"
 #include "tasks/runs.h"
 
 #define COMMAND_TEXT_MAX 512
@@ -100,7 +101,7 @@ static uint64_t count_nodes(const struct node *node, uint64_t workflow)
     return count;
 }
 
-static cJSON *new_end(const struct node *node, const struct run *run)
+cJSON *run_new_end(const struct node *node, const struct run *run)
 {
     struct run_facts facts;
     char id[RUN_ID_TEXT_MAX];
@@ -143,7 +144,7 @@ static void on_done(struct run *run, void *data)
     struct call *call = onlooker->call;
 
     tell_refused(onlooker, run_get_workflow(run));
-    cJSON *end = new_end(onlooker->node, run);
+    cJSON *end = run_new_end(onlooker->node, run);
     call_on_gone(call, NULL, NULL);
     onlooker_free(onlooker);
     call_reply(call, end);
@@ -194,7 +195,7 @@ static void add_needs(const struct workflow_plan *plan, size_t step, cJSON *json
                              cJSON_CreateString(plan->steps[plan->steps[step].needs[i]].name));
 }
 
-static cJSON *new_plan(struct node *node, const struct workflow_plan *plan, const char *id)
+cJSON *run_new_plan(struct node *node, const struct workflow_plan *plan, const char *id)
 {
     cJSON *json = cJSON_CreateObject();
 
@@ -209,98 +210,15 @@ static cJSON *new_plan(struct node *node, const struct workflow_plan *plan, cons
         json_add_u64(item, "step", plan->steps[i].group);
         add_command(&plan->steps[i].spec, item);
         add_needs(plan, i, item);
+        json_add_u64(item, "out", plan->steps[i].spec.outs.count);
         cJSON_AddItemToArray(tasks, item);
     }
     add_types(node, plan, json);
+    cJSON *inputs = cJSON_AddArrayToObject(json, "inputs");
+    for (size_t i = 0; i < plan->locals.count; i++)
+        cJSON_AddItemToArray(inputs, cJSON_CreateString(plan->locals.items[i]));
     json_add_u64(json, "total", plan->steps_count);
     return json;
-}
-
-static void fail_grammar(struct call *call, const char *file, const struct grammar_errors *errors)
-{
-    cJSON *parameters = cJSON_CreateObject();
-    char message[512];
-
-    snprintf(message, sizeof(message), "%.255s: %zu error%s, nothing was started", file,
-             errors->count, errors->count == 1 ? "" : "s");
-    json_add_string(parameters, "message", message);
-    json_add_null(parameters, "hint");
-    cJSON *details = cJSON_AddArrayToObject(parameters, "details");
-    for (size_t i = 0; i < errors->lines_count; i++)
-        cJSON_AddItemToArray(details, cJSON_CreateString(errors->lines[i]));
-    call_fail_as(call, error_get_varlink(ERROR_USAGE), parameters);
-}
-
-/* Every type has somebody, unless that is waited for. False: the call has been answered. */
-static bool check_types(struct node *node, struct call *call, const struct workflow_plan *plan,
-                        const char *file)
-{
-    const struct place *place = origin_get_place(tasks_get_origin(node->tasks));
-    char hint[512];
-
-    for (size_t i = 0; i < plan->steps_count; i++) {
-        if (place_has_handler(place, &plan->steps[i].spec))
-            continue;
-        snprintf(hint, sizeof(hint),
-                 "see who does what: p2pctl types\nto wait until one appears: p2pctl run "
-                 "--wait-types %.255s",
-                 file);
-        fail_no_handler(node, call, plan->steps[i].spec.type, hint);
-        return false;
-    }
-    return true;
-}
-
-static bool read_vars(struct call *call, struct task_words *vars)
-{
-    const cJSON *array = NULL;
-    int r = 0;
-
-    if (!read_array(call, "vars", &array))
-        return false;
-    json_for_each (item, array) {
-        if (!grammar_is_var(item->valuestring)) {
-            call_fail(call, ERROR_USAGE, "p2pctl run --var K=V",
-                      "--var \"%.64s\": a variable is K=V, with letters, digits and _ in K",
-                      item->valuestring);
-            return false;
-        }
-        r = r < 0 ? r : task_words_add(vars, item->valuestring);
-    }
-    if (r == -E2BIG)
-        call_fail(call, ERROR_TOO_LARGE, NULL, "--var: more than %d variables or %d bytes",
-                  TASK_WORDS_MAX, TASK_WORDS_SIZE);
-    else if (r < 0)
-        fail_memory(call);
-    return r >= 0;
-}
-
-static bool read_options(struct node *node, struct call *call, struct run_options *options,
-                         struct task_words *vars)
-{
-    const char *order = "strict";
-    uint64_t retries = node->config->tasks.retries;
-
-    options->file = "tasks.txt";
-    if (!need_string(call, "text", &options->text) || !read_string(call, "file", &options->file) ||
-        !read_string(call, "order", &order) ||
-        !read_bool(call, "keep_going", &options->workflow.is_keep_going) ||
-        !read_u64(call, "retries", TASK_RETRIES_MAX, &retries) ||
-        !read_bool(call, "wait_types", &options->waits_for_types) || !read_vars(call, vars))
-        return false;
-    int value = workflow_order_parse(order);
-    if (value < 0) {
-        call_invalid(call, "order");
-        return false;
-    }
-    options->workflow.order = (enum workflow_order)value;
-    options->grammar =
-        (struct grammar_options){.retries = (uint32_t)retries,
-                                 .retry_delay_usec = node->config->tasks.retry_delay_usec,
-                                 .retry_on = retry_on_of(node->config),
-                                 .user = call->caller.user,
-                                 .vars = vars};
-    return true;
 }
 
 /* Whether what a task of @step says is of this time: it may be about to be run again. */
@@ -336,7 +254,7 @@ static void tell_steps(struct node *node, struct call *call, const struct run *r
 }
 
 /* The client looks on from now on, until the run or the client ends. */
-static void look_on(struct node *node, struct call *call, struct run *run)
+void run_look_on(struct node *node, struct call *call, struct run *run)
 {
     struct onlooker *onlooker = calloc(1, sizeof(*onlooker));
     struct run_facts facts;
@@ -354,26 +272,6 @@ static void look_on(struct node *node, struct call *call, struct run *run)
     tasks_watch(node->tasks, &onlooker->watch);
     run_watch(run, &onlooker->run_watch);
     call_on_gone(call, on_gone, onlooker);
-}
-
-/* Starts the run, with the client looking on or not. */
-static void start(struct node *node, struct call *call, struct workflow_plan **plan,
-                  const struct run_options *options, bool is_detached)
-{
-    char id[RUN_ID_TEXT_MAX];
-    struct run *run;
-    int r = runs_add(node->tasks, *plan, options, &run);
-
-    if (r < 0) {
-        call_fail(call, error_from_errno(r), NULL, "cannot start the list: %s", strerror(-r));
-        return;
-    }
-    call_notify(call, new_plan(node, TAKE_PTR(*plan), run_id_format(node, run, id)));
-    if (is_detached)
-        call_reply(call, new_end(node, run));
-    else
-        look_on(node, call, run);
-    run_start(run);
 }
 
 /* Goes on with a list that stopped, or looks on where it runs. */
@@ -397,54 +295,15 @@ static void resume(struct node *node, struct call *call, struct run *run, bool i
                   run_id_format(node, run, id), strerror(-r));
         return;
     }
-    call_notify(call, new_plan(node, plan, run_id_format(node, run, id)));
+    call_notify(call, run_new_plan(node, plan, run_id_format(node, run, id)));
     if (!is_detached)
         tell_steps(node, call, run, plan);
     if (is_detached || !run_get_workflow(run))
-        call_reply(call, new_end(node, run));
+        call_reply(call, run_new_end(node, run));
     else
-        look_on(node, call, run);
+        run_look_on(node, call, run);
     if (is_new)
         run_start(run);
-}
-
-static void show_plan(struct node *node, struct call *call, const struct workflow_plan *plan)
-{
-    cJSON *end = cJSON_CreateObject();
-    static const char *const empty[] = {"id",    "succeeded",  "failed", "skipped",
-                                        "nodes", "elapsed_ms", "exit"};
-
-    call_notify(call, new_plan(node, plan, NULL));
-    json_add_string(end, "type", "end");
-    json_add_u64(end, "total", plan->steps_count);
-    for (size_t i = 0; i < ARRAY_SIZE(empty); i++)
-        json_add_null(end, empty[i]);
-    call_reply(call, end);
-}
-
-/* A new list. */
-static void run_list(struct node *node, struct call *call, bool is_detached)
-{
-    _cleanup_(task_words_done) struct task_words vars = {0};
-    struct run_options options = {0};
-    struct grammar_errors errors = {0};
-    _cleanup_(workflow_plan_freep) struct workflow_plan *plan = NULL;
-    bool is_dry_run = false;
-
-    if (!read_options(node, call, &options, &vars) || !read_bool(call, "dry_run", &is_dry_run))
-        return;
-    node_refresh_loads(node);
-    int r = grammar_parse(options.file, options.text, strlen(options.text), &options.grammar, &plan,
-                          &errors);
-    if (r == -EINVAL)
-        fail_grammar(call, options.file, &errors);
-    else if (r < 0)
-        fail_memory(call);
-    else if (is_dry_run)
-        show_plan(node, call, plan);
-    else if (options.waits_for_types || check_types(node, call, plan, options.file))
-        start(node, call, &plan, &options, is_detached);
-    grammar_errors_done(&errors);
 }
 
 void method_run(struct node *node, struct call *call)
@@ -462,5 +321,5 @@ void method_run(struct node *node, struct call *call)
     if (run)
         resume(node, call, run, is_detached);
     else if (!id)
-        run_list(node, call, is_detached);
+        run_start_list(node, call, is_detached);
 }

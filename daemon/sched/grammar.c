@@ -18,9 +18,16 @@ struct workflow_plan *workflow_plan_free(struct workflow_plan *plan)
     if (!plan)
         return NULL;
     for (size_t i = 0; i < plan->steps_count; i++) {
-        task_spec_done(&plan->steps[i].spec);
-        free(plan->steps[i].needs);
+        struct workflow_step *step = &plan->steps[i];
+        task_spec_done(&step->spec);
+        free(step->needs);
+        for (size_t j = 0; j < step->inputs_count; j++) {
+            free(step->inputs[j].source);
+            free(step->inputs[j].name);
+        }
+        free(step->inputs);
     }
+    task_words_done(&plan->locals);
     free(plan->steps);
     free(plan);
     return NULL;

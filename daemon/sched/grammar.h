@@ -42,6 +42,20 @@ enum workflow_on_fail {
     WORKFLOW_ON_FAIL_CONTINUE, /* all go on */
 };
 
+enum workflow_input_type {
+    WORKFLOW_INPUT_LOCAL,  /* a file of whoever runs the list: index in plan->locals */
+    WORKFLOW_INPUT_STORED, /* of the shared store of the node: source */
+    WORKFLOW_INPUT_RESULT, /* of an earlier step: index, source */
+};
+
+/* A file that a task finds in its work directory. */
+struct workflow_input {
+    enum workflow_input_type type;
+    uint32_t index;
+    char *source; /* owned; NULL for local ones */
+    char *name;   /* owned: what the task calls it */
+};
+
 struct workflow_step {
     char name[TASK_TYPE_MAX + 21]; /* "a1" as it stands in the file */
     uint32_t group; /* steps of one group may run at the same time; grows from 0 by 1 */
@@ -50,12 +64,15 @@ struct workflow_step {
     uint32_t *needs;       /* owned: steps that must have ended well before; all are earlier ones */
     size_t needs_count;
     enum workflow_on_fail on_fail;
+    struct workflow_input *inputs; /* owned */
+    size_t inputs_count;           /* at most TASK_FILES_MAX */
 };
 
 struct workflow_plan {
     struct workflow_step *steps; /* owned */
     size_t steps_count;
     uint32_t groups_count;
+    struct task_words locals; /* paths of files that go with the list, each once; TASK_FILES_MAX */
 };
 
 struct workflow_plan *workflow_plan_free(struct workflow_plan *plan);

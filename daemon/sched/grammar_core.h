@@ -3,8 +3,8 @@
 
 /*
  * What the files of the grammar share: grammar.c reads words, groups and lines, grammar_detail.c
- * what stands behind "TASK:", grammar_key.c knows what each detail means. Nobody else includes
- * this.
+ * what stands behind "TASK:", grammar_key.c knows what each detail means, grammar_input.c files
+ * that go with a task. Nobody else includes this.
  */
 
 #include "base/table.h"
@@ -57,6 +57,17 @@ int grammar_read_name(struct grammar_parser *parser, const char *word, size_t si
 
 /* The current line is details of @task. Return: 0, -ENOMEM; errors in it are noted. */
 int grammar_read_details(struct grammar_parser *parser, const char *task);
+
+/*
+ * One more input of @step, "SOURCE[=NAME]" as the detail `in` has it; a result of another task
+ * makes that task one that is needed. Return: 0; -EINVAL; -E2BIG for too many; -ENOMEM.
+ * grammar_input.c
+ */
+int grammar_add_input(struct grammar_parser *parser, struct workflow_step *step, const char *text);
+
+/* One more step that must have ended well before. Return: its index; -EINVAL; -E2BIG; -ENOMEM. */
+int grammar_add_need(struct grammar_parser *parser, struct workflow_step *step, const char *word,
+                     size_t size);
 
 /*
  * @value with its variables put in; owned by the caller. Return: 0; -E2BIG where they put in more

@@ -199,10 +199,10 @@ static int make_key(const char *word, size_t size, char ret[static TASK_TYPE_MAX
 
 /*
  * One more step that must have ended well before. It has to be an earlier one: then no circle can
- * come about, and no order of the list can make it wait for ever. Return: 0; -EINVAL; -E2BIG.
+ * come about, and no order of the list can make it wait for ever.
  */
-static int add_need(struct grammar_parser *parser, struct workflow_step *step, const char *word,
-                    size_t size)
+int grammar_add_need(struct grammar_parser *parser, struct workflow_step *step, const char *word,
+                     size_t size)
 {
     char key[TASK_TYPE_MAX + 21];
     const struct workflow_step *other =
@@ -213,7 +213,7 @@ static int add_need(struct grammar_parser *parser, struct workflow_step *step, c
     uint32_t index = (uint32_t)(other - parser->plan->steps);
     for (size_t i = 0; i < step->needs_count; i++)
         if (step->needs[i] == index)
-            return 0;
+            return (int)index;
     if (step->needs_count == GRAMMAR_NEEDS_MAX)
         return -E2BIG;
     uint32_t *needs = reallocarray(step->needs, step->needs_count + 1, sizeof(*needs));
@@ -221,7 +221,7 @@ static int add_need(struct grammar_parser *parser, struct workflow_step *step, c
         return -ENOMEM;
     step->needs = needs;
     step->needs[step->needs_count++] = index;
-    return 0;
+    return (int)index;
 }
 
 static int set_needs(const struct setting *setting)
@@ -231,11 +231,22 @@ static int set_needs(const struct setting *setting)
 
     while (r >= 0 && *word) {
         size_t size = strcspn(word, ", \t");
-        r = size > 0 ? add_need(setting->parser, setting->step, word, size) : 0;
+        r = size > 0 ? grammar_add_need(setting->parser, setting->step, word, size) : 0;
         word += size;
         word += *word != '\0';
     }
-    return r;
+    return MIN(r, 0);
+}
+
+static int set_in(const struct setting *setting)
+{
+    return grammar_add_input(setting->parser, setting->step, setting->value);
+}
+
+/* What a pattern may look like is said when the task is checked as a whole. */
+static int set_out(const struct setting *setting)
+{
+    return *setting->value ? task_words_add(&setting->spec->outs, setting->value) : -EINVAL;
 }
 
 struct detail_key {
@@ -262,8 +273,9 @@ static const struct detail_key keys[] = {
     {"env", KEY_REPEATED, set_env, "NAME=VALUE, where NAME does not begin with P2P_"},
     {"needs", 0, set_needs, "tasks that stand before it in the list, for example a1,b2"},
     {"on_fail", 0, set_on_fail, "stop, skip or continue"},
-    {"in", 0, NULL, NULL},
-    {"out", 0, NULL, NULL},
+    {"in", KEY_REPEATED, set_in,
+     "a file, @STORED or @TASK/RESULT of a task before it, perhaps =NAME; at most 64"},
+    {"out", KEY_REPEATED, set_out, "a pattern of results, for example plot*.png"},
     {"python", 0, NULL, NULL},
 };
 

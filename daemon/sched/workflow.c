@@ -217,7 +217,8 @@ int workflow_restore_step(struct workflow *workflow, uint32_t step, uint64_t num
     return 0;
 }
 
-int workflow_settle_step(struct workflow *workflow, uint32_t step, enum task_state state)
+int workflow_settle_step(struct workflow *workflow, uint32_t step, uint64_t number,
+                         enum task_state state)
 {
     int r;
     struct step *entry = find_fresh(workflow, step, &r);
@@ -227,6 +228,7 @@ int workflow_settle_step(struct workflow *workflow, uint32_t step, enum task_sta
     workflow->statistics.waiting--;
     entry->state = WORKFLOW_ENDED;
     entry->end = state;
+    entry->number = number;
     entry->is_settled = true;
     count_end(workflow, state);
     return 0;

@@ -88,7 +88,8 @@ int workflow_restore_step(struct workflow *workflow, uint32_t step, uint64_t num
  * The same for a step that ended before the list was taken up again: it stays as it is, and stops
  * nothing; those that need it and could not have it are skipped.
  */
-int workflow_settle_step(struct workflow *workflow, uint32_t step, enum task_state state);
+int workflow_settle_step(struct workflow *workflow, uint32_t step, uint64_t number,
+                         enum task_state state);
 
 /* The step is to run again when its turn comes: as task @number, or as a new one (0). */
 int workflow_repeat_step(struct workflow *workflow, uint32_t step, uint64_t number);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/log.h"
+#include "tasks/runs.h"
 
 #define TASKS_MAX 1000000
 #define ASK_USEC  (50 * USEC_PER_MSEC)
@@ -184,6 +185,7 @@ static bool is_bundle_known(const struct bundles_key *key, void *data)
 static int sweep(struct tasks *tasks)
 {
     struct known known = {.tasks = tasks};
+    uint64_t run_number = 0;
     int r = output_store_sweep(tasks->outputs, is_output_known, tasks);
 
     if (r < 0)
@@ -193,6 +195,13 @@ static int sweep(struct tasks *tasks)
          r >= 0 && (task = origin_next(tasks->origin, task ? task->number : 0));)
         if (task->spec.in.bundle > 0)
             r = table_insert(&known.inputs, &task->spec.in.bundle, (void *)(uintptr_t)task);
+    for (struct run *run; r >= 0 && (run = runs_next(tasks, run_number));) {
+        struct run_facts facts;
+        run_get_facts(run, &facts);
+        run_number = facts.number;
+        if (run_get_bundle(run) > 0)
+            r = table_insert(&known.inputs, &facts.options->inputs.bundle, run);
+    }
     if (r >= 0)
         r = bundles_sweep(tasks->bundles, is_bundle_known, &known);
     table_done(&known.inputs);

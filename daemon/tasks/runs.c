@@ -64,6 +64,11 @@ int run_get_end(const struct run *run, uint32_t step, enum task_state *ret)
     return 1;
 }
 
+uint64_t run_get_bundle(const struct run *run)
+{
+    return run->options.inputs.bundle;
+}
+
 void run_watch(struct run *run, struct run_watch *watch)
 {
     list_append(&run->watches, &watch->link);
@@ -81,6 +86,7 @@ static void run_free(struct run *run)
         (void)table_remove(&run->tasks->runs_by_number, &run->number);
     if (run->workflow)
         run->tasks->runs_count--;
+    run_supplies_free(run);
     workflow_free(run->workflow);
     run_done(run);
     free(run);
@@ -105,6 +111,7 @@ static struct run *run_new(struct tasks *tasks, uint64_t number)
     list_init(&run->link);
     list_init(&run->active);
     list_init(&run->watches);
+    list_init(&run->supplies);
     return run;
 }
 
@@ -171,6 +178,7 @@ static void prune(struct tasks *tasks)
             wall < usec_add(run->ended_wall_usec, keep))
             continue;
         state_delete_workflow(tasks->batch, run->number);
+        tasks_drop_files(tasks, &run->options.inputs);
         run_free(run);
     }
 }
@@ -224,18 +232,29 @@ int run_parse(const struct run *run, struct workflow_plan **ret)
  * Somebody handled every type when the list began. Where that node is away now, or nobody is known
  * yet because we have just started, the step waits: its reason tells for whom.
  */
-static void submit(struct run *run, const struct workflow_action *action)
+void run_submit(struct run *run, uint32_t step, const struct task_files *files)
 {
     struct tasks *tasks = run->tasks;
+    struct task_spec spec = workflow_get_plan(run->workflow)->steps[step].spec;
     char reason[TASK_REASON_MAX + 1];
-    uint32_t step = action->step;
-    int r = origin_submit(tasks->origin, tasks->next_task, action->spec, true, tasks_now(tasks),
-                          reason);
+
+    spec.in = *files;
+    int r = origin_submit(tasks->origin, tasks->next_task, &spec, true, tasks_now(tasks), reason);
 
     if (r < 0)
         workflow_refused(run->workflow, step, reason);
     else
         workflow_submitted(run->workflow, step, tasks->next_task++);
+    if (r < 0)
+        tasks_drop_files(tasks, files);
+}
+
+static void submit(struct run *run, const struct workflow_action *action)
+{
+    if (workflow_get_plan(run->workflow)->steps[action->step].inputs_count > 0)
+        run_supply(run, action->step);
+    else
+        run_submit(run, action->step, &(struct task_files){0});
 }
 
 /* The task of an earlier try runs again, or a new one where that is not known any more. */
@@ -358,7 +377,7 @@ static void take_up_task(struct run *run, const struct task *task)
     else if (run_letter_parse(run->steps[task->spec.step]) < 0)
         (void)workflow_repeat_step(run->workflow, task->spec.step, task->number);
     else
-        (void)workflow_settle_step(run->workflow, task->spec.step, task->state);
+        (void)workflow_settle_step(run->workflow, task->spec.step, task->number, task->state);
 }
 
 static void take_up(struct run *run)
@@ -374,7 +393,7 @@ static void take_up(struct run *run)
     for (uint32_t i = 0; run->steps && i < run->statistics.total; i++) {
         int state = run_letter_parse(run->steps[i]);
         if (state >= 0)
-            (void)workflow_settle_step(run->workflow, i, (enum task_state)state);
+            (void)workflow_settle_step(run->workflow, i, 0, (enum task_state)state);
     }
 }
 

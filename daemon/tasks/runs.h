@@ -36,6 +36,8 @@ struct run_options {
     const char *file;     /* its name */
     const char *text;     /* what the plan was parsed from: a restart parses it again */
     bool waits_for_types; /* a type that nobody handles yet is waited for */
+    struct task_files
+        inputs; /* plan->locals, each called by its place there; the run's from now on */
 };
 
 struct run_facts {
@@ -69,6 +71,9 @@ const struct workflow *run_get_workflow(const struct run *run);
 
 /* Its list, parsed again: owned by the caller. Return: 0, -ENOMEM, -EBADMSG. */
 int run_parse(const struct run *run, struct workflow_plan **ret);
+
+/* The bundle of its inputs, 0 where there is none. */
+uint64_t run_get_bundle(const struct run *run);
 
 /* How @step of a run that has ended did. Return: 1; 0 where it was not run. */
 int run_get_end(const struct run *run, uint32_t step, enum task_state *ret);

@@ -29,7 +29,14 @@ struct run {
     uint64_t resumed_wall_usec; /* what ended until then is what `steps` says */
     int cancel_signal;
     usec_t cancel_grace_usec;
+    struct list supplies; /* of struct supply: steps whose files are being collected */
 };
+
+/* Collects the files of a step, then submits it. runs_input.c */
+void run_supply(struct run *run, uint32_t step);
+void run_supplies_free(struct run *run);
+/* Hands the step to the origin; @files are its from then on. runs.c */
+void run_submit(struct run *run, uint32_t step, const struct task_files *files);
 
 /* Copies texts and all into the run. Return: 0, -ENOMEM, -E2BIG (vars). */
 int run_set_options(struct run *run, const struct run_options *options);

@@ -67,6 +67,7 @@ char *run_record_format(const struct run *run)
     json_add_string(json, "order", workflow_order_name(options->workflow.order));
     json_add_bool(json, "keep_going", options->workflow.is_keep_going);
     json_add_bool(json, "wait_types", options->waits_for_types);
+    json_add_u64(json, "inputs", options->inputs.bundle);
     json_add_string(json, "user", options->grammar.user);
     json_add_u64(json, "retries", options->grammar.retries);
     json_add_u64(json, "retry_delay_usec", options->grammar.retry_delay_usec);
@@ -105,6 +106,7 @@ static int parse_options(const cJSON *json, struct run_options *ret)
         json_get_string(json, "order", &order) < 0 ||
         json_get_bool(json, "keep_going", &ret->workflow.is_keep_going) < 0 ||
         json_get_bool(json, "wait_types", &ret->waits_for_types) < 0 ||
+        json_get_u64(json, "inputs", UINT64_MAX, &ret->inputs.bundle) < 0 ||
         json_get_string(json, "user", &ret->grammar.user) <= 0 ||
         json_get_u64(json, "retries", TASK_RETRIES_MAX, &retries) < 0 ||
         json_get_u64(json, "retry_delay_usec", USEC_PER_DAY, &ret->grammar.retry_delay_usec) < 0 ||

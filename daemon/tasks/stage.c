@@ -246,6 +246,8 @@ static int take_source(struct tasks *tasks, struct stage_source *given, struct s
         ret->key = (struct bundles_key){.kind = BUNDLES_OUT,
                                         .number = given->task,
                                         .attempt = task ? (uint32_t)task->attempt : 0};
+        if (given->task == 0)
+            ret->key = (struct bundles_key){.kind = BUNDLES_IN, .number = given->bundle};
     }
     return ret->name && (ret->fd >= 0 || ret->stored || ret->result) ? 0 : -ENOMEM;
 }

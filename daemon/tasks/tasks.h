@@ -152,7 +152,8 @@ struct stage_source {
     int fd;             /* a regular file, from its position on; taken over. Negative: */
     const char *stored; /* a file of this node's store; NULL: */
     const char *result; /* this result of a task that has ended, as the task called it */
-    uint64_t task;      /* that task's number */
+    uint64_t task;      /* that task's number; 0: `result` is in a bundle of inputs, */
+    uint64_t bundle;    /* this one */
 };
 
 /* @r 0: @files is on the disk, for task_spec.in. Else @reason says why not. Called once, later. */

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/bundle.h"
 #include "base/console.h"
 #include "sched/grammar.h"
 #include "sched/task_json.h"
@@ -45,9 +46,17 @@ static void check_plan(const struct workflow_plan *plan)
         assert(step->needs_count <= GRAMMAR_NEEDS_MAX);
         for (size_t j = 0; j < step->needs_count; j++)
             assert(step->needs[j] < i);
+        assert(step->inputs_count <= TASK_FILES_MAX);
+        for (size_t j = 0; j < step->inputs_count; j++) {
+            const struct workflow_input *input = &step->inputs[j];
+            assert(bundle_is_name(input->name));
+            assert(input->type != WORKFLOW_INPUT_LOCAL || input->index < plan->locals.count);
+            assert(input->type != WORKFLOW_INPUT_RESULT || input->index < i);
+        }
         group = step->group;
     }
     assert(plan->groups_count == group + 1);
+    assert(plan->locals.count <= TASK_FILES_MAX);
 }
 
 /* What goes to a worker comes back the same. */

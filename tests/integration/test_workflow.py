@@ -218,13 +218,13 @@ def test_another_node_shows_and_ends_it(lab, node, write, number):
     workflow = detach(node, write(f"g{one} b1"))
     lab.gates.wait_begun(one)
     other = lab["lab-03"]
-    assert states(other, workflow) == {f"g{one}": "running", "b1": "waiting"}
+    wait_for(lambda: states(other, workflow) == {f"g{one}": "running", "b1": "waiting"}, 5, "g to run")
     assert workflow in [entry["id"] for entry in other.json("-N", "lab-01", "workflow", "list")["workflows"]]
     watcher = other.ctl_start("workflow", "show", "-f", workflow)
     assert watcher.stdout.readline() == b"Discovering peers...\n"
     lab.gates.open(one)
-    stdout = watcher.stdout.read()
-    assert watcher.wait(10) == 0 and b"Executing task: b1\n" in stdout
+    stdout, stderr = watcher.stdout.read(), watcher.stderr.read()
+    assert watcher.wait(10) == 0 and b"Executing task: b1\n" in stdout, (stdout, stderr)
 
 
 def test_the_job_log_is_that_of_gnu_parallel(node, write, tmp_path):
@@ -325,7 +325,83 @@ def test_json_of_a_run_that_is_taken_up_has_one_plan(node, write):
     workflow = node.json("workflow", "list")["workflows"][-1]["id"]
     lines = [json.loads(line) for line in node.ctl("run", "--json", "--resume", workflow, code=1).stdout.splitlines()]
     assert [line["type"] for line in lines].count("plan") == 1 and lines[-1]["type"] == "end"
-    assert lines[0]["tasks"][0] == {"task": "a1", "type": "a", "number": 1, "step": 0, "command": None, "needs": []}
+    assert lines[0]["tasks"][0] == {"task": "a1", "type": "a", "number": 1, "step": 0, "command": None, "needs": [], "out": 0}
     told = {line["task"]: line["state"] for line in lines if line["type"] == "task"}
     assert told == {"a1": "succeeded", "f1": "failed", "b1": "succeeded"}
     assert (lines[-1]["succeeded"], lines[-1]["failed"], lines[-1]["skipped"], lines[-1]["exit"]) == (2, 1, 0, 1)
+
+
+def test_files_go_from_task_to_task_and_back(node, tmp_path):
+    """The example of the manual: a file of the caller, a result of an earlier task, a stored file, and all results."""
+    (tmp_path / "raw.csv").write_text("3\n1\n2\n")
+    (tmp_path / "tasks.txt").write_text("""a1 c1 b1
+a1: run="sh -c 'sort table.csv > clean.csv; mkdir sub; cp clean.csv sub/x; echo done'" in=raw.csv=table.csv out=clean.csv out=sub
+c1: run="sh -c 'head -n 1 clean.csv raw.csv > both'" in=@a1/clean.csv in=raw.csv out=both node=lab-03
+b1: run="sh -c 'cat unit y > last'" in=@unit in=@a1/sub/x=y out=last node=lab-02
+""")
+    (tmp_path / "unit").write_text("cm\n")
+    node.ctl("file", "put", tmp_path / "unit")
+    result = node.ctl("run", "--results", "got", cwd=tmp_path)
+    assert "Task completed by peer handling type 'B'\nTerminating" in result.stdout
+    got = {str(path.relative_to(tmp_path / "got")): path.read_text() for path in (tmp_path / "got").rglob("*") if path.is_file()}
+    assert got == {"a1/clean.csv": "1\n2\n3\n", "a1/sub/x": "1\n2\n3\n",
+                   "c1/both": "==> clean.csv <==\n1\n\n==> raw.csv <==\n3\n", "b1/last": "cm\n1\n2\n3\n"}
+    again = node.ctl("run", "--results", "got", cwd=tmp_path, code=1)
+    assert "exists already" in again.stderr
+    assert node.ctl("run", "--results", "got", "--overwrite=always", cwd=tmp_path).stdout == result.stdout
+
+
+def test_a_result_that_is_not_there_fails_the_task_that_wants_it(node, tmp_path):
+    (tmp_path / "tasks.txt").write_text("a1 c1 b1\nc1: in=@a1/missing\n")
+    result = node.ctl("run", cwd=tmp_path, code=1)
+    assert re.search(r"Task failed by peer handling type 'C': c1: task \d+ has no result \"missing\"\n", result.stdout), result.stdout
+    assert "b1" not in result.stdout
+    (tmp_path / "tasks.txt").write_text("a1\na1: in=@nobody-stored-this\n")
+    assert 'no file "nobody-stored-this" is stored on this node' in node.ctl("run", cwd=tmp_path, code=1).stdout
+
+
+@pytest.mark.parametrize("detail, error", [
+    ("in=@c1/x", "expected a file, @STORED or @TASK/RESULT"), ("in=x=../y", "expected a file"), ("in=/tmp/x=", "expected a file"),
+    ("in=", "expected a file"), ("out=../x", "a pattern of results is a path below the work directory")])
+def test_files_that_cannot_be_are_told(node, tmp_path, detail, error):
+    (tmp_path / "tasks.txt").write_text(f"a1 b1 c1\nb1: {detail}\n")
+    result = node.ctl("run", cwd=tmp_path, code=2)
+    assert error in result.stderr and result.stdout == ""
+
+
+def test_a_file_of_the_caller_that_is_not_there_starts_nothing(node, tmp_path):
+    before = len(node.tasks())
+    (tmp_path / "tasks.txt").write_text("a1 b1\nb1: in=missing.csv\n")
+    result = node.ctl("run", cwd=tmp_path, code=4)
+    assert result.stderr == "p2pctl: cannot read missing.csv: No such file or directory\n" and result.stdout == ""
+    assert "b1" in node.ctl("run", "--dry-run", cwd=tmp_path).stdout
+    assert len(node.tasks()) == before
+
+
+def test_files_of_a_list_are_still_there_after_a_restart(make_lab, tmp_path):
+    lab = make_lab_of_three(make_lab(FAST))
+    node = lab["lab-01"]
+    (tmp_path / "data").write_text("kept")
+    (tmp_path / "tasks.txt").write_text("g1 b1 f1 b2\nb1: run=\"cat data\" in=data\nb2: run=\"cat data copy\" in=data in=data=copy")
+    node.ctl("run", "--detach", cwd=tmp_path)
+    lab.gates.wait_begun(1)
+    (tmp_path / "data").unlink()
+    node.kill()
+    lab.gates.open(1)
+    node.start()
+    wait_state(node, "w1", "failed")
+    node.kill()
+    node.start()
+    lab.wait_joined()
+    node.ctl("run", "--resume", "w1", code=1)
+    ids = {step["task"]: step["id"] for step in show(node, "w1")["steps"]}
+    assert node.ctl("task", "logs", ids["b1"]).stdout == "kept"
+    assert node.ctl("task", "logs", ids["b2"]).stdout == "keptkept"
+
+
+def test_many_tasks_with_files_at_once(node, tmp_path):
+    (tmp_path / "data").write_text("x")
+    names = [f"c{i}" for i in range(120)]
+    (tmp_path / "tasks.txt").write_text(" ".join(names) + "".join(f"\n{name}: in=data run=\"cat data\"" for name in names))
+    result = node.ctl("run", "--order=free", cwd=tmp_path, timeout=60)
+    assert sorted(re.findall(r"Executing task: (\w+)", result.stdout)) == sorted(names)

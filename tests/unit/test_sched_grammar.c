@@ -157,8 +157,79 @@ static void an_empty_list_is_an_error(void **state _unused_)
 
 static void details_of_later_versions_are_refused_by_name(void **state _unused_)
 {
-    expect_errors("a1\na1: in=raw.csv timeout=1s",
-                  "tasks.txt:2:5: this version does not know what to do with \"in\"\n");
+    expect_errors("a1\na1: python=stats.py:mean timeout=1s",
+                  "tasks.txt:2:5: this version does not know what to do with \"python\"\n");
+}
+
+static void expect_input(const struct workflow_input *input, enum workflow_input_type type,
+                         uint32_t index, const char *source, const char *name)
+{
+    assert_int_equal(input->type, type);
+    assert_int_equal(input->index, index);
+    if (source)
+        assert_string_equal(input->source, source);
+    else
+        assert_null(input->source);
+    assert_string_equal(input->name, name);
+}
+
+static void files_go_with_tasks(void **state _unused_)
+{
+    struct workflow_plan *plan =
+        parse("a1 b1 c1\n"
+              "a1: in=raw.csv in=../dir/y.csv=sub/z out=*.png out=dir=there\n"
+              "c1: in=@a01/clean.csv in=@unit in=\"@b1/a b/c=d\" in=raw.csv=again needs=a1");
+    const struct workflow_step *a = &plan->steps[0], *c = &plan->steps[2];
+
+    assert_int_equal(plan->locals.count, 2);
+    assert_string_equal(plan->locals.items[0], "raw.csv");
+    assert_string_equal(plan->locals.items[1], "../dir/y.csv");
+    assert_int_equal(a->inputs_count, 2);
+    expect_input(&a->inputs[0], WORKFLOW_INPUT_LOCAL, 0, NULL, "raw.csv");
+    expect_input(&a->inputs[1], WORKFLOW_INPUT_LOCAL, 1, NULL, "sub/z");
+    assert_int_equal(a->spec.outs.count, 2);
+    assert_int_equal(c->inputs_count, 4);
+    expect_input(&c->inputs[0], WORKFLOW_INPUT_RESULT, 0, "clean.csv", "clean.csv");
+    expect_input(&c->inputs[1], WORKFLOW_INPUT_STORED, 0, "unit", "unit");
+    expect_input(&c->inputs[2], WORKFLOW_INPUT_RESULT, 1, "a b/c", "d");
+    expect_input(&c->inputs[3], WORKFLOW_INPUT_LOCAL, 0, NULL, "again");
+    assert_int_equal(c->needs_count, 2);
+    workflow_plan_free(plan);
+}
+
+static void files_that_cannot_go_are_told(void **state _unused_)
+{
+#define IN(place, value)                                                                           \
+    "tasks.txt:" place ": in=" value                                                               \
+    ": expected a file, @STORED or @TASK/RESULT of a task before it, perhaps =NAME; at most 64\n"
+    expect_errors(
+        "a1 b1\na1: in=@b1/x in= in=x=.. in=@ in=@a b1: in=1\nb1: in=@a1/../x in=x=/y out=",
+        IN("2:5", "@b1/x") IN("2:14", "") IN("2:18", "x=..")
+            IN("2:26", "@") "tasks.txt:2:37: \"b1:\" is not a detail; write KEY=VALUE, for example "
+                            "timeout=30s\n" IN("3:5", "@a1/../x")
+                                IN("3:17", "x=/y") "tasks.txt:3:25: out=: expected a pattern of "
+                                                   "results, for example plot*.png\n");
+#undef IN
+}
+
+/* Of a list: different ones. Of a task: all. */
+static void so_many_files_go_and_no_more(void **state _unused_)
+{
+    for (int count = TASK_FILES_MAX; count <= TASK_FILES_MAX + 1; count++) {
+        for (int is_one = 0; is_one < 2; is_one++) {
+            char text[8192];
+            struct grammar_errors errors = {0};
+            struct workflow_plan *plan = NULL;
+            size_t used = (size_t)sprintf(text, "a1 b1\n");
+            for (int i = 0; i < count; i++)
+                used += (size_t)sprintf(text + used, "%s1: in=%d=f%d\n",
+                                        is_one || i % 2 ? "a" : "b", is_one ? 0 : i, i);
+            int r = grammar_parse("t", text, used, &options, &plan, &errors);
+            assert_int_equal(r, count > TASK_FILES_MAX ? -EINVAL : 0);
+            grammar_errors_done(&errors);
+            workflow_plan_free(plan);
+        }
+    }
 }
 
 static void tasks_need_earlier_ones(void **state _unused_)
@@ -385,6 +456,9 @@ int main(void)
         cmocka_unit_test(leading_zeros_do_not_make_another_task),
         cmocka_unit_test(an_empty_list_is_an_error),
         cmocka_unit_test(details_of_later_versions_are_refused_by_name),
+        cmocka_unit_test(files_go_with_tasks),
+        cmocka_unit_test(files_that_cannot_go_are_told),
+        cmocka_unit_test(so_many_files_go_and_no_more),
         cmocka_unit_test(tasks_need_earlier_ones),
         cmocka_unit_test(what_cannot_be_needed_is_told),
         cmocka_unit_test(needs_have_a_limit),

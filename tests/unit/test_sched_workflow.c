@@ -349,10 +349,10 @@ static void taken_up_again_the_rest_is_run(void **state _unused_)
 {
     struct workflow *workflow = make("a1 a2 a3 a4\na3: needs=a2", WORKFLOW_STRICT, false);
 
-    assert_int_equal(workflow_settle_step(workflow, 0, TASK_SUCCEEDED), 0);
-    assert_int_equal(workflow_settle_step(workflow, 1, TASK_FAILED), 0);
-    assert_int_equal(workflow_settle_step(workflow, 1, TASK_FAILED), -EEXIST);
-    assert_int_equal(workflow_settle_step(workflow, 9, TASK_FAILED), -EINVAL);
+    assert_int_equal(workflow_settle_step(workflow, 0, 0, TASK_SUCCEEDED), 0);
+    assert_int_equal(workflow_settle_step(workflow, 1, 0, TASK_FAILED), 0);
+    assert_int_equal(workflow_settle_step(workflow, 1, 0, TASK_FAILED), -EEXIST);
+    assert_int_equal(workflow_settle_step(workflow, 9, 0, TASK_FAILED), -EINVAL);
     workflow_start(workflow);
     expect(workflow, "+a4 ");
     workflow_ended(workflow, 3, TASK_SUCCEEDED);
@@ -366,7 +366,7 @@ static void taken_up_again_what_failed_is_repeated_in_its_turn(void **state _unu
 {
     struct workflow *workflow = make("a1 a2 a3 a4", WORKFLOW_STRICT, false);
 
-    assert_int_equal(workflow_settle_step(workflow, 0, TASK_SUCCEEDED), 0);
+    assert_int_equal(workflow_settle_step(workflow, 0, 0, TASK_SUCCEEDED), 0);
     assert_int_equal(workflow_repeat_step(workflow, 1, 51), 0);
     assert_int_equal(workflow_repeat_step(workflow, 1, 51), -EEXIST);
     assert_int_equal(workflow_restore_step(workflow, 1, 51, TASK_FAILED), -EEXIST);

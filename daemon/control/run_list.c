@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+#include "control/run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Run with a new list: its text and options, the files that go with it, and the start. */
+
+/* What a new list is made of, until its files are on the disk. Texts are borrowed of the call. */
+struct draft {
+    struct node *node;          /* borrowed */
+    struct call *call;          /* borrowed until gone */
+    struct workflow_plan *plan; /* owned */
+    struct run_options options;
+    struct task_words vars; /* owned; of options */
+    bool is_detached;
+    struct stage *stage;                         /* borrowed, while it is under way */
+    struct stage_source sources[TASK_FILES_MAX]; /* descriptors owned */
+    char places[TASK_FILES_MAX][12];             /* what the sources are called */
+};
+
+static struct draft *draft_free(struct draft *draft)
+{
+    if (!draft)
+        return NULL;
+    for (size_t i = 0; draft->plan && i < draft->plan->locals.count; i++)
+        close_fd(draft->sources[i].fd);
+    workflow_plan_free(draft->plan);
+    task_words_done(&draft->vars);
+    free(draft);
+    return NULL;
+}
+DEFINE_CLEANUP(struct draft *, draft_free)
+
+static void fail_grammar(struct call *call, const char *file, const struct grammar_errors *errors)
+{
+    cJSON *parameters = cJSON_CreateObject();
+    char message[512];
+
+    snprintf(message, sizeof(message), "%.255s: %zu error%s, nothing was started", file,
+             errors->count, errors->count == 1 ? "" : "s");
+    json_add_string(parameters, "message", message);
+    json_add_null(parameters, "hint");
+    cJSON *details = cJSON_AddArrayToObject(parameters, "details");
+    for (size_t i = 0; i < errors->lines_count; i++)
+        cJSON_AddItemToArray(details, cJSON_CreateString(errors->lines[i]));
+    call_fail_as(call, error_get_varlink(ERROR_USAGE), parameters);
+}
+
+/* Every type has somebody, unless that is waited for. False: the call has been answered. */
+static bool check_types(struct node *node, struct call *call, const struct workflow_plan *plan,
+                        const char *file)
+{
+    const struct place *place = origin_get_place(tasks_get_origin(node->tasks));
+    char hint[512];
+
+    for (size_t i = 0; i < plan->steps_count; i++) {
+        if (place_has_handler(place, &plan->steps[i].spec))
+            continue;
+        snprintf(hint, sizeof(hint),
+                 "see who does what: p2pctl types\nto wait until one appears: p2pctl run "
+                 "--wait-types %.255s",
+                 file);
+        fail_no_handler(node, call, plan->steps[i].spec.type, hint);
+        return false;
+    }
+    return true;
+}
+
+static bool read_vars(struct call *call, struct task_words *vars)
+{
+    const cJSON *array = NULL;
+    int r = 0;
+
+    if (!read_array(call, "vars", &array))
+        return false;
+    json_for_each (item, array) {
+        if (!grammar_is_var(item->valuestring)) {
+            call_fail(call, ERROR_USAGE, "p2pctl run --var K=V",
+                      "--var \"%.64s\": a variable is K=V, with letters, digits and _ in K",
+                      item->valuestring);
+            return false;
+        }
+        r = r < 0 ? r : task_words_add(vars, item->valuestring);
+    }
+    if (r == -E2BIG)
+        call_fail(call, ERROR_TOO_LARGE, NULL, "--var: more than %d variables or %d bytes",
+                  TASK_WORDS_MAX, TASK_WORDS_SIZE);
+    else if (r < 0)
+        fail_memory(call);
+    return r >= 0;
+}
+
+static bool read_options(struct node *node, struct call *call, struct run_options *options,
+                         struct task_words *vars)
+{
+    const char *order = "strict";
+    uint64_t retries = node->config->tasks.retries;
+
+    options->file = "tasks.txt";
+    if (!need_string(call, "text", &options->text) || !read_string(call, "file", &options->file) ||
+        !read_string(call, "order", &order) ||
+        !read_bool(call, "keep_going", &options->workflow.is_keep_going) ||
+        !read_u64(call, "retries", TASK_RETRIES_MAX, &retries) ||
+        !read_bool(call, "wait_types", &options->waits_for_types) || !read_vars(call, vars))
+        return false;
+    int value = workflow_order_parse(order);
+    if (value < 0) {
+        call_invalid(call, "order");
+        return false;
+    }
+    options->workflow.order = (enum workflow_order)value;
+    options->grammar =
+        (struct grammar_options){.retries = (uint32_t)retries,
+                                 .retry_delay_usec = node->config->tasks.retry_delay_usec,
+                                 .retry_on = retry_on_of(node->config),
+                                 .user = call->caller.user,
+                                 .vars = vars};
+    return true;
+}
+
+static void show_plan(struct node *node, struct call *call, const struct workflow_plan *plan)
+{
+    cJSON *end = cJSON_CreateObject();
+    static const char *const empty[] = {"id",    "succeeded",  "failed", "skipped",
+                                        "nodes", "elapsed_ms", "exit"};
+
+    call_notify(call, run_new_plan(node, plan, NULL));
+    json_add_string(end, "type", "end");
+    json_add_u64(end, "total", plan->steps_count);
+    for (size_t i = 0; i < ARRAY_SIZE(empty); i++)
+        json_add_null(end, empty[i]);
+    call_reply(call, end);
+}
+
+/* Starts the run, with the client looking on or not. */
+static void start(struct draft *draft)
+{
+    struct node *node = draft->node;
+    struct call *call = draft->call;
+    char id[RUN_ID_TEXT_MAX];
+    struct run *run;
+    int r = runs_add(node->tasks, draft->plan, &draft->options, &run);
+
+    if (r < 0) {
+        tasks_drop_files(node->tasks, &draft->options.inputs);
+        call_fail(call, error_from_errno(r), NULL, "cannot start the list: %s", strerror(-r));
+        return;
+    }
+    call_notify(call, run_new_plan(node, TAKE_PTR(draft->plan), run_id_format(node, run, id)));
+    if (draft->is_detached)
+        call_reply(call, run_new_end(node, run));
+    else
+        run_look_on(node, call, run);
+    run_start(run);
+}
+
+static void on_staged(int r, const struct task_files *files, const char *reason, void *data)
+{
+    _cleanup_(draft_freep) struct draft *draft = data;
+
+    call_on_gone(draft->call, NULL, NULL);
+    if (r < 0) {
+        call_fail(draft->call, error_from_errno(r), NULL, "cannot take the files of the list: %s",
+                  reason);
+        return;
+    }
+    draft->options.inputs = *files;
+    start(draft);
+}
+
+static void on_gone(struct call *call _unused_, void *data)
+{
+    struct draft *draft = data;
+
+    tasks_stage_cancel(draft->stage);
+    draft_free(draft);
+}
+
+/* The descriptors of the call, in the order of plan->locals. False: the call has been answered. */
+static bool take_files(struct draft *draft)
+{
+    const struct task_words *locals = &draft->plan->locals;
+    struct call *call = draft->call;
+
+    if (call->fds_count < locals->count) {
+        call_fail(call, ERROR_USAGE, NULL, "the file %s did not come with the list",
+                  locals->items[call->fds_count]);
+        return false;
+    }
+    for (size_t i = 0; i < locals->count; i++) {
+        snprintf(draft->places[i], sizeof(draft->places[i]), "%zu", i);
+        draft->sources[i] =
+            (struct stage_source){.name = draft->places[i], .fd = TAKE_FD(call->fds[i])};
+    }
+    return true;
+}
+
+static void stage_and_start(struct draft **draft)
+{
+    struct call *call = (*draft)->call;
+    size_t bad = 0;
+
+    if (!take_files(*draft))
+        return;
+    int r = tasks_stage((*draft)->node->tasks, (*draft)->sources, (*draft)->plan->locals.count,
+                        on_staged, *draft, &bad, &(*draft)->stage);
+    if (r < 0)
+        call_fail(call, error_from_errno(r), NULL, "cannot take the files of the list: %s",
+                  strerror(-r));
+    else
+        call_on_gone(call, on_gone, TAKE_PTR(*draft));
+}
+
+void run_start_list(struct node *node, struct call *call, bool is_detached)
+{
+    _cleanup_(draft_freep) struct draft *draft = calloc(1, sizeof(*draft));
+    struct grammar_errors errors = {0};
+    bool is_dry_run = false;
+
+    if (!draft) {
+        fail_memory(call);
+        return;
+    }
+    *draft = (struct draft){.node = node, .call = call, .is_detached = is_detached};
+    struct run_options *options = &draft->options;
+    if (!read_options(node, call, options, &draft->vars) ||
+        !read_bool(call, "dry_run", &is_dry_run))
+        return;
+    node_refresh_loads(node);
+    int r = grammar_parse(options->file, options->text, strlen(options->text), &options->grammar,
+                          &draft->plan, &errors);
+    for (size_t i = 0; i < TASK_FILES_MAX; i++)
+        draft->sources[i].fd = -EBADF;
+    if (r == -EINVAL)
+        fail_grammar(call, options->file, &errors);
+    else if (r < 0)
+        fail_memory(call);
+    else if (is_dry_run)
+        show_plan(node, call, draft->plan);
+    else if (!options->waits_for_types && !check_types(node, call, draft->plan, options->file))
+        ; /* it has been answered */
+    else if (draft->plan->locals.count > 0)
+        stage_and_start(&draft);
+    else
+        start(draft);
+    grammar_errors_done(&errors);
+}

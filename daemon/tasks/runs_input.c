@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+#include "tasks/internal.h"
+#include "tasks/runs_core.h"
+
+/*
+ * The files of the steps of a run: those that came with the list, stored ones, and results of steps
+ * before them. They are collected when the step's turn has come, a few steps at a time.
+ */
+
+#define SUPPLIES_MAX 8 /* of one run, at the same time */
+
+struct supply {
+    struct list link;    /* in run->supplies, in the order of their turns */
+    struct run *run;     /* borrowed */
+    struct stage *stage; /* borrowed; NULL: has yet to begin */
+    uint32_t step;
+};
+
+static void supply_free(struct supply *supply)
+{
+    list_remove(&supply->link);
+    if (supply->stage && !supply->run->tasks->is_closed) /* then they are gone already */
+        tasks_stage_cancel(supply->stage);
+    free(supply);
+}
+
+void run_supplies_free(struct run *run)
+{
+    list_for_each_safe (link, &run->supplies)
+        supply_free(list_entry(link, struct supply, link));
+}
+
+static void fail(struct supply *supply, const char *reason)
+{
+    struct run *run = supply->run;
+    uint32_t step = supply->step;
+
+    supply->stage = NULL;
+    supply_free(supply);
+    workflow_refused(run->workflow, step, reason);
+}
+
+static void begin_next(struct run *run);
+
+static void on_staged(int r, const struct task_files *files, const char *reason, void *data)
+{
+    struct supply *supply = data;
+    struct run *run = supply->run;
+    uint32_t step = supply->step;
+    struct workflow_statistics statistics;
+
+    supply->stage = NULL;
+    workflow_get_statistics(run->workflow, &statistics);
+    if (r < 0) {
+        fail(supply, reason);
+    } else if (statistics.is_cancelled) {
+        tasks_drop_files(run->tasks, files);
+        fail(supply, "cancelled");
+    } else {
+        supply_free(supply);
+        run_submit(run, step, files);
+    }
+    begin_next(run);
+    tasks_pump(run->tasks);
+}
+
+/* Where the inputs of a step come from. @places: room for the names of those that came with the
+ * list. */
+static void find_sources(const struct run *run, const struct workflow_step *step,
+                         struct stage_source *sources, char places[][12])
+{
+    for (size_t i = 0; i < step->inputs_count; i++) {
+        const struct workflow_input *input = &step->inputs[i];
+        sources[i] = (struct stage_source){.name = input->name, .fd = -EBADF};
+        switch (input->type) {
+        case WORKFLOW_INPUT_LOCAL:
+            snprintf(places[i], sizeof(places[i]), "%u", input->index);
+            sources[i].result = places[i];
+            sources[i].bundle = run->options.inputs.bundle;
+            break;
+        case WORKFLOW_INPUT_STORED:
+            sources[i].stored = input->source;
+            break;
+        case WORKFLOW_INPUT_RESULT:
+            sources[i].result = input->source;
+            (void)workflow_get_step(run->workflow, input->index, &sources[i].task);
+            break;
+        }
+    }
+}
+
+/* Return: as tasks_stage(); -ENOENT where a task whose result is wanted is not known any more. */
+static int begin(struct supply *supply)
+{
+    const struct run *run = supply->run;
+    const struct workflow_step *step = &workflow_get_plan(run->workflow)->steps[supply->step];
+    struct stage_source sources[TASK_FILES_MAX];
+    char places[TASK_FILES_MAX][12];
+    size_t bad = 0;
+
+    find_sources(run, step, sources, places);
+    for (size_t i = 0; i < step->inputs_count; i++)
+        if (step->inputs[i].type == WORKFLOW_INPUT_RESULT && sources[i].task == 0)
+            return -ENOENT;
+    return tasks_stage(run->tasks, sources, step->inputs_count, on_staged, supply, &bad,
+                       &supply->stage);
+}
+
+/* Begins with those whose turn it is, as far as there is room. */
+static void begin_next(struct run *run)
+{
+    char reason[TASK_REASON_MAX + 1];
+    size_t count = 0;
+
+    list_for_each_safe (link, &run->supplies) {
+        struct supply *supply = list_entry(link, struct supply, link);
+        int r = 0;
+        if (count++ >= SUPPLIES_MAX)
+            return;
+        if (!supply->stage)
+            r = begin(supply);
+        if (r == -EBUSY && count > 1)
+            return; /* one of ours that ends makes room */
+        if (r == -EINVAL)
+            snprintf(reason, sizeof(reason), "two of its files have the same name");
+        else if (r == -ENOENT)
+            snprintf(reason, sizeof(reason), "a task whose result it needs is not known any more");
+        else
+            snprintf(reason, sizeof(reason), "its files cannot be collected: %s", strerror(-r));
+        if (r < 0) {
+            count--;
+            fail(supply, reason);
+        }
+    }
+}
+
+void run_supply(struct run *run, uint32_t step)
+{
+    struct supply *supply = calloc(1, sizeof(*supply));
+
+    if (!supply) {
+        workflow_refused(run->workflow, step, "out of memory");
+        return;
+    }
+    *supply = (struct supply){.run = run, .step = step};
+    list_append(&run->supplies, &supply->link);
+    begin_next(run);
+}
