@@ -7,10 +7,11 @@ import re
 import signal
 import socket
 import subprocess
+import uuid
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import FAST, merge
 from lib.wait import wait_for
 
 MIB = 1 << 20
@@ -381,6 +382,31 @@ def test_clean_drops_records_output_inputs_and_results(make_lab, tmp_path):
     node.ctl("task", "clean", "--state", "running", "--yes", code=2)
     node.restart()
     assert [task["id"] for task in node.tasks()] == [running]
+
+
+def test_files_go_with_their_record_when_its_time_is_over(make_lab, tmp_path):
+    lab = make_lab(merge(FAST, {"tasks": {"keep": "1s", "keep_failed": "1h"}}))
+    node = lab.node("lone", role="seed").start()
+    (tmp_path / "x").write_text("x")
+    failed = node.submit("--in", tmp_path / "x", "--out", "y", *sh("cp x y; exit 1"))
+    node.ctl("submit", "--wait", "--in", tmp_path / "x", "--out", "y", "--results", tmp_path / "r", *sh("cp x y"))
+    wait_for(lambda: [task["id"] for task in node.tasks()] == [failed], 10, "the one that succeeded to be dropped")
+    wait_for(lambda: len(kept_files(node)) == 2, 10, "its files to be gone")
+    node.ctl("task", "get", failed, tmp_path / "later")
+    assert (tmp_path / "later/y").read_text() == "x"
+
+
+def test_what_no_record_knows_is_swept_at_the_start(make_lab, tmp_path):
+    lab = make_lab(FAST)
+    node = lab.node("lone", role="seed").start()
+    (tmp_path / "x").write_text("x")
+    task = node.submit("--in", tmp_path / "x", "--out", "x", "--", "true")
+    node.wait_task(task, "succeeded")
+    known = kept_files(node)
+    for name in ("part.7", "12345.in", "77.1.out", f"{uuid.uuid4()}.5.1.out"):
+        (node.directory / "taskfiles" / name).write_bytes(b"p2pbundl")
+    node.restart()
+    assert kept_files(node) == known and len(known) == 2
 
 
 def test_clean_asks_or_needs_yes(node):
