@@ -164,6 +164,16 @@ static usec_t timeout_of(const struct entry *entry)
     return usec_add(entry->slice_usec, usec_sub(entry->public.timeout_usec, entry->ran_usec));
 }
 
+/* Whether its time of running counts: while its input files are still coming, it does not. */
+static bool is_timed(const struct entry *entry)
+{
+    bool is_waiting_for_files =
+        entry->public.state == SLOTS_STARTING && entry->public.spec.in.size > 0;
+
+    return runs(entry) && !is_waiting_for_files && entry->killing == KILL_NONE &&
+           entry->public.timeout_usec > 0;
+}
+
 void entry_arm(struct slots *slots, struct entry *entry)
 {
     usec_t next = SLOTS_NEVER;
@@ -176,7 +186,7 @@ void entry_arm(struct slots *slots, struct entry *entry)
         if (entry->killing != KILL_LEASE)
             next = MIN(next, entry->lease_end_usec);
         next = MIN(next, entry->kill_usec);
-        if (runs(entry) && entry->killing == KILL_NONE && entry->public.timeout_usec > 0)
+        if (is_timed(entry))
             next = MIN(next, timeout_of(entry));
     }
     (void)heap_set(&slots->timers, &entry->timer, next);
@@ -356,8 +366,7 @@ void entry_check(struct slots *slots, struct entry *entry)
         entry->kill_usec = USEC_INFINITY;
         entry_tell(slots, entry, SLOTS_KILL);
     }
-    if (runs(entry) && entry->killing == KILL_NONE && entry->public.timeout_usec > 0 &&
-        now >= timeout_of(entry))
+    if (is_timed(entry) && now >= timeout_of(entry))
         entry_kill(slots, entry, KILL_TIMEOUT, SIGTERM, slots->config.kill_grace_usec);
     if (now >= entry->renew_usec) {
         entry->asked_usec = now;

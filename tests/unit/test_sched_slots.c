@@ -352,6 +352,27 @@ static void a_time_limit_ends_in_term_and_then_kill(void **state _unused_)
     slots_free(slots);
 }
 
+static void time_does_not_run_while_input_files_are_coming(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+    struct task_spec spec = spec_of("a", "u");
+
+    spec.timeout_usec = USEC_PER_SEC;
+    spec.in = (struct task_files){.bundle = 1, .size = 100, .count = 1};
+    assert_int_equal(slots_offer(slots, &key, "lab-02", &spec, 0, 0), 0);
+    assert_string_equal(actions(slots), "start 1, ");
+    slots_tick(slots, USEC_PER_MIN);
+    assert_string_equal(actions(slots), "");
+    slots_started(slots, id_of(slots, 1), USEC_PER_MIN);
+    (void)actions(slots);
+    slots_tick(slots, USEC_PER_MIN + USEC_PER_SEC - 1);
+    assert_null(strstr(actions(slots), "kill"));
+    slots_tick(slots, USEC_PER_MIN + USEC_PER_SEC);
+    assert_non_null(strstr(actions(slots), "kill 1 15"));
+    slots_free(slots);
+}
+
 static void the_limit_of_the_task_wins_over_that_of_the_type(void **state _unused_)
 {
     struct slots_config config = config_of(3);
@@ -908,6 +929,7 @@ int main(void)
         cmocka_unit_test(what_cannot_begin_for_want_of_space_goes_back_and_the_next_starts),
         cmocka_unit_test(what_is_to_be_killed_is_not_handed_back),
         cmocka_unit_test(a_time_limit_ends_in_term_and_then_kill),
+        cmocka_unit_test(time_does_not_run_while_input_files_are_coming),
         cmocka_unit_test(the_limit_of_the_task_wins_over_that_of_the_type),
         cmocka_unit_test(cancelling_sends_the_signal_once_and_then_kill),
         cmocka_unit_test(a_cancel_before_the_start_was_told_runs_nothing),
