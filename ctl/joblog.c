@@ -81,10 +81,12 @@ void joblog_add(struct joblog *joblog, const cJSON *task)
     bool is_ended_by_us = !json_is_set(task, "exit") && !is_signal;
     bool is_killed = strcmp(state, "timed-out") == 0 || strcmp(state, "cancelled") == 0;
     entry->is_written = true;
-    fprintf(joblog->file, "%zu\t%s\t%.3f\t%10.3f\t0\t0\t%d\t%d\t%s\n",
+    fprintf(joblog->file, "%zu\t%s\t%.3f\t%10.3f\t%.0f\t%.0f\t%d\t%d\t%s\n",
             (size_t)(entry - joblog->entries) + 1, json_text(task, "node", ":"),
             started ? (double)render_parse_time(started) / (double)USEC_PER_SEC : 0,
-            json_number(task, "run_s", 0), is_ended_by_us ? -1 : (int)json_number(task, "exit", 0),
+            json_number(task, "run_s", 0), json_number(task, "in_bytes", 0),
+            json_number(task, "out_bytes", 0),
+            is_ended_by_us ? -1 : (int)json_number(task, "exit", 0),
             is_ended_by_us && is_killed ? TERM_SIGNAL : (int)json_number(task, "signal", 0),
             entry->command);
     fflush(joblog->file);

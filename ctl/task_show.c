@@ -77,6 +77,9 @@ static void print_owner(const struct ctl *ctl, const cJSON *task)
     if (json_is_set(task, "workflow")) {
         fputs(", workflow ", stdout);
         render_tinted(ctl, stdout, TONE_PLAIN, json_text(task, "workflow", ""));
+        if (json_is_set(task, "step"))
+            printf(" (step %.0f of %.0f)", json_number(task, "step", 0),
+                   json_number(task, "steps", 0));
     }
     printf(", confidential %s\n", json_flag(task, "confidential") ? "yes" : "no");
 }

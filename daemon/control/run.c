@@ -47,6 +47,8 @@ static cJSON *new_taskless(const char *name, enum task_state state, const char *
         else
             json_add_null(json, empty[i]);
     json_add_string(json, "task", name);
+    json_add_u64(json, "in_bytes", 0);
+    json_add_u64(json, "out_bytes", 0);
     return json;
 }
 
@@ -68,6 +70,8 @@ static void tell_task(const struct node *node, struct call *call, const struct t
         cJSON_AddItemToObject(json, keys[i],
                               cJSON_DetachItemFromObjectCaseSensitive(fields, keys[i]));
     json_add_string(json, "task", name);
+    json_add_u64(json, "in_bytes", task->spec.in.bytes);
+    json_add_u64(json, "out_bytes", task->has_end ? task->end.out.bytes : 0);
     cJSON_Delete(fields);
     call_notify(call, json);
 }

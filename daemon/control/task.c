@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include "tasks/runs.h"
 
 #define WORDS_TEXT_MAX 512
 #define STDERR_LINES   10
@@ -173,6 +174,22 @@ void method_list_tasks(struct node *node, struct call *call)
 
 /* --- ShowTask --- */
 
+/* Its place in its list: "step 8 of 11". */
+static void add_step(const struct node *node, const struct task *task, cJSON *json)
+{
+    struct run *run = task->spec.workflow > 0 ? runs_find(node->tasks, task->spec.workflow) : NULL;
+    struct run_facts facts;
+
+    if (!run) {
+        json_add_null(json, "step");
+        json_add_null(json, "steps");
+        return;
+    }
+    run_get_facts(run, &facts);
+    json_add_u64(json, "step", task->spec.step + UINT64_C(1));
+    json_add_u64(json, "steps", facts.statistics.total);
+}
+
 static void add_command(const struct node *node, const struct task *task, cJSON *json)
 {
     char text[WORDS_TEXT_MAX] = "";
@@ -335,6 +352,7 @@ void method_show_task(struct node *node, struct call *call)
                           .reply = call_new_reply("p2pctl.task/1"),
                           .key = {.number = task->number, .attempt = (uint32_t)task->attempt}};
     task_fill(node, task, show->reply);
+    add_step(node, task, show->reply);
     add_command(node, task, show->reply);
     add_limits(node, task, show->reply);
     cJSON *files = cJSON_AddObjectToObject(show->reply, "files");

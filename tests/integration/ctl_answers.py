@@ -89,6 +89,7 @@ SHOWN = {
     "schema": "p2pctl.task/1",
     **task("41", "b3", "b", "failed", "lab-07", "user2", 0.4, 9.1, 3, "exit 1", exit=1,
            workflow="w6@lab-01"),
+    "step": 8, "steps": 11,
     "command": "handler b: /usr/libexec/p2pnode/tasks/b 3",
     "limits": {"timeout_s": 300, "memory_bytes": 536870912, "peak_bytes": 92379546, "slots": 1,
                "sandbox": None, "retries": 2},

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The five testing scenarios of the resource sharing system of seed 4, by their names, without its tracker."""
+"""The features of the task execution system of seed 0 and the five testing scenarios of seed 4, by their names."""
 import re
 
 import pytest
 
 from lib.lab import FAST
+from lib.wait import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +83,68 @@ def test_scenario_5_file_sharing(lab, tmp_path):
     assert any(path.is_file() and path.read_bytes() == source.read_bytes() for path in stored.rglob("*"))
     listed = client.ctl("file", "ls", "peer1:").stdout
     assert re.search(r"^picture\.bin +250\.0 KiB +peer1 ", listed, re.M), listed
+
+
+# ---- seed 0: "handle tasks across multiple nodes in a specified order"
+
+LIST = "a1 a2 c1 b1 c2 a3 b2 b3 a4 c3 b4"
+
+
+@pytest.fixture(scope="module")
+def nodes(make_module_lab):
+    """One node per type; connections that nobody needs end soon."""
+    lab = make_module_lab({**FAST, "net": {"tcp_idle": "1s"}})
+    lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
+    for name in "abc":
+        lab.node(f"node-{name}", types=[name])
+    return lab.start()
+
+
+def run_list(node, tmp_path):
+    (tmp_path / "tasks.txt").write_text(LIST + "\n")
+    return node.ctl("run", cwd=tmp_path).stdout.splitlines()
+
+
+def test_feature_node_discovery(nodes):
+    """Each node discovers other nodes running the same application and registers them."""
+    for node in nodes.nodes.values():
+        assert {peer["name"] for peer in node.json("peers")["peers"]} == set(nodes.nodes) - {node.name}
+        assert {kind["name"]: kind["nodes"] for kind in node.json("types")["types"]} == {
+            name: [f"node-{name}"] for name in "abc"}
+
+
+def test_feature_connection_management(nodes, tmp_path):
+    """Establishes connections to required nodes based on task type: to those that a list needs, and no others."""
+    wait_for(lambda: not tasks_connections(nodes["node-a"]), 10, "connections of before to end")
+    (tmp_path / "tasks.txt").write_text("a1 b1 b2\n")
+    nodes["node-a"].ctl("run", cwd=tmp_path)
+    assert tasks_connections(nodes["node-a"]) == {"node-b"}
+
+
+def tasks_connections(node):
+    """Nodes that it has a connection with, by the last event about each."""
+    last = {}
+    for event in node.events("connection"):
+        name = re.search(r"connection with (\S+) ", event["message"])
+        if name:
+            last[name[1]] = "opened" in event["message"]
+    return {name for name, is_open in last.items() if is_open}
+
+
+def test_feature_task_execution(nodes, tmp_path):
+    """Executes tasks across nodes in the order specified by the user, and says so on the console."""
+    node = nodes["seed"]
+    lines = run_list(node, tmp_path)
+    assert [line.split(": ")[1] for line in lines if line.startswith("Executing task: ")] == LIST.split()
+    assert lines[:3] == ["Discovering peers...", "Initiating connections...", "Assigning tasks..."]
+    ran = node.tasks()[-11:]
+    assert [(task["name"], task["node"]) for task in ran] == [(name, f"node-{name[0]}") for name in LIST.split()]
+
+
+def test_feature_connection_termination(nodes, tmp_path):
+    """Cleanly disconnects from peers after task completion: the console's last lines, and no connection is left."""
+    node = nodes["seed"]
+    assert run_list(node, tmp_path)[-2:] == ["Terminating connections...", "Disconnected from all nodes."]
+    assert tasks_connections(node)
+    wait_for(lambda: not tasks_connections(node), 10, "all connections to end")
+    assert not [event for event in node.events("problem")]

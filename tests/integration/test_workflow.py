@@ -241,6 +241,10 @@ def test_the_job_log_is_that_of_gnu_parallel(node, write, tmp_path):
     assert [row["Command"] for row in rows] == ["a1", "b1 two 'and three'", "f1", "sh -c 'kill -9 $$'"]
     starts = [float(row["Starttime"]) for row in rows]
     assert starts == sorted(starts) and abs(starts[0] - moment(node.tasks()[-4]["started"]).timestamp()) < 0.01
+    node.ctl("run", "--joblog", log, write("a1\na1: run=\"sh -c 'cp log out'\" in=log out=out"), cwd=tmp_path)
+    row = next(csv.DictReader(log.open(), delimiter="\t"))
+    assert int(row["Send"]) > 0 and int(row["Receive"]) > 0
+    assert "workflow w" in (told := node.ctl("task", "show", node.tasks()[-1]["id"]).stdout) and "(step 1 of 1)" in told
     assert node.ctl("run", "--joblog", "/nowhere/log", write("a1"), code=2).stdout == ""
     assert node.ctl("run", "--joblog", log, "--detach", write("a1"), code=2).stdout == ""
 
