@@ -151,6 +151,41 @@ static void check_files(const cJSON *frame)
     assert(r < 0 && text_is_printable(reason));
 }
 
+static int take_result(size_t i, int r, const char *reason, void *data)
+{
+    assert(i < *(const size_t *)data && (!reason || text_is_printable(reason)));
+    return r == 0 ? -EIO : 0; /* what is stored is not named */
+}
+
+/* Many files in one frame: the table in its body, and the answer to it. */
+static void check_packs(const cJSON *frame, const char *body, size_t size)
+{
+    struct reader reader = reader_from(body, size);
+    struct file_wire_pack pack;
+    struct file_wire_row row, back;
+    uint8_t hash[FILES_HASH_SIZE], bytes[FILES_NAME_MAX + 16];
+    size_t count = 7;
+    uint64_t offset = 0;
+
+    if (file_wire_read_pack(frame, &pack) == 0) {
+        _cleanup_json_ cJSON *again = travel(file_wire_pack(&pack));
+        size_t before = pack.count;
+        int r = file_wire_read_pack(again, &pack);
+        assert(r == 0 && pack.count == before);
+    }
+    int r = file_wire_read_packed(frame, count, take_result, &count);
+    assert(r == 0 || r == -EBADMSG);
+    (void)file_wire_read_offset(frame, &offset, hash);
+    while (file_wire_read_row(&reader, &row)) {
+        struct writer writer = writer_into(bytes, sizeof(bytes));
+        file_wire_write_row(&writer, row.name, row.size, row.modified_wall_usec, row.is_executable);
+        struct reader again = reader_from(bytes, writer.position);
+        bool is_read = file_wire_read_row(&again, &back);
+        assert(is_read && reader_done(&again) && strcmp(back.name, row.name) == 0);
+        assert(writer.position == FILE_WIRE_ROW_SIZE(row.name));
+    }
+}
+
 static void check_tasks(const cJSON *frame)
 {
     const cJSON *json = NULL;
@@ -177,6 +212,7 @@ static void hear(struct listener *listener, const char *line, size_t size)
     if (json_parse(line, header_size, &frame) < 0)
         return;
     check_files(frame);
+    check_packs(frame, body ? body : line, size - header_size);
     check_tasks(frame);
     (void)remote_on_frame(listener->remote, &other, frame, body ? body : line, size - header_size);
 }
