@@ -6,19 +6,21 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include "base/log.h"
 
-#define GROUPS_MAX     1024
-#define LISTEN_BACKLOG 128
+#define GROUPS_MAX       1024
+#define CLIENTS_PER_TURN 16 /* liveness has its turn after them */
+#define LISTEN_BACKLOG   128
 
 struct client {
     struct list link;
     struct server *server; /* borrowed */
     struct varlink *varlink;
-    sd_event_source *source;
+    uint32_t events;        /* that the poll waits for */
     sd_event_source *flush; /* sends what a method answered later */
     struct list calls;      /* the one under way: answers have no number, so they keep the order */
     struct caller caller;
@@ -34,6 +36,8 @@ struct server {
     struct server_config config; /* strings are owned here */
     sd_event *event;
     sd_event_source *source;
+    sd_event_source *clients_source;
+    int poll_fd; /* of all clients; sd-event itself asks for all that are ready after each one */
     int fd;
     int spare_fd;  /* to be closed where there is no other left for a client to be turned away */
     bool is_bound; /* the socket at the path is ours to remove */
@@ -51,10 +55,19 @@ static void client_free(struct client *client)
         call_abandon(list_entry(link, struct call, link));
     list_remove(&client->link);
     client->server->clients_count--;
-    sd_event_source_disable_unref(client->source);
+    (void)epoll_ctl(client->server->poll_fd, EPOLL_CTL_DEL, varlink_fd(client->varlink), NULL);
     sd_event_source_disable_unref(client->flush);
     varlink_free(client->varlink);
     free(client);
+}
+
+static void wait_for(struct client *client, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = client};
+
+    if (events != client->events &&
+        epoll_ctl(client->server->poll_fd, EPOLL_CTL_MOD, varlink_fd(client->varlink), &event) == 0)
+        client->events = events;
 }
 
 /* Sends what the socket takes, asks to be told when it takes more. False: the client is gone. */
@@ -71,8 +84,7 @@ static bool client_flush(struct client *client)
     /* What comes while a call is under way waits in the socket; but most clients wait, too, and
      * then nothing changes. */
     bool reads = !client->is_closing && !client->is_ended && !(is_busy && client->has_more);
-    (void)sd_event_source_set_io_events(client->source, (reads ? (uint32_t)EPOLLIN : 0) |
-                                                            (r > 0 ? (uint32_t)EPOLLOUT : 0));
+    wait_for(client, (reads ? (uint32_t)EPOLLIN : 0) | (r > 0 ? (uint32_t)EPOLLOUT : 0));
     return true;
 }
 
@@ -194,25 +206,36 @@ static void work(struct client *client)
     (void)client_flush(client);
 }
 
-static int on_client(sd_event_source *source _unused_, int fd _unused_, uint32_t events, void *data)
+static void on_client(struct client *client, uint32_t events)
 {
-    struct client *client = data;
     bool is_gone = events & (EPOLLHUP | EPOLLERR);
 
     if (is_gone && !list_is_empty(&client->calls)) {
         client_free(client);
-        return 0;
+        return;
     }
     client->has_more = !list_is_empty(&client->calls) && events & EPOLLIN;
     if (!client->is_closing && !client->has_more && (is_gone || events & EPOLLIN)) {
         int r = varlink_receive(client->varlink);
         if ((r == 0 && is_gone) || (r < 0 && r != -EAGAIN)) {
             client_free(client);
-            return 0;
+            return;
         }
         client->is_ended = r == 0;
     }
     work(client);
+}
+
+/* Some of the clients that are ready; a client ends none but itself. The others in the next turn.
+ */
+static int on_clients(sd_event_source *source _unused_, int fd, uint32_t revents _unused_,
+                      void *data _unused_)
+{
+    struct epoll_event events[CLIENTS_PER_TURN];
+    int count = epoll_wait(fd, events, CLIENTS_PER_TURN, 0);
+
+    for (int i = 0; i < count; i++)
+        on_client(events[i].data.ptr, events[i].events);
     return 0;
 }
 
@@ -304,19 +327,16 @@ static int accept_client(struct server *server)
     r = varlink_new(fd, &client->varlink);
     if (r < 0)
         return r;
-    r = sd_event_add_io(server->event, &client->source, TAKE_FD(fd), EPOLLIN, on_client, client);
+    struct epoll_event event = {.events = client->events = EPOLLIN, .data.ptr = client};
+    r = epoll_ctl(server->poll_fd, EPOLL_CTL_ADD, TAKE_FD(fd), &event) < 0 ? -errno : 0;
+    if (r == 0)
+        r = sd_event_add_defer(server->event, &client->flush, on_flush, client);
     if (r < 0) {
-        varlink_free(client->varlink);
-        return r;
-    }
-    r = sd_event_add_defer(server->event, &client->flush, on_flush, client);
-    if (r < 0) {
-        sd_event_source_disable_unref(client->source);
         varlink_free(client->varlink);
         return r;
     }
     (void)sd_event_source_set_enabled(client->flush, SD_EVENT_OFF);
-    (void)sd_event_source_set_description(client->source, "control-client");
+    (void)sd_event_source_set_description(client->flush, "control-client");
     list_append(&server->clients, &client->link);
     server->clients_count++;
     TAKE_PTR(client);
@@ -395,8 +415,12 @@ int server_new(sd_event *event, const struct server_config *config, server_dispa
 
     if (!server)
         return -ENOMEM;
-    *server = (struct server){
-        .config = *config, .fd = -EBADF, .spare_fd = -EBADF, .dispatch = dispatch, .data = data};
+    *server = (struct server){.config = *config,
+                              .fd = -EBADF,
+                              .poll_fd = -EBADF,
+                              .spare_fd = -EBADF,
+                              .dispatch = dispatch,
+                              .data = data};
     list_init(&server->clients);
     server->event = sd_event_ref(event);
     server->config.path = strdup(config->path);
@@ -416,6 +440,14 @@ int server_new(sd_event *event, const struct server_config *config, server_dispa
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(server->source, "control-listener");
+    server->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (server->poll_fd < 0)
+        return -errno;
+    r = sd_event_add_io(event, &server->clients_source, server->poll_fd, EPOLLIN, on_clients,
+                        server);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_description(server->clients_source, "control-clients");
     (void)sd_event_source_set_exit_on_failure(server->source, true);
     *ret = TAKE_PTR(server);
     return 0;
@@ -449,6 +481,8 @@ struct server *server_free(struct server *server)
     list_for_each_safe (link, &server->clients)
         client_free(list_entry(link, struct client, link));
     sd_event_source_disable_unref(server->source);
+    sd_event_source_disable_unref(server->clients_source);
+    close_fd(server->poll_fd);
     close_fd(server->fd);
     close_fd(server->spare_fd);
     if (server->is_bound)
