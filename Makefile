@@ -39,7 +39,8 @@ MAINS    := daemon/main.c daemon/exec/main.c
 LIBRARY  := $(B)/libp2pnode.a
 OBJECTS  := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(MAINS),$(SOURCES)))
 CTL      := $(patsubst %.c,$(B)/obj/%.o,$(wildcard ctl/*.c))
-PROGRAMS := $(B)/p2pnode $(B)/p2pnode-exec $(B)/p2pctl
+WARM     := $(B)/p2pnode-warm.so
+PROGRAMS := $(B)/p2pnode $(B)/p2pnode-exec $(B)/p2pctl $(WARM)
 
 UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 SIM      := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/sim/*.c))
@@ -60,6 +61,7 @@ $(B)/obj/%.o: %.c
 
 # Embeds it (.incbin), which the compiler does not tell.
 $(B)/obj/daemon/control/interface.o: daemon/control/org.p2pnode.varlink daemon/control/org.varlink.service.varlink
+$(B)/obj/daemon/exec/python_text.o: daemon/exec/python.py
 
 $(LIBRARY): $(OBJECTS)
 	$(Q)rm -f $@; ar rcs $@ $^
@@ -71,6 +73,19 @@ $(B)/p2pnode: $(B)/obj/daemon/main.o $(LIBRARY)
 $(B)/p2pnode-exec: $(B)/obj/daemon/exec/main.o $(LIBRARY)
 	$(if $(Q),@echo '  LD      $@')
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_EXEC)
+
+# Part of interpreters, which know no sanitizer: built without, whatever the variant.
+$(B)/pic/%.o: %.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -O2 -g -MMD -MP -fPIC -fvisibility=hidden \
+	    -fstack-protector-strong -c -o $@ $<
+
+$(B)/pic/libwarm.a: $(patsubst %.c,$(B)/pic/%.o,$(wildcard daemon/base/*.c daemon/exec/*.c))
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(WARM): $(B)/pic/daemon/exec/warm_module.o $(B)/pic/libwarm.a
+	$(if $(Q),@echo '  LD      $@')
+	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $^ -lcjson -lseccomp
 
 $(B)/p2pctl: $(CTL) $(LIBRARY)
 	$(if $(Q),@echo '  LD      $@')
@@ -303,6 +318,7 @@ install: $(PROGRAMS) ## DESTDIR and PREFIX as usual
 	install -D -m 755 $(B)/p2pnode $(DESTDIR)$(PREFIX)/sbin/p2pnode
 	install -D -m 755 $(B)/p2pctl $(DESTDIR)$(PREFIX)/bin/p2pctl
 	install -D -m 755 $(B)/p2pnode-exec $(DESTDIR)$(PREFIX)/libexec/p2pnode/p2pnode-exec
+	install -D -m 644 $(WARM) $(DESTDIR)$(PREFIX)/libexec/p2pnode/p2pnode-warm.so
 	install -D -m 640 -t $(DESTDIR)/etc/p2pnode etc/p2pnode/seed.conf etc/p2pnode/lab.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/p2pnode etc/p2pnode/p2pnode.conf.example \
 	    etc/p2pnode/config.txt README.md LICENSE
@@ -340,4 +356,4 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | sort | while IFS=$$'\t' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
 
 .SECONDARY:
--include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/obj $(B)/pic -name '*.d' 2>/dev/null)

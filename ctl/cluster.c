@@ -102,6 +102,7 @@ static const struct column member_columns[] = {
     {"QUEUE", "queue", COLUMN_EXTRA | COLUMN_RIGHT, NULL},
     {"KEY", "key", COLUMN_EXTRA, NULL},
     {"PROTO", "protocol", COLUMN_EXTRA | COLUMN_RIGHT, NULL},
+    {"PYTHON", "python", COLUMN_EXTRA, NULL},
     {"FLAPS", "flaps", COLUMN_EXTRA | COLUMN_RIGHT, NULL},
     {"INCARNATION", "incarnation", COLUMN_EXTRA, NULL},
     {"REPORTED_BY", "reported_by", COLUMN_EXTRA, NULL},

@@ -55,6 +55,9 @@ static const struct option drain_options[] = {
 static const struct option submit_options[] = {
     {"wait", 0, NULL, "until it ended: print its stdout, exit with its code"},
     {"follow", 'f', NULL, "as --wait, with live output"},
+    {"python", 0, "FILE:FUNC", "call a Python function with JSON arguments"},
+    {"code", 0, "STR", "the same with the code itself,"},
+    {"function", 0, "FUNC", "and the function in it"},
     {"select", 0, "SELECTOR", "only on nodes with this tag (tag:gpu=1)"},
     {"confidential", 0, NULL, "never leaves this node"},
     {"timeout", 0, "DUR", "how long it may run"},
@@ -270,10 +273,12 @@ const struct command commands[] = {
      drain_options, 0, 1, drain_run},
     {"undrain", NULL, NULL, "[NODE]", "take tasks again", "p2pctl undrain lab-05", NULL, 0, 1,
      undrain_run},
-    {"submit", NULL, NULL, "TYPEn [ARG...] | -- CMD...", "queue a task, print its id",
+    {"submit", NULL, NULL, "TYPEn [ARG...] | -- CMD... | --python FILE:FUNC [JSON...]",
+     "queue a task, print its id",
      "p2pctl submit a1\np2pctl submit --wait -- sort -u /etc/passwd\np2pctl submit -f --timeout "
      "5min -- make\n"
      "p2pctl submit -f --in data.csv --out 'plot*.png' -- python3 plot.py data.csv\n"
+     "p2pctl submit --wait --python stats.py:mean '[1, 2, 3, 6]'\n"
      "p2pctl submit --dry-run a1",
      submit_options, 0, COMMAND_WORDS_MAX, submit_run},
     {"run", NULL, NULL, "[FILE]", "run a list of tasks (./tasks.txt) in order",

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "failure.h"
 #include "file.h"
+#include "function.h"
 #include "output.h"
 #include "render.h"
 #include "results.h"
@@ -61,9 +62,12 @@ static int add_work(const struct options *options, cJSON *parameters)
 {
     int r;
 
+    if (function_is_asked(options))
+        return function_add(options, parameters);
     if (options->words_count == 0)
         return fail(ERROR_USAGE, NULL,
-                    "a typed task: p2pctl submit a1\nor a command: p2pctl submit -- COMMAND ...",
+                    "a typed task: p2pctl submit a1\nor a command: p2pctl submit -- COMMAND ...\n"
+                    "or a function: p2pctl submit --python FILE:FUNCTION",
                     "submit what?");
     if (options->dashes == 0)
         return add_words(parameters, "argv", options, 0);

@@ -8,6 +8,7 @@
 #include "control/methods.h"
 #include "journal.h"
 #include "paths.h"
+#include "tasks/python.h"
 
 #define WORKER_QUEUE_MAX 4096
 #define TASKFILE_THREADS 6 /* for the files of tasks and what is short, beside transfers */
@@ -244,10 +245,13 @@ int node_tell_record(struct node *node)
     const struct config *config = node->config;
     struct record record = {.protocol = RECORD_PROTOCOL,
                             .has_tasks = config->tasks.enabled,
-                            .has_commands = config->tasks.allow_commands};
+                            .has_commands = config->tasks.allow_commands,
+                            .has_python = config->tasks.allow_python};
     uint8_t data[SWIM_META_MAX];
     size_t size;
 
+    if (config->tasks.enabled)
+        python_find_version(config->python.interpreter, record.python, sizeof(record.python));
     snprintf(record.version, sizeof(record.version), "%s", P2PNODE_VERSION);
     for (size_t i = 0; node->keyring && i < node->keyring->count; i++)
         record.keys[record.keys_count++] = node->keyring->keys[i].id;

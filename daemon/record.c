@@ -11,6 +11,7 @@
 enum record_flag {
     RECORD_HAS_TASKS = 1,
     RECORD_HAS_COMMANDS = 2,
+    RECORD_HAS_PYTHON = 4,
 };
 
 int record_encode(const struct record *record, uint8_t *data, size_t size, size_t *ret_size)
@@ -21,7 +22,8 @@ int record_encode(const struct record *record, uint8_t *data, size_t size, size_
     writer_string8(&writer, record->version);
     writer_u8(&writer, record->protocol);
     writer_u8(&writer, (uint8_t)((record->has_tasks ? RECORD_HAS_TASKS : 0) |
-                                 (record->has_commands ? RECORD_HAS_COMMANDS : 0)));
+                                 (record->has_commands ? RECORD_HAS_COMMANDS : 0) |
+                                 (record->has_python ? RECORD_HAS_PYTHON : 0)));
     writer_u8(&writer, (uint8_t)record->keys_count);
     for (size_t i = 0; i < record->keys_count; i++)
         writer_u32(&writer, record->keys[i]);
@@ -31,6 +33,7 @@ int record_encode(const struct record *record, uint8_t *data, size_t size, size_
     writer_u8(&writer, (uint8_t)record->tags_count);
     for (size_t i = 0; i < record->tags_count; i++)
         writer_string8(&writer, record->tags[i]);
+    writer_string8(&writer, record->python);
     if (!writer_ok(&writer))
         return -EMSGSIZE;
     *ret_size = writer.position;
@@ -69,6 +72,7 @@ int record_decode(const uint8_t *data, size_t size, struct record *ret)
     uint8_t flags = reader_u8(&reader);
     record.has_tasks = flags & RECORD_HAS_TASKS;
     record.has_commands = flags & RECORD_HAS_COMMANDS;
+    record.has_python = flags & RECORD_HAS_PYTHON;
     record.keys_count = read_count(&reader, RECORD_KEYS_MAX);
     for (size_t i = 0; i < record.keys_count; i++)
         record.keys[i] = reader_u32(&reader);
@@ -82,6 +86,8 @@ int record_decode(const uint8_t *data, size_t size, struct record *ret)
         reader_string8(&reader, record.tags[i], sizeof(record.tags[i]));
         is_valid = is_valid && is_printable(record.tags[i]);
     }
+    reader_string8(&reader, record.python, sizeof(record.python));
+    is_valid = is_valid && is_printable(record.python);
     if (!reader_ok(&reader) || !is_valid)
         return -EBADMSG;
     *ret = record;

@@ -22,6 +22,8 @@ struct record {
     uint8_t protocol;
     bool has_tasks;                 /* runs tasks at all */
     bool has_commands;              /* takes `submit -- CMD` from other nodes */
+    bool has_python;                /* takes `submit --python` from other nodes */
+    char python[16];                /* version of its interpreter, "3.11"; "" = it has none */
     uint32_t keys[RECORD_KEYS_MAX]; /* ids; the first is in use */
     size_t keys_count;
     char types[RECORD_TYPES_MAX][33];

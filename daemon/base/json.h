@@ -36,6 +36,9 @@ int json_parse(const char *text, size_t size, cJSON **ret);
 /* The same with another limit than JSON_SIZE_MAX. */
 int json_parse_up_to(const char *text, size_t size, size_t size_max, cJSON **ret);
 
+/* Whether @text is exactly one JSON value of any type, within the same limits. */
+bool json_is_value(const char *text);
+
 /* Compact text, to be freed by the caller; NULL without memory. */
 char *json_format(const cJSON *json);
 

@@ -146,6 +146,23 @@ bool text_is_type_name(const char *text)
     return true;
 }
 
+size_t text_name_size(const char *text)
+{
+    size_t size = 0;
+
+    while (is_letter(text[size]) || text[size] == '_' || (text[size] & 0x80) ||
+           (size > 0 && text[size] >= '0' && text[size] <= '9'))
+        size++;
+    return size;
+}
+
+const char *text_skip_name(const char *argument)
+{
+    size_t size = text_name_size(argument);
+
+    return size > 0 && argument[size] == '=' ? argument + size + 1 : argument;
+}
+
 /* Decodes one code point; returns its length in bytes, 0 where it is malformed. */
 static size_t decode_utf8(const uint8_t *data, size_t size, uint32_t *ret)
 {

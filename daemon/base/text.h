@@ -57,6 +57,15 @@ char *text_mend_end(char *text);
  */
 bool text_is_file_name(const char *text);
 
+/*
+ * Bytes of the name that @text begins with, as programs name things: letters, digits, '_', not a
+ * digit first; all that is not ASCII counts as letters.
+ */
+size_t text_name_size(const char *text);
+
+/* Where the value of an argument begins: behind its "NAME=", or at once where it has none. */
+const char *text_skip_name(const char *argument);
+
 /* Edit distance with swaps (optimal string alignment), capped at 16 for long words. */
 size_t text_distance(const char *a, const char *b);
 

@@ -67,6 +67,7 @@ static void add_record(cJSON *json, const struct record *record)
         json_add_u64(json, "protocol", record->protocol);
     else
         json_add_null(json, "protocol");
+    json_add_string(json, "python", *record->python ? record->python : NULL);
     json_add_string(
         json, "key",
         record->keys_count > 0 ? keyring_format_fingerprint(record->keys[0], fingerprint) : NULL);

@@ -166,7 +166,7 @@ static void add_types(struct node *node, const struct workflow_plan *plan, cJSON
             is_known =
                 is_known ||
                 strcmp(cJSON_GetObjectItemCaseSensitive(type, "name")->valuestring, name) == 0;
-        if (is_known || plan->steps[i].spec.is_command)
+        if (is_known || task_spec_get_kind(&plan->steps[i].spec) != TASK_TYPED)
             continue;
         cJSON *type = cJSON_CreateObject();
         json_add_string(type, "name", name);

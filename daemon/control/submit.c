@@ -87,6 +87,32 @@ static bool read_select(struct call *call, struct task_spec *spec)
     return true;
 }
 
+static bool read_python(struct call *call, struct task_spec *spec)
+{
+    const cJSON *object = NULL;
+    int r;
+
+    if (json_get_object(call->parameters, "python", &object) == 0)
+        return true;
+    r = object ? task_python_from_json(object, &spec->python) : -EBADMSG;
+    if (r == -ENOMEM) {
+        fail_memory(call);
+        return false;
+    }
+    if (r < 0) {
+        call_fail(call, ERROR_USAGE, NULL,
+                  "python: not an object of the texts file, function and code");
+        return false;
+    }
+    for (size_t i = 0; i < spec->args.count; i++)
+        if (!json_is_value(text_skip_name(spec->args.items[i]))) {
+            call_fail(call, ERROR_USAGE, "a text stands in quotes of its own: '\"text\"'",
+                      "argument %zu is no JSON: %.64s", i + 1, spec->args.items[i]);
+            return false;
+        }
+    return true;
+}
+
 static bool read_spec(struct node *node, struct call *call, struct task_spec *spec)
 {
     uint64_t retries = node->config->tasks.retries;
@@ -109,10 +135,15 @@ static bool read_spec(struct node *node, struct call *call, struct task_spec *sp
         !read_field(call, "name", spec->name, sizeof(spec->name)))
         return false;
     spec->retries = (uint32_t)retries;
-    if (argv && *spec->type) {
-        call_fail(call, ERROR_USAGE, "p2pctl submit -h", "give a task type or a command, not both");
+    if (!read_python(call, spec))
+        return false;
+    if ((argv != NULL) + (*spec->type != '\0') + (spec->python != NULL) > 1) {
+        call_fail(call, ERROR_USAGE, "p2pctl submit -h",
+                  "give a task type, a command or a function, only one of them");
         return false;
     }
+    if (spec->python)
+        strcpy(spec->type, TASK_TYPE_PYTHON);
     if (argv) {
         spec->is_command = true;
         strcpy(spec->type, TASK_TYPE_COMMAND);
@@ -188,10 +219,10 @@ static cJSON *new_reply(const struct task_spec *spec)
 
     json_add_null(reply, "id");
     json_add_string(reply, "type", spec->type);
-    if (spec->is_command)
-        json_add_null(reply, "number");
-    else
+    if (task_spec_get_kind(spec) == TASK_TYPED)
         json_add_u64(reply, "number", spec->type_number);
+    else
+        json_add_null(reply, "number");
     return reply;
 }
 
@@ -268,17 +299,24 @@ static void on_submitted(int r, const struct task *task, const char *reason, voi
     pending_free(pending);
 }
 
-/* Whether there is a node that might run it, but for tasks.allow_commands. */
-static bool are_commands_refused(const struct node *node, const struct task_spec *spec)
+/* Whether there is a node that might run it, but for tasks.allow_commands or tasks.allow_python. */
+static bool refuses(const struct record *record, const struct task_spec *spec)
+{
+    if (spec->python)
+        return *record->python && !record->has_python;
+    return spec->is_command && !record->has_commands;
+}
+
+static bool is_kind_refused(const struct node *node, const struct task_spec *spec)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
     struct record record;
 
-    for (size_t i = 0; spec->is_command && i < swim_members_count(swim); i++) {
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
         const struct swim_member *member = swim_member_at(swim, i);
         if (member->state != SWIM_DEAD && member->state != SWIM_LEFT && !member->is_self &&
             (!*spec->node || strcmp(spec->node, member->name) == 0) &&
-            node_get_record(member, &record) >= 0 && record.has_tasks && !record.has_commands)
+            node_get_record(member, &record) >= 0 && record.has_tasks && refuses(&record, spec))
             return true;
     }
     return false;
@@ -289,17 +327,21 @@ static void fail_submit(struct node *node, struct call *call, const struct task_
 {
     switch (-r) {
     case ENOENT:
-        if (spec->is_confidential && !spec->is_command)
+        if (spec->is_confidential && task_spec_get_kind(spec) == TASK_TYPED)
             call_fail(
                 call, ERROR_NO_HANDLER, "p2pctl types",
                 "%s does not handle task type \"%s\", and a confidential task never leaves it",
                 node->config->node.name, spec->type);
-        else if (are_commands_refused(node, spec))
-            call_fail(call, ERROR_NOT_PERMITTED,
-                      "p2pctl config show tasks.allow_commands     (on the node that is to run it)",
-                      "not permitted: %s%s commands of other nodes", *spec->node ? spec->node : "",
-                      *spec->node ? " takes no" : "no node takes");
-        else if (spec->is_command || *spec->node || *spec->select)
+        else if (is_kind_refused(node, spec))
+            call_fail(
+                call, ERROR_NOT_PERMITTED,
+                spec->python
+                    ? "p2pctl config show tasks.allow_python     (on the node that is to run it)"
+                    : "p2pctl config show tasks.allow_commands     (on the node that is to run it)",
+                "not permitted: %s%s %s of other nodes", *spec->node ? spec->node : "",
+                *spec->node ? " takes no" : "no node takes",
+                spec->python ? "functions" : "commands");
+        else if (task_spec_get_kind(spec) != TASK_TYPED || *spec->node || *spec->select)
             call_fail(call, ERROR_NO_HANDLER, "p2pctl types", "%s", reason);
         else
             fail_no_handler(node, call, spec->type, "see who does what: p2pctl types");

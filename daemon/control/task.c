@@ -195,7 +195,12 @@ static void add_command(const struct node *node, const struct task *task, cJSON 
     char text[WORDS_TEXT_MAX] = "";
     size_t used = 0;
 
-    if (!task->spec.is_command) {
+    if (task->spec.python) {
+        int size = snprintf(text, sizeof(text), "python %s:%s", task->spec.python->file,
+                            task->spec.python->function);
+        used = (size_t)CLAMP(size, 0, (int)sizeof(text) - 1);
+    }
+    if (task_spec_get_kind(&task->spec) == TASK_TYPED) {
         const char *handler = tasks_get_handler(node->tasks, task->spec.type);
         /* Only the nodes that do a type know its command. */
         int size = snprintf(text, sizeof(text), "handler %s%s%s %llu", task->spec.type,

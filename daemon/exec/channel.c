@@ -119,7 +119,7 @@ static int receive(struct exec_channel *channel)
                             .msg_iovlen = 1,
                             .msg_control = &ancillary,
                             .msg_controllen = sizeof(ancillary)};
-    int fds[EXEC_FDS_MAX] = {-EBADF, -EBADF, -EBADF, -EBADF, -EBADF};
+    int fds[EXEC_FDS_MAX] = {-EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF};
     struct exec_message message;
     int r;
 

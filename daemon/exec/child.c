@@ -93,7 +93,7 @@ static int watch(struct exec_child *child, sd_event *event)
 }
 
 int exec_child_new(sd_event *event, uint64_t id, struct supervisor_job *job,
-                   struct exec_child **ret)
+                   exec_child_start_t start, void *data, struct exec_child **ret)
 {
     _cleanup_(exec_child_freep) struct exec_child *child = calloc(1, sizeof(*child));
     _cleanup_close_ int its = -EBADF;
@@ -114,7 +114,7 @@ int exec_child_new(sd_event *event, uint64_t id, struct supervisor_job *job,
     r = watch(child, event);
     if (r < 0)
         return r;
-    r = supervisor_start(job, &child->pid);
+    r = start(job, data, &child->pid);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(child);

@@ -27,13 +27,16 @@ struct exec_child {
     bool ended; /* the task; its supervisor is cleaning up */
 };
 
+/* Starts a supervisor for @job, as supervisor_start() does; @data is the caller's. */
+typedef int (*exec_child_start_t)(struct supervisor_job *job, void *data, pid_t *ret_pid);
+
 /*
- * Starts the supervisor; of @job, which is borrowed for the call, the control socket is made here.
- * The caller sets owner and on_report. Return: 0; -EMFILE, -ENOMEM; what sd-event or
- * supervisor_start() said.
+ * Starts the supervisor by @start; of @job, which is borrowed for the call, the control socket is
+ * made here. The caller sets owner and on_report. Return: 0; -EMFILE, -ENOMEM; what sd-event or
+ * @start said.
  */
 int exec_child_new(sd_event *event, uint64_t id, struct supervisor_job *job,
-                   struct exec_child **ret);
+                   exec_child_start_t start, void *data, struct exec_child **ret);
 
 /* Accepts NULL, returns NULL. The supervisor notices, kills its task and ends. */
 struct exec_child *exec_child_free(struct exec_child *child);

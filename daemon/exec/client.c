@@ -252,6 +252,15 @@ static int copy_string(const char *string, char **ret)
     return *ret ? 0 : -ENOMEM;
 }
 
+static int copy_python(const struct exec_config *config, struct exec_python *ret)
+{
+    ret->workers = config->workers;
+    ret->jobs_max = config->jobs_max;
+    ret->idle_usec = config->helper_idle_usec;
+    int r = copy_strings(config->modules, &ret->modules);
+    return r < 0 ? r : copy_string(config->interpreter, &ret->interpreter);
+}
+
 static int set_configuration(struct exec *exec, const struct exec_config *config)
 {
     struct exec_message message = {.type = EXEC_CONFIGURE};
@@ -265,6 +274,8 @@ static int set_configuration(struct exec *exec, const struct exec_config *config
     r = copy_strings(config->read, &message.configure.read);
     if (r == 0)
         r = copy_strings(config->write, &message.configure.write);
+    if (r == 0)
+        r = copy_python(config, &message.configure.python);
     if (r == 0)
         r = exec_message_encode(&message, &text, &size);
     if (r < 0) {
@@ -395,7 +406,8 @@ static int send_start(struct exec *exec, uint64_t id, const struct exec_task *ta
             return -errno;
     }
     /* Only read: a message that goes out owns nothing. */
-    message.start = (struct exec_start){.words = (char **)(uintptr_t)task->words,
+    message.start = (struct exec_start){.is_python = task->is_python,
+                                        .words = (char **)(uintptr_t)task->words,
                                         .environment = (char **)(uintptr_t)environment,
                                         .network = task->network,
                                         .level = MAX(task->level, EXEC_NONE),
@@ -404,9 +416,14 @@ static int send_start(struct exec *exec, uint64_t id, const struct exec_task *ta
                                         .outs = (char **)(uintptr_t)task->outs,
                                         .results_max = task->results_max,
                                         .reserve = task->reserve};
-    const int first = task->has_inputs ? task->inputs_fd : task->results_fd;
-    const int fds[EXEC_FDS_MAX] = {input, outputs[EXEC_STDOUT], outputs[EXEC_STDERR], first,
-                                   task->results_fd};
+    int fds[EXEC_FDS_MAX] = {input, outputs[EXEC_STDOUT], outputs[EXEC_STDERR]};
+    size_t count = 3;
+    if (task->has_inputs)
+        fds[count++] = task->inputs_fd;
+    if (task->outs && task->outs[0])
+        fds[count++] = task->results_fd;
+    if (task->is_python)
+        fds[count] = task->job_fd;
     int r = exec_channel_send(exec->channel, &message, fds);
     return r == -ENOBUFS ? -EBUSY : r;
 }
@@ -423,7 +440,9 @@ int exec_start(struct exec *exec, uint64_t id, const struct exec_task *task)
         return -EPERM;
     if (task->level > exec_get_available(exec))
         return -EOPNOTSUPP;
-    if (!task->words[0] || task->words[0][0] == '\0' || id > EXEC_ID_MAX)
+    if (task->is_python ? task->words[0] != NULL : !task->words[0] || task->words[0][0] == '\0')
+        return -EINVAL;
+    if (id > EXEC_ID_MAX)
         return -EINVAL;
     if (exec->runs.count >= EXEC_TASKS_MAX)
         return -EBUSY;

@@ -32,6 +32,11 @@ struct exec_config {
     bool network;
     const char *const *read; /* absolute paths, NULL-terminated; NULL = none */
     const char *const *write;
+    const char *interpreter;    /* of functions; absolute */
+    uint32_t workers;           /* warm helpers for them, 0..EXEC_WORKERS_MAX */
+    uint32_t jobs_max;          /* of one helper, 1.. */
+    usec_t helper_idle_usec;    /* without a function for so long they end */
+    const char *const *modules; /* that helpers import, NULL-terminated; NULL = none */
 };
 
 /* Borrowed by exec_start() for the call only. */
@@ -39,6 +44,8 @@ struct exec_task {
     const char *const *words; /* NULL-terminated; {EXEC_DEMO, NULL} = the built-in demo handler */
     const char *const *environment; /* "KEY=value", NULL-terminated; NULL = none */
     int stdin_fd;                   /* negative = /dev/null; stays the caller's */
+    bool is_python;                 /* no words, but the function that job_fd describes */
+    int job_fd;                     /* stays the caller's */
     bool has_inputs;                /* then: */
     int inputs_fd;                  /* a bundle for its work directory; may have a standard input */
     const char *const *outs;        /* patterns of results, NULL-terminated; NULL = none, else: */

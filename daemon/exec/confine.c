@@ -85,7 +85,8 @@ static int drop_capabilities(void)
 }
 
 int confine_enter(const struct fence *fence, enum exec_level level, bool network,
-                  const struct exec_limits *limits, int ruleset, const char **step)
+                  const struct exec_limits *limits, int ruleset, unsigned first_closed,
+                  const char **step)
 {
     int r;
 
@@ -105,11 +106,12 @@ int confine_enter(const struct fence *fence, enum exec_level level, bool network
         if (r < 0)
             return r;
     }
+    if (level > EXEC_NONE) {
+        *step = "install the system call filter";
+        r = filter_install(fence_get_filter(fence, level, network));
+        if (r < 0)
+            return r;
+    }
     *step = "close descriptors";
-    if (close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
-        return -errno;
-    if (level == EXEC_NONE)
-        return 0;
-    *step = "install the system call filter";
-    return filter_install(fence_get_filter(fence, level, network));
+    return close_range(first_closed, ~0U, 0) < 0 ? -errno : 0;
 }

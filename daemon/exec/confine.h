@@ -16,8 +16,10 @@
 int confine_prepare(const struct fence *fence, enum exec_level level, int work_fd, int tmp_fd);
 
 /*
- * @ruleset is that of confine_prepare(), or negative at EXEC_NONE. Closes all descriptors from 3
- * on. Return: 0; or -errno, with *@step saying in a constant text what failed.
+ * @ruleset is that of confine_prepare(), or negative at EXEC_NONE. Closes all descriptors from
+ * @first_closed on, last of all. Return: 0; or -errno, with *@step saying in a constant text what
+ * failed.
  */
 int confine_enter(const struct fence *fence, enum exec_level level, bool network,
-                  const struct exec_limits *limits, int ruleset, const char **step);
+                  const struct exec_limits *limits, int ruleset, unsigned first_closed,
+                  const char **step);

@@ -43,6 +43,8 @@ void exec_message_done(struct exec_message *message)
     case EXEC_CONFIGURE:
         free_strings(message->configure.read);
         free_strings(message->configure.write);
+        free_strings(message->configure.python.modules);
+        free(message->configure.python.interpreter);
         break;
     case EXEC_START:
         free_strings(message->start.words);
@@ -91,6 +93,11 @@ static bool is_variable(const char *text)
     return equals && equals != text;
 }
 
+static bool has_words(const struct exec_start *start)
+{
+    return start->is_python ? !start->words[0] : start->words[0] && start->words[0][0] != '\0';
+}
+
 /* The writers return 0, -EINVAL or -ENOMEM. A key that memory was lacking for is missed by the
  * reader. */
 
@@ -123,6 +130,18 @@ static void add_limit(cJSON *json, const char *key, uint64_t value)
         json_add_u64(json, key, value);
 }
 
+static int write_python(const struct exec_python *python, cJSON *json)
+{
+    if (!is_path(python->interpreter) || python->workers > EXEC_WORKERS_MAX ||
+        python->jobs_max == 0)
+        return -EINVAL;
+    json_add_u64(json, "workers", python->workers);
+    json_add_u64(json, "jobs_max", python->jobs_max);
+    json_add_u64(json, "idle", python->idle_usec);
+    int r = add_string(json, "interpreter", python->interpreter);
+    return r < 0 ? r : add_strings(json, "modules", python->modules, EXEC_PATHS_MAX, NULL);
+}
+
 static int write_configure(const struct exec_message *message, cJSON *json)
 {
     const struct exec_configure *configure = &message->configure;
@@ -132,7 +151,9 @@ static int write_configure(const struct exec_message *message, cJSON *json)
         return -EINVAL;
     json_add_string(json, "mode", configure->is_auto ? "auto" : exec_level_name(configure->level));
     json_add_bool(json, "network", configure->network);
-    r = add_strings(json, "read", configure->read, EXEC_PATHS_MAX, is_path);
+    r = write_python(&configure->python, json);
+    if (r == 0)
+        r = add_strings(json, "read", configure->read, EXEC_PATHS_MAX, is_path);
     return r < 0 ? r : add_strings(json, "write", configure->write, EXEC_PATHS_MAX, is_path);
 }
 
@@ -141,8 +162,9 @@ static int write_start(const struct exec_message *message, cJSON *json)
     const struct exec_start *start = &message->start;
     int r;
 
-    if (!start->words[0] || start->words[0][0] == '\0' || start->level == EXEC_REFUSE)
+    if (!has_words(start) || start->level == EXEC_REFUSE)
         return -EINVAL;
+    json_add_bool(json, "python", start->is_python);
     json_add_bool(json, "network", start->network);
     json_add_string(json, "sandbox", exec_level_name(start->level));
     add_limit(json, "memory", start->limits.memory_bytes);
@@ -260,6 +282,24 @@ static int get_strings(const cJSON *json, const char *key, size_t max,
     return 0;
 }
 
+static int read_python(const cJSON *json, struct exec_python *python)
+{
+    const char *interpreter = NULL;
+    uint64_t workers, jobs_max;
+
+    if (json_get_string(json, "interpreter", &interpreter) != 1 || !is_path(interpreter) ||
+        !get_number(json, "workers", EXEC_WORKERS_MAX, &workers) ||
+        !get_number(json, "jobs_max", UINT32_MAX, &jobs_max) || jobs_max == 0 ||
+        !get_number(json, "idle", EXEC_ID_MAX, &python->idle_usec))
+        return -EBADMSG;
+    python->workers = (uint32_t)workers;
+    python->jobs_max = (uint32_t)jobs_max;
+    python->interpreter = strdup(interpreter);
+    if (!python->interpreter)
+        return -ENOMEM;
+    return get_strings(json, "modules", EXEC_PATHS_MAX, NULL, &python->modules);
+}
+
 static int read_configure(const cJSON *json, struct exec_message *message)
 {
     struct exec_configure *configure = &message->configure;
@@ -274,7 +314,9 @@ static int read_configure(const cJSON *json, struct exec_message *message)
     if (!configure->is_auto &&
         (exec_level_from_name(mode, &configure->level) < 0 || configure->level == EXEC_REFUSE))
         return -EBADMSG;
-    r = get_strings(json, "read", EXEC_PATHS_MAX, is_path, &configure->read);
+    r = read_python(json, &configure->python);
+    if (r == 0)
+        r = get_strings(json, "read", EXEC_PATHS_MAX, is_path, &configure->read);
     return r < 0 ? r : get_strings(json, "write", EXEC_PATHS_MAX, is_path, &configure->write);
 }
 
@@ -284,6 +326,7 @@ static int read_start(const cJSON *json, struct exec_message *message)
     int r;
 
     if (json_get_bool(json, "network", &start->network) != 1 ||
+        json_get_bool(json, "python", &start->is_python) != 1 ||
         !get_level(json, "sandbox", &start->level) || start->level == EXEC_REFUSE ||
         !get_limit(json, "memory", &start->limits.memory_bytes) ||
         !get_limit(json, "file_size", &start->limits.file_size_bytes) ||
@@ -297,7 +340,7 @@ static int read_start(const cJSON *json, struct exec_message *message)
     r = get_strings(json, "words", EXEC_WORDS_MAX, NULL, &start->words);
     if (r < 0)
         return r;
-    if (!start->words[0] || start->words[0][0] == '\0')
+    if (!has_words(start))
         return -EBADMSG;
     r = get_strings(json, "environment", EXEC_WORDS_MAX, is_variable, &start->environment);
     return r < 0 ? r : get_strings(json, "outs", EXEC_OUTS_MAX, is_pattern, &start->outs);
@@ -392,11 +435,12 @@ static const struct {
     const char *const *keys;
 } types[_EXEC_MESSAGE_TYPE_MAX] = {
     [EXEC_CONFIGURE] = {"configure", false, 0, write_configure, read_configure,
-                        KEYS("mode", "network", "read", "write")},
+                        KEYS("mode", "network", "read", "write", "interpreter", "workers",
+                             "jobs_max", "idle", "modules")},
     [EXEC_START] = {"start", true, 3, write_start, read_start,
-                    KEYS("id", "network", "sandbox", "memory", "file_size", "processes", "timeout",
-                         "grace", "words", "environment", "inputs", "outs", "results_max",
-                         "reserve")},
+                    KEYS("id", "python", "network", "sandbox", "memory", "file_size", "processes",
+                         "timeout", "grace", "words", "environment", "inputs", "outs",
+                         "results_max", "reserve")},
     [EXEC_SIGNAL] = {"signal", true, 0, write_signal, read_signal, KEYS("id", "number", "grace")},
     [EXEC_HELLO] = {"hello", false, 0, write_hello, read_hello,
                     KEYS("version", "level", "available", "missing")},
@@ -412,7 +456,7 @@ size_t exec_message_fds(const struct exec_message *message)
     size_t count = types[message->type].fds;
 
     if (message->type == EXEC_START)
-        count += (size_t)message->start.has_inputs +
+        count += (size_t)message->start.has_inputs + (size_t)message->start.is_python +
                  (message->start.outs && message->start.outs[0] ? 1 : 0);
     return count;
 }

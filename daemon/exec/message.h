@@ -8,8 +8,8 @@
  * closed.
  *
  *   p2pnode -> p2pnode-exec   configure, start (+ stdin, stdout, stderr, where the message says so
- *                             inputs: a bundle, and where it has "outs" results: an empty file),
- *                             signal
+ *                             inputs: a bundle, where it has "outs" results: an empty file, and
+ *                             for a function its job), signal
  *   p2pnode-exec -> p2pnode   hello (the answer to each configure), started, exited
  *
  * Times are usec_t; a limit of 0 means "none". Strings and arrays of a decoded message are its own.
@@ -25,8 +25,9 @@
 #define EXEC_WORDS_MAX   4096                /* of a command; also variables of an environment */
 #define EXEC_PATHS_MAX   64                  /* read or write paths of the configuration */
 #define EXEC_MISSING_MAX 16
-#define EXEC_FDS_MAX     5
-#define EXEC_OUTS_MAX    64 /* patterns of results */
+#define EXEC_FDS_MAX     6
+#define EXEC_OUTS_MAX    64  /* patterns of results */
+#define EXEC_WORKERS_MAX 256 /* warm helpers */
 #define EXEC_ID_MAX      (((uint64_t)1 << 53) - 1)
 #define EXEC_DEMO        "@demo" /* first word of the built-in demo handler */
 
@@ -64,7 +65,17 @@ enum exec_message_type {
     _EXEC_MESSAGE_TYPE_MAX,
 };
 
+/* How functions are run. */
+struct exec_python {
+    char *interpreter; /* absolute path */
+    uint32_t workers;  /* warm helpers, 0..EXEC_WORKERS_MAX */
+    uint32_t jobs_max; /* of one helper, 1.. */
+    usec_t idle_usec;  /* without a function for so long they end */
+    char **modules;    /* that helpers import; NULL-terminated, at most EXEC_PATHS_MAX */
+};
+
 struct exec_configure {
+    struct exec_python python;
     bool is_auto;          /* the best level that this kernel allows ... */
     enum exec_level level; /* ... or this one and no weaker; EXEC_NONE and up */
     bool network;          /* tasks may use it */
@@ -73,6 +84,7 @@ struct exec_configure {
 };
 
 struct exec_start {
+    bool is_python;        /* a function, which the last descriptor describes; it has no words */
     char **words;          /* the command, 1..EXEC_WORDS_MAX, NULL-terminated */
     char **environment;    /* "KEY=value", NULL-terminated; nothing else is set but the three
                               directories */

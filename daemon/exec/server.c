@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "exec/channel.h"
 #include "exec/child.h"
+#include "exec/children.h"
 #include "exec/client.h"
+#include "exec/helpers.h"
 #include "exec/probe.h"
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
@@ -30,6 +32,7 @@ struct exec_server {
     sd_event_source *deadline;    /* for the tasks of a client that is gone */
     struct exec_channel *channel; /* owned; NULL without client */
     struct fence *fence;          /* owned; NULL until configured */
+    struct helpers *helpers;      /* owned; as the fence, which it borrows */
     struct probe probe;
     struct list tasks; /* of struct exec_child, owned */
     size_t tasks_count;
@@ -74,9 +77,13 @@ static void on_report(struct exec_child *child, const struct supervisor_report *
     }
 }
 
-static bool is_supervisor(pid_t pid, void *data)
+/* Children that are there on purpose. */
+static bool is_known(pid_t pid, void *data)
 {
     struct exec_server *server = data;
+
+    if (helpers_has(server->helpers, pid))
+        return true;
 
     list_for_each (link, &server->tasks)
         if (list_entry(link, struct exec_child, link)->pid == pid)
@@ -101,7 +108,7 @@ static void on_supervisor_gone(struct exec_server *server, struct exec_child *ta
     server->tasks_count--;
     if (!task->ended) {
         /* Killed, by whomever: its task, no longer watched, has become our child. */
-        (void)supervisor_kill_children(is_supervisor, server);
+        (void)children_kill(is_known, server);
         tell_refusal(server, task->id, -ECHILD, "the task's supervisor was killed");
     }
     exec_child_free(task);
@@ -134,12 +141,12 @@ static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *in
                 task = list_entry(link, struct exec_child, link);
         if (task)
             on_supervisor_gone(server, task);
-        else
+        else if (!helpers_forget(server->helpers, pid))
             has_strays = true;
     }
     /* What the children of a killed supervisor's task leave behind comes to us in turn. */
     if (has_strays)
-        (void)supervisor_kill_children(is_supervisor, server);
+        (void)children_kill(is_known, server);
     return 0;
 }
 
@@ -158,6 +165,7 @@ static int on_deadline(sd_event_source *source, uint64_t now_usec, void *data)
 static void drop_client(struct exec_server *server)
 {
     server->channel = exec_channel_free(server->channel);
+    server->helpers = helpers_free(server->helpers);
     server->fence = fence_free(server->fence);
     list_for_each (link, &server->tasks)
         exec_child_abandon(list_entry(link, struct exec_child, link));
@@ -197,9 +205,12 @@ static void say_hello(struct exec_server *server)
 static void configure(struct exec_server *server, struct exec_configure *configure)
 {
     _cleanup_(fence_freep) struct fence *fence = NULL;
+    _cleanup_(helpers_freep) struct helpers *helpers = NULL;
     struct probe probe;
     int r = fence_new(configure, &fence);
 
+    if (r == 0)
+        r = helpers_new(server->event, fence, &helpers);
     if (r == 0)
         r = probe_init(&probe, fence, server->work_root);
     if (r < 0) {
@@ -207,6 +218,8 @@ static void configure(struct exec_server *server, struct exec_configure *configu
         (void)sd_event_exit(server->event, r);
         return;
     }
+    helpers_free(server->helpers);
+    server->helpers = TAKE_PTR(helpers);
     fence_free(server->fence);
     server->fence = TAKE_PTR(fence);
     probe_done(&server->probe);
@@ -214,9 +227,43 @@ static void configure(struct exec_server *server, struct exec_configure *configu
     say_hello(server);
 }
 
+static int start_command(struct supervisor_job *job, void *data _unused_, pid_t *ret_pid)
+{
+    return supervisor_start(job, ret_pid);
+}
+
+struct function_start {
+    struct exec_server *server;
+    const int *fds; /* of the start message */
+};
+
+/* Some variables only count where an interpreter starts. */
+static bool has_python_variable(const struct exec_start *start)
+{
+    for (char **variable = start->environment; *variable; variable++)
+        if (strncmp(*variable, "PYTHON", strlen("PYTHON")) == 0)
+            return true;
+    return false;
+}
+
+/* In a warm helper where there is one, else in an interpreter of its own. */
+static int start_function(struct supervisor_job *job, void *data, pid_t *ret_pid)
+{
+    const struct function_start *function = data;
+    struct helpers *helpers = function->server->helpers;
+    const bool reads_environment = has_python_variable(job->start);
+
+    if (!reads_environment && helpers_start(helpers, job, function->fds, ret_pid) == 0)
+        return 0;
+    job->words = helpers_get_words(helpers, reads_environment);
+    job->extra[job->extra_count++] = helpers_get_text_fd(helpers);
+    return supervisor_start(job, ret_pid);
+}
+
 static int start_task(struct exec_server *server, uint64_t id, const struct exec_start *start,
                       const int *fds)
 {
+    struct function_start function = {.server = server, .fds = fds};
     struct exec_child *child = NULL;
     char name[32];
     int r;
@@ -224,15 +271,16 @@ static int start_task(struct exec_server *server, uint64_t id, const struct exec
     snprintf(name, sizeof(name), SERVER_TASK_PREFIX "%" PRIu64, server->serial++);
     struct supervisor_job job = {.fence = server->fence,
                                  .start = start,
+                                 .words = start->is_python ? NULL : start->words,
                                  .level = MAX(server->probe.level, start->level),
                                  .network = start->network && server->fence->configure.network,
-                                 .stdio = {fds[0], fds[1], fds[2]},
-                                 .inputs_fd = start->has_inputs ? fds[3] : -EBADF,
-                                 .results_fd =
-                                     start->outs[0] ? fds[start->has_inputs ? 4 : 3] : -EBADF,
+                                 .uid = geteuid(),
+                                 .gid = getegid(),
                                  .work_root = server->work_root,
                                  .name = name};
-    r = exec_child_new(server->event, id, &job, &child);
+    supervisor_set_fds(&job, fds);
+    r = exec_child_new(server->event, id, &job, start->is_python ? start_function : start_command,
+                       &function, &child);
     if (r < 0)
         return r;
     child->owner = server;
@@ -385,6 +433,7 @@ struct exec_server *exec_server_free(struct exec_server *server)
     sd_event_source_disable_unref(server->listener);
     close_fd(server->listen_fd);
     probe_done(&server->probe);
+    helpers_free(server->helpers);
     fence_free(server->fence);
     sd_event_unref(server->event);
     free(server);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/supervisor.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -17,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include "exec/children.h"
 #include "exec/command.h"
 #include "exec/confine.h"
 #include "exec/inputs.h"
@@ -26,6 +26,7 @@
 
 #define CHILD_STACK_SIZE ((size_t)128 * 1024)
 #define OWN_VARIABLES    3
+#define FIRST_EXTRA      3 /* descriptor */
 
 #define NAMESPACE_FLAGS (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
 
@@ -33,8 +34,6 @@
 struct supervisor {
     const struct supervisor_job *job;
     const char *step; /* what is being tried, for the report */
-    uid_t uid;        /* outside of the user namespace */
-    gid_t gid;
     int control;      /* -EBADF once p2pnode-exec is gone */
     int root_fd;      /* the work root */
     int directory_fd; /* the task's directory in it */
@@ -42,6 +41,7 @@ struct supervisor {
     int tmp_fd;
     int stdin_fd;
     int ruleset;
+    int failure; /* of a warm task's process: where it tells that it cannot become the task */
     int signals; /* a signalfd for SIGCHLD */
     char **environment;
     pid_t pid; /* of the command */
@@ -75,7 +75,7 @@ static int compare_fds(const void *a, const void *b)
  */
 static void close_inherited(const struct supervisor_job *job)
 {
-    int keep[3 + ARRAY_SIZE(job->stdio) + FENCE_PATHS_MAX];
+    int keep[3 + ARRAY_SIZE(job->stdio) + SUPERVISOR_EXTRA_MAX + FENCE_PATHS_MAX];
     size_t count = 0;
     unsigned from = STDERR_FILENO + 1;
 
@@ -86,6 +86,8 @@ static void close_inherited(const struct supervisor_job *job)
         keep[count++] = job->inputs_fd;
     if (job->results_fd >= 0)
         keep[count++] = job->results_fd;
+    for (size_t i = 0; i < job->extra_count; i++)
+        keep[count++] = job->extra[i];
     for (size_t i = 0; i < job->fence->paths_count; i++)
         keep[count++] = job->fence->paths[i].fd;
     qsort(keep, count, sizeof(keep[0]), compare_fds);
@@ -135,7 +137,7 @@ static int enter_sandbox(struct supervisor *supervisor)
     int r = 0;
 
     if (is_private)
-        r = root_map_user(supervisor->uid, supervisor->gid, &supervisor->step);
+        r = root_map_user(job->uid, job->gid, &supervisor->step);
     if (r == 0)
         r = make_directories(supervisor);
     if (r == 0 && is_private)
@@ -209,51 +211,138 @@ static int take_inputs(struct supervisor *supervisor)
     return r;
 }
 
+/* Moves *@fd out of the way of the descriptors that the task gets. */
+static int raise_fd(int *fd)
+{
+    int raised = *fd < 0 ? *fd : fcntl(*fd, F_DUPFD_CLOEXEC, FIRST_EXTRA + SUPERVISOR_EXTRA_MAX);
+
+    if (*fd >= 0 && raised < 0)
+        return -errno;
+    *fd = raised;
+    return 0;
+}
+
+static int place_descriptors(struct supervisor *supervisor)
+{
+    const struct supervisor_job *job = supervisor->job;
+    int extra[SUPERVISOR_EXTRA_MAX], r = 0;
+
+    for (int i = 0; i < (int)ARRAY_SIZE(job->stdio); i++)
+        if (dup2(i == STDIN_FILENO ? supervisor->stdin_fd : job->stdio[i], i) < 0)
+            return -errno;
+    if (job->extra_count == 0)
+        return 0;
+    memcpy(extra, job->extra, sizeof(extra));
+    for (size_t i = 0; i < job->extra_count && r == 0; i++)
+        r = raise_fd(&extra[i]);
+    if (r == 0)
+        r = raise_fd(&supervisor->ruleset);
+    if (r == 0)
+        r = raise_fd(&supervisor->failure);
+    for (int i = 0; i < (int)job->extra_count && r == 0; i++)
+        if (dup2(extra[i], FIRST_EXTRA + i) < 0)
+            r = -errno;
+    return r;
+}
+
+/* What the process of the task does before it is the task. */
+static int become_task(struct supervisor *supervisor)
+{
+    const struct supervisor_job *job = supervisor->job;
+    sigset_t none;
+    int r;
+
+    supervisor->step = "set up the process";
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || setsid() < 0 ||
+        fchdir(supervisor->work_fd) < 0)
+        return -errno;
+    r = place_descriptors(supervisor);
+    if (r < 0)
+        return r;
+    umask(0022);
+    r = confine_enter(job->fence, job->level, job->network, &job->start->limits,
+                      supervisor->ruleset, FIRST_EXTRA + (unsigned)job->extra_count,
+                      &supervisor->step);
+    if (r < 0)
+        return r;
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    return 0;
+}
+
 /* Runs in the supervisor's memory while the supervisor waits: whatever it sets there, that finds.
  */
 static int run_command(void *data)
 {
     struct supervisor *supervisor = data;
-    const struct supervisor_job *job = supervisor->job;
-    sigset_t none;
-    int r = 0;
 
-    supervisor->step = "set up the process";
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || setsid() < 0 ||
-        fchdir(supervisor->work_fd) < 0)
-        r = -errno;
-    for (int i = 0; i < (int)ARRAY_SIZE(job->stdio) && r == 0; i++)
-        if (dup2(i == STDIN_FILENO ? supervisor->stdin_fd : job->stdio[i], i) < 0)
-            r = -errno;
-    umask(0022);
-    if (r == 0)
-        r = confine_enter(job->fence, job->level, job->network, &job->start->limits,
-                          supervisor->ruleset, &supervisor->step);
-    if (r < 0) {
-        supervisor->error = r;
+    supervisor->error = become_task(supervisor);
+    if (supervisor->error < 0)
         return EXIT_FAILURE;
-    }
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    return command_run(job->start->words, supervisor->environment);
+    return command_run(supervisor->job->words, supervisor->environment);
 }
 
 static int start_command(struct supervisor *supervisor)
 {
     static char stack[CHILD_STACK_SIZE] __attribute__((aligned(64)));
-    int pid;
 
     supervisor->begin_usec = now_usec();
-    pid = clone(run_command, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, supervisor);
-    if (pid < 0) {
-        supervisor->step = "start a process";
+    supervisor->pid =
+        clone(run_command, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, supervisor);
+    return supervisor->pid < 0 ? -errno : supervisor->error;
+}
+
+/* What the process of a warm task tells, if it cannot become that; else its pipe just closes. */
+struct failure {
+    int error;
+    const char *step; /* the same memory is there in the supervisor */
+};
+
+/* Return: 0; 1 in the process of the task; or -errno. */
+static int start_warm(struct supervisor *supervisor)
+{
+    _cleanup_close_ int ours = -EBADF;
+    struct failure failure = {0};
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
+    ours = ends[0];
+    supervisor->failure = ends[1];
+    supervisor->begin_usec = now_usec();
+    supervisor->pid = fork();
+    if (supervisor->pid == 0) {
+        ours = -EBADF; /* closed with all the others */
+        failure.error = become_task(supervisor);
+        if (failure.error == 0)
+            return 1;
+        failure.step = supervisor->step;
+        (void)!write(supervisor->failure, &failure, sizeof(failure));
+        _exit(EXIT_FAILURE);
     }
-    if (supervisor->error < 0)
-        return supervisor->error;
-    supervisor->pid = pid;
-    for (size_t i = 0; i < ARRAY_SIZE(supervisor->job->stdio); i++)
-        close_fd(supervisor->job->stdio[i]);
+    supervisor->failure = close_fd(supervisor->failure);
+    if (supervisor->pid < 0)
+        return -errno;
+    if (read(ours, &failure, sizeof(failure)) == sizeof(failure)) {
+        supervisor->step = failure.step;
+        return failure.error;
+    }
+    return 0;
+}
+
+/* Return: as start_warm(). */
+static int start_task(struct supervisor *supervisor)
+{
+    const struct supervisor_job *job = supervisor->job;
+
+    supervisor->step = "start a process";
+    int r = job->words ? start_command(supervisor) : start_warm(supervisor);
+    if (r != 0)
+        return r;
+    for (size_t i = 0; i < ARRAY_SIZE(job->stdio); i++)
+        close_fd(job->stdio[i]);
+    for (size_t i = 0; i < job->extra_count; i++)
+        close_fd(job->extra[i]);
     return 0;
 }
 
@@ -318,44 +407,6 @@ static void wait_for_command(struct supervisor *supervisor)
     }
 }
 
-/* Return: the parent of process @pid, or 0. */
-static pid_t get_parent(const char *pid)
-{
-    char path[64], line[512];
-    int parent = 0;
-
-    snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
-    if (size <= 0)
-        return 0;
-    line[size] = '\0';
-    /* The name before it may hold anything, a parenthesis too. */
-    const char *end = strrchr(line, ')');
-    if (!end || sscanf(end, ") %*c %d", &parent) != 1)
-        return 0;
-    return parent;
-}
-
-size_t supervisor_kill_children(bool (*is_kept)(pid_t pid, void *data), void *data)
-{
-    DIR *proc = opendir("/proc");
-    struct dirent *entry;
-    size_t count = 0;
-
-    while (proc && (entry = readdir(proc))) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (pid <= 0 || get_parent(entry->d_name) != getpid() || (is_kept && is_kept(pid, data)))
-            continue;
-        /* A child's number is not used again before we have waited for it. */
-        if (kill(pid, SIGKILL) == 0)
-            count++;
-    }
-    if (proc)
-        (void)closedir(proc);
-    return count;
-}
-
 /* The command has ended; now all that it left behind ends too. */
 static void kill_rest(const struct supervisor *supervisor)
 {
@@ -371,7 +422,7 @@ static void kill_rest(const struct supervisor *supervisor)
         if (pid < 0 && errno != EINTR)
             return;
         /* Children of those who die become ours, and are found in the next round. */
-        if (pid == 0 && supervisor_kill_children(NULL, NULL) > 0)
+        if (pid == 0 && children_kill(NULL, NULL) > 0)
             (void)waitpid(-1, NULL, 0);
     }
 }
@@ -417,7 +468,17 @@ static void remove_directory(const struct supervisor *supervisor)
     (void)unlinkat(supervisor->root_fd, supervisor->job->name, AT_REMOVEDIR);
 }
 
-static _Noreturn void supervise(const struct supervisor_job *job, uid_t uid, gid_t gid)
+void supervisor_set_fds(struct supervisor_job *job, const int *fds)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(job->stdio); i++)
+        job->stdio[i] = *fds++;
+    job->inputs_fd = job->start->has_inputs ? *fds++ : -EBADF;
+    job->results_fd = job->start->outs && job->start->outs[0] ? *fds++ : -EBADF;
+    if (job->start->is_python)
+        job->extra[job->extra_count++] = *fds;
+}
+
+char **supervisor_run(const struct supervisor_job *job)
 {
     struct supervisor supervisor = {.job = job,
                                     .control = job->control,
@@ -425,8 +486,7 @@ static _Noreturn void supervise(const struct supervisor_job *job, uid_t uid, gid
                                     .directory_fd = -EBADF,
                                     .stdin_fd = job->stdio[STDIN_FILENO],
                                     .ruleset = -EBADF,
-                                    .uid = uid,
-                                    .gid = gid};
+                                    .failure = -EBADF};
     const struct supervisor_report started = {.kind = SUPERVISOR_STARTED};
     sigset_t children, all;
     int r;
@@ -446,7 +506,9 @@ static _Noreturn void supervise(const struct supervisor_job *job, uid_t uid, gid
     if (r == 0)
         r = take_inputs(&supervisor);
     if (r == 0)
-        r = start_command(&supervisor);
+        r = start_task(&supervisor);
+    if (r > 0)
+        return supervisor.environment;
     if (r < 0) {
         report_failure(&supervisor, r);
     } else {
@@ -459,23 +521,30 @@ static _Noreturn void supervise(const struct supervisor_job *job, uid_t uid, gid
     _exit(EXIT_SUCCESS);
 }
 
-int supervisor_start(const struct supervisor_job *job, pid_t *ret_pid)
+pid_t supervisor_fork(enum exec_level level, bool network, bool is_sibling)
 {
-    struct clone_args arguments = {.flags = NAMESPACE_FLAGS, .exit_signal = SIGCHLD};
-    const uid_t uid = geteuid();
-    const gid_t gid = getegid();
+    struct clone_args arguments = {.exit_signal = is_sibling ? 0 : SIGCHLD};
     pid_t pid;
 
-    if (!job->network)
-        arguments.flags |= CLONE_NEWNET;
-    if (job->level >= EXEC_NAMESPACES)
-        pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
-    else
+    if (level >= EXEC_NAMESPACES)
+        arguments.flags = NAMESPACE_FLAGS | (network ? 0 : CLONE_NEWNET);
+    if (is_sibling)
+        arguments.flags |= CLONE_PARENT; /* and the signal that our own end sends */
+    if (arguments.flags == 0)
         pid = fork();
-    if (pid < 0)
-        return -errno;
+    else
+        pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+    return pid < 0 ? -errno : pid;
+}
+
+int supervisor_start(const struct supervisor_job *job, pid_t *ret_pid)
+{
+    pid_t pid = supervisor_fork(job->level, job->network, false);
+
     if (pid == 0)
-        supervise(job, uid, gid);
+        (void)supervisor_run(job);
+    if (pid < 0)
+        return pid;
     *ret_pid = pid;
     return 0;
 }

@@ -12,6 +12,8 @@
 #include <sys/types.h>
 #include "exec/fence.h"
 
+#define SUPERVISOR_EXTRA_MAX 2
+
 /* From the supervisor, over @control: at most one STARTED, then exactly one ENDED. */
 enum supervisor_report_kind {
     SUPERVISOR_STARTED,
@@ -32,25 +34,42 @@ struct supervisor_order {
 struct supervisor_job {
     const struct fence *fence;
     const struct exec_start *start;
+    char *const *words;    /* the command; NULL = this process goes on as the task, a warm one */
     enum exec_level level; /* EXEC_NONE to EXEC_NAMESPACES */
     bool network;
     int control; /* SOCK_SEQPACKET, the supervisor's end */
     int stdio[3];
-    int inputs_fd;         /* a bundle, or negative */
-    int results_fd;        /* an empty file, or negative */
+    int inputs_fd;                   /* a bundle, or negative */
+    int results_fd;                  /* an empty file, or negative */
+    int extra[SUPERVISOR_EXTRA_MAX]; /* further descriptors of the command: 3, 4 */
+    size_t extra_count;
+    uid_t uid; /* outside of the user namespace */
+    gid_t gid;
     const char *work_root; /* absolute; p2pnode-exec's current directory */
     const char *name;      /* of the task's directory in it */
 };
 
+/* Sets the descriptors of @job: those that came with its start message, which stay whose they are.
+ */
+void supervisor_set_fds(struct supervisor_job *job, const int *fds);
+
 /**
  * supervisor_start() - fork the process
  *
- * The current directory must be @job->work_root, and the process single-threaded. @job->control and
- * @job->stdio stay the caller's, to be closed. Return: 0 with *@ret_pid, a child to be waited for;
- * or what clone3 said, which may be that namespaces are not allowed.
+ * The current directory must be @job->work_root, and the process single-threaded. @job->control,
+ * @job->stdio and @job->extra stay the caller's, to be closed. Return: 0 with *@ret_pid, a child to
+ * be waited for; or what clone3 said, which may be that namespaces are not allowed.
  */
 int supervisor_start(const struct supervisor_job *job, pid_t *ret_pid);
 
-/* Kills those children of this process that @is_kept (may be NULL) does not keep. Return: how many.
+/*
+ * The first half of that: forks, in new namespaces where @level is such. With @is_sibling the new
+ * process is a child of our parent. Return: 0 in the new process; its number; or -errno.
  */
-size_t supervisor_kill_children(bool (*is_kept)(pid_t pid, void *data), void *data);
+pid_t supervisor_fork(enum exec_level level, bool network, bool is_sibling);
+
+/*
+ * The second half, in the new process: holds the task and never returns but, without @job->words,
+ * in the process of the task itself, fenced in: with its environment, never freed.
+ */
+char **supervisor_run(const struct supervisor_job *job);

@@ -97,7 +97,7 @@ void job_place(struct origin *origin, struct job *job)
     job_stop_waiting(origin, job);
     if (ask(origin, job, &found))
         return;
-    place_explain_choice(found.nodes[0], &job->task->spec, found.sampled, reason);
+    place_explain_choice(origin->place, found.nodes[0], &job->task->spec, found.sampled, reason);
     assign(origin, job, found.nodes[0], reason);
 }
 
@@ -151,7 +151,7 @@ void job_settle(struct origin *origin, struct job *job)
     end_question(origin, job, best);
     (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
     if (best) {
-        place_explain_choice(best, &task->spec, job->sampled, reason);
+        place_explain_choice(origin->place, best, &task->spec, job->sampled, reason);
         assign(origin, job, best, reason);
         return;
     }

@@ -125,6 +125,8 @@ static bool handles(const struct place_facts *facts, const struct task_spec *spe
         return false;
     if (spec->is_command)
         return facts->has_commands || facts->is_self;
+    if (spec->python)
+        return facts->python[0] != '\0' && (facts->has_python || facts->is_self);
     return has_word(facts->types, facts->types_count, spec->type);
 }
 
@@ -180,6 +182,8 @@ static bool is_better(const struct place_facts *before, const struct place_facts
     return !accepts(before) || before->generation != after->generation ||
            before->slots < after->slots || (after->has_tasks && !before->has_tasks) ||
            (after->has_commands && !before->has_commands) ||
+           (after->has_python && !before->has_python) ||
+           (after->python[0] != '\0' && before->python[0] == '\0') ||
            !is_same_list(before->types, before->types_count, after->types, after->types_count) ||
            !is_same_list(before->tags, before->tags_count, after->tags, after->tags_count);
 }
@@ -446,6 +450,6 @@ const struct place_node *place_choose(struct place *place, const struct task_spe
     place_choose_best(place, spec, avoid, &best, reason);
     if (best.count == 0)
         return NULL;
-    place_explain_choice(best.nodes[0], spec, best.sampled, reason);
+    place_explain_choice(place, best.nodes[0], spec, best.sampled, reason);
     return best.nodes[0];
 }

@@ -37,6 +37,7 @@
 #define PLACE_BEST_MAX   3
 #define PLACE_FRESH_USEC (10 * USEC_PER_MSEC) /* an answer is believed without asking again, */
 #define PLACE_HOLD_USEC  (2 * USEC_PER_SEC)   /* and rather than old gossip that is repeated */
+#define PLACE_PYTHON_MAX 15                   /* bytes of "3.11" */
 
 enum place_state {
     PLACE_ALIVE,
@@ -54,8 +55,10 @@ struct place_facts {
     bool is_self;
     bool is_draining;
     bool is_unstable;
-    bool has_tasks;    /* runs tasks at all */
-    bool has_commands; /* takes commands from other nodes */
+    bool has_tasks;                    /* runs tasks at all */
+    bool has_commands;                 /* takes commands from other nodes */
+    bool has_python;                   /* takes functions from other nodes */
+    char python[PLACE_PYTHON_MAX + 1]; /* version of its interpreter; "" = it has none */
     uint32_t load_permille;
     uint32_t slots;
     uint32_t running;
@@ -146,8 +149,9 @@ bool place_is_better(const struct place_node *a, const struct place_node *b);
 bool place_fits(const struct place_node *node, const struct task_spec *spec);
 
 /* "load 0.08, least of 3": why @node is taken. */
-void place_explain_choice(const struct place_node *node, const struct task_spec *spec,
-                          size_t sampled, char reason[static TASK_REASON_MAX + 1]);
+void place_explain_choice(const struct place *place, const struct place_node *node,
+                          const struct task_spec *spec, size_t sampled,
+                          char reason[static TASK_REASON_MAX + 1]);
 
 /* As place_choose(), the best ones. @reason: why nowhere, where there is none. */
 void place_choose_best(struct place *place, const struct task_spec *spec,

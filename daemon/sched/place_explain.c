@@ -50,6 +50,8 @@ static void describe_type(const struct task_spec *spec, char target[static 64])
 {
     if (spec->is_command)
         (void)snprintf(target, 64, "commands");
+    else if (spec->python)
+        (void)snprintf(target, 64, "Python");
     else
         (void)snprintf(target, 64, "type %s", spec->type);
 }
@@ -95,6 +97,8 @@ void place_explain_none(const struct place *place, const struct task_spec *spec,
         (void)snprintf(reason, size, "no node with tag %s handles %s", spec->select, type);
     else if (census.handlers == 0 && spec->is_command)
         (void)snprintf(reason, size, "no node runs commands");
+    else if (census.handlers == 0 && spec->python)
+        (void)snprintf(reason, size, "no node runs Python functions");
     else if (census.handlers == 0)
         (void)snprintf(reason, size, "no node handles task type \"%s\"", spec->type);
     else if (census.handlers == 1)
@@ -105,8 +109,23 @@ void place_explain_none(const struct place *place, const struct task_spec *spec,
         explain_several(&census, type, reason);
 }
 
-void place_explain_choice(const struct place_node *node, const struct task_spec *spec,
-                          size_t sampled, char reason[static TASK_REASON_MAX + 1])
+/* Adds to @reason that a function may run otherwise there than at this node. */
+static void explain_python(const struct place *place, const struct place_node *node,
+                           char reason[static TASK_REASON_MAX + 1])
+{
+    size_t used = strlen(reason);
+
+    for (size_t i = 0; i < place->nodes_count; i++) {
+        const struct place_facts *own = &place->nodes[i]->public.facts;
+        if (own->is_self && task_python_differs(node->facts.python, own->python))
+            (void)snprintf(reason + used, TASK_REASON_MAX + 1 - used,
+                           "; it has Python %s, this node %s", node->facts.python, own->python);
+    }
+}
+
+void place_explain_choice(const struct place *place, const struct place_node *node,
+                          const struct task_spec *spec, size_t sampled,
+                          char reason[static TASK_REASON_MAX + 1])
 {
     char load[32];
     uint32_t permille = place_load(node);
@@ -119,6 +138,8 @@ void place_explain_choice(const struct place_node *node, const struct task_spec 
     else
         (void)snprintf(reason, TASK_REASON_MAX + 1, "%s, %s", load,
                        spec->node[0] != '\0' ? "asked for" : "the only one");
+    if (spec->python)
+        explain_python(place, node, reason);
 }
 
 static int compare_verdicts(const void *a, const void *b)
@@ -167,7 +188,7 @@ int place_explain(struct place *place, const struct task_spec *spec, struct plac
         return -ENOMEM;
     place_choose_best(place, spec, NULL, &best, reason);
     if (best.count > 0)
-        place_explain_choice(best.nodes[0], spec, best.sampled, reason);
+        place_explain_choice(place, best.nodes[0], spec, best.sampled, reason);
     for (size_t i = 0; i < place->nodes_count; i++) {
         const struct place_node *node = &place->nodes[i]->public;
         enum fitness fitness = place_judge(node, spec);

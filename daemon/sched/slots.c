@@ -234,7 +234,7 @@ static int check_offer(const struct slots *slots, const struct slots_key *key,
         return -EPERM;
     if (is_gone(slots, key))
         return -ESTALE;
-    return slots_check_room(slots, &key->origin, spec->type, spec->is_command);
+    return slots_check_room(slots, &key->origin, spec->type, task_spec_get_kind(spec));
 }
 
 static void set_lease(struct slots *slots, struct entry *entry, usec_t lease_usec)

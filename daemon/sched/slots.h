@@ -45,6 +45,7 @@ struct slots_type {
 struct slots_config {
     struct node_id id;   /* of the own node */
     bool has_commands;   /* takes commands from other nodes */
+    bool has_python;     /* and functions */
     uint32_t slots;      /* 0.. ; 0 = runs nothing */
     uint32_t queue_max;  /* attempts that wait */
     bool is_fifo;        /* else round robin between users */
@@ -144,7 +145,7 @@ struct slots_load {
 /* What an origin wants a place for. */
 struct slots_wish {
     char type[TASK_TYPE_MAX + 1];
-    bool is_command;
+    enum task_kind kind;
 };
 
 /**

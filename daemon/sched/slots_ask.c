@@ -12,14 +12,15 @@
  */
 
 int slots_check_room(const struct slots *slots, const struct node_id *origin, const char *type,
-                     bool is_command)
+                     enum task_kind kind)
 {
     bool is_own = node_id_is_equal(origin, &slots->config.id);
 
     if (slots->is_draining)
         return -ESHUTDOWN;
-    if (slots->config.slots == 0 || !slots_find_type_name(slots, type, is_command) ||
-        (is_command && !is_own && !slots->config.has_commands))
+    if (slots->config.slots == 0 || !slots_find_type_name(slots, type, kind) ||
+        (kind == TASK_COMMAND && !is_own && !slots->config.has_commands) ||
+        (kind == TASK_PYTHON && !is_own && !slots->config.has_python))
         return -ENOENT;
     return slots->queued >= slots->config.queue_max ? -EBUSY : 0;
 }
@@ -45,7 +46,7 @@ int slots_ask(struct slots *slots, const struct slots_key *key, const struct slo
 
     slots->now = MAX(slots->now, now);
     slots_get_load(slots, ret);
-    r = slots_check_room(slots, &key->origin, wish->type, wish->is_command);
+    r = slots_check_room(slots, &key->origin, wish->type, wish->kind);
     if (r < 0)
         return r;
     if (!slots->places)

@@ -118,11 +118,11 @@ const struct slots_type *slots_find_type(const struct slots *slots, const struct
 
 /* Its type as configured here, or NULL. */
 const struct slots_type *slots_find_type_name(const struct slots *slots, const char *name,
-                                              bool is_command);
+                                              enum task_kind kind);
 
 /* Whether such an attempt of @origin would be taken now: 0, -ESHUTDOWN, -ENOENT, -EBUSY. */
 int slots_check_room(const struct slots *slots, const struct node_id *origin, const char *type,
-                     bool is_command);
+                     enum task_kind kind);
 
 /* Makes the ring of those that are gone; most nodes never need it. Return: 0, -ENOMEM. */
 int slots_make_gone(struct slots *slots);

@@ -8,9 +8,9 @@
 #include "sched/slots_core.h"
 
 const struct slots_type *slots_find_type_name(const struct slots *slots, const char *name,
-                                              bool is_command)
+                                              enum task_kind kind)
 {
-    if (is_command)
+    if (kind != TASK_TYPED)
         return slots->types + slots->config.types_count;
     for (size_t i = 0; i < slots->config.types_count; i++)
         if (strcmp(slots->types[i].name, name) == 0)
@@ -20,7 +20,7 @@ const struct slots_type *slots_find_type_name(const struct slots *slots, const c
 
 const struct slots_type *slots_find_type(const struct slots *slots, const struct task_spec *spec)
 {
-    return slots_find_type_name(slots, spec->type, spec->is_command);
+    return slots_find_type_name(slots, spec->type, task_spec_get_kind(spec));
 }
 
 int entry_new(struct slots *slots, const struct slots_key *key, const char *origin_name,

@@ -17,6 +17,22 @@ static const char *const state_names[_TASK_STATE_MAX] = {
     [TASK_LOST] = "lost",       [TASK_UNKNOWN] = "unknown",
 };
 
+static const char *const kind_names[_TASK_KIND_MAX] = {
+    [TASK_TYPED] = "typed", [TASK_COMMAND] = "command", [TASK_PYTHON] = "python"};
+
+const char *task_kind_name(enum task_kind kind)
+{
+    return kind_names[kind];
+}
+
+int task_kind_parse(const char *text)
+{
+    for (int i = 0; i < _TASK_KIND_MAX; i++)
+        if (strcmp(text, kind_names[i]) == 0)
+            return i;
+    return -EINVAL;
+}
+
 const char *task_state_name(enum task_state state)
 {
     return state_names[state];
@@ -35,59 +51,6 @@ bool task_state_is_final(enum task_state state)
     return state != TASK_PENDING && state != TASK_RUNNING;
 }
 
-void task_words_done(struct task_words *words)
-{
-    for (size_t i = 0; i < words->count; i++)
-        free(words->items[i]);
-    free(words->items);
-    *words = (struct task_words){0};
-}
-
-/* Bytes of all words, NULs included. */
-static size_t words_size(const struct task_words *words)
-{
-    size_t size = 0;
-
-    for (size_t i = 0; i < words->count; i++)
-        size += strlen(words->items[i]) + 1;
-    return size;
-}
-
-int task_words_add(struct task_words *words, const char *word)
-{
-    if (words->count >= TASK_WORDS_MAX || words_size(words) + strlen(word) + 1 > TASK_WORDS_SIZE)
-        return -E2BIG;
-    char **items = reallocarray(words->items, words->count + 2, sizeof(*items));
-    if (!items)
-        return -ENOMEM;
-    words->items = items;
-    items[words->count] = strdup(word);
-    if (!items[words->count])
-        return -ENOMEM;
-    items[++words->count] = NULL;
-    return 0;
-}
-
-int task_words_copy(const struct task_words *words, struct task_words *ret)
-{
-    _cleanup_(task_words_done) struct task_words copy = {0};
-
-    if (words->count > 0) {
-        copy.items = calloc(words->count + 1, sizeof(*copy.items));
-        if (!copy.items)
-            return -ENOMEM;
-    }
-    for (size_t i = 0; i < words->count; i++) {
-        copy.items[i] = strdup(words->items[i]);
-        if (!copy.items[i])
-            return -ENOMEM;
-        copy.count++;
-    }
-    *ret = copy;
-    copy = (struct task_words){0};
-    return 0;
-}
-
 int task_retry_on_parse(const char *text)
 {
     static const char *const names[] = {"node-lost", "no-space", "unreachable", "exit"};
@@ -100,6 +63,7 @@ int task_retry_on_parse(const char *text)
 
 void task_spec_done(struct task_spec *spec)
 {
+    spec->python = task_python_free(spec->python);
     task_words_done(&spec->args);
     task_words_done(&spec->env);
     task_words_done(&spec->outs);
@@ -109,9 +73,16 @@ void task_spec_done(struct task_spec *spec)
 int task_spec_copy(const struct task_spec *spec, struct task_spec *ret)
 {
     _cleanup_(task_words_done) struct task_words args = {0}, env = {0}, outs = {0};
+    _cleanup_(task_python_freep) struct task_python *python = NULL;
     struct task_words after;
     int r;
 
+    if (spec->python) {
+        r = task_python_new(spec->python->file, spec->python->function, spec->python->code,
+                            &python);
+        if (r < 0)
+            return r;
+    }
     r = task_words_copy(&spec->args, &args);
     if (r >= 0)
         r = task_words_copy(&spec->env, &env);
@@ -122,6 +93,7 @@ int task_spec_copy(const struct task_spec *spec, struct task_spec *ret)
     if (r < 0)
         return r;
     *ret = *spec;
+    ret->python = TAKE_PTR(python);
     ret->args = args;
     ret->env = env;
     ret->outs = outs;
@@ -198,13 +170,16 @@ static const char *check_files(const struct task_spec *spec)
 
 static const char *check_words(const struct task_spec *spec)
 {
+    for (size_t i = 0; spec->python && i < spec->args.count; i++)
+        if (!text_is_utf8(spec->args.items[i], strlen(spec->args.items[i])))
+            return "the arguments of a function are JSON";
     if (spec->is_command && spec->args.count == 0)
         return "a command needs at least one word";
     if (spec->is_command && spec->args.items[0][0] == '\0')
         return "the first word of a command is empty";
-    if (spec->args.count > TASK_WORDS_MAX || words_size(&spec->args) > TASK_WORDS_SIZE)
+    if (spec->args.count > TASK_WORDS_MAX || task_words_size(&spec->args) > TASK_WORDS_SIZE)
         return "too many or too long arguments: at most 1024 words and 64 KiB";
-    if (spec->env.count > TASK_WORDS_MAX || words_size(&spec->env) > TASK_WORDS_SIZE)
+    if (spec->env.count > TASK_WORDS_MAX || task_words_size(&spec->env) > TASK_WORDS_SIZE)
         return "the environment is too large: at most 1024 entries and 64 KiB";
     for (size_t i = 0; i < spec->env.count; i++)
         if (!is_environment(spec->env.items[i]))
@@ -246,9 +221,14 @@ static bool is_after(const struct task_words *words)
 
 static const char *check_spec(const struct task_spec *spec)
 {
-    if (spec->is_command ? strcmp(spec->type, TASK_TYPE_COMMAND) != 0
-                         : !text_is_type_name(spec->type))
+    const char *fixed = spec->is_command ? TASK_TYPE_COMMAND
+                        : spec->python   ? TASK_TYPE_PYTHON
+                                         : NULL;
+
+    if (fixed ? strcmp(spec->type, fixed) != 0 : !text_is_type_name(spec->type))
         return "a task type is 1 to 32 letters";
+    if (spec->is_command && spec->python)
+        return "a task is a command or a function, not both";
     if (spec->type_number > NUMBER_MAX || spec->workflow > NUMBER_MAX)
         return "the number is too large";
     if (!is_printable(spec->name, TASK_NAME_MAX))
@@ -271,8 +251,10 @@ static const char *check_spec(const struct task_spec *spec)
         return "the limit is too large";
     if (spec->retry_on >= TASK_RETRY_EXIT << 1)
         return "unknown reason to retry";
-    const char *text = check_words(spec);
-    return text ? text : check_files(spec);
+    fixed = spec->python ? task_python_check(spec->python) : NULL;
+    if (!fixed)
+        fixed = check_words(spec);
+    return fixed ? fixed : check_files(spec);
 }
 
 int task_spec_check(const struct task_spec *spec, char reason[static TASK_REASON_MAX + 1])
@@ -285,12 +267,19 @@ int task_spec_check(const struct task_spec *spec, char reason[static TASK_REASON
     return -EINVAL;
 }
 
+enum task_kind task_spec_get_kind(const struct task_spec *spec)
+{
+    return spec->is_command ? TASK_COMMAND : spec->python ? TASK_PYTHON : TASK_TYPED;
+}
+
 char *task_spec_format_name(const struct task_spec *spec, char target[static TASK_NAME_MAX + 1])
 {
     if (spec->name[0] != '\0')
         (void)snprintf(target, TASK_NAME_MAX + 1, "%s", spec->name);
     else if (spec->is_command)
         (void)snprintf(target, TASK_NAME_MAX + 1, "-");
+    else if (spec->python)
+        task_format_text(target, TASK_NAME_MAX + 1, "%s", spec->python->function);
     else
         (void)snprintf(target, TASK_NAME_MAX + 1, "%s%" PRIu64, spec->type, spec->type_number);
     return target;

@@ -19,22 +19,23 @@
 #include "base/macro.h"
 #include "base/text.h"
 #include "base/usec.h"
+#include "sched/task_python.h"
+#include "sched/task_words.h"
 
-#define TASK_TYPE_MAX     32    /* letters */
-#define TASK_NAME_MAX     63    /* bytes of a label */
-#define TASK_USER_MAX     64    /* bytes */
-#define TASK_SELECT_MAX   63    /* bytes of "gpu=1" */
-#define TASK_REASON_MAX   191   /* bytes */
-#define TASK_WORDS_MAX    1024  /* args and env, each */
-#define TASK_WORDS_SIZE   65536 /* bytes of all args, and of all env, NULs included */
+#define TASK_TYPE_MAX     32  /* letters */
+#define TASK_NAME_MAX     63  /* bytes of a label */
+#define TASK_USER_MAX     64  /* bytes */
+#define TASK_SELECT_MAX   63  /* bytes of "gpu=1" */
+#define TASK_REASON_MAX   191 /* bytes */
 #define TASK_TIMELINE_MAX 64
 #define TASK_RETRIES_MAX  1000
 #define TASK_FILES_MAX    64 /* files that go with a task; also patterns of results */
 #define TASK_SLOTS_MAX    1024
 #define TASK_AFTER_MAX    64 /* tasks that one waits for */
 #define TASK_ID_TEXT_MAX  (20 + 1 + NODE_NAME_MAX + 1)
-#define TASK_GLOB_MAX     1023  /* bytes of a pattern of results, and of its directory */
-#define TASK_TYPE_COMMAND "cmd" /* the type that is shown for `submit -- CMD` */
+#define TASK_GLOB_MAX     1023     /* bytes of a pattern of results, and of its directory */
+#define TASK_TYPE_COMMAND "cmd"    /* the type that is shown for `submit -- CMD` */
+#define TASK_TYPE_PYTHON  "python" /* and for `submit --python FILE:FUNC` */
 
 enum task_state {
     TASK_PENDING,
@@ -55,24 +56,6 @@ int task_state_parse(const char *text);
 
 /* Whether nothing can happen to it any more but `task retry`. */
 bool task_state_is_final(enum task_state state);
-
-/* A list of words: args, argv, env. */
-struct task_words {
-    char **items; /* owned, with what they point to; NULL-terminated where count is above 0 */
-    size_t count;
-};
-
-void task_words_done(struct task_words *words);
-
-/* Return: 0; -E2BIG above TASK_WORDS_MAX or TASK_WORDS_SIZE; -ENOMEM. */
-int task_words_add(struct task_words *words, const char *word);
-int task_words_copy(const struct task_words *words, struct task_words *ret);
-
-/*
- * The words as a shell would take them, at most @size_max bytes of them: cut between characters,
- * safe in a log. Owned by the caller; NULL without memory.
- */
-char *task_words_format(const struct task_words *words, size_t size_max);
 
 /* When to try again, beside the retries that a user asks for by hand. */
 enum task_retry_on {
@@ -105,7 +88,9 @@ int task_after_parse(const char *text, uint64_t *ret_number, enum task_after_con
 
 /* What a user asked for. Durations in usec. */
 struct task_spec {
-    char type[TASK_TYPE_MAX + 1]; /* letters, or TASK_TYPE_COMMAND with is_command */
+    char type[TASK_TYPE_MAX +
+              1]; /* letters; TASK_TYPE_COMMAND with is_command, …PYTHON with python */
+    struct task_python *python; /* owned; a call of this function with args; NULL = none */
     bool is_command;      /* args are the whole command; otherwise the handler's further words */
     bool is_confidential; /* never leaves the origin */
     bool has_stdin;       /* the bundle of inputs has its standard input too */
@@ -147,7 +132,22 @@ int task_spec_check(const struct task_spec *spec, char reason[static TASK_REASON
  */
 const char *task_out_split(const char *out, size_t *ret_glob_size);
 
-/* "a1" for a1, "-" for a command without a label, else the label. Returns @target. */
+enum task_kind {
+    TASK_TYPED, /* of a type that nodes have handlers for */
+    TASK_COMMAND,
+    TASK_PYTHON,
+    _TASK_KIND_MAX,
+};
+
+const char *task_kind_name(enum task_kind kind); /* "typed" */
+
+/* Return: the kind, or -EINVAL. */
+int task_kind_parse(const char *text);
+
+enum task_kind task_spec_get_kind(const struct task_spec *spec);
+
+/* "a1" for a1, "-" for a command without a label, the function's name, else the label. Returns
+ * @target. */
 char *task_spec_format_name(const struct task_spec *spec, char target[static TASK_NAME_MAX + 1]);
 
 enum task_end_type {

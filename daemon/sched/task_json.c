@@ -94,6 +94,8 @@ cJSON *task_spec_to_json(const struct task_spec *spec)
     add_number(json, "retry_on", spec->retry_on);
     add_number(json, "workflow", spec->workflow);
     add_number(json, "step", spec->step);
+    if (spec->python && !cJSON_AddItemToObject(json, "python", task_python_to_json(spec->python)))
+        return NULL;
     if (!add_words(json, "args", &spec->args) || !add_words(json, "env", &spec->env) ||
         !add_words(json, "outs", &spec->outs) || !add_words(json, "after", &spec->after) ||
         !add_files(json, "in", &spec->in))
@@ -269,6 +271,16 @@ static void get_files(struct source *source, const char *key, struct task_files 
         source->is_bad = true;
 }
 
+static int get_python(const struct source *source, struct task_python **ret)
+{
+    const cJSON *object = NULL;
+    int r = json_get_object(source->json, "python", &object);
+
+    if (r <= 0)
+        return r < 0 ? -EBADMSG : 0;
+    return task_python_from_json(object, ret);
+}
+
 int task_spec_from_json(const cJSON *json, struct task_spec *ret)
 {
     _cleanup_(task_spec_done) struct task_spec spec = {0};
@@ -293,6 +305,9 @@ int task_spec_from_json(const cJSON *json, struct task_spec *ret)
     spec.retry_on = (unsigned)get_number(&source, "retry_on", UINT32_MAX);
     spec.workflow = get_number(&source, "workflow", NUMBER_MAX);
     spec.step = (uint32_t)get_number(&source, "step", UINT32_MAX);
+    r = get_python(&source, &spec.python);
+    if (r < 0)
+        return r;
     r = get_words(&source, "args", &spec.args);
     if (r < 0)
         return r;

@@ -185,7 +185,7 @@ static void forget(struct tasks *tasks, const struct origin_action *action)
 static void ask_here(struct tasks *tasks, const struct origin_action *action,
                      const struct slots_key *key)
 {
-    struct slots_wish wish = {.is_command = action->task->spec.is_command};
+    struct slots_wish wish = {.kind = task_spec_get_kind(&action->task->spec)};
     struct place_answer answer;
 
     memcpy(wish.type, action->task->spec.type, sizeof(wish.type));

@@ -6,8 +6,9 @@
 #include "base/log.h"
 #include "tasks/runs.h"
 
-#define TASKS_MAX 1000000
-#define ASK_USEC  (50 * USEC_PER_MSEC)
+#define TASKS_MAX        1000000
+#define HELPER_IDLE_USEC (60 * USEC_PER_SEC)
+#define ASK_USEC         (50 * USEC_PER_MSEC)
 
 static void fill_origin_config(const struct tasks *tasks, struct origin_config *ret)
 {
@@ -56,6 +57,7 @@ static void fill_slots_config(const struct tasks *tasks,
     }
     *ret = (struct slots_config){.id = tasks->start->id,
                                  .has_commands = config->allow_commands,
+                                 .has_python = config->allow_python,
                                  .slots = count_slots(config),
                                  .queue_max = config->queue_max,
                                  .is_fifo = config->scheduler == CONFIG_FIFO,
@@ -102,12 +104,14 @@ static const char **view(const struct config_strings *strings)
 int parts_make_exec(struct tasks *tasks)
 {
     const struct config_sandbox_rules *sandbox = &tasks->config->sandbox;
+    const struct config_python *python = &tasks->config->python;
+    _cleanup_free_ const char **modules = view(&python->modules);
     _cleanup_free_ const char **read = view(&sandbox->read), **write = view(&sandbox->write);
     _cleanup_free_ char *work_root = NULL;
 
     if (!tasks->config->tasks.enabled && !hooks_are_wanted(tasks->config))
         return 0;
-    if (!read || !write || asprintf(&work_root, "%s/work", tasks->setup.state_dir) < 0)
+    if (!read || !write || !modules || asprintf(&work_root, "%s/work", tasks->setup.state_dir) < 0)
         return -ENOMEM;
     const struct exec_config config = {.socket_path = tasks->setup.exec_socket_path,
                                        .work_root = work_root,
@@ -115,7 +119,12 @@ int parts_make_exec(struct tasks *tasks)
                                        .level = level_of(sandbox->mode),
                                        .network = sandbox->network,
                                        .read = read,
-                                       .write = write};
+                                       .write = write,
+                                       .interpreter = python->interpreter,
+                                       .workers = python->workers,
+                                       .jobs_max = python->max_jobs,
+                                       .helper_idle_usec = HELPER_IDLE_USEC,
+                                       .modules = modules};
     if (tasks->exec)
         return exec_configure(tasks->exec, &config);
     return exec_new(tasks->event, &config, &worker_exec_handler, tasks, &tasks->exec);

@@ -284,6 +284,8 @@ void tasks_set_member(struct tasks *tasks, const struct swim_member *member,
     if (record) {
         facts.has_tasks = record->has_tasks;
         facts.has_commands = record->has_commands;
+        facts.has_python = record->has_python;
+        snprintf(facts.python, sizeof(facts.python), "%s", record->python);
         for (size_t i = 0; i < record->types_count; i++)
             types[facts.types_count++] = record->types[i];
         for (size_t i = 0; i < record->tags_count; i++)

@@ -85,7 +85,7 @@ void wire_send_ask(struct tasks *tasks, const struct origin_action *action)
     cJSON *frame = wire_new_frame("ask", number, attempt);
 
     json_add_string(frame, "type", action->task->spec.type);
-    json_add_bool(frame, "command", action->task->spec.is_command);
+    json_add_string(frame, "kind", task_kind_name(task_spec_get_kind(&action->task->spec)));
     if (wire_send(tasks, &node, frame, NULL, 0) < 0)
         origin_unanswered(tasks->origin, number, attempt, &node, tasks_now(tasks));
 }
@@ -244,11 +244,12 @@ static bool take_ask(const struct incoming *in)
     struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
     struct slots_wish wish = {0};
     struct place_answer answer;
-    const char *type = NULL;
+    const char *type = NULL, *kind = NULL;
 
     if (json_get_string(in->header, "type", &type) <= 0 || strlen(type) > TASK_TYPE_MAX ||
-        json_get_bool(in->header, "command", &wish.is_command) <= 0)
+        json_get_string(in->header, "kind", &kind) <= 0 || task_kind_parse(kind) < 0)
         return false;
+    wish.kind = (enum task_kind)task_kind_parse(kind);
     memcpy(wish.type, type, strlen(type));
     worker_answer(in->tasks, &key, &wish, &answer);
     cJSON *frame = wire_new_frame("room", in->number, in->attempt);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/log.h"
+#include "tasks/python.h"
 
 #define VARIABLES_MAX 12
 
@@ -77,10 +78,15 @@ static size_t split(char *text, const char **words)
 static int fill_words(const struct tasks *tasks, const struct task_spec *spec,
                       struct command *command)
 {
-    const struct config_type *type = spec->is_command ? NULL : find_type(tasks, spec->type);
+    const struct config_type *type =
+        task_spec_get_kind(spec) == TASK_TYPED ? find_type(tasks, spec->type) : NULL;
     const char *text = type && *type->command ? type->command : EXEC_DEMO;
     size_t count = 0;
 
+    if (spec->python) { /* the job says it all */
+        command->words = calloc(1, sizeof(*command->words));
+        return command->words ? 0 : -ENOMEM;
+    }
     command->handler = strdup(text);
     command->words = calloc(strlen(text) / 2 + spec->args.count + 4, sizeof(*command->words));
     if (!command->handler || !command->words)
@@ -150,7 +156,7 @@ static void fill_environment(const struct tasks *tasks, const struct slots_attem
     task_id_format(attempt->key.number, attempt->origin_name, id);
     add_variable(command, &count, "P2P_TASK_ID=%s", id);
     add_variable(command, &count, "P2P_TASK_TYPE=%s", spec->type);
-    if (!spec->is_command)
+    if (task_spec_get_kind(spec) == TASK_TYPED)
         add_variable(command, &count, "P2P_TASK_NUM=%" PRIu64, spec->type_number);
     add_variable(command, &count, "P2P_TASK_ATTEMPT=%" PRIu64, attempt->key.attempt);
     if (spec->workflow > 0)
@@ -178,13 +184,17 @@ void worker_hand_over(struct job *job)
 {
     struct tasks *tasks = job->tasks;
     const struct task_spec *spec = &job->attempt->spec;
-    const struct config_type *type = find_type(tasks, spec->type);
+    const struct config_type *type =
+        task_spec_get_kind(spec) == TASK_TYPED ? find_type(tasks, spec->type) : NULL;
     uint64_t memory = spec->memory_size > 0           ? spec->memory_size
                       : type && type->memory_size > 0 ? type->memory_size
                                                       : tasks->config->tasks.memory_size;
     _cleanup_(command_freep) struct command *command = calloc(1, sizeof(*command));
+    _cleanup_close_ int job_fd = -EBADF;
     int r = command ? fill_words(tasks, spec, command) : -ENOMEM;
 
+    if (r >= 0 && spec->python)
+        r = job_fd = python_make_job(spec);
     if (r >= 0)
         r = fill_outs(spec, command);
     if (r >= 0) {
@@ -192,6 +202,8 @@ void worker_hand_over(struct job *job)
         struct exec_task task = {.words = command->words,
                                  .environment = command->environment,
                                  .stdin_fd = -EBADF,
+                                 .is_python = spec->python != NULL,
+                                 .job_fd = job_fd,
                                  .outs = (const char *const *)command->outs,
                                  .network = tasks->config->sandbox.network,
                                  .level = EXEC_NONE,

@@ -150,7 +150,10 @@ static int fixture_setup(void **state)
     fixture->config = (struct exec_config){.program = fixture->program,
                                            .work_root = fixture->work_root,
                                            .is_auto = true,
-                                           .read = fixture_read};
+                                           .read = fixture_read,
+                                           .interpreter = "/usr/bin/python3",
+                                           .jobs_max = 100,
+                                           .helper_idle_usec = 60 * USEC_PER_SEC};
     *state = fixture;
     return 0;
 }
@@ -181,7 +184,7 @@ static _unused_ void start_shell(struct fixture *fixture, uint64_t id, const cha
 #define PLAIN_TASK                                                                                 \
     (struct exec_task)                                                                             \
     {                                                                                              \
-        .stdin_fd = -1, .level = EXEC_NONE                                                         \
+        .stdin_fd = -1, .job_fd = -1, .level = EXEC_NONE                                           \
     }
 
 /* Runs @task to its end, as task @id. */

@@ -458,7 +458,7 @@ static void lab_on_origin_action(struct lab *lab, unsigned node, const struct or
         event = lab_send(lab, node, to, LAB_ASK, &key);
         if (event) {
             memcpy(event->wish.type, action->task->spec.type, sizeof(event->wish.type));
-            event->wish.is_command = action->task->spec.is_command;
+            event->wish.kind = task_spec_get_kind(&action->task->spec);
         }
         break;
     case ORIGIN_RELEASE:

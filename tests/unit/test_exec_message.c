@@ -11,6 +11,14 @@
 #include <string.h>
 #include "exec/message.h"
 
+#define START                                                                                      \
+    "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"environment\":[],"       \
+    "\"inputs\":false,\"outs\":[],"
+#define CONFIGURE(mode, network, paths, workers, interpreter)                                      \
+    "{\"type\":\"configure\",\"mode\":\"" mode "\",\"network\":" network ",\"read\":[" paths       \
+    "],\"write\":[],\"modules\":[],\"jobs_max\":1,\"idle\":0,\"workers\":" workers                 \
+    ",\"interpreter\":\"" interpreter "\"}"
+
 /* Encodes @message, decodes that into @ret and checks that the two have the same text. */
 static void pass(const struct exec_message *message, struct exec_message *ret)
 {
@@ -59,15 +67,56 @@ static void start_arrives_with_all_it_says(void **state)
     exec_message_done(&read);
 }
 
+static void a_function_has_no_words_and_one_more_descriptor(void **state _unused_)
+{
+    char *none[] = {NULL};
+    struct exec_message message = {.type = EXEC_START, .id = 1}, read;
+
+    message.start = (struct exec_start){
+        .is_python = true, .words = none, .environment = none, .level = EXEC_NONE};
+    pass(&message, &read);
+    assert_true(read.start.is_python);
+    assert_int_equal(exec_message_fds(&read), 4);
+    read.start.is_python = false;
+    assert_int_equal(exec_message_fds(&read), 3);
+    exec_message_done(&read);
+}
+
+static void what_is_malformed_differs_from_what_is_not_by_one_thing(void **state _unused_)
+{
+    static const char *const right[] = {START "\"python\":true,\"words\":[]}",
+                                        START "\"python\":false,\"words\":[\"x\"]}",
+                                        CONFIGURE("auto", "true", "\"/usr\"", "256", "/bin/p")};
+    struct exec_message message;
+
+    for (size_t i = 0; i < ARRAY_SIZE(right); i++) {
+        assert_int_equal(exec_message_decode(right[i], strlen(right[i]), &message), 0);
+        exec_message_done(&message);
+    }
+}
+
 static void configure_hello_signal_and_started_arrive(void **state)
 {
-    char path[] = "/usr/lib", sentence[] = "no cgroup", version[] = "1.0";
+    char interpreter[] = "/usr/bin/python3", path[] = "/usr/lib", sentence[] = "no cgroup",
+         version[] = "1.0";
     char *paths[] = {path, NULL}, *none[] = {NULL}, *missing[] = {sentence, NULL};
     struct exec_message message = {.type = EXEC_CONFIGURE}, read;
 
     (void)state;
-    message.configure = (struct exec_configure){.level = EXEC_NONE, .read = paths, .write = none};
+    message.configure = (struct exec_configure){.python = {.interpreter = interpreter,
+                                                           .workers = 2,
+                                                           .jobs_max = 3,
+                                                           .idle_usec = 4,
+                                                           .modules = missing},
+                                                .level = EXEC_NONE,
+                                                .read = paths,
+                                                .write = none};
     pass(&message, &read);
+    assert_string_equal(read.configure.python.interpreter, interpreter);
+    assert_int_equal(read.configure.python.workers, 2);
+    assert_int_equal(read.configure.python.jobs_max, 3);
+    assert_int_equal(read.configure.python.idle_usec, 4);
+    assert_string_equal(read.configure.python.modules[0], sentence);
     assert_false(read.configure.is_auto);
     assert_int_equal(read.configure.level, EXEC_NONE);
     assert_string_equal(read.configure.read[0], path);
@@ -128,27 +177,33 @@ static void malformed_messages_are_refused(void **state)
         "{\"type\":\"signal\",\"id\":9007199254740992,\"number\":9}",
         "{\"type\":\"signal\",\"id\":1,\"number\":9}x",
         "{\"type\":\"started\",\"id\":1,\"pid\":4294967296}",
-        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":[],"
+        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
+        "\"words\":[],"
         "\"environment\":[]}",
-        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":[\"\"],"
+        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
+        "\"words\":[\"\"],"
         "\"environment\":[]}",
-        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":[1],"
+        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
+        "\"words\":[1],"
         "\"environment\":[]}",
-        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":[\"x\"],"
+        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
+        "\"words\":[\"x\"],"
         "\"environment\":[\"=b\"]}",
-        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":[\"x\"],"
+        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
+        "\"words\":[\"x\"],"
         "\"environment\":[\"b\"]}",
-        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"refuse\",\"words\":[\"x\"],"
+        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"refuse\","
+        "\"words\":[\"x\"],"
         "\"environment\":[]}",
-        "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"words\":["
+        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
+        "\"words\":["
         "\"x\\u0000\"],"
         "\"environment\":[]}",
-        "{\"type\":\"configure\",\"mode\":\"refuse\",\"network\":true,\"read\":[],\"write\":[]}",
-        "{\"type\":\"configure\",\"mode\":\"auto\",\"network\":true,\"read\":[\"usr\"],\"write\":[]"
-        "}",
-        "{\"type\":\"configure\",\"mode\":\"auto\",\"network\":true,\"read\":[\"/a/../"
-        "b\"],\"write\":[]}",
-        "{\"type\":\"configure\",\"mode\":\"auto\",\"network\":1,\"read\":[],\"write\":[]}",
+        START "\"python\":true,\"words\":[\"x\"]}", START "\"python\":false,\"words\":[]}",
+        CONFIGURE("refuse", "true", "", "2", "/bin/p"), CONFIGURE("auto", "1", "", "2", "/bin/p"),
+        CONFIGURE("auto", "true", "\"usr\"", "2", "/bin/p"),
+        CONFIGURE("auto", "true", "\"/a/../b\"", "2", "/bin/p"),
+        CONFIGURE("auto", "true", "", "257", "/bin/p"), CONFIGURE("auto", "true", "", "2", "p"),
         "{\"type\":\"hello\",\"version\":\"1\",\"level\":\"none\",\"available\":\"refuse\","
         "\"missing\":[]}",
         "{\"type\":\"exited\",\"id\":1}", "{\"type\":\"exited\",\"id\":1,\"error\":1}",
@@ -213,6 +268,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(start_arrives_with_all_it_says),
+        cmocka_unit_test(a_function_has_no_words_and_one_more_descriptor),
+        cmocka_unit_test(what_is_malformed_differs_from_what_is_not_by_one_thing),
         cmocka_unit_test(configure_hello_signal_and_started_arrive),
         cmocka_unit_test(every_way_to_end_arrives),
         cmocka_unit_test(malformed_messages_are_refused),

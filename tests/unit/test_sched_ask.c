@@ -351,7 +351,7 @@ static void who_asks_hears_what_an_offer_would(void **state _unused_)
 {
     struct slots *slots = make_slots();
     struct slots_key key = key_of(9);
-    struct slots_wish a = {.type = "a"}, b = {.type = "b"}, command = {.is_command = true};
+    struct slots_wish a = {.type = "a"}, b = {.type = "b"}, command = {.kind = TASK_COMMAND};
     struct slots_load load;
 
     assert_int_equal(slots_ask(slots, &key, &b, 0, &load), -ENOENT);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/task_words.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void task_words_done(struct task_words *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        free(words->items[i]);
+    free(words->items);
+    *words = (struct task_words){0};
+}
+
+size_t task_words_size(const struct task_words *words)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < words->count; i++)
+        size += strlen(words->items[i]) + 1;
+    return size;
+}
+
+int task_words_add(struct task_words *words, const char *word)
+{
+    if (words->count >= TASK_WORDS_MAX ||
+        task_words_size(words) + strlen(word) + 1 > TASK_WORDS_SIZE)
+        return -E2BIG;
+    char **items = reallocarray(words->items, words->count + 2, sizeof(*items));
+    if (!items)
+        return -ENOMEM;
+    words->items = items;
+    items[words->count] = strdup(word);
+    if (!items[words->count])
+        return -ENOMEM;
+    items[++words->count] = NULL;
+    return 0;
+}
+
+int task_words_copy(const struct task_words *words, struct task_words *ret)
+{
+    _cleanup_(task_words_done) struct task_words copy = {0};
+
+    if (words->count > 0) {
+        copy.items = calloc(words->count + 1, sizeof(*copy.items));
+        if (!copy.items)
+            return -ENOMEM;
+    }
+    for (size_t i = 0; i < words->count; i++) {
+        copy.items[i] = strdup(words->items[i]);
+        if (!copy.items[i])
+            return -ENOMEM;
+        copy.count++;
+    }
+    *ret = copy;
+    copy = (struct task_words){0};
+    return 0;
+}
