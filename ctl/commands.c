@@ -61,6 +61,7 @@ static const struct option submit_options[] = {
     {"select", 0, "SELECTOR", "only on nodes with this tag (tag:gpu=1)"},
     {"confidential", 0, NULL, "never leaves this node"},
     {"timeout", 0, "DUR", "how long it may run"},
+    {"memory", 0, "SIZE", "how much memory each of its processes may have"},
     {"retries", 0, "N", "how often it runs again when its node is lost"},
     {"retry-delay", 0, "DUR", "and how long after; doubled each time"},
     {"in", 0, "FILE[=NAME]", "a file for its work directory; @NAME: a stored one (repeat)"},

@@ -82,11 +82,17 @@ static int add_limits(const struct options *options, cJSON *parameters)
     static const char *const durations[][2] = {{"timeout", "timeout"},
                                                {"retry-delay", "retry_delay"}};
     const char *retries = options_get(options, "retries"), *env, *text;
+    const char *memory = options_get(options, "memory");
+    uint64_t size;
     char *end = NULL;
 
     for (size_t i = 0; i < ARRAY_SIZE(durations); i++)
         if (options_has(options, durations[i][0]))
             json_add_string(parameters, durations[i][1], options_get(options, durations[i][0]));
+    if (memory && (text_parse_size(memory, &size) < 0 || size == 0))
+        return fail_usage("--memory is a size above 0, for example 512MiB, not \"%s\"", memory);
+    if (memory)
+        json_add_string(parameters, "memory", memory);
     if (retries) {
         unsigned long count = strtoul(retries, &end, 10);
         if (*retries < '0' || *retries > '9' || *end != '\0' || count > 1000)

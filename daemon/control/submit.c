@@ -87,6 +87,19 @@ static bool read_select(struct call *call, struct task_spec *spec)
     return true;
 }
 
+/* Of each process of the task; 0 would say what leaving it out does. */
+static bool read_memory(struct call *call, struct task_spec *spec)
+{
+    const char *text = NULL;
+
+    if (!read_string(call, "memory", &text))
+        return false;
+    if (!text || (text_parse_size(text, &spec->memory_size) >= 0 && spec->memory_size > 0))
+        return true;
+    call_invalid(call, "memory");
+    return false;
+}
+
 static bool read_python(struct call *call, struct task_spec *spec)
 {
     const cJSON *object = NULL;
@@ -129,7 +142,7 @@ static bool read_spec(struct node *node, struct call *call, struct task_spec *sp
         !read_after(node, call, &spec->after) ||
         !read_field(call, "run_on", spec->node, sizeof(spec->node)) || !read_select(call, spec) ||
         !read_bool(call, "confidential", &spec->is_confidential) ||
-        !read_usec(call, "timeout", &spec->timeout_usec) ||
+        !read_usec(call, "timeout", &spec->timeout_usec) || !read_memory(call, spec) ||
         !read_u64(call, "retries", TASK_RETRIES_MAX, &retries) ||
         !read_usec(call, "retry_delay", &spec->retry_delay_usec) ||
         !read_field(call, "name", spec->name, sizeof(spec->name)))

@@ -102,6 +102,21 @@ def test_a_task_over_its_time_is_killed_and_124(node, where):
     assert ended["state"] == "timed-out" and 0.2 < ended["run_s"] < 5
 
 
+@pytest.mark.parametrize("where", ["lab-01", "lab-03"])
+def test_memory_is_refused_above_the_limit(node, where):
+    take = "print(len(bytearray(200 << 20)))"
+    result = node.ctl("submit", "-N", where, "--wait", "--memory", "64MiB", "--", "python3", "-c", take, code=1)
+    assert result.stdout == "" and "MemoryError" in result.stderr
+    assert node.json("task", "show", node.tasks()[-1]["id"])["limits"]["memory_bytes"] == 64 << 20
+    assert node.ctl("submit", "-N", where, "--wait", "--memory", "1GiB", "--", "python3", "-c", take).stdout == "209715200\n"
+
+
+@pytest.mark.parametrize("size", ["0", "much", "-1", "1XiB", ""])
+def test_a_memory_limit_that_is_none_is_usage(node, size):
+    result = node.ctl("submit", f"--memory={size}", "--", "true", code=2)
+    assert "--memory is a size above 0" in result.stderr and result.stdout == ""
+
+
 def test_a_task_that_ignores_term_is_killed_after_the_grace(node):
     node.ctl("submit", "--wait", "--timeout", "300ms", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done",
              code=124, timeout=10)
