@@ -109,9 +109,13 @@ bool pass_to_origin(struct node *node, struct call *call, const char *origin)
 {
     if (!*origin || strcmp(origin, node->config->node.name) == 0)
         return false;
+    if (call->caller.is_remote) {
+        call_fail(call, ERROR_USAGE, "ask for the tasks of each node by themselves, without -N",
+                  "%s was asked about what was submitted on %s", node->config->node.name, origin);
+        return true;
+    }
     const struct swim_member *member = node_find_member(node, origin);
-    if (call->caller.is_remote || !member || member->state == SWIM_DEAD ||
-        member->state == SWIM_LEFT)
+    if (!member || member->state == SWIM_DEAD || member->state == SWIM_LEFT)
         call_fail(call, ERROR_UNREACHABLE, "p2pctl members",
                   "cannot ask %s, where the task was submitted: %s", origin,
                   member ? "it is dead or has left" : "no node is called so");

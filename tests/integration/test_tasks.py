@@ -394,6 +394,13 @@ def test_any_node_answers_for_a_task_of_another(lab, node):
     assert task not in [shown["id"] for shown in other.json("task", "list")["tasks"]]
 
 
+def test_tasks_of_several_nodes_are_not_asked_for_at_once(lab, node):
+    one, two = node.submit("-N", "lab-03", "--", "true"), lab["lab-02"].submit("-N", "lab-03", "--", "true")
+    for arguments in (["task", "wait", one, two], ["-N", "lab-01", "task", "show", two]):
+        result = lab["lab-03"].ctl(*arguments, code=2)
+        assert result.stderr.startswith("p2pctl: lab-01 was asked about what was submitted on lab-02\nhint: ask for the tasks of each node")
+
+
 def test_a_task_can_be_cancelled_from_another_node(lab, node):
     task = node.submit("-N", "lab-03", "--", "sleep", "60")
     node.wait_task(task, "running")
@@ -429,8 +436,8 @@ def test_a_command_is_refused_where_commands_of_others_are_not_allowed(make_lab)
     lab.node("strict", {"tasks": {"allow_commands": False}}, types=["a"])
     lab.start()
     seed = lab["seed"]
-    result = seed.ctl("submit", "-N", "strict", "--", "true", code=4)
-    assert result.stdout == "" and "strict does not handle commands" in result.stderr
+    result = seed.ctl("submit", "-N", "strict", "--", "true", code=6)
+    assert result.stdout == "" and "strict takes no commands of other nodes" in result.stderr
     assert seed.task(seed.submit("--", "true"))["node"] == "seed"
     assert lab["strict"].ctl("submit", "--wait", "-N", "strict", "--", "echo", "own").stdout == "own\n"
     assert seed.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
