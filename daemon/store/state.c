@@ -44,6 +44,7 @@ struct state {
     struct worker *worker; /* borrowed */
     uint64_t events_max;
     int lock_fd;
+    struct state_statements statements; /* owned; the lane's with the connection */
     struct group group;
     struct list pending; /* batches that wait for the next transaction */
     size_t pending_size; /* bytes of both */
@@ -209,15 +210,15 @@ static bool is_fatal(int r)
 /* One transaction over the batches from @first up to, and without, @end. */
 static int commit_range(struct state *state, struct list *first, const struct list *end)
 {
-    int r = database_execute(state->database, "BEGIN IMMEDIATE");
+    int r = state_statements_run(&state->statements, state->database, "BEGIN IMMEDIATE");
 
     if (r < 0)
         return r;
     for (struct list *link = first; link != end && r == 0; link = link->next)
-        r = state_batch_apply(list_entry(link, struct state_batch, link), state->database,
-                              state->events_max);
+        r = state_batch_apply(list_entry(link, struct state_batch, link), &state->statements,
+                              state->database, state->events_max);
     if (r == 0)
-        r = database_execute(state->database, "COMMIT");
+        r = state_statements_run(&state->statements, state->database, "COMMIT");
     if (r < 0)
         (void)sqlite3_exec(state->database, "ROLLBACK", NULL, NULL, NULL);
     return r;
@@ -357,6 +358,7 @@ static void run_rest(void *data)
 {
     struct state *state = data;
 
+    state_statements_done(&state->statements);
     (void)sqlite3_db_release_memory(state->database);
 }
 
@@ -385,6 +387,7 @@ struct state *state_free(struct state *state)
         move_all(&state->group.batches, &finished);
         finish(state, &finished);
     }
+    state_statements_done(&state->statements);
     database_close(state->database);
     close_fd(state->lock_fd);
     free(state);

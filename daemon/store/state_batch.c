@@ -253,34 +253,74 @@ static int apply_change(const struct state_change *change, sqlite3_stmt *stateme
     return r > 0 ? 0 : r;
 }
 
-/* Changes of one kind come in rows: their statement is prepared once. */
-static int apply_changes(const struct list *changes, sqlite3 *database)
+int state_statements_get(struct state_statements *statements, sqlite3 *database, const char *sql,
+                         sqlite3_stmt **ret)
 {
-    _cleanup_statement_ sqlite3_stmt *statement = NULL;
-    const char *sql = NULL;
-    int r = 0;
+    size_t i = 0;
 
+    while (i < statements->count && statements->items[i].sql != sql)
+        i++;
+    if (i == statements->count) {
+        sqlite3_stmt *statement = NULL;
+        errno = 0;
+        int r = database_errno(
+            sqlite3_prepare_v3(database, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL));
+        if (r < 0)
+            return r;
+        /* The last one makes room: there are fewer kinds than that. */
+        i = MIN(i, (size_t)STATE_STATEMENTS_MAX - 1);
+        if (i < statements->count)
+            (void)sqlite3_finalize(statements->items[i].statement);
+        statements->items[i].sql = sql;
+        statements->items[i].statement = statement;
+        statements->count = i + 1;
+    }
+    *ret = statements->items[i].statement;
+    return 0;
+}
+
+int state_statements_run(struct state_statements *statements, sqlite3 *database, const char *sql)
+{
+    sqlite3_stmt *statement;
+    int r = state_statements_get(statements, database, sql, &statement);
+
+    if (r < 0)
+        return r;
+    errno = 0;
+    r = database_step(statement);
+    (void)sqlite3_reset(statement);
+    return r > 0 ? 0 : r;
+}
+
+void state_statements_done(struct state_statements *statements)
+{
+    for (size_t i = 0; i < statements->count; i++)
+        (void)sqlite3_finalize(statements->items[i].statement);
+    statements->count = 0;
+}
+
+static int apply_changes(const struct list *changes, struct state_statements *statements,
+                         sqlite3 *database)
+{
     list_for_each (link, changes) {
         const struct state_change *change = list_entry(link, struct state_change, link);
-        if (change->sql == sql) {
-            (void)sqlite3_reset(statement);
-        } else {
-            (void)sqlite3_finalize(TAKE_PTR(statement));
-            errno = 0;
-            r = database_errno(sqlite3_prepare_v2(database, change->sql, -1, &statement, NULL));
-            sql = change->sql;
-        }
-        if (r == 0)
+        sqlite3_stmt *statement;
+        int r = state_statements_get(statements, database, change->sql, &statement);
+        if (r == 0) {
             r = apply_change(change, statement);
+            (void)sqlite3_reset(statement);
+            (void)sqlite3_clear_bindings(statement);
+        }
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-int state_batch_apply(const struct state_batch *batch, sqlite3 *database, uint64_t events_max)
+int state_batch_apply(const struct state_batch *batch, struct state_statements *statements,
+                      sqlite3 *database, uint64_t events_max)
 {
-    int r = apply_changes(&batch->changes, database);
+    int r = apply_changes(&batch->changes, statements, database);
 
     if (r < 0)
         return r;

@@ -44,8 +44,31 @@ struct state_batch {
     int result;
 };
 
+#define STATE_STATEMENTS_MAX 24
+
+/* Statements that were prepared, to be used again: parsing costs more than most of them do. */
+struct state_statements {
+    struct {
+        const char *sql; /* a literal: the same text is the same pointer */
+        sqlite3_stmt *statement;
+    } items[STATE_STATEMENTS_MAX];
+    size_t count;
+};
+
+/*
+ * One that is ready to be bound. Borrowed until the next call; to be reset after its last step.
+ * Return: 0 or what SQLite said.
+ */
+int state_statements_get(struct state_statements *statements, sqlite3 *database, const char *sql,
+                         sqlite3_stmt **ret);
+
+/* Prepares, steps to the end, resets: of a statement without values and rows. */
+int state_statements_run(struct state_statements *statements, sqlite3 *database, const char *sql);
+void state_statements_done(struct state_statements *statements);
+
 /* Applies the changes inside an open transaction. Return: 0 or what SQLite said. */
-int state_batch_apply(const struct state_batch *batch, sqlite3 *database, uint64_t events_max);
+int state_batch_apply(const struct state_batch *batch, struct state_statements *statements,
+                      sqlite3 *database, uint64_t events_max);
 
 /* Calls the after-functions with the batch's result and frees it. */
 void state_batch_finish(struct state_batch *batch);
