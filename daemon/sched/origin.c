@@ -347,7 +347,8 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node, usec_
     task->is_cancelled = task->has_end = false;
     task->started_wall_usec = task->ended_wall_usec = 0;
     job->has_avoid = false;
-    job->previous[0] = job->note[0] = '\0';
+    free(job->story);
+    job->story = NULL;
     job->refusals = 0;
     job->gates &= ~(1U << ORIGIN_ENDED);
     list_append(&origin->active, &job->active);

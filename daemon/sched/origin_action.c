@@ -125,14 +125,15 @@ static void fill(struct origin *origin, struct job *job, enum origin_action_type
         .lease_usec = type == ORIGIN_SEND && !is_self ? origin->config.lease_usec : 0,
         .signal = task->cancel_signal,
         .grace_usec = task->cancel_grace_usec,
-        .text = job->note,
+        .text = job_get_note(job),
         .inputs = type == ORIGIN_FORGET ? task->spec.in.bundle : 0,
         .has_results = type == ORIGIN_FORGET && task->has_end && task->end.out.size > 0,
     };
     if (type == ORIGIN_MOVED) {
         ret->text = task_format_text(origin->text, sizeof(origin->text), "%s \u2192 %s: %s",
-                                     job->previous, task->node_name, job->note);
-        job->previous[0] = '\0';
+                                     job_get_previous(job), task->node_name, job_get_note(job));
+        if (job->story)
+            job->story->previous[0] = '\0';
     }
 }
 

@@ -28,6 +28,12 @@
 #define ORIGIN_REFUSAL_MAX   (5 * USEC_PER_SEC)
 #define ORIGIN_NOTE_MAX      159
 
+/* Of a task that left a node, or was not taken by one. Without memory it is not told. */
+struct story {
+    char previous[NODE_NAME_MAX + 1]; /* the node that had it before, where that is to be told */
+    char note[ORIGIN_NOTE_MAX + 1];   /* why it left there */
+};
+
 /* A node that is asked how busy it is, before an attempt is placed. */
 struct question {
     struct node_id node;
@@ -78,8 +84,7 @@ struct job {
     uint32_t refusals; /* in a row */
     uint64_t ack_attempt;
     struct node_id ack_node;
-    char previous[NODE_NAME_MAX + 1]; /* the node that had it before, where that is to be told */
-    char note[ORIGIN_NOTE_MAX + 1];   /* why it left there */
+    struct story *story; /* owned; NULL for the many that stay where they were placed */
 };
 
 struct answer {
@@ -115,6 +120,16 @@ struct origin {
 static inline uint64_t origin_wall(const struct origin *origin)
 {
     return origin->now + origin->wall_offset;
+}
+
+static inline const char *job_get_previous(const struct job *job)
+{
+    return job->story ? job->story->previous : "";
+}
+
+static inline const char *job_get_note(const struct job *job)
+{
+    return job->story ? job->story->note : "";
 }
 
 /* origin_job.c */

@@ -63,6 +63,7 @@ void job_free(struct origin *origin, struct job *job)
     (void)table_remove(&origin->by_number, &job->task->number);
     origin->states[job->task->state]--;
     task_free(job->task);
+    free(job->story);
     free(job);
 }
 
@@ -177,6 +178,30 @@ void job_wait_after_refusal(struct origin *origin, struct job *job)
              pauses == 0 ? 0 : back_off(origin, ORIGIN_REFUSAL_DELAY, pauses, ORIGIN_REFUSAL_MAX));
 }
 
+static struct story *make_story(struct job *job)
+{
+    if (!job->story)
+        job->story = calloc(1, sizeof(*job->story));
+    return job->story;
+}
+
+/* Where it was is told with its next place. */
+static void tell_previous(struct job *job)
+{
+    struct story *story = make_story(job);
+
+    if (story)
+        memcpy(story->previous, job->task->node_name, sizeof(story->previous));
+}
+
+static void tell_note(struct job *job, const char *note)
+{
+    struct story *story = make_story(job);
+
+    if (story)
+        task_format_text(story->note, sizeof(story->note), "%s", note);
+}
+
 static void avoid_node(struct job *job)
 {
     job->avoid = job->task->node;
@@ -208,12 +233,12 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
     (void)task_add_timeline(task, origin_wall(origin), "not taken by %s: %s", task->node_name,
                             texts[refusal]);
     if (job->is_accepted)
-        memcpy(job->previous, task->node_name, sizeof(job->previous));
+        tell_previous(job);
     avoid_node(job);
     detach(origin, job);
     task_format_text(task->reason, sizeof(task->reason), "not taken by %s: %s", task->node_name,
                      texts[refusal]);
-    task_format_text(job->note, sizeof(job->note), "%s", texts[refusal]);
+    tell_note(job, texts[refusal]);
     if (task->is_cancelled || is_fatal) {
         give_up(origin, job, task->is_cancelled ? TASK_CANCELLED : TASK_FAILED);
         return;
@@ -234,7 +259,7 @@ static bool retry(struct origin *origin, struct job *job)
     avoid_node(job);
     job->refusals = 0;
     task->end.out = (struct task_files){0}; /* of the attempt that counts no more */
-    memcpy(job->previous, task->node_name, sizeof(job->previous));
+    tell_previous(job);
     job_commit(origin, job, 0);
     job_wait(origin, job,
              back_off(origin, task->spec.retry_delay_usec, task->tries - 1, ORIGIN_DELAY_MAX_USEC));
@@ -245,7 +270,7 @@ void job_lose(struct origin *origin, struct job *job, const char *why)
 {
     struct task *task = job->task;
 
-    task_format_text(job->note, sizeof(job->note), "%s", why);
+    tell_note(job, why);
     (void)task_add_timeline(task, origin_wall(origin), "lost: %s", why);
     task_format_text(task->reason, sizeof(task->reason), "attempt %u lost: %s", task->tries, why);
     origin->statistics.lost++;
@@ -269,9 +294,9 @@ static void describe_end(const struct job *job, const char *end)
                          task->tries);
     else if (task->state != TASK_SUCCEEDED)
         task_format_text(task->reason, sizeof(task->reason), "%s", end);
-    else if (task->tries > 1 && job->note[0] != '\0')
+    else if (task->tries > 1 && *job_get_note(job))
         task_format_text(task->reason, sizeof(task->reason), "attempt %u; before: %s", task->tries,
-                         job->note);
+                         job_get_note(job));
     else
         task_format_text(task->reason, sizeof(task->reason), "%s", task->end.text);
 }
@@ -324,9 +349,10 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
         return;
     }
     if (!task->is_cancelled && may_retry(task, end) && task->tries < task->tries_max) {
-        task_format_text(job->note, sizeof(job->note), "%s on %s", text, task->node_name);
+        char note[ORIGIN_NOTE_MAX + 1];
+        tell_note(job, task_format_text(note, sizeof(note), "%s on %s", text, task->node_name));
         task_format_text(task->reason, sizeof(task->reason), "attempt %u: %s", task->tries,
-                         job->note);
+                         job_get_note(job));
         detach(origin, job);
         (void)retry(origin, job);
         return;
@@ -352,8 +378,8 @@ void job_finish(struct origin *origin, struct job *job, enum task_state state)
     job_release_followers(origin, job);
     task->ended_wall_usec = origin_wall(origin);
     if (state == TASK_LOST && task->tries_max > 1 && task->tries >= task->tries_max)
-        task_format_text(task->reason, sizeof(task->reason), "%s; last of %u attempts", job->note,
-                         task->tries);
+        task_format_text(task->reason, sizeof(task->reason), "%s; last of %u attempts",
+                         job_get_note(job), task->tries);
     (void)heap_set(&origin->timers, &job->timer, MIN(usec_add(origin->now, keep), ORIGIN_NEVER));
     job_commit(origin, job, 1U << ORIGIN_ENDED);
 }

@@ -34,7 +34,8 @@ static void assign(struct origin *origin, struct job *job, const struct place_no
     job->is_sent = job->is_accepted = job->is_doubtful = false;
     job->is_sure = true;
     place_debit(origin->place, &task->node);
-    if (job->previous[0] != '\0' && strcmp(job->previous, task->node_name) != 0) {
+    const char *previous = job_get_previous(job);
+    if (*previous && strcmp(previous, task->node_name) != 0) {
         origin->statistics.moved++;
         job_tell(origin, job, ORIGIN_MOVED);
     }
