@@ -300,8 +300,8 @@ void frame_sort_tasks(cJSON *tasks)
         cJSON_AddItemToArray(tasks, order[j]);
 }
 
-void frame_write(const struct ctl *ctl, const struct view *view, size_t columns, size_t rows,
-                 FILE *out)
+void frame_draw(const struct ctl *ctl, const struct view *view, size_t columns, size_t rows,
+                FILE *out)
 {
     struct frame frame = {.ctl = ctl,
                           .out = out,

@@ -25,8 +25,8 @@ struct view {
 };
 
 /* Writes exactly @rows lines, each at most @columns wide, to @out. */
-void frame_write(const struct ctl *ctl, const struct view *view, size_t columns, size_t rows,
-                 FILE *out);
+void frame_draw(const struct ctl *ctl, const struct view *view, size_t columns, size_t rows,
+                FILE *out);
 
 /* Puts the tasks into the order in which they are shown: those under way, then the newest. */
 void frame_sort_tasks(cJSON *tasks);

@@ -209,7 +209,7 @@ static void draw(struct top *top)
     get_size(&columns, &rows);
     top->view.selected = *top->selected ? top->selected : NULL;
     top->view.note = *top->note ? top->note : NULL;
-    frame_write(top->ctl, &top->view, columns, rows, out);
+    frame_draw(top->ctl, &top->view, columns, rows, out);
     if (fclose(out) == 0 && size > 0) {
         fputs("\033[H", stdout);
         for (const char *line = text; *line;) {
@@ -417,7 +417,7 @@ int top_run(struct ctl *ctl)
         r = look(&top);
         get_size(&columns, &rows);
         if (r == 0)
-            frame_write(ctl, &top.view, columns, rows, stdout);
+            frame_draw(ctl, &top.view, columns, rows, stdout);
     }
     view_clear(&top.view);
     return r;
