@@ -62,6 +62,7 @@ static const struct option submit_options[] = {
     {"confidential", 0, NULL, "never leaves this node"},
     {"timeout", 0, "DUR", "how long it may run"},
     {"memory", 0, "SIZE", "how much memory each of its processes may have"},
+    {"sandbox", 0, "MODE", "at least landlock, namespaces or full"},
     {"retries", 0, "N", "how often it runs again when its node is lost"},
     {"retry-delay", 0, "DUR", "and how long after; doubled each time"},
     {"in", 0, "FILE[=NAME]", "a file for its work directory; @NAME: a stored one (repeat)"},

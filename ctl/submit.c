@@ -82,6 +82,7 @@ static int add_limits(const struct options *options, cJSON *parameters)
     static const char *const durations[][2] = {{"timeout", "timeout"},
                                                {"retry-delay", "retry_delay"}};
     const char *retries = options_get(options, "retries"), *env, *text;
+    static const char *const sandboxes[] = {"landlock", "namespaces", "full", NULL};
     const char *memory = options_get(options, "memory");
     uint64_t size;
     char *end = NULL;
@@ -89,6 +90,11 @@ static int add_limits(const struct options *options, cJSON *parameters)
     for (size_t i = 0; i < ARRAY_SIZE(durations); i++)
         if (options_has(options, durations[i][0]))
             json_add_string(parameters, durations[i][1], options_get(options, durations[i][0]));
+    int r = options_check_word(options, "sandbox", sandboxes);
+    if (r != 0)
+        return r;
+    if (options_has(options, "sandbox"))
+        json_add_string(parameters, "sandbox", options_get(options, "sandbox"));
     if (memory && (text_parse_size(memory, &size) < 0 || size == 0))
         return fail_usage("--memory is a size above 0, for example 512MiB, not \"%s\"", memory);
     if (memory)

@@ -143,6 +143,7 @@ static bool read_spec(struct node *node, struct call *call, struct task_spec *sp
         !read_field(call, "run_on", spec->node, sizeof(spec->node)) || !read_select(call, spec) ||
         !read_bool(call, "confidential", &spec->is_confidential) ||
         !read_usec(call, "timeout", &spec->timeout_usec) || !read_memory(call, spec) ||
+        !read_field(call, "sandbox", spec->sandbox, sizeof(spec->sandbox)) ||
         !read_u64(call, "retries", TASK_RETRIES_MAX, &retries) ||
         !read_usec(call, "retry_delay", &spec->retry_delay_usec) ||
         !read_field(call, "name", spec->name, sizeof(spec->name)))

@@ -219,6 +219,17 @@ static bool is_after(const struct task_words *words)
     return words->count <= TASK_AFTER_MAX;
 }
 
+/* A task may ask for more than its node is configured to give, not for less. */
+static bool is_sandbox(const char *text)
+{
+    static const char *const levels[] = {"", "landlock", "namespaces", "full"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+        if (strcmp(text, levels[i]) == 0)
+            return true;
+    return false;
+}
+
 static const char *check_spec(const struct task_spec *spec)
 {
     const char *fixed = spec->is_command ? TASK_TYPE_COMMAND
@@ -251,6 +262,8 @@ static const char *check_spec(const struct task_spec *spec)
         return "the limit is too large";
     if (spec->retry_on >= TASK_RETRY_EXIT << 1)
         return "unknown reason to retry";
+    if (!is_sandbox(spec->sandbox))
+        return "a sandbox is landlock, namespaces or full";
     fixed = spec->python ? task_python_check(spec->python) : NULL;
     if (!fixed)
         fixed = check_words(spec);

@@ -25,6 +25,7 @@
 #define TASK_TYPE_MAX     32  /* letters */
 #define TASK_NAME_MAX     63  /* bytes of a label */
 #define TASK_USER_MAX     64  /* bytes */
+#define TASK_SANDBOX_MAX  15  /* bytes of "namespaces" */
 #define TASK_SELECT_MAX   63  /* bytes of "gpu=1" */
 #define TASK_REASON_MAX   191 /* bytes */
 #define TASK_TIMELINE_MAX 64
@@ -106,6 +107,8 @@ struct task_spec {
     struct task_words after; /* tasks of this origin that it waits for: task_after_parse() */
     usec_t timeout_usec;     /* of one attempt's run; 0 = what the worker has configured */
     uint64_t memory_size;    /* bytes; 0 = what the worker has configured */
+    char sandbox[TASK_SANDBOX_MAX +
+                 1];         /* at least this level; "" = what the worker has configured */
     uint32_t slots;          /* it takes while it runs, 0..TASK_SLOTS_MAX; 0 = what its type has */
     uint32_t retries;        /* 0..TASK_RETRIES_MAX; 0 = at most once */
     usec_t retry_delay_usec; /* before the first retry; doubled for each further one */

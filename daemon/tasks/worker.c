@@ -180,6 +180,15 @@ void worker_end_without_run(struct job *job, int error, const char *text)
     slots_exited(job->tasks->slots, job->attempt->id, &end, tasks_now(job->tasks));
 }
 
+static enum exec_level level_of(const struct task_spec *spec)
+{
+    enum exec_level level = EXEC_NONE;
+
+    if (*spec->sandbox)
+        (void)exec_level_from_name(spec->sandbox, &level);
+    return level;
+}
+
 void worker_hand_over(struct job *job)
 {
     struct tasks *tasks = job->tasks;
@@ -206,13 +215,15 @@ void worker_hand_over(struct job *job)
                                  .job_fd = job_fd,
                                  .outs = (const char *const *)command->outs,
                                  .network = tasks->config->sandbox.network,
-                                 .level = EXEC_NONE,
+                                 .level = level_of(spec),
                                  .limits = {.memory_bytes = memory}};
         supply_fill(job, &task);
         r = exec_start(tasks->exec, job->attempt->id, &task);
     }
     if (r >= 0)
         job->is_handed = true;
+    else if (r == -EOPNOTSUPP)
+        worker_end_without_run(job, r, "the sandbox that it asks for is not to be had here");
     else if (r == -EPERM)
         worker_end_without_run(job, r,
                                "the sandbox that the configuration wants is not to be had here");

@@ -117,6 +117,22 @@ def test_a_memory_limit_that_is_none_is_usage(node, size):
     assert "--memory is a size above 0" in result.stderr and result.stdout == ""
 
 
+def test_a_task_can_ask_for_more_sandbox_but_not_for_less(make_lab):
+    lab = make_lab(FAST)
+    lab.node("lab-01", {"sandbox": {"mode": "none"}}, role="seed")
+    lab.node("lab-02")
+    lab.start()
+    node = lab["lab-01"]
+    pid = ("--", "sh", "-c", "echo $(($$ < 10))")  # in a pid namespace of its own numbers are small
+    assert node.ctl("submit", "--wait", "-N", "lab-01", *pid).stdout == "0\n"
+    assert node.ctl("submit", "--wait", "-N", "lab-01", "--sandbox", "namespaces", *pid).stdout == "1\n"
+    assert node.ctl("submit", "--wait", "-N", "lab-02", "--sandbox", "landlock", *pid).stdout == "1\n"
+    assert node.ctl("submit", "--sandbox", "none", *pid, code=2).stdout == ""
+    if "full" not in lab["lab-02"].ctl("status").stdout:
+        result = node.ctl("submit", "--wait", "-N", "lab-02", "--sandbox", "full", *pid, code=125)
+        assert "the sandbox that it asks for is not to be had" in result.stderr
+
+
 def test_a_task_that_ignores_term_is_killed_after_the_grace(node):
     node.ctl("submit", "--wait", "--timeout", "300ms", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done",
              code=124, timeout=10)

@@ -200,6 +200,7 @@ static struct task *make_full_task(void)
     task->spec.in = (struct task_files){.bundle = 21, .size = 22, .bytes = 20, .count = 23};
     task->spec.timeout_usec = 1;
     task->spec.memory_size = 2;
+    strcpy(task->spec.sandbox, "namespaces");
     task->spec.retries = 3;
     task->spec.slots = 5;
     task->spec.retry_delay_usec = 4;
@@ -252,6 +253,7 @@ static void a_record_survives_the_database(void **state _unused_)
     /* Without what they point to, both are the same bytes of meaning. */
     assert_string_equal(copy->spec.name, task->spec.name);
     assert_string_equal(copy->spec.select, task->spec.select);
+    assert_string_equal(copy->spec.sandbox, "namespaces");
     assert_int_equal(copy->number, task->number);
     assert_int_equal(copy->state, task->state);
     assert_int_equal(copy->spec.retry_on, task->spec.retry_on);
