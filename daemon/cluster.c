@@ -15,6 +15,7 @@
 #define CLOCK_STEP_USEC     USEC_PER_SEC
 #define LOOKUP_SOON_USEC    (5 * USEC_PER_SEC) /* while too few seeds answer */
 #define REMEMBERED_AT_ONCE  8
+#define LATE_USEC           (20 * USEC_PER_MSEC) /* a timer that is served so late is */
 
 struct cluster {
     const struct config *config; /* borrowed */
@@ -186,6 +187,9 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec, void *data)
     usec_t now = now_of(cluster);
 
     histogram_add(&cluster->lag, &histogram_network, usec_sub(read_clock(CLOCK_MONOTONIC), usec));
+    /* Who is late has answers unread: to say again what was heard makes everybody later. */
+    if (usec_sub(now, usec) >= LATE_USEC)
+        udp_catch_up(cluster->udp, now);
     watch_clocks(cluster, now);
     seal_tick(cluster->seal, now);
     swim_tick(cluster->swim, now);

@@ -123,6 +123,9 @@ void node_refresh_loads(struct node *node)
     const struct swim *swim = cluster_get_swim(node->cluster);
     struct record record;
 
+    if (node->loads_version == swim_loads_version(swim))
+        return;
+    node->loads_version = swim_loads_version(swim);
     for (size_t i = 0; i < swim_members_count(swim); i++) {
         const struct swim_member *member = swim_member_at(swim, i);
         const struct place_node *known =
@@ -166,11 +169,14 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
     memory_tick(node->memory, node_now(node));
     save_values(node);
     history_save(node->history);
-    remember_when_quiet(node);
-    if (node->status_changed)
-        tell_status(node);
-    node_refresh_loads(node);
-    node_keys_tick(node);
+    /* Each of these looks at all members, in a lab where all are busy with newcomers. */
+    if (!swim_is_rushed(cluster_get_swim(node->cluster))) {
+        remember_when_quiet(node);
+        if (node->status_changed)
+            tell_status(node);
+        node_refresh_loads(node);
+        node_keys_tick(node);
+    }
     rest(node, node_now(node));
     (void)sd_event_source_set_time(source, usec + TICK_USEC);
     (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);

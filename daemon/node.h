@@ -93,6 +93,7 @@ struct node {
     usec_t started_usec;     /* the same moment on the monotonic clock */
     bool members_changed;    /* since they were last remembered */
     bool status_changed;     /* since systemd was told */
+    uint64_t loads_version;  /* of the loads that tasks/ knows */
     unsigned restless_ticks; /* so many in a row saw members change that were not remembered yet */
     usec_t rest_usec;        /* when to look again whether the node has come to rest */
     long faults;             /* pages touched anew until the last look, */

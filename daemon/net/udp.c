@@ -103,7 +103,8 @@ static void take(struct udp *udp, size_t i, usec_t now)
     udp->receive(&from, udp->in.data[i], message->msg_len, now, udp->userdata);
 }
 
-static void receive_batch(struct udp *udp, usec_t now)
+/* Return: whether there may be more. */
+static bool receive_batch(struct udp *udp, usec_t now)
 {
     struct batch *in = &udp->in;
     int count;
@@ -126,10 +127,18 @@ static void receive_batch(struct udp *udp, usec_t now)
     if (count < 0) {
         if (errno != EAGAIN && errno != EINTR)
             log_debug_errno(-errno, "Cannot read from the UDP socket: %m");
-        return;
+        return false;
     }
     for (size_t i = 0; i < (size_t)count; i++)
         take(udp, i, now);
+    return count == UDP_BATCH_MAX;
+}
+
+void udp_catch_up(struct udp *udp, usec_t now)
+{
+    for (size_t i = 0; i < UDP_CATCH_UP_MAX && receive_batch(udp, now); i++)
+        continue;
+    udp_flush(udp);
 }
 
 static int on_readable(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -140,7 +149,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
     (void)fd;
     (void)events;
     if (sd_event_now(sd_event_source_get_event(source), CLOCK_MONOTONIC, &now) >= 0)
-        receive_batch(udp, now);
+        (void)receive_batch(udp, now);
     udp_flush(udp);
     return 0;
 }

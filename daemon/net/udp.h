@@ -19,6 +19,7 @@
 
 #define UDP_DATAGRAM_MAX 1500 /* larger ones are dropped, in and out */
 #define UDP_BATCH_MAX    16
+#define UDP_CATCH_UP_MAX 32 /* batches */
 
 struct udp;
 
@@ -52,6 +53,9 @@ DEFINE_CLEANUP(struct udp *, udp_free)
  * -EAFNOSUPPORT where @to does not fit the socket.
  */
 int udp_send(struct udp *udp, const struct address *to, const void *data, size_t size);
+
+/* Reads what waits in the socket, up to UDP_CATCH_UP_MAX batches of it. Not for udp_receive_t. */
+void udp_catch_up(struct udp *udp, usec_t now);
 
 /* Sends what is queued. Called by itself after each dispatch of received datagrams. */
 void udp_flush(struct udp *udp);

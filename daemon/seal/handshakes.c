@@ -6,6 +6,10 @@
 #include <string.h>
 #include "seal/seal.h"
 
+#define REPEAT_MAX_USEC USEC_PER_SEC
+#define DOUBLINGS_MAX   3U
+#define SAMPLE_MAX_USEC (5 * USEC_PER_SEC)
+
 static_assert(sizeof(struct handshake_key) == sizeof(struct address) + sizeof(struct node_id),
               "hashed and compared as bytes");
 
@@ -69,11 +73,21 @@ void handshakes_remove(struct handshakes *handshakes, struct handshake *handshak
     free(handshake);
 }
 
+void handshakes_measure(struct handshakes *handshakes, const struct handshake *handshake,
+                        usec_t now)
+{
+    usec_t sample = MIN(usec_sub(now, handshake->began_usec), SAMPLE_MAX_USEC);
+
+    handshakes->answer_usec = (7 * handshakes->answer_usec + sample) / 8;
+}
+
 void handshakes_schedule(struct handshakes *handshakes, struct handshake *handshake, usec_t now)
 {
-    usec_t wait = HANDSHAKE_REPEAT_USEC << handshake->hellos;
+    usec_t repeat = CLAMP(2 * handshakes->answer_usec, HANDSHAKE_REPEAT_USEC, REPEAT_MAX_USEC);
+    usec_t wait = repeat << MIN(handshake->hellos, DOUBLINGS_MAX);
 
-    handshake->hellos++;
+    if (handshake->hellos++ == 0)
+        handshake->began_usec = now;
     handshake->said_usec = now;
     /* It is in the heap already, so this only moves it and cannot fail. */
     (void)heap_set(&handshakes->heap, &handshake->heap, usec_add(now, wait));

@@ -361,6 +361,7 @@ static int receive_challenge(struct seal *seal, const struct address *from,
                              const struct packet *packet, usec_t now)
 {
     struct peer *peer = peers_find(&seal->peers, from);
+    const struct handshake *handshake;
     struct packet_challenge challenge;
     uint8_t key[CRYPTO_KEY_SIZE];
     struct origin origin = {0};
@@ -376,8 +377,10 @@ static int receive_challenge(struct seal *seal, const struct address *from,
         return r;
     if (packet_read_challenge(seal->plain, opened_size(packet), &challenge) < 0)
         return state_drop(seal, SEAL_DROP_MALFORMED);
-    if (!find_asked(seal, from, &challenge))
+    handshake = find_asked(seal, from, &challenge);
+    if (!handshake)
         return state_drop(seal, SEAL_DROP_UNASKED);
+    handshakes_measure(&seal->handshakes, handshake, now);
     if (!peer || memcmp(peer->session, packet->session, SESSION_ID_SIZE) != 0 ||
         !node_id_is_equal(&peer->id, &challenge.sender)) {
         peer = adopt(seal, from, &challenge.sender, packet, key, now);

@@ -219,7 +219,7 @@ void seal_tick(struct seal *seal, usec_t now)
     struct handshake *handshake;
 
     while ((handshake = handshakes_first_due(&seal->handshakes, now))) {
-        if (handshake->hellos < HANDSHAKE_HELLOS_MAX) {
+        if (handshake->hellos < handshake_hellos_max(handshake)) {
             (void)state_say_hello(seal, handshake, now);
             continue;
         }

@@ -21,6 +21,7 @@
 #include "swim/relay.h"
 #include "swim/report.h"
 #include "swim/rumor.h"
+#include "swim/rush.h"
 #include "swim/suspicion.h"
 #include "swim/swim.h"
 #include "swim/sync.h"
@@ -47,6 +48,7 @@ struct swim {
     struct probes probes;
     struct relays relays;
     struct freeze freeze;
+    struct rush rush;
     struct gossip gossip;
     struct load load;
     struct sync sync;

@@ -5,14 +5,18 @@
 
 #define SPACING_SHARE   20 /* of the interval */
 #define SPACING_MEMBERS 64
-#define CROWD           64 /* more members than that restrain themselves */
-#define PARTNERS        32 /* that each of them chooses then */
+#define PARTNERS        24 /* that each of them has then */
 #define FANOUT_MAX      64
+#define RUSH_FILL       16 /* rumors that fill a packet, about */
 
 usec_t gossip_spacing(const struct swim *swim)
 {
     size_t crowd = MAX(swim->members.live_count / SPACING_MEMBERS, (size_t)1);
 
+    if (rush_is_on(swim))
+        return swim->config.gossip_interval_usec * (swim->probes.health + 1);
+    if (gossip_is_crowd(swim))
+        crowd *= swim->probes.health + 1;
     return MAX(swim->config.gossip_interval_usec / SPACING_SHARE * crowd, (usec_t)1);
 }
 
@@ -43,17 +47,17 @@ static void send_rumors(struct swim *swim, const struct member *member)
 
 bool gossip_is_crowd(const struct swim *swim)
 {
-    return swim->members.live_count > CROWD;
+    return swim->members.live_count > GOSSIP_CROWD;
 }
 
 /*
- * In a crowd a node gossips with about CROWD others, chosen by both ids so that they choose each
- * other. News travel a random graph of that degree as fast as a full one, and nobody has to prove
- * itself to everybody (a sealed session is a handshake) while a large lab starts.
+ * In a crowd a node gossips with about PARTNERS others, chosen by both ids so that they choose
+ * each other. News travel a random graph of that degree as fast as a full one, and nobody has to
+ * prove itself to everybody (a sealed session is a handshake) while a large lab starts.
  */
 static bool is_partner(const struct swim *swim, uint64_t own, uint64_t hash)
 {
-    return hash != own && member_mix(own ^ hash) < UINT64_MAX / swim->members.live_count * CROWD;
+    return hash != own && member_mix(own ^ hash) < UINT64_MAX / swim->members.live_count * PARTNERS;
 }
 
 /* Looks for partners again, where somebody has come or gone since. */
@@ -73,8 +77,7 @@ static void find_partners(struct swim *swim)
     }
 }
 
-/* Return: how many; fewer where some are dead. */
-static size_t draw_partners(struct swim *swim, size_t count, struct member **ret)
+size_t gossip_draw(struct swim *swim, size_t count, struct member **ret)
 {
     struct partners *partners = &swim->gossip.partners;
     size_t alive = 0;
@@ -102,11 +105,14 @@ static void on_round(struct swim *swim, struct timer *timer)
     if (swim->members.live_count == 0 || rumors_count(&swim->rumors) == 0)
         return;
     swim->gossip.round_usec = swim->now;
-    if (!rumors_are_fresh(&swim->rumors)) {
+    if (rush_is_on(swim)) {
+        size_t packets = rumors_count(&swim->rumors) / RUSH_FILL;
+        fanout = CLAMP(packets, (size_t)1, fanout);
+    } else if (!rumors_are_fresh(&swim->rumors)) {
         size_t drawn = 1 + (size_t)rng_below(&swim->rng, swim->members.live_count);
         fanout = MIN(fanout, drawn);
     }
-    size_t count = draw_partners(swim, fanout, targets);
+    size_t count = gossip_draw(swim, fanout, targets);
     for (size_t i = 0; i < count; i++)
         send_rumors(swim, targets[i]);
     if (rumors_count(&swim->rumors) > 0)
@@ -144,7 +150,8 @@ static void on_heartbeat(struct swim *swim, struct timer *timer)
     if (others == 0 || address_is_wildcard(&own->address))
         return;
     /* Everybody's reach everybody: a crowd takes turns, or it would do nothing else. */
-    if (gossip_is_crowd(swim) && rng_below(&swim->rng, others * others) >= CROWD * CROWD)
+    if (gossip_is_crowd(swim) &&
+        rng_below(&swim->rng, others * others) >= GOSSIP_CROWD * GOSSIP_CROWD)
         return;
     struct message message = {.type = MESSAGE_HEARTBEAT};
     message.id = own->id;

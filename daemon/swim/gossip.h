@@ -10,6 +10,8 @@
  * The heartbeat gossip of the first description, TIMESTAMP:IP:MSG#, is spread here too.
  */
 
+#include <stdbool.h>
+#include <stddef.h>
 #include "swim/timer.h"
 
 struct swim;
@@ -18,6 +20,7 @@ struct source;
 struct message;
 
 #define GOSSIP_PARTNERS_MAX 128
+#define GOSSIP_CROWD        64 /* more members than that restrain themselves */
 
 /* In a crowd: some members, for as long as nobody comes or goes. */
 struct partners {
@@ -45,6 +48,12 @@ void gossip_wake(struct swim *swim, bool is_urgent);
 /* Whether there are so many members that each does less for the others: it gossips with partners
  * only, and heartbeats ride on what is sent anyway, instead of making rounds. */
 bool gossip_is_crowd(const struct swim *swim);
+
+/*
+ * Draws up to @count live others to tell something, or to ask: in a crowd of the partners that this
+ * node has, where one of them lives. Return: how many; in a crowd fewer where some are dead.
+ */
+size_t gossip_draw(struct swim *swim, size_t count, struct member **ret);
 
 /* How long at least between two rounds. */
 usec_t gossip_spacing(const struct swim *swim);

@@ -128,8 +128,9 @@ static void attempt(struct swim *swim, struct seed *seed)
     usec_t limit = MIN(RETRY_MAX_USEC, swim->config.rejoin_interval_usec);
     usec_t wait = MIN(RETRY_MIN_USEC << MIN(seed->tries, 10U), limit);
 
-    seed->seq = core_next_seq(swim);
-    seed->tries++;
+    /* One number for all tries: an answer that comes late is an answer. */
+    if (seed->tries++ == 0)
+        seed->seq = core_next_seq(swim);
     send_join(swim, seed);
     timer_set(&swim->timers, &seed->timer,
               swim->now + wait * 3 / 4 + rng_below(&swim->rng, wait / 2 + 1));
@@ -438,6 +439,7 @@ void join_take_welcome(struct swim *swim, const struct source *source,
             seed->is_used = false;
         peer.digest = message->digest;
         peer.count = message->count;
+        rush_expect(swim, message->count);
         sync_begin_join(swim, &peer);
         check_joined(swim);
         return;

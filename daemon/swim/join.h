@@ -26,7 +26,7 @@ struct seed {
     uint64_t entries;  /* of the configuration, that have this address */
     struct node_id id; /* who answered last; null = nobody yet */
     struct node_id at; /* who stood at the address at the last look; null = nobody */
-    uint32_t seq;      /* of the last attempt */
+    uint32_t seq;      /* of these attempts */
     uint32_t tries;    /* without an answer */
     bool is_used;
     bool is_extra; /* an address given by hand: contacted once */

@@ -42,11 +42,12 @@ void load_set(struct swim *swim, const struct swim_load *load)
         due = swim->now;
     *own = *load;
     swim->self->load_version = ++swim->load.version;
+    swim->load.changes++;
     if (!timer_is_armed(&swim->load.timer) || due < swim->load.timer.entry.time_usec)
         timer_set(&swim->timers, &swim->load.timer, MAX(due, swim->now));
 }
 
-bool load_take(struct member *member, uint64_t generation, uint32_t version,
+bool load_take(struct swim *swim, struct member *member, uint64_t generation, uint32_t version,
                const struct swim_load *load)
 {
     if (member->shown.is_self || !state_is_live(member->shown.state) ||
@@ -54,5 +55,6 @@ bool load_take(struct member *member, uint64_t generation, uint32_t version,
         return false;
     member->load_version = version;
     member->shown.load = *load;
+    swim->load.changes++;
     return true;
 }

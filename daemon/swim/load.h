@@ -15,6 +15,7 @@ struct swim_load;
 
 struct load {
     uint32_t version;
+    uint64_t changes;   /* of anybody's, our own too */
     usec_t spread_usec; /* when ours was spread last; 0 = never */
     struct timer timer; /* armed while a change waits */
 };
@@ -27,5 +28,5 @@ void load_set(struct swim *swim, const struct swim_load *load);
  * What an ACK, a LOAD or a claim says of @member (not ourselves).
  * Return: whether it is news.
  */
-bool load_take(struct member *member, uint64_t generation, uint32_t version,
+bool load_take(struct swim *swim, struct member *member, uint64_t generation, uint32_t version,
                const struct swim_load *load);

@@ -62,6 +62,7 @@ static void write_exchange(struct writer *writer, const struct message *message)
     case MESSAGE_PULL:
         writer_u64(writer, message->mask);
         wire_write_id(writer, &message->cursor);
+        writer_bytes(writer, message->marks.data, message->marks.size);
         break;
     case MESSAGE_REPORT:
         wire_write_id(writer, &message->id);
@@ -308,6 +309,8 @@ static void read_exchange(struct reader *reader, struct message *ret)
     case MESSAGE_PULL:
         ret->mask = reader_u64(reader);
         ret->cursor = wire_read_id(reader);
+        ret->marks = reader_sub(reader, reader_left(reader));
+        reader->failed |= ret->marks.size % sizeof(uint32_t) != 0;
         break;
     case MESSAGE_PAGE:
         read_page(reader, ret);

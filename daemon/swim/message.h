@@ -71,6 +71,7 @@ struct message {
     uint64_t mask;                            /* PULL: wanted buckets */
     struct node_id cursor;                    /* PULL: after this member */
     bool is_last;                             /* PAGE */
+    struct reader marks;                      /* PULL: u32 each, of the members one has */
     struct reader claims; /* PAGE, read side: message_read_claim until the end */
     struct claim claim;   /* ALIVE, SUSPECT, DEAD, LEFT; KEPT: the author's name */
 };

@@ -66,11 +66,36 @@ struct member *order_find(const struct order *order, const struct node_id *id)
     return NULL;
 }
 
-size_t order_after(const struct order *order, const struct node_id *id)
+struct order_walk order_walk_after(const struct order *order, uint64_t mask,
+                                   const struct node_id *id)
 {
-    uint64_t hash = member_hash_id(id);
+    struct order_walk walk = {.order = order, .mask = mask};
 
-    return find_after(&order->buckets[order_bucket_of(hash)], hash, id);
+    if (!node_id_is_null(id)) {
+        uint64_t hash = member_hash_id(id);
+        walk.bucket = order_bucket_of(hash);
+        walk.i = find_after(&order->buckets[walk.bucket], hash, id);
+    }
+    return walk;
+}
+
+struct member *order_walk_next(struct order_walk *walk)
+{
+    for (; walk->bucket < ORDER_BUCKETS; walk->bucket++, walk->i = 0) {
+        const struct order_bucket *bucket = &walk->order->buckets[walk->bucket];
+        if (walk->mask >> walk->bucket & 1 && walk->i < bucket->count)
+            return bucket->entries[walk->i++].member;
+    }
+    return NULL;
+}
+
+/* One came to the bucket of @hash, or went. */
+static void count(struct order *order, uint64_t hash, int change)
+{
+    for (unsigned i = order_bucket_of(hash); i < ORDER_BUCKETS; i++)
+        order->ends[i] += (uint32_t)change;
+    order->count += (size_t)change;
+    order->version++;
 }
 
 int order_insert(struct order *order, struct member *member)
@@ -91,8 +116,7 @@ int order_insert(struct order *order, struct member *member)
             (bucket->count - i) * sizeof(bucket->entries[0]));
     bucket->entries[i] = (struct order_entry){.hash = hash, .member = member};
     bucket->count++;
-    order->count++;
-    order->version++;
+    count(order, hash, 1);
     return 0;
 }
 
@@ -105,16 +129,21 @@ void order_remove(struct order *order, const struct member *member)
     memmove(&bucket->entries[i - 1], &bucket->entries[i],
             (bucket->count - i) * sizeof(bucket->entries[0]));
     bucket->count--;
-    order->count--;
-    order->version++;
+    count(order, hash, -1);
 }
 
 struct member *order_at(const struct order *order, size_t i)
 {
-    for (size_t bucket = 0; bucket < ORDER_BUCKETS; bucket++) {
-        if (i < order->buckets[bucket].count)
-            return order->buckets[bucket].entries[i].member;
-        i -= order->buckets[bucket].count;
+    size_t low = 0, high = ORDER_BUCKETS - 1;
+
+    if (i >= order->count)
+        return NULL;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (i < order->ends[middle])
+            high = middle;
+        else
+            low = middle + 1;
     }
-    return NULL;
+    return order->buckets[low].entries[i - (order->ends[low] - order->buckets[low].count)].member;
 }

@@ -29,6 +29,7 @@ struct order_bucket {
 
 struct order {
     struct order_bucket buckets[ORDER_BUCKETS]; /* by the upper bits of the hash */
+    uint32_t ends[ORDER_BUCKETS];               /* members in this bucket and in those before it */
     size_t count;
     uint64_t version; /* another one after each change */
 };
@@ -48,8 +49,20 @@ struct member *order_find(const struct order *order, const struct node_id *id);
 /* The member at place @i of all, or NULL past the end. */
 struct member *order_at(const struct order *order, size_t i);
 
-/* The place in its own bucket of the first member that comes after @id. */
-size_t order_after(const struct order *order, const struct node_id *id);
+/* Walks the members of some buckets in their order, while nobody comes or goes. */
+struct order_walk {
+    const struct order *order;
+    uint64_t mask; /* bit i: bucket i */
+    unsigned bucket;
+    size_t i;
+};
+
+/* Begins with the first member that comes after @id; null: with the first of all. */
+struct order_walk order_walk_after(const struct order *order, uint64_t mask,
+                                   const struct node_id *id);
+
+/* The next member, or NULL at the end. */
+struct member *order_walk_next(struct order_walk *walk);
 
 static inline unsigned order_bucket_of(uint64_t hash)
 {

@@ -148,8 +148,9 @@ static void fail(struct swim *swim, struct probe *probe)
     judge_health(swim, probe);
     memcpy(evidence.through, probe->helpers, sizeof(evidence.through));
     probe_free(swim, probe);
-    /* A probe that we were too slow to carry out says nothing about its target. */
-    if (is_whole && swim->now >= swim->probes.grace_end_usec)
+    /* A probe that we were too slow to carry out says nothing about its target; nor does one in a
+     * rush, where all are. */
+    if (is_whole && swim->now >= swim->probes.grace_end_usec && !rush_spares(swim, target))
         view_accuse(swim, target, &evidence);
 }
 
@@ -223,6 +224,10 @@ static void on_round(struct swim *swim, struct timer *timer)
     if (swim->members.live_count == 0 || swim->self->shown.state != SWIM_ALIVE)
         return;
     timer_set(&swim->timers, timer, swim->now + stretch(swim, swim->config.probe_interval_usec));
+    if (rush_is_on(swim)) {
+        sync_with_any(swim);
+        return;
+    }
     target = members_next(swim);
     if (is_probed(swim, target))
         return;
@@ -276,7 +281,8 @@ static bool is_chosen(const struct swim *swim, const struct member *member)
 void probe_verify(struct swim *swim, struct member *member)
 {
     if (swim->probes.counts[PROBE_VERIFY] < PROBE_VERIFIES_MAX && !is_probed(swim, member) &&
-        swim->self->shown.state == SWIM_ALIVE && is_chosen(swim, member))
+        swim->self->shown.state == SWIM_ALIVE && !rush_spares(swim, member) &&
+        is_chosen(swim, member))
         (void)start(swim, member, PROBE_VERIFY, 0);
 }
 

@@ -37,7 +37,7 @@ static void take_ack(struct swim *swim, const struct source *source, const struc
     struct member *member = member_find(swim, source->id);
 
     if (member)
-        (void)load_take(member, member->shown.incarnation.generation, message->load_version,
+        (void)load_take(swim, member, member->shown.incarnation.generation, message->load_version,
                         &message->load);
     if (probe_take_ack(swim, source, message))
         sync_take_digest(swim, source, message->digest);
@@ -50,7 +50,7 @@ static void take_load(struct swim *swim, const struct message *message)
     struct member *member = member_find(swim, &message->id);
 
     if (member &&
-        load_take(member, message->incarnation.generation, message->load_version, &message->load))
+        load_take(swim, member, message->incarnation.generation, message->load_version, &message->load))
         rumor_spread_load(swim, member);
 }
 

@@ -119,6 +119,8 @@ static void unlink_rumor(struct rumors *rumors, uint16_t i)
     link_out(rumors, i);
     rumors->pool[i].is_load_due = false;
     rumors->counts[rumors->pool[i].class]--;
+    rumors->lives_count -= rumors->pool[i].is_life;
+    rumors->pool[i].is_life = false;
 }
 
 static void drop_text(struct rumors *rumors, uint16_t i)
@@ -159,6 +161,9 @@ static void enqueue(struct swim *swim, uint16_t i, enum rumor_class class, bool 
     rumors->pool[i].is_load_due = false;
     link_in(rumors, head_of(class, 0), i);
     rumors->counts[class]++;
+    rumors->pool[i].is_life =
+        class == RUMOR_STATE && rumors->pool[i].member->shown.state == SWIM_ALIVE;
+    rumors->lives_count += rumors->pool[i].is_life;
     if (is_urgent || class != RUMOR_TEXT || !gossip_is_crowd(swim))
         gossip_wake(swim, is_urgent);
 }
@@ -275,6 +280,8 @@ static uint32_t sent_max(const struct swim *swim)
     double n = (double)members_alive_count(&swim->members);
     uint32_t limit = swim->config.retransmit_mult * (uint32_t)ceil(log10(n + 1));
 
+    if (rush_is_on(swim))
+        limit /= 2;
     return CLAMP(limit, 1U, (uint32_t)RUMOR_SENT_MAX);
 }
 
@@ -302,7 +309,7 @@ static void count_sent(struct swim *swim, uint16_t i)
 
 void rumor_hear(struct swim *swim, struct member *member)
 {
-    if (waits_as(swim, member, RUMOR_STATE) && swim->rumors.counts[RUMOR_STATE] >= RUMORS_STORM)
+    if (waits_as(swim, member, RUMOR_STATE) && gossip_is_crowd(swim))
         count_sent(swim, member->shown.rumor);
 }
 

@@ -20,7 +20,6 @@
 
 #define RUMOR_TEXTS_MAX 256 /* then the one sent most often goes */
 #define RUMOR_SENT_MAX  96
-#define RUMORS_STORM    128 /* with so many states queued, what is heard counts as sent */
 
 struct swim;
 struct draft;
@@ -46,12 +45,14 @@ struct rumor {
     uint8_t class; /* enum rumor_class */
     uint8_t sent;
     bool is_load_due; /* of a state: the load is to follow */
+    bool is_life;     /* of a state: alive when it was queued */
 };
 
 struct rumors {
     struct rumor *pool; /* owned; begins with the heads of the levels, by class and times sent */
     size_t allocated;
     size_t counts[_RUMOR_CLASS_MAX];
+    size_t lives_count; /* of the states */
     bool is_texts_turn;
 };
 
@@ -68,9 +69,8 @@ void rumor_spread_load(struct swim *swim, struct member *member);
 void rumor_drop_load(struct swim *swim, struct member *member);
 
 /*
- * Somebody told us what we were to tell. While so much is new that it fills packets for seconds (a
- * large lab starts), that spares us one of our own transmissions: so what few have heard of goes
- * first, and half of all packets never leave.
+ * Somebody told us what we were to tell. In a crowd that spares us one of our own transmissions: so
+ * what few have heard of goes first, and half of all packets never leave.
  */
 void rumor_hear(struct swim *swim, struct member *member);
 

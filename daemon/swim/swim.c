@@ -415,6 +415,16 @@ const struct swim_member *swim_get_self(const struct swim *swim)
     return &swim->self->shown;
 }
 
+uint64_t swim_loads_version(const struct swim *swim)
+{
+    return swim->load.changes;
+}
+
+bool swim_is_rushed(const struct swim *swim)
+{
+    return rush_is_on(swim);
+}
+
 bool swim_get_suspicion(const struct swim *swim, const struct node_id *id,
                         struct swim_suspicion *ret)
 {

@@ -295,6 +295,12 @@ const struct swim_member *swim_find(const struct swim *swim, const struct node_i
 const struct swim_member *swim_find_name(const struct swim *swim, const char *name);
 const struct swim_member *swim_get_self(const struct swim *swim);
 
+/* Another number after each change of a member's load. */
+uint64_t swim_loads_version(const struct swim *swim);
+
+/* Whether members come in such numbers that whatever can wait should: see rush.h. */
+bool swim_is_rushed(const struct swim *swim);
+
 /* Who accuses a suspect: each of them had no answer, neither directly nor through others. */
 struct swim_suspicion {
     struct node_id accusers[SWIM_ACCUSERS_MAX];

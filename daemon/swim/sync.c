@@ -2,19 +2,25 @@
 #include "swim/sync.h"
 
 #include "swim/core.h"
+#include "swim/marks.h"
 
 #define RETRY_USEC       (100 * USEC_PER_MSEC) /* then twice as long, up to eight times */
+#define RETRY_DOUBLINGS  3U
 #define QUIET_USEC       (500 * USEC_PER_MSEC) /* digests may differ for so long: rumors travel */
 #define RESTLESS_USEC    (2 * USEC_PER_SEC)    /* or so long, while our own table changes */
 #define WAIT_MIN_USEC    USEC_PER_SEC
-#define ENTRIES_PER_LANE 32
+#define ENTRIES_PER_LANE 32  /* that are expected to come */
+#define MARKS_PER_LANE   256 /* of those that are here */
+#define PULL_SIZE        256 /* bytes of its packet that are not marks, a notice among them */
 #define SETTLE_USEC      (200 * USEC_PER_MSEC) /* then twice as long each time */
 #define SETTLES_MAX      4
 #define MASK_ALL         UINT64_MAX
+#define TABLE_MAX        64 /* members that one gives to whoever joins by it; else a share: */
+#define SHARE            32
 
 bool sync_is_joining(const struct swim *swim)
 {
-    return swim->sync.is_active && swim->sync.peer.is_join;
+    return swim->sync.is_active && (swim->sync.peer.is_join || swim->sync.peer.is_rest);
 }
 
 static void begin_next(struct swim *swim);
@@ -28,6 +34,22 @@ static void tell_peer_list(struct swim *swim, const struct sync_peer *peer, uint
     event->address = peer->address;
 }
 
+/* Of a large table whom we joined by gives a share only, for many may join by it at once: enough to
+ * know others. One of them gives the rest. */
+static void ask_for_rest(struct swim *swim)
+{
+    struct sync *sync = &swim->sync;
+    struct member *other;
+
+    if (members_sample(swim, 1, member_find(swim, &sync->peer.id), &other) == 0 ||
+        sync->queue_count == SYNC_QUEUE_MAX)
+        return;
+    sync->queue[sync->queue_count++] = (struct sync_peer){.id = other->shown.id,
+                                                          .address = other->shown.address,
+                                                          .count = sync->peer.count,
+                                                          .is_rest = true};
+}
+
 static void end(struct swim *swim, bool is_good)
 {
     struct sync *sync = &swim->sync;
@@ -38,9 +60,11 @@ static void end(struct swim *swim, bool is_good)
     if (is_good) {
         sync->last_usec = swim->now;
         sync->last_with = sync->peer.id;
-        if (sync->peer.is_join)
-            tell_peer_list(swim, &sync->peer,
-                           sync->entries_count > 0 ? sync->entries_count : sync->peer.count);
+        if (sync->peer.is_join) {
+            tell_peer_list(swim, &sync->peer, MAX(sync->entries_count, sync->peer.count));
+            if (sync->peer.count > TABLE_MAX)
+                ask_for_rest(swim);
+        }
     }
     begin_next(swim);
 }
@@ -61,28 +85,44 @@ static void send_pull(struct swim *swim, const struct sync_lane *lane)
 {
     const struct sync_peer *peer = &swim->sync.peer;
     struct message message = {.type = MESSAGE_PULL};
+    uint8_t marks[MARKS_MAX * sizeof(uint32_t)];
+    struct writer writer = writer_into(marks, sizeof(marks));
 
+    marks_write(swim, lane->mask, &lane->cursor, swim->config.packet_size_max - PULL_SIZE, &writer);
     message.seq = lane->seq;
     message.mask = lane->mask;
     message.cursor = lane->cursor;
+    message.marks = reader_from(marks, writer.position);
     packet_send_message(swim, &peer->address, &peer->id, &message);
 }
 
 static void arm(struct swim *swim)
 {
-    usec_t wait = RETRY_USEC << MIN(swim->sync.tries, 3U);
+    unsigned doublings = rush_is_on(swim) ? RETRY_DOUBLINGS : swim->sync.tries;
+    usec_t wait = RETRY_USEC << MIN(doublings, RETRY_DOUBLINGS);
 
     timer_set(&swim->timers, &swim->sync.timer, swim->now + wait);
 }
 
-/* Deals the buckets of @mask out to lanes, as many as @count entries are worth. */
+static uint64_t count_known(const struct swim *swim, uint64_t mask)
+{
+    uint64_t count = 0;
+
+    for (unsigned bucket = 0; bucket < ORDER_BUCKETS; bucket++)
+        count += mask >> bucket & 1 ? swim->members.all.buckets[bucket].count : 0;
+    return count;
+}
+
+/* Deals the buckets of @mask out to lanes, as many as is worth it where the other has @count
+ * members. */
 static void begin_pulls(struct swim *swim, uint64_t mask, uint64_t count)
 {
     struct sync *sync = &swim->sync;
     uint64_t buckets = (uint64_t)__builtin_popcountll(mask);
-    uint64_t entries = count * buckets / MESSAGE_BUCKETS;
-    size_t lanes = (size_t)CLAMP(entries / ENTRIES_PER_LANE, UINT64_C(1),
-                                 MIN((uint64_t)SYNC_LANES_MAX, buckets));
+    uint64_t known = count_known(swim, mask);
+    uint64_t missing = usec_sub(count * buckets / MESSAGE_BUCKETS, known);
+    uint64_t worth = MAX(missing / ENTRIES_PER_LANE, known / MARKS_PER_LANE);
+    size_t lanes = (size_t)CLAMP(worth, UINT64_C(1), MIN((uint64_t)SYNC_LANES_MAX, buckets));
     size_t dealt = 0;
 
     for (size_t i = 0; i < SYNC_LANES_MAX; i++)
@@ -96,6 +136,15 @@ static void begin_pulls(struct swim *swim, uint64_t mask, uint64_t count)
         send_pull(swim, &sync->lanes[i]);
     }
     arm(swim);
+}
+
+/* Of a table of @count members as many buckets, beside each other, as hold about SHARE of them. */
+static uint64_t draw_share(struct swim *swim, uint32_t count)
+{
+    unsigned buckets = MAX(MESSAGE_BUCKETS * SHARE / count, 1U);
+    uint64_t mask = (UINT64_C(1) << buckets) - 1;
+
+    return mask << rng_below(&swim->rng, MESSAGE_BUCKETS - buckets + 1);
 }
 
 static void begin(struct swim *swim, const struct sync_peer *peer)
@@ -112,6 +161,11 @@ static void begin(struct swim *swim, const struct sync_peer *peer)
         sync->lanes[i].is_active = false;
     /* Who knows next to nobody need not compare. */
     if (peer->is_join && known <= peer->count / 2 + 1) {
+        begin_pulls(swim, peer->count > TABLE_MAX ? draw_share(swim, peer->count) : MASK_ALL,
+                    peer->count);
+        return;
+    }
+    if (peer->is_rest) {
         begin_pulls(swim, MASK_ALL, peer->count);
         return;
     }
@@ -196,11 +250,11 @@ static void on_timer(struct swim *swim, struct timer *timer _unused_)
     arm(swim);
 }
 
-static void exchange_with_any(struct swim *swim)
+void sync_with_any(struct swim *swim)
 {
     struct member *member;
 
-    if (members_sample(swim, 1, NULL, &member) > 0)
+    if (gossip_draw(swim, 1, &member) > 0)
         enqueue(swim,
                 &(struct sync_peer){.id = member->shown.id, .address = member->shown.address});
 }
@@ -209,7 +263,7 @@ static void on_settle(struct swim *swim, struct timer *timer)
 {
     struct sync *sync = &swim->sync;
 
-    exchange_with_any(swim);
+    sync_with_any(swim);
     timer_set(&swim->timers, timer,
               ++sync->settles_count < SETTLES_MAX ? swim->now + (SETTLE_USEC << sync->settles_count)
                                                   : TIMER_NEVER);
@@ -220,7 +274,7 @@ static void on_round(struct swim *swim, struct timer *timer)
 {
     timer_set(&swim->timers, timer, swim->now + swim->config.sync_interval_usec);
     if (swim->now - swim->sync.compared_usec >= swim->config.sync_interval_usec)
-        exchange_with_any(swim);
+        sync_with_any(swim);
 }
 
 int sync_init(struct swim *swim)
@@ -296,42 +350,29 @@ void sync_take_vector(struct swim *swim, const struct source *source, const stru
         begin_pulls(swim, mask, MAX((uint64_t)message->count, members_alive_count(&swim->members)));
 }
 
-/* Puts in what comes from place @i on. Return: false where the page, that begins at @first, is
- * full.
- */
-static bool write_bucket(struct draft *draft, const struct order_bucket *bucket, size_t i,
-                         size_t first)
+void sync_take_pull(struct swim *swim, const struct source *source, struct message *message)
 {
-    struct claim claim;
-
-    for (; i < bucket->count; i++) {
-        view_claim(draft->swim, bucket->entries[i].member, &claim);
-        /* An entry that no packet of ours can hold is left out. */
-        if (!message_add_entry(&draft->writer, &claim) && draft->writer.position > first)
-            return false;
-    }
-    return true;
-}
-
-void sync_take_pull(struct swim *swim, const struct source *source, const struct message *message)
-{
-    const struct order *all = &swim->members.all;
+    struct order_walk walk = order_walk_after(&swim->members.all, message->mask, &message->cursor);
+    const struct member *member;
     struct draft draft;
-    size_t start, i = 0;
-    unsigned bucket = 0;
+    struct claim claim;
+    struct marks marks;
+    size_t start;
 
-    if (!node_id_is_null(&message->cursor)) {
-        bucket = order_bucket_of(member_hash_id(&message->cursor));
-        i = order_after(all, &message->cursor);
-    }
+    marks_read(&message->marks, &marks);
     packet_begin(swim, &draft, source->address, source->id);
     if (!message_begin_page(&draft.writer, message->seq, &start))
         return;
     size_t first = draft.writer.position;
-    for (; bucket < ORDER_BUCKETS; bucket++, i = 0)
-        if (message->mask >> bucket & 1 && !write_bucket(&draft, &all->buckets[bucket], i, first))
+    while ((member = order_walk_next(&walk))) {
+        if (marks_have(&marks, marks_of(member)))
+            continue;
+        view_claim(swim, member, &claim);
+        /* An entry that no packet of ours can hold is left out. */
+        if (!message_add_entry(&draft.writer, &claim) && draft.writer.position > first)
             break;
-    message_end_page(&draft.writer, start, bucket == ORDER_BUCKETS);
+    }
+    message_end_page(&draft.writer, start, !member);
     packet_send_bare(&draft);
 }
 

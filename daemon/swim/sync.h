@@ -32,8 +32,9 @@ struct sync_peer {
     struct node_id id;
     struct address address;
     bool is_join;    /* the first exchange after its WELCOME */
+    bool is_rest;    /* the second: what the first did not give */
     uint64_t digest; /* of a WELCOME */
-    uint32_t count;  /* members it has, by its WELCOME */
+    uint32_t count;  /* members there are, by a WELCOME */
 };
 
 struct sync_lane {
@@ -74,6 +75,9 @@ bool sync_is_joining(const struct swim *swim);
 /* Somebody knows more than we do: exchange with it, soon. */
 void sync_ask(struct swim *swim, const struct node_id *id, const struct address *address);
 
+/* Exchanges with somebody, soon. */
+void sync_with_any(struct swim *swim);
+
 /* After a WELCOME. */
 void sync_begin_join(struct swim *swim, const struct sync_peer *peer);
 
@@ -85,5 +89,5 @@ void sync_take_compare(struct swim *swim, const struct source *source,
                        const struct message *message);
 void sync_take_vector(struct swim *swim, const struct source *source,
                       const struct message *message);
-void sync_take_pull(struct swim *swim, const struct source *source, const struct message *message);
+void sync_take_pull(struct swim *swim, const struct source *source, struct message *message);
 int sync_take_page(struct swim *swim, const struct source *source, struct message *message);

@@ -292,7 +292,7 @@ static int revive(struct swim *swim, struct member *member, const struct claim *
         member->load_version = 0;
         member->shown.rtt_usec = 0;
     }
-    (void)load_take(member, claim->incarnation.generation, claim->load_version, &claim->load);
+    (void)load_take(swim, member, claim->incarnation.generation, claim->load_version, &claim->load);
     if (is_new || before.state == SWIM_LEFT)
         event = event_add(swim, SWIM_EVENT_MEMBER_JOINED, member);
     else if (before.state != SWIM_ALIVE) {
@@ -309,6 +309,8 @@ static int revive(struct swim *swim, struct member *member, const struct claim *
     if (event)
         event->has_moved = !is_new && !address_is_equal(&before.address, address);
     view_count_flaps(swim, member);
+    if (is_new)
+        rush_count(swim);
     if (is_new || is_renamed)
         check_name(swim, member);
     return 0;
@@ -334,7 +336,8 @@ static void spread_learnt(struct swim *swim, struct member *member, bool is_page
 {
     if (!is_page)
         rumor_spread(swim, member, true);
-    else if (!sync_is_joining(swim) && swim->rumors.counts[RUMOR_STATE] < RUMORS_BUSY)
+    else if (!sync_is_joining(swim) && !rush_is_on(swim) &&
+             swim->rumors.counts[RUMOR_STATE] < RUMORS_BUSY)
         rumor_spread(swim, member, false);
 }
 
@@ -385,7 +388,8 @@ static int take_alive(struct swim *swim, const struct source *source, const stru
         return 0;
     }
     if (!is_new && order <= 0) {
-        (void)load_take(member, claim->incarnation.generation, claim->load_version, &claim->load);
+        (void)load_take(swim, member, claim->incarnation.generation, claim->load_version,
+                        &claim->load);
         if (order == 0 && member->shown.state == SWIM_ALIVE && !is_page)
             rumor_hear(swim, member);
         return 0;

@@ -91,6 +91,38 @@ static void many_datagrams_leave_and_arrive_in_batches(void **state)
     lab_run_until(event, b.count == 3 * UDP_BATCH_MAX + 5);
 }
 
+static void who_is_late_reads_all_that_waits(void **state)
+{
+    enum { COUNT = 5 * UDP_BATCH_MAX };
+
+    (void)state;
+    b.echoes = COUNT;
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(udp_send(a.udp, &b.address, "x", 1), 0);
+    udp_flush(a.udp);
+    udp_catch_up(b.udp, 1);
+    assert_int_equal(b.count, COUNT);
+    udp_catch_up(b.udp, 1); /* nothing waits, and it does not either */
+    assert_int_equal(b.count, COUNT);
+    udp_catch_up(a.udp, 1); /* the answers have left */
+    assert_int_equal(a.count, COUNT);
+}
+
+/* A flood does not keep anybody from what is due. */
+static void catching_up_has_an_end(void **state)
+{
+    enum { MOST = UDP_CATCH_UP_MAX * UDP_BATCH_MAX };
+
+    (void)state;
+    for (int i = 0; i < MOST + 1; i++)
+        assert_int_equal(udp_send(a.udp, &b.address, "x", 1), 0);
+    udp_flush(a.udp);
+    udp_catch_up(b.udp, 1);
+    assert_int_equal(b.count, MOST);
+    udp_catch_up(b.udp, 1);
+    assert_int_equal(b.count, MOST + 1);
+}
+
 static void largest_datagram_passes_and_larger_ones_do_not(void **state)
 {
     static uint8_t data[UDP_DATAGRAM_MAX + 1];
@@ -172,6 +204,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(datagram_and_answer_arrive, start, stop),
         cmocka_unit_test_setup_teardown(many_datagrams_leave_and_arrive_in_batches, start, stop),
+        cmocka_unit_test_setup_teardown(who_is_late_reads_all_that_waits, start, stop),
+        cmocka_unit_test_setup_teardown(catching_up_has_an_end, start, stop),
         cmocka_unit_test_setup_teardown(largest_datagram_passes_and_larger_ones_do_not, start,
                                         stop),
         cmocka_unit_test_setup_teardown(

@@ -2,6 +2,7 @@
 
 /* Sessions between honest nodes: how they begin, end, survive loss and restarts. */
 
+#include "seal/handshakes.h"
 #include "seal_lab.h"
 
 static struct lab lab;
@@ -157,6 +158,26 @@ static void hello_without_answer_is_repeated_and_given_up(void **state)
     assert_int_equal(statistics.handshakes_count, 0);
     assert_int_equal(statistics.dropped[SEAL_DROP_UNREACHABLE], 1);
     assert_true(seal_deadline(lab.nodes[0].seal) == USEC_INFINITY);
+}
+
+/* An answer to who joins may come late, and is of use only while it is waited for. */
+static void who_asks_for_anybody_is_patient(void **state)
+{
+    struct seal_statistics statistics;
+    struct seal *seal;
+
+    (void)state;
+    lab_start(&lab, 2);
+    lab_lose(&lab, UINT32_MAX);
+    seal = lab.nodes[0].seal;
+    assert_int_equal(seal_send(seal, &lab.nodes[1].address, NULL, "join", 4, lab.now), 0);
+    lab_pass(&lab, 12 * USEC_PER_SEC);
+    seal_get_statistics(seal, &statistics);
+    assert_int_equal(statistics.handshakes_count, 1);
+    lab_pass(&lab, 4 * USEC_PER_SEC);
+    seal_get_statistics(seal, &statistics);
+    assert_int_equal(statistics.hellos, HANDSHAKE_JOIN_MAX);
+    assert_int_equal(statistics.handshakes_count, 0);
 }
 
 static void talk(size_t a, size_t b)
@@ -613,6 +634,7 @@ int main(void)
         cmocka_unit_test_teardown(held_packets_wait_for_the_handshake_in_order, stop),
         cmocka_unit_test_teardown(held_packet_past_the_limit_drops_the_oldest, stop),
         cmocka_unit_test_teardown(hello_without_answer_is_repeated_and_given_up, stop),
+        cmocka_unit_test_teardown(who_asks_for_anybody_is_patient, stop),
         cmocka_unit_test_teardown(restarted_node_reaches_others_at_once, stop),
         cmocka_unit_test_teardown(restarted_node_is_reached_by_the_third_packet_of_a_probe, stop),
         cmocka_unit_test_teardown(whoever_is_in_doubt_is_reached_by_the_first_packet, stop),

@@ -141,7 +141,7 @@ static void a_heartbeat_makes_no_rounds_in_a_crowd(void **state)
     }
 }
 
-static void in_a_storm_what_is_heard_need_not_be_said(void **state)
+static void in_a_crowd_what_is_heard_need_not_be_said(void **state)
 {
     enum { PEERS = 200 };
     struct rig rig;
@@ -149,7 +149,6 @@ static void in_a_storm_what_is_heard_need_not_be_said(void **state)
     (void)state;
     rig_start(&rig, NULL);
     rig_meet(&rig, PEERS);
-    assert_true(rig.swim->rumors.counts[RUMOR_STATE] >= RUMORS_STORM);
     size_t before = rig.swim->rumors.counts[RUMOR_STATE];
     for (size_t i = 0; i < 12; i++) /* 4 * ceil(log10(201)) */
         rig_claim(&rig, 10 + i, 1, 0, SWIM_ALIVE);
@@ -314,7 +313,7 @@ int main(void)
         cmocka_unit_test(a_crowd_takes_turns_with_heartbeats),
         cmocka_unit_test(a_crowd_gossips_with_partners_only),
         cmocka_unit_test(a_heartbeat_makes_no_rounds_in_a_crowd),
-        cmocka_unit_test(in_a_storm_what_is_heard_need_not_be_said),
+        cmocka_unit_test(in_a_crowd_what_is_heard_need_not_be_said),
         cmocka_unit_test(fresh_news_do_not_wait_for_the_next_round),
         cmocka_unit_test(a_burst_of_news_travels_in_few_packets),
         cmocka_unit_test(nothing_is_sent_in_rounds_while_nothing_is_new),

@@ -65,6 +65,56 @@ static void an_address_that_is_no_seed_is_not_called_one(void **state)
     rig_stop(&rig);
 }
 
+/* Where a thousand join at once the answer to the first JOIN may come after the fourth. */
+static void a_welcome_to_an_earlier_try_counts(void **state)
+{
+    struct rig rig;
+    struct message join, welcome_message = {.type = MESSAGE_WELCOME, .count = 2};
+
+    (void)state;
+    rig_start(&rig, NULL);
+    set_seeds(&rig, 1);
+    assert_true(rig_sent(&rig, 1, MESSAGE_JOIN, &join));
+    rig_clear(&rig);
+    rig_run(&rig, 2 * USEC_PER_SEC);
+    assert_true(rig_count_peers(&rig, 1, MESSAGE_JOIN) > 0); /* it was repeated */
+    welcome_message.seq = join.seq;
+    rig_claim(&rig, 1, 1, 0, SWIM_ALIVE);
+    rig_say(&rig, 1, &welcome_message);
+    assert_int_equal(rig_count_events(&rig, SWIM_EVENT_JOINED), 1);
+    rig_stop(&rig);
+}
+
+/* The seed gives a few members of a crowd, somebody else the rest. */
+static void who_is_joined_by_gives_a_share_of_a_crowd(void **state)
+{
+    struct rig rig;
+    struct message join, pull, answer = {.type = MESSAGE_WELCOME, .count = 640, .digest = 1};
+    uint8_t data[SWIM_PACKET_MAX];
+    struct writer writer = writer_into(data, sizeof(data));
+    struct claim claim = net_claim(9, 0, SWIM_ALIVE);
+    size_t start;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    set_seeds(&rig, 1);
+    assert_true(rig_sent(&rig, 1, MESSAGE_JOIN, &join));
+    answer.seq = join.seq;
+    rig_claim(&rig, 1, 1, 0, SWIM_ALIVE);
+    rig_say(&rig, 1, &answer);
+    assert_true(rig_sent(&rig, 1, MESSAGE_PULL, &pull));
+    assert_int_equal(__builtin_popcountll(pull.mask), 3); /* 30 of 640 */
+    assert_false(rig_sent_nth(&rig, 1, MESSAGE_PULL, 1, &join));
+    writer_u8(&writer, MESSAGE_VERSION);
+    assert_true(message_begin_page(&writer, pull.seq, &start));
+    assert_true(message_add_entry(&writer, &claim));
+    message_end_page(&writer, start, true);
+    rig_say_raw(&rig, 1, data, writer.position);
+    assert_true(rig_sent(&rig, 9, MESSAGE_PULL, &pull));
+    assert_true(rush_is_on(rig.swim));
+    rig_stop(&rig);
+}
+
 static void silent_seeds_are_replaced_by_others(void **state)
 {
     struct rig rig;
@@ -353,6 +403,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_majority_of_random_seeds_is_asked_at_once),
         cmocka_unit_test(an_address_that_is_no_seed_is_not_called_one),
+        cmocka_unit_test(a_welcome_to_an_earlier_try_counts),
+        cmocka_unit_test(who_is_joined_by_gives_a_share_of_a_crowd),
         cmocka_unit_test(silent_seeds_are_replaced_by_others),
         cmocka_unit_test(the_quorum_is_as_configured),
         cmocka_unit_test(the_own_address_is_no_seed),

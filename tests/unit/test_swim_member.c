@@ -134,7 +134,10 @@ static void the_order_is_by_hash_and_lists_everybody(void **state)
         assert_ptr_equal(swim_member_at(rig.swim, i++), &entry->member->shown);
         assert_ptr_equal(member_find(rig.swim, id), entry->member);
         assert_int_equal(entry->hash, member_hash_id(id));
-        assert_int_equal(order_after(&rig.swim->members.all, id), place + 1);
+        if (place + 1 < entry_bucket->count) {
+            struct order_walk walk = order_walk_after(&rig.swim->members.all, UINT64_MAX, id);
+            assert_ptr_equal(order_walk_next(&walk), entry[1].member);
+        }
         assert_true(before <= entry->hash);
         before = entry->hash;
     }

@@ -27,6 +27,7 @@ static struct message sample(enum message_type type)
         message.buckets[i] = i * i;
     message.mask = 0xf0f0;
     message.cursor = net_id(7);
+    message.marks = reader_from("mark1234", 8);
     enum swim_state state = type == MESSAGE_SUSPECT ? SWIM_SUSPECT
                             : type == MESSAGE_DEAD  ? SWIM_DEAD
                             : type == MESSAGE_LEFT  ? SWIM_LEFT

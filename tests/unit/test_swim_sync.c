@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "swim/marks.h"
 #include "swim_net.h"
 
 #define MSEC USEC_PER_MSEC
@@ -98,6 +99,121 @@ static void pages_list_everybody_once(void **state)
     assert_int_equal(pull_all(&rig, 0, &entries), 1);
     assert_int_equal(entries, 0);
     rig_stop(&rig);
+}
+
+/* Writes what peer 1 says that it has: everybody but every @step-th of them. Return: how many it
+ * lacks. */
+static size_t name_known(struct rig *rig, size_t step, struct writer *writer)
+{
+    struct node_id first = NODE_ID_NULL;
+    struct order_walk walk = order_walk_after(&rig->swim->members.all, UINT64_MAX, &first);
+    const struct member *member;
+    size_t count = 0, lacked = 0;
+
+    while ((member = order_walk_next(&walk))) {
+        if (count++ % step == 0)
+            lacked++;
+        else
+            writer_u32(writer, marks_of(member));
+    }
+    return lacked;
+}
+
+static void a_page_brings_what_is_not_known(void **state)
+{
+    struct rig rig;
+    struct message pull = {.type = MESSAGE_PULL, .seq = 5, .mask = UINT64_MAX}, page;
+    uint8_t marks[MARKS_MAX * sizeof(uint32_t)];
+    struct writer writer = writer_into(marks, sizeof(marks));
+    struct claim claim;
+    size_t entries = 0;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 100);
+    rig_bury(&rig, 1, 50, 0);
+    rig_clear(&rig);
+    size_t lacked = name_known(&rig, 20, &writer);
+    pull.marks = reader_from(marks, writer.position);
+    rig_say(&rig, 1, &pull);
+    assert_true(rig_sent(&rig, 1, MESSAGE_PAGE, &page));
+    while (message_read_entry(&page.claims, &claim) > 0)
+        entries++;
+    assert_true(page.is_last);
+    assert_int_equal(entries, lacked);
+    rig_stop(&rig);
+}
+
+/* Who knows a member, and not that it died, suspects nothing, or has an older record, lacks it. */
+static void a_mark_is_that_of_a_state_at_an_incarnation(void **state)
+{
+    struct rig rig;
+    struct node_id id = net_id(2);
+    uint32_t marks[4];
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 3);
+    const struct member *member = member_find(rig.swim, &id);
+    marks[0] = marks_of(member);
+    rig_claim(&rig, 2, 2, 1, SWIM_ALIVE);
+    marks[1] = marks_of(member);
+    rig_claim(&rig, 1, 2, 1, SWIM_SUSPECT);
+    marks[2] = marks_of(member);
+    rig_bury(&rig, 1, 2, 1);
+    marks[3] = marks_of(member);
+    for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+        for (size_t j = 0; j < i; j++)
+            assert_int_not_equal(marks[i], marks[j]);
+    rig_stop(&rig);
+}
+
+static void marks_that_do_not_fit_are_left_out(void **state)
+{
+    static const size_t sizes[] = {SWIM_PACKET_MIN, 1326};
+    enum { PEERS = 900 };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        struct swim_config config;
+        struct rig rig;
+        struct message compare, vector = {.type = MESSAGE_VECTOR, .count = PEERS}, pull;
+        struct node_id id = net_id(1);
+        struct address address = net_address(1);
+
+        swim_config_default(&config);
+        config.packet_size_max = sizes[i];
+        rig_start(&rig, &config);
+        rig_meet(&rig, PEERS);
+        sync_ask(rig.swim, &id, &address);
+        rig_drain(&rig);
+        assert_true(rig_sent(&rig, 1, MESSAGE_COMPARE, &compare));
+        vector.seq = compare.seq;
+        rig_clear(&rig);
+        rig_say(&rig, 1, &vector);
+        assert_true(rig_sent(&rig, 1, MESSAGE_PULL, &pull));
+        assert_true(pull.marks.size > 0);
+        assert_true(pull.marks.size < sizes[i]);
+        assert_true(rig.sent[0].size <= sizes[i]);
+        rig_stop(&rig);
+    }
+}
+
+/* As many marks as a packet can hold, and all of them the same place. */
+static void too_many_marks_are_passed_over(void **state)
+{
+    uint8_t data[4 * (MARKS_MAX + 200)];
+    struct writer writer = writer_into(data, sizeof(data));
+    struct marks marks;
+
+    (void)state;
+    for (uint32_t i = 0; i < MARKS_MAX + 200; i++)
+        writer_u32(&writer, i << 16);
+    struct reader reader = reader_from(data, sizeof(data));
+    marks_read(&reader, &marks);
+    for (uint32_t i = 1; i < MARKS_MAX + 200; i++)
+        assert_int_equal(marks_have(&marks, i << 16), i < MARKS_MAX);
+    assert_false(marks_have(&marks, 0));
 }
 
 static void a_page_that_nobody_asked_for_changes_nothing(void **state)
@@ -228,6 +344,10 @@ int main(void)
         cmocka_unit_test(an_equal_digest_starts_nothing),
         cmocka_unit_test(a_comparison_is_answered_with_the_buckets),
         cmocka_unit_test(pages_list_everybody_once),
+        cmocka_unit_test(a_page_brings_what_is_not_known),
+        cmocka_unit_test(a_mark_is_that_of_a_state_at_an_incarnation),
+        cmocka_unit_test(marks_that_do_not_fit_are_left_out),
+        cmocka_unit_test(too_many_marks_are_passed_over),
         cmocka_unit_test(a_page_that_nobody_asked_for_changes_nothing),
         cmocka_unit_test(two_tables_become_one),
         cmocka_unit_test(exchanges_that_teach_nothing_get_rarer),
