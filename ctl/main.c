@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "failure.h"
 #include "help.h"
+#include "pager.h"
 #include "render.h"
 #include "watch.h"
 
@@ -91,6 +92,7 @@ static int dispatch(struct ctl *ctl, int argc, char *const *argv)
         r = options_check_durations(&ctl->options);
     if (r != 0)
         return r;
+    pager_open(ctl);
     if (!options_has(&ctl->options, "watch"))
         return ctl->command->run(ctl);
     if (!command_is_watchable(ctl->command))
@@ -106,7 +108,7 @@ int main(int argc, char **argv)
     render_init();
     r = dispatch(&ctl, argc, argv);
     ctl_done(&ctl);
-    if (fflush(stdout) != 0 && r == 0)
+    if (!pager_close() && fflush(stdout) != 0 && r == 0)
         r = error_get_exit(ERROR_INTERNAL);
     return r < 0 ? EXIT_INTERRUPTED : r;
 }

@@ -28,6 +28,7 @@ const struct option global_options[] = {
     {"color", 0, "WHEN", "auto, always or never"},
     {"no-color", 0, NULL, "as --color=never"},
     {"progress", 0, "MODE", "auto, bar, plain, json or none"},
+    {"no-pager", 0, NULL, "never through a pager"},
     {"quiet", 'q', NULL, "say less on stderr"},
     {"verbose", 'v', NULL, "say more on stderr"},
     {"yes", 'y', NULL, "do not ask"},

@@ -606,3 +606,41 @@ def test_top_ends_with_control_c_and_says_when_the_daemon_is_gone(daemon, tmp_pa
     terminal = Terminal(["top"], tmp_path, P2PNODE_SOCKET=daemon.path)
     wait_for(lambda: re.search(rb"\033\[\?1049l.*p2pctl: .*\n", terminal.drawn, re.S), 10, "the word about it")
     assert terminal.close() != 0
+
+
+def test_a_terminal_gets_a_pager(daemon, tmp_path):
+    mark = "sed 's/^/PAGED:/'"
+
+    def lines(*words, **more):
+        return on_terminal(words, tmp_path, 100, P2PNODE_SOCKET=daemon.path, **more).splitlines()
+    assert all(line.startswith("PAGED:") for line in lines("members", P2PCTL_PAGER=mark))
+    assert lines("members", PAGER=mark)[0].startswith("PAGED:NODE")
+    assert not lines("members", P2PCTL_PAGER="", PAGER=mark)[0].startswith("PAGED:")
+    assert not lines("members", P2PCTL_PAGER="cat", PAGER=mark)[0].startswith("PAGED:")
+    assert not lines("members", "--no-pager", P2PCTL_PAGER=mark)[0].startswith("PAGED:")
+    assert "FRSXMK" in lines("members", P2PCTL_PAGER="echo $LESS")[0]
+    assert "X" == lines("members", P2PCTL_PAGER="echo $LESS", LESS="X")[0]
+    # The table is still as wide as the terminal, and in colour.
+    assert any("\033[31mdead" in line for line in lines("members", P2PCTL_PAGER=mark))
+    # What goes on, asks or changes something is not paged.
+    assert not any("PAGED" in line for line in lines("events", "-f", P2PCTL_PAGER=mark))
+    assert not any("PAGED" in line for line in lines("forget", "lab-09", "--yes", P2PCTL_PAGER=mark))
+
+
+def test_a_pager_changes_no_exit_code(daemon, tmp_path):
+    def code(pager, *words):
+        program = f"{PROGRAM} {' '.join(words)}; echo code=$?"
+        master, slave = pty.openpty()
+        process = subprocess.Popen(["sh", "-c", program], stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path,
+                                   env=environment_of(tmp_path, P2PNODE_SOCKET=daemon.path, P2PCTL_PAGER=pager))
+        os.close(slave)
+        text = b""
+        while b"code=" not in text:
+            text += os.read(master, 4096)
+        process.wait(10)
+        os.close(master)
+        return int(re.search(rb"code=(\d+)", text)[1])
+    assert code("cat >/dev/null", "status", "--check") == 5
+    assert code("true", "status") == 0  # it reads nothing
+    assert code("head -1", "config", "dump-default") == 0
+    assert code("/no/such/pager", "members") == 0
