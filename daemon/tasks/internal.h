@@ -29,6 +29,7 @@ struct tasks {
     struct bundles *bundles;
     struct peers *peers;
     struct tasks_setup setup;
+    char *exec_socket_path; /* owned, as a reload may need it; or NULL */
     struct origin *origin;
     struct slots *slots;
     struct exec *exec;         /* NULL where tasks are not enabled */

@@ -180,6 +180,10 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     list_init(&tasks->active_runs);
     table_init(&tasks->runs_by_number, sizeof(uint64_t), setup->start->generation);
     table_init(&tasks->inflows, 2 * sizeof(uint64_t), setup->start->generation);
+    tasks->exec_socket_path = setup->exec_socket_path ? strdup(setup->exec_socket_path) : NULL;
+    if (setup->exec_socket_path && !tasks->exec_socket_path)
+        return -ENOMEM;
+    tasks->setup.exec_socket_path = tasks->exec_socket_path;
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return -EIO;
     r = parts_make_origin(tasks, seed, wall_usec);
@@ -230,6 +234,7 @@ struct tasks *tasks_free(struct tasks *tasks)
     runs_free(tasks);
     inflows_free(tasks);
     tally_done(&tasks->tally);
+    free(tasks->exec_socket_path);
     hooks_done(&tasks->hooks);
     pulls_free(tasks);
     collects_free(tasks);

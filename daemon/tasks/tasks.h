@@ -24,7 +24,7 @@
 
 struct tasks;
 
-/* All borrowed: they outlive the tasks. */
+/* All borrowed: they outlive the tasks, but for the path of the socket, which is copied. */
 struct tasks_setup {
     const struct config *config;
     const struct state_start *start;
