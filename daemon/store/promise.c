@@ -113,12 +113,12 @@ int promise_check_name(struct files *files, const char *name, uint64_t modified_
     *ret_replaced = 0;
     if (r == -ENOENT)
         return 0;
-    if (r == 0)
+    if (r == 0 && overwrite == UPLOAD_NEVER)
+        return -EEXIST;
+    if (r == 0 && overwrite == UPLOAD_NEWER)
         r = files_load_info(files, name, &status, &stored);
     if (r < 0)
         return r;
-    if (overwrite == UPLOAD_NEVER)
-        return -EEXIST;
     if (overwrite == UPLOAD_NEWER && stored.modified_wall_usec >= modified_wall_usec)
         return UPLOAD_KEPT;
     return files_get_indexed_size(files, name, ret_replaced);
