@@ -64,7 +64,6 @@ static void run_pager(const char *command, int input_fd)
         _exit(127);
     }
     (void)execlp("less", "less", (char *)NULL);
-    (void)execlp("more", "more", (char *)NULL);
     (void)execlp("cat", "cat", (char *)NULL);
     _exit(127);
 }

@@ -174,7 +174,7 @@ def ctl(daemon, tmp_path):
 
 
 def environment_of(tmp_path, **more):
-    return {"PATH": "/bin:/usr/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "XDG_RUNTIME_DIR": str(tmp_path),
+    return {"PATH": "/bin:/usr/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PAGER": "cat", "XDG_RUNTIME_DIR": str(tmp_path),
             **{key: value for key, value in os.environ.items() if key.endswith("SAN_OPTIONS")}, **more}
 
 
