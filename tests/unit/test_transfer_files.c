@@ -371,14 +371,14 @@ static void a_slow_pace_is_kept_and_can_be_broken_off(void **state _unused_)
     struct upload_offer offer = offer_of("file", size);
 
     depot_stop(here);
-    depot_start(here, &nodes[HERE], 1024 * 1024);
+    depot_start(here, &nodes[HERE], 1024 * 1024, LAB_IDLE_USEC);
     assert_int_equal(put_fd(THERE, new_memory(some_bytes(size), size), &offer, &moving), 0);
     assert_in_range(moving.end.elapsed_usec, USEC_PER_SEC / 8, LAB_WAIT_USEC);
     assert_int_equal(get_fd(THERE, "file", new_memory("", 0), &moving), 0);
     assert_in_range(moving.end.elapsed_usec, USEC_PER_SEC / 8, LAB_WAIT_USEC);
 
     depot_stop(here);
-    depot_start(here, &nodes[HERE], 1024);
+    depot_start(here, &nodes[HERE], 1024, LAB_IDLE_USEC);
     assert_int_equal(begin_put(here, THERE, new_memory(some_bytes(size), size), &offer, &moving),
                      0);
     run_until(count_parts(&there->room) == 1);

@@ -197,9 +197,12 @@ static void an_idle_connection_is_ended(void **state _unused_)
 {
     struct moving moving;
     struct upload_offer offer = offer_of("file", 100);
+    usec_t idle_usec = 20 * USEC_PER_MSEC;
 
+    depot_stop(here);
+    depot_start(here, &nodes[HERE], 0, idle_usec);
     assert_int_equal(put_fd(THERE, new_memory(some_bytes(100), 100), &offer, &moving), 0);
-    lab_run_for(2 * LAB_IDLE_USEC);
+    lab_run_for(2 * idle_usec);
     offer.name = "other";
     assert_int_equal(put_fd(THERE, new_memory(some_bytes(100), 100), &offer, &moving), 0);
     assert_int_equal(there->connections, 2);

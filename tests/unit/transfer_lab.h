@@ -60,7 +60,8 @@ static void depot_on_files(struct lab_node *node, struct stream *stream)
     transfers_adopt(depot->transfers, stream);
 }
 
-static _unused_ void depot_start(struct depot *depot, struct lab_node *node, uint64_t rate_limit)
+static _unused_ void depot_start(struct depot *depot, struct lab_node *node, uint64_t rate_limit,
+                                 usec_t idle_usec)
 {
     *depot = (struct depot){.room = {.directory = directory_new()}};
     room_open(&depot->room);
@@ -71,7 +72,7 @@ static _unused_ void depot_start(struct depot *depot, struct lab_node *node, uin
                                       .tls = node->tls,
                                       .files = depot->room.files,
                                       .connect_timeout_usec = LAB_CONNECT,
-                                      .idle_usec = LAB_IDLE_USEC,
+                                      .idle_usec = idle_usec,
                                       .transfers_max = LAB_TRANSFERS,
                                       .rate_limit = rate_limit,
                                       .on_stored = depot_on_stored,
@@ -99,7 +100,7 @@ static _unused_ int transfer_start(void **state)
 {
     (void)lab_start(state);
     for (size_t i = 0; i < ARRAY_SIZE(depots); i++)
-        depot_start(&depots[i], &nodes[i], 0);
+        depot_start(&depots[i], &nodes[i], 0, LAB_IDLE_USEC);
     return 0;
 }
 
