@@ -189,7 +189,7 @@ static bool take_files(struct draft *draft)
         return false;
     }
     for (size_t i = 0; i < locals->count; i++) {
-        snprintf(draft->places[i], sizeof(draft->places[i]), "%zu", i);
+        snprintf(draft->places[i], sizeof(draft->places[i]), "%u", (unsigned)i);
         draft->sources[i] =
             (struct stage_source){.name = draft->places[i], .fd = TAKE_FD(call->fds[i])};
     }

@@ -114,11 +114,10 @@ static void what_is_no_function_is_refused(void **state _unused_)
         "{\"type\":\"python\",\"python\":{\"file\":\"x\",\"function\":\"f g\",\"code\":\"\"}}",
         "{\"type\":\"python\",\"python\":[]}",
         "{\"type\":\"a\",\"python\":{\"file\":\"x\",\"function\":\"f\",\"code\":\"\"}}",
-        "{\"type\":\"cmd\",\"command\":true,\"args\":[\"x\"],\"python\":{\"file\":\"x\","
-        "\"function\":"
-        "\"f\",\"code\":\"\"}}",
-        "{\"type\":\"python\",\"args\":[{\"word_b64\":\"/w==\"}],\"python\":{\"file\":\"x\","
-        "\"function\":\"f\",\"code\":\"\"}}",
+        ("{\"type\":\"cmd\",\"command\":true,\"args\":[\"x\"],\"python\":{\"file\":\"x\","
+         "\"function\":\"f\",\"code\":\"\"}}"),
+        ("{\"type\":\"python\",\"args\":[{\"word_b64\":\"/w==\"}],\"python\":{\"file\":\"x\","
+         "\"function\":\"f\",\"code\":\"\"}}"),
     };
     struct task_spec spec;
 
