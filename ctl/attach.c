@@ -62,31 +62,27 @@ int attachments_add_file(struct attachments *attachments, const char *path)
     return r;
 }
 
-/* --in PATH[=NAME] or @STORED[=NAME]: the name after the last "=", unless a file is called so. */
-static int split(const char *given, char **ret_path, const char **ret_name)
+/* --in PATH[=NAME] or @STORED[=NAME]: the name after the last "=", unless a file is called so.
+ * NULL: no memory. */
+static char *split(const char *given, const char **ret_name)
 {
     const char *equals = strrchr(given, '=');
-    char *path;
 
     if (equals && *given != '@' && access(given, F_OK) == 0)
         equals = NULL;
-    path = equals ? strndup(given, (size_t)(equals - given)) : strdup(given);
-    if (!path)
-        return fail_memory();
-    *ret_path = path;
     *ret_name = equals ? equals + 1 : NULL;
-    return 0;
+    return equals ? strndup(given, (size_t)(equals - given)) : strdup(given);
 }
 
 static int add_input(const char *given, cJSON *list, struct attachments *attachments)
 {
-    _cleanup_free_ char *path = NULL;
     const char *name = NULL, *slash;
+    _cleanup_free_ char *path = split(given, &name);
     int fd = -EBADF;
-    int r = split(given, &path, &name);
+    int r = 0;
 
-    if (r != 0)
-        return r;
+    if (!path)
+        return fail_memory();
     slash = strrchr(path, '/');
     if (!name)
         name = *path == '@' ? path + 1 : slash ? slash + 1 : path;

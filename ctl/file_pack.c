@@ -99,7 +99,7 @@ static cJSON *describe(const struct file_source *source, const struct stat *stat
 
 static int add_file(struct packs *packs, struct pack *pack, const struct file_source *source)
 {
-    struct stat status;
+    struct stat status = {0};
     int r = read_file(packs, source->path, &status);
 
     if (r < 0) {

@@ -102,7 +102,8 @@ static const char *name_of(const char *path, const struct place *target)
 
 #define SMALL_MIN 16 /* fewer go one by one */
 
-/* The small files among the words go first, together, where they are many. Return: 0, or the exit code. */
+/* The small files among the words go first, together, where they are many. Return: 0, or the exit
+ * code. */
 static int put_small(struct ctl *ctl, size_t count, const struct place *target, bool *is_done)
 {
     _cleanup_free_ struct file_source *sources = calloc(count, sizeof(*sources));
@@ -148,8 +149,11 @@ static bool may_go_on(int r)
 static int put_all(struct ctl *ctl, size_t count, const struct place *target)
 {
     _cleanup_free_ bool *is_done = calloc(count, sizeof(*is_done));
-    int r = is_done ? put_small(ctl, count, target, is_done) : fail_memory();
+    int r;
 
+    if (!is_done)
+        return fail_memory();
+    r = put_small(ctl, count, target, is_done);
     for (size_t i = 0; i < count && may_go_on(r); i++) {
         int q = is_done[i] ? 0 : put_word(ctl, ctl->options.words[i], target);
         r = r == 0 || !may_go_on(q) ? q : r;

@@ -25,7 +25,8 @@ static size_t constant_size(const char *out)
     return size;
 }
 
-/* Where a result goes: "DIRECTORY/NAME", or "DIRECTORY/DIR/rest of NAME" for GLOB=DIR. */
+/* Where a result goes: "DIRECTORY/NAME", or "DIRECTORY/DIR/rest of NAME" for GLOB=DIR. NULL where
+ * the return value is an exit code. */
 static int choose_target(const char *directory, const cJSON *file, bool own, char **ret)
 {
     const char *name = json_text(file, "name", ""), *out = json_text(file, "out", "");
@@ -43,7 +44,11 @@ static int choose_target(const char *directory, const cJSON *file, bool own, cha
         r = asprintf(ret, "%s/%s", own_directory, name + constant_size(out));
     else
         r = asprintf(ret, "%s/%s/%s", directory, own_directory, name + constant_size(out));
-    return r < 0 ? fail_memory() : 0;
+    if (r < 0) {
+        *ret = NULL;
+        return fail_memory();
+    }
+    return 0;
 }
 
 static int make_directories(const char *target)
@@ -85,7 +90,8 @@ static cJSON *new_parameters(const struct ctl *ctl, const char *id, bool own)
     return parameters;
 }
 
-static int get_one(struct ctl *ctl, const char *id, const cJSON *file, bool own, const char *target)
+static int write_to(struct ctl *ctl, const char *id, const cJSON *file, bool own,
+                    const char *target)
 {
     _cleanup_(part_done) struct part part = PART_NONE;
     _cleanup_json_ cJSON *answer = NULL;
@@ -112,6 +118,22 @@ static int list(struct ctl *ctl, const char *id, bool own, cJSON **ret)
                        ret);
 }
 
+static int get_one(struct ctl *ctl, const char *id, const cJSON *file, bool own,
+                   const char *directory, cJSON *paths)
+{
+    _cleanup_free_ char *target = NULL;
+    int r = choose_target(directory, file, own, &target);
+
+    if (!target)
+        return r;
+    r = check_target(ctl, id, target);
+    if (r == 0)
+        r = write_to(ctl, id, file, own, target);
+    if (r == 0)
+        cJSON_AddItemToArray(paths, cJSON_CreateString(target));
+    return r;
+}
+
 int results_get(struct ctl *ctl, const char *id, const char *directory, bool own, cJSON **ret)
 {
     _cleanup_json_ cJSON *answer = NULL;
@@ -119,17 +141,8 @@ int results_get(struct ctl *ctl, const char *id, const char *directory, bool own
     int r = list(ctl, id, own, &answer);
 
     *ret = paths;
-    json_for_each (file, json_member(answer, "files")) {
-        _cleanup_free_ char *target = NULL;
-        if (r == 0)
-            r = choose_target(directory, file, own, &target);
-        if (r == 0)
-            r = check_target(ctl, id, target);
-        if (r == 0)
-            r = get_one(ctl, id, file, own, target);
-        if (r == 0)
-            cJSON_AddItemToArray(paths, cJSON_CreateString(target));
-    }
+    json_for_each (file, json_member(answer, "files"))
+        r = r != 0 ? r : get_one(ctl, id, file, own, directory, paths);
     return r;
 }
 

@@ -176,7 +176,7 @@ int bundle_check(int fd, struct bundle_content *ret)
 
 int bundle_find(int fd, const char *name, struct bundle_entry *ret)
 {
-    struct bundle_entry entry;
+    struct bundle_entry entry = {0};
     uint64_t at = 0;
     int r;
 

@@ -302,8 +302,9 @@ static void put_list(struct node *node, struct call *call, const cJSON *files)
         free(moving);
         return call_invalid(call, "files");
     }
-    begin(moving, transfers_put_list(node->transfers, &place, TAKE_FD(call->fds[0]), &offer, list,
-                                     count, &handler, moving, &moving->transfer));
+    begin(moving, transfers_put_list(node->transfers, &place, TAKE_FD(call->fds[0]), &offer,
+                                     (struct transfer_list){list, count}, &handler, moving,
+                                     &moving->transfer));
 }
 
 /* From one store to another: the node that has the file puts it. */

@@ -85,7 +85,7 @@ static void end_logs(struct logs *logs)
     const struct task *task = logs_task(logs);
     struct call *call = logs->call;
     cJSON *fields = cJSON_CreateObject(), *end = cJSON_CreateObject();
-    static const char *const keys[] = {"id",     "state", "node",  "exit",
+    static const char *const keys[] = {"id",     "state", "node",   "exit",
                                        "signal", "run_s", "reason", "attempt"};
 
     send_tail(logs);

@@ -141,10 +141,9 @@ static const char *find_parameters(const struct method *method)
     const char **text = &found[method - methods];
     char start[64];
 
-    if (*text)
-        return *text;
     snprintf(start, sizeof(start), "\nmethod %s(", method->name);
-    *text = strstr(interface_text, start);
+    if (!*text)
+        *text = strstr(interface_text, start);
     return *text;
 }
 

@@ -190,8 +190,8 @@ static bool take_files(struct draft *draft)
     }
     for (size_t i = 0; i < locals->count; i++) {
         snprintf(draft->places[i], sizeof(draft->places[i]), "%u", (unsigned)i);
-        draft->sources[i] =
-            (struct stage_source){.name = draft->places[i], .fd = TAKE_FD(call->fds[i])};
+        draft->sources[i].name = draft->places[i];
+        draft->sources[i].fd = TAKE_FD(call->fds[i]);
     }
     return true;
 }

@@ -163,7 +163,7 @@ void bundles_part_done(struct bundles_part *part)
 
 int bundles_create_unnamed(struct bundles *bundles)
 {
-    struct bundles_part part;
+    struct bundles_part part = BUNDLES_PART_NONE;
     char name[BUNDLES_NAME_SIZE];
     int r = bundles_create(bundles, &part);
 

@@ -60,7 +60,7 @@ static int begin_new(struct files *files, char name[static PARTS_NAME_MAX], int 
 int parts_begin(struct files *files, const char *key, char name[static PARTS_NAME_MAX], int *ret_fd,
                 uint64_t *ret_size, bool *ret_is_kept)
 {
-    struct stat status;
+    struct stat status = {0};
     int fd = -EWOULDBLOCK;
 
     *ret_size = 0;
@@ -96,11 +96,11 @@ bool parts_evict(struct files *files)
     _cleanup_(files_close_streamp) DIR *stream = files_open_stream(files->parts_fd);
     _cleanup_close_ int oldest_fd = -EBADF;
     char oldest_name[PARTS_NAME_MAX] = "";
-    struct stat oldest;
+    struct stat oldest = {0};
     const char *name = "";
 
     while (stream && files_next_entry(stream, &name) > 0) {
-        struct stat status;
+        struct stat status = {0};
         _cleanup_close_ int fd =
             is_kept_name(name) ? open_locked(files, name, 0, &status) : -ENOENT;
         if (fd < 0 || (oldest_fd >= 0 && !is_older(&status, &oldest)))
@@ -119,7 +119,7 @@ bool parts_evict(struct files *files)
 /* Whether a part may stay; then it counts. */
 static bool is_worth_keeping(struct files *files, const char *name, uint64_t now)
 {
-    struct stat status;
+    struct stat status = {0};
     _cleanup_close_ int fd = is_kept_name(name) ? open_locked(files, name, 0, &status) : -ENOENT;
 
     if (fd < 0 || usec_sub(now, files_modified_of(&status)) > files->limits.part_keep_usec)
@@ -152,7 +152,7 @@ void files_expire_parts(struct files *files, uint64_t now_wall_usec)
     const char *name = "";
 
     while (stream && files_next_entry(stream, &name) > 0) {
-        struct stat status;
+        struct stat status = {0};
         _cleanup_close_ int fd =
             is_kept_name(name) ? open_locked(files, name, 0, &status) : -ENOENT;
         pthread_mutex_lock(&files->mutex);

@@ -92,7 +92,7 @@ static int take_up(struct upload *upload, uint64_t size)
 static int begin_part(struct upload *upload, bool is_resumable)
 {
     char key[33] = "";
-    uint64_t size;
+    uint64_t size = 0;
     int r = hasher_new(&upload->hasher);
 
     is_resumable = is_resumable && upload->size >= UPLOAD_RESUME_MIN &&

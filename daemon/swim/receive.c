@@ -49,8 +49,8 @@ static void take_load(struct swim *swim, const struct message *message)
 {
     struct member *member = member_find(swim, &message->id);
 
-    if (member &&
-        load_take(swim, member, message->incarnation.generation, message->load_version, &message->load))
+    if (member && load_take(swim, member, message->incarnation.generation, message->load_version,
+                            &message->load))
         rumor_spread_load(swim, member);
 }
 

@@ -73,8 +73,8 @@ static int resize(struct rumors *rumors, size_t allocated)
 
 static void empty_pool(struct rumors *rumors)
 {
-    for (uint16_t head = 0; head < _HEADS_MAX; head++)
-        rumors->pool[head].previous = rumors->pool[head].next = head;
+    for (unsigned head = 0; head < _HEADS_MAX; head++)
+        rumors->pool[head].previous = rumors->pool[head].next = (uint16_t)head;
     rumors->allocated = _HEADS_MAX;
 }
 

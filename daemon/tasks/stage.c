@@ -92,9 +92,9 @@ static int open_descriptor(struct stage *stage, struct source *source, struct co
     if (!S_ISREG(status.st_mode))
         return fail(stage, -EINVAL, "%s is no regular file", name_of(source));
     offset = lseek(source->fd, 0, SEEK_CUR);
-    *ret = (struct content){.fd = TAKE_FD(source->fd),
-                            .offset = (uint64_t)MAX(offset, (off_t)0),
-                            .mode = status.st_mode & 0777};
+    *ret =
+        (struct content){.offset = (uint64_t)MAX(offset, (off_t)0), .mode = status.st_mode & 0777};
+    ret->fd = TAKE_FD(source->fd);
     if ((uint64_t)status.st_size > ret->offset)
         ret->size = (uint64_t)status.st_size - ret->offset;
     return 0;
@@ -237,7 +237,8 @@ static void lane_done(void *data)
 
 static int take_source(struct tasks *tasks, struct stage_source *given, struct source *ret)
 {
-    *ret = (struct source){.fd = TAKE_FD(given->fd), .name = strdup(given->name)};
+    *ret = (struct source){.name = strdup(given->name)};
+    ret->fd = TAKE_FD(given->fd);
     if (ret->fd < 0 && given->stored)
         ret->stored = strdup(given->stored);
     if (ret->fd < 0 && !given->stored) {

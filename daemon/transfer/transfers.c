@@ -464,18 +464,18 @@ int transfers_put(struct transfers *transfers, const struct transfer_place *plac
 }
 
 int transfers_put_list(struct transfers *transfers, const struct transfer_place *place, int fd,
-                       const struct upload_offer *offer, struct transfer_item *list, size_t count,
+                       const struct upload_offer *offer, struct transfer_list list,
                        const struct transfer_handler *handler, void *data, struct transfer **ret)
 {
     struct upload_offer all = *offer;
-    bool is_valid = count > 0;
+    bool is_valid = list.count > 0;
     int r;
 
     all.size = 0;
-    for (size_t i = 0; i < count; i++) {
-        is_valid = is_valid && strlen(list[i].name) <= FILES_NAME_MAX &&
-                   list[i].size <= TRANSFERS_ITEM_MAX;
-        all.size += list[i].size;
+    for (size_t i = 0; i < list.count; i++) {
+        is_valid = is_valid && strlen(list.items[i].name) <= FILES_NAME_MAX &&
+                   list.items[i].size <= TRANSFERS_ITEM_MAX;
+        all.size += list.items[i].size;
     }
     if (is_valid) {
         r = start(transfers, place, fd, &all, "", handler, data, ret);
@@ -484,11 +484,11 @@ int transfers_put_list(struct transfers *transfers, const struct transfer_place 
         r = -EINVAL;
     }
     if (r < 0) {
-        transfer_list_free(list, count);
+        transfer_list_free(list.items, list.count);
         return r;
     }
-    (*ret)->job->list = list;
-    (*ret)->job->count = count;
+    (*ret)->job->list = list.items;
+    (*ret)->job->count = list.count;
     return 0;
 }
 

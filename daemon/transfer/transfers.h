@@ -82,6 +82,11 @@ struct transfer_item {
     char *reason;                    /* owned; NULL, or a sentence where r is negative */
     uint8_t sha256[FILES_HASH_SIZE]; /* where r is 0 */
 };
+struct transfer_list {
+    struct transfer_item *items;
+    size_t count;
+};
+
 void transfer_list_free(struct transfer_item *list, size_t count);
 
 struct transfer_end {
@@ -124,7 +129,7 @@ int transfers_put(struct transfers *transfers, const struct transfer_place *plac
  * above TRANSFERS_ITEM_MAX are -EINVAL.
  */
 int transfers_put_list(struct transfers *transfers, const struct transfer_place *place, int fd,
-                       const struct upload_offer *offer, struct transfer_item *list, size_t count,
+                       const struct upload_offer *offer, struct transfer_list list,
                        const struct transfer_handler *handler, void *data, struct transfer **ret);
 
 /* Writes the file @name into @fd (taken over, also on failure). Return: 0, -EBUSY, -ENOMEM,

@@ -112,8 +112,9 @@ static void a_pack_with_a_flipped_bit_stores_nothing(void **state _unused_)
         relay_start(&relay, false, places[i]);
         place = place_of(&depots[HERE], THERE);
         assert_int_equal(transfers_put_list(depots[HERE].transfers, &place,
-                                            new_memory(some_bytes(SIZE), SIZE), &offer, list, 2,
-                                            &moving_handler, &moving, &moving.transfer),
+                                            new_memory(some_bytes(SIZE), SIZE), &offer,
+                                            (struct transfer_list){list, 2}, &moving_handler,
+                                            &moving, &moving.transfer),
                          0);
         run_until(moving.is_ended);
         assert_true(moving.end.r < 0);

@@ -33,8 +33,9 @@ static int put_made(size_t place, struct transfer_item *list, size_t count, int 
     struct upload_offer offer = {.owner = "user1", .overwrite = overwrite};
 
     *moving = (struct moving){0};
-    int r = transfers_put_list(here->transfers, &at, fd, &offer, list, count, &moving_handler,
-                               moving, &moving->transfer);
+    int r =
+        transfers_put_list(here->transfers, &at, fd, &offer, (struct transfer_list){list, count},
+                           &moving_handler, moving, &moving->transfer);
     if (r < 0)
         return r;
     run_until(moving->is_ended);
