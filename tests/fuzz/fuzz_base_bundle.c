@@ -6,6 +6,7 @@
  */
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,8 +19,12 @@ static void check_entry(const struct bundle_entry *entry, size_t size)
 {
     assert(entry->size <= size && entry->offset <= size - entry->size);
     assert(entry->mode <= 0777);
-    assert(entry->name[0] == '\0' || bundle_is_name(entry->name));
-    assert(entry->name[0] != '/' && !strstr(entry->name, "../"));
+    if (entry->name[0] == '\0')
+        return;
+    char path[BUNDLE_NAME_MAX + 3];
+    int length = snprintf(path, sizeof(path), "/%s/", entry->name);
+    assert(length > 2 && (size_t)length < sizeof(path) && bundle_is_name(entry->name));
+    assert(!strstr(path, "//") && !strstr(path, "/./") && !strstr(path, "/../"));
 }
 
 /* Copies one file of the bundle to the end of another. Return: where that ends. */
