@@ -168,6 +168,20 @@ int keys_remove_run(struct ctl *ctl)
     return r != 0 ? r : step(ctl, "RemoveKey", "removed here");
 }
 
+/* Who has to be thought of: on stderr, for scripts too. */
+static void warn_of_absent(const struct ctl *ctl, const cJSON *answer, const char *grace)
+{
+    const cJSON *absent = json_member(answer, "absent");
+    _cleanup_free_ char *names = screen_value(absent);
+
+    if (cJSON_GetArraySize(absent) > 0 && !ctl->globals.quiet)
+        fprintf(stderr,
+                "not there, and without the new key: %s\n"
+                "hint: back within %s they get it by themselves; later, copy the file keyring of a "
+                "node's state directory there, and: p2pctl keys install FILE\n",
+                names ? names : "?", grace);
+}
+
 /* One object of the stream, as a line. */
 static void show_phase(const struct ctl *ctl, const cJSON *answer)
 {
@@ -183,10 +197,13 @@ static void show_phase(const struct ctl *ctl, const cJSON *answer)
     }
     _cleanup_free_ char *old = screen_value(json_member(answer, "old"));
     char grace[32];
+    text_format_usec((usec_t)(json_number(answer, "grace_s", 0) * USEC_PER_SEC), grace);
     if (cJSON_GetArraySize(json_member(answer, "old")) > 0 && !ctl->globals.quiet)
         printf("old key%s %s kept for %s, then removed (p2pctl keys list)\n",
                cJSON_GetArraySize(json_member(answer, "old")) > 1 ? "s" : "", old ? old : "?",
-               text_format_usec((usec_t)(json_number(answer, "grace_s", 0) * USEC_PER_SEC), grace));
+               grace);
+    fflush(stdout);
+    warn_of_absent(ctl, answer, grace);
 }
 
 int keys_rotate_run(struct ctl *ctl)

@@ -119,12 +119,9 @@ static void add_running(const struct node *node, cJSON *reply)
 static cJSON *new_reply(const struct draining *draining, const char *type)
 {
     const struct node *node = draining->node;
-    bool is_end = strcmp(type, "end") == 0;
-    cJSON *reply = is_end ? call_new_reply("p2pctl.drain/1") : cJSON_CreateObject();
+    cJSON *reply = call_new_reply("p2pctl.drain/1");
 
     json_add_string(reply, "type", type);
-    if (!is_end)
-        json_add_null(reply, "schema");
     json_add_string(reply, "name", node->config->node.name);
     json_add_string(reply, "reason", *draining->reason ? draining->reason : NULL);
     json_add_u64(reply, "running", count_running(node));

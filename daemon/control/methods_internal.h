@@ -106,6 +106,9 @@ void fail_inputs(struct call *call, int r, const struct inputs *inputs, size_t b
 bool read_after(struct node *node, struct call *call, struct task_words *words);
 /* tasks.retry_on as flags of task.h; submit.c */
 unsigned retry_on_of(const struct config *config);
+/* Whether the node that @spec names is one, and confidential work stays here; false: the call has
+ * been answered. submit.c */
+bool check_node_of(struct node *node, struct call *call, const struct task_spec *spec);
 /* `no node handles task type "d"  (known types: a b c)`; submit.c */
 void fail_no_handler(struct node *node, struct call *call, const char *type, const char *hint);
 

@@ -209,6 +209,19 @@ static void begin_phase(struct rotating *rotating)
     rotating->failure[0] = '\0';
 }
 
+/* Who did not get the key, since nobody is there to take it. */
+static void add_absent(const struct node *node, cJSON *reply)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    cJSON *absent = cJSON_AddArrayToObject(reply, "absent");
+
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        if (member->state == SWIM_DEAD || member->state == SWIM_LEFT)
+            cJSON_AddItemToArray(absent, cJSON_CreateString(member->name));
+    }
+}
+
 static void answer(struct rotating *rotating, size_t count)
 {
     const struct keyring *ring = rotating->node->keyring;
@@ -226,6 +239,7 @@ static void answer(struct rotating *rotating, size_t count)
             old, cJSON_CreateString(keyring_format_fingerprint(ring->keys[i].id, fingerprint)));
     json_add_double(reply, "grace_s", (double)grace / USEC_PER_SEC);
     json_add_bool(reply, "resumed", rotating->is_resumed);
+    add_absent(rotating->node, reply);
     call_reply(finish(rotating), reply);
 }
 

@@ -47,21 +47,30 @@ static void fail_grammar(struct call *call, const char *file, const struct gramm
     call_fail_as(call, error_get_varlink(ERROR_USAGE), parameters);
 }
 
-/* Every type has somebody, unless that is waited for. False: the call has been answered. */
-static bool check_types(struct node *node, struct call *call, const struct workflow_plan *plan,
-                        const char *file)
+/* Every step may run where it is to, and every type has somebody, unless that is waited for. False:
+ * the call has been answered. */
+static bool check_places(struct node *node, struct call *call, const struct workflow_plan *plan,
+                         const struct run_options *options)
 {
     const struct place *place = origin_get_place(tasks_get_origin(node->tasks));
     char hint[512];
 
     for (size_t i = 0; i < plan->steps_count; i++) {
-        if (place_has_handler(place, &plan->steps[i].spec))
+        const struct task_spec *spec = &plan->steps[i].spec;
+        if (!check_node_of(node, call, spec))
+            return false;
+        if (options->waits_for_types || place_has_handler(place, spec))
             continue;
+        if (*spec->node) {
+            call_fail(call, ERROR_NO_HANDLER, "see who does what: p2pctl types",
+                      "%s does not handle task type \"%s\"", spec->node, spec->type);
+            return false;
+        }
         snprintf(hint, sizeof(hint),
                  "see who does what: p2pctl types\nto wait until one appears: p2pctl run "
                  "--wait-types %.255s",
-                 file);
-        fail_no_handler(node, call, plan->steps[i].spec.type, hint);
+                 options->file);
+        fail_no_handler(node, call, spec->type, hint);
         return false;
     }
     return true;
@@ -238,7 +247,7 @@ void run_start_list(struct node *node, struct call *call, bool is_detached)
         fail_memory(call);
     else if (is_dry_run)
         show_plan(node, call, draft->plan);
-    else if (!options->waits_for_types && !check_types(node, call, draft->plan, options->file))
+    else if (!check_places(node, call, draft->plan, options))
         ; /* it has been answered */
     else if (draft->plan->locals.count > 0)
         stage_and_start(&draft);

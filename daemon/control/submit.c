@@ -165,6 +165,21 @@ static bool read_spec(struct node *node, struct call *call, struct task_spec *sp
     return true;
 }
 
+bool check_node_of(struct node *node, struct call *call, const struct task_spec *spec)
+{
+    if (spec->is_confidential && *spec->node && strcmp(spec->node, node->config->node.name) != 0) {
+        call_fail(call, ERROR_CONFIDENTIAL, "leave out the node, or that it is confidential",
+                  "a confidential task never leaves %s, but is to run on %s",
+                  node->config->node.name, spec->node);
+        return false;
+    }
+    if (*spec->node && !node_find_member(node, spec->node)) {
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", spec->node);
+        return false;
+    }
+    return true;
+}
+
 /* What is wrong with what was asked for, beyond its form. False: the call has been answered. */
 static bool check_spec(struct node *node, struct call *call, const struct task_spec *spec)
 {
@@ -174,12 +189,6 @@ static bool check_spec(struct node *node, struct call *call, const struct task_s
         call_fail(call, ERROR_USAGE, "p2pctl submit -h", "%s", reason);
         return false;
     }
-    if (spec->is_confidential && *spec->node && strcmp(spec->node, node->config->node.name) != 0) {
-        call_fail(call, ERROR_CONFIDENTIAL, "leave out -N, or --confidential",
-                  "a confidential task never leaves %s, but is to run on %s",
-                  node->config->node.name, spec->node);
-        return false;
-    }
     for (size_t i = 0; i < spec->env.count; i++)
         if (strncmp(spec->env.items[i], "P2P_", 4) == 0) {
             call_fail(call, ERROR_USAGE, NULL,
@@ -187,11 +196,7 @@ static bool check_spec(struct node *node, struct call *call, const struct task_s
                       spec->env.items[i]);
             return false;
         }
-    if (*spec->node && !node_find_member(node, spec->node)) {
-        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", spec->node);
-        return false;
-    }
-    return true;
+    return check_node_of(node, call, spec);
 }
 
 /* The types that any node handles, each once, in order. Return: how many. */

@@ -125,7 +125,9 @@ def test_whoever_was_away_too_long_is_told_what_to_do(lab):
     away, here = lab["lab-03"], lab["seed"]  # which it asks in vain
     away.kill()
     lab.wait_state("lab-03", "dead")
-    here.ctl("keys", "rotate", "--grace", "0s")
+    result = here.ctl("keys", "rotate", "--grace", "0s")
+    assert result.stderr.splitlines()[0] == "not there, and without the new key: lab-03"
+    assert "p2pctl keys install FILE" in result.stderr
     nodes = [lab[name] for name in NAMES if name != "lab-03"]
     new = ring(here)[0]
     wait_rings(nodes, [new])

@@ -373,6 +373,19 @@ def test_files_that_cannot_be_are_told(node, tmp_path, detail, error):
     assert error in result.stderr and result.stdout == ""
 
 
+CONFIDENTIAL = "confidential=yes node=lab-02", 2, "a confidential task never leaves lab-01, but is to run on lab-02"
+UNKNOWN = "node=nope", 4, 'no node is called "nope"'
+
+
+@pytest.mark.parametrize("details, code, error, options", [
+    (*CONFIDENTIAL, ()), (*CONFIDENTIAL, ("--wait-types",)), (*UNKNOWN, ()), (*UNKNOWN, ("--wait-types",)),
+    ("node=lab-02", 4, 'lab-02 does not handle task type "a"', ())])
+def test_a_task_that_cannot_run_where_it_is_to_is_told(node, write, details, code, error, options):
+    before = len(node.tasks())
+    result = node.ctl("run", *options, write(f"a1\na1: {details}\n"), code=code)
+    assert result.stderr.startswith(f"p2pctl: {error}") and result.stdout == "" and len(node.tasks()) == before
+
+
 def test_a_file_of_the_caller_that_is_not_there_starts_nothing(node, tmp_path):
     before = len(node.tasks())
     (tmp_path / "tasks.txt").write_text("a1 b1\nb1: in=missing.csv\n")
