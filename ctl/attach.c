@@ -35,7 +35,7 @@ static size_t add_descriptor(struct attachments *attachments, int fd)
 static int open_file(const char *path, int *ret)
 {
     struct stat status;
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* no wait in a FIFO */
 
     if (fd < 0 || fstat(fd, &status) < 0)
         return tell(path, errno);

@@ -344,6 +344,19 @@ int ping_run(struct ctl *ctl)
     return r;
 }
 
+static bool is_port(const char *text)
+{
+    size_t size = strspn(text, "0123456789");
+    unsigned long port = size > 0 && size <= 5 && text[size] == '\0' ? strtoul(text, NULL, 10) : 0;
+
+    return port > 0 && port <= UINT16_MAX;
+}
+
+static int fail_port(const char *text)
+{
+    return fail_usage("\"%s\": a port is a number from 1 to 65535", text);
+}
+
 /* All addresses of a "name" or "name:port", for the daemon takes addresses only. */
 static int add_name(const char *text, cJSON *addresses)
 {
@@ -357,6 +370,8 @@ static int add_name(const char *text, cJSON *addresses)
 
     if (!host)
         return fail_memory();
+    if (colon && !is_port(colon + 1))
+        return fail_port(text);
     snprintf(port, sizeof(port), "%d", CONFIG_PORT_DEFAULT);
     int r = getaddrinfo(host, colon ? colon + 1 : port, &hints, &found);
     if (r != 0)
@@ -376,10 +391,12 @@ static int add_addresses(const struct ctl *ctl, cJSON *addresses)
 
     for (size_t i = 0; r == 0 && i < ctl->options.words_count; i++) {
         const char *text = ctl->options.words[i];
-        if (address_parse(text, CONFIG_PORT_DEFAULT, &address) == 0)
-            cJSON_AddItemToArray(addresses, cJSON_CreateString(text));
-        else
+        if (address_parse(text, CONFIG_PORT_DEFAULT, &address) != 0)
             r = add_name(text, addresses);
+        else if (address.port == 0)
+            r = fail_port(text);
+        else
+            cJSON_AddItemToArray(addresses, cJSON_CreateString(text));
     }
     return r;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "client.h"
@@ -100,6 +101,16 @@ static int dispatch(struct ctl *ctl, int argc, char *const *argv)
     return watch_run(ctl);
 }
 
+/* An answer that did not arrive whole is none. */
+static int end_output(int r)
+{
+    errno = 0;
+    if (pager_close() || (fflush(stdout) == 0 && !ferror(stdout)) || r != 0)
+        return r;
+    return fail(ERROR_INTERNAL, errno ? strerror(errno) : NULL, NULL,
+                "cannot write to standard output");
+}
+
 int main(int argc, char **argv)
 {
     struct ctl ctl = {0};
@@ -108,7 +119,6 @@ int main(int argc, char **argv)
     render_init();
     r = dispatch(&ctl, argc, argv);
     ctl_done(&ctl);
-    if (!pager_close() && fflush(stdout) != 0 && r == 0)
-        r = error_get_exit(ERROR_INTERNAL);
+    r = end_output(r);
     return r < 0 ? EXIT_INTERRUPTED : r;
 }

@@ -154,6 +154,8 @@ int task_get_run(struct ctl *ctl)
     _cleanup_json_ cJSON *paths = NULL;
     int r = file_check_overwrite(options);
 
+    if (r == 0 && *directory == '\0')
+        r = fail_usage("the name of the directory is empty; here is \".\"");
     if (r == 0 && options_has(options, "overwrite") &&
         strcmp(options_get(options, "overwrite"), "newer") == 0)
         r = fail_usage("--overwrite is never or always: a result has no time of its own");

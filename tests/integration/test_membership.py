@@ -278,6 +278,8 @@ def test_join_takes_names_too(make_lab):
     assert "none of the addresses" in node.ctl("join", "--timeout", "300ms", "localhost:1", code=7).stderr
     result = node.ctl("join", "no.such.host.invalid", code=4)
     assert result.stderr.startswith('p2pctl: cannot find the address of "no.such.host.invalid": ')
+    for port in ("99999", "0", "-1", "x"):
+        assert "a port is a number from 1 to 65535" in node.ctl("join", f"127.0.0.1:{port}", code=2).stderr
 
 
 def test_forget_says_what_it_did(make_lab):

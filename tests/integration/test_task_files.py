@@ -151,10 +151,8 @@ def test_an_input_that_is_not_there_starts_nothing(node, tmp_path):
     assert node.ctl("submit", "--wait", "--in", "missing.csv", "--", "true", code=125, cwd=tmp_path).stdout == ""
     (tmp_path / "dir").mkdir()
     assert "hint: pack it: tar" in node.ctl("submit", "--in", "dir", "--", "true", code=2, cwd=tmp_path).stderr
-    os.mkfifo(tmp_path / "fifo")
-    holder = os.open(tmp_path / "fifo", os.O_RDWR)
-    node.ctl("submit", "--in", "fifo", "--", "true", code=2, cwd=tmp_path)
-    os.close(holder)
+    os.mkfifo(tmp_path / "fifo")  # and nobody opens it
+    assert "fifo is no regular file" in node.ctl("submit", "--in", "fifo", "--", "true", code=2, cwd=tmp_path).stderr
     assert len(node.tasks()) == before
 
 
@@ -471,3 +469,17 @@ def test_confidential_files_stay_at_home(lab, node, tmp_path):
              cwd=tmp_path)
     assert (tmp_path / "copy").read_text() == "secret\n"
     assert node.tasks()[-1]["node"] == "lab-01" and kept_files(lab["lab-02"]) == elsewhere
+
+
+def test_a_directory_without_a_name_is_refused(node):
+    task = node.ctl("submit", "--", "true").stdout.strip()
+    assert "the directory is empty" in node.ctl("task", "get", task, "", code=2).stderr
+
+
+@pytest.mark.parametrize("words, code", [
+    (("submit", "--wait", "--", "echo", "hi"), 125), (("submit", "--", "true"), 1), (("task", "list"), 1), (("help",), 1)])
+def test_an_answer_that_cannot_be_written_is_a_failure(node, words, code):
+    with open("/dev/full", "wb") as full:
+        process = node.ctl_start(*words, stdout=full)
+        told = process.communicate(timeout=20)[1].decode()
+    assert process.returncode == code and "cannot write to standard output" in told

@@ -220,8 +220,8 @@ class Node:
         """p2pctl in the background; the lab ends it if the test does not."""
         process = subprocess.Popen(
             [str(word) for word in (CTL, "--socket", self.socket, *arguments)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
-            **options)
+            env=environment(),
+            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
         self.lab.helpers.append(process)
         return process
 
