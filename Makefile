@@ -34,7 +34,7 @@ LIBS_DAEMON := $(LIBS_BASE) -lconfig -lsystemd -lssl -lcrypto -lsqlite3
 LIBS_EXEC   := $(LIBS_BASE) -lsystemd -lseccomp
 LIBS_CTL    := $(LIBS_BASE) -lconfig -lsmartcols -lcrypto
 
-SOURCES  := $(wildcard daemon/*.c daemon/*/*.c)
+SOURCES  := $(wildcard daemon/*.c daemon/*/*.c daemon/*/*/*.c)
 MAINS    := daemon/main.c daemon/exec/main.c
 LIBRARY  := $(B)/libp2pnode.a
 OBJECTS  := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(MAINS),$(SOURCES)))
@@ -47,7 +47,7 @@ SIM      := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/sim/*.c))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES  := $(patsubst tests/bench/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
 C_FILES  := $(SOURCES) $(wildcard ctl/*.c tests/*/*.c)
-STYLED   := $(C_FILES) $(wildcard daemon/*.h daemon/*/*.h ctl/*.h tests/*/*.h)
+STYLED   := $(C_FILES) $(wildcard daemon/*.h daemon/*/*.h daemon/*/*/*.h ctl/*.h tests/*/*.h)
 PYTEST   := /usr/bin/python3 -m pytest -q -p no:cacheprovider
 RUN      := /usr/bin/python3 tests/tally.py --jobs $(JOBS) --file $(TALLY)
 

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
-#include "control/varlink.h"
+#include "varlink/varlink.h"
 #include "failure.h"
 #include "find.h"
 #include "render.h"

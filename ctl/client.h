@@ -9,7 +9,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include "base/usec.h"
-#include "control/error.h"
+#include "varlink/error.h"
 #include "ctl.h"
 
 /* How client_next() and client_call() say that Ctrl-C was pressed; nothing was told yet. */

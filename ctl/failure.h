@@ -4,13 +4,13 @@
 /*
  * How p2pctl says that something failed: `p2pctl: WHAT: WHY` and lines of `hint:` on stderr, or one
  * JSON object there with --json; and which exit code follows. The codes themselves are the daemon's
- * (control/error.h).
+ * (varlink/error.h).
  */
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include "base/macro.h"
-#include "control/error.h"
+#include "varlink/error.h"
 
 #define EXIT_OWN_FAILURE 125 /* where a task's own code was to be handed on */
 #define EXIT_INTERRUPTED 130

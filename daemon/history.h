@@ -13,7 +13,7 @@
 
 #include "base/id.h"
 #include "base/usec.h"
-#include "control/call.h"
+#include "varlink/call.h"
 #include "journal.h"
 #include "store/state.h"
 

@@ -10,7 +10,7 @@
  */
 
 #include <systemd/sd-event.h>
-#include "control/call.h"
+#include "varlink/call.h"
 
 #define MONITOR_QUEUE_MAX 1024 /* lines; then new ones are lost to all watchers */
 

@@ -18,7 +18,7 @@
 #include "config/config.h"
 #include "conflict.h"
 #include "control/remote.h"
-#include "control/server.h"
+#include "varlink/server.h"
 #include "drain.h"
 #include "history.h"
 #include "monitor.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/replace.h"
-#include "control/metrics.h"
+#include "control/service/metrics.h"
 #include "node.h"
 
 #define MODE_ALL_READ 0644

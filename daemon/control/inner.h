@@ -6,7 +6,7 @@
  * any other, at once or later.
  */
 
-#include "control/call.h"
+#include "varlink/call.h"
 
 struct node;
 

@@ -3,11 +3,11 @@
 
 /*
  * The methods of org.p2pnode: one table {name, function, who may call it, what becomes of `node`},
- * checked by a test against org.p2pnode.varlink. A method has one of the files cluster.c, task.c,
- * follow.c, run.c, file.c, memory.c, message.c and config.c, by its noun.
+ * checked by a test against org.p2pnode.varlink. A method's function is in the file of its noun in
+ * one of the folders here.
  */
 
-#include "control/call.h"
+#include "varlink/call.h"
 
 struct node;
 

@@ -9,67 +9,67 @@
 #include "control/methods.h"
 #include "node.h"
 
-/* cluster.c */
+/* cluster/cluster.c */
 void method_status(struct node *node, struct call *call);
 void method_members(struct node *node, struct call *call);
 void method_peers(struct node *node, struct call *call);
 void method_show_node(struct node *node, struct call *call);
 void method_types(struct node *node, struct call *call);
-/* membership.c */
+/* cluster/membership.c */
 void method_ping(struct node *node, struct call *call);
 void method_join(struct node *node, struct call *call);
 void method_leave(struct node *node, struct call *call);
 void method_forget(struct node *node, struct call *call);
-/* drain.c */
+/* cluster/drain.c */
 void method_drain(struct node *node, struct call *call);
 void method_undrain(struct node *node, struct call *call);
-/* reload.c */
+/* service/reload.c */
 void method_reload(struct node *node, struct call *call);
-/* doctor.c */
+/* service/doctor.c */
 void method_doctor(struct node *node, struct call *call);
-/* graph.c */
+/* service/graph.c */
 void method_graph(struct node *node, struct call *call);
-/* metrics.c */
+/* service/metrics.c */
 void method_metrics(struct node *node, struct call *call);
-/* keys.c */
+/* cluster/keys.c */
 void method_list_keys(struct node *node, struct call *call);
 void method_install_key(struct node *node, struct call *call);
 void method_use_key(struct node *node, struct call *call);
 void method_remove_key(struct node *node, struct call *call);
-/* rotate.c */
+/* cluster/rotate.c */
 void method_rotate_keys(struct node *node, struct call *call);
-/* message.c */
+/* cluster/message.c */
 void method_send_message(struct node *node, struct call *call);
 void method_inbox(struct node *node, struct call *call);
 void method_events(struct node *node, struct call *call);
 void method_monitor(struct node *node, struct call *call);
-/* task.c */
+/* task/task.c */
 void method_list_tasks(struct node *node, struct call *call);
 void method_show_task(struct node *node, struct call *call);
 void method_cancel_task(struct node *node, struct call *call);
-/* task_again.c */
+/* task/task_again.c */
 void method_retry_task(struct node *node, struct call *call);
 void method_clean_tasks(struct node *node, struct call *call);
-/* task_files.c */
+/* task/task_files.c */
 void method_get_task_files(struct node *node, struct call *call);
-/* submit.c */
+/* task/submit.c */
 void method_submit(struct node *node, struct call *call);
-/* follow.c */
+/* task/follow.c */
 void method_task_logs(struct node *node, struct call *call);
 void method_wait_task(struct node *node, struct call *call);
-/* run.c */
+/* task/run.c */
 void method_run(struct node *node, struct call *call);
-/* workflow.c */
+/* task/workflow.c */
 void method_list_workflows(struct node *node, struct call *call);
 void method_show_workflow(struct node *node, struct call *call);
 void method_resume_workflow(struct node *node, struct call *call);
 void method_cancel_workflow(struct node *node, struct call *call);
-/* file.c */
+/* data/file.c */
 void method_put_file(struct node *node, struct call *call);
 void method_get_file(struct node *node, struct call *call);
 void method_list_files(struct node *node, struct call *call);
 void method_remove_file(struct node *node, struct call *call);
-/* memory.c */
+/* data/memory.c */
 void method_set_memory(struct node *node, struct call *call);
 void method_get_memory(struct node *node, struct call *call);
 void method_list_memory(struct node *node, struct call *call);

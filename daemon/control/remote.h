@@ -8,7 +8,7 @@
  * by the node that has the client.
  */
 
-#include "control/call.h"
+#include "varlink/call.h"
 #include "swim/swim.h"
 #include "transfer/peers.h"
 

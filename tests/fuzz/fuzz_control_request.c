@@ -8,7 +8,7 @@
 
 #include <assert.h>
 #include <sys/socket.h>
-#include "control/varlink.h"
+#include "varlink/varlink.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,12 +6,13 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FLOORS = {"base": 0, "swim": 1, "sched": 1, "seal": 1, "net": 2, "store": 2, "transfer": 3, "exec": 3,
-          "control": 4, "tasks": 4, "config": 4, "": 4}
+FLOORS = {"base": 0, "swim": 1, "sched": 1, "seal": 1, "net": 2, "store": 2, "varlink": 2, "transfer": 3, "exec": 3,
+          "control": 4, "control/cluster": 4, "control/data": 4, "control/service": 4, "control/task": 4,
+          "tasks": 4, "config": 4, "": 4}
 # What p2pctl shares with the daemon beside base/.
-CTL = {"control/varlink.h", "control/error.h", "config/config.h", "config/events.h", "seal/keyring.h"}
-# The two shared by p2pnode and p2pctl know nothing of the daemon.
-LOW = {"config": {"base"}, "control/varlink": {"base"}, "control/error": {"base"}}
+CTL = {"varlink/varlink.h", "varlink/error.h", "config/config.h", "config/events.h", "seal/keyring.h"}
+# What both programs share knows nothing of the daemon.
+LOW = {"config": {"base"}, "varlink": {"base"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-#include "control/call.h"
+#include "varlink/call.h"
 
 /* One caller; owns its answers. */
 struct call_lab {

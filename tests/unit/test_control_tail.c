@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "base/macro.h"
-#include "control/tail.h"
+#include "control/task/tail.h"
 
 struct text {
     char data[4096];

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "../../ctl/ctl.h"
-#include "control/error.h"
+#include "varlink/error.h"
 
 #define PARSE(options, ...)                                                                        \
     ({                                                                                             \

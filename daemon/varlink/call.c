@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "control/call.h"
+#include "varlink/call.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include "base/log.h"
 #include "base/usec.h"
-#include "control/server.h"
+#include "varlink/server.h"
 
 #define WAIT_USEC   (10 * USEC_PER_SEC)
 #define CLIENTS_MAX 4

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "control/server.h"
+#include "varlink/server.h"
 
 #include <fcntl.h>
 #include <grp.h>

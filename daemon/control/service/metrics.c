@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "control/metrics.h"
+#include "control/service/metrics.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "control/error.h"
+#include "varlink/error.h"
 
 #include <errno.h>
 #include <string.h>

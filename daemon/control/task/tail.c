@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "control/tail.h"
+#include "control/task/tail.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/log.h"
-#include "control/file.h"
+#include "control/data/file.h"
 #include "journal.h"
 #include "store/batch.h"
 

@@ -2,7 +2,7 @@
 #include "control/methods_internal.h"
 
 #include <string.h>
-#include "control/tail.h"
+#include "control/task/tail.h"
 
 #define WAIT_IDS_MAX    4096
 #define CONGESTED_RETRY (20 * USEC_PER_MSEC)

@@ -9,7 +9,7 @@
  */
 
 #include <systemd/sd-event.h>
-#include "control/call.h"
+#include "varlink/call.h"
 
 struct server;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
-#include "control/file.h"
+#include "control/data/file.h"
 
 /* A file whose holder is not named, and that is not here: all are asked, who has it first gives it.
  */

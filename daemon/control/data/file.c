@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
-#include "control/file.h"
+#include "control/data/file.h"
 #include "journal.h"
 
 /* Files as they are stored: lists and removal. The store blocks, so that a thread asks it. */

@@ -15,8 +15,8 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/list.h"
-#include "control/error.h"
-#include "control/varlink.h"
+#include "varlink/error.h"
+#include "varlink/varlink.h"
 
 #define CALLER_MAX 160
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include "control/varlink.h"
+#include "varlink/varlink.h"
 
 /* Two ends of one connection: what "us" receives, "raw" or "them" sent. */
 struct lab {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/table.h"
-#include "control/run.h"
+#include "control/task/run.h"
 #include "tasks/runs.h"
 
 #define COMMAND_TEXT_MAX 512

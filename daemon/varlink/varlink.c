@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "control/varlink.h"
+#include "varlink/varlink.h"
 
 #include <fcntl.h>
 #include <string.h>

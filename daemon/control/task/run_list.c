@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "control/run.h"
+#include "control/task/run.h"
 
 #include <stdio.h>
 #include <string.h>
