@@ -24,7 +24,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 HARDEN   := $(if $(SAN)$(COV),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CFLAGS   ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -DP2PNODE_VERSION='"$(VERSION)"' -DP2PNODE_PREFIX='"$(PREFIX)"' -Idaemon
+CPPFLAGS += -D_GNU_SOURCE -DP2PNODE_VERSION='"$(VERSION)"' -DP2PNODE_PREFIX='"$(PREFIX)"' -Idaemon -Ictl
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDEN) $(CFLAGS) -MMD -MP -pthread $(SANITIZE) \
              $(if $(FUZZ),-fsanitize=fuzzer-no-link) $(if $(COV),--coverage -O0)
 LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE) $(if $(COV),--coverage)
@@ -38,7 +38,7 @@ SOURCES  := $(wildcard daemon/*.c daemon/*/*.c daemon/*/*/*.c)
 MAINS    := daemon/main.c daemon/exec/main.c
 LIBRARY  := $(B)/libp2pnode.a
 OBJECTS  := $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(MAINS),$(SOURCES)))
-CTL      := $(patsubst %.c,$(B)/obj/%.o,$(wildcard ctl/*.c))
+CTL      := $(patsubst %.c,$(B)/obj/%.o,$(wildcard ctl/*.c ctl/*/*.c))
 WARM     := $(B)/p2pnode-warm.so
 PROGRAMS := $(B)/p2pnode $(B)/p2pnode-exec $(B)/p2pctl $(WARM)
 
@@ -46,8 +46,8 @@ UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.
 SIM      := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/sim/*.c))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES  := $(patsubst tests/bench/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
-C_FILES  := $(SOURCES) $(wildcard ctl/*.c tests/*/*.c)
-STYLED   := $(C_FILES) $(wildcard daemon/*.h daemon/*/*.h daemon/*/*/*.h ctl/*.h tests/*/*.h)
+C_FILES  := $(SOURCES) $(wildcard ctl/*.c ctl/*/*.c tests/*/*.c)
+STYLED   := $(C_FILES) $(wildcard daemon/*.h daemon/*/*.h daemon/*/*/*.h ctl/*.h ctl/*/*.h tests/*/*.h)
 PYTEST   := /usr/bin/python3 -m pytest -q -p no:cacheprovider
 RUN      := /usr/bin/python3 tests/tally.py --jobs $(JOBS) --file $(TALLY)
 

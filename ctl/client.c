@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include "varlink/varlink.h"
-#include "failure.h"
+#include "console/failure.h"
 #include "find.h"
-#include "render.h"
+#include "console/render.h"
 
 #define RECONNECT_USEC (100 * USEC_PER_MSEC)
 

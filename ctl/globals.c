@@ -3,7 +3,7 @@
 #include <string.h>
 #include "base/text.h"
 #include "ctl.h"
-#include "failure.h"
+#include "console/failure.h"
 
 /* The options that every command shares, with their environment variables and their defaults. */
 

@@ -9,9 +9,9 @@
 #include "base/text.h"
 #include "client.h"
 #include "commands.h"
-#include "failure.h"
+#include "console/failure.h"
 #include "find.h"
-#include "render.h"
+#include "console/render.h"
 
 /* `p2pctl help`, `-h` and `p2pctl version`. */
 

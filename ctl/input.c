@@ -3,7 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include "failure.h"
+#include "console/failure.h"
 
 #define STEP_SIZE ((size_t)64 * 1024)
 

@@ -4,11 +4,11 @@
 #include <string.h>
 #include "client.h"
 #include "commands.h"
-#include "failure.h"
+#include "console/failure.h"
 #include "help.h"
-#include "pager.h"
-#include "render.h"
-#include "watch.h"
+#include "console/pager.h"
+#include "console/render.h"
+#include "console/watch.h"
 
 /* p2pctl: reads the command line, runs one command, ends with its exit code. */
 

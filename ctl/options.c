@@ -7,7 +7,7 @@
 #include <string.h>
 #include "base/text.h"
 #include "ctl.h"
-#include "failure.h"
+#include "console/failure.h"
 
 #define SUGGESTIONS_MAX 128
 

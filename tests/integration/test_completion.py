@@ -80,7 +80,7 @@ def test_it_is_silent_and_quick_without_a_daemon_and_with_one_that_hangs(lab, tm
 
 
 def test_every_option_that_has_words_is_one():
-    source = (ROOT / "ctl/complete.c").read_text()
+    source = (ROOT / "ctl/complete/complete.c").read_text()
     tables = (ROOT / "ctl/commands.c").read_text() + (ROOT / "ctl/options.c").read_text()
     named = re.findall(r'^    \{"([a-z-]+)", (?:NULL|"[a-z]+"),\s', source[:source.index("operands[]")], re.M)
     assert len(named) > 20

@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 failed=0
-for header in daemon/*.h daemon/*/*.h daemon/*/*/*.h ctl/*.h tests/sim/*.h; do
+for header in daemon/*.h daemon/*/*.h daemon/*/*/*.h ctl/*.h ctl/*/*.h tests/sim/*.h; do
     [ -e "$header" ] || continue
     printf '#include "%s"\n' "$header" |
         ${CC:-gcc} -std=gnu11 -D_GNU_SOURCE -I. -Idaemon -Ictl -Itests/sim -Wall -Wextra -Werror \

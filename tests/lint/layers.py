@@ -43,10 +43,10 @@ def main():
                 errors.append(f"daemon/{source}: may not include {included}")
             elif not (ROOT / "daemon" / included).is_file():
                 errors.append(f"daemon/{source}: {included} is not written from daemon/")
-    for path in sorted((ROOT / "ctl").glob("*.[ch]")):
+    for path in sorted((ROOT / "ctl").rglob("*.[ch]")):
         for included in INCLUDE.findall(path.read_text()):
-            if "/" in included and not included.startswith("base/") and included not in CTL:
-                errors.append(f"ctl/{path.name}: may not include {included}")
+            if not ((ROOT / "ctl" / included).is_file() or included.startswith("base/") or included in CTL):
+                errors.append(f"{path.relative_to(ROOT)}: may not include {included}")
     print("\n".join(errors), end="\n" if errors else "")
     return 1 if errors else 0
 

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include "../../ctl/ctl.h"
+#include "ctl.h"
 #include "varlink/error.h"
 
 #define PARSE(options, ...)                                                                        \

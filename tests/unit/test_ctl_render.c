@@ -7,9 +7,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include "../../ctl/place.h"
-#include "../../ctl/output.h"
-#include "../../ctl/render.h"
+#include "data/place.h"
+#include "console/output.h"
+#include "console/render.h"
 
 static void sizes_have_one_decimal_and_binary_units(void **state)
 {

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
-#include "../../ctl/repeat.h"
+#include "console/repeat.h"
 
 static void only_what_equals_the_last_is_a_repeat(void **state)
 {

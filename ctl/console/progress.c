@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "console/progress.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "console/render.h"
+
+#define BAR_WIDTH          20
+#define BAR_INTERVAL_USEC  (USEC_PER_SEC / 4)
+#define LINE_INTERVAL_USEC (10 * USEC_PER_SEC)
+
+static usec_t now_usec(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000;
+}
+
+void progress_init(struct progress *progress, const struct ctl *ctl, const char *name)
+{
+    usec_t now = now_usec();
+    *progress = (struct progress){.ctl = ctl, .name = name, .started_usec = now, .shown_usec = now};
+}
+
+double progress_elapsed(const struct progress *progress)
+{
+    return (double)usec_sub(now_usec(), progress->started_usec) / (double)USEC_PER_SEC;
+}
+
+/* Whether it is time for a line; with JSON each step is one, since a program reads it. */
+static bool is_due(struct progress *progress)
+{
+    enum progress_mode mode = progress->ctl->globals.progress;
+    usec_t now = now_usec();
+
+    if (mode == PROGRESS_NONE)
+        return false;
+    if (mode == PROGRESS_JSON)
+        return true;
+    if (usec_sub(now, progress->shown_usec) <
+        (mode == PROGRESS_BAR ? BAR_INTERVAL_USEC : LINE_INTERVAL_USEC))
+        return false;
+    progress->shown_usec = now;
+    return true;
+}
+
+static void print_json(const struct progress *progress, double done, double total)
+{
+    _cleanup_json_ cJSON *json = cJSON_CreateObject();
+    _cleanup_free_ char *text = NULL;
+
+    json_add_string(json, "type", "progress");
+    json_add_string(json, "name", progress->name);
+    json_add_double(json, "done", done);
+    json_add_double(json, "total", total);
+    json_add_double(json, "elapsed_s", progress_elapsed(progress));
+    text = json_format(json);
+    fprintf(stderr, "%s\n", text ? text : "{}");
+}
+
+static void begin_line(struct progress *progress)
+{
+    if (progress->ctl->globals.progress == PROGRESS_BAR) {
+        fputs("\r\033[K", stderr);
+        progress->shown = true;
+    }
+    render_text(stderr, progress->name, strlen(progress->name));
+}
+
+static void end_line(const struct progress *progress)
+{
+    if (progress->ctl->globals.progress != PROGRESS_BAR)
+        fputc('\n', stderr);
+    fflush(stderr);
+}
+
+static void print_eta(double done, double total, double elapsed)
+{
+    char text[RENDER_TEXT_MAX];
+
+    if (done > 0 && total > done)
+        fprintf(stderr, "  ETA %s", render_span(elapsed * (total - done) / done, text));
+}
+
+void progress_bytes(struct progress *progress, double done, double total)
+{
+    double elapsed = progress_elapsed(progress);
+    char text[RENDER_TEXT_MAX];
+
+    if (!is_due(progress))
+        return;
+    if (progress->ctl->globals.progress == PROGRESS_JSON) {
+        print_json(progress, done, total);
+        return;
+    }
+    begin_line(progress);
+    fprintf(stderr, "  %s", render_size(done, text));
+    if (total > 0)
+        fprintf(stderr, " of %s  %3.0f%%", render_size(total, text), 100 * done / total);
+    if (elapsed > 0)
+        fprintf(stderr, "  %s/s", render_size(done / elapsed, text));
+    print_eta(done, total, elapsed);
+    end_line(progress);
+}
+
+void progress_steps(struct progress *progress, double done, double total, const char *what)
+{
+    double elapsed = progress_elapsed(progress);
+    int filled = total > 0 ? (int)(BAR_WIDTH * done / total) : 0;
+    char text[RENDER_TEXT_MAX];
+
+    if (!is_due(progress))
+        return;
+    if (progress->ctl->globals.progress == PROGRESS_JSON) {
+        print_json(progress, done, total);
+        return;
+    }
+    begin_line(progress);
+    fputs("  ", stderr);
+    for (int i = 0; i < BAR_WIDTH; i++)
+        fputs(i < filled ? render_is_ascii() ? "#" : "█" : render_is_ascii() ? "." : "░", stderr);
+    fprintf(stderr, "  %.0f/%.0f  %.0f%%", done, total, total > 0 ? 100 * done / total : 0);
+    if (*what) {
+        fputs("  ", stderr);
+        render_text(stderr, what, strlen(what));
+    }
+    fprintf(stderr, "  %s", render_span(elapsed, text));
+    print_eta(done, total, elapsed);
+    end_line(progress);
+}
+
+void progress_wipe(struct progress *progress)
+{
+    if (!progress->shown)
+        return;
+    fputs("\r\033[K", stderr);
+    fflush(stderr);
+    progress->shown = false;
+}

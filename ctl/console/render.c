@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+#include "console/render.h"
+
+#include <inttypes.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+#include "base/text.h"
+#include "console/failure.h"
+
+static bool is_ascii;
+
+void render_init(void)
+{
+    setlocale(LC_ALL, "");
+    is_ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+    /* Names of other users are UTF-8 all the same, and their width counts. Numbers stay as in C. */
+    if (is_ascii)
+        setlocale(LC_CTYPE, "C.UTF-8");
+    setlocale(LC_NUMERIC, "C");
+    setlocale(LC_TIME, "C");
+}
+
+bool render_is_ascii(void)
+{
+    return is_ascii;
+}
+
+const char *render_mark(enum mark mark)
+{
+    static const char *const marks[][2] = {
+        [MARK_ALIVE] = {"●", "*"},      [MARK_SUSPECT] = {"◐", "?"}, [MARK_LEFT] = {"○", "-"},
+        [MARK_DEAD] = {"✗", "x"},       [MARK_DONE] = {"✓", "+"},    [MARK_ARROW] = {"→", "->"},
+        [MARK_ELLIPSIS] = {"…", "..."},
+    };
+    return marks[mark][is_ascii];
+}
+
+const char *render_tone(enum tone tone)
+{
+    static const char *const tones[] = {
+        [TONE_PLAIN] = NULL,     [TONE_GOOD] = "\033[32m", [TONE_WARN] = "\033[33m",
+        [TONE_BAD] = "\033[31m", [TONE_DIM] = "\033[2m",   [TONE_BOLD] = "\033[1m",
+    };
+    return tones[tone];
+}
+
+/* How many of the @size bytes are one printable character, or 0. */
+static size_t printable(const char *text, size_t size)
+{
+    unsigned char first = (unsigned char)*text;
+
+    if (first < 0x80)
+        return first >= 0x20 && first != 0x7f;
+    /* U+0080 to U+009F are control characters too, and steer some terminals. */
+    for (size_t length = 2; length <= 4 && length <= size; length++)
+        if (text_is_utf8(text, length))
+            return first == 0xc2 && (unsigned char)text[1] < 0xa0 ? 0 : length;
+    return 0;
+}
+
+void render_text(FILE *stream, const char *text, size_t size)
+{
+    while (size > 0) {
+        size_t length = printable(text, size);
+        if (length > 0) {
+            fwrite(text, 1, length, stream);
+        } else {
+            fprintf(stream, "\\x%02x", (unsigned char)*text);
+            length = 1;
+        }
+        text += length;
+        size -= length;
+    }
+}
+
+void render_tinted(const struct ctl *ctl, FILE *stream, enum tone tone, const char *text)
+{
+    const char *sequence = ctl->globals.color ? render_tone(tone) : NULL;
+
+    if (sequence)
+        fputs(sequence, stream);
+    render_text(stream, text, strlen(text));
+    if (sequence)
+        fputs("\033[0m", stream);
+}
+
+char *render_size(double size, char target[static RENDER_TEXT_MAX])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    size_t unit = 0;
+
+    while (size >= 1023.95 && unit + 1 < ARRAY_SIZE(units)) {
+        size /= 1024;
+        unit++;
+    }
+    snprintf(target, RENDER_TEXT_MAX, "%.*f %s", unit > 0, size, units[unit]);
+    return target;
+}
+
+/* Whole units, rounded down, so that 59.9 s never reads "60s". */
+static char *render_unit(double seconds, char target[static RENDER_TEXT_MAX])
+{
+    if (seconds < 60)
+        snprintf(target, RENDER_TEXT_MAX, "%.0fs", floor(seconds));
+    else if (seconds < 3600)
+        snprintf(target, RENDER_TEXT_MAX, "%.0fmin", floor(seconds / 60));
+    else if (seconds < 86400)
+        snprintf(target, RENDER_TEXT_MAX, "%.0fh", floor(seconds / 3600));
+    else
+        snprintf(target, RENDER_TEXT_MAX, "%.0fd", floor(seconds / 86400));
+    return target;
+}
+
+char *render_span(double seconds, char target[static RENDER_TEXT_MAX])
+{
+    if (seconds >= 0.95)
+        return render_unit(seconds + 0.05, target);
+    snprintf(target, RENDER_TEXT_MAX, "%.1fs", MAX(seconds, 0));
+    return target;
+}
+
+char *render_age(double seconds, char target[static RENDER_TEXT_MAX])
+{
+    if (seconds >= 9.95)
+        return render_unit(seconds + 0.05, target);
+    if (seconds < 0.05)
+        return strcpy(target, "now");
+    snprintf(target, RENDER_TEXT_MAX, "%.1fs", seconds);
+    return target;
+}
+
+char *render_elapsed(double seconds, char target[static RENDER_TEXT_MAX])
+{
+    uint64_t whole = (uint64_t)MAX(seconds, 0);
+
+    if (seconds < 9.995)
+        snprintf(target, RENDER_TEXT_MAX, "%.2fs", MAX(seconds, 0));
+    else if (seconds < 59.95)
+        snprintf(target, RENDER_TEXT_MAX, "%.1fs", seconds);
+    else if (whole < 3600)
+        snprintf(target, RENDER_TEXT_MAX, "%" PRIu64 "min %" PRIu64 "s", whole / 60, whole % 60);
+    else if (whole < 86400)
+        snprintf(target, RENDER_TEXT_MAX, "%" PRIu64 "h %" PRIu64 "min", whole / 3600,
+                 whole % 3600 / 60);
+    else
+        snprintf(target, RENDER_TEXT_MAX, "%" PRIu64 "d %" PRIu64 "h", whole / 86400,
+                 whole % 86400 / 3600);
+    return target;
+}
+
+uint64_t render_parse_time(const char *text)
+{
+    struct tm tm = {0};
+    uint64_t usec = 0, scale = 100000;
+
+    const char *rest = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+    if (!rest)
+        return 0;
+    if (*rest == '.')
+        for (rest++; *rest >= '0' && *rest <= '9'; rest++, scale /= 10)
+            usec += (uint64_t)(*rest - '0') * scale;
+    time_t seconds = timegm(&tm);
+    if (strcmp(rest, "Z") != 0 || seconds < 0)
+        return 0;
+    return (uint64_t)seconds * USEC_PER_SEC + usec;
+}
+
+static uint64_t now_usec(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+}
+
+double render_seconds_since(const char *text)
+{
+    uint64_t then = render_parse_time(text);
+    return then == 0 ? 0 : (double)usec_sub(now_usec(), then) / (double)USEC_PER_SEC;
+}
+
+char *render_time(const struct ctl *ctl, const char *text, char target[static RENDER_TEXT_MAX])
+{
+    uint64_t usec = render_parse_time(text);
+
+    if (usec == 0)
+        return strcpy(target, "-");
+    if (ctl->globals.time == TIME_UNIX)
+        snprintf(target, RENDER_TEXT_MAX, "%" PRIu64 ".%03u", usec / USEC_PER_SEC,
+                 (unsigned)(usec % USEC_PER_SEC / USEC_PER_MSEC));
+    else if (ctl->globals.time == TIME_ISO)
+        snprintf(target, RENDER_TEXT_MAX, "%s", text);
+    else
+        return render_age(render_seconds_since(text), target);
+    return target;
+}
+
+char *render_clock(const struct ctl *ctl, const char *text, char target[static RENDER_TEXT_MAX])
+{
+    uint64_t usec = render_parse_time(text);
+    time_t seconds = (time_t)(usec / USEC_PER_SEC), today = (time_t)(now_usec() / USEC_PER_SEC);
+    struct tm tm, now;
+    char clock[32], date[32] = "";
+
+    if (usec == 0 || ctl->globals.time != TIME_RELATIVE)
+        return render_time(ctl, text, target);
+    if (ctl->globals.utc) {
+        gmtime_r(&seconds, &tm);
+        gmtime_r(&today, &now);
+    } else {
+        localtime_r(&seconds, &tm);
+        localtime_r(&today, &now);
+    }
+    strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+    if (tm.tm_yday != now.tm_yday || tm.tm_year != now.tm_year)
+        strftime(date, sizeof(date), "%Y-%m-%d ", &tm);
+    snprintf(target, RENDER_TEXT_MAX, "%s%s.%03u", date, clock,
+             (unsigned)(usec % USEC_PER_SEC / USEC_PER_MSEC));
+    return target;
+}
+
+void render_timeline(const struct ctl *ctl, const cJSON *timeline)
+{
+    char clock[RENDER_TEXT_MAX];
+
+    if (cJSON_GetArraySize(timeline) > 0)
+        puts(" Timeline:");
+    json_for_each (entry, timeline) {
+        const char *text = json_text(entry, "text", "");
+        printf("   %s  ", render_clock(ctl, json_text(entry, "time", NULL), clock));
+        render_text(stdout, text, strlen(text));
+        putchar('\n');
+    }
+}
+
+static void print_indent(FILE *stream, unsigned depth)
+{
+    fprintf(stream, "\n%*s", (int)depth * 2, "");
+}
+
+static bool is_flat(const cJSON *json)
+{
+    for (const cJSON *item = json->child; item; item = item->next)
+        if (cJSON_IsObject(item) || cJSON_IsArray(item))
+            return false;
+    return true;
+}
+
+/* Objects are spread over lines; arrays of plain values are not. */
+static int print_pretty(FILE *stream, const cJSON *json, unsigned depth)
+{
+    bool object = cJSON_IsObject(json);
+
+    if (!(object && json->child) && !(cJSON_IsArray(json) && !is_flat(json))) {
+        _cleanup_free_ char *text = json_format(json);
+        if (!text)
+            return fail_memory();
+        fputs(text, stream);
+        return 0;
+    }
+    fputc(object ? '{' : '[', stream);
+    for (const cJSON *item = json->child; item; item = item->next) {
+        print_indent(stream, depth + 1);
+        if (object) {
+            _cleanup_json_ cJSON *name = cJSON_CreateString(item->string);
+            _cleanup_free_ char *text = name ? json_format(name) : NULL;
+            if (!text)
+                return fail_memory();
+            fprintf(stream, "%s: ", text);
+        }
+        int r = print_pretty(stream, item, depth + 1);
+        if (r != 0)
+            return r;
+        if (item->next)
+            fputc(',', stream);
+    }
+    print_indent(stream, depth);
+    fputc(object ? '}' : ']', stream);
+    return 0;
+}
+
+int render_json_line(const cJSON *json)
+{
+    _cleanup_free_ char *text = json_format(json);
+
+    if (!text)
+        return fail_memory();
+    puts(text);
+    fflush(stdout);
+    return 0;
+}
+
+int render_json(const struct ctl *ctl, const cJSON *json, const char *list)
+{
+    int r = 0;
+
+    if (ctl->globals.json == JSON_LINES && list) {
+        json_for_each (item, json_member(json, list)) {
+            r = render_json_line(item);
+            if (r != 0)
+                return r;
+        }
+        return 0;
+    }
+    if (ctl->globals.json != JSON_PRETTY)
+        return render_json_line(json);
+    r = print_pretty(stdout, json, 0);
+    putchar('\n');
+    return r;
+}
+
+const cJSON *json_member(const cJSON *object, const char *key)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, key);
+}
+
+const char *json_text(const cJSON *object, const char *key, const char *otherwise)
+{
+    const cJSON *item = json_member(object, key);
+    return cJSON_IsString(item) ? item->valuestring : otherwise;
+}
+
+double json_number(const cJSON *object, const char *key, double otherwise)
+{
+    const cJSON *item = json_member(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : otherwise;
+}
+
+bool json_flag(const cJSON *object, const char *key)
+{
+    return cJSON_IsTrue(json_member(object, key));
+}
+
+bool json_is_set(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_member(object, key);
+    return item && !cJSON_IsNull(item);
+}

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: MIT */
+#include "console/screen.h"
+
+#include <fnmatch.h>
+#include <libsmartcols/libsmartcols.h>
+#include <stdarg.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <wchar.h>
+#include "base/text.h"
+#include "console/failure.h"
+#include "console/watch.h"
+
+#define COLUMNS_MAX    48
+#define GAP            2
+#define SHORTENED_MIN  8 /* a text column is not shortened below this */
+#define WIDTH_DEFAULT  80
+#define WIDTH_INFINITE SIZE_MAX
+
+void cell_printf(struct cell *cell, const char *format, ...)
+{
+    va_list arguments;
+
+    free(cell->text);
+    va_start(arguments, format);
+    if (vasprintf(&cell->text, format, arguments) < 0)
+        cell->text = NULL;
+    va_end(arguments);
+}
+
+char *screen_value(const cJSON *value)
+{
+    char *text = NULL;
+    size_t size;
+
+    if (cJSON_IsString(value))
+        return strdup(value->valuestring);
+    if (cJSON_IsBool(value))
+        return strdup(cJSON_IsTrue(value) ? "yes" : "no");
+    if (!value || cJSON_IsNull(value))
+        return strdup("");
+    if (cJSON_IsNumber(value))
+        return asprintf(&text, "%.15g", value->valuedouble) < 0 ? NULL : text;
+    FILE *stream = open_memstream(&text, &size);
+    if (!stream)
+        return NULL;
+    for (const cJSON *item = value->child; item; item = item->next) {
+        _cleanup_free_ char *part = screen_value(item);
+        fprintf(stream, "%s%s%s%s", item == value->child ? "" : ",",
+                cJSON_IsObject(value) ? item->string : "", cJSON_IsObject(value) ? "=" : "",
+                part ? part : "");
+    }
+    fclose(stream);
+    return text;
+}
+
+static const struct column *find_column(const struct screen *screen, const char *name, size_t size)
+{
+    for (size_t i = 0; i < screen->columns_count; i++) {
+        const struct column *column = &screen->columns[i];
+        if ((strlen(column->name) == size && strncasecmp(column->name, name, size) == 0) ||
+            (column->key && strlen(column->key) == size && strncmp(column->key, name, size) == 0))
+            return column;
+    }
+    return NULL;
+}
+
+static int unknown_column(const struct screen *screen, const char *name, size_t size)
+{
+    const char *names[COLUMNS_MAX + 1];
+    _cleanup_free_ char *word = strndup(name, size);
+    char hint[96] = "see all columns: -o help";
+
+    if (!word)
+        return fail_memory();
+    for (char *c = word; *c; c++)
+        *c = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+    for (size_t i = 0; i < screen->columns_count; i++)
+        names[i] = screen->columns[i].name;
+    names[screen->columns_count] = NULL;
+    const char *closest = text_closest(word, names);
+    if (closest)
+        snprintf(hint, sizeof(hint), "did you mean \"%s\"?", closest);
+    return fail(ERROR_USAGE, NULL, hint, "unknown column \"%s\"", word);
+}
+
+/* Whether @value, or one element of it, is @wanted; an object's elements are compared as
+ * "key=value". */
+static bool value_matches(const cJSON *value, const char *wanted, bool glob)
+{
+    if (cJSON_IsArray(value) || cJSON_IsObject(value)) {
+        for (const cJSON *item = value->child; item; item = item->next) {
+            _cleanup_free_ char *part = screen_value(item);
+            _cleanup_free_ char *pair = NULL;
+            if (!part ||
+                (cJSON_IsObject(value) && asprintf(&pair, "%s=%s", item->string, part) < 0))
+                return false;
+            const char *text = pair ? pair : part;
+            if (glob ? fnmatch(wanted, text, 0) == 0 : strcmp(wanted, text) == 0)
+                return true;
+        }
+        return false;
+    }
+    _cleanup_free_ char *text = screen_value(value);
+    return text && (glob ? fnmatch(wanted, text, 0) == 0 : strcmp(wanted, text) == 0);
+}
+
+/* "KEY=VAL", "KEY!=VAL", "KEY~GLOB". */
+static int apply_filter(const struct screen *screen, const char *filter, cJSON *rows)
+{
+    size_t size = strcspn(filter, "!=~");
+    const struct column *column = find_column(screen, filter, size);
+    const char *rest = filter + size;
+    bool negated = *rest == '!', glob;
+
+    rest += negated;
+    glob = *rest == '~';
+    if (size == 0 || (*rest != '=' && *rest != '~'))
+        return fail_usage("--filter is KEY=VAL, KEY!=VAL or KEY~GLOB, not \"%s\"", filter);
+    if (!column || !column->key)
+        return unknown_column(screen, filter, size);
+    for (cJSON *row = rows->child, *next; row; row = next) {
+        next = row->next;
+        if (value_matches(json_member(row, column->key), rest + 1, glob) == negated)
+            cJSON_Delete(cJSON_DetachItemViaPointer(rows, row));
+    }
+    return 0;
+}
+
+struct sort_row {
+    cJSON *row;
+    const cJSON *value;
+    size_t place;
+};
+
+static int compare_rows(const void *a, const void *b, void *descending)
+{
+    const struct sort_row *left = a, *right = b;
+    int order;
+
+    if (cJSON_IsNumber(left->value) && cJSON_IsNumber(right->value)) {
+        double x = left->value->valuedouble, y = right->value->valuedouble;
+        order = (x > y) - (x < y);
+    } else if (cJSON_IsNumber(left->value) || cJSON_IsNumber(right->value)) {
+        order = cJSON_IsNumber(left->value) ? 1 : -1; /* unknown sorts below every number */
+    } else {
+        _cleanup_free_ char *x = screen_value(left->value);
+        _cleanup_free_ char *y = screen_value(right->value);
+        order = strverscmp(x ? x : "", y ? y : "");
+    }
+    if (order == 0)
+        return (left->place > right->place) - (left->place < right->place);
+    return *(bool *)descending ? -order : order;
+}
+
+static int apply_sort(const struct screen *screen, const char *sort, cJSON *rows)
+{
+    size_t size = strcspn(sort, ":"), count = (size_t)cJSON_GetArraySize(rows), i = 0;
+    const struct column *column = find_column(screen, sort, size);
+    bool descending = strcmp(sort + size, ":desc") == 0;
+    _cleanup_free_ struct sort_row *sorted = calloc(count + 1, sizeof(*sorted));
+
+    if (!sorted)
+        return fail_memory();
+    if (!column || !column->key)
+        return unknown_column(screen, sort, size);
+    if (sort[size] != '\0' && !descending && strcmp(sort + size, ":asc") != 0)
+        return fail_usage("--sort is COL or COL:desc, not \"%s\"", sort);
+    for (cJSON *row = rows->child; row; row = row->next, i++)
+        sorted[i] = (struct sort_row){row, json_member(row, column->key), i};
+    qsort_r(sorted, count, sizeof(*sorted), compare_rows, &descending);
+    for (i = 0; i < count; i++)
+        cJSON_AddItemToArray(rows, cJSON_DetachItemViaPointer(rows, sorted[i].row));
+    return 0;
+}
+
+void screen_keep(const struct ctl *ctl, const char *list, cJSON *answer,
+                 bool (*wanted)(const struct ctl *ctl, const cJSON *row))
+{
+    cJSON *rows = cJSON_GetObjectItemCaseSensitive(answer, list);
+
+    for (cJSON *row = rows ? rows->child : NULL, *next; row; row = next) {
+        next = row->next;
+        if (!wanted(ctl, row))
+            cJSON_Delete(cJSON_DetachItemViaPointer(rows, row));
+    }
+}
+
+int screen_select(const struct ctl *ctl, const struct screen *screen, cJSON *answer)
+{
+    cJSON *rows = cJSON_GetObjectItemCaseSensitive(answer, screen->list);
+    int r = 0;
+
+    if (!cJSON_IsArray(rows))
+        return 0;
+    for (size_t i = 0; i < ctl->globals.filters_count && r == 0; i++)
+        r = apply_filter(screen, ctl->globals.filters[i], rows);
+    if (ctl->globals.sort && r == 0)
+        r = apply_sort(screen, ctl->globals.sort, rows);
+    return r;
+}
+
+/* What is drawn: the chosen columns, and a cell for each of them in each row. */
+struct grid {
+    const struct column *columns[COLUMNS_MAX];
+    size_t widths[COLUMNS_MAX];
+    size_t columns_count;
+    struct cell *cells; /* owned; row by row */
+    size_t rows_count;
+};
+
+static void grid_done(struct grid *grid)
+{
+    for (size_t i = 0; i < grid->rows_count * grid->columns_count; i++)
+        free(grid->cells[i].text);
+    free(grid->cells);
+}
+
+static struct cell *grid_cell(const struct grid *grid, size_t row, size_t column)
+{
+    return &grid->cells[row * grid->columns_count + column];
+}
+
+static int choose_columns(const struct screen *screen, const char *output, struct grid *grid)
+{
+    bool add = output && *output == '+';
+
+    if (!output || add)
+        for (size_t i = 0; i < screen->columns_count; i++)
+            if (!(screen->columns[i].flags & COLUMN_EXTRA))
+                grid->columns[grid->columns_count++] = &screen->columns[i];
+    for (const char *name = output ? output + add : ""; *name;) {
+        size_t size = strcspn(name, ",");
+        const struct column *column = find_column(screen, name, size);
+        if (!column)
+            return unknown_column(screen, name, size);
+        if (grid->columns_count == COLUMNS_MAX)
+            return fail_usage("at most %d columns", COLUMNS_MAX);
+        grid->columns[grid->columns_count++] = column;
+        name += size + (name[size] == ',');
+        name += strspn(name, "+");
+    }
+    return 0;
+}
+
+static size_t text_width(const char *text)
+{
+    wchar_t wide[1024];
+    size_t count = mbstowcs(wide, text, ARRAY_SIZE(wide));
+    int width = count == (size_t)-1 ? -1 : wcswidth(wide, MIN(count, ARRAY_SIZE(wide)));
+
+    return width < 0 ? strlen(text) : (size_t)width;
+}
+
+/* Text from anywhere, made harmless before its width is measured. */
+static void clean_cell(struct cell *cell, unsigned flags)
+{
+    char *clean = NULL;
+    size_t size;
+    FILE *stream;
+
+    if (!cell->text || *cell->text == '\0') {
+        cell_printf(cell, "%s", flags & COLUMN_BLANK ? "" : "-");
+        return;
+    }
+    stream = open_memstream(&clean, &size);
+    if (!stream)
+        return;
+    render_text(stream, cell->text, strlen(cell->text));
+    fclose(stream);
+    free(cell->text);
+    cell->text = clean;
+}
+
+static int fill_grid(const struct ctl *ctl, const cJSON *rows, struct grid *grid)
+{
+    size_t count = (size_t)cJSON_GetArraySize(rows), r = 0;
+
+    grid->cells = calloc(count * grid->columns_count + 1, sizeof(*grid->cells));
+    if (!grid->cells)
+        return fail_memory();
+    grid->rows_count = count;
+    for (size_t c = 0; c < grid->columns_count; c++)
+        grid->widths[c] = ctl->globals.no_header ? 0 : strlen(grid->columns[c]->name);
+    json_for_each (row, rows) {
+        for (size_t c = 0; c < grid->columns_count; c++) {
+            const struct column *column = grid->columns[c];
+            struct cell *cell = grid_cell(grid, r, c);
+            if (column->format)
+                column->format(ctl, row, cell);
+            else
+                cell->text = screen_value(json_member(row, column->key));
+            clean_cell(cell, column->flags);
+            if (cell->text)
+                grid->widths[c] = MAX(grid->widths[c], text_width(cell->text));
+        }
+        r++;
+    }
+    return 0;
+}
+
+static size_t terminal_width(const struct ctl *ctl)
+{
+    const char *text = getenv("COLUMNS");
+    struct winsize size;
+
+    if (ctl->globals.full)
+        return WIDTH_INFINITE;
+    if (text && atoi(text) > 0)
+        return (size_t)atoi(text);
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return WIDTH_DEFAULT;
+}
+
+static size_t grid_width(const struct grid *grid)
+{
+    size_t width = 0;
+
+    for (size_t c = 0; c < grid->columns_count; c++)
+        if (grid->columns[c])
+            width += grid->widths[c] + GAP;
+    return width > GAP ? width - GAP : 0;
+}
+
+/* Cuts the text to @width columns, the last of them the mark. */
+static void shorten_cell(struct cell *cell, size_t width)
+{
+    const char *mark = render_mark(MARK_ELLIPSIS);
+    size_t room = width - text_width(mark), used = 0;
+    const char *c = cell->text;
+    mbstate_t state = {0};
+
+    if (!c || text_width(c) <= width)
+        return;
+    while (*c) {
+        wchar_t wide;
+        size_t length = mbrtowc(&wide, c, strlen(c), &state);
+        int columns = length < (size_t)-2 ? wcwidth(wide) : 1;
+        if (length >= (size_t)-2)
+            length = 1;
+        if (columns < 0 || used + (size_t)columns > room)
+            break;
+        used += (size_t)columns;
+        c += length;
+    }
+    char *text = NULL;
+    if (asprintf(&text, "%.*s%s", (int)(c - cell->text), cell->text, mark) < 0)
+        return;
+    free(cell->text);
+    cell->text = text;
+}
+
+/* Narrow terminals lose the low columns first, the last of them first; then the last text is cut.
+ */
+static void fit_grid(struct grid *grid, size_t width)
+{
+    for (size_t c = grid->columns_count; c > 0 && grid_width(grid) > width; c--)
+        if (grid->columns[c - 1]->flags & COLUMN_LOW)
+            grid->columns[c - 1] = NULL;
+    for (size_t c = grid->columns_count; c > 0 && grid_width(grid) > width; c--) {
+        const struct column *column = grid->columns[c - 1];
+        if (!column || column->flags & (COLUMN_RIGHT | COLUMN_NAME))
+            continue;
+        size_t over = grid_width(grid) - width;
+        size_t target =
+            grid->widths[c - 1] > over + SHORTENED_MIN ? grid->widths[c - 1] - over : SHORTENED_MIN;
+        if (target >= grid->widths[c - 1])
+            continue;
+        for (size_t r = 0; r < grid->rows_count; r++)
+            shorten_cell(grid_cell(grid, r, c - 1), target);
+        grid->widths[c - 1] = target;
+    }
+}
+
+static int add_lines(struct libscols_table *table, const struct grid *grid)
+{
+    for (size_t r = 0; r < grid->rows_count; r++) {
+        struct libscols_line *line = scols_table_new_line(table, NULL);
+        size_t place = 0;
+        if (!line)
+            return -ENOMEM;
+        for (size_t c = 0; c < grid->columns_count; c++) {
+            if (!grid->columns[c])
+                continue;
+            const struct cell *cell = grid_cell(grid, r, c);
+            struct libscols_cell *target = scols_line_get_cell(line, place++);
+            if (!target || scols_cell_set_data(target, cell->text ? cell->text : "") < 0)
+                return -ENOMEM;
+            if (cell->tone != TONE_PLAIN)
+                scols_cell_set_color(target, render_tone(cell->tone));
+        }
+    }
+    return 0;
+}
+
+static int draw(struct libscols_table *table, const struct ctl *ctl, const struct grid *grid,
+                char **ret)
+{
+    scols_table_set_column_separator(table, "  ");
+    scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
+    /* The cells are clean already; a second escaping would spoil the first. */
+    scols_table_enable_noencoding(table, 1);
+    scols_table_enable_noheadings(table, ctl->globals.no_header);
+    scols_table_enable_colors(table, ctl->globals.color);
+    for (size_t c = 0; c < grid->columns_count; c++)
+        if (grid->columns[c] &&
+            !scols_table_new_column(table, grid->columns[c]->name, 0,
+                                    grid->columns[c]->flags & COLUMN_RIGHT ? SCOLS_FL_RIGHT : 0))
+            return -ENOMEM;
+    int r = add_lines(table, grid);
+    return r < 0 ? r : scols_print_table_to_string(table, ret);
+}
+
+/* libsmartcols fills the last column up with spaces; nobody wants to copy those. */
+static void print_trimmed(const char *text)
+{
+    while (*text) {
+        size_t size = strcspn(text, "\n"), end = size;
+        while (end > 0 && text[end - 1] == ' ')
+            end--;
+        fwrite(text, 1, end, stdout);
+        putchar('\n');
+        text += size + (text[size] == '\n');
+    }
+}
+
+static void print_column_help(const struct screen *screen)
+{
+    for (size_t i = 0; i < screen->columns_count; i++)
+        printf("%-12s %s%s\n", screen->columns[i].name,
+               screen->columns[i].key ? screen->columns[i].key : "",
+               screen->columns[i].flags & COLUMN_EXTRA ? "  (with -o)" : "");
+}
+
+int screen_print(const struct ctl *ctl, const struct screen *screen, const cJSON *answer)
+{
+    _cleanup_(grid_done) struct grid grid = {0};
+    _cleanup_free_ char *text = NULL;
+    const cJSON *rows = json_member(answer, screen->list);
+    int r;
+
+    if (ctl->globals.output && strcmp(ctl->globals.output, "help") == 0) {
+        print_column_help(screen);
+        return 0;
+    }
+    r = choose_columns(screen, ctl->globals.output, &grid);
+    if (r == 0)
+        r = fill_grid(ctl, rows, &grid);
+    if (r != 0)
+        return r;
+    fit_grid(&grid, terminal_width(ctl));
+    struct libscols_table *table = scols_new_table();
+    if (!table)
+        return fail_memory();
+    r = draw(table, ctl, &grid, &text);
+    scols_unref_table(table);
+    if (r < 0)
+        return fail_memory();
+    if (text)
+        print_trimmed(text);
+    return 0;
+}
+
+int screen_show(struct ctl *ctl, const struct screen *screen, cJSON *answer,
+                void (*footer)(const struct ctl *ctl, const cJSON *answer, FILE *stream))
+{
+    int r = screen_select(ctl, screen, answer);
+
+    if (r != 0)
+        return r;
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, answer, screen->list);
+    if (ctl->shown && !ctl->globals.stdout_is_tty)
+        watch_drop_shown(ctl, screen->list, answer);
+    r = screen_print(ctl, screen, answer);
+    if (r == 0 && footer && ctl->globals.legend) {
+        putchar('\n');
+        footer(ctl, answer, stdout);
+    }
+    return r;
+}

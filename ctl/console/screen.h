@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Tables. A screen is a table of columns; a row is a JSON object of the answer; -o, --sort and
+ * --filter work on all screens alike. libsmartcols draws; which columns fit a terminal and what is
+ * shortened is decided here, because libsmartcols cuts without a mark.
+ */
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include "base/macro.h"
+#include "ctl.h"
+#include "console/render.h"
+
+#define COLUMN_RIGHT (1U << 0) /* numbers */
+#define COLUMN_LOW   (1U << 1) /* the first to go where the terminal is narrow */
+#define COLUMN_EXTRA (1U << 2) /* shown only when -o asks for it */
+#define COLUMN_NAME  (1U << 3) /* never shortened */
+#define COLUMN_BLANK (1U << 4) /* nothing instead of "-" where there is no value */
+
+/* What stands in one place of the table. */
+struct cell {
+    char *text; /* owned; NULL = no value */
+    enum tone tone;
+};
+
+/* Sets the cell's text. Without memory the cell stays empty. */
+void cell_printf(struct cell *cell, const char *format, ...) _printf_(2, 3);
+
+struct column {
+    const char *name; /* "NODE" */
+    const char *key;  /* of the JSON object; what --sort compares */
+    unsigned flags;
+    /* NULL: the value of @key as text. */
+    void (*format)(const struct ctl *ctl, const cJSON *row, struct cell *cell);
+};
+
+struct screen {
+    const char *list; /* the key of the array in the answer: "members" */
+    const struct column *columns;
+    size_t columns_count;
+};
+
+/* The value as text: a string as it is, numbers short, lists with commas, null "". Owned by the
+ * caller. */
+char *screen_value(const cJSON *value);
+
+/* Drops the rows that a command's own options do not want. */
+void screen_keep(const struct ctl *ctl, const char *list, cJSON *answer,
+                 bool (*wanted)(const struct ctl *ctl, const cJSON *row));
+
+/* Drops the rows that --filter does not want, and sorts by --sort. */
+int screen_select(const struct ctl *ctl, const struct screen *screen, cJSON *answer);
+
+/* The table of the answer's list, on stdout. */
+int screen_print(const struct ctl *ctl, const struct screen *screen, const cJSON *answer);
+
+/*
+ * All of it: select, then JSON or the table and, for whoever wants a legend, the line that @footer
+ * writes (NULL: none).
+ */
+int screen_show(struct ctl *ctl, const struct screen *screen, cJSON *answer,
+                void (*footer)(const struct ctl *ctl, const cJSON *answer, FILE *stream));

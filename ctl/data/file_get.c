@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "commands.h"
+#include "console/failure.h"
+#include "data/file.h"
+#include "data/part.h"
+#include "data/place.h"
+#include "console/render.h"
+
+/* `p2pctl file get`: what arrives is visible under its name only when all of it is there. */
+
+#define BUFFER_SIZE ((size_t)256 * 1024)
+
+/* To stdout: whoever reads there may have had enough, which is no failure to talk about. */
+static bool reader_is_gone(enum error_code code)
+{
+    struct pollfd pollfd = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+    (void)code;
+    return poll(&pollfd, 1, 0) == 1 && pollfd.revents & POLLERR;
+}
+
+static cJSON *get_parameters(const struct ctl *ctl, const struct place *place)
+{
+    cJSON *parameters = place_parameters(ctl, place);
+
+    json_add_string(parameters, "name", place->rest);
+    if (options_get(&ctl->options, "rate"))
+        json_add_string(parameters, "rate", options_get(&ctl->options, "rate"));
+    return parameters;
+}
+
+static int get_to_stdout(struct ctl *ctl, const struct place *place)
+{
+    _cleanup_json_ cJSON *end = NULL;
+
+    if (ctl->globals.json != JSON_OFF)
+        return fail_usage("the content and --json cannot both go to stdout");
+    fflush(stdout);
+    int r = file_transfer(
+        ctl,
+        (struct call){"GetFile", get_parameters(ctl, place), STDOUT_FILENO, true, reader_is_gone},
+        place->rest, &end);
+    return r == 0 && !end ? 128 + SIGPIPE : r;
+}
+
+/* --overwrite=newer: whether what was stored is younger than what lies here. */
+static bool is_newer(const cJSON *end, const struct stat *here)
+{
+    uint64_t stored = render_parse_time(json_text(end, "modified", NULL));
+    return stored / USEC_PER_SEC > (uint64_t)MAX(here->st_mtim.tv_sec, 0);
+}
+
+/* --verify: what lies on the disk once more, as somebody else would read it. */
+static int verify(const struct part *part, const char *target, const cJSON *end)
+{
+    _cleanup_free_ uint8_t *buffer = malloc(BUFFER_SIZE);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    uint8_t hash[EVP_MAX_MD_SIZE];
+    char text[2 * EVP_MAX_MD_SIZE + 1] = "";
+    unsigned size = 0;
+    ssize_t got = -1;
+    off_t offset = 0;
+    bool is_good = buffer && context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+
+    (void)fdatasync(part->fd);
+    (void)posix_fadvise(part->fd, 0, 0, POSIX_FADV_DONTNEED);
+    for (; is_good && (got = pread(part->fd, buffer, BUFFER_SIZE, offset)) > 0; offset += got)
+        is_good = EVP_DigestUpdate(context, buffer, (size_t)got) == 1;
+    is_good = is_good && got == 0 && EVP_DigestFinal_ex(context, hash, &size) == 1;
+    EVP_MD_CTX_free(context);
+    for (unsigned i = 0; i < size; i++)
+        snprintf(text + 2 * i, 3, "%02x", hash[i]);
+    if (is_good && strcmp(text, json_text(end, "sha256", "")) == 0)
+        return 0;
+    return fail(ERROR_CONFLICT, "its SHA-256 is another", NULL, "%s cannot be read back", target);
+}
+
+/* The mode bits that matter, and the time. */
+static void set_metadata(int fd, const cJSON *end)
+{
+    uint64_t modified = render_parse_time(json_text(end, "modified", NULL));
+    const struct timespec times[2] = {
+        {.tv_nsec = UTIME_OMIT},
+        {.tv_sec = (time_t)(modified / USEC_PER_SEC),
+         .tv_nsec = (long)(modified % USEC_PER_SEC) * 1000},
+    };
+    mode_t mask = umask(0);
+
+    umask(mask);
+    (void)fchmod(fd, (cJSON_IsTrue(json_member(end, "executable")) ? 0777 : 0666) & ~mask);
+    if (modified > 0)
+        (void)futimens(fd, times);
+}
+
+/* What has come whole becomes the target. */
+static int finish_part(struct ctl *ctl, struct part *part, const char *target, const cJSON *end)
+{
+    int r;
+
+    part->is_resumable = false;
+    set_metadata(part->fd, end);
+    r = options_has(&ctl->options, "verify") ? verify(part, target, end) : 0;
+    if (r == 0)
+        r = part_keep(part, target);
+    return r != 0 ? r : file_show_end(ctl, end);
+}
+
+/* Whether what was broken off is of use when the command is repeated. */
+static bool may_resume(const struct ctl *ctl, int r)
+{
+    return r == EXIT_INTERRUPTED || r == error_get_exit(ERROR_UNREACHABLE) || client_is_lost(ctl);
+}
+
+static int get_to_file(struct ctl *ctl, const struct place *place, const char *target)
+{
+    const char *overwrite = options_get(&ctl->options, "overwrite");
+    _cleanup_(part_done) struct part part = PART_NONE;
+    _cleanup_json_ cJSON *end = NULL, *parameters = get_parameters(ctl, place);
+    struct stat here;
+    bool exists = lstat(target, &here) == 0;
+    int r;
+
+    if (exists && (!overwrite || strcmp(overwrite, "never") == 0))
+        return fail(ERROR_CONFLICT, NULL,
+                    "to replace it: repeat the command with --overwrite=always",
+                    "%s exists already", target);
+    r = part_open_again(target, &part);
+    if (r != 0)
+        return r;
+    if (part.is_resumable)
+        json_add_bool(parameters, "resume", true);
+    r = file_transfer(ctl, (struct call){"GetFile", TAKE_PTR(parameters), part.fd, true, NULL},
+                      place->rest, &end);
+    part.is_resumable = part.is_resumable && may_resume(ctl, r);
+    if (r != 0)
+        return r;
+    if (exists && strcmp(overwrite, "newer") == 0 && !is_newer(end, &here)) {
+        if (!ctl->globals.quiet)
+            fprintf(stderr, "%s is as new as the stored one, and was kept\n", target);
+        return 0;
+    }
+    return finish_part(ctl, &part, target, end);
+}
+
+/* --- Which, and where to --- */
+
+struct where {
+    struct place place; /* a node's store, where is_stored */
+    const char *path;   /* a file, or a directory */
+    bool is_stored;
+    bool is_directory;
+};
+
+static int get_one(struct ctl *ctl, const struct place *source, const struct where *where)
+{
+    _cleanup_free_ char *inside = NULL;
+
+    if (where->is_stored)
+        return file_copy(ctl, source, &where->place, true);
+    if (strcmp(where->path, "-") == 0)
+        return get_to_stdout(ctl, source);
+    if (!where->is_directory)
+        return get_to_file(ctl, source, where->path);
+    if (asprintf(&inside, "%s/%s", where->path, source->rest) < 0)
+        return fail_memory();
+    return get_to_file(ctl, source, inside);
+}
+
+/* Every file that a glob means. */
+static int get_glob(struct ctl *ctl, const struct place *place, const struct where *where)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    int r = file_list(ctl, place, false, &answer), failure = 0;
+
+    if (r != 0)
+        return r;
+    const cJSON *files = json_member(answer, "files");
+    if (cJSON_GetArraySize(files) == 0)
+        return fail(ERROR_NOT_FOUND, NULL, NULL, "no file matches \"%s\"", place->rest);
+    if (!where->is_directory && !where->is_stored)
+        return fail_usage("several files need a directory, and %s is none", where->path);
+    json_for_each (file, files) {
+        struct place one = *place;
+        one.rest = json_text(file, "name", "");
+        r = get_one(ctl, &one, where);
+        failure = failure ? failure : r;
+        if (may_resume(ctl, r))
+            break;
+    }
+    return failure;
+}
+
+static int find_where(struct ctl *ctl, struct where *ret)
+{
+    size_t count = ctl->options.words_count;
+    struct stat status;
+
+    *ret = (struct where){.path = count > 1 ? ctl->options.words[count - 1] : "."};
+    ret->is_directory = stat(ret->path, &status) == 0 && S_ISDIR(status.st_mode);
+    if (count > 1 && access(ret->path, F_OK) < 0 && place_is_named(ret->path)) {
+        place_parse(ret->path, &ret->place);
+        ret->is_stored = true;
+    }
+    if (count > 2 && *(ret->is_stored ? ret->place.rest : "") != '\0')
+        return fail_usage("%zu files cannot all be called \"%s\"", count - 1, ret->place.rest);
+    if (count > 2 && !ret->is_directory && !ret->is_stored)
+        return fail_usage("several files need a directory, and %s is none", ret->path);
+    return 0;
+}
+
+int file_get_run(struct ctl *ctl)
+{
+    const struct options *options = &ctl->options;
+    size_t count = options->words_count > 1 ? options->words_count - 1 : 1;
+    struct where where;
+    int failure = 0, r = file_check_overwrite(options);
+
+    if (r == 0)
+        r = file_check_rate(options);
+    if (r == 0)
+        r = find_where(ctl, &where);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        struct place place;
+        place_parse(options->words[i], &place);
+        if (!file_is_glob(place.rest))
+            r = file_check_name(place.rest);
+    }
+    if (r != 0)
+        return r;
+    for (size_t i = 0; i < count && !may_resume(ctl, r); i++) {
+        struct place place;
+        place_parse(options->words[i], &place);
+        r = file_is_glob(place.rest) ? get_glob(ctl, &place, &where) : get_one(ctl, &place, &where);
+        failure = failure ? failure : r;
+    }
+    return failure;
+}

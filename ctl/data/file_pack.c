@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include "base/text.h"
+#include "client.h"
+#include "console/failure.h"
+#include "data/file.h"
+#include "console/progress.h"
+#include "console/render.h"
+
+/*
+ * Many small files for `p2pctl file put`: their contents follow each other in a file in memory, so
+ * that one call stores thousands. While the daemon moves one such pack the next is read.
+ */
+
+#define PACK_FILES_FIRST 256 /* the daemon is not to wait long for the first, */
+#define PACK_FILES_MAX   4096
+#define PACK_BYTES_MAX   ((uint64_t)16 * 1024 * 1024)
+#define PACK_NAMES_MAX   ((size_t)512 * 1024) /* a call has at most 1 MiB of JSON */
+#define SHOWN_MAX        20                   /* of more files only the sum is told */
+
+struct pack {
+    cJSON *files; /* owned: for the call */
+    int fd;       /* owned */
+    uint64_t bytes;
+    size_t first; /* in the sources */
+    size_t count;
+};
+
+struct packs {
+    struct ctl *ctl;
+    const struct place *target;
+    const struct file_source *sources;
+    size_t count;
+    size_t next; /* to be read */
+    size_t pack_files_max;
+    uint8_t *buffer; /* owned: one file and a byte more */
+    struct progress progress;
+    uint64_t total, done, stored_bytes;
+    size_t stored, kept;
+    int failure; /* the first exit code */
+};
+
+static void pack_done(struct pack *pack)
+{
+    cJSON_Delete(pack->files);
+    close_fd(pack->fd);
+    *pack = (struct pack){.fd = -EBADF};
+}
+
+static void note(struct packs *packs, int r)
+{
+    packs->failure = packs->failure ? packs->failure : r;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* The whole file into the buffer. Return: 0; -EMSGSIZE where it changes meanwhile; errno. */
+static int read_file(const struct packs *packs, const char *path, struct stat *status)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat after;
+    size_t size = 0;
+    ssize_t got;
+
+    if (fd < 0 || fstat(fd, status) < 0)
+        return -errno;
+    while (size <= FILE_PACKED_MAX &&
+           (got = read(fd, packs->buffer + size, FILE_PACKED_MAX + 1 - size)) != 0) {
+        if (got < 0)
+            return -errno;
+        size += (size_t)got;
+    }
+    if (fstat(fd, &after) < 0)
+        return -errno;
+    return size == (size_t)status->st_size && is_same(status, &after) ? 0 : -EMSGSIZE;
+}
+
+static cJSON *describe(const struct file_source *source, const struct stat *status)
+{
+    cJSON *item = cJSON_CreateObject();
+
+    json_add_string(item, "name", source->name);
+    json_add_u64(item, "size_bytes", (uint64_t)status->st_size);
+    json_add_time(item, "modified",
+                  (uint64_t)MAX(status->st_mtim.tv_sec, 0) * USEC_PER_SEC +
+                      (uint64_t)status->st_mtim.tv_nsec / 1000);
+    if (status->st_mode & S_IXUSR)
+        json_add_bool(item, "executable", true);
+    return item;
+}
+
+static int add_file(struct packs *packs, struct pack *pack, const struct file_source *source)
+{
+    struct stat status = {0};
+    int r = read_file(packs, source->path, &status);
+
+    if (r < 0) {
+        note(packs, fail(error_from_errno(r),
+                         r == -EMSGSIZE ? "it changed while it was read" : strerror(-r), NULL,
+                         "cannot store %s", source->path));
+        return 0;
+    }
+    for (size_t done = 0; done < (size_t)status.st_size;) {
+        ssize_t put = write(pack->fd, packs->buffer + done, (size_t)status.st_size - done);
+        if (put < 0)
+            return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
+        done += (size_t)put;
+    }
+    cJSON_AddItemToArray(pack->files, describe(source, &status));
+    pack->bytes += (uint64_t)status.st_size;
+    pack->count++;
+    return 0;
+}
+
+/* Reads the next files. Return: 0, also where there are none; or the exit code. */
+static int read_pack(struct packs *packs, struct pack *pack)
+{
+    size_t names = 0, files_max = packs->pack_files_max;
+    int r = 0;
+
+    *pack = (struct pack){.files = cJSON_CreateArray(), .first = packs->next};
+    pack->fd = memfd_create("files", MFD_CLOEXEC);
+    if (!pack->files || pack->fd < 0)
+        return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
+    for (; r == 0 && packs->next < packs->count && pack->count < files_max &&
+           pack->bytes + FILE_PACKED_MAX <= PACK_BYTES_MAX && names < PACK_NAMES_MAX;
+         packs->next++) {
+        names += 2 * strlen(packs->sources[packs->next].name) + 100;
+        r = add_file(packs, pack, &packs->sources[packs->next]);
+    }
+    packs->pack_files_max = MIN(2 * files_max, (size_t)PACK_FILES_MAX);
+    return r;
+}
+
+static int send_pack(struct packs *packs, struct pack *pack)
+{
+    struct ctl *ctl = packs->ctl;
+    cJSON *parameters = place_parameters(ctl, packs->target);
+
+    /* The answer gives each by its name; what was sent is wanted again for --json. */
+    cJSON_AddItemReferenceToObject(parameters, "files", pack->files);
+    file_add_options(ctl, parameters, !options_has(&ctl->options, "no-wait"));
+    if (lseek(pack->fd, 0, SEEK_SET) < 0) {
+        cJSON_Delete(parameters);
+        return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
+    }
+    return client_start(ctl, (struct call){"PutFile", parameters, pack->fd, true, NULL});
+}
+
+/* One stored file, as the end of a put of it alone would show it. */
+static int show_json(const struct ctl *ctl, const cJSON *end, const cJSON *sent, const cJSON *got)
+{
+    _cleanup_json_ cJSON *json = cJSON_CreateObject();
+    bool is_kept = !json_is_set(got, "sha256");
+
+    json_add_string(json, "type", "end");
+    json_add_string(json, "schema", "p2pctl.file-put/1");
+    json_add_string(json, "name", json_text(sent, "name", ""));
+    json_add_string(json, "node", json_text(end, "node", ""));
+    json_add_u64(json, "size_bytes", (uint64_t)json_number(sent, "size_bytes", 0));
+    json_add_string(json, "sha256", json_text(got, "sha256", NULL));
+    json_add_string(json, "owner", json_text(end, "owner", NULL));
+    json_add_string(json, "modified", json_text(sent, "modified", NULL));
+    json_add_bool(json, "executable", cJSON_IsTrue(json_member(sent, "executable")));
+    json_add_bool(json, "kept", is_kept);
+    json_add_u64(json, "resumed_bytes", 0);
+    json_add_double(json, "elapsed_ms", json_number(end, "elapsed_ms", 0));
+    return render_json(ctl, json, NULL);
+}
+
+static void show_line(const struct packs *packs, const cJSON *sent, const cJSON *got)
+{
+    const char *name = json_text(sent, "name", ""), *sha256 = json_text(got, "sha256", "");
+    char text[RENDER_TEXT_MAX];
+
+    if (packs->count > SHOWN_MAX || !ctl_is_chatty(packs->ctl))
+        return;
+    render_text(stderr, name, strlen(name));
+    if (!*sha256) {
+        fputs("  is as new there, and was kept\n", stderr);
+        return;
+    }
+    fprintf(stderr, "  %s  %s sha256 %.4s%s%.4s\n",
+            render_size(json_number(sent, "size_bytes", 0), text), render_mark(MARK_DONE), sha256,
+            render_mark(MARK_ELLIPSIS), sha256 + MIN(strlen(sha256), (size_t)60));
+}
+
+static void take_outcome(struct packs *packs, const cJSON *end, const cJSON *sent, const cJSON *got)
+{
+    const char *error = json_text(got, "error", NULL);
+
+    if (error) {
+        enum error_code code = error_from_varlink(error);
+        note(packs, fail(code, NULL,
+                         code == ERROR_CONFLICT ? "p2pctl file put --overwrite=always ..." : NULL,
+                         "%s", json_text(got, "message", "it was refused")));
+        return;
+    }
+    if (json_is_set(got, "sha256")) {
+        packs->stored++;
+        packs->stored_bytes += (uint64_t)json_number(sent, "size_bytes", 0);
+    } else {
+        packs->kept++;
+    }
+    if (packs->ctl->globals.json != JSON_OFF)
+        note(packs, show_json(packs->ctl, end, sent, got));
+    else
+        show_line(packs, sent, got);
+}
+
+/* What became of a pack that was sent. */
+static int finish_pack(struct packs *packs, struct pack *pack)
+{
+    bool last = false;
+    int r = 0;
+
+    while (r == 0 && !last) {
+        _cleanup_json_ cJSON *object = NULL;
+        r = client_next(packs->ctl, &object, &last);
+        if (r != 0)
+            break;
+        if (!last) {
+            progress_bytes(&packs->progress,
+                           (double)packs->done + json_number(object, "done_bytes", 0),
+                           (double)packs->total);
+            continue;
+        }
+        progress_wipe(&packs->progress);
+        const cJSON *sent = pack->files->child;
+        json_for_each (got, json_member(object, "files")) {
+            if (sent)
+                take_outcome(packs, object, sent, got);
+            sent = sent ? sent->next : NULL;
+        }
+    }
+    packs->done += pack->bytes;
+    progress_wipe(&packs->progress);
+    pack_done(pack);
+    return r;
+}
+
+static int move_all(struct packs *packs)
+{
+    _cleanup_(pack_done) struct pack current = {.fd = -EBADF}, following = {.fd = -EBADF};
+    int r = read_pack(packs, &current);
+
+    while (r == 0 && (current.count > 0 || packs->next < packs->count)) {
+        if (current.count > 0)
+            r = send_pack(packs, &current);
+        bool is_under_way = r == 0 && current.count > 0;
+        if (r == 0)
+            r = read_pack(packs, &following);
+        if (is_under_way) {
+            int q = finish_pack(packs, &current);
+            r = r == 0 ? q : r;
+        }
+        pack_done(&current);
+        current = following;
+        following = (struct pack){.fd = -EBADF};
+    }
+    return r;
+}
+
+static void show_sum(const struct packs *packs)
+{
+    double seconds = progress_elapsed(&packs->progress), size = (double)packs->stored_bytes;
+    char text[RENDER_TEXT_MAX], rate[RENDER_TEXT_MAX], span[RENDER_TEXT_MAX];
+
+    if (!ctl_is_chatty(packs->ctl) || packs->count <= SHOWN_MAX)
+        return;
+    fprintf(stderr, "%zu files  %s  %s/s  %s  %s\n", packs->stored, render_size(size, text),
+            render_size(seconds > 0 ? size / seconds : 0, rate), render_span(seconds, span),
+            render_mark(MARK_DONE));
+    if (packs->kept > 0)
+        fprintf(stderr, "%zu files are as new there, and were kept\n", packs->kept);
+}
+
+int file_pack_put(struct ctl *ctl, const struct place *target, const struct file_source *sources,
+                  size_t count)
+{
+    _cleanup_free_ uint8_t *buffer = malloc(FILE_PACKED_MAX + 1);
+    struct packs packs = {.ctl = ctl,
+                          .target = target,
+                          .sources = sources,
+                          .count = count,
+                          .pack_files_max = PACK_FILES_FIRST,
+                          .buffer = buffer};
+    char name[32];
+
+    if (!buffer)
+        return fail_memory();
+    for (size_t i = 0; i < count; i++)
+        packs.total += sources[i].size;
+    snprintf(name, sizeof(name), "%zu files", count);
+    client_catch_interrupt();
+    progress_init(&packs.progress, ctl, name);
+    int r = move_all(&packs);
+    if (r == CLIENT_INTERRUPTED) {
+        if (!ctl->globals.quiet)
+            fprintf(stderr, "\n%s: interrupted\n", name);
+        return EXIT_INTERRUPTED;
+    }
+    if (r == 0)
+        show_sum(&packs);
+    return r != 0 ? r : packs.failure;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/text.h"
+#include "client.h"
+#include "commands.h"
+#include "console/failure.h"
+#include "data/file.h"
+#include "data/place.h"
+#include "console/render.h"
+
+/* `p2pctl file put`: files of this machine, stdin, and files that are stored on some node. */
+
+void file_add_options(const struct ctl *ctl, cJSON *parameters, bool waits)
+{
+    const char *overwrite = options_get(&ctl->options, "overwrite");
+    const char *rate = options_get(&ctl->options, "rate");
+
+    if (overwrite)
+        json_add_string(parameters, "overwrite", overwrite);
+    if (rate)
+        json_add_string(parameters, "rate", rate);
+    if (!waits)
+        json_add_bool(parameters, "wait", false);
+}
+
+static int show_end(const struct ctl *ctl, const char *name, const cJSON *end, bool waits)
+{
+    if (waits || ctl->globals.json != JSON_OFF)
+        return file_show_end(ctl, end);
+    if (ctl_is_chatty(ctl)) {
+        render_text(stderr, name, strlen(name));
+        fprintf(stderr, "  is on its way; what becomes of it: p2pctl events --type 'file-*'\n");
+    }
+    return 0;
+}
+
+/* One file to be stored. */
+static int put_file(struct ctl *ctl, const char *path, const char *name, const struct place *target)
+{
+    bool waits = !options_has(&ctl->options, "no-wait");
+    _cleanup_json_ cJSON *end = NULL, *parameters = place_parameters(ctl, target);
+    _cleanup_close_ int fd = -EBADF;
+    struct stat status;
+
+    fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                                : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return fail(error_from_errno(-errno), strerror(errno), NULL, "cannot read %s", path);
+    if (S_ISDIR(status.st_mode))
+        return fail_usage("%s is a directory; only files can be stored", path);
+    if (!S_ISREG(status.st_mode) && !waits)
+        return fail_usage("--no-wait is for files, and %s is none", path);
+    json_add_string(parameters, "name", name);
+    file_add_options(ctl, parameters, waits);
+    if (S_ISREG(status.st_mode)) {
+        json_add_u64(parameters, "size_bytes", (uint64_t)status.st_size);
+        json_add_bool(parameters, "executable", (status.st_mode & S_IXUSR) != 0);
+        json_add_time(parameters, "modified",
+                      (uint64_t)MAX(status.st_mtim.tv_sec, 0) * USEC_PER_SEC +
+                          (uint64_t)status.st_mtim.tv_nsec / 1000);
+    }
+    int r = file_transfer(ctl, (struct call){"PutFile", TAKE_PTR(parameters), fd, true, NULL}, name,
+                          &end);
+    return r != 0 ? r : show_end(ctl, name, end, waits);
+}
+
+int file_copy(struct ctl *ctl, const struct place *source, const struct place *target, bool waits)
+{
+    _cleanup_json_ cJSON *end = NULL, *parameters = place_parameters(ctl, source);
+    const char *name = *target->rest ? target->rest : source->rest;
+    int r = file_check_name(source->rest);
+
+    if (r == 0)
+        r = file_check_name(name);
+    if (r != 0)
+        return r;
+    json_add_string(parameters, "stored", source->rest);
+    json_add_string(parameters, "name", name);
+    if (*target->node)
+        json_add_string(parameters, "to", target->node);
+    file_add_options(ctl, parameters, waits);
+    r = file_transfer(ctl, (struct call){"PutFile", TAKE_PTR(parameters), -1, true, NULL}, name,
+                      &end);
+    return r != 0 ? r : show_end(ctl, name, end, waits);
+}
+
+/* Whether @word is "NODE:NAME" rather than a file that is called so. */
+static bool is_stored(const char *word)
+{
+    return place_is_named(word) && access(word, F_OK) < 0;
+}
+
+static const char *name_of(const char *path, const struct place *target)
+{
+    const char *slash = strrchr(path, '/');
+
+    return *target->rest ? target->rest : slash ? slash + 1 : path;
+}
+
+#define SMALL_MIN 16 /* fewer go one by one */
+
+/* The small files among the words go first, together, where they are many. Return: 0, or the exit
+ * code. */
+static int put_small(struct ctl *ctl, size_t count, const struct place *target, bool *is_done)
+{
+    _cleanup_free_ struct file_source *sources = calloc(count, sizeof(*sources));
+    size_t small = 0;
+    struct stat status;
+
+    if (!sources)
+        return fail_memory();
+    for (size_t i = 0; i < count; i++) {
+        const char *path = ctl->options.words[i];
+        if (strcmp(path, "-") == 0 || is_stored(path) || stat(path, &status) < 0 ||
+            !S_ISREG(status.st_mode) || (uint64_t)status.st_size > FILE_PACKED_MAX)
+            continue;
+        is_done[i] = true;
+        sources[small++] =
+            (struct file_source){path, name_of(path, target), (uint64_t)status.st_size};
+    }
+    if (small < SMALL_MIN)
+        memset(is_done, 0, count * sizeof(*is_done));
+    return small < SMALL_MIN ? 0 : file_pack_put(ctl, target, sources, small);
+}
+
+static int put_word(struct ctl *ctl, const char *word, const struct place *target)
+{
+    struct place source;
+
+    if (!is_stored(word))
+        return put_file(ctl, word, name_of(word, target), target);
+    place_parse(word, &source);
+    struct place to = *target;
+    if (!*to.node && ctl->globals.node)
+        snprintf(to.node, sizeof(to.node), "%.*s", NODE_NAME_MAX, ctl->globals.node);
+    return file_copy(ctl, &source, &to, !options_has(&ctl->options, "no-wait"));
+}
+
+/* Whether it makes sense to go on with the next file after that exit code. */
+static bool may_go_on(int r)
+{
+    return r != EXIT_INTERRUPTED && r != error_get_exit(ERROR_NOT_RUNNING) &&
+           r != error_get_exit(ERROR_UNREACHABLE) && r != error_get_exit(ERROR_NOT_PERMITTED);
+}
+
+static int put_all(struct ctl *ctl, size_t count, const struct place *target)
+{
+    _cleanup_free_ bool *is_done = calloc(count, sizeof(*is_done));
+    int r;
+
+    if (!is_done)
+        return fail_memory();
+    r = put_small(ctl, count, target, is_done);
+    for (size_t i = 0; i < count && may_go_on(r); i++) {
+        int q = is_done[i] ? 0 : put_word(ctl, ctl->options.words[i], target);
+        r = r == 0 || !may_go_on(q) ? q : r;
+    }
+    return r;
+}
+
+/* What can be told before anything is asked. */
+static int check_words(const struct ctl *ctl, size_t count, const struct place *target)
+{
+    if (*target->rest && count > 1)
+        return fail_usage("%zu files cannot all be called \"%s\"", count, target->rest);
+    for (size_t i = 0; i < count; i++) {
+        const char *word = ctl->options.words[i];
+        if (strcmp(word, "-") == 0 && !*target->rest)
+            return fail_usage("stdin needs a name: p2pctl file put - NODE:NAME");
+        int r = is_stored(word) ? 0 : file_check_name(name_of(word, target));
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The last word is where to, if it looks so; after "-" it is a name at least. */
+int file_put_run(struct ctl *ctl)
+{
+    const struct options *options = &ctl->options;
+    size_t count = options->words_count;
+    const char *last = options->words[count - 1];
+    struct place target = {.rest = ""};
+    int r = file_check_overwrite(options);
+
+    if (r == 0)
+        r = file_check_rate(options);
+    if (r != 0)
+        return r;
+    if (count > 1 && place_is_named(last)) {
+        place_parse(last, &target);
+        count--;
+    } else if (count == 2 && strcmp(options->words[0], "-") == 0) {
+        target.rest = last;
+        count--;
+    }
+    r = check_words(ctl, count, &target);
+    if (r != 0)
+        return r;
+    return put_all(ctl, count, &target);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/part.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include "base/macro.h"
+#include "console/failure.h"
+
+#define RESUMED_MIN ((off_t)1024 * 1024) /* what is shorter is not worth a file that stays */
+
+void part_done(struct part *part)
+{
+    struct stat status;
+
+    if (part->path &&
+        !(part->is_resumable && fstat(part->fd, &status) == 0 && status.st_size >= RESUMED_MIN))
+        unlink(part->path);
+    free(part->path);
+    close_fd(part->fd);
+    *part = PART_NONE;
+}
+
+static int tell(const char *target, int error)
+{
+    return fail(error_from_errno(-error), strerror(error), NULL, "cannot write %s", target);
+}
+
+int part_open(const char *target, mode_t mode, struct part *part)
+{
+    const char *slash = strrchr(target, '/');
+    char *path = NULL;
+    mode_t mask;
+
+    if (asprintf(&path, "%.*s.p2pctl.XXXXXX", slash ? (int)(slash - target) + 1 : 0, target) < 0)
+        return fail_memory();
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) {
+        int r = tell(target, errno);
+        free(path);
+        return r;
+    }
+    part->path = path;
+    part->fd = fd;
+    mask = umask(0);
+    umask(mask);
+    (void)fchmod(fd, mode & ~mask);
+    return 0;
+}
+
+/* FNV-1a: a name for the part that fits, however long the target's is. */
+static uint64_t hash_name(const char *name)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (; *name; name++)
+        hash = (hash ^ (uint8_t)*name) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* Ours alone, and nobody else's trap in a directory that others can write. */
+static bool is_ours(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
+           status.st_nlink == 1 && !(status.st_mode & 022) && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+int part_open_again(const char *target, struct part *part)
+{
+    const char *slash = strrchr(target, '/'), *name = slash ? slash + 1 : target;
+    _cleanup_free_ char *path = NULL;
+
+    if (asprintf(&path, "%.*s.p2pctl-%016" PRIx64, (int)(name - target), target, hash_name(name)) <
+        0)
+        return fail_memory();
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (fd < 0 || !is_ours(fd)) {
+        close_fd(fd);
+        return part_open(target, 0600, part);
+    }
+    *part = (struct part){TAKE_PTR(path), fd, true};
+    return 0;
+}
+
+int part_keep(struct part *part, const char *target)
+{
+    if (fsync(part->fd) < 0 || rename(part->path, target) < 0)
+        return tell(target, errno);
+    free(part->path);
+    part->path = NULL;
+    return 0;
+}

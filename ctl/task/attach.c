@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include "task/attach.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/bundle.h"
+#include "base/json.h"
+#include "base/macro.h"
+#include "base/text.h"
+#include "console/failure.h"
+
+#define COPY_SIZE ((size_t)256 * 1024)
+
+void attachments_done(struct attachments *attachments)
+{
+    for (size_t i = 0; i < attachments->fds_count; i++)
+        close_fd(attachments->fds[i]);
+    attachments->fds_count = 0;
+}
+
+static int tell(const char *path, int error)
+{
+    return fail(error_from_errno(-error), strerror(error), NULL, "cannot read %s", path);
+}
+
+/* Takes @fd over. Return: its number among the descriptors of the call. */
+static size_t add_descriptor(struct attachments *attachments, int fd)
+{
+    attachments->fds[attachments->fds_count] = fd;
+    return attachments->fds_count++;
+}
+
+static int open_file(const char *path, int *ret)
+{
+    struct stat status;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* no wait in a FIFO */
+
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return tell(path, errno);
+    if (S_ISDIR(status.st_mode))
+        return fail(ERROR_USAGE, NULL, "pack it: tar -cf files.tar DIR; then --in files.tar",
+                    "%s is a directory; only files go with a task", path);
+    if (!S_ISREG(status.st_mode))
+        return fail(ERROR_USAGE, NULL, "as standard input it can be sent: --stdin FILE",
+                    "%s is no regular file", path);
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
+int attachments_add_file(struct attachments *attachments, const char *path)
+{
+    int fd = -EBADF;
+    int r;
+
+    if (attachments->fds_count == ATTACH_MAX)
+        return fail(ERROR_TOO_LARGE, NULL, NULL, "at most %d files go with a list", ATTACH_MAX);
+    r = open_file(path, &fd);
+    if (r == 0)
+        (void)add_descriptor(attachments, fd);
+    return r;
+}
+
+/* --in PATH[=NAME] or @STORED[=NAME]: the name after the last "=", unless a file is called so.
+ * NULL: no memory. */
+static char *split(const char *given, const char **ret_name)
+{
+    const char *equals = strrchr(given, '=');
+
+    if (equals && *given != '@' && access(given, F_OK) == 0)
+        equals = NULL;
+    *ret_name = equals ? equals + 1 : NULL;
+    return equals ? strndup(given, (size_t)(equals - given)) : strdup(given);
+}
+
+static int add_input(const char *given, cJSON *list, struct attachments *attachments)
+{
+    const char *name = NULL, *slash;
+    _cleanup_free_ char *path = split(given, &name);
+    int fd = -EBADF;
+    int r = 0;
+
+    if (!path)
+        return fail_memory();
+    slash = strrchr(path, '/');
+    if (!name)
+        name = *path == '@' ? path + 1 : slash ? slash + 1 : path;
+    if (!bundle_is_name(name))
+        return fail_usage("--in %s: \"%s\" cannot be its name for the task: a path below the work "
+                          "directory; give one with --in FILE=NAME",
+                          given, name);
+    if (*path == '@' && !text_is_file_name(path + 1))
+        return fail_usage("--in %s: \"%s\" cannot be the name of a stored file", given, path + 1);
+    if (*path != '@')
+        r = open_file(path, &fd);
+    if (r != 0)
+        return r;
+    cJSON *item = cJSON_CreateObject();
+    json_add_string(item, "name", name);
+    if (*path == '@')
+        json_add_string(item, "stored", path + 1);
+    else
+        json_add_u64(item, "descriptor", add_descriptor(attachments, fd));
+    cJSON_AddItemToArray(list, item);
+    return 0;
+}
+
+/* A pipe is read to its end first: a task is accepted when all of its input is there. */
+static int spool(int from, const char *path, int *ret)
+{
+    const char *directory = getenv("TMPDIR");
+    _cleanup_close_ int fd =
+        open(directory && *directory ? directory : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    _cleanup_free_ char *buffer = malloc(COPY_SIZE);
+    ssize_t size;
+
+    if (fd < 0)
+        return fail(error_from_errno(-errno), strerror(errno), "choose another place: TMPDIR=DIR",
+                    "cannot keep what comes from %s", path);
+    if (!buffer)
+        return fail_memory();
+    while ((size = read(from, buffer, COPY_SIZE)) != 0) {
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0)
+            return tell(path, errno);
+        for (ssize_t done = 0; done < size;) {
+            ssize_t written = write(fd, buffer + done, (size_t)(size - done));
+            if (written < 0 && errno != EINTR)
+                return fail(error_from_errno(-errno), strerror(errno), NULL,
+                            "cannot keep what comes from %s", path);
+            done += MAX(written, (ssize_t)0);
+        }
+    }
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return tell(path, errno);
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
+static int add_stdin(const char *path, cJSON *parameters, struct attachments *attachments)
+{
+    struct stat status;
+    int spooled = -EBADF, r;
+    _cleanup_close_ int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                                                    : open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return tell(path, errno);
+    if (S_ISDIR(status.st_mode))
+        return tell(path, EISDIR);
+    if (!S_ISREG(status.st_mode)) {
+        r = spool(fd, strcmp(path, "-") == 0 ? "standard input" : path, &spooled);
+        if (r != 0)
+            return r;
+        json_add_u64(parameters, "stdin", add_descriptor(attachments, spooled));
+        return 0;
+    }
+    json_add_u64(parameters, "stdin", add_descriptor(attachments, TAKE_FD(fd)));
+    return 0;
+}
+
+static int add_outs(const struct options *options, cJSON *parameters)
+{
+    cJSON *list = options_has(options, "out") ? cJSON_AddArrayToObject(parameters, "out") : NULL;
+    const char *out;
+
+    for (size_t i = 0; list && (out = options_get_nth(options, "out", i)); i++) {
+        if (!text_is_utf8(out, strlen(out)) || *out == '/' || *out == '=' || *out == '\0')
+            return fail_usage("--out is GLOB[=DIR], and GLOB is below the work directory, not "
+                              "\"%s\"",
+                              out);
+        cJSON_AddItemToArray(list, cJSON_CreateString(out));
+    }
+    return 0;
+}
+
+int attach_files(const struct options *options, cJSON *parameters, struct attachments *ret)
+{
+    cJSON *list = options_has(options, "in") ? cJSON_AddArrayToObject(parameters, "in") : NULL;
+    const char *stdin_path = options_get(options, "stdin"), *in;
+    int r = add_outs(options, parameters);
+
+    for (size_t i = 0; r == 0 && list && (in = options_get_nth(options, "in", i)); i++) {
+        if (i + (stdin_path != NULL) >= ATTACH_MAX)
+            return fail(ERROR_TOO_LARGE, NULL, "pack them into one: tar -cf files.tar ...",
+                        "at most %d files go with a task", ATTACH_MAX);
+        r = add_input(in, list, ret);
+    }
+    if (r == 0 && stdin_path)
+        r = add_stdin(stdin_path, parameters, ret);
+    return r;
+}

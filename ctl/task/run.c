@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include "base/console.h"
+#include "base/text.h"
+#include "task/attach.h"
+#include "client.h"
+#include "commands.h"
+#include "console/failure.h"
+#include "task/joblog.h"
+#include "console/output.h"
+#include "console/progress.h"
+#include "console/render.h"
+#include "console/repeat.h"
+#include "task/results.h"
+#include "task/run.h"
+#include "console/screen.h"
+
+/* `p2pctl run`: a task list, and the console text that belongs to it. */
+
+/* A daemon that ends whenever it is asked will not get better by asking. */
+#define LOSSES_MAX 20
+
+struct run {
+    struct ctl *ctl;
+    struct console *console; /* owned */
+    struct repeats repeats;  /* with --json: what was printed last about each task */
+    struct progress progress;
+    struct joblog joblog;
+    struct attachments inputs; /* files that go with the list */
+    cJSON *results;            /* owned; by task: the id of one that has results to be brought */
+    char id[96];               /* of the workflow; "" before the plan */
+    unsigned losses;           /* of the connection, without anything heard between them */
+    bool has_plan;             /* the plan was told already: we look on again */
+    bool is_attached;          /* nothing is started, it is only looked on */
+    double done;
+    double total;
+};
+
+static void run_done(struct run *run)
+{
+    progress_wipe(&run->progress);
+    console_free(run->console);
+    repeats_done(&run->repeats);
+    joblog_done(&run->joblog);
+    attachments_done(&run->inputs);
+    cJSON_Delete(run->results);
+}
+
+static void print_lines(struct run *run)
+{
+    const char *line = console_next_line(run->console);
+
+    if (line)
+        progress_wipe(&run->progress);
+    for (; line; line = console_next_line(run->console))
+        puts(line);
+    fflush(stdout);
+}
+
+/* With --results: which tasks have any to bring. */
+static void note_results(struct run *run, const cJSON *object)
+{
+    if (!run->results)
+        return;
+    json_for_each (task, json_member(object, "tasks"))
+        if (json_number(task, "out", 0) > 0)
+            json_add_null(run->results, json_text(task, "task", ""));
+    const char *name = json_text(object, "task", ""), *id = json_text(object, "id", NULL);
+    if (id && output_has_ended(object) && cJSON_HasObjectItem(run->results, name))
+        cJSON_ReplaceItemInObjectCaseSensitive(run->results, name, cJSON_CreateString(id));
+}
+
+/* Brings them, each task's into a directory of its own. */
+static int bring_results(struct run *run)
+{
+    const char *directory = run->results ? options_get(&run->ctl->options, "results") : NULL;
+    int r = 0;
+
+    json_for_each (task, run->results) {
+        _cleanup_json_ cJSON *paths = NULL;
+        _cleanup_free_ char *target = NULL;
+        if (r != 0 || !cJSON_IsString(task))
+            continue;
+        if (asprintf(&target, "%s/%s", directory, task->string) < 0)
+            return fail_memory();
+        r = results_get(run->ctl, task->valuestring, target, false, &paths);
+    }
+    return r;
+}
+
+static int take_plan(struct run *run, const cJSON *object)
+{
+    const cJSON *tasks = json_member(object, "tasks");
+    size_t count = (size_t)cJSON_GetArraySize(tasks), i = 0;
+    _cleanup_free_ const char **names = calloc(count + 1, sizeof(*names));
+
+    if (!names)
+        return fail_memory();
+    json_for_each (task, tasks)
+        names[i++] = json_text(task, "task", "");
+    snprintf(run->id, sizeof(run->id), "%s", json_text(object, "id", ""));
+    run->total = json_number(object, "total", (double)count);
+    int r = console_plan(run->console, names, count);
+    if (r == -ENOMEM)
+        return fail_memory();
+    if (r < 0)
+        return fail(ERROR_INTERNAL, NULL, NULL, "the daemon sends a plan that cannot be read");
+    print_lines(run);
+    return joblog_plan(&run->joblog, tasks);
+}
+
+/* "exit 1", "signal 9", "timed out", or why it could not run at all. */
+static void format_failure(const cJSON *object, const char *state, char *target, size_t size)
+{
+    if (json_is_set(object, "exit"))
+        snprintf(target, size, "exit %.0f", json_number(object, "exit", 0));
+    else if (strcmp(state, "timed-out") == 0)
+        snprintf(target, size, "timed out");
+    else if (json_is_set(object, "signal"))
+        snprintf(target, size, "signal %.0f", json_number(object, "signal", 0));
+    else
+        snprintf(target, size, "%s", json_text(object, "reason", state));
+}
+
+static void take_task(struct run *run, const cJSON *object)
+{
+    const char *name = json_text(object, "task", ""), *state = json_text(object, "state", "");
+    const char *node = json_text(object, "node", NULL);
+    char what[192] = "", failure[256];
+
+    if (strcmp(state, "running") == 0) {
+        console_started(run->console, name);
+        snprintf(what, sizeof(what), "%s%s%s", name, node ? " on " : "", node ? node : "");
+    } else if (strcmp(state, "succeeded") == 0) {
+        console_ended(run->console, name, NULL);
+        run->done++;
+    } else if (strcmp(state, "pending") != 0 && strcmp(state, "lost") != 0) {
+        format_failure(object, state, failure, sizeof(failure));
+        console_ended(run->console, name, failure);
+        run->done++;
+    }
+    print_lines(run);
+    progress_steps(&run->progress, run->done, run->total, what);
+}
+
+/* Why it did not end well, and what can be done. */
+static void hint_end(const struct run *run, const cJSON *object)
+{
+    double failed = json_number(object, "failed", 0), skipped = json_number(object, "skipped", 0);
+    int size = output_short_id_size(run->id);
+
+    if (!ctl_is_chatty(run->ctl) || failed + skipped == 0)
+        return;
+    fprintf(stderr, "hint: p2pctl workflow show %.*s", size, run->id);
+    if (skipped > 0)
+        fprintf(stderr, "; go on with the rest: p2pctl run --resume %.*s", size, run->id);
+    if (failed > 0)
+        fprintf(stderr, "; and with what failed: p2pctl run --resume-failed %.*s", size, run->id);
+    fputc('\n', stderr);
+}
+
+static int take_end(struct run *run, const cJSON *object)
+{
+    char elapsed[RENDER_TEXT_MAX];
+    double skipped = json_number(object, "skipped", 0), nodes = json_number(object, "nodes", 0);
+
+    console_end(run->console);
+    progress_wipe(&run->progress);
+    print_lines(run);
+    if (!run->ctl->globals.quiet) {
+        fprintf(stderr, "%s: %.0f tasks, %.0f succeeded, %.0f failed, ", run->id,
+                json_number(object, "total", 0), json_number(object, "succeeded", 0),
+                json_number(object, "failed", 0));
+        if (skipped > 0)
+            fprintf(stderr, "%.0f not run, ", skipped);
+        fprintf(stderr, "%s, %.0f node%s\n",
+                render_elapsed(json_number(object, "elapsed_ms", 0) / 1000, elapsed), nodes,
+                nodes == 1 ? "" : "s");
+        hint_end(run, object);
+    }
+    return json_number(object, "exit", 0) == 0 ? 0 : 1;
+}
+
+/* The plan as a table: what runs after what, and where it could. */
+static int show_plan(struct ctl *ctl, cJSON *plan)
+{
+    static const struct column columns[] = {{"STEP", "step", COLUMN_RIGHT, NULL},
+                                            {"TASK", "task", COLUMN_NAME, NULL},
+                                            {"TYPE", "type", 0, NULL},
+                                            {"NODES", "nodes", 0, NULL}};
+    static const struct screen screen = {"tasks", columns, ARRAY_SIZE(columns)};
+
+    json_for_each (task, json_member(plan, "tasks"))
+        json_for_each (type, json_member(plan, "types"))
+            if (strcmp(json_text(type, "name", ""), json_text(task, "type", "?")) == 0)
+                cJSON_AddItemToObject(task, "nodes",
+                                      cJSON_Duplicate(json_member(type, "nodes"), true));
+    return screen_show(ctl, &screen, plan, NULL);
+}
+
+/* One object of the stream as text. @last: it ends the stream. */
+static int take_object(struct run *run, cJSON *object, bool last)
+{
+    const struct options *options = &run->ctl->options;
+    const char *type = json_text(object, "type", "");
+    bool is_dry = !run->is_attached && options_has(options, "dry-run");
+    bool is_silent = is_dry || (!run->is_attached && options_has(options, "detach"));
+
+    if (strcmp(type, "plan") == 0) {
+        bool is_again = run->has_plan;
+        run->has_plan = true;
+        snprintf(run->id, sizeof(run->id), "%s", json_text(object, "id", ""));
+        if (is_dry)
+            return show_plan(run->ctl, object);
+        if (is_silent)
+            puts(run->id);
+        note_results(run, object);
+        return is_silent || is_again ? 0 : take_plan(run, object);
+    }
+    if (is_silent)
+        return 0;
+    if (last)
+        return take_end(run, object);
+    if (strcmp(type, "task") == 0) {
+        joblog_add(&run->joblog, object);
+        note_results(run, object);
+        take_task(run, object);
+    }
+    return 0;
+}
+
+/* One object of the stream as JSON; a task that was told of without any change is not repeated. */
+static int print_object(struct run *run, const cJSON *object)
+{
+    const char *type = json_text(object, "type", "");
+    bool is_plan = strcmp(type, "plan") == 0;
+    int r = 1;
+
+    if (is_plan) {
+        snprintf(run->id, sizeof(run->id), "%s", json_text(object, "id", ""));
+        note_results(run, object);
+        r = joblog_plan(&run->joblog, json_member(object, "tasks"));
+        if (r != 0 || run->has_plan)
+            return r;
+        run->has_plan = true;
+        return render_json_line(object);
+    }
+    if (strcmp(type, "task") == 0) {
+        _cleanup_free_ char *text = json_format(object);
+        joblog_add(&run->joblog, object);
+        note_results(run, object);
+        r = text ? repeats_add(&run->repeats, json_text(object, "task", ""), text) : -ENOMEM;
+    }
+    if (r < 0)
+        return fail_memory();
+    return r > 0 ? render_json_line(object) : 0;
+}
+
+static int detach(struct run *run)
+{
+    int size = output_short_id_size(run->id);
+
+    progress_wipe(&run->progress);
+    if (*run->id)
+        fprintf(stderr,
+                "\ndetached: %s goes on; look on again with: p2pctl workflow show -f %.*s; end it "
+                "with: p2pctl workflow cancel %.*s\n",
+                run->id, size, run->id, size, run->id);
+    return EXIT_INTERRUPTED;
+}
+
+/* The stream of one call to its end. Return: 0, CLIENT_INTERRUPTED, CLIENT_LOST, or the exit code.
+ */
+static int take_stream(struct run *run, cJSON *parameters)
+{
+    struct ctl *ctl = run->ctl;
+    bool last = false;
+    int r = client_start_with(ctl, (struct call){"Run", parameters, -1, true, NULL},
+                              run->inputs.fds, run->inputs.fds_count);
+
+    while (r == 0 && !last) {
+        _cleanup_json_ cJSON *object = NULL;
+        r = client_next(ctl, &object, &last);
+        if (r != 0)
+            break;
+        if (ctl->globals.json == JSON_OFF) {
+            r = take_object(run, object, last);
+        } else {
+            r = print_object(run, object);
+            if (last && r == 0)
+                r = json_number(object, "exit", 0) == 0 ? 0 : 1;
+        }
+        run->losses = 0;
+        /* From here on the list is the daemon's: it goes on without us. */
+        if (run->has_plan && *run->id)
+            client_survive(ctl);
+    }
+    return r;
+}
+
+/* The daemon is gone. It goes on with the list when it runs again: so do we. */
+static int take_up(struct run *run)
+{
+    struct ctl *ctl = run->ctl;
+    cJSON *parameters;
+    char hints[256];
+    int r;
+
+    progress_wipe(&run->progress);
+    if (ctl_is_chatty(ctl) && run->losses == 0)
+        fputs("lost the connection to p2pnode; waiting for it to run again\n", stderr);
+    r = run->losses++ < LOSSES_MAX ? client_reconnect(ctl, ctl->globals.request_timeout_usec)
+                                   : CLIENT_LOST;
+    if (r == CLIENT_LOST) {
+        snprintf(hints, sizeof(hints),
+                 "%s goes on as soon as p2pnode runs again; look on with: p2pctl workflow show -f "
+                 "%.*s",
+                 run->id, output_short_id_size(run->id), run->id);
+        return fail(ERROR_INTERNAL, NULL, hints, "lost the connection to p2pnode");
+    }
+    if (r != 0)
+        return r;
+    attachments_done(&run->inputs); /* the daemon has them */
+    parameters = cJSON_CreateObject();
+    json_add_string(parameters, "resume", run->id);
+    json_add_bool(parameters, "attach", true);
+    return take_stream(run, parameters);
+}
+
+static int follow(struct run *run, cJSON *parameters)
+{
+    int r;
+
+    client_catch_interrupt();
+    r = take_stream(run, parameters);
+    while (r == CLIENT_LOST)
+        r = take_up(run);
+    if (r == CLIENT_INTERRUPTED)
+        return detach(run);
+    int brought = run->has_plan ? bring_results(run) : 0;
+    return r != 0 ? r : brought;
+}
+
+/*
+ * Files that details name go along with the list. Which those are is the daemon's to say, who alone
+ * reads lists: a list without any such detail need not ask.
+ */
+static int add_inputs(struct run *run, const cJSON *parameters)
+{
+    _cleanup_json_ cJSON *asked = NULL, *plan = NULL;
+    bool last = false;
+    int r = 0;
+
+    if (!strstr(json_text(parameters, "text", ""), "in=") || json_flag(parameters, "dry_run"))
+        return 0;
+    asked = cJSON_Duplicate(parameters, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(asked, "detach");
+    json_add_bool(asked, "dry_run", true);
+    r = client_start(run->ctl, (struct call){"Run", TAKE_PTR(asked), -1, false, NULL});
+    while (r == 0 && !last) {
+        _cleanup_json_ cJSON *object = NULL;
+        r = client_next(run->ctl, &object, &last);
+        if (r == 0 && !plan)
+            plan = TAKE_PTR(object);
+    }
+    json_for_each (path, json_member(plan, "inputs"))
+        if (r == 0)
+            r = attachments_add_file(&run->inputs, path->valuestring);
+    return r;
+}
+
+static int run_init(struct run *run, struct ctl *ctl)
+{
+    run->ctl = ctl;
+    repeats_init(&run->repeats);
+    progress_init(&run->progress, ctl, run->id);
+    joblog_init(&run->joblog);
+    return console_new(&run->console) < 0 ? fail_memory() : 0;
+}
+
+int run_run(struct ctl *ctl)
+{
+    const struct options *options = &ctl->options;
+    _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
+    _cleanup_(run_done) struct run run = {0};
+    int r = run_init(&run, ctl);
+
+    if (r == 0)
+        r = run_read_options(options, parameters);
+    if (r == 0)
+        r = add_inputs(&run, parameters);
+    if (r == 0 && options_has(options, "results"))
+        run.results = cJSON_CreateObject();
+    if (r == 0)
+        r = joblog_open(&run.joblog, options_get(options, "joblog"));
+    return r != 0 ? r : follow(&run, TAKE_PTR(parameters));
+}
+
+int run_attach(struct ctl *ctl, const char *id)
+{
+    cJSON *parameters = cJSON_CreateObject();
+    _cleanup_(run_done) struct run run = {.is_attached = true};
+    int r = run_init(&run, ctl);
+
+    if (r != 0) {
+        cJSON_Delete(parameters);
+        return r;
+    }
+    json_add_string(parameters, "resume", id);
+    json_add_bool(parameters, "attach", true);
+    return follow(&run, parameters);
+}

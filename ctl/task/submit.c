@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <string.h>
+#include "base/text.h"
+#include "task/attach.h"
+#include "client.h"
+#include "commands.h"
+#include "console/failure.h"
+#include "data/file.h"
+#include "task/function.h"
+#include "console/output.h"
+#include "console/render.h"
+#include "task/results.h"
+#include "console/screen.h"
+
+/* `p2pctl submit`: queue a task; with --wait or -f stay until it ended and hand its code on. */
+
+#define NUMBER_MAX UINT64_C(999999999999)
+
+/* "a1" into type and number. */
+static int parse_token(const char *token, cJSON *parameters)
+{
+    size_t letters = 0;
+    char type[33];
+    char *end = NULL;
+
+    while ((token[letters] >= 'a' && token[letters] <= 'z') ||
+           (token[letters] >= 'A' && token[letters] <= 'Z'))
+        letters++;
+    if (letters > 0 && token[letters] == '\0')
+        return fail(ERROR_USAGE, NULL, NULL,
+                    "\"%s\" has no number; a task is a type letter and a number, for example %.1s1",
+                    token, token);
+    unsigned long long number = strtoull(token + letters, &end, 10);
+    if (letters == 0 || letters >= sizeof(type) || token[letters] < '0' || token[letters] > '9' ||
+        *end != '\0' || number > NUMBER_MAX)
+        return fail(ERROR_USAGE, NULL, "to run a command: p2pctl submit -- COMMAND ...",
+                    "\"%s\" is no task; a task is a type letter and a number, for example a1",
+                    token);
+    memcpy(type, token, letters);
+    type[letters] = '\0';
+    json_add_string(parameters, "type", type);
+    json_add_u64(parameters, "number", number);
+    return 0;
+}
+
+/* JSON is UTF-8; an argument that is not cannot be sent. */
+static int add_words(cJSON *parameters, const char *key, const struct options *options,
+                     size_t first)
+{
+    cJSON *list = cJSON_AddArrayToObject(parameters, key);
+
+    for (size_t i = first; list && i < options->words_count; i++) {
+        if (!text_is_utf8(options->words[i], strlen(options->words[i])))
+            return fail_usage("argument %zu is not UTF-8", i - first + 1);
+        cJSON_AddItemToArray(list, cJSON_CreateString(options->words[i]));
+    }
+    return 0;
+}
+
+static int add_work(const struct options *options, cJSON *parameters)
+{
+    int r;
+
+    if (function_is_asked(options))
+        return function_add(options, parameters);
+    if (options->words_count == 0)
+        return fail(ERROR_USAGE, NULL,
+                    "a typed task: p2pctl submit a1\nor a command: p2pctl submit -- COMMAND ...\n"
+                    "or a function: p2pctl submit --python FILE:FUNCTION",
+                    "submit what?");
+    if (options->dashes == 0)
+        return add_words(parameters, "argv", options, 0);
+    r = parse_token(options->words[0], parameters);
+    if (r == 0 && options->words_count > 1)
+        r = add_words(parameters, "args", options, 1);
+    return r;
+}
+
+static int add_limits(const struct options *options, cJSON *parameters)
+{
+    static const char *const durations[][2] = {{"timeout", "timeout"},
+                                               {"retry-delay", "retry_delay"}};
+    const char *retries = options_get(options, "retries"), *env, *text;
+    static const char *const sandboxes[] = {"landlock", "namespaces", "full", NULL};
+    const char *memory = options_get(options, "memory");
+    uint64_t size;
+    char *end = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(durations); i++)
+        if (options_has(options, durations[i][0]))
+            json_add_string(parameters, durations[i][1], options_get(options, durations[i][0]));
+    int r = options_check_word(options, "sandbox", sandboxes);
+    if (r != 0)
+        return r;
+    if (options_has(options, "sandbox"))
+        json_add_string(parameters, "sandbox", options_get(options, "sandbox"));
+    if (memory && (text_parse_size(memory, &size) < 0 || size == 0))
+        return fail_usage("--memory is a size above 0, for example 512MiB, not \"%s\"", memory);
+    if (memory)
+        json_add_string(parameters, "memory", memory);
+    if (retries) {
+        unsigned long count = strtoul(retries, &end, 10);
+        if (*retries < '0' || *retries > '9' || *end != '\0' || count > 1000)
+            return fail_usage("--retries is a number from 0 to 1000, not \"%s\"", retries);
+        json_add_u64(parameters, "retries", count);
+    }
+    cJSON *after =
+        options_has(options, "after") ? cJSON_AddArrayToObject(parameters, "after") : NULL;
+    for (size_t i = 0; after && (text = options_get_nth(options, "after", i)); i++) {
+        if (!text_is_utf8(text, strlen(text)))
+            return fail_usage("--after is ID[:ok|any|failed], not \"%s\"", text);
+        cJSON_AddItemToArray(after, cJSON_CreateString(text));
+    }
+    cJSON *list = options_has(options, "env") ? cJSON_AddArrayToObject(parameters, "env") : NULL;
+    for (size_t i = 0; list && (env = options_get_nth(options, "env", i)); i++) {
+        if (*env == '=' || !strchr(env, '=') || !text_is_utf8(env, strlen(env)))
+            return fail_usage("--env is K=V, not \"%s\"", env);
+        cJSON_AddItemToArray(list, cJSON_CreateString(env));
+    }
+    return 0;
+}
+
+static int add_place(const struct ctl *ctl, cJSON *parameters)
+{
+    const struct options *options = &ctl->options;
+    const char *select = options_get(options, "select"), *name = options_get(options, "name");
+    bool confidential = options_has(options, "confidential");
+
+    if (confidential && (ctl->globals.node || select))
+        return fail(ERROR_CONFIDENTIAL, NULL, NULL,
+                    "confidential work never leaves this node: --confidential contradicts %s",
+                    select ? "--select" : "-N");
+    if (select && ctl->globals.node)
+        return fail_usage("name a node by -N or select nodes by --select, but not both");
+    if (ctl->globals.node)
+        json_add_string(parameters, "run_on", ctl->globals.node);
+    if (select)
+        json_add_string(parameters, "select", select);
+    if (confidential)
+        json_add_bool(parameters, "confidential", true);
+    if (name)
+        json_add_string(parameters, "name", name);
+    if (options_has(options, "dry-run"))
+        json_add_bool(parameters, "dry_run", true);
+    return 0;
+}
+
+static void free_cell(const struct ctl *ctl, const cJSON *row, struct cell *cell)
+{
+    (void)ctl;
+    if (json_is_set(row, "free"))
+        cell_printf(cell, "%.0f", json_number(row, "free", 0));
+}
+
+static void load_cell(const struct ctl *ctl, const cJSON *row, struct cell *cell)
+{
+    (void)ctl;
+    if (json_is_set(row, "load"))
+        cell_printf(cell, "%.2f", json_number(row, "load", 0));
+}
+
+/* Where it would run, and the verdict about every node. */
+static int show_placement(struct ctl *ctl, cJSON *answer)
+{
+    static const struct column columns[] = {{"NODE", "name", COLUMN_NAME, NULL},
+                                            {"LOAD", "load", COLUMN_RIGHT, load_cell},
+                                            {"FREE", "free", COLUMN_RIGHT, free_cell},
+                                            {"VERDICT", "verdict", 0, NULL}};
+    static const struct screen screen = {"candidates", columns, ARRAY_SIZE(columns)};
+    const char *node = json_text(answer, "node", NULL), *reason = json_text(answer, "reason", NULL);
+
+    if (ctl->globals.json != JSON_OFF)
+        return screen_show(ctl, &screen, answer, NULL);
+    fputs(node ? "would run on " : "would wait", stdout);
+    render_tinted(ctl, stdout, TONE_BOLD, node ? node : "");
+    if (reason) {
+        fputs(node ? " (" : ": ", stdout);
+        render_tinted(ctl, stdout, TONE_PLAIN, reason);
+        fputs(node ? ")" : "", stdout);
+    }
+    putchar('\n');
+    return screen_show(ctl, &screen, answer, NULL);
+}
+
+static void say_submitted(const struct ctl *ctl, const cJSON *answer)
+{
+    const char *id = json_text(answer, "id", "?"), *node = json_text(answer, "node", NULL);
+    const char *reason = json_text(answer, "reason", NULL), *type = json_text(answer, "type", "?");
+
+    if (!ctl_is_chatty(ctl))
+        return;
+    fputs(strcmp(type, "cmd") == 0 ? "submitted: " : "submitted: type ", stderr);
+    render_tinted(ctl, stderr, TONE_PLAIN, strcmp(type, "cmd") == 0 ? "command" : type);
+    if (node) {
+        fprintf(stderr, " %s ", render_mark(MARK_ARROW));
+        render_tinted(ctl, stderr, TONE_PLAIN, node);
+    }
+    if (reason) {
+        fputs(" (", stderr);
+        render_tinted(ctl, stderr, TONE_PLAIN, reason);
+        fputc(')', stderr);
+    }
+    fprintf(stderr, "; follow it with: p2pctl task logs -f %.*s\n", output_short_id_size(id), id);
+}
+
+static int detach(const char *id)
+{
+    int size = output_short_id_size(id);
+
+    fprintf(stderr,
+            "\ndetached: %s goes on; come back with: p2pctl task logs -f %.*s; cancel it with: "
+            "p2pctl task "
+            "cancel %.*s\n",
+            id, size, id, size, id);
+    return EXIT_INTERRUPTED;
+}
+
+/* Without -f nothing is shown before the end, and then only what the last attempt said. */
+static int wait_for_end(struct ctl *ctl, const char *id)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    cJSON *parameters = cJSON_CreateObject();
+    cJSON *ids = cJSON_AddArrayToObject(parameters, "ids");
+
+    if (ids)
+        cJSON_AddItemToArray(ids, cJSON_CreateString(id));
+    return client_call(ctl, (struct call){"WaitTask", parameters, -1, true, NULL}, &answer);
+}
+
+/* Its results, where it left any, and what is to be said of them. Return: as results_get(). */
+static int fetch_results(struct ctl *ctl, const char *id, const cJSON *end, cJSON **ret_paths)
+{
+    const char *directory = options_get(&ctl->options, "results"), *note;
+
+    if (!options_has(&ctl->options, "out"))
+        return 0;
+    note = json_text(end, "reason", "");
+    if (*note && strcmp(json_text(end, "state", ""), "succeeded") == 0 && !ctl->globals.quiet &&
+        ctl->globals.json == JSON_OFF) {
+        fputs("note: ", stderr);
+        render_tinted(ctl, stderr, TONE_PLAIN, note);
+        fputc('\n', stderr);
+    }
+    return results_get(ctl, id, directory ? directory : ".", true, ret_paths);
+}
+
+static int detach_results(const char *id)
+{
+    fprintf(stderr, "\ninterrupted; the results can be had with: p2pctl task get %.*s\n",
+            output_short_id_size(id), id);
+    return EXIT_INTERRUPTED;
+}
+
+static int stay(struct ctl *ctl, const cJSON *answer)
+{
+    const char *id = json_text(answer, "id", "");
+    bool follow = options_has(&ctl->options, "follow");
+    _cleanup_json_ cJSON *end = NULL, *paths = NULL;
+    int r = 0;
+
+    if (ctl->globals.json != JSON_OFF) {
+        _cleanup_json_ cJSON *first = cJSON_CreateObject();
+        json_add_string(first, "type", "submitted");
+        json_add_string(first, "id", id);
+        r = render_json_line(first);
+    } else if (ctl_is_chatty(ctl)) {
+        fprintf(stderr, "%s\n", id);
+    }
+    if (r == 0 && !follow)
+        r = wait_for_end(ctl, id);
+    if (r == 0) {
+        cJSON *parameters = cJSON_CreateObject();
+        json_add_string(parameters, "id", id);
+        if (follow)
+            json_add_bool(parameters, "follow", true);
+        r = output_stream(ctl, parameters, false, &end);
+    }
+    if (r == CLIENT_INTERRUPTED)
+        return detach(id);
+    if (r != 0)
+        return r;
+    int fetched = fetch_results(ctl, id, end, &paths);
+    if (fetched == CLIENT_INTERRUPTED)
+        return detach_results(id);
+    r = output_exit_code(end);
+    if (r == 0)
+        r = fetched;
+    if (ctl->globals.json == JSON_OFF && !ctl->globals.quiet &&
+        (r != 0 || (follow && ctl_is_chatty(ctl))))
+        output_summary(ctl, end, paths);
+    return r;
+}
+
+static int check_results(const struct options *options, bool stays)
+{
+    const char *overwrite = options_get(options, "overwrite");
+
+    if (!stays && (options_has(options, "results") || overwrite))
+        return fail(
+            ERROR_USAGE, NULL, "later: p2pctl task get ID DIR",
+            "--results and --overwrite need --wait or -f: nobody is there to write results");
+    if (overwrite && strcmp(overwrite, "newer") == 0)
+        return fail_usage("--overwrite is never or always: a result has no time of its own");
+    return file_check_overwrite(options);
+}
+
+/* Everything that can be said about the task before its files are looked at. */
+static int add_all(struct ctl *ctl, cJSON *parameters, bool stays)
+{
+    int r = add_work(&ctl->options, parameters);
+
+    if (r == 0)
+        r = add_limits(&ctl->options, parameters);
+    if (r == 0)
+        r = add_place(ctl, parameters);
+    return r == 0 ? check_results(&ctl->options, stays) : r;
+}
+
+int submit_run(struct ctl *ctl)
+{
+    _cleanup_json_ cJSON *parameters = cJSON_CreateObject(), *answer = NULL;
+    _cleanup_(attachments_done) struct attachments files = {.fds_count = 0};
+    bool stays = options_has(&ctl->options, "wait") || options_has(&ctl->options, "follow");
+    int r = add_all(ctl, parameters, stays);
+
+    if (r != 0)
+        return r;
+    if (stays && !options_has(&ctl->options, "dry-run")) {
+        fail_hand_on();
+        client_catch_interrupt();
+    }
+    r = attach_files(&ctl->options, parameters, &files);
+    if (r != 0)
+        return r;
+    /* Files may take their time. */
+    r = client_call_with(
+        ctl, (struct call){"Submit", TAKE_PTR(parameters), -EBADF, files.fds_count > 0, NULL},
+        files.fds, files.fds_count, &answer);
+    if (r == CLIENT_INTERRUPTED)
+        return EXIT_INTERRUPTED;
+    if (r != 0)
+        return r;
+    if (options_has(&ctl->options, "dry-run"))
+        return show_placement(ctl, answer);
+    if (stays)
+        return stay(ctl, answer);
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, answer, NULL);
+    puts(json_text(answer, "id", "?"));
+    fflush(stdout);
+    say_submitted(ctl, answer);
+    return 0;
+}

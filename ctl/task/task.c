@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+#include <pwd.h>
+#include <string.h>
+#include "base/text.h"
+#include "client.h"
+#include "commands.h"
+#include "console/failure.h"
+#include "console/output.h"
+#include "console/render.h"
+#include "console/screen.h"
+
+/* The queue: list, logs, wait, cancel. `task show` is in task_show.c. */
+
+static void state_cell(const struct ctl *ctl, const cJSON *task, struct cell *cell)
+{
+    const char *state = json_text(task, "state", "?");
+
+    (void)ctl;
+    cell_printf(cell, "%s", state);
+    cell->tone = output_tone(state);
+}
+
+static void id_cell(const struct ctl *ctl, const cJSON *task, struct cell *cell)
+{
+    (void)ctl;
+    cell_printf(cell, "%s", json_text(task, "short_id", json_text(task, "id", "?")));
+}
+
+static void wait_cell(const struct ctl *ctl, const cJSON *task, struct cell *cell)
+{
+    char text[RENDER_TEXT_MAX];
+
+    (void)ctl;
+    if (json_is_set(task, "wait_s"))
+        cell_printf(cell, "%s", render_span(json_number(task, "wait_s", 0), text));
+}
+
+/* Of a task that waits for its next attempt, how long the last one ran is no news. */
+static void run_cell(const struct ctl *ctl, const cJSON *task, struct cell *cell)
+{
+    bool is_pending = strcmp(json_text(task, "state", ""), "pending") == 0;
+    char text[RENDER_TEXT_MAX];
+
+    (void)ctl;
+    if (json_is_set(task, "run_s") && !is_pending)
+        cell_printf(cell, "%s", render_span(json_number(task, "run_s", 0), text));
+}
+
+static void submitted_cell(const struct ctl *ctl, const cJSON *task, struct cell *cell)
+{
+    char text[RENDER_TEXT_MAX];
+
+    cell_printf(cell, "%s", render_time(ctl, json_text(task, "submitted", NULL), text));
+}
+
+static void ended_cell(const struct ctl *ctl, const cJSON *task, struct cell *cell)
+{
+    char text[RENDER_TEXT_MAX];
+
+    cell_printf(cell, "%s", render_time(ctl, json_text(task, "ended", NULL), text));
+}
+
+static const struct column task_columns[] = {
+    {"ID", "id", COLUMN_NAME, id_cell},
+    {"NAME", "name", 0, NULL},
+    {"TYPE", "type", COLUMN_LOW, NULL},
+    {"STATE", "state", COLUMN_NAME, state_cell},
+    {"NODE", "node", COLUMN_NAME, NULL},
+    {"USER", "user", COLUMN_LOW, NULL},
+    {"WAIT", "wait_s", COLUMN_RIGHT | COLUMN_LOW, wait_cell},
+    {"RUN", "run_s", COLUMN_RIGHT, run_cell},
+    {"TRY", "attempt", COLUMN_RIGHT | COLUMN_LOW, NULL},
+    {"REASON", "reason", COLUMN_BLANK, NULL},
+    {"WORKFLOW", "workflow", COLUMN_EXTRA, NULL},
+    {"EXIT", "exit", COLUMN_EXTRA | COLUMN_RIGHT, NULL},
+    {"SIGNAL", "signal", COLUMN_EXTRA | COLUMN_RIGHT, NULL},
+    {"SUBMITTED", "submitted", COLUMN_EXTRA | COLUMN_RIGHT, submitted_cell},
+    {"ENDED", "ended", COLUMN_EXTRA | COLUMN_RIGHT, ended_cell},
+    {"CONFIDENTIAL", "confidential", COLUMN_EXTRA, NULL},
+};
+static const struct screen task_screen = {"tasks", task_columns, ARRAY_SIZE(task_columns)};
+
+/* "w7" and "w7@lab-01" both mean that workflow. */
+static bool id_matches(const char *id, const char *wanted)
+{
+    size_t size = strlen(wanted);
+    return strcmp(id, wanted) == 0 || (strncmp(id, wanted, size) == 0 && id[size] == '@');
+}
+
+static const char *const task_states[] = {
+    "pending", "running", "succeeded", "failed", "timed-out", "cancelled", "lost", "unknown", NULL};
+
+static bool task_is_wanted(const struct ctl *ctl, const cJSON *task)
+{
+    const char *state = options_get(&ctl->options, "state"),
+               *type = options_get(&ctl->options, "type");
+    const char *workflow = options_get(&ctl->options, "workflow");
+    const char *since = options_get(&ctl->options, "since");
+    usec_t usec;
+
+    if (state && strcmp(json_text(task, "state", ""), state) != 0)
+        return false;
+    if (type && strcmp(json_text(task, "type", ""), type) != 0)
+        return false;
+    if (workflow && !id_matches(json_text(task, "workflow", ""), workflow))
+        return false;
+    if (options_has(&ctl->options, "mine")) {
+        const struct passwd *user = getpwuid(geteuid());
+        if (!user || strcmp(json_text(task, "user", ""), user->pw_name) != 0)
+            return false;
+    }
+    return !since || text_parse_usec(since, &usec) < 0 ||
+           render_seconds_since(json_text(task, "submitted", NULL)) * (double)USEC_PER_SEC <=
+               (double)usec;
+}
+
+/* The node all these tasks are of, or NULL: then their ids can be shown without it. */
+static const char *common_origin(const cJSON *tasks)
+{
+    const char *origin = NULL;
+
+    json_for_each (task, tasks) {
+        const char *at = strchr(json_text(task, "id", ""), '@');
+        if (!at || (origin && strcmp(origin, at + 1) != 0))
+            return NULL;
+        origin = at + 1;
+    }
+    return origin;
+}
+
+static void shorten_ids(cJSON *answer)
+{
+    const cJSON *tasks = json_member(answer, "tasks");
+
+    if (!common_origin(tasks))
+        return;
+    json_for_each (task, tasks) {
+        const char *id = json_text(task, "id", "");
+        _cleanup_free_ char *text = strndup(id, (size_t)output_short_id_size(id));
+        if (text)
+            json_add_string(task, "short_id", text);
+    }
+}
+
+static void task_footer(const struct ctl *ctl, const cJSON *answer, FILE *stream)
+{
+    static const char *const states[] = {"running",   "pending",   "failed", "timed-out",
+                                         "succeeded", "cancelled", "lost",   "unknown"};
+    const cJSON *tasks = json_member(answer, "tasks");
+    const char *origin = common_origin(tasks), *separator = ": ";
+    int total = cJSON_GetArraySize(tasks);
+
+    (void)ctl;
+    fprintf(stream, "%d task%s", total, total == 1 ? "" : "s");
+    for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+        int count = 0;
+        json_for_each (task, tasks)
+            count += strcmp(json_text(task, "state", ""), states[i]) == 0;
+        if (count == 0)
+            continue;
+        fprintf(stream, "%s%d %s", separator, count, states[i]);
+        separator = ", ";
+    }
+    fputc('.', stream);
+    if (origin && tasks->child) {
+        const char *id = json_text(tasks->child, "id", "?");
+        fprintf(stream, " IDs are of %s; elsewhere write %s.", origin, id);
+    }
+    fputc('\n', stream);
+}
+
+/* Nodes that did not answer are told beside the list. */
+static void say_unanswered(const cJSON *answer)
+{
+    _cleanup_free_ char *names = screen_value(json_member(answer, "unanswered"));
+
+    if (names && *names) {
+        fputs("no answer: ", stderr);
+        render_text(stderr, names, strlen(names));
+        fputc('\n', stderr);
+    }
+}
+
+int task_list_run(struct ctl *ctl)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    int r = options_check_word(&ctl->options, "state", task_states);
+    if (r != 0)
+        return r;
+    cJSON *parameters = client_parameters(ctl);
+    if (options_has(&ctl->options, "all-nodes"))
+        json_add_bool(parameters, "all_nodes", true);
+    r = client_list(ctl, (struct call){"ListTasks", parameters, -1, false, NULL}, "tasks", &answer);
+    if (r != 0)
+        return r;
+    screen_keep(ctl, "tasks", answer, task_is_wanted);
+    if (ctl->globals.json == JSON_OFF) {
+        shorten_ids(answer);
+        say_unanswered(answer);
+    }
+    return screen_show(ctl, &task_screen, answer, task_footer);
+}
+
+static int read_count(const struct options *options, const char *name, uint64_t *ret)
+{
+    const char *text = options_get(options, name);
+    char *end = NULL;
+
+    unsigned long long count = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != '\0' || count > 1000000000)
+        return fail_usage("--%s is a number, not \"%s\"", name, text);
+    *ret = count;
+    return 0;
+}
+
+static int logs_parameters(const struct ctl *ctl, cJSON *parameters)
+{
+    const struct options *options = &ctl->options;
+    bool only_stdout = options_has(options, "stdout"), only_stderr = options_has(options, "stderr");
+    static const char *const counts[][2] = {{"lines", "lines"}, {"attempt", "attempt"}};
+    uint64_t count = 0;
+
+    json_add_string(parameters, "id", options->words[0]);
+    if (options_has(options, "follow"))
+        json_add_bool(parameters, "follow", true);
+    if (only_stdout != only_stderr)
+        json_add_string(parameters, "stream", only_stdout ? "stdout" : "stderr");
+    for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+        if (!options_has(options, counts[i][0]))
+            continue;
+        int r = read_count(options, counts[i][0], &count);
+        if (r != 0)
+            return r;
+        json_add_u64(parameters, counts[i][1], count);
+    }
+    return 0;
+}
+
+int task_logs_run(struct ctl *ctl)
+{
+    _cleanup_json_ cJSON *parameters = client_parameters(ctl), *end = NULL;
+    bool follow = options_has(&ctl->options, "follow");
+    int r = logs_parameters(ctl, parameters);
+
+    if (r != 0)
+        return r;
+    if (follow)
+        client_catch_interrupt();
+    r = output_stream(ctl, TAKE_PTR(parameters), options_has(&ctl->options, "timestamps"), &end);
+    if (r == CLIENT_INTERRUPTED)
+        return 0;
+    if (r != 0)
+        return r;
+    if (follow && ctl_is_chatty(ctl))
+        output_summary(ctl, end, NULL);
+    return 0;
+}
+
+static int add_ids(const struct options *options, cJSON *parameters)
+{
+    cJSON *ids = cJSON_AddArrayToObject(parameters, "ids");
+
+    for (size_t i = 0; ids && i < options->words_count; i++)
+        cJSON_AddItemToArray(ids, cJSON_CreateString(options->words[i]));
+    return ids ? 0 : fail_memory();
+}
+
+static int detach_wait(const struct options *options)
+{
+    static const char *const texts[] = {
+        "\ndetached: the work goes on; wait again with: p2pctl task wait",
+        "; cancel it with: p2pctl task cancel"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        fputs(texts[i], stderr);
+        for (size_t j = 0; j < options->words_count; j++)
+            fprintf(stderr, " %s", options->words[j]);
+    }
+    fputc('\n', stderr);
+    return EXIT_INTERRUPTED;
+}
+
+/* With one task its own code; with several 1 where any did not succeed. */
+static int wait_result(const struct ctl *ctl, const cJSON *answer)
+{
+    const cJSON *tasks = json_member(answer, "tasks");
+    bool single = ctl->options.words_count == 1;
+    int result = 0;
+
+    if (options_has(&ctl->options, "state"))
+        return 0;
+    json_for_each (task, tasks) {
+        if (!output_has_ended(task)) /* with --any not all have */
+            continue;
+        int code = output_exit_code(task);
+        if (code != 0)
+            result = single ? code : error_get_exit(ERROR_INTERNAL);
+        if (ctl->globals.json == JSON_OFF &&
+            (ctl_is_chatty(ctl) || (code != 0 && !ctl->globals.quiet)))
+            output_summary(ctl, task, NULL);
+    }
+    return result;
+}
+
+int task_wait_run(struct ctl *ctl)
+{
+    _cleanup_json_ cJSON *parameters = client_parameters(ctl), *answer = NULL;
+    const char *timeout = options_get(&ctl->options, "timeout");
+    const char *state = options_get(&ctl->options, "state");
+    int r;
+
+    r = options_check_word(&ctl->options, "state", task_states);
+    if (r == 0)
+        r = add_ids(&ctl->options, parameters);
+    if (r != 0)
+        return r;
+    if (timeout)
+        json_add_string(parameters, "timeout", timeout);
+    if (state)
+        json_add_string(parameters, "state", state);
+    if (options_has(&ctl->options, "any"))
+        json_add_bool(parameters, "any", true);
+    if (ctl->options.words_count == 1)
+        fail_hand_on();
+    client_catch_interrupt();
+    r = client_call(ctl, (struct call){"WaitTask", TAKE_PTR(parameters), -1, true, NULL}, &answer);
+    if (r == CLIENT_INTERRUPTED)
+        return detach_wait(&ctl->options);
+    if (r != 0)
+        return r;
+    if (ctl->globals.json != JSON_OFF) {
+        r = render_json(ctl, answer, "tasks");
+        if (r != 0)
+            return r;
+    }
+    return wait_result(ctl, answer);
+}
+
+int task_cancel_run(struct ctl *ctl)
+{
+    _cleanup_json_ cJSON *parameters = client_parameters(ctl), *answer = NULL;
+    const struct options *options = &ctl->options;
+    static const char *const texts[] = {"type", "signal", "grace"};
+    bool all = options_has(options, "all");
+    int r = 0;
+
+    if ((options->words_count > 0) + all + options_has(options, "type") != 1)
+        return fail_usage("cancel what? Give ids, or --all, or --type T");
+    if (options->words_count > 0)
+        r = add_ids(options, parameters);
+    if (r != 0)
+        return r;
+    if (all)
+        json_add_bool(parameters, "all", true);
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (options_has(options, texts[i]))
+            json_add_string(parameters, texts[i], options_get(options, texts[i]));
+    r = client_call(ctl, (struct call){"CancelTask", TAKE_PTR(parameters), -1, false, NULL},
+                    &answer);
+    if (r != 0)
+        return r;
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, answer, "tasks");
+    json_for_each (task, json_member(answer, "tasks")) {
+        const char *state = json_text(task, "state", "");
+        bool is_ended = output_has_ended(task) && strcmp(state, "cancelled") != 0;
+        if (!is_ended)
+            printf("%s ", strcmp(state, "running") == 0 ? "cancelling" : "cancelled");
+        render_tinted(ctl, stdout, TONE_PLAIN, json_text(task, "id", "?"));
+        if (is_ended) {
+            fputs(" has ended already: ", stdout);
+            render_tinted(ctl, stdout, TONE_PLAIN, state);
+        }
+        putchar('\n');
+    }
+    return 0;
+}

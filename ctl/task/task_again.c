@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include "client.h"
+#include "commands.h"
+#include "console/failure.h"
+#include "console/render.h"
+
+/* `task retry` and `task clean`: what can be done with tasks that have ended. */
+
+int task_retry_run(struct ctl *ctl)
+{
+    const struct options *options = &ctl->options;
+    bool all_failed = options_has(options, "all-failed");
+    _cleanup_json_ cJSON *answer = NULL;
+    cJSON *parameters;
+
+    if ((options->words_count > 0) == all_failed)
+        return fail_usage("retry what? Give ids, or --all-failed");
+    parameters = cJSON_CreateObject();
+    cJSON *ids = all_failed ? NULL : cJSON_AddArrayToObject(parameters, "ids");
+    for (size_t i = 0; ids && i < options->words_count; i++)
+        cJSON_AddItemToArray(ids, cJSON_CreateString(options->words[i]));
+    if (all_failed)
+        json_add_bool(parameters, "all_failed", true);
+    if (ctl->globals.node)
+        json_add_string(parameters, "run_on", ctl->globals.node);
+    int r = client_call(ctl, (struct call){"RetryTask", parameters, -1, false, NULL}, &answer);
+    if (r != 0)
+        return r;
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, answer, "tasks");
+    json_for_each (task, json_member(answer, "tasks")) {
+        render_tinted(ctl, stdout, TONE_PLAIN, json_text(task, "id", "?"));
+        putchar('\n');
+    }
+    if (all_failed && cJSON_GetArraySize(json_member(answer, "tasks")) == 0 && ctl_is_chatty(ctl))
+        fputs("no task of yours has failed\n", stderr);
+    return 0;
+}
+
+static const char *const ended_states[] = {"succeeded", "failed",  "timed-out", "cancelled",
+                                           "lost",      "unknown", NULL};
+
+static int clean(struct ctl *ctl, bool is_dry_run, cJSON **ret)
+{
+    static const char *const texts[] = {"older", "state"};
+    cJSON *parameters = client_parameters(ctl);
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (options_has(&ctl->options, texts[i]))
+            json_add_string(parameters, texts[i], options_get(&ctl->options, texts[i]));
+    if (is_dry_run)
+        json_add_bool(parameters, "dry_run", true);
+    return client_call(ctl, (struct call){"CleanTasks", parameters, -1, false, NULL}, ret);
+}
+
+int task_clean_run(struct ctl *ctl)
+{
+    _cleanup_json_ cJSON *counted = NULL, *answer = NULL;
+    _cleanup_free_ char *question = NULL;
+    int r = options_check_word(&ctl->options, "state", ended_states);
+
+    if (r == 0)
+        r = clean(ctl, true, &counted);
+    if (r != 0)
+        return r;
+    double count = json_number(counted, "cleaned", 0);
+    if (count > 0) {
+        if (asprintf(&question, "drop %.0f task%s with output and results", count,
+                     count == 1 ? "" : "s") < 0)
+            return fail_memory();
+        r = ctl_confirm(ctl, question);
+    }
+    if (r == 0)
+        r = clean(ctl, false, &answer);
+    if (r != 0)
+        return r;
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, answer, NULL);
+    count = json_number(answer, "cleaned", 0);
+    printf("dropped %.0f task%s\n", count, count == 1 ? "" : "s");
+    if (json_number(answer, "held", 0) > 0 && !ctl->globals.quiet)
+        fprintf(stderr, "%.0f more belong to workflows that go on, and stay\n",
+                json_number(answer, "held", 0));
+    return 0;
+}
