@@ -81,7 +81,7 @@ int node_make_stores(struct node *node)
     if (r < 0)
         return log_error_errno(r, "Cannot make the store of task output in %s: %m",
                                node->state_dir);
-    r = bundles_new(node->state_dir, node->state, node->worker, &node->bundles);
+    r = bundles_new(node->state_dir, node->state, &node->bundles);
     if (r < 0)
         return log_error_errno(r, "Cannot make the store of files of tasks in %s: %m",
                                node->state_dir);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include "store/removal.h"
 #include "store/state_core.h"
 
 #define DIRECTORY "taskfiles"
@@ -15,7 +16,6 @@
 
 struct bundles {
     struct state *state;
-    struct worker *worker;
     int directory_fd;
     atomic_uint_fast64_t serial;
 };
@@ -66,8 +66,7 @@ static bool parse_name(const char *name, struct bundles_key *ret)
     return strcmp(name, again) == 0;
 }
 
-int bundles_new(const char *directory, struct state *state, struct worker *worker,
-                struct bundles **ret)
+int bundles_new(const char *directory, struct state *state, struct bundles **ret)
 {
     _cleanup_(bundles_freep) struct bundles *bundles = calloc(1, sizeof(*bundles));
     _cleanup_close_ int fd = -EBADF;
@@ -75,7 +74,6 @@ int bundles_new(const char *directory, struct state *state, struct worker *worke
     if (!bundles)
         return -ENOMEM;
     bundles->state = state;
-    bundles->worker = worker;
     bundles->directory_fd = -EBADF;
     fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || (mkdirat(fd, DIRECTORY, 0700) < 0 && errno != EEXIST))
@@ -197,54 +195,11 @@ uint64_t bundles_get_space(const struct bundles *bundles, uint64_t reserve)
     return available - MIN(available, reserve);
 }
 
-/* --- Removing: on the lane, when the record is gone --- */
-
-struct removal {
-    struct bundles *bundles; /* borrowed */
-    struct bundles_key key;
-    bool has_run;
-};
-
-static void on_removal_run(void *data)
-{
-    struct removal *removal = data;
-    char name[BUNDLES_NAME_SIZE];
-
-    format_name(&removal->key, name);
-    /* What stays behind here is swept at the next start. */
-    (void)unlinkat(removal->bundles->directory_fd, name, 0);
-    removal->has_run = true;
-}
-
-static void on_removal_done(void *data)
-{
-    struct removal *removal = data;
-
-    if (!removal->has_run)
-        on_removal_run(removal);
-    free(removal);
-}
-
-static void on_durable(int r, void *data)
-{
-    struct removal *removal = data;
-    struct bundles *bundles = removal->bundles;
-
-    if (r < 0)
-        free(removal);
-    else if (!state_has_lane(bundles->state) ||
-             worker_submit(bundles->worker, WORKER_COMMITS, on_removal_run, on_removal_done,
-                           removal) < 0)
-        on_removal_done(removal);
-}
-
 void bundles_remove(struct bundles *bundles, const struct bundles_key *key,
                     struct state_batch *batch)
 {
-    struct removal *removal = malloc(sizeof(*removal));
+    char name[BUNDLES_NAME_SIZE];
 
-    if (!removal)
-        return; /* swept at the next start */
-    *removal = (struct removal){.bundles = bundles, .key = *key};
-    state_batch_after(batch, on_durable, removal);
+    format_name(key, name);
+    removal_after(bundles->state, batch, bundles->directory_fd, name);
 }

@@ -36,11 +36,10 @@ struct bundles_key {
 struct bundles;
 
 /*
- * @directory: of the state; "taskfiles" is made in it. @state and @worker are borrowed. Return: 0,
+ * @directory: of the state; "taskfiles" is made in it. @state is borrowed. Return: 0,
  * -ENOMEM, or what mkdir and open said.
  */
-int bundles_new(const char *directory, struct state *state, struct worker *worker,
-                struct bundles **ret);
+int bundles_new(const char *directory, struct state *state, struct bundles **ret);
 /* After worker and state. Returns NULL. */
 struct bundles *bundles_free(struct bundles *bundles);
 DEFINE_CLEANUP(struct bundles *, bundles_free)

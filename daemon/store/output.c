@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include "base/bytes.h"
 #include "store/output_core.h"
+#include "store/removal.h"
 
 #define DIRECTORY     "tasks"
 #define ROOM_MIN      ((size_t)4096)
@@ -466,47 +467,11 @@ int output_finish(struct output *output, struct state_batch *batch)
     return 0;
 }
 
-struct removal {
-    struct output_store *store; /* borrowed */
-    struct output_key key;
-    bool has_run;
-};
-
-static void on_removal_run(void *data)
-{
-    struct removal *removal = data;
-    char name[OUTPUT_NAME_SIZE];
-
-    output_format_name(&removal->key, name);
-    /* What stays behind here is swept at the next start. */
-    (void)unlinkat(removal->store->directory_fd, name, 0);
-    removal->has_run = true;
-}
-
-static void on_removal_done(void *data)
-{
-    struct removal *removal = data;
-
-    if (!removal->has_run)
-        on_removal_run(removal);
-    free(removal);
-}
-
-static void on_row_removed(int r, void *data)
-{
-    struct removal *removal = data;
-
-    if (r < 0)
-        free(removal);
-    else if (output_submit(removal->store, on_removal_run, on_removal_done, removal) < 0)
-        on_removal_done(removal);
-}
-
 void output_remove(struct output_store *store, const struct output_key *key,
                    struct state_batch *batch)
 {
-    struct removal *removal = malloc(sizeof(*removal));
     struct output *output = output_find(store, key);
+    char name[OUTPUT_NAME_SIZE];
 
     if (output) {
         table_remove(&store->outputs, &output->key);
@@ -515,8 +480,6 @@ void output_remove(struct output_store *store, const struct output_key *key,
     }
     output_reject(store, key, -ENOENT);
     state_delete_output(batch, &key->origin, key->number, key->attempt);
-    if (!removal)
-        return;
-    *removal = (struct removal){.store = store, .key = *key};
-    state_batch_after(batch, on_row_removed, removal);
+    output_format_name(key, name);
+    removal_after(store->state, batch, store->directory_fd, name);
 }

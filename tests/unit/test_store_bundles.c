@@ -23,8 +23,7 @@ static int setup(void **state)
 
     room->node.directory = directory_new();
     node_open(&room->node);
-    assert_int_equal(
-        bundles_new(room->node.directory, room->node.state, room->node.worker, &room->bundles), 0);
+    assert_int_equal(bundles_new(room->node.directory, room->node.state, &room->bundles), 0);
     *state = room;
     return 0;
 }
