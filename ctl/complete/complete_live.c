@@ -66,43 +66,36 @@ static void print_events(void)
         print_word(event_get_info((enum event)i)->name, "", NULL);
 }
 
+/* Words that a method's list gives: the text at @key of each, @behind it, and what @help tells. */
+static const struct {
+    enum complete_kind kind;
+    const char *method, *list, *key, *behind, *help;
+} lists[] = {
+    {COMPLETE_NODES, "Members", "members", "name", "", "state"},
+    {COMPLETE_PLACES, "Members", "members", "name", ":", "state"},
+    {COMPLETE_SELECTORS, "Members", "members", "name", "", "state"},
+    {COMPLETE_TASKS, "ListTasks", "tasks", "id", "", "state"},
+    {COMPLETE_WORKFLOWS, "ListWorkflows", "workflows", "id", "", "state"},
+    {COMPLETE_TYPES, "Types", "types", "name", "", "handler"},
+    {COMPLETE_STORED, "ListFiles", "files", "name", "", NULL},
+    {COMPLETE_STORED, "Members", "members", "name", ":", "state"},
+    {COMPLETE_VALUES, "ListMemory", "keys", "key", "", NULL},
+    {COMPLETE_VALUES, "Members", "members", "name", ":", "state"},
+    {COMPLETE_KEYS, "ListKeys", "keyring", "fingerprint", "", NULL},
+};
+
 void complete_print(struct ctl *ctl, enum complete_kind kind)
 {
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+        if (lists[i].kind == kind)
+            print_list(ctl, lists[i].method, lists[i].list, lists[i].key, lists[i].behind,
+                       lists[i].help);
     switch (kind) {
-    case COMPLETE_NOTHING:
-        break;
     case COMPLETE_FILES:
         puts(":files");
         break;
-    case COMPLETE_NODES:
-        print_list(ctl, "Members", "members", "name", "", "state");
-        break;
-    case COMPLETE_PLACES:
-        print_list(ctl, "Members", "members", "name", ":", "state");
-        break;
     case COMPLETE_SELECTORS:
-        print_list(ctl, "Members", "members", "name", "", "state");
         puts("tag:\ntype:\nall");
-        break;
-    case COMPLETE_TASKS:
-        print_list(ctl, "ListTasks", "tasks", "id", "", "state");
-        break;
-    case COMPLETE_WORKFLOWS:
-        print_list(ctl, "ListWorkflows", "workflows", "id", "", "state");
-        break;
-    case COMPLETE_TYPES:
-        print_list(ctl, "Types", "types", "name", "", "handler");
-        break;
-    case COMPLETE_STORED:
-        print_list(ctl, "ListFiles", "files", "name", "", NULL);
-        print_list(ctl, "Members", "members", "name", ":", "state");
-        break;
-    case COMPLETE_VALUES:
-        print_list(ctl, "ListMemory", "keys", "key", "", NULL);
-        print_list(ctl, "Members", "members", "name", ":", "state");
-        break;
-    case COMPLETE_KEYS:
-        print_list(ctl, "ListKeys", "keyring", "fingerprint", "", NULL);
         break;
     case COMPLETE_INSTANCES:
         print_instances();
@@ -116,6 +109,8 @@ void complete_print(struct ctl *ctl, enum complete_kind kind)
     case COMPLETE_COMMANDS:
         print_commands();
         puts("examples\ntasks.txt\nexit-codes");
+        break;
+    default:
         break;
     }
 }

@@ -77,6 +77,27 @@ static bool ask(struct node *node, struct call *call, const struct swim_member *
     return false;
 }
 
+size_t ask_alive(struct node *node, struct call *call, const char *method, const cJSON *parameters,
+                 remote_reply_t reply, void *data)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    size_t asked = 0;
+
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        if (!member->is_self && member->state == SWIM_ALIVE &&
+            remote_call(node->remote,
+                        &(struct remote_request){.member = member,
+                                                 .method = method,
+                                                 .parameters = parameters,
+                                                 .caller = &call->caller,
+                                                 .timeout_usec = GATHER_TIMEOUT_USEC},
+                        reply, data, NULL) >= 0)
+            asked++;
+    }
+    return asked;
+}
+
 void gather(struct node *node, struct call *call, cJSON *reply, const char *noun)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);

@@ -165,7 +165,10 @@ void members_count(const struct swim *swim, struct member_counts *ret);
 /* Adds a member's fields; cluster.c. */
 void member_fill(const struct node *node, const struct swim_member *member, cJSON *json);
 
-/* Asks all other live nodes the same question and merges their arrays @noun; gather.c. Takes the
- * call and
+/* Calls @method with @parameters (borrowed) at every other node that is alive, for the caller of
+ * @call. @reply is never called from within. Return: how many are asked. gather.c */
+size_t ask_alive(struct node *node, struct call *call, const char *method, const cJSON *parameters,
+                 remote_reply_t reply, void *data);
+/* Asks all other live nodes the same question and merges their arrays @noun. Takes the call and
  * @reply, whose array already has this node's entries. */
 void gather(struct node *node, struct call *call, cJSON *reply, const char *noun);

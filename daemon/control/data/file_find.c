@@ -68,7 +68,6 @@ static void quote_glob(const char *name, char target[static 3 * FILES_NAME_MAX +
 
 void file_search(struct node *node, struct call *call, const char *name)
 {
-    const struct swim *swim = cluster_get_swim(node->cluster);
     struct search *search = calloc(1, sizeof(*search));
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
     char glob[3 * FILES_NAME_MAX + 1] = "";
@@ -79,19 +78,8 @@ void file_search(struct node *node, struct call *call, const char *name)
     quote_glob(name, glob);
     if (strlen(glob) <= FILES_NAME_MAX)
         json_add_string(parameters, "glob", glob);
-    for (size_t i = 0; i < swim_members_count(swim); i++) {
-        const struct swim_member *member = swim_member_at(swim, i);
-        if (member->is_self || member->state != SWIM_ALIVE)
-            continue;
-        if (remote_call(node->remote,
-                        &(struct remote_request){.member = member,
-                                                 .method = "org.p2pnode.ListFiles",
-                                                 .parameters = parameters,
-                                                 .caller = &call->caller,
-                                                 .timeout_usec = 5 * USEC_PER_SEC},
-                        on_search_answer, search, NULL) >= 0)
-            search->pending++;
-    }
+    search->pending =
+        ask_alive(node, call, "org.p2pnode.ListFiles", parameters, on_search_answer, search);
     if (search->pending > 0) {
         call_on_gone(call, on_search_gone, search);
         return;

@@ -166,7 +166,6 @@ static void on_search_answer(const struct remote_reply *reply, void *data)
 
 static void search_others(struct node *node, struct call *call, const char *key)
 {
-    const struct swim *swim = cluster_get_swim(node->cluster);
     struct search *search = calloc(1, sizeof(*search));
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
 
@@ -176,19 +175,7 @@ static void search_others(struct node *node, struct call *call, const char *key)
     }
     *search = (struct search){.node = node, .call = call};
     json_add_string(parameters, "key", key);
-    for (size_t i = 0; i < swim_members_count(swim); i++) {
-        const struct swim_member *member = swim_member_at(swim, i);
-        if (member->is_self || member->state != SWIM_ALIVE)
-            continue;
-        if (remote_call(node->remote,
-                        &(struct remote_request){.member = member,
-                                                 .method = call->method,
-                                                 .parameters = parameters,
-                                                 .caller = &call->caller,
-                                                 .timeout_usec = 5 * USEC_PER_SEC},
-                        on_search_answer, search, NULL) >= 0)
-            search->pending++;
-    }
+    search->pending = ask_alive(node, call, call->method, parameters, on_search_answer, search);
     if (search->pending == 0) {
         free(search);
         call_fail(call, ERROR_NOT_FOUND, "p2pctl mem ls", "no node has a value called \"%s\"", key);
