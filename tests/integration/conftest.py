@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from lib.lab import Lab
+from lib.disk import small_disks
+from lib.lab import FAST, STEADY, Lab
 
 
 def pytest_configure(config):
@@ -70,3 +71,39 @@ def make_module_lab():
     """The same for a lab that all tests of a module share."""
     with open_labs() as labs:
         yield labs
+
+
+def start_three(lab):
+    lab.node("seed", role="seed")
+    lab.node("lab-01")
+    lab.node("lab-02")
+    return lab.start()
+
+
+@pytest.fixture
+def lab(make_lab):
+    """A seed and two peers, fast enough to die in a test."""
+    return start_three(make_lab(FAST))
+
+
+@pytest.fixture
+def steady_lab(make_lab):
+    """The same where nobody is to be suspect, however busy the machine is."""
+    return start_three(make_lab(STEADY))
+
+
+@pytest.fixture
+def small_disk(make_lab):
+    """A function that gives a node of make_lab, which does not run yet, a disk of its own: small_disk(node, mebibytes)."""
+    with small_disks() as mount:
+        yield mount
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes a task list and returns where."""
+    def write_list(text):
+        path = tmp_path / "tasks.txt"
+        path.write_text(text)
+        return path
+    return write_list

@@ -72,7 +72,7 @@ def strike(node, at, act):
     act()
     struck = node.crash.disarm()
     if struck:
-        node.process.wait(10)
+        node.process.wait(60)
         node.crash.start()
     return struck
 

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from lib.lab import BUILD, CTL, DAEMON, Loopback, Node, environment, format_config, run_program
+from lib.process import content, files_below
 from lib.wait import wait_for
 
 EXAMPLES = BUILD.parent if (BUILD.parent / "etc").exists() else None
@@ -154,8 +155,9 @@ def test_a_damaged_key_ring_is_78_and_never_shown(lab):
 
 def test_the_key_ring_is_copied_to_the_state_directory_for_its_owner_alone(lab):
     node = lab.node("lone", role="seed").start()
-    copies = [path for path in node.directory.rglob("*") if path.is_file() and path.read_bytes() == lab.keyring.read_bytes()]
-    assert len(copies) == 1 and stat.S_IMODE(copies[0].stat().st_mode) == 0o600
+    copies = [status for path, status in files_below(node.directory)
+              if stat.S_ISREG(status.st_mode) and content(path) == lab.keyring.read_bytes()]
+    assert len(copies) == 1 and stat.S_IMODE(copies[0].st_mode) == 0o600
     assert lab.keyring.read_text().strip() not in node.log_text() + node.ctl("status", "--json=short").stdout
 
 
@@ -240,7 +242,7 @@ def test_it_stops_on_request_with_0_and_leaves_no_process(lab, number):
 def test_sighup_opens_the_log_file_anew(lab):
     path = lab.directory / "plain.log"
     node = lab.node("lone", {"log": {"file": str(path)}}, role="seed").start()
-    assert "node lone started" in path.read_text()
+    wait_for(lambda: "node lone started" in path.read_text(), 5, "the first line")
     path.rename(lab.directory / "plain.log.1")
     node.signal(signal.SIGHUP)
     wait_for(path.exists, 5, "the new file")
@@ -253,7 +255,7 @@ def test_a_socket_of_systemd_is_told_when_it_is_ready(lab):
     path = lab.directory / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(path))
-        notify.settimeout(10)
+        notify.settimeout(60)
         node = lab.node("lone", role="seed")
         node.launch(NOTIFY_SOCKET=str(path))
         assert b"READY=1" in notify.recv(4096)

@@ -5,13 +5,13 @@ import signal
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import STEADY
 from lib.wait import wait_for
 
 
 @pytest.fixture
 def lab(make_lab):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     lab.node("lab-01", {"tasks": {"enabled": False}}, role="seed")
     lab.node("lab-02", {"tasks": {"slots": 1}}, types=["a", "c"])
     lab.node("lab-03", {"tasks": {"slots": 1}}, types=["a"])
@@ -73,7 +73,7 @@ def test_a_task_that_may_run_only_there_waits_and_says_so(lab):
     seed.ctl("drain", "lab-02")
     wait_draining(lab, "lab-02")
     task = seed.submit("c1")
-    assert seed.task(task)["reason"] == "the only node for type c, lab-02, is draining"
+    wait_for(lambda: seed.task(task)["reason"] == "the only node for type c, lab-02, is draining", 5, "the reason")
     assert seed.ctl("undrain", "lab-02").stdout == ""
     assert seed.wait_task(task, "succeeded")["node"] == "lab-02"
 
@@ -86,7 +86,7 @@ def test_drain_waits_until_nothing_runs_there(lab):
     assert re.fullmatch(rf"1 running  {task}  [0-9.]+s\n", process.stdout.readline().decode())
     assert process.poll() is None
     seed.ctl("task", "cancel", task)
-    assert process.communicate(timeout=10) == (b"lab-02 is drained; undo with: p2pctl undrain lab-02\n", b"")
+    assert process.communicate(timeout=60) == (b"lab-02 is drained; undo with: p2pctl undrain lab-02\n", b"")
     assert process.returncode == 0
 
 
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_drain(lab):
     process = node.ctl_start("drain", "--wait")
     assert process.stdout.readline() == b"lab-02 is draining: 1 running\n"
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and b"p2pctl drain --wait; undo with: p2pctl undrain\n" in stderr
     assert node.call("Status")["node"]["draining"] is True
 
@@ -120,7 +120,7 @@ def test_undrain_ends_the_waiting(lab):
     process = node.ctl_start("drain", "--wait")
     assert process.stdout.readline() == b"lab-02 is draining: 1 running\n"
     node.ctl("undrain")
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1 and b"take tasks again meanwhile" in stderr
 
 

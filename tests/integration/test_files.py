@@ -4,11 +4,13 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 import subprocess
 
 import pytest
 
-from lib.lab import FAST, environment
+from lib.lab import STEADY, environment
+from lib.process import files_below, sizes
 from lib.wait import wait_for
 
 MIB = 1 << 20
@@ -16,7 +18,7 @@ MIB = 1 << 20
 
 @pytest.fixture(scope="module")
 def lab(make_module_lab):
-    lab = make_module_lab(FAST)
+    lab = make_module_lab(STEADY)
     lab.node("seed", role="seed")
     lab.node("lab-01")
     lab.node("lab-02")
@@ -51,8 +53,8 @@ def make(tmp_path):
 def stored(node):
     """What is really in the directory: (name, size) of every file that is no index and no part."""
     root = node.directory / "peer_storage"
-    return {path.name: path.stat().st_size for path in root.iterdir()
-            if path.is_file() and not path.name.startswith("-")}
+    return {path.name: status.st_size for path, status in files_below(root)
+            if path.parent == root and stat.S_ISREG(status.st_mode) and not path.name.startswith("-")}
 
 
 def parts(node):
@@ -94,21 +96,21 @@ def test_a_hundred_mebibytes_there_and_back(lab, node, tmp_path):
 
 def interrupted_put(node, source, target):
     """A slow put that is killed when some of it has arrived; returns what had."""
-    process = node.ctl_start("file", "put", "--rate", "2MiB", source, target)
+    process = node.ctl_start("file", "put", "--rate", "1MiB", source, target)
     holder = node.lab["lab-02"]
-    wait_for(lambda: any(part.stat().st_size > MIB for part in parts(holder)), 20, "some of it to arrive")
+    wait_for(lambda: any(size > MIB for size in sizes(parts(holder))), 20, "some of it to arrive")
     return process
 
 
 def wait_for_quiet(find_parts):
     """Until nobody works on them any more."""
     def is_quiet():
-        for part in find_parts():
-            with open(part, "rb") as file:
-                try:
+        try:
+            for part in find_parts():
+                with open(part, "rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return False
+        except (BlockingIOError, FileNotFoundError):
+            return False
         return True
     wait_for(is_quiet, 20, "the parts to rest")
 
@@ -123,7 +125,7 @@ def test_an_interrupted_put_is_resumed(lab, node, tmp_path, victim):
         process.kill()
     else:
         lab["lab-01" if victim == "here" else "lab-02"].kill()
-    process.wait(20)
+    process.wait(120)
     if victim != "client":
         lab["lab-01" if victim == "here" else "lab-02"].start()
         lab.wait_joined()
@@ -133,7 +135,7 @@ def test_an_interrupted_put_is_resumed(lab, node, tmp_path, victim):
     found = re.search(r"large  resumed at (\d+)%", result.stderr)
     assert found and 10 <= int(found[1]) < 100, result
     assert node.ctl("file", "get", "lab-02:large", "-").stdout_bytes == source.read_bytes()
-    assert not parts(lab["lab-02"])
+    wait_for(lambda: not parts(lab["lab-02"]), 5, "no part to be left")
 
 
 @pytest.mark.parametrize("victim", ["client", "here", "there"])
@@ -141,15 +143,15 @@ def test_an_interrupted_get_is_resumed(lab, node, tmp_path, victim):
     source, target = tmp_path / "large", tmp_path / "back"
     source.write_bytes(os.urandom(8 * MIB))
     put(node, source, "lab-02:")
-    process = node.ctl_start("file", "get", "--rate", "2MiB", "lab-02:large", target)
-    wait_for(lambda: any(path.stat().st_size > 2 * MIB for path in tmp_path.glob(".p2pctl-*")), 20, "some of it to arrive")
+    process = node.ctl_start("file", "get", "--rate", "1MiB", "lab-02:large", target)
+    wait_for(lambda: any(size > MIB for size in sizes(tmp_path.glob(".p2pctl-*"))), 20, "some of it to arrive")
     if victim == "client":
         process.kill()
     else:
         lab["lab-01" if victim == "here" else "lab-02"].kill()
-    process.wait(40)
+    process.wait(120)
     assert not target.exists()
-    wait_for_quiet(lambda: tmp_path.glob(".p2pctl-*"))
+    wait_for_quiet(lambda: list(tmp_path.glob(".p2pctl-*")))
     if victim != "client":
         lab["lab-01" if victim == "here" else "lab-02"].start()
         lab.wait_joined()
@@ -364,7 +366,8 @@ def test_a_full_quota_is_refused_with_the_sizes(lab, node, make):
     status = small.call("Status")["files"]
     assert (status["count"], status["quota_bytes"]) == (3, 3 * MIB) and status["used_bytes"] <= 3 * MIB
     result = node.ctl("file", "put", "-", "small:piped", stdin=bytes(2000), code=1)
-    assert set(stored(small)) == {"file-0", "file-1", "file-2"} and not parts(small)
+    assert set(stored(small)) == {"file-0", "file-1", "file-2"}
+    wait_for(lambda: not parts(small), 5, "no part to be left")
 
 
 def start_endless_put(node, target):
@@ -383,7 +386,7 @@ def test_a_put_that_is_interrupted_leaves_nothing(lab, node, where):
     process, writer = start_endless_put(node, f"{where or 'lab-01:'}half")
     wait_for(lambda: parts(holder), 10, "the part to be there")
     process.kill()
-    process.wait(10)
+    process.wait(60)
     os.close(writer)
     wait_for(lambda: not parts(holder), 10, "the part to be gone")
     assert stored(holder) == {}
@@ -402,7 +405,7 @@ def test_the_death_of_the_receiver_leaves_nothing_visible(lab, node, make):
     except BrokenPipeError:
         pass
     os.close(writer)
-    _, stderr = process.communicate(timeout=15)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode in (1, 7) and stderr.startswith(b"p2pctl: "), stderr
     late.start()
     lab.wait_joined()
@@ -427,7 +430,7 @@ def test_the_death_of_the_holder_during_a_get_leaves_no_half_file(lab, node, tmp
     holder.kill()
     with open(reader, "rb") as stream:
         size = 1000 + len(stream.read())
-    _, stderr = process.communicate(timeout=15)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode in (1, 7) and size < 64 * MIB, stderr
     result = node.ctl("file", "get", "lab-02:large", target, code=None)
     assert result.code == 7 and not target.exists()

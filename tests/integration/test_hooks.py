@@ -4,15 +4,16 @@ import re
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import FAST, STEADY
+from lib.process import content
 from lib.wait import wait_for
 from test_reload import reload
 
 
 @pytest.fixture
 def make_node(make_lab):
-    """make_node(hook={script: text}, …): a node with the script beside it, and a folder that hooks may write to."""
-    lab = make_lab(FAST)
+    """make_node(…): a node with scripts beside it, and a folder that hooks may write to."""
+    lab = make_lab(STEADY)
     out = lab.directory / "out"
     out.mkdir()
     out.chmod(0o777)
@@ -60,14 +61,15 @@ def test_no_shell_sees_the_command_or_what_comes_from_elsewhere(make_node):
 
 
 def test_a_node_that_runs_no_tasks_has_hooks_too(make_node):
-    node = make_node(tasks={"enabled": False})
-    hook = script(node, "hook", f"echo $PEER_MEMBER >> {node.out}/said")
+    node = make_node(tasks={"enabled": False}, membership=FAST["membership"])
+    hook = script(node, "hook", f"echo $PEER_EVENT $PEER_MEMBER >> {node.out}/said")
     node.start()
     reload(node, {"hooks": [{"event": "member-joined", "command": hook}, {"event": "member-dead", "command": hook}]})
     other = node.lab.node("other", seeds=[node.address]).start()
-    wait_for(lambda: (node.out / "said").exists() and (node.out / "said").read_text() == "other\n", 10, "the first")
+    said = lambda: content(node.out / "said").decode().splitlines()
+    wait_for(lambda: "member-joined other" in said(), 10, "the first")
     other.kill()
-    wait_for(lambda: (node.out / "said").read_text() == "other\nother\n", 15, "the second")
+    wait_for(lambda: "member-dead other" in said(), 15, "the second")
 
 
 def test_what_fails_is_logged_with_what_it_said(make_node):
@@ -96,10 +98,12 @@ def test_a_storm_of_events_is_bounded_and_told(make_node):
     assert node.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
     assert node.call("Status")["tasks"]["running"] == 0
     gate.touch()
-    wait_for(lambda: node.log_text().count("hooks were not run") == 2, 20, "the number of the others")
-    total = 100 - sum(int(line.split()[1]) for line in node.log_text().splitlines() if "hooks were not run" in line)
-    assert 64 <= total <= 68
-    wait_for(lambda: begun.read_text().count("x") == total, 20, "all that waited")
+
+    def dropped():
+        return sum(int(line.split()[1]) for line in node.log_text().splitlines() if "hooks were not run" in line)
+    wait_for(lambda: begun.read_text().count("x") + dropped() == 100, 20,
+             lambda: f"all to be run or counted: {begun.read_text().count('x')}, {dropped()}")
+    assert 32 <= dropped() <= 36
 
 
 def test_it_stops_with_hooks_under_way(make_node):

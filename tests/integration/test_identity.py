@@ -4,20 +4,7 @@ import re
 import shutil
 import time
 
-import pytest
-
-from lib.lab import FAST
 from lib.wait import holds_for, wait_for
-
-
-@pytest.fixture
-def lab(make_lab):
-    """A seed and two peers."""
-    lab = make_lab(FAST)
-    lab.node("seed", role="seed")
-    for i in (1, 2):
-        lab.node(f"lab-{i:02}")
-    return lab.start()
 
 
 def uuid_of(node):
@@ -45,6 +32,11 @@ def alive(node, name):
     return [member for member in members if member["name"] == name and member["state"] == "alive"]
 
 
+def places(node, name):
+    """(id, address) of all of that name that are alive."""
+    return {(member["uuid"], member["address"]) for member in alive(node, name)}
+
+
 def test_of_two_nodes_with_one_id_the_loser_takes_a_new_one_and_joins_again(lab):
     node = lab["lab-02"]
     copy = clone(lab, node, "copy")
@@ -52,6 +44,13 @@ def test_of_two_nodes_with_one_id_the_loser_takes_a_new_one_and_joins_again(lab)
     copy.start()
     said = re.compile(rf"err: id {old} of this node is in use by (127\.81\.\d+\.\d+:7717); this node takes a new one")
     wait_for(lambda: said.search(node.log_text()) or said.search(copy.log_text()), 15, "the conflict to be told")
+
+    def has_two_ids():
+        try:
+            return uuid_of(node) != uuid_of(copy)
+        except OSError:
+            return False  # one of them begins anew
+    wait_for(has_two_ids, 15, "two ids")
     lab.wait_joined()
     uuids = [uuid_of(node), uuid_of(copy)]
     assert uuids.count(old) == 1 and len(set(uuids)) == 2
@@ -60,8 +59,8 @@ def test_of_two_nodes_with_one_id_the_loser_takes_a_new_one_and_joins_again(lab)
     assert not said.search(winner.log_text())
     for watcher in lab.running():
         for one in (loser, winner):
-            member, = wait_for(lambda watcher=watcher, one=one: alive(watcher, one.name), 5, one.name)
-            assert (member["uuid"], member["address"]) == (uuid_of(one), one.address)
+            wait_for(lambda watcher=watcher, one=one: places(watcher, one.name) == {(uuid_of(one), one.address)}, 15,
+                     lambda watcher=watcher, one=one: f"one {one.name} at {watcher.name}: {places(watcher, one.name)}")
     new = uuid_of(loser)
     loser.restart()
     assert uuid_of(loser) == new, "and keeps it"
@@ -72,14 +71,14 @@ def test_a_clone_of_the_same_name_works_on_under_its_new_id(lab):
     node = lab["lab-02"]
     copy = clone(lab, node, "copy", {"node": {"name": "lab-02"}})
     copy.start()
-    wait_for(lambda: len(alive(lab["seed"], "lab-02")) == 2, 15, "two nodes of that name")
-    assert {member["address"] for member in alive(lab["seed"], "lab-02")} == {node.address, copy.address}
+    wait_for(lambda: sorted(address for _, address in places(lab["seed"], "lab-02")) ==
+             sorted([node.address, copy.address]), 15, "two nodes of that name")
     wait_for(lambda: lab["seed"].events("name-conflict"), 5, "the name conflict")
     holds_for(lambda: node.is_running and copy.is_running, 1, "both")
 
 
-def test_of_two_nodes_with_one_name_the_later_starter_refuses_with_both_addresses(lab):
-    first = lab["lab-01"]
+def test_of_two_nodes_with_one_name_the_later_starter_refuses_with_both_addresses(steady_lab):
+    lab, first = steady_lab, steady_lab["lab-01"]
     twin = lab.node("twin", {"node": {"name": "lab-01"}})
     wait_to_be_later(first)
     twin.launch()
@@ -91,7 +90,7 @@ def test_of_two_nodes_with_one_name_the_later_starter_refuses_with_both_addresse
     for node in lab.running():
         found = wait_for(lambda node=node: conflict.search(node.log_text()), 5, f"the conflict at {node.address}")
         assert set(found.groups()) == {first.address, twin.address}
-        assert node.events("name-conflict")
+        wait_for(lambda node=node: node.events("name-conflict"), 5, "the event")
         wait_for(lambda node=node: [member["address"] for member in alive(node, "lab-01")] == [first.address], 5,
                  "the good-bye of the second")
         assert not node.events("member-dead")
@@ -109,7 +108,8 @@ def test_a_machine_that_was_installed_anew_keeps_its_name(lab):
         wait_for(lambda watcher=watcher: {(one["address"], one["state"])
                                           for one in watcher.call("Members")["members"] if one["name"] == "lab-01"} ==
                  {(old.address, "dead"), (anew.address, "alive")}, 15, "the old one to be dead, the new one alive")
-    assert anew.is_running and anew.events("name-conflict")
+    assert anew.is_running
+    wait_for(lambda: anew.events("name-conflict"), 5, "the event")
     # Whoever writes to the name means the one that lives.
     assert lab["seed"].ctl("message", "lab-01", "welcome").stdout.startswith("received by lab-01 (")
     assert [entry["msg"] for entry in anew.json("inbox")["messages"]] == ["welcome"]

@@ -6,19 +6,29 @@ import stat
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import FAST, STEADY
 from lib.wait import holds_for, wait_for
 
 NAMES = ["seed", "lab-01", "lab-02", "lab-03", "lab-04"]
 
 
-@pytest.fixture
-def lab(make_lab):
-    lab = make_lab(FAST)
+def describe(lab):
     lab.node("seed", role="seed", types=["a"])
     for name in NAMES[1:]:
         lab.node(name, types=["a"])
     return lab
+
+
+@pytest.fixture
+def lab(make_lab):
+    """Whoever is held up for a moment is not suspect here: a change of the key is to be no reason, either."""
+    return describe(make_lab(STEADY))
+
+
+@pytest.fixture
+def mortals(make_lab):
+    """The same, fast enough to die in a test."""
+    return describe(make_lab(FAST))
 
 
 def ring(node):
@@ -39,7 +49,8 @@ def make_fresh(lab):
 
 def wait_rings(nodes, wanted, timeout=10):
     for node in nodes:
-        wait_for(lambda node=node: ring(node) == wanted, timeout, f"{node.name} to have {wanted}, not {ring(node)}")
+        wait_for(lambda node=node: ring(node) == wanted, timeout,
+                 lambda node=node: f"{node.name} to have {wanted}, not {ring(node)}")
 
 
 def nobody_was_missed(nodes):
@@ -55,27 +66,27 @@ def test_a_key_is_changed_under_way(lab):
     lab["lab-01"].wait_task(task, "running")
     logs = lab["lab-01"].ctl_start("task", "logs", "-f", lab["lab-01"].submit(
         "--", "sh", "-c", "for i in 1 2 3 4 5 6; do echo line $i; sleep 0.3; done"))
-    result = lab["lab-02"].ctl("keys", "rotate", "--grace", "2s")
+    result = lab["lab-02"].ctl("keys", "rotate", "--grace", "8s")
     new = ring(lab["lab-02"])[0]
     assert new != old
     assert result.stdout == (f"new key {new} installed on 5 of 5 nodes\n{new} in use on 5 of 5 nodes\n"
-                             f"old key {old} kept for 2s, then removed (p2pctl keys list)\n")
+                             f"old key {old} kept for 8s, then removed (p2pctl keys list)\n")
     for node in nodes:
         assert node.call("Status")["gossip"]["key"] == new
         assert ring(node) == [new, old]
     assert lab["lab-03"].ctl("message", "--all", "still there?").code == 0
-    wait_rings(nodes, [new])
+    wait_rings(nodes, [new], 20)
     lab["lab-04"].ctl("message", "lab-01", "and now?")
-    assert lab["lab-03"].ctl("ping", "--all").code == 0
+    wait_for(lambda: lab["lab-03"].ctl("ping", "--all", code=None).code == 0, 10, "all to answer")
     assert lab["lab-04"].ctl("mem", "set", "lab-01:x", "1").code == 0
     lab["lab-01"].wait_task(task, "succeeded")
-    assert logs.communicate(timeout=15)[0].decode().splitlines() == [f"line {i}" for i in range(1, 7)]
+    assert logs.communicate(timeout=60)[0].decode().splitlines() == [f"line {i}" for i in range(1, 7)]
     nobody_was_missed(nodes)
     for node in nodes:
         told = [event["message"] for event in node.events("key-changed")]
         assert told == [f"key {new} installed", f"key {new} used", f"key {old} removed"], node.name
         assert stat.S_IMODE((node.directory / "keyring").stat().st_mode) == 0o600
-        assert [p["code"] for p in node.call("Status")["problems"]] == ["keyring-differs"]
+        assert [p["code"] for p in node.call("Status")["problems"] if p["code"].startswith("key")] == ["keyring-differs"]
 
 
 def test_nothing_of_a_key_is_ever_shown(lab):
@@ -108,8 +119,8 @@ def test_the_new_key_outlives_a_restart_and_lets_new_nodes_in(lab):
     lab.wait_joined()
 
 
-def test_whoever_comes_back_within_the_grace_is_brought_along(lab):
-    lab.start()
+def test_whoever_comes_back_within_the_grace_is_brought_along(mortals):
+    lab = mortals.start()
     lab["lab-03"].kill()
     lab.wait_state("lab-03", "dead")
     lab["lab-01"].ctl("keys", "rotate", "--grace", "5min")
@@ -120,8 +131,8 @@ def test_whoever_comes_back_within_the_grace_is_brought_along(lab):
     assert lab["lab-03"].ctl("message", "seed", "here again").code == 0
 
 
-def test_whoever_was_away_too_long_is_told_what_to_do(lab):
-    lab.start()
+def test_whoever_was_away_too_long_is_told_what_to_do(mortals):
+    lab = mortals.start()
     away, here = lab["lab-03"], lab["seed"]  # which it asks in vain
     away.kill()
     lab.wait_state("lab-03", "dead")
@@ -219,8 +230,8 @@ def test_the_gates(lab):
     wait_for(lambda: {tuple(ring(lab[name])) for name in NAMES} == {(new, old)}, 10, "all to follow")
     wait_for(lambda: seed.ctl("-N", "lab-02", "keys", "remove", old, "--yes", code=None).code == 0, 10, "it to be free")
     assert ring(lab["lab-02"]) == [new] and ring(seed) == [new, old]
-    listed = seed.ctl("keys", "list").stdout.splitlines()
-    assert re.match(rf"{old} +no +4 of 5 +lab-02 ", listed[2]), listed
+    wait_for(lambda: re.search(rf"^{old} +no +4 of 5 +lab-02 ", seed.ctl("keys", "list").stdout, re.M), 10,
+             lambda: f"the seed to know who has it: {seed.ctl('keys', 'list').stdout}")
     holds_for(lambda: lab["lab-02"].sees_alive() == set(NAMES), 1, "still all")
 
 
@@ -232,7 +243,7 @@ def test_without_encryption_there_is_nothing_to_change(make_lab):
 
 
 def test_keys_do_not_travel_without_tls(make_lab):
-    lab = make_lab({**FAST, "security": {"tls": False}})
+    lab = make_lab({**STEADY, "security": {"tls": False}})
     lab.node("seed", role="seed")
     lab.node("lab-01")
     lab.start()

@@ -1,28 +1,38 @@
 # SPDX-License-Identifier: MIT
 """Tasks when nodes die: nothing accepted is lost, and the result comes once."""
 import os
-import pathlib
 import re
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import FAST, STEADY
+from lib.process import commands
 from lib.wait import holds_for, wait_for
 
 
-@pytest.fixture
-def lab(make_lab):
+def make(lab):
     """An origin that runs nothing itself, and two workers that note every start in a common directory."""
-    lab = make_lab(FAST)
     marks = lab.directory / "marks"
     marks.mkdir()
     marks.chmod(0o1777)
     lab.marks = marks
-    lab.settings = {**FAST, "sandbox": {"write": [str(marks)]}}
+    lab.settings = {**lab.settings, "sandbox": {"write": [str(marks)]}}
     lab.node("origin", {"tasks": {"enabled": False}}, role="seed")
     lab.node("worker-1", types=["a"])
     lab.node("worker-2", types=["a"])
     return lab.start()
+
+
+@pytest.fixture
+def lab(make_lab):
+    """Workers die soon, and what they ran runs again."""
+    return make(make_lab(FAST))
+
+
+@pytest.fixture
+def steady(make_lab):
+    """Leases are long: who was away for a while finds its tasks where they were."""
+    return make(make_lab(STEADY))
 
 
 def starts(lab, name):
@@ -66,7 +76,7 @@ def test_who_waits_for_a_task_does_not_notice_the_death_of_its_node(lab):
     lab[first].kill()
     wait_for(lambda: len(starts(lab, "t")) == 2, 15, "the second start")
     let_go(lab)
-    stdout, stderr = process.communicate(timeout=15)
+    stdout, stderr = process.communicate(timeout=60)
     other = {"worker-1": "worker-2", "worker-2": "worker-1"}[first]
     assert process.returncode == 7 and stdout == f"begun on {other}\n".encode(), stderr
 
@@ -92,7 +102,7 @@ def test_a_task_of_a_run_moves_too_and_the_run_goes_on(lab, tmp_path):
     lab[starts(lab, "t")[0]].kill()
     wait_for(lambda: len(starts(lab, "t")) == 2, 15, "the second start")
     let_go(lab)
-    stdout, stderr = process.communicate(timeout=15)
+    stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert stdout.decode() == """\
 Discovering peers...
@@ -106,8 +116,8 @@ Disconnected from all nodes.
 """
 
 
-def test_a_worker_that_stops_hands_its_work_over(lab):
-    origin = lab["origin"]
+def test_a_worker_that_stops_hands_its_work_over(steady):
+    lab, origin = steady, steady["origin"]
     task = origin.submit("--", *held(lab, "t"))
     first = origin.wait_task(task, "running")["node"]
     wait_for(lambda: starts(lab, "t"), 5, "the first start")
@@ -117,10 +127,10 @@ def test_a_worker_that_stops_hands_its_work_over(lab):
     assert origin.wait_task(task, "succeeded")["attempt"] == 2
 
 
-def test_a_worker_lets_what_runs_finish_before_it_stops(lab):
-    origin = lab["origin"]
+def test_a_worker_lets_what_runs_finish_before_it_stops(steady):
+    lab, origin = steady, steady["origin"]
     for name in ("worker-1", "worker-2"):
-        lab[name].settings["stop_grace"] = "30s"
+        lab[name].settings["stop_grace"] = "2min"
         lab[name].restart()
     lab.wait_joined()
     task = origin.submit("--", *held(lab, "t"))
@@ -134,9 +144,9 @@ def test_a_worker_lets_what_runs_finish_before_it_stops(lab):
     assert (shown["node"], shown["attempt"]) == (first, 1)
 
 
-def test_accepted_tasks_are_not_lost_with_a_crash_of_their_origin(lab):
+def test_accepted_tasks_are_not_lost_with_a_crash_of_their_origin(steady):
     """Ended ones keep their result, waiting ones wait, and running ones go on where they are."""
-    origin = lab["origin"]
+    lab, origin = steady, steady["origin"]
     ended = origin.submit("--", "sh", "-c", "echo kept; echo and this >&2; exit 5")
     origin.wait_task(ended, "failed")
     running = origin.submit("--", *held(lab, "r"))
@@ -161,15 +171,14 @@ def test_accepted_tasks_are_not_lost_with_a_crash_of_their_origin(lab):
     assert int(origin.submit("--", "true").split("@")[0]) == 15, "a number was used twice"
 
 
-def test_a_result_of_when_the_origin_was_away_arrives_when_it_is_back(lab):
-    origin = lab["origin"]
+def test_a_result_of_when_the_origin_was_away_arrives_when_it_is_back(steady):
+    lab, origin = steady, steady["origin"]
     task = origin.submit("--", *held(lab, "t", "echo meanwhile"))
     worker = origin.wait_task(task, "running")["node"]
     wait_for(lambda: starts(lab, "t"), 5, "the start")
     origin.kill()
     let_go(lab)
-    wait_for(lambda: "ended" in "".join(event["message"] for event in lab[worker].events("task-*"))
-             or not lab[worker].call("Status")["tasks"]["running"], 10, "the end at the worker")
+    wait_for(lambda: not lab[worker].call("Status")["tasks"]["running"], 10, "the end at the worker")
     origin.start()
     lab.wait_joined()
     shown = origin.wait_task(task, "succeeded")
@@ -177,8 +186,8 @@ def test_a_result_of_when_the_origin_was_away_arrives_when_it_is_back(lab):
     assert origin.ctl("task", "logs", task).stdout == f"begun on {worker}\nmeanwhile\n"
 
 
-def test_a_worker_keeps_an_unacknowledged_result_over_its_own_restart(lab):
-    origin = lab["origin"]
+def test_a_worker_keeps_an_unacknowledged_result_over_its_own_restart(steady):
+    lab, origin = steady, steady["origin"]
     task = origin.submit("--", *held(lab, "t", "echo meanwhile"))
     worker = origin.wait_task(task, "running")["node"]
     wait_for(lambda: starts(lab, "t"), 5, "the start")
@@ -192,8 +201,8 @@ def test_a_worker_keeps_an_unacknowledged_result_over_its_own_restart(lab):
     assert origin.ctl("task", "logs", task).stdout == f"begun on {worker}\nmeanwhile\n"
 
 
-def test_a_workflow_goes_on_after_a_crash_of_its_origin(lab, tmp_path):
-    origin = lab["origin"]
+def test_a_workflow_goes_on_after_a_crash_of_its_origin(steady, tmp_path):
+    lab, origin = steady, steady["origin"]
     path = tmp_path / "tasks.txt"
     command = " ".join(held(lab, "t")[2].split())
     path.write_text(f"""a1 a2 a3 a4\na2: run="sh -c '{command}'"\n""")
@@ -218,13 +227,7 @@ def test_the_death_of_a_daemon_kills_its_tasks(lab):
     task = origin.submit("--retries", "0", "--", "bash", "-c", f"echo begun; exec -a {mark} sleep 300")
 
     def alive():
-        found = []
-        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                found += [path.parent.name] if path.read_bytes().startswith(mark.encode()) else []
-            except OSError:
-                continue
-        return found
+        return [pid for pid, command in commands() if command.startswith(mark.encode())]
 
     wait_for(alive, 10, "the task to run")
     lab[origin.task(task)["node"]].kill()

@@ -4,13 +4,14 @@ import os
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import FAST, STEADY
+from lib.process import content
 from lib.wait import wait_for
 
 
 @pytest.fixture(scope="module")
 def lab(make_module_lab):
-    lab = make_module_lab({**FAST, "mem": {"limit": "256KiB", "value_max": "64KiB", "key_max": 40}})
+    lab = make_module_lab({**STEADY, "mem": {"limit": "256KiB", "value_max": "64KiB", "key_max": 40}})
     lab.node("seed", role="seed")
     lab.node("lab-01")
     lab.node("lab-02")
@@ -105,10 +106,11 @@ def test_each_node_has_its_own_store(node):
     node.ctl("mem", "get", "--any", "nowhere", code=4)
 
 
-def test_a_node_that_is_not_there_is_4_and_one_that_is_dead_7(lab, node):
+def test_a_node_that_is_not_there_is_4_and_one_that_is_dead_7(make_lab):
+    lab = make_lab(FAST)
+    node, late = lab.node("seed", role="seed"), lab.node("late")
+    lab.start()
     assert node.ctl("mem", "get", "nobody:key", code=4).stdout == ""
-    late = lab.node("late").start()
-    lab.wait_joined()
     late.kill()
     lab.wait_state("late", "dead")
     assert node.ctl("mem", "get", "late:key", code=7).stdout == ""
@@ -158,7 +160,7 @@ def test_a_crash_loses_at_most_the_last_second(make_lab):
     """What the manual promises: values are saved in the background within a second."""
     node = make_lab().node("lone", role="seed").start()
     node.ctl("mem", "set", "key", "kept")
-    files = lambda: b"".join(path.read_bytes() for path in node.directory.glob("*.db*"))
+    files = lambda: b"".join(content(path) for path in node.directory.glob("*.db*"))
     wait_for(lambda: b"kept" in files(), 2, "the value to be on disk")
     node.kill()
     node.start()

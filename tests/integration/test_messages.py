@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What is said and what happened, seen by real daemons: messages to all, the history of events."""
 import json
-import os
 import re
 import select
 import signal
@@ -11,17 +10,8 @@ import threading
 import pytest
 
 from lib.lab import FAST
-from lib.wait import holds_for, wait_for
-
-
-@pytest.fixture
-def lab(make_lab):
-    """A seed and two peers, fast enough to die in a test."""
-    lab = make_lab(FAST)
-    lab.node("seed", role="seed")
-    lab.node("lab-01")
-    lab.node("lab-02")
-    return lab.start()
+from lib.process import resident_bytes
+from lib.wait import PATIENCE, holds_for, wait_for
 
 
 def inbox(node):
@@ -75,7 +65,7 @@ def test_events_are_there_after_a_restart(lab, way):
 
 def read_until(process, is_done, timeout=15):
     """Lines of a running p2pctl, up to the one that is_done says; None where it never comes."""
-    watchdog = threading.Timer(timeout, process.kill)
+    watchdog = threading.Timer(timeout * PATIENCE, process.kill)
     watchdog.start()
     lines = []
     for line in iter(process.stdout.readline, b""):
@@ -89,7 +79,7 @@ def read_until(process, is_done, timeout=15):
 
 def end(process):
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=10)
+    stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0 and stderr == b""
     return stdout.decode()
 
@@ -132,7 +122,8 @@ def test_a_type_that_no_event_has_is_not_waited_for(lab, types):
     assert result.stdout == "" and "no event is of type" in result.stderr
 
 
-def test_monitor_tells_more_than_the_log_and_ends_with_an_object(lab):
+def test_monitor_tells_more_than_the_log_and_ends_with_an_object(steady_lab):
+    lab = steady_lab
     watcher = lab["lab-01"].ctl_start("monitor", "--subsystem", "messages", "--json")
     lab["lab-02"].ctl("message", "--all", "are you watching?")
     # The message may have come before the watcher did.
@@ -158,17 +149,17 @@ def test_monitor_of_another_node(lab):
     end(watcher)
 
 
-def test_watchers_that_never_read_slow_nobody_down(lab):
-    node = lab["lab-01"]
+def test_watchers_that_never_read_slow_nobody_down(steady_lab):
+    node = steady_lab["lab-01"]
     clients = [node.varlink() for _ in range(8)]
     for client in clients:
         client.send("Monitor", {"subsystem": "mem"}, more=True)
     clients[0].socket.close()
-    before = memory_of(node.pid)
+    before = resident_bytes(node.pid)
     with node.varlink() as busy:
         for i in range(5000):
             busy.call("SetMemory", {"key": "k", "value": str(i)})
-        assert memory_of(node.pid) < before + 16 * 2**20
+        assert resident_bytes(node.pid) < before + 16 * 2**20
         assert {node.state_of(other) for other in ("seed", "lab-02")} == {"alive"}
         assert node.events("member-suspect") == []
         # Who reads on is told how much it has missed.
@@ -183,13 +174,9 @@ def test_watchers_that_never_read_slow_nobody_down(lab):
         client.socket.close()
 
 
-def memory_of(pid):
-    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 @pytest.mark.parametrize("size", [1024, 1025, 200_000])
-def test_a_long_text_goes_as_a_file_with_a_message_that_says_where(lab, size):
+def test_a_long_text_goes_as_a_file_with_a_message_that_says_where(steady_lab, size):
+    lab = steady_lab
     text = ("Grüße! " * size).encode()[:size].decode(errors="ignore").strip()
     text += "x" * (size - len(text.encode()))
     answer = lab["lab-01"].json("message", "--all", "-", stdin=text.encode())

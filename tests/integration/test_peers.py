@@ -2,7 +2,7 @@
 """What users of memberlist, Serf and Consul reported, done to real daemons. The README has the table."""
 import pytest
 
-from lib.lab import FAST, merge
+from lib.lab import STEADY, merge
 from lib.wait import holds_for, wait_for
 
 
@@ -16,7 +16,7 @@ def test_peer_consul_4074_clusters_do_not_merge_by_a_node_that_changes_sides(mak
 
     Both have the same key, or none: it is the name alone that keeps them apart.
     """
-    lab = make_lab(merge(FAST, {"security": security}))
+    lab = make_lab(merge(STEADY, {"security": security}))
     clusters = {}
     for cluster in ("red", "blue"):
         seed = lab.node(f"{cluster}-seed", {"node": {"cluster": cluster}}, role="seed", seeds=[])
@@ -48,18 +48,9 @@ def test_peer_consul_4074_clusters_do_not_merge_by_a_node_that_changes_sides(mak
     holds_for(apart, 4, "the clusters apart")
 
 
-@pytest.fixture
-def lab(make_lab):
-    lab = make_lab(FAST)
-    lab.node("seed", role="seed")
-    for i in (1, 2):
-        lab.node(f"lab-{i:02}")
-    return lab.start()
-
-
-def test_peer_serf_359_a_live_node_is_not_forgotten(lab):
+def test_peer_serf_359_a_live_node_is_not_forgotten(steady_lab):
     """There it stayed `leaving` for ever."""
-    node = lab["lab-01"]
+    lab, node = steady_lab, steady_lab["lab-01"]
     result = node.ctl("forget", "--yes", "lab-02", code=1)
     assert "lab-02" in result.stderr and "hint: " in result.stderr
     holds_for(lambda: all(one.state_of("lab-02") == "alive" for one in lab.running()), 2, "alive")
@@ -76,16 +67,18 @@ def test_peer_serf_574_a_dead_node_is_removed_and_stays_so(lab):
     holds_for(lambda: lab["lab-01"].state_of("lab-02") is None, 4, "forgotten")
 
 
-def test_peer_serf_550_a_message_of_a_kibibyte_arrives_whole(lab):
+def test_peer_serf_550_a_message_of_a_kibibyte_arrives_whole(steady_lab):
     """And serf#101: events were limited to 512 bytes, before that to 128."""
+    lab = steady_lab
     text = "".join(chr(ord("a") + i % 26) for i in range(1024))
     assert lab["seed"].json("message", "--all", text)["status"] == "received"
     for name in ("lab-01", "lab-02"):
         wait_for(lambda name=name: [one["msg"] for one in lab[name].json("inbox")["messages"]] == [text], 5, name)
 
 
-def test_peer_serf_292_who_is_in_the_clear_never_is_a_member(lab):
+def test_peer_serf_292_who_is_in_the_clear_never_is_a_member(steady_lab):
     """There a cluster without a key could not get one; here it has one from the start, or says so."""
+    lab = steady_lab
     clear = lab.node("clear", {"security": {"encrypt": False, "tls": False}}).start()
     assert "NOT encrypted" in clear.ctl("status").stdout
     holds_for(lambda: clear.sees_alive() == {"clear"} and all("clear" not in names(one) for one in lab.running()

@@ -6,7 +6,8 @@ import stat
 
 import pytest
 
-from lib.lab import CTL, FAST, run_program
+from lib.lab import CTL, STEADY, run_program
+from lib.process import files_below
 
 # Groups that every Debian has and that own nothing here.
 USERS, ADMINS = "games", "irc"
@@ -15,7 +16,7 @@ USER, OTHER = "nobody", "daemon"
 
 @pytest.fixture(scope="module")
 def node(make_module_lab):
-    lab = make_module_lab(FAST)
+    lab = make_module_lab(STEADY)
     return lab.node("lone", {"control": {"user_group": USERS, "admin_group": ADMINS}}, role="seed", types=["a"]).start()
 
 
@@ -83,16 +84,16 @@ def test_list_mine_shows_only_the_users_own(node):
 
 def test_what_is_on_disk_is_for_the_daemon_alone(node):
     node.ctl("mem", "set", "secret", "value")
-    for path in node.directory.rglob("*"):
-        mode = stat.S_IMODE(path.lstat().st_mode)
-        if path.is_dir():
+    for path, status in files_below(node.directory):
+        mode = stat.S_IMODE(status.st_mode)
+        if stat.S_ISDIR(status.st_mode):
             assert not mode & 0o066, f"{path}: {mode:o}"
         elif "tasks" not in path.parts:
             assert not mode & 0o077, f"{path}: {mode:o}"
 
 
 def test_commands_of_others_can_be_refused(make_lab):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
     lab.node("work", {"tasks": {"allow_commands": False}}, types=["a"])
     lab.start()

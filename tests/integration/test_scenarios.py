@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import STEADY
 from lib.wait import wait_for
 
 
 @pytest.fixture(scope="module")
 def lab(make_module_lab):
     """Two peers and the node that both know; each of them could be a machine of its own."""
-    lab = make_module_lab(FAST)
+    lab = make_module_lab(STEADY)
     lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
     lab.node("peer1", types=["a"])
     lab.node("peer2", types=["a"])
@@ -93,7 +93,7 @@ LIST = "a1 a2 c1 b1 c2 a3 b2 b3 a4 c3 b4"
 @pytest.fixture(scope="module")
 def nodes(make_module_lab):
     """One node per type; connections that nobody needs end soon."""
-    lab = make_module_lab({**FAST, "net": {"tcp_idle": "1s"}})
+    lab = make_module_lab({**STEADY, "net": {"tcp_idle": "1s"}})
     lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
     for name in "abc":
         lab.node(f"node-{name}", types=[name])
@@ -115,20 +115,26 @@ def test_feature_node_discovery(nodes):
 
 def test_feature_connection_management(nodes, tmp_path):
     """Establishes connections to required nodes based on task type: to those that a list needs, and no others."""
-    wait_for(lambda: not tasks_connections(nodes["node-a"]), 10, "connections of before to end")
+    node = nodes["node-a"]
+    wait_for(lambda: not open_connections(node), 10, "connections of before to end")
+    before = len(connections(node))
     (tmp_path / "tasks.txt").write_text("a1 b1 b2\n")
-    nodes["node-a"].ctl("run", cwd=tmp_path)
-    assert tasks_connections(nodes["node-a"]) == {"node-b"}
+    node.ctl("run", cwd=tmp_path)
+    assert {name for name, is_open in connections(node)[before:] if is_open} == {"node-b"}
 
 
-def tasks_connections(node):
-    """Nodes that it has a connection with, by the last event about each."""
-    last = {}
+def connections(node):
+    """(name, whether it was opened or else closed) of every event about a connection."""
+    found = []
     for event in node.events("connection"):
-        name = re.search(r"connection with (\S+) ", event["message"])
-        if name:
-            last[name[1]] = "opened" in event["message"]
-    return {name for name, is_open in last.items() if is_open}
+        if name := re.search(r"connection with (\S+) ", event["message"]):
+            found.append((name[1], "opened" in event["message"]))
+    return found
+
+
+def open_connections(node):
+    """Nodes that it has a connection with, by the last event about each."""
+    return {name for name, is_open in dict(connections(node)).items() if is_open}
 
 
 def test_feature_task_execution(nodes, tmp_path):
@@ -145,6 +151,6 @@ def test_feature_connection_termination(nodes, tmp_path):
     """Cleanly disconnects from peers after task completion: the console's last lines, and no connection is left."""
     node = nodes["seed"]
     assert run_list(node, tmp_path)[-2:] == ["Terminating connections...", "Disconnected from all nodes."]
-    assert tasks_connections(node)
-    wait_for(lambda: not tasks_connections(node), 10, "all connections to end")
+    assert connections(node)
+    wait_for(lambda: not open_connections(node), 10, "all connections to end")
     assert not [event for event in node.events("problem")]

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lib.lab import FAST, PORT
+from lib.lab import PORT, STEADY, merge
 from lib.sniff import Sniffer, send_as
 from lib.wait import holds_for, wait_for
 
@@ -17,7 +17,8 @@ NAMES = {"seed", "lab-01", "lab-02"}
 
 @pytest.fixture
 def lab(make_lab):
-    lab = make_lab(FAST)
+    """Nobody is suspect because the machine is busy; what there is to overhear is told without end."""
+    lab = make_lab(merge(STEADY, {"gossip": {"message_interval": "200ms", "message_count": 0}}))
     lab.node("seed", role="seed", types=["secrettype"])
     lab.node("lab-01")
     lab.node("lab-02")
@@ -52,7 +53,8 @@ def test_a_stranger_never_appears_and_sees_nobody(lab, difference):
     assert stranger.sees_alive() == {"stranger"}
     assert views(lab) == before
     if difference != "clear":  # what is not sealed at all is garbage
-        assert any(stranger.ip in event["message"] for name in NAMES for event in lab[name].events("cluster-mismatch"))
+        wait_for(lambda: any(stranger.ip in event["message"] for name in NAMES
+                             for event in lab[name].events("cluster-mismatch")), 5, "it to be told")
 
 
 def test_status_of_a_node_in_the_clear_says_so(make_lab):
@@ -146,7 +148,7 @@ def test_a_flood_of_garbage_kills_nobody(lab):
 def test_tcp_of_a_stranger_is_closed_without_a_word(lab):
     node = lab["lab-01"]
     for data in (b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\x01\x02\x00" + b"\0" * 600, b"\0\0\0\x02{}", b"\xff" * 5000):
-        with socket.create_connection((node.ip, PORT), timeout=10) as stranger:
+        with socket.create_connection((node.ip, PORT), timeout=60) as stranger:
             stranger.sendall(data)
             answer = b""
             try:
@@ -155,14 +157,14 @@ def test_tcp_of_a_stranger_is_closed_without_a_word(lab):
             except ConnectionResetError:
                 pass
             assert len(answer) <= 7 and not answer[7:], "no more than a TLS alert"
-    assert node.ctl("ping").code == 0
+    wait_for(lambda: node.ctl("ping", code=None).code == 0, 10, "an answer")
 
 
 def test_tls_without_the_key_does_not_get_in(lab):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["p2p-task/1"])
-    with socket.create_connection((lab["lab-01"].ip, PORT), timeout=10) as stranger:
+    with socket.create_connection((lab["lab-01"].ip, PORT), timeout=60) as stranger:
         with pytest.raises((ssl.SSLError, ConnectionResetError)):
             with context.wrap_socket(stranger) as secure:
                 secure.sendall(b"\0\0\0\x02{}")
@@ -172,7 +174,7 @@ def test_tls_without_the_key_does_not_get_in(lab):
 
 def test_connections_that_say_nothing_do_not_keep_others_out(lab):
     node, other = lab["lab-01"], lab["lab-02"]
-    silent = [socket.create_connection((node.ip, PORT), timeout=10) for _ in range(200)]
+    silent = [socket.create_connection((node.ip, PORT), timeout=60) for _ in range(200)]
     try:
         result = wait_for(lambda: other.ctl("mem", "set", "lab-01:key", "value", code=None, timeout=40).code == 0, 30,
                           "room for a member")
@@ -183,7 +185,7 @@ def test_connections_that_say_nothing_do_not_keep_others_out(lab):
 
 
 def test_a_network_that_is_not_allowed_is_nobody(make_lab):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     lab.node("seed", role="seed")
     lab.node("closed", {"security": {"allow": [f"127.81.{lab.network}.1"]}})
     lab.start()

@@ -4,14 +4,13 @@ import hashlib
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import uuid
 
 import pytest
 
-from lib.lab import FAST, merge
+from lib.lab import STEADY, merge
 from lib.wait import wait_for
 
 MIB = 1 << 20
@@ -19,7 +18,7 @@ MIB = 1 << 20
 
 @pytest.fixture(scope="module")
 def lab(make_module_lab):
-    lab = make_module_lab(FAST)
+    lab = make_module_lab(STEADY)
     lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
     for name in ("lab-01", "lab-02"):
         lab.node(name, {"tasks": {"slots": 4, "result_max": "8MiB"}}, types=["a"])
@@ -67,7 +66,7 @@ def test_the_summary_counts_and_names_the_files(node, tmp_path):
         process = subprocess.run(
             [node.ctl_path, "--socket", node.socket, "submit", "-f", "-N", "lab-02", "--out", "plot*.png", "--",
              "sh", "-c", "echo x > plot1.png"], stdin=subprocess.DEVNULL, stdout=said, stderr=secondary,
-            cwd=tmp_path, env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "dumb"}, timeout=30, check=False)
+            cwd=tmp_path, env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "dumb"}, timeout=120, check=False)
         os.close(secondary)
         text = os.read(primary, 65536).decode()
         os.close(primary)
@@ -97,7 +96,7 @@ def test_standard_input_begins_where_the_shell_left_it(node, tmp_path):
     with open(tmp_path / "lines", "rb", buffering=0) as lines:
         assert lines.read(6) == b"first\n"
         done = subprocess.run([node.ctl_path, "--socket", node.socket, "submit", "--wait", "--stdin", "-", "--", "cat"],
-                              stdin=lines, capture_output=True, timeout=30, check=True)
+                              stdin=lines, capture_output=True, timeout=120, check=True)
     assert done.stdout == b"second\nthird\n"
 
 
@@ -190,7 +189,7 @@ def test_inputs_above_the_limit_are_refused_before_anything_is_submitted(node, t
     result = node.ctl("submit", "--in", "large", "--", "true", code=1, cwd=tmp_path)
     assert "large is too large: the files of a task have at most 8MiB together" in result.stderr
     assert len(node.tasks()) == before
-    wait_for(lambda: kept_files(node) == kept, 5, "the part to be gone")
+    wait_for(lambda: set(kept_files(node)) <= set(kept), 5, "the part to be gone")
 
 
 def test_results_above_the_limit_fail_the_task_and_say_so(node, where):
@@ -245,14 +244,14 @@ def test_a_dry_run_takes_no_files(node, tmp_path):
     kept = kept_files(node)
     (tmp_path / "x").write_text("x")
     assert "would run on" in node.ctl("submit", "--dry-run", "--in", "x", "--out", "y", "--", "true", cwd=tmp_path).stdout
-    assert kept_files(node) == kept
+    assert set(kept_files(node)) <= set(kept)
 
 
 def test_an_unknown_type_is_told_before_its_files_are_copied(node, tmp_path):
     kept = kept_files(node)
     (tmp_path / "x").write_bytes(bytes(MIB))
     node.ctl("submit", "--in", "x", "zzz1", code=4, cwd=tmp_path)
-    assert kept_files(node) == kept
+    assert set(kept_files(node)) <= set(kept)
 
 
 # ---- at the socket
@@ -260,7 +259,7 @@ def test_an_unknown_type_is_told_before_its_files_are_copied(node, tmp_path):
 def send_submit(node, parameters, *files):
     """Submit with descriptors, as any Varlink client would send it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(10)
+        connection.settimeout(60)
         connection.connect(str(node.socket))
         call = json.dumps({"method": "org.p2pnode.Submit", "parameters": parameters}).encode() + b"\0"
         socket.send_fds(connection, [call], [file if isinstance(file, int) else file.fileno() for file in files])
@@ -349,7 +348,7 @@ def test_results_are_handed_out_where_the_task_was_submitted(lab, node, tmp_path
 
 
 def test_results_survive_a_restart_of_the_origin_and_the_death_of_the_worker(make_lab, tmp_path):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     origin = lab.node("lab-01", role="seed", types=["a"])
     worker = lab.node("lab-02", types=["b"])
     lab.start()
@@ -362,14 +361,14 @@ def test_results_survive_a_restart_of_the_origin_and_the_death_of_the_worker(mak
 
 
 def test_clean_drops_records_output_inputs_and_results(make_lab, tmp_path):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     node = lab.node("lone", role="seed", types=["a"]).start()
     (tmp_path / "x").write_text("x")
     ended = [node.submit("--in", tmp_path / "x", "--out", "y", *sh(f"cp x y; exit {code}")) for code in (0, 0, 3)]
     for task in ended:
         node.wait_task(task, "succeeded", "failed")
     running = node.submit("--in", tmp_path / "x", "--", "sleep", "60")
-    assert len(kept_files(node)) == 7
+    wait_for(lambda: len(kept_files(node)) == 7, 10, lambda: f"inputs and results of three, input of one: {kept_files(node)}")
     assert node.ctl("task", "clean", "--older", "1h", "--yes").stdout == "dropped 0 tasks\n"
     assert node.ctl("task", "clean", "-s", "failed", "--yes").stdout == "dropped 1 task\n"
     assert [task["id"] for task in node.tasks()] == ended[:2] + [running]
@@ -383,7 +382,7 @@ def test_clean_drops_records_output_inputs_and_results(make_lab, tmp_path):
 
 
 def test_files_go_with_their_record_when_its_time_is_over(make_lab, tmp_path):
-    lab = make_lab(merge(FAST, {"tasks": {"keep": "1s", "keep_failed": "1h"}}))
+    lab = make_lab(merge(STEADY, {"tasks": {"keep": "1s", "keep_failed": "1h"}}))
     node = lab.node("lone", role="seed").start()
     (tmp_path / "x").write_text("x")
     failed = node.submit("--in", tmp_path / "x", "--out", "y", *sh("cp x y; exit 1"))
@@ -395,16 +394,17 @@ def test_files_go_with_their_record_when_its_time_is_over(make_lab, tmp_path):
 
 
 def test_what_no_record_knows_is_swept_at_the_start(make_lab, tmp_path):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     node = lab.node("lone", role="seed").start()
     (tmp_path / "x").write_text("x")
     task = node.submit("--in", tmp_path / "x", "--out", "x", "--", "true")
     node.wait_task(task, "succeeded")
+    wait_for(lambda: len(kept_files(node)) == 2, 10, "the input and the result alone to be kept")
     known = kept_files(node)
     for name in ("part.7", "12345.in", "77.1.out", f"{uuid.uuid4()}.5.1.out"):
         (node.directory / "taskfiles" / name).write_bytes(b"p2pbundl")
     node.restart()
-    assert kept_files(node) == known and len(known) == 2
+    assert kept_files(node) == known
 
 
 def test_clean_asks_or_needs_yes(node):
@@ -448,7 +448,7 @@ def test_retry_of_what_runs_or_is_unknown_is_refused(node):
 
 
 def test_retry_all_failed_takes_those_alone(make_lab):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     node = lab.node("lone", role="seed").start()
     failed = [node.submit(*sh(f"exit {code}")) for code in (1, 2)]
     good = node.submit("--", "true")
@@ -468,7 +468,7 @@ def test_confidential_files_stay_at_home(lab, node, tmp_path):
     node.ctl("submit", "--confidential", "--wait", "--in", "secret", "--out", "copy", *sh("cp secret copy; hostname"),
              cwd=tmp_path)
     assert (tmp_path / "copy").read_text() == "secret\n"
-    assert node.tasks()[-1]["node"] == "lab-01" and kept_files(lab["lab-02"]) == elsewhere
+    assert node.tasks()[-1]["node"] == "lab-01" and set(kept_files(lab["lab-02"])) <= set(elsewhere)
 
 
 def test_a_directory_without_a_name_is_refused(node):
@@ -481,5 +481,5 @@ def test_a_directory_without_a_name_is_refused(node):
 def test_an_answer_that_cannot_be_written_is_a_failure(node, words, code):
     with open("/dev/full", "wb") as full:
         process = node.ctl_start(*words, stdout=full)
-        told = process.communicate(timeout=20)[1].decode()
+        told = process.communicate(timeout=60)[1].decode()
     assert process.returncode == code and "cannot write to standard output" in told

@@ -2,11 +2,11 @@
 """Files of tasks when something goes wrong on the way: full disks, deaths, kills, cancelling."""
 import hashlib
 import os
-import subprocess
 
 import pytest
 
-from lib.lab import FAST, merge
+from lib.disk import fill
+from lib.lab import FAST, STEADY, merge
 from lib.wait import wait_for
 
 MIB = 1 << 20
@@ -44,36 +44,28 @@ def kept_files(node):
     return sorted(os.listdir(node.directory / "taskfiles"))
 
 
-def fill(node):
-    """Takes all the space there is."""
-    path = node.directory / "filler"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-    try:
-        while os.write(descriptor, bytes(4096)):
-            pass
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
-    return path
+def catch(nodes, size, begin, is_over):
+    """Begins something until one of the nodes is seen in the middle of writing so many bytes, and stops that process.
+
+    Returns what begin() returned, and the node, which is to be killed or resumed. What was too quick is over.
+    """
+    def find(thing):
+        return next((node for node in nodes if 0 < size_of_part(node) < size), None) or is_over(thing)
+
+    for _ in range(20):
+        thing = begin()
+        found = wait_for(lambda: find(thing), 60, "it to be on its way")
+        if found is not True:
+            found.pause()
+            if 0 < size_of_part(found) < size:
+                return thing, found
+            found.resume()
+            wait_for(lambda: is_over(thing), 60, "its end")
+    raise AssertionError("it was never seen on its way")
 
 
-@pytest.fixture
-def small_disk():
-    """A function that gives a node, which does not run yet, a disk of its own of so many MiB."""
-    mounted = []
-
-    def mount(node, size):
-        node.directory.mkdir(mode=0o711)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}M,mode=711", "tmpfs", node.directory], check=True)
-        mounted.append(node)
-        return node
-
-    yield mount
-    for node in mounted:
-        if node.is_running:
-            node.stop()
-        subprocess.run(["umount", node.directory], check=True)
+def is_final(node, task):
+    return node.task(task)["ended"] is not None
 
 
 @pytest.fixture
@@ -89,18 +81,19 @@ def pair(make_lab):
 # ---- full disks
 
 def test_a_full_disk_at_the_origin_refuses_the_task_and_keeps_nothing(make_lab, small_disk, tmp_path):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     node = small_disk(lab.node("lone", role="seed"), 24).start()
     write_large(tmp_path / "large", 40 * MIB)
     result = node.ctl("submit", "--in", tmp_path / "large", "--", "true", code=1)
     assert "this node has no space for large" in result.stderr
-    assert node.tasks() == [] and kept_files(node) == []
+    assert node.tasks() == []
+    wait_for(lambda: kept_files(node) == [], 5, "the part to go")
     write_large(tmp_path / "fits", 4 * MIB)
     node.ctl("submit", "--wait", "--in", tmp_path / "fits", "--", "true")
 
 
 def test_a_worker_without_space_for_the_inputs_is_left_for_another(make_lab, small_disk, tmp_path):
-    lab = make_lab(ROOMY)
+    lab = make_lab(merge(ROOMY, STEADY))
     origin = lab.node("lab-01", {"tasks": {"enabled": False}}, role="seed")
     small_disk(lab.node("lab-02"), 24)
     lab.start()
@@ -116,22 +109,28 @@ def test_a_worker_without_space_for_the_inputs_is_left_for_another(make_lab, sma
 
 
 def test_results_without_space_at_the_worker_fail_the_task(make_lab, small_disk):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     node = small_disk(lab.node("lone", role="seed"), 24).start()
     task = node.submit("--retries", "0", "--out", "big", *sh("head -c 12000000 /dev/zero > big"))
     ended = node.wait_task(task, "failed")
     assert ended["reason"] == "exit 0, but its results are lost: the disk of lone is full"
-    assert kept_files(node) == [] and node.ctl("submit", "--wait", "--", "true").code == 0
+    wait_for(lambda: kept_files(node) == [], 5, "the part to go")
+    assert node.ctl("submit", "--wait", "--", "true").code == 0
 
 
 def test_results_wait_at_the_worker_while_the_disk_of_the_origin_is_full(make_lab, small_disk, tmp_path):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
+    gate = lab.directory / "gate"
+    gate.mkdir()
+    gate.chmod(0o755)
     origin = small_disk(lab.node("lab-01", {"tasks": {"enabled": False}}, role="seed"), 24)
-    lab.node("lab-02")
+    lab.node("lab-02", {"sandbox": {"write": [str(gate)]}})
     lab.start()
-    task = origin.submit("--out", "big", *sh("head -c 4000000 /dev/zero > big; while ! [ -e go ]; do sleep 0.1; "
-                                             "[ -n \"$(date)\" ] && break; done"))
+    task = origin.submit("--out", "big", *sh(
+        f"head -c 4000000 /dev/zero > big; until test -e {gate}/open; do sleep 0.05; done"))
+    origin.wait_task(task, "running")
     filler = fill(origin)
+    (gate / "open").touch()
     waiting = wait_for(lambda: "results wait for space on lab-01" in (origin.task(task)["reason"] or "") and
                        origin.task(task), 20, "the results to wait")
     assert waiting["state"] in ("pending", "running")
@@ -143,25 +142,26 @@ def test_results_wait_at_the_worker_while_the_disk_of_the_origin_is_full(make_la
 
 # ---- on the way to the worker
 
-def begin_staging(lab, tmp_path, size=256 * MIB, *options):
-    """A task whose input is just going to a worker. Returns its id, the worker, and the file's hash."""
+def begin_staging(lab, tmp_path, size=256 * MIB):
+    """A task whose input is just going to a worker. Returns its id, the worker, which is stopped, and the file's hash."""
     origin = lab["lab-01"]
     digest = write_large(tmp_path / "large", size)
-    task = origin.submit("--in", tmp_path / "large", *options, "--", "sha256sum", "large")
-
-    def find():
-        parts = {name: size_of_part(lab[name]) for name in ("lab-02", "lab-03") if lab[name].is_running}
-        worker = max(parts, key=parts.get)
-        return worker if 0 < parts[worker] < size else None
-
-    worker = wait_for(find, 20, "the input to be on its way")
-    return task, lab[worker], digest
+    task, worker = catch([lab["lab-02"], lab["lab-03"]], size,
+                         lambda: origin.submit("--in", tmp_path / "large", "--", "sha256sum", "large"),
+                         lambda task: is_final(origin, task))
+    return task, worker, digest
 
 
 def test_cancelling_while_files_are_on_their_way(pair, tmp_path):
     origin = pair["lab-01"]
     task, worker, _ = begin_staging(pair, tmp_path)
-    origin.ctl("task", "cancel", task)
+    canceller = origin.ctl_start("task", "cancel", task)
+    # The worker may go on when the origin has taken the word.
+    wait_for(lambda: any("cancel" in entry["text"] for entry in origin.task(task)["timeline"]) or
+             canceller.poll() is not None, 10, "the origin to know")
+    worker.resume()
+    canceller.communicate(timeout=60)
+    assert canceller.returncode == 0
     ended = origin.wait_task(task, "cancelled")
     assert ended["exit"] is None and ended["signal"] is None
     wait_for(lambda: size_of_part(worker) == 0, 5, "the worker to drop what came")
@@ -180,8 +180,9 @@ def test_a_worker_that_dies_while_files_are_on_their_way(pair, tmp_path):
 
 def test_an_origin_that_is_killed_while_files_are_on_their_way(pair, tmp_path):
     origin = pair["lab-01"]
-    task, _, digest = begin_staging(pair, tmp_path)
+    task, worker, digest = begin_staging(pair, tmp_path)
     origin.kill()
+    worker.resume()
     origin.start()
     origin.wait_task(task, "succeeded", timeout=60)
     assert origin.ctl("task", "logs", task).stdout.split()[0] == digest
@@ -189,28 +190,41 @@ def test_an_origin_that_is_killed_while_files_are_on_their_way(pair, tmp_path):
 
 # ---- on the way into the origin
 
+def begin_taking(node, tmp_path, size=512 * MIB):
+    """A client whose file is just coming in at a node, which is stopped; with the ids of the tasks before it."""
+    write_large(tmp_path / "large", size)
+
+    def begin():
+        known = {task["id"] for task in node.tasks()}
+        return node.ctl_start("submit", "--in", tmp_path / "large", "--", "true"), known
+
+    (client, known), _ = catch([node], size, begin, lambda thing: thing[0].poll() is not None)
+    return client, known
+
+
+def no_trace(node, known):
+    """Whether these tasks are all that there are, and no files but theirs."""
+    numbers = {task.split("@")[0] for task in known}
+    return {task["id"] for task in node.tasks()} == known and \
+        all(name.split(".")[0] in numbers for name in kept_files(node))
+
+
 def test_an_origin_that_is_killed_while_it_takes_files_in(make_lab, tmp_path):
-    lab = make_lab(ROOMY)
-    node = lab.node("lone", role="seed").start()
-    write_large(tmp_path / "large", 512 * MIB)
-    client = node.ctl_start("submit", "--in", tmp_path / "large", "--", "true")
-    wait_for(lambda: size_of_part(node) > 0, 10, "the file to come in")
+    node = make_lab(ROOMY).node("lone", role="seed").start()
+    client, known = begin_taking(node, tmp_path)
     node.kill()
-    output, errors = client.communicate(timeout=20)
+    output, errors = client.communicate(timeout=60)
     assert client.returncode == 1 and output == b"" and errors.startswith(b"p2pctl: lost the connection"), errors
     node.start()
-    assert node.tasks() == [] and kept_files(node) == []
+    assert no_trace(node, known), (known, node.tasks(), kept_files(node))
 
 
 def test_a_client_that_goes_takes_its_files_along(make_lab, tmp_path):
-    lab = make_lab(ROOMY)
-    node = lab.node("lone", role="seed").start()
-    write_large(tmp_path / "large", 512 * MIB)
-    client = node.ctl_start("submit", "--in", tmp_path / "large", "--", "true")
-    wait_for(lambda: size_of_part(node) > 0, 10, "the file to come in")
+    node = make_lab(ROOMY).node("lone", role="seed").start()
+    client, known = begin_taking(node, tmp_path)
     client.kill()
-    wait_for(lambda: kept_files(node) == [], 10, "the part to go")
-    assert node.tasks() == []
+    node.resume()
+    wait_for(lambda: no_trace(node, known), 10, lambda: f"the part to go: {known}, {kept_files(node)}")
 
 
 # ---- on the way back
@@ -218,13 +232,14 @@ def test_a_client_that_goes_takes_its_files_along(make_lab, tmp_path):
 def test_an_origin_that_is_killed_while_results_come(pair, tmp_path):
     origin = pair["lab-01"]
     size = 256 * MIB
-    task = origin.submit("--out", "big", *sh(f"head -c {size} /dev/urandom > big; sha256sum big"))
-    wait_for(lambda: 0 < size_of_part(origin) < size, 60, "the result to be on its way")
+    task, _ = catch([origin], size,
+                    lambda: origin.submit("--out", "big", *sh(f"head -c {size} /dev/urandom > big; sha256sum big")),
+                    lambda task: is_final(origin, task))
     origin.kill()
     assert any(name.startswith("part.") for name in kept_files(origin))
     origin.start()
-    assert not any(name.startswith("part.") and size_of_part(origin) == 0 for name in kept_files(origin))
     origin.wait_task(task, "succeeded", timeout=60)
+    wait_for(lambda: not any(name.startswith("part.") for name in kept_files(origin)), 10, "no part to be left")
     origin.ctl("task", "get", task, tmp_path)
     with open(tmp_path / "big", "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else \

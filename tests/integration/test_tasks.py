@@ -8,7 +8,8 @@ import signal
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import STEADY
+from lib.process import commands
 from lib.wait import wait_for
 
 HANDLERS = {
@@ -33,7 +34,7 @@ def write_handlers(lab):
 
 @pytest.fixture(scope="module")
 def lab(make_module_lab):
-    lab = make_module_lab(FAST)
+    lab = make_module_lab(STEADY)
     types = write_handlers(lab)
     lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
     lab.node("lab-01", {"tasks": {"slots": 4}}, types=[types["a"], types["w"]])
@@ -99,7 +100,7 @@ def test_a_task_over_its_time_is_killed_and_124(node, where):
     result = node.ctl("submit", "-N", where, "--wait", "--timeout", "300ms", "--", "sleep", "60", code=124)
     assert result.stdout == ""
     ended = node.tasks()[-1]
-    assert ended["state"] == "timed-out" and 0.2 < ended["run_s"] < 5
+    assert ended["state"] == "timed-out" and 0.2 < ended["run_s"] < 30
 
 
 @pytest.mark.parametrize("where", ["lab-01", "lab-03"])
@@ -118,7 +119,7 @@ def test_a_memory_limit_that_is_none_is_usage(node, size):
 
 
 def test_a_task_can_ask_for_more_sandbox_but_not_for_less(make_lab):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     lab.node("lab-01", {"sandbox": {"mode": "none"}}, role="seed")
     lab.node("lab-02")
     lab.start()
@@ -267,7 +268,6 @@ def established(ip):
 
 def test_a_confidential_task_never_leaves_the_node(lab, node):
     others = [lab[name] for name in ("seed", "lab-02", "lab-03")]
-    before = {other.name: other.events("task-*") for other in others}
     connections = {one.name: established(one.ip) for one in lab.nodes.values()}
     result = node.ctl("submit", "--confidential", "--wait", "--", "echo", "secret")
     assert result.stdout == "secret\n"
@@ -277,7 +277,7 @@ def test_a_confidential_task_never_leaves_the_node(lab, node):
     for one in lab.nodes.values():
         assert not established(one.ip) - connections[one.name], "a TCP connection was opened"
     for other in others:
-        assert other.events("task-*") == before[other.name], other.name
+        assert not [event for event in other.events("task-*") if event["task"] == task["id"]], other.name
         assert task["id"] not in [shown["id"] for shown in other.json("task", "list", "--all-nodes")["tasks"]]
         assert other.ctl("-N", "lab-01", "task", "logs", task["id"], code=None).stdout == ""
 
@@ -301,7 +301,7 @@ def test_cancel_ends_the_whole_process_group(lab, node):
     script = f"(exec -a {marker} sleep 300) & (exec -a {marker} sleep 300) & echo started; wait"
 
     def alive():
-        return [pid for pid in os.listdir("/proc") if pid.isdigit() and marker.encode() in cmdline(pid)]
+        return [pid for pid, command in commands() if marker.encode() in command]
 
     task = node.submit("-N", "lab-03", "--", "bash", "-c", script)
     wait_for(lambda: "started" in node.ctl("task", "logs", task).stdout, 10, "the task to start")
@@ -311,21 +311,13 @@ def test_cancel_ends_the_whole_process_group(lab, node):
     wait_for(lambda: not alive(), 5, "nobody of the group to be left")
 
 
-def cmdline(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
 def test_a_pending_task_is_cancelled_and_never_runs(lab, node):
     holders = [node.submit("-N", "lab-03", "--", "sleep", "60") for _ in range(4)]
     for task in holders:
         node.wait_task(task, "running")
     waiting = node.submit("-N", "lab-03", "--", "echo", "ran")
     assert node.task(waiting)["state"] == "pending"
-    assert node.task(waiting)["reason"]
+    wait_for(lambda: node.task(waiting)["reason"], 5, "why")
     node.ctl("task", "cancel", waiting)
     node.wait_task(waiting, "cancelled")
     node.ctl("task", "cancel", *holders)
@@ -349,7 +341,7 @@ def test_logs_follow_while_the_task_runs(lab, node):
     assert process.stdout.readline() == b"first\n"
     assert node.task(task)["state"] == "running" and process.poll() is None
     node.ctl("task", "cancel", task)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
 
 def test_logs_follow_from_the_last_lines_on(node):
@@ -360,7 +352,7 @@ def test_logs_follow_from_the_last_lines_on(node):
     assert process.stdout.readline() == b"2\n" and process.stdout.read(1) == b"3"
     assert process.poll() is None
     node.ctl("task", "cancel", task)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
 
 def test_the_last_lines_of_much_output(node):
@@ -374,7 +366,7 @@ def test_submit_follow_shows_output_as_it_comes_and_ctrl_c_detaches(node):
     process = node.ctl_start("submit", "-f", "-N", "lab-03", "--", "sh", "-c", "echo first; sleep 60")
     assert process.stdout.readline() == b"first\n"
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and b"task cancel" in stderr
     task = node.tasks()[-1]
     assert task["state"] == "running"
@@ -447,14 +439,14 @@ def test_list_shows_what_was_asked_for(node):
 
 
 def test_a_command_is_refused_where_commands_of_others_are_not_allowed(make_lab):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     lab.node("seed", role="seed")
     lab.node("strict", {"tasks": {"allow_commands": False}}, types=["a"])
     lab.start()
     seed = lab["seed"]
     result = seed.ctl("submit", "-N", "strict", "--", "true", code=6)
     assert result.stdout == "" and "strict takes no commands of other nodes" in result.stderr
-    assert seed.task(seed.submit("--", "true"))["node"] == "seed"
+    assert seed.wait_task(seed.submit("--", "true"), "succeeded")["node"] == "seed"
     assert lab["strict"].ctl("submit", "--wait", "-N", "strict", "--", "echo", "own").stdout == "own\n"
     assert seed.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
 

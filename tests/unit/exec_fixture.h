@@ -22,7 +22,7 @@
 #include "exec/client.h"
 #include "exec/tree.h"
 
-#define FIXTURE_DEADLINE_USEC (20 * USEC_PER_SEC)
+#define FIXTURE_DEADLINE_USEC (60 * USEC_PER_SEC)
 #define FIXTURE_TASKS_MAX     64
 
 struct collected {

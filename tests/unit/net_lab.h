@@ -15,7 +15,7 @@
 #include "net/conn.h"
 #include "net/tls.h"
 
-#define LAB_WAIT_USEC (10 * USEC_PER_SEC) /* a test that waits longer has failed */
+#define LAB_WAIT_USEC (60 * USEC_PER_SEC) /* a test that waits longer has failed */
 
 static const struct node_id lab_a = {{0xaa}}, lab_b = {{0xbb}}, lab_c = {{0xcc}};
 

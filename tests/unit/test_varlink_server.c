@@ -19,7 +19,7 @@
 #include "base/usec.h"
 #include "varlink/server.h"
 
-#define WAIT_USEC   (10 * USEC_PER_SEC)
+#define WAIT_USEC   (60 * USEC_PER_SEC)
 #define CLIENTS_MAX 4
 #define HELD_MAX    128
 

@@ -63,16 +63,24 @@ def run(rows, kinds, report, changes=lambda row: {}):
 
 
 def test_self(path):
-    """Every scenario with five daemons: it comes to an end, with a number for each figure and nothing odd."""
+    """Every scenario with five daemons: it comes to an end, with a number for each figure and nothing odd.
+
+    What a busy machine holds up may be odd once; such a row has two more tries.
+    """
     rows = [dataclasses.replace(row, repeats=1) for row in ROWS if row.small]
-    report = Report(path)
-    run(rows, ["p2pnode"], report, lambda row: row.small)
-    wrong = [line for line in report.lines if line["at_least"] or (line["goal"] == "<= 0" and not line["reached"]) or
-             (line["p2pnode"] is None and not line["figure"].startswith("back at all after going on"))]
     untested = {row.scenario for row in ROWS} - {row.scenario for row in rows}
-    for problem in [*wrong, *untested]:
-        print(f"wrong: {problem}", file=sys.stderr)
-    return 1 if report.errors or wrong or untested else 0
+    for _ in range(3):
+        report = Report(path)
+        run(rows, ["p2pnode"], report, lambda row: row.small)
+        wrong = [line for line in report.lines if line["at_least"] or (line["goal"] == "<= 0" and not line["reached"]) or
+                 (line["p2pnode"] is None and not line["figure"].startswith("back at all after going on"))]
+        for problem in [*wrong, *report.errors, *untested]:
+            print(f"wrong: {problem}", file=sys.stderr)
+        names = {line["row"] for line in wrong} | {error.split(":")[0] for error in report.errors}
+        rows = [row for row in rows if row.name in names]
+        if not rows:
+            break
+    return 1 if rows or untested else 0
 
 
 def main():

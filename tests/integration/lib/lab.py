@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 
 from .varlink import Varlink
-from .wait import wait_for
+from .wait import PATIENCE, wait_for
 
 BUILD = pathlib.Path(os.environ.get("P2PNODE_BUILD", pathlib.Path(__file__).resolve().parents[3] / "build"))
 DAEMON, CTL = BUILD / "p2pnode", BUILD / "p2pctl"
@@ -25,12 +25,25 @@ PORT = 7717
 LOCK_PORT = 7716  # whoever has it bound on 127.81.x.1 owns 127.81.x.0/24
 REPORT = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|runtime error:|Assertion .* failed")
 
-# Faster than a real lab would want it, for tests that wait for a death; slow enough for a busy machine.
+def merge(*settings):
+    """Sections of later arguments over those of earlier ones, key by key."""
+    merged = {}
+    for one in settings:
+        for key, value in one.items():
+            old = merged.get(key)
+            merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+# Faster than a real lab would want it, for tests that wait for a death. Any process of a busy machine may be held
+# up for a second: that is time enough to be suspect here, and not to be dead.
 FAST = {
-    "membership": {"probe_interval": "400ms", "probe_timeout": "200ms", "rejoin_interval": "1s"},
+    "membership": {"probe_interval": "700ms", "probe_timeout": "300ms", "rejoin_interval": "1s"},
     "gossip": {"interval": "100ms", "load_interval": "200ms"},
-    "tasks": {"lease": "2s", "retry_delay": "100ms", "kill_grace": "1s"},
+    "tasks": {"lease": "3s", "retry_delay": "100ms", "kill_grace": "1s"},
 }
+# For tests in which nobody is to die: who is held up for some seconds is not even suspect, and keeps its tasks.
+STEADY = merge(FAST, {"membership": {"probe_interval": "4s", "probe_timeout": "2s"}, "tasks": {"lease": "30s"}})
 
 
 class Result:
@@ -58,8 +71,9 @@ def environment(**more):
 
 
 def run_program(command, stdin=b"", timeout=30, **options):
+    """timeout: in seconds, for a machine that has nothing else to do."""
     done = subprocess.run([str(word) for word in command], input=stdin, capture_output=True, check=False,
-                          timeout=timeout, env=options.pop("env", environment()), **options)
+                          timeout=timeout * PATIENCE, env=options.pop("env", environment()), **options)
     return Result(done.returncode, done.stdout, done.stderr)
 
 
@@ -75,16 +89,6 @@ def format_value(value):
 
 def format_config(settings):
     return "".join(f"{key} = {format_value(value)};\n" for key, value in settings.items())
-
-
-def merge(*settings):
-    """Sections of later arguments over those of earlier ones, key by key."""
-    merged = {}
-    for one in settings:
-        for key, value in one.items():
-            old = merged.get(key)
-            merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
 
 
 class Loopback:
@@ -166,16 +170,16 @@ class Node:
     def kill(self):
         """As a power cut: no good-bye."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         self.process = None
 
-    def stop(self, timeout=15):
+    def stop(self, timeout=60):
         """As systemctl stop; returns the exit code."""
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         return self.wait_end(timeout)
 
-    def wait_end(self, timeout=15):
+    def wait_end(self, timeout=60):
         code = self.process.wait(timeout)
         self.process = None
         return code
@@ -200,7 +204,7 @@ class Node:
 
     # ---- questions
 
-    def varlink(self, timeout=10):
+    def varlink(self, timeout=60):
         return Varlink(self.socket, timeout)
 
     def call(self, method, **parameters):
@@ -250,7 +254,7 @@ class Node:
         def check():
             found = self.task(task)
             return found if found["state"] in states else None
-        return wait_for(check, timeout, f"task {task} to be {' or '.join(states)}: {self.task(task)}")
+        return wait_for(check, timeout, lambda: f"task {task} to be {' or '.join(states)}: {self.task(task)}")
 
     def submit(self, *arguments):
         return self.ctl("submit", *arguments).stdout.strip()

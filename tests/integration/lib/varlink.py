@@ -15,7 +15,7 @@ class VarlinkError(Exception):
 class Varlink:
     """One connection to a control socket."""
 
-    def __init__(self, path, timeout=10):
+    def __init__(self, path, timeout=60):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
         self.buffer = b""

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""A disk that is too small."""
+import contextlib
+import os
+import subprocess
+
+from .wait import wait_for
+
+
+@contextlib.contextmanager
+def small_disks():
+    """A function that gives a node, which does not run yet, a disk of its own of so many MiB."""
+    mounted = []
+
+    def mount(node, size):
+        node.directory.mkdir(mode=0o711)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}M,mode=711", "tmpfs", node.directory], check=True)
+        mounted.append(node)
+        return node
+
+    try:
+        yield mount
+    finally:
+        for node in mounted:
+            code = node.stop() if node.is_running else 0
+            # Its p2pnode-exec ends a moment later.
+            wait_for(lambda node=node: subprocess.run(["umount", node.directory], check=False).returncode == 0, 10,
+                     f"the disk of {node.name} to be free")
+            assert code == 0, f"{node.name} ended with {code}"
+
+
+def fill(node):
+    """Takes all the space there is, in a file that it returns."""
+    path = node.directory / "filler"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        while os.write(descriptor, bytes(4096)):
+            pass
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return path
