@@ -348,11 +348,15 @@ void journal_file_stored(const char *name, uint64_t size, const char *owner, siz
          "file %s%s stored: %" PRIu64 " bytes", name, others, size);
 }
 
-void journal_file_removed(const char *name, uint64_t size)
+void journal_file_removed(const char *name, uint64_t size, size_t count)
 {
+    char others[48] = "";
+
+    if (count > 1)
+        snprintf(others, sizeof(others), " and %zu others", count - 1);
     emit(EVENT_FILE_REMOVED, level_of(EVENT_FILE_REMOVED), NULL,
-         FIELDS(TEXT("FILE", name), NUMBER("SIZE", size)), "file %s removed: %" PRIu64 " bytes",
-         name, size);
+         FIELDS(TEXT("FILE", name), NUMBER("SIZE", size), NUMBER("FILES", count)),
+         "file %s%s removed: %" PRIu64 " bytes", name, others, size);
 }
 
 void journal_mem_changed(const char *key, const char *action, uint64_t version)

@@ -208,6 +208,7 @@ int node_make_transfer(struct node *node)
                                        .source = source,
                                        .connect_timeout_usec = net->tcp_connect_timeout_usec,
                                        .idle_usec = net->tcp_idle_usec,
+                                       .patience_usec = TRANSFERS_PATIENCE,
                                        .transfers_max = net->transfers_max,
                                        .rate_limit = net->rate_limit,
                                        .on_stored = on_stored,

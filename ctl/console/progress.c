@@ -8,6 +8,7 @@
 
 #define BAR_WIDTH          20
 #define BAR_INTERVAL_USEC  (USEC_PER_SEC / 4)
+#define RATE_SECONDS       1.44 /* 1 / ln 2: a half-life of one second */
 #define LINE_INTERVAL_USEC (10 * USEC_PER_SEC)
 
 static usec_t now_usec(void)
@@ -21,7 +22,32 @@ static usec_t now_usec(void)
 void progress_init(struct progress *progress, const struct ctl *ctl, const char *name)
 {
     usec_t now = now_usec();
-    *progress = (struct progress){.ctl = ctl, .name = name, .started_usec = now, .shown_usec = now};
+    *progress = (struct progress){.ctl = ctl,
+                                  .name = name,
+                                  .started_usec = now,
+                                  .shown_usec = now,
+                                  .rated_usec = now,
+                                  .rate = -1};
+}
+
+void progress_skip(struct progress *progress, double done)
+{
+    progress->rated_done = MAX(progress->rated_done, done);
+}
+
+/* A mean in which what was a second ago counts half. */
+static void update_rate(struct progress *progress, double done)
+{
+    usec_t now = now_usec();
+    double seconds = (double)usec_sub(now, progress->rated_usec) / (double)USEC_PER_SEC;
+
+    if (seconds <= 0)
+        return;
+    double rate = MAX(done - progress->rated_done, 0.0) / seconds;
+    double weight = progress->rate < 0 ? 1 : seconds / (seconds + RATE_SECONDS);
+    progress->rate = MAX(progress->rate, 0.0) * (1 - weight) + rate * weight;
+    progress->rated_usec = now;
+    progress->rated_done = MAX(done, progress->rated_done);
 }
 
 double progress_elapsed(const struct progress *progress)
@@ -86,11 +112,11 @@ static void print_eta(double done, double total, double elapsed)
 
 void progress_bytes(struct progress *progress, double done, double total)
 {
-    double elapsed = progress_elapsed(progress);
     char text[RENDER_TEXT_MAX];
 
     if (!is_due(progress))
         return;
+    update_rate(progress, done);
     if (progress->ctl->globals.progress == PROGRESS_JSON) {
         print_json(progress, done, total);
         return;
@@ -99,9 +125,9 @@ void progress_bytes(struct progress *progress, double done, double total)
     fprintf(stderr, "  %s", render_size(done, text));
     if (total > 0)
         fprintf(stderr, " of %s  %3.0f%%", render_size(total, text), 100 * done / total);
-    if (elapsed > 0)
-        fprintf(stderr, "  %s/s", render_size(done / elapsed, text));
-    print_eta(done, total, elapsed);
+    fprintf(stderr, "  %s/s", render_size(MAX(progress->rate, 0.0), text));
+    if (progress->rate > 0 && total > done)
+        fprintf(stderr, "  ETA %s", render_span((total - done) / progress->rate, text));
     end_line(progress);
 }
 

@@ -17,10 +17,16 @@ struct progress {
     const char *name;      /* borrowed; what is being done: a file, a workflow */
     usec_t started_usec;
     usec_t shown_usec;
-    bool shown; /* a line stands there and must be wiped */
+    bool shown;        /* a line stands there and must be wiped */
+    usec_t rated_usec; /* when the rate was last looked at, */
+    double rated_done; /* and what had been done by then */
+    double rate;       /* per second, of late */
 };
 
 void progress_init(struct progress *progress, const struct ctl *ctl, const char *name);
+
+/* So much of it was done before: it counts, but not for the rate. */
+void progress_skip(struct progress *progress, double done);
 
 /* "data.csv    21.5 MiB of 63.4 MiB   34%   13.8 MiB/s   ETA 3s"; @total 0 = not known. */
 void progress_bytes(struct progress *progress, double done, double total);

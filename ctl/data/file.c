@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <string.h>
+#include "base/table.h"
 #include "client.h"
 #include "commands.h"
 #include "console/failure.h"
@@ -9,8 +11,8 @@
 #include "console/render.h"
 #include "console/screen.h"
 
-/* The stores of files: ls, rm, and the stream that `file put` (file_put.c, file_pack.c) and `file
- * get` (file_get.c) share. */
+/* The stores of files: ls, and the stream that `file put` (file_put.c, file_pack.c) and `file get`
+ * (file_get.c) share. */
 
 /* Says once that a part of it was there from an earlier time. */
 static void tell_resumed(const struct ctl *ctl, const char *name, const cJSON *object, double total,
@@ -43,9 +45,11 @@ int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **r
                          json_number(object, last ? "size_bytes" : "total_bytes", 0), &is_told);
         if (r == 0 && last)
             *ret_end = TAKE_PTR(object);
-        else if (r == 0)
-            progress_bytes(&progress, json_number(object, "done_bytes", 0),
-                           json_number(object, "total_bytes", 0));
+        if (r != 0 || last)
+            continue;
+        progress_skip(&progress, json_number(object, "resumed_bytes", 0));
+        progress_bytes(&progress, json_number(object, "done_bytes", 0),
+                       json_number(object, "total_bytes", 0));
     }
     progress_wipe(&progress);
     if (r == CLIENT_INTERRUPTED) {
@@ -149,23 +153,42 @@ static const struct column file_columns[] = {
 };
 static const struct screen file_screen = {"files", file_columns, ARRAY_SIZE(file_columns)};
 
-/* The same content under the same name is one row: "lab-01,lab-03". */
+/* "lab-01" becomes "lab-01,lab-03". */
+static void add_node(cJSON *file, const char *node)
+{
+    _cleanup_free_ char *nodes = NULL;
+
+    if (asprintf(&nodes, "%s,%s", json_text(file, "node", ""), node) >= 0)
+        cJSON_ReplaceItemInObjectCaseSensitive(file, "node", cJSON_CreateString(nodes));
+}
+
+/* The same content under the same name is one row. */
 static void merge_nodes(cJSON *files)
 {
-    for (cJSON *file = files->child; file; file = file->next)
-        for (cJSON *other = file->next, *next; other; other = next) {
-            next = other->next;
-            if (strcmp(json_text(file, "name", ""), json_text(other, "name", "")) != 0 ||
-                strcmp(json_text(file, "sha256", "a"), json_text(other, "sha256", "b")) != 0)
-                continue;
-            char *nodes = NULL;
-            if (asprintf(&nodes, "%s,%s", json_text(file, "node", ""),
-                         json_text(other, "node", "")) < 0)
-                return;
-            cJSON_ReplaceItemInObjectCaseSensitive(file, "node", cJSON_CreateString(nodes));
-            free(nodes);
-            cJSON_Delete(cJSON_DetachItemViaPointer(files, other));
+    _cleanup_free_ char **keys = calloc((size_t)cJSON_GetArraySize(files) + 1, sizeof(*keys));
+    struct table seen;
+    size_t count = 0;
+
+    if (!keys)
+        return;
+    table_init(&seen, 0, (uint64_t)(uintptr_t)files);
+    for (cJSON *file = files->child, *next; file; file = next) {
+        const char *sha256 = json_text(file, "sha256", NULL);
+        next = file->next;
+        if (!sha256 || asprintf(&keys[count], "%s/%s", json_text(file, "name", ""), sha256) < 0)
+            continue;
+        cJSON *first = table_find(&seen, keys[count]);
+        if (!first) {
+            (void)table_insert(&seen, keys[count++], file);
+            continue;
         }
+        free(keys[count]);
+        add_node(first, json_text(file, "node", ""));
+        cJSON_Delete(cJSON_DetachItemViaPointer(files, file));
+    }
+    table_done(&seen);
+    while (count > 0)
+        free(keys[--count]);
 }
 
 static void file_footer(const struct ctl *ctl, const cJSON *answer, FILE *stream)
@@ -215,75 +238,7 @@ int file_list_run(struct ctl *ctl)
     return screen_show(ctl, &file_screen, answer, file_footer);
 }
 
-static int remove_file(struct ctl *ctl, const struct place *place)
-{
-    _cleanup_json_ cJSON *answer = NULL;
-    cJSON *parameters = place_parameters(ctl, place);
-    char text[RENDER_TEXT_MAX];
-
-    json_add_string(parameters, "name", place->rest);
-    int r = client_call(ctl, (struct call){"RemoveFile", parameters, -1, true, NULL}, &answer);
-    if (r != 0)
-        return r;
-    if (ctl->globals.json != JSON_OFF)
-        return render_json(ctl, answer, NULL);
-    fputs("removed ", stdout);
-    render_tinted(ctl, stdout, TONE_PLAIN, json_text(answer, "name", "?"));
-    fputs(" from ", stdout);
-    render_tinted(ctl, stdout, TONE_PLAIN, json_text(answer, "node", "?"));
-    printf(" (%s)\n", render_size(json_number(answer, "size_bytes", 0), text));
-    return 0;
-}
-
 bool file_is_glob(const char *text)
 {
     return strpbrk(text, "*?[") != NULL;
-}
-
-/* Every file that a glob means, after asking once. */
-static int remove_glob(struct ctl *ctl, const struct place *place)
-{
-    _cleanup_json_ cJSON *answer = NULL;
-    _cleanup_free_ char *question = NULL;
-    int r = file_list(ctl, place, false, &answer);
-
-    if (r != 0)
-        return r;
-    const cJSON *files = json_member(answer, "files");
-    if (cJSON_GetArraySize(files) == 0)
-        return fail(ERROR_NOT_FOUND, NULL, NULL, "no file matches \"%s\"", place->rest);
-    if (asprintf(&question, "remove %d files", cJSON_GetArraySize(files)) < 0)
-        return fail_memory();
-    r = ctl_confirm(ctl, question);
-    json_for_each (file, files) {
-        struct place one = *place;
-        one.rest = json_text(file, "name", "");
-        if (r == 0)
-            r = remove_file(ctl, &one);
-    }
-    return r;
-}
-
-int file_remove_run(struct ctl *ctl)
-{
-    const struct options *options = &ctl->options;
-    bool many = options->words_count > 1, globs = false;
-    int r = 0;
-
-    for (size_t i = 0; i < options->words_count; i++)
-        globs = globs || file_is_glob(options->words[i]);
-    if (many && !globs) {
-        _cleanup_free_ char *question = NULL;
-        if (asprintf(&question, "remove %zu files", options->words_count) < 0)
-            return fail_memory();
-        r = ctl_confirm(ctl, question);
-    }
-    for (size_t i = 0; i < options->words_count && r == 0; i++) {
-        struct place place;
-        place_parse(options->words[i], &place);
-        r = file_is_glob(place.rest) ? remove_glob(ctl, &place) : file_check_name(place.rest);
-        if (r == 0 && !file_is_glob(place.rest))
-            r = remove_file(ctl, &place);
-    }
-    return r;
 }

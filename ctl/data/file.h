@@ -3,8 +3,10 @@
 
 /* What `file put` and `file get` share. */
 
+#include <sys/stat.h>
 #include "client.h"
 #include "ctl.h"
+#include "data/part.h"
 #include "data/place.h"
 
 /* The stream of PutFile or GetFile with its progress. Return: 0 with the last object, or the exit
@@ -32,6 +34,19 @@ bool file_is_glob(const char *text);
 /* Copies a stored file to where @target says, on any node. @waits: until it is there. */
 int file_copy(struct ctl *ctl, const struct place *source, const struct place *target, bool waits);
 
+/* --overwrite=newer: whether what was stored is younger than what lies here. */
+bool file_is_newer(const cJSON *end, const struct stat *here);
+
+/* --verify: reads what lies on the disk once more, as somebody else would. Return: 0, or the exit
+ * code. */
+int file_verify(const struct part *part, const char *target, const cJSON *end);
+
+/* Tells that a get would overwrite @target. Return: the exit code. */
+int file_fail_exists(const char *target);
+
+/* The mode bits that matter, and the time. */
+void file_set_metadata(int fd, const cJSON *end);
+
 /* A small file that goes along with others. */
 #define FILE_PACKED_MAX ((size_t)256 * 1024)
 
@@ -45,6 +60,42 @@ struct file_source {
  */
 int file_pack_put(struct ctl *ctl, const struct place *target, const struct file_source *sources,
                   size_t count);
+
+#define FILE_MANY_MIN 16 /* fewer go one by one */
+
+/*
+ * Gets small files of one node into a directory in few calls. @sources: name, and size where it is
+ * known (else FILE_SIZE_UNKNOWN). is_left says which have to be got alone. Return: as above.
+ */
+#define FILE_SIZE_UNKNOWN UINT64_MAX
+struct file_wanted {
+    const char *name; /* borrowed */
+    uint64_t size;
+    bool is_left;
+};
+int file_fetch(struct ctl *ctl, const struct place *source, const char *directory,
+               struct file_wanted *wanted, size_t count);
+
+/* --- What put and get of many files show (file_many.c) --- */
+
+/* What became of them so far. */
+struct file_sum {
+    size_t count; /* of all that were meant */
+    size_t moved;
+    size_t kept;
+    uint64_t bytes; /* of those that moved */
+};
+
+/*
+ * One that has come: with --json as the end of a transfer of it alone. @item: name, size_bytes,
+ * modified, executable; @sha256 NULL where the one that is there was kept. Return: 0, or the exit
+ * code.
+ */
+int file_show_one(const struct ctl *ctl, struct file_sum *sum, const char *schema, const cJSON *end,
+                  const cJSON *item, const char *owner, const char *sha256);
+
+/* The line at the end, where there were too many for one each. */
+void file_show_sum(const struct ctl *ctl, const struct file_sum *sum, double seconds);
 
 /* Adds what a put says about every file: --overwrite, --rate, and whether it waits. */
 void file_add_options(const struct ctl *ctl, cJSON *parameters, bool waits);

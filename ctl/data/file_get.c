@@ -50,15 +50,13 @@ static int get_to_stdout(struct ctl *ctl, const struct place *place)
     return r == 0 && !end ? 128 + SIGPIPE : r;
 }
 
-/* --overwrite=newer: whether what was stored is younger than what lies here. */
-static bool is_newer(const cJSON *end, const struct stat *here)
+bool file_is_newer(const cJSON *end, const struct stat *here)
 {
     uint64_t stored = render_parse_time(json_text(end, "modified", NULL));
     return stored / USEC_PER_SEC > (uint64_t)MAX(here->st_mtim.tv_sec, 0);
 }
 
-/* --verify: what lies on the disk once more, as somebody else would read it. */
-static int verify(const struct part *part, const char *target, const cJSON *end)
+int file_verify(const struct part *part, const char *target, const cJSON *end)
 {
     _cleanup_free_ uint8_t *buffer = malloc(BUFFER_SIZE);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
@@ -82,8 +80,7 @@ static int verify(const struct part *part, const char *target, const cJSON *end)
     return fail(ERROR_CONFLICT, "its SHA-256 is another", NULL, "%s cannot be read back", target);
 }
 
-/* The mode bits that matter, and the time. */
-static void set_metadata(int fd, const cJSON *end)
+void file_set_metadata(int fd, const cJSON *end)
 {
     uint64_t modified = render_parse_time(json_text(end, "modified", NULL));
     const struct timespec times[2] = {
@@ -105,8 +102,8 @@ static int finish_part(struct ctl *ctl, struct part *part, const char *target, c
     int r;
 
     part->is_resumable = false;
-    set_metadata(part->fd, end);
-    r = options_has(&ctl->options, "verify") ? verify(part, target, end) : 0;
+    file_set_metadata(part->fd, end);
+    r = options_has(&ctl->options, "verify") ? file_verify(part, target, end) : 0;
     if (r == 0)
         r = part_keep(part, target);
     return r != 0 ? r : file_show_end(ctl, end);
@@ -116,6 +113,12 @@ static int finish_part(struct ctl *ctl, struct part *part, const char *target, c
 static bool may_resume(const struct ctl *ctl, int r)
 {
     return r == EXIT_INTERRUPTED || r == error_get_exit(ERROR_UNREACHABLE) || client_is_lost(ctl);
+}
+
+int file_fail_exists(const char *target)
+{
+    return fail(ERROR_CONFLICT, NULL, "to replace it: repeat the command with --overwrite=always",
+                "%s exists already", target);
 }
 
 static int get_to_file(struct ctl *ctl, const struct place *place, const char *target)
@@ -128,9 +131,7 @@ static int get_to_file(struct ctl *ctl, const struct place *place, const char *t
     int r;
 
     if (exists && (!overwrite || strcmp(overwrite, "never") == 0))
-        return fail(ERROR_CONFLICT, NULL,
-                    "to replace it: repeat the command with --overwrite=always",
-                    "%s exists already", target);
+        return file_fail_exists(target);
     r = part_open_again(target, &part);
     if (r != 0)
         return r;
@@ -141,7 +142,7 @@ static int get_to_file(struct ctl *ctl, const struct place *place, const char *t
     part.is_resumable = part.is_resumable && may_resume(ctl, r);
     if (r != 0)
         return r;
-    if (exists && strcmp(overwrite, "newer") == 0 && !is_newer(end, &here)) {
+    if (exists && strcmp(overwrite, "newer") == 0 && !file_is_newer(end, &here)) {
         if (!ctl->globals.quiet)
             fprintf(stderr, "%s is as new as the stored one, and was kept\n", target);
         return 0;
@@ -173,28 +174,50 @@ static int get_one(struct ctl *ctl, const struct place *source, const struct whe
     return get_to_file(ctl, source, inside);
 }
 
+/*
+ * Many files of one node: the small ones together where there is a directory for them, then what is
+ * left. Return: 0, or the first exit code.
+ */
+static int get_many(struct ctl *ctl, const struct place *source, const struct where *where,
+                    struct file_wanted *wanted, size_t count)
+{
+    bool is_fetched = where->is_directory && !where->is_stored && count >= FILE_MANY_MIN;
+    int r = is_fetched ? file_fetch(ctl, source, where->path, wanted, count) : 0;
+    int failure = r;
+
+    for (size_t i = 0; i < count && !may_resume(ctl, r); i++) {
+        struct place one = *source;
+        if (is_fetched && !wanted[i].is_left)
+            continue;
+        one.rest = wanted[i].name;
+        r = get_one(ctl, &one, where);
+        failure = failure ? failure : r;
+    }
+    return failure;
+}
+
 /* Every file that a glob means. */
 static int get_glob(struct ctl *ctl, const struct place *place, const struct where *where)
 {
     _cleanup_json_ cJSON *answer = NULL;
-    int r = file_list(ctl, place, false, &answer), failure = 0;
+    size_t count, i = 0;
+    int r = file_list(ctl, place, false, &answer);
 
     if (r != 0)
         return r;
     const cJSON *files = json_member(answer, "files");
-    if (cJSON_GetArraySize(files) == 0)
+    count = (size_t)cJSON_GetArraySize(files);
+    if (count == 0)
         return fail(ERROR_NOT_FOUND, NULL, NULL, "no file matches \"%s\"", place->rest);
     if (!where->is_directory && !where->is_stored)
         return fail_usage("several files need a directory, and %s is none", where->path);
-    json_for_each (file, files) {
-        struct place one = *place;
-        one.rest = json_text(file, "name", "");
-        r = get_one(ctl, &one, where);
-        failure = failure ? failure : r;
-        if (may_resume(ctl, r))
-            break;
-    }
-    return failure;
+    _cleanup_free_ struct file_wanted *wanted = calloc(count, sizeof(*wanted));
+    if (!wanted)
+        return fail_memory();
+    json_for_each (file, files)
+        wanted[i++] = (struct file_wanted){.name = json_text(file, "name", ""),
+                                           .size = (uint64_t)json_number(file, "size_bytes", 0)};
+    return get_many(ctl, place, where, wanted, count);
 }
 
 static int find_where(struct ctl *ctl, struct where *ret)
@@ -215,12 +238,48 @@ static int find_where(struct ctl *ctl, struct where *ret)
     return 0;
 }
 
+/* The names from @first on that one node is asked for; at least one. */
+static size_t take_names(const struct ctl *ctl, size_t first, size_t count, struct place *source,
+                         struct file_wanted *wanted)
+{
+    size_t taken = 0;
+    struct place place;
+
+    place_parse(ctl->options.words[first], source);
+    for (; first + taken < count; taken++) {
+        place_parse(ctl->options.words[first + taken], &place);
+        if (strcmp(place.node, source->node) != 0 || (taken > 0 && file_is_glob(place.rest)))
+            break;
+        wanted[taken] = (struct file_wanted){.name = place.rest, .size = FILE_SIZE_UNKNOWN};
+        if (file_is_glob(place.rest))
+            return 1;
+    }
+    return taken;
+}
+
+static int get_words(struct ctl *ctl, size_t count, const struct where *where)
+{
+    _cleanup_free_ struct file_wanted *wanted = calloc(count, sizeof(*wanted));
+    int failure = 0, r = 0;
+
+    if (!wanted)
+        return fail_memory();
+    for (size_t i = 0, taken; i < count && !may_resume(ctl, r); i += taken) {
+        struct place place;
+        taken = take_names(ctl, i, count, &place, wanted);
+        r = file_is_glob(place.rest) ? get_glob(ctl, &place, where)
+                                     : get_many(ctl, &place, where, wanted, taken);
+        failure = failure ? failure : r;
+    }
+    return failure;
+}
+
 int file_get_run(struct ctl *ctl)
 {
     const struct options *options = &ctl->options;
     size_t count = options->words_count > 1 ? options->words_count - 1 : 1;
     struct where where;
-    int failure = 0, r = file_check_overwrite(options);
+    int r = file_check_overwrite(options);
 
     if (r == 0)
         r = file_check_rate(options);
@@ -234,11 +293,5 @@ int file_get_run(struct ctl *ctl)
     }
     if (r != 0)
         return r;
-    for (size_t i = 0; i < count && !may_resume(ctl, r); i++) {
-        struct place place;
-        place_parse(options->words[i], &place);
-        r = file_is_glob(place.rest) ? get_glob(ctl, &place, &where) : get_one(ctl, &place, &where);
-        failure = failure ? failure : r;
-    }
-    return failure;
+    return get_words(ctl, count, &where);
 }

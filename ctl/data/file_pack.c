@@ -17,14 +17,14 @@
  */
 
 #define PACK_FILES_FIRST 256 /* the daemon is not to wait long for the first, */
-#define PACK_FILES_MAX   4096
+#define PACK_FILES_MAX   2048
 #define PACK_BYTES_MAX   ((uint64_t)16 * 1024 * 1024)
 #define PACK_NAMES_MAX   ((size_t)512 * 1024) /* a call has at most 1 MiB of JSON */
-#define SHOWN_MAX        20                   /* of more files only the sum is told */
 
 struct pack {
-    cJSON *files; /* owned: for the call */
-    int fd;       /* owned */
+    struct ctl *ctl; /* borrowed: whose connection it went over */
+    cJSON *files;    /* owned: for the call */
+    int fd;          /* owned */
     uint64_t bytes;
     size_t first; /* in the sources */
     size_t count;
@@ -32,6 +32,9 @@ struct pack {
 
 struct packs {
     struct ctl *ctl;
+    struct ctl other; /* the same with a connection of its own, for every second pack */
+    size_t sent;
+    bool is_parallel; /* no name stands twice, so that their order is of no matter */
     const struct place *target;
     const struct file_source *sources;
     size_t count;
@@ -39,8 +42,8 @@ struct packs {
     size_t pack_files_max;
     uint8_t *buffer; /* owned: one file and a byte more */
     struct progress progress;
-    uint64_t total, done, stored_bytes;
-    size_t stored, kept;
+    struct file_sum sum;
+    uint64_t total, done;
     int failure; /* the first exit code */
 };
 
@@ -142,7 +145,7 @@ static int read_pack(struct packs *packs, struct pack *pack)
 
 static int send_pack(struct packs *packs, struct pack *pack)
 {
-    struct ctl *ctl = packs->ctl;
+    struct ctl *ctl = pack->ctl = packs->sent++ % 2 > 0 ? &packs->other : packs->ctl;
     cJSON *parameters = place_parameters(ctl, packs->target);
 
     /* The answer gives each by its name; what was sent is wanted again for --json. */
@@ -153,44 +156,6 @@ static int send_pack(struct packs *packs, struct pack *pack)
         return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
     }
     return client_start(ctl, (struct call){"PutFile", parameters, pack->fd, true, NULL});
-}
-
-/* One stored file, as the end of a put of it alone would show it. */
-static int show_json(const struct ctl *ctl, const cJSON *end, const cJSON *sent, const cJSON *got)
-{
-    _cleanup_json_ cJSON *json = cJSON_CreateObject();
-    bool is_kept = !json_is_set(got, "sha256");
-
-    json_add_string(json, "type", "end");
-    json_add_string(json, "schema", "p2pctl.file-put/1");
-    json_add_string(json, "name", json_text(sent, "name", ""));
-    json_add_string(json, "node", json_text(end, "node", ""));
-    json_add_u64(json, "size_bytes", (uint64_t)json_number(sent, "size_bytes", 0));
-    json_add_string(json, "sha256", json_text(got, "sha256", NULL));
-    json_add_string(json, "owner", json_text(end, "owner", NULL));
-    json_add_string(json, "modified", json_text(sent, "modified", NULL));
-    json_add_bool(json, "executable", cJSON_IsTrue(json_member(sent, "executable")));
-    json_add_bool(json, "kept", is_kept);
-    json_add_u64(json, "resumed_bytes", 0);
-    json_add_double(json, "elapsed_ms", json_number(end, "elapsed_ms", 0));
-    return render_json(ctl, json, NULL);
-}
-
-static void show_line(const struct packs *packs, const cJSON *sent, const cJSON *got)
-{
-    const char *name = json_text(sent, "name", ""), *sha256 = json_text(got, "sha256", "");
-    char text[RENDER_TEXT_MAX];
-
-    if (packs->count > SHOWN_MAX || !ctl_is_chatty(packs->ctl))
-        return;
-    render_text(stderr, name, strlen(name));
-    if (!*sha256) {
-        fputs("  is as new there, and was kept\n", stderr);
-        return;
-    }
-    fprintf(stderr, "  %s  %s sha256 %.4s%s%.4s\n",
-            render_size(json_number(sent, "size_bytes", 0), text), render_mark(MARK_DONE), sha256,
-            render_mark(MARK_ELLIPSIS), sha256 + MIN(strlen(sha256), (size_t)60));
 }
 
 static void take_outcome(struct packs *packs, const cJSON *end, const cJSON *sent, const cJSON *got)
@@ -204,16 +169,8 @@ static void take_outcome(struct packs *packs, const cJSON *end, const cJSON *sen
                          "%s", json_text(got, "message", "it was refused")));
         return;
     }
-    if (json_is_set(got, "sha256")) {
-        packs->stored++;
-        packs->stored_bytes += (uint64_t)json_number(sent, "size_bytes", 0);
-    } else {
-        packs->kept++;
-    }
-    if (packs->ctl->globals.json != JSON_OFF)
-        note(packs, show_json(packs->ctl, end, sent, got));
-    else
-        show_line(packs, sent, got);
+    note(packs, file_show_one(packs->ctl, &packs->sum, "p2pctl.file-put/1", end, sent,
+                              json_text(end, "owner", NULL), json_text(got, "sha256", NULL)));
 }
 
 /* What became of a pack that was sent. */
@@ -224,7 +181,7 @@ static int finish_pack(struct packs *packs, struct pack *pack)
 
     while (r == 0 && !last) {
         _cleanup_json_ cJSON *object = NULL;
-        r = client_next(packs->ctl, &object, &last);
+        r = client_next(pack->ctl, &object, &last);
         if (r != 0)
             break;
         if (!last) {
@@ -247,40 +204,49 @@ static int finish_pack(struct packs *packs, struct pack *pack)
     return r;
 }
 
+/* Two packs are under way at once: while one waits for the disk there, the other one moves. */
 static int move_all(struct packs *packs)
 {
-    _cleanup_(pack_done) struct pack current = {.fd = -EBADF}, following = {.fd = -EBADF};
-    int r = read_pack(packs, &current);
+    _cleanup_(pack_done) struct pack before = {.fd = -EBADF}, next = {.fd = -EBADF};
+    int r = 0;
 
-    while (r == 0 && (current.count > 0 || packs->next < packs->count)) {
-        if (current.count > 0)
-            r = send_pack(packs, &current);
-        bool is_under_way = r == 0 && current.count > 0;
-        if (r == 0)
-            r = read_pack(packs, &following);
-        if (is_under_way) {
-            int q = finish_pack(packs, &current);
+    do {
+        r = read_pack(packs, &next);
+        if (!packs->is_parallel && before.count > 0) {
+            int q = finish_pack(packs, &before);
             r = r == 0 ? q : r;
         }
-        pack_done(&current);
-        current = following;
-        following = (struct pack){.fd = -EBADF};
-    }
+        if (r == 0 && next.count > 0)
+            r = send_pack(packs, &next);
+        if (before.count > 0) {
+            int q = finish_pack(packs, &before);
+            r = r == 0 ? q : r;
+        }
+        pack_done(&before);
+        before = next;
+        next = (struct pack){.fd = -EBADF};
+    } while (r == 0 && (before.count > 0 || packs->next < packs->count));
     return r;
 }
 
-static void show_sum(const struct packs *packs)
+static int compare_names(const void *a, const void *b)
 {
-    double seconds = progress_elapsed(&packs->progress), size = (double)packs->stored_bytes;
-    char text[RENDER_TEXT_MAX], rate[RENDER_TEXT_MAX], span[RENDER_TEXT_MAX];
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
-    if (!ctl_is_chatty(packs->ctl) || packs->count <= SHOWN_MAX)
-        return;
-    fprintf(stderr, "%zu files  %s  %s/s  %s  %s\n", packs->stored, render_size(size, text),
-            render_size(seconds > 0 ? size / seconds : 0, rate), render_span(seconds, span),
-            render_mark(MARK_DONE));
-    if (packs->kept > 0)
-        fprintf(stderr, "%zu files are as new there, and were kept\n", packs->kept);
+/* Whether a name stands twice among them; also where that cannot be told. */
+static bool has_twins(const struct file_source *sources, size_t count)
+{
+    _cleanup_free_ const char **names = calloc(count, sizeof(*names));
+    bool found = !names;
+
+    for (size_t i = 0; names && i < count; i++)
+        names[i] = sources[i].name;
+    if (names)
+        qsort(names, count, sizeof(*names), compare_names);
+    for (size_t i = 1; !found && i < count; i++)
+        found = strcmp(names[i - 1], names[i]) == 0;
+    return found;
 }
 
 int file_pack_put(struct ctl *ctl, const struct place *target, const struct file_source *sources,
@@ -292,7 +258,10 @@ int file_pack_put(struct ctl *ctl, const struct place *target, const struct file
                           .sources = sources,
                           .count = count,
                           .pack_files_max = PACK_FILES_FIRST,
-                          .buffer = buffer};
+                          .buffer = buffer,
+                          .sum = {.count = count},
+                          .other = *ctl,
+                          .is_parallel = !has_twins(sources, count)};
     char name[32];
 
     if (!buffer)
@@ -302,13 +271,15 @@ int file_pack_put(struct ctl *ctl, const struct place *target, const struct file
     snprintf(name, sizeof(name), "%zu files", count);
     client_catch_interrupt();
     progress_init(&packs.progress, ctl, name);
+    packs.other.client = NULL;
     int r = move_all(&packs);
+    packs.other.client = client_free(packs.other.client);
     if (r == CLIENT_INTERRUPTED) {
         if (!ctl->globals.quiet)
             fprintf(stderr, "\n%s: interrupted\n", name);
         return EXIT_INTERRUPTED;
     }
     if (r == 0)
-        show_sum(&packs);
+        file_show_sum(ctl, &packs.sum, progress_elapsed(&packs.progress));
     return r != 0 ? r : packs.failure;
 }

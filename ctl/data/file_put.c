@@ -100,8 +100,6 @@ static const char *name_of(const char *path, const struct place *target)
     return *target->rest ? target->rest : slash ? slash + 1 : path;
 }
 
-#define SMALL_MIN 16 /* fewer go one by one */
-
 /* The small files among the words go first, together, where they are many. Return: 0, or the exit
  * code. */
 static int put_small(struct ctl *ctl, size_t count, const struct place *target, bool *is_done)
@@ -121,9 +119,9 @@ static int put_small(struct ctl *ctl, size_t count, const struct place *target, 
         sources[small++] =
             (struct file_source){path, name_of(path, target), (uint64_t)status.st_size};
     }
-    if (small < SMALL_MIN)
+    if (small < FILE_MANY_MIN)
         memset(is_done, 0, count * sizeof(*is_done));
-    return small < SMALL_MIN ? 0 : file_pack_put(ctl, target, sources, small);
+    return small < FILE_MANY_MIN ? 0 : file_pack_put(ctl, target, sources, small);
 }
 
 static int put_word(struct ctl *ctl, const char *word, const struct place *target)

@@ -87,11 +87,16 @@ int part_open_again(const char *target, struct part *part)
     return 0;
 }
 
-int part_keep(struct part *part, const char *target)
+int part_rename(struct part *part, const char *target)
 {
-    if (fsync(part->fd) < 0 || rename(part->path, target) < 0)
+    if (rename(part->path, target) < 0)
         return tell(target, errno);
     free(part->path);
     part->path = NULL;
     return 0;
+}
+
+int part_keep(struct part *part, const char *target)
+{
+    return fsync(part->fd) < 0 ? tell(target, errno) : part_rename(part, target);
 }

@@ -28,5 +28,8 @@ int part_open_again(const char *target, struct part *part);
 /* Makes it durable and visible. Return: as above. */
 int part_keep(struct part *part, const char *target);
 
+/* Makes it visible; whoever has many syncs them all before. Return: as above. */
+int part_rename(struct part *part, const char *target);
+
 /* Removes it unless it was kept, or is resumable and long. */
 void part_done(struct part *part);

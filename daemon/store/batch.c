@@ -137,10 +137,8 @@ static int store(struct batch *batch, struct entry *entry, const void *data)
 
     if (!text_is_file_name(entry->name))
         return -EINVAL;
-    pthread_mutex_lock(&files->change_mutex);
-    int r = promise_check_name(files, entry->name, entry->modified_wall_usec, batch->overwrite,
-                               &entry->replaced);
-    pthread_mutex_unlock(&files->change_mutex);
+    int r = promise_look_name(files, entry->name, entry->modified_wall_usec, batch->overwrite,
+                              &entry->replaced);
     if (r != 0)
         return r;
     batch->promise.before = batch->promise.size;
@@ -222,14 +220,6 @@ static int prepare(sqlite3 *index, struct statements *ret)
     return r;
 }
 
-static void count_files(struct files *files, int64_t more, int64_t bytes)
-{
-    pthread_mutex_lock(&files->mutex);
-    files->count += (uint64_t)more;
-    files->used += (uint64_t)bytes;
-    pthread_mutex_unlock(&files->mutex);
-}
-
 static int enter(struct batch *batch, sqlite3_stmt *statement, struct entry *entry)
 {
     (void)sqlite3_reset(statement);
@@ -243,25 +233,17 @@ static int enter(struct batch *batch, sqlite3_stmt *statement, struct entry *ent
     int r = database_step(statement);
     if (r == 0) {
         entry->is_entered = true;
-        count_files(batch->files, 1, (int64_t)entry->size);
+        files_count(batch->files, 1, (int64_t)entry->size);
     }
     return r;
 }
 
 static int expel(struct files *files, sqlite3_stmt *statement, const struct entry *entry)
 {
-    int64_t rows = 0, bytes = 0;
-    int r;
-
     (void)sqlite3_reset(statement);
     (void)sqlite3_bind_text(statement, 1, entry->name, -1, SQLITE_STATIC);
     (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)entry->inode);
-    while ((r = database_step(statement)) > 0) {
-        rows++;
-        bytes += (int64_t)database_column_u64(statement, 0);
-    }
-    count_files(files, -rows, -bytes);
-    return r;
+    return files_expel_rows(files, statement);
 }
 
 /* Refuses all that are not decided yet. */
@@ -304,14 +286,40 @@ static int enter_all(struct batch *batch, const struct statements *statements, s
     (void)database_execute(index, "ROLLBACK");
     for (size_t i = 0; i < batch->count; i++)
         if (batch->entries[i].is_entered)
-            count_files(batch->files, -1, -(int64_t)batch->entries[i].size);
+            files_count(batch->files, -1, -(int64_t)batch->entries[i].size);
     return r;
+}
+
+/* Whether the index may have other rows of the names that were entered: one look at all that lies
+ * between the first and the last of them. */
+static bool has_others(const struct batch *batch, sqlite3 *index)
+{
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    const char *first = NULL, *last = NULL;
+    uint64_t entered = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct entry *entry = &batch->entries[i];
+        if (!entry->is_entered)
+            continue;
+        first = first && strcmp(first, entry->name) <= 0 ? first : entry->name;
+        last = last && strcmp(last, entry->name) >= 0 ? last : entry->name;
+        entered++;
+    }
+    if (entered == 0)
+        return false;
+    int r = database_prepare(
+        index, &statement,
+        "SELECT count(*) FROM (SELECT 1 FROM file WHERE name BETWEEN ?1 AND ?2 LIMIT ?3)", "tti",
+        first, last, entered + 1);
+    return r < 0 || database_step(statement) <= 0 || database_column_u64(statement, 0) != entered;
 }
 
 /* The names; and what they had before goes out of the index. */
 static void rename_all(struct batch *batch, const struct statements *statements, sqlite3 *index)
 {
     struct files *files = batch->files;
+    bool may_replace = has_others(batch, index);
     int r = database_execute(index, "BEGIN IMMEDIATE"), q = 0;
 
     for (size_t i = 0; i < batch->count; i++) {
@@ -326,7 +334,7 @@ static void rename_all(struct batch *batch, const struct statements *statements,
             continue;
         }
         entry->has_part = false;
-        if (expel(files, statements->expel, entry) < 0)
+        if (may_replace && expel(files, statements->expel, entry) < 0)
             q = -EIO;
     }
     (void)sqlite3_reset(statements->expel);

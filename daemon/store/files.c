@@ -294,7 +294,7 @@ int files_get_indexed_size(struct files *files, const char *name, uint64_t *ret)
     return 0;
 }
 
-static void count(struct files *files, int64_t files_more, int64_t bytes_more)
+void files_count(struct files *files, int64_t files_more, int64_t bytes_more)
 {
     pthread_mutex_lock(&files->mutex);
     files->count += (uint64_t)files_more;
@@ -316,7 +316,20 @@ int files_enter(struct files *files, const struct files_info *info, uint64_t ino
             (uint64_t)info->is_executable, info->owner, info->sha256, (size_t)FILES_HASH_SIZE);
 
     if (r == 0)
-        count(files, 1, (int64_t)info->size);
+        files_count(files, 1, (int64_t)info->size);
+    return r;
+}
+
+int files_expel_rows(struct files *files, sqlite3_stmt *statement)
+{
+    int64_t rows = 0, bytes = 0;
+    int r;
+
+    while ((r = database_step(statement)) > 0) {
+        rows++;
+        bytes += (int64_t)database_column_u64(statement, 0);
+    }
+    files_count(files, -rows, -bytes);
     return r;
 }
 
@@ -328,23 +341,11 @@ static int expel(struct files *files, const char *name, uint64_t inode, bool is_
     int r = files_get_index(files, &index);
 
     if (r == 0)
-        r = database_prepare(index, &statement,
-                             "SELECT count(*), ifnull(sum(size), 0) FROM file "
-                             "WHERE name = ?1 AND (inode = ?2) <> ?3",
-                             "tii", name, inode, (uint64_t)is_inverted);
-
-    if (r == 0)
-        r = database_step(statement);
-    if (r < 0)
-        return r;
-    int64_t rows = (int64_t)database_column_u64(statement, 0);
-    int64_t bytes = (int64_t)database_column_u64(statement, 1);
-    (void)sqlite3_reset(statement);
-    r = database_run(index, "DELETE FROM file WHERE name = ?1 AND (inode = ?2) <> ?3", "tii", name,
-                     inode, (uint64_t)is_inverted);
-    if (r == 0)
-        count(files, -rows, -bytes);
-    return r;
+        r = database_prepare(
+            index, &statement,
+            "DELETE FROM file WHERE name = ?1 AND (inode = ?2) <> ?3 RETURNING size", "tii", name,
+            inode, (uint64_t)is_inverted);
+    return r < 0 ? r : files_expel_rows(files, statement);
 }
 
 int files_expel(struct files *files, const char *name, uint64_t inode)
@@ -359,9 +360,8 @@ int files_expel_others(struct files *files, const char *name, uint64_t inode)
 
 /* --- What users ask --- */
 
-/* Under change_mutex. What was taken away by hand stops counting. */
-static int stat_locked(struct files *files, const char *name, struct stat *status,
-                       struct files_info *ret)
+int files_stat_locked(struct files *files, const char *name, struct stat *status,
+                      struct files_info *ret)
 {
     int r = files_look(files, name, status);
 
@@ -375,7 +375,7 @@ int files_stat(struct files *files, const char *name, struct files_info *ret)
     struct stat status;
 
     pthread_mutex_lock(&files->change_mutex);
-    int r = stat_locked(files, name, &status, ret);
+    int r = files_stat_locked(files, name, &status, ret);
     pthread_mutex_unlock(&files->change_mutex);
     return r;
 }
@@ -402,7 +402,7 @@ int files_open_read(struct files *files, const char *name, int *ret_fd, struct f
 
     pthread_mutex_lock(&files->change_mutex);
     /* Looked at before it is opened: opening a device or a pipe may do something. */
-    int r = stat_locked(files, name, &status, &info);
+    int r = files_stat_locked(files, name, &status, &info);
     if (r == 0)
         r = fd = open_beneath(files->directory_fd, name);
     if (r >= 0)
@@ -414,27 +414,6 @@ int files_open_read(struct files *files, const char *name, int *ret_fd, struct f
         return r;
     *ret = info;
     *ret_fd = TAKE_FD(fd);
-    return 0;
-}
-
-int files_remove(struct files *files, const char *name, struct files_info *ret)
-{
-    struct files_info info;
-    struct stat status;
-
-    pthread_mutex_lock(&files->change_mutex);
-    int r = stat_locked(files, name, &status, &info);
-    if (r == 0 && unlinkat(files->directory_fd, name, 0) < 0)
-        r = -errno;
-    if (r == 0) {
-        r = files_expel_others(files, name, 0);
-        if (fsync(files->directory_fd) < 0)
-            r = -errno;
-    }
-    pthread_mutex_unlock(&files->change_mutex);
-    if (r < 0)
-        return r;
-    *ret = info;
     return 0;
 }
 

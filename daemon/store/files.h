@@ -90,6 +90,16 @@ int files_open_read(struct files *files, const char *name, int *ret_fd, struct f
 /* Return: 0 with what was removed in *@ret; else as files_stat. */
 int files_remove(struct files *files, const char *name, struct files_info *ret);
 
+/* What became of one of many that were to be removed. */
+struct files_removal {
+    const char *name; /* borrowed */
+    int r;            /* as of files_remove */
+    uint64_t size;    /* where r is 0 */
+};
+
+/* Many at once, with one sync; one that cannot be removed does not hinder the others. */
+void files_remove_many(struct files *files, struct files_removal *removals, size_t count);
+
 /**
  * files_list() - one page of the files whose name matches @glob, ordered by name
  * @glob:   "*", "?", "[a-z]"; NULL = all; at most 255 bytes

@@ -54,6 +54,16 @@ uint64_t files_modified_of(const struct stat *status);
 int files_load_info(struct files *files, const char *name, const struct stat *status,
                     struct files_info *ret);
 
+/* Under change_mutex: as files_stat. What was taken away by hand stops counting. */
+int files_stat_locked(struct files *files, const char *name, struct stat *status,
+                      struct files_info *ret);
+
+/* So many more are stored, of so many bytes. */
+void files_count(struct files *files, int64_t files_more, int64_t bytes_more);
+
+/* Under change_mutex: steps a DELETE that returns sizes, and counts what goes. Return: 0, -EIO. */
+int files_expel_rows(struct files *files, sqlite3_stmt *statement);
+
 /* Under change_mutex: bytes that the index counts for @name. */
 int files_get_indexed_size(struct files *files, const char *name, uint64_t *ret);
 

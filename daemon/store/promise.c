@@ -124,6 +124,21 @@ int promise_check_name(struct files *files, const char *name, uint64_t modified_
     return files_get_indexed_size(files, name, ret_replaced);
 }
 
+int promise_look_name(struct files *files, const char *name, uint64_t modified_wall_usec,
+                      enum upload_overwrite overwrite, uint64_t *ret_replaced)
+{
+    struct stat status;
+
+    if (files_look(files, name, &status) == -ENOENT) {
+        *ret_replaced = 0;
+        return 0;
+    }
+    pthread_mutex_lock(&files->change_mutex);
+    int r = promise_check_name(files, name, modified_wall_usec, overwrite, ret_replaced);
+    pthread_mutex_unlock(&files->change_mutex);
+    return r;
+}
+
 int promise_check_quota(struct files *files, uint64_t size, uint64_t replaced,
                         struct upload_refusal *refusal)
 {

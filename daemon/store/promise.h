@@ -36,6 +36,11 @@ void promise_settle(struct promise *promise);
 int promise_check_name(struct files *files, const char *name, uint64_t modified_wall_usec,
                        enum upload_overwrite overwrite, uint64_t *ret_replaced);
 
+/* The same without the lock, before anything is written: a name that is free costs no more than a
+ * look. */
+int promise_look_name(struct files *files, const char *name, uint64_t modified_wall_usec,
+                      enum upload_overwrite overwrite, uint64_t *ret_replaced);
+
 /* Whether @size bytes are still within the quota when @replaced are gone. Return: 0; -EDQUOT with
  * the numbers. */
 int promise_check_quota(struct files *files, uint64_t size, uint64_t replaced,

@@ -129,9 +129,8 @@ int upload_new(struct files *files, const struct upload_offer *offer,
     upload->info.modified_wall_usec =
         offer->modified_wall_usec ? offer->modified_wall_usec : wall_now();
     upload->info.is_executable = offer->is_executable;
-    pthread_mutex_lock(&files->change_mutex);
-    int r = check_target(upload);
-    pthread_mutex_unlock(&files->change_mutex);
+    int r = promise_look_name(files, upload->info.name, upload->info.modified_wall_usec,
+                              upload->overwrite, &upload->promise.replaced);
     if (r == 0)
         r = promise_extend(&upload->promise, offer->size == FILES_SIZE_UNKNOWN ? 0 : offer->size);
     if (r == 0)

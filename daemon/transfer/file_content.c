@@ -5,12 +5,10 @@
 #include "net/frame.h"
 #include "store/hasher.h"
 
-#define PATIENCE_USEC        (30 * USEC_PER_SEC) /* without one byte of what is to come */
-#define ANSWER_PATIENCE_USEC (10 * USEC_PER_MIN)
-#define PACE_STEP_USEC       (200 * USEC_PER_MSEC) /* then a cancelled job is noticed */
-#define PACE_CHUNKS          16                    /* in a second, of all transfers together */
-#define PACE_CHUNK_MIN       ((size_t)64)
-#define PIECE_SIZE           ((size_t)16 * 1024) /* what has to be moved before patience ends */
+#define PACE_STEP_USEC (200 * USEC_PER_MSEC) /* then a cancelled job is noticed */
+#define PACE_CHUNKS    16                    /* in a second, of all transfers together */
+#define PACE_CHUNK_MIN ((size_t)64)
+#define PIECE_SIZE     ((size_t)16 * 1024) /* what has to be moved before patience ends */
 
 bool file_job_is_cancelled(struct file_job *job)
 {
@@ -52,14 +50,9 @@ static int keep_pace(struct file_job *job, struct file_pace *pace, size_t size)
     return file_job_is_cancelled(job) ? -ECANCELED : 0;
 }
 
-usec_t content_deadline(void)
+usec_t content_deadline(const struct file_job *job)
 {
-    return conn_now() + PATIENCE_USEC;
-}
-
-usec_t content_answer_deadline(void)
-{
-    return conn_now() + ANSWER_PATIENCE_USEC;
+    return conn_now() + job->paces->patience_usec;
 }
 
 size_t content_chunk_size(const struct file_job *job)
@@ -72,9 +65,9 @@ size_t content_chunk_size(const struct file_job *job)
                      : (size_t)CLAMP(rate / PACE_CHUNKS, PACE_CHUNK_MIN, FILE_WIRE_CHUNK);
 }
 
-int content_send_frame(struct conn *conn, cJSON *frame)
+int content_send_frame(struct file_job *job, cJSON *frame)
 {
-    int r = frame ? frame_send(conn, frame, 0, content_deadline()) : -ENOMEM;
+    int r = frame ? frame_send(job->conn, frame, 0, content_deadline(job)) : -ENOMEM;
 
     cJSON_Delete(frame);
     return r;
@@ -85,7 +78,7 @@ static int write_pieces(struct file_job *job, const uint8_t *data, size_t size)
     int r = 0;
 
     for (size_t done = 0; r >= 0 && done < size; done += PIECE_SIZE)
-        r = conn_write(job->conn, data + done, MIN(PIECE_SIZE, size - done), content_deadline());
+        r = conn_write(job->conn, data + done, MIN(PIECE_SIZE, size - done), content_deadline(job));
     return r;
 }
 
@@ -95,8 +88,19 @@ int content_send_chunk(struct file_job *job, const uint8_t *data, size_t size)
     int r = keep_pace(job, &job->paces->out, size);
 
     if (r >= 0)
-        r = frame ? frame_send(job->conn, frame, size, content_deadline()) : -ENOMEM;
+        r = frame ? frame_send(job->conn, frame, size, content_deadline(job)) : -ENOMEM;
     return r < 0 ? r : write_pieces(job, data, size);
+}
+
+/* Whether the body is of many files. */
+static bool is_of_many(const cJSON *frame)
+{
+    static const char *const ops[] = {"pack", "packed", "fetch", "fetched"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
+        if (file_wire_is(frame, ops[i]))
+            return true;
+    return false;
 }
 
 /* A frame that carries no bytes, or the header of one that does. Return: 0, or why there is none.
@@ -108,8 +112,7 @@ int content_receive_frame(struct file_job *job, usec_t until, cJSON **ret, size_
 
     if (r <= 0)
         return r < 0 ? r : -ECONNRESET;
-    if (size > (file_wire_is(*ret, "pack") || file_wire_is(*ret, "packed") ? FILE_WIRE_PACK_MAX
-                                                                           : FILE_WIRE_CHUNK)) {
+    if (size > (is_of_many(*ret) ? FILE_WIRE_PACK_MAX : FILE_WIRE_CHUNK)) {
         cJSON_Delete(*ret);
         *ret = NULL;
         return -EMSGSIZE;
@@ -118,30 +121,73 @@ int content_receive_frame(struct file_job *job, usec_t until, cJSON **ret, size_
     return 0;
 }
 
+int content_receive_answer(struct file_job *job, enum content_answer kind, cJSON **ret,
+                           size_t *ret_size)
+{
+    static const unsigned patiences[] = {
+        [CONTENT_STILL] = 1, [CONTENT_FIRST_ANSWER] = 4, [CONTENT_LAST_ANSWER] = 20};
+
+    for (;;) {
+        _cleanup_json_ cJSON *frame = NULL;
+        usec_t until = conn_now() + patiences[kind] * job->paces->patience_usec;
+        int r = content_receive_frame(job, until, &frame, ret_size);
+        if (r < 0)
+            return r;
+        if (!file_wire_is(frame, "wait")) {
+            *ret = TAKE_PTR(frame);
+            return 0;
+        }
+    }
+}
+
 int content_receive_body(struct file_job *job, uint8_t *buffer, size_t size)
 {
+    usec_t deadline = content_deadline(job);
+    size_t due = PIECE_SIZE; /* what has to be there until then */
+
     for (size_t done = 0; done < size;) {
-        ssize_t got = conn_read(job->conn, buffer + done, size - done, content_deadline());
+        ssize_t got = conn_read(job->conn, buffer + done, size - done, deadline);
         if (got <= 0)
             return got < 0 ? (int)got : -ECONNRESET;
         done += (size_t)got;
+        usec_t slept = conn_now();
         int r = keep_pace(job, &job->paces->in, (size_t)got);
         if (r < 0)
             return r;
+        deadline += usec_sub(conn_now(), slept);
+        if (done >= due) {
+            deadline = content_deadline(job);
+            due = done + PIECE_SIZE;
+        }
     }
     return 0;
 }
 
-int content_receive_chunk(struct file_job *job, uint8_t *buffer, size_t *ret_size,
+/* Whether what came in the time since @started is progress. Return: 0, -ETIME. */
+static int check_progress(struct file_job *job, usec_t started, size_t size)
+{
+    job->waited_usec += usec_sub(conn_now(), started);
+    job->waited_size += size;
+    if (job->waited_size < CONTENT_PROGRESS)
+        return job->waited_usec > 2 * job->paces->patience_usec ? -ETIME : 0;
+    job->waited_usec = 0;
+    job->waited_size = 0;
+    return 0;
+}
+
+int content_receive_chunk(struct file_job *job, bool may_pause, uint8_t *buffer, size_t *ret_size,
                           struct content_end *end)
 {
     _cleanup_json_ cJSON *frame = NULL;
-    int r = content_receive_frame(job, content_deadline(), &frame, ret_size);
+    usec_t started = conn_now();
+    int r = content_receive_frame(job, content_deadline(job), &frame, ret_size);
 
     if (r < 0)
         return r;
     if (file_wire_is(frame, "data")) {
-        r = content_receive_body(job, buffer, *ret_size);
+        r = may_pause ? 0 : check_progress(job, started, *ret_size);
+        if (r >= 0)
+            r = content_receive_body(job, buffer, *ret_size);
         return r < 0 ? r : 1;
     }
     r = file_wire_read_done(frame, end->sha256);

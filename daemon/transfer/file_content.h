@@ -17,15 +17,13 @@ bool file_job_is_cancelled(struct file_job *job);
 void file_job_drop_conn(struct file_job *job);
 
 /* Until when the other side has to say something. */
-usec_t content_deadline(void);
-/* The same where it may have to wait for its disk, or for its turn, before it can. */
-usec_t content_answer_deadline(void);
+usec_t content_deadline(const struct file_job *job);
 
 /* Bytes of one chunk of content to be sent: less than FILE_WIRE_CHUNK where the pace is slow. */
 size_t content_chunk_size(const struct file_job *job);
 
 /* Takes the frame over. Return: 0, -ENOMEM for NULL, or as conn_write. */
-int content_send_frame(struct conn *conn, cJSON *frame);
+int content_send_frame(struct file_job *job, cJSON *frame);
 /* @size 0 tells only that more will come. Return: 0, -ECANCELED, or as conn_write. */
 int content_send_chunk(struct file_job *job, const uint8_t *data, size_t size);
 
@@ -33,17 +31,32 @@ int content_send_chunk(struct file_job *job, const uint8_t *data, size_t size);
  * end of the connection; as frame_receive. */
 int content_receive_frame(struct file_job *job, usec_t until, cJSON **ret, size_t *ret_size);
 
+/*
+ * For what the other side is waited for: a word that it is there; that it has looked at what it has
+ * already, which may be much; that its disk has all. While it waits for its turn it says so.
+ */
+enum content_answer { CONTENT_STILL, CONTENT_FIRST_ANSWER, CONTENT_LAST_ANSWER };
+/* Return: as content_receive_frame. */
+int content_receive_answer(struct file_job *job, enum content_answer kind, cJSON **ret,
+                           size_t *ret_size);
+
 /* The end of a content, with the sender's hash where it said one. */
 struct content_end {
     bool has_sha256;
     uint8_t sha256[FILES_HASH_SIZE];
 };
 
-/* Return: 1 for a chunk in @buffer, 0 at the end, negative as usual. */
-int content_receive_chunk(struct file_job *job, uint8_t *buffer, size_t *ret_size,
+/*
+ * @may_pause: whether the content's source may take its time, as a pipe does; else -ETIME where
+ * less than CONTENT_PROGRESS bytes came in twice the patience. Return: 1 for a chunk in @buffer, 0
+ * at the end, negative as usual.
+ */
+#define CONTENT_PROGRESS ((size_t)1024)
+int content_receive_chunk(struct file_job *job, bool may_pause, uint8_t *buffer, size_t *ret_size,
                           struct content_end *end);
 
-/* All @size bytes of a body. Return: 0, -ECANCELED, or as conn_read. */
+/* All @size bytes of a body, of which 16 KiB may take the patience. Return: 0, -ECANCELED, or as
+ * conn_read. */
 int content_receive_body(struct file_job *job, uint8_t *buffer, size_t size);
 
 /* The same in the other direction. */

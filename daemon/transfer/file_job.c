@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "base/text.h"
 #include "transfer/file_content.h"
 #include "transfer/file_fd.h"
+#include "transfer/file_fetch.h"
 #include "transfer/file_pack.h"
 
 /* --- Ends --- */
@@ -29,6 +31,21 @@ static int fail_store(struct file_job *job, int r, const struct upload_refusal *
 
 int file_job_fail_connection(struct file_job *job, int r)
 {
+    char span[32];
+
+    if (r == -ETIMEDOUT || r == -ETIME) {
+        usec_t patience = job->paces->patience_usec;
+        job->end.r = -EHOSTUNREACH;
+        text_format_usec(r == -ETIME ? 2 * patience : patience, span);
+        if (r == -ETIME)
+            snprintf(job->end.reason, sizeof(job->end.reason),
+                     "the other node is too slow: less than %zu bytes came in %s", CONTENT_PROGRESS,
+                     span);
+        else
+            snprintf(job->end.reason, sizeof(job->end.reason),
+                     "the other node has stalled: it neither sent nor took anything for %s", span);
+        return job->end.r;
+    }
     return file_job_fail(job, r == -EPIPE ? -ECONNRESET : r,
                          "the connection to the other node failed");
 }
@@ -284,7 +301,7 @@ static int agree_there(struct file_job *job, struct hasher *hasher, const cJSON 
         (void)hasher_reset(hasher);
     cJSON *frame = file_wire_new("from");
     json_add_u64(frame, "offset", r > 0 ? offset : 0);
-    return content_send_frame(job->conn, frame);
+    return content_send_frame(job, frame);
 }
 
 /* Return: 0 when all has gone; below that either the job has failed, or sending did. */
@@ -311,7 +328,7 @@ static int send_content(struct file_job *job, struct hasher *hasher, uint8_t *bu
     int r = check_source(job);
     if (r >= 0 && is_hashed)
         r = hasher_get(hasher, sum);
-    return r < 0 ? r : content_send_frame(job->conn, file_wire_done(is_hashed ? sum : NULL));
+    return r < 0 ? r : content_send_frame(job, file_wire_done(is_hashed ? sum : NULL));
 }
 
 static int put_there(struct file_job *job, uint8_t *buffers)
@@ -322,9 +339,9 @@ static int put_there(struct file_job *job, uint8_t *buffers)
     int r = hasher_new(&hasher);
 
     if (r >= 0)
-        r = content_send_frame(job->conn, file_wire_put(&job->offer));
+        r = content_send_frame(job, file_wire_put(&job->offer));
     if (r >= 0)
-        r = content_receive_frame(job, content_answer_deadline(), &answer, &size);
+        r = content_receive_answer(job, CONTENT_FIRST_ANSWER, &answer, &size);
     if (r < 0)
         return file_job_fail_connection(job, r);
     if (!file_wire_is(answer, "go"))
@@ -335,9 +352,11 @@ static int put_there(struct file_job *job, uint8_t *buffers)
     r = send_content(job, hasher, buffers);
     if (job->end.r < 0)
         return job->end.r;
+    if (r == -ETIMEDOUT)
+        return file_job_fail_connection(job, r);
     /* Where sending failed the other node may have said why before it closed. */
-    usec_t until = r < 0 ? content_deadline() : content_answer_deadline();
-    int q = content_receive_frame(job, until, &last, &size);
+    enum content_answer kind = r < 0 ? CONTENT_STILL : CONTENT_LAST_ANSWER;
+    int q = content_receive_answer(job, kind, &last, &size);
     if (q < 0)
         return file_job_fail_connection(job, r < 0 ? r : q);
     return take_stored(job, last);
@@ -350,7 +369,7 @@ static int receive_content(struct file_job *job, struct hasher *hasher, uint8_t 
     size_t size;
     int r;
 
-    for (size_t half = 0; (r = content_receive_chunk(job, buffers + half, &size, &end)) > 0;
+    for (size_t half = 0; (r = content_receive_chunk(job, false, buffers + half, &size, &end)) > 0;
          half ^= FILE_WIRE_CHUNK) {
         if (size > job->end.info.size - atomic_load(&job->done))
             return fail_store(job, -EBADMSG, &(struct upload_refusal){0});
@@ -382,9 +401,9 @@ static int get_there(struct file_job *job, uint8_t *buffers)
         return job->end.r < 0 ? r : file_job_fail(job, r, "cannot hash");
     }
     file_wire_add_offset(question, offset, hash);
-    r = content_send_frame(job->conn, question);
+    r = content_send_frame(job, question);
     if (r >= 0)
-        r = content_receive_frame(job, content_answer_deadline(), &answer, &size);
+        r = content_receive_answer(job, CONTENT_FIRST_ANSWER, &answer, &size);
     if (r < 0)
         return file_job_fail_connection(job, r);
     if (!file_wire_is(answer, "file") || file_wire_read_info(answer, &job->end.info) < 0)
@@ -405,8 +424,8 @@ static bool is_answered(struct file_job *job)
     _cleanup_json_ cJSON *answer = NULL;
     size_t size;
 
-    return content_send_frame(job->conn, file_wire_new("still")) >= 0 &&
-           content_receive_frame(job, content_deadline(), &answer, &size) >= 0 &&
+    return content_send_frame(job, file_wire_new("still")) >= 0 &&
+           content_receive_answer(job, CONTENT_STILL, &answer, &size) >= 0 &&
            file_wire_is(answer, "still");
 }
 
@@ -443,7 +462,7 @@ static void run(struct file_job *job, uint8_t *buffers)
         return;
     look_at_fd(job);
     if (job->count > 0)
-        file_pack_put(job);
+        (void)(job->is_put ? file_pack_put(job) : file_fetch_get(job));
     else if (job->conn)
         (void)(job->is_put ? put_there(job, buffers) : get_there(job, buffers));
     else

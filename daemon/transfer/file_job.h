@@ -26,6 +26,7 @@ struct file_pace {
 struct file_paces {
     struct file_pace in;
     struct file_pace out;
+    usec_t patience_usec; /* with another node that neither sends nor takes anything */
 };
 
 struct file_job {
@@ -53,6 +54,9 @@ struct file_job {
     atomic_uint_fast64_t done;
     atomic_uint_fast64_t resumed; /* of that, what was there before */
     atomic_uint_fast64_t total;
+
+    usec_t waited_usec; /* for content, since the last that counts as progress */
+    size_t waited_size; /* of it, what came meanwhile */
 
     struct transfer_end end;        /* the outcome */
     struct transfers_stored served; /* what other nodes stored, on a served connection */

@@ -11,12 +11,13 @@ void transfer_list_free(struct transfer_item *list, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         free(list[i].name);
+        free(list[i].owner);
         free(list[i].reason);
     }
     free(list);
 }
 
-static void settle(struct transfer_item *item, int r, const char *reason)
+void transfer_item_settle(struct transfer_item *item, int r, const char *reason)
 {
     item->r = r;
     free(item->reason);
@@ -27,7 +28,7 @@ static void explain(struct transfer_item *item, int r, const struct upload_refus
 {
     char reason[FILE_WIRE_REASON_MAX];
 
-    settle(item, r, r < 0 ? file_wire_explain(r, item->name, refusal, reason) : NULL);
+    transfer_item_settle(item, r, r < 0 ? file_wire_explain(r, item->name, refusal, reason) : NULL);
 }
 
 /* --- Asking --- */
@@ -92,7 +93,7 @@ static int send_pack(struct pass *pass, size_t count, size_t table, size_t conte
     }
     int r = read_content(pass, pass->buffer + table, content);
     if (r >= 0)
-        r = frame ? frame_send(job->conn, frame, table + content, content_deadline()) : -ENOMEM;
+        r = frame ? frame_send(job->conn, frame, table + content, content_deadline(job)) : -ENOMEM;
     if (r >= 0)
         r = content_send_body(job, pass->buffer, table + content);
     pass->next += count;
@@ -104,7 +105,7 @@ static int take_result(size_t i, int r, const char *reason, void *data)
 {
     const struct pass *pass = data;
 
-    settle(&pass->job->list[pass->first + i], r, reason);
+    transfer_item_settle(&pass->job->list[pass->first + i], r, reason);
     return 0;
 }
 
@@ -113,7 +114,7 @@ static int receive_results(struct pass *pass)
     struct file_job *job = pass->job;
     _cleanup_json_ cJSON *answer = NULL;
     size_t count = pass->next - pass->first, size;
-    int r = content_receive_frame(job, content_answer_deadline(), &answer, &size);
+    int r = content_receive_answer(job, CONTENT_LAST_ANSWER, &answer, &size);
 
     if (r < 0)
         return file_job_fail_connection(job, r);
@@ -121,7 +122,7 @@ static int receive_results(struct pass *pass)
         return file_job_take_refusal(job, answer);
     /* What is not named there is stored. */
     for (size_t i = pass->first; i < pass->next; i++)
-        settle(&job->list[i], 0, NULL);
+        transfer_item_settle(&job->list[i], 0, NULL);
     r = file_wire_read_packed(answer, count, take_result, pass);
     if (r >= 0 && size != count * FILES_HASH_SIZE)
         r = -EBADMSG;
@@ -157,6 +158,8 @@ static int put_batch_there(struct pass *pass)
         return pass->job->end.r;
     if (r == -ECANCELED)
         return file_job_fail(pass->job, r, "cannot send the contents");
+    if (r == -ETIMEDOUT)
+        return file_job_fail_connection(pass->job, r);
     /* Where sending failed the other node may have said why before it closed. */
     int q = receive_results(pass);
     return r < 0 && q >= 0 ? file_job_fail_connection(pass->job, r) : q;
@@ -244,7 +247,7 @@ static int answer(struct file_job *job, struct batch *batch)
                              : NULL);
         }
     }
-    int r = frame_send(job->conn, frame, count * FILES_HASH_SIZE, content_deadline());
+    int r = frame_send(job->conn, frame, count * FILES_HASH_SIZE, content_deadline(job));
     return r < 0 ? r : content_send_body(job, hashes, count * FILES_HASH_SIZE);
 }
 

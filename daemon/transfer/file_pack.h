@@ -11,6 +11,9 @@
 
 struct batch;
 
+/* The outcome of one, for which @reason NULL is what errno says. */
+void transfer_item_settle(struct transfer_item *item, int r, const char *reason);
+
 /* Puts the job's list, here or there. Its end fails where none of the files got an answer. */
 void file_pack_put(struct file_job *job);
 

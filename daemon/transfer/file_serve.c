@@ -2,6 +2,7 @@
 #include <string.h>
 #include "store/batch.h"
 #include "transfer/file_content.h"
+#include "transfer/file_fetch.h"
 #include "transfer/file_pack.h"
 
 #define LINGER_USEC                                                                                \
@@ -13,8 +14,7 @@ static int refuse(struct file_job *job, int r, const char *name,
 {
     char reason[FILE_WIRE_REASON_MAX];
 
-    return content_send_frame(job->conn,
-                              file_wire_error(r, file_wire_explain(r, name, refusal, reason)));
+    return content_send_frame(job, file_wire_error(r, file_wire_explain(r, name, refusal, reason)));
 }
 
 void file_job_note_stored(struct file_job *job, const char *name, const char *owner, uint64_t size)
@@ -31,7 +31,8 @@ void file_job_note_stored(struct file_job *job, const char *name, const char *ow
 
 /* Content into the store. Return: 0 where the connection can go on; the client has been answered.
  */
-static int receive_upload(struct file_job *job, struct upload *upload, const char *name)
+static int receive_upload(struct file_job *job, struct upload *upload, const char *name,
+                          bool may_pause)
 {
     struct upload_refusal refusal = {0};
     struct content_end end = {0};
@@ -41,7 +42,7 @@ static int receive_upload(struct file_job *job, struct upload *upload, const cha
     int r;
 
     while ((r = upload_get_buffer(upload, &buffer)) == 0 &&
-           (r = content_receive_chunk(job, buffer, &size, &end)) > 0) {
+           (r = content_receive_chunk(job, may_pause, buffer, &size, &end)) > 0) {
         r = upload_write(upload, buffer, size);
         if (r < 0) {
             upload_get_refusal(upload, &refusal);
@@ -63,8 +64,7 @@ static int receive_upload(struct file_job *job, struct upload *upload, const cha
         file_job_note_stored(job, info.name, info.owner, info.size);
     else if (files_stat(job->files, name, &info) < 0)
         return refuse(job, -EIO, name, &refusal);
-    return content_send_frame(job->conn,
-                              file_wire_info(r == UPLOAD_KEPT ? "kept" : "stored", &info));
+    return content_send_frame(job, file_wire_info(r == UPLOAD_KEPT ? "kept" : "stored", &info));
 }
 
 /* Says what is here of the content, and hears from where on it comes. */
@@ -79,11 +79,11 @@ static int agree(struct file_job *job, struct upload *upload)
     if (r < 0)
         return r;
     file_wire_add_offset(go, here, hash);
-    r = content_send_frame(job->conn, TAKE_PTR(go));
+    r = content_send_frame(job, TAKE_PTR(go));
     if (r < 0 || here == 0)
         return r;
     /* The other side reads as much as is here before it knows. */
-    r = content_receive_frame(job, content_answer_deadline(), &from, &size);
+    r = content_receive_answer(job, CONTENT_LAST_ANSWER, &from, &size);
     if (r < 0)
         return r;
     if (!file_wire_is(from, "from") || size > 0 ||
@@ -104,11 +104,11 @@ static int serve_put(struct file_job *job, const cJSON *frame)
         return r;
     r = upload_new(job->files, &offer, &refusal, &upload);
     if (r == UPLOAD_KEPT && files_stat(job->files, offer.name, &info) >= 0)
-        return content_send_frame(job->conn, file_wire_info("kept", &info));
+        return content_send_frame(job, file_wire_info("kept", &info));
     if (r != 0)
         return refuse(job, r < 0 ? r : -EIO, offer.name, &refusal);
     r = agree(job, upload);
-    return r < 0 ? r : receive_upload(job, upload, offer.name);
+    return r < 0 ? r : receive_upload(job, upload, offer.name, offer.size == FILES_SIZE_UNKNOWN);
 }
 
 /* Whether the asker has the first @offset bytes of this. Return: 1, 0, or as content_hash_start. */
@@ -142,7 +142,7 @@ static int send_file(struct file_job *job, int fd, struct hasher *hasher, bool i
     }
     if (r >= 0 && is_hashed)
         r = hasher_get(hasher, sum);
-    return r < 0 ? r : content_send_frame(job->conn, file_wire_done(is_hashed ? sum : NULL));
+    return r < 0 ? r : content_send_frame(job, file_wire_done(is_hashed ? sum : NULL));
 }
 
 static int serve_get(struct file_job *job, const cJSON *frame)
@@ -173,7 +173,7 @@ static int serve_get(struct file_job *job, const cJSON *frame)
     cJSON *answer = file_wire_info("file", &info);
     if (offset > 0)
         json_add_u64(answer, "offset", offset);
-    r = content_send_frame(job->conn, answer);
+    r = content_send_frame(job, answer);
     return r < 0 ? r : send_file(job, source, hasher, !info.has_sha256);
 }
 
@@ -182,19 +182,21 @@ static int serve_one(struct file_job *job, struct batch **batch)
 {
     _cleanup_json_ cJSON *frame = NULL;
     size_t size;
-    int r = content_receive_frame(job, content_deadline(), &frame, &size);
+    int r = content_receive_frame(job, content_deadline(job), &frame, &size);
 
     if (r < 0)
         return r;
     if (file_wire_is(frame, "pack"))
         return file_pack_serve(job, frame, size, batch);
-    if (size > 0 || *batch)
+    if ((size > 0 && !file_wire_is(frame, "fetch")) || *batch)
         return -EBADMSG;
+    if (file_wire_is(frame, "fetch"))
+        return file_fetch_serve(job, frame, size);
     if (file_wire_is(frame, "put"))
         return serve_put(job, frame);
     if (file_wire_is(frame, "get"))
         return serve_get(job, frame);
-    return file_wire_is(frame, "still") ? content_send_frame(job->conn, file_wire_new("still"))
+    return file_wire_is(frame, "still") ? content_send_frame(job, file_wire_new("still"))
                                         : -EBADMSG;
 }
 

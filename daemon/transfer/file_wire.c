@@ -266,19 +266,18 @@ void file_wire_add_result(cJSON *frame, size_t i, int r, const char *reason)
     cJSON_AddItemToArray(others, item);
 }
 
-int file_wire_read_packed(const cJSON *frame, size_t count,
-                          int (*take)(size_t i, int r, const char *reason, void *data), void *data)
+/* Calls @take for each of the others among @count files. */
+static int read_others(const cJSON *frame, size_t count,
+                       int (*take)(size_t i, int r, const char *reason, void *data), void *data)
 {
     const cJSON *others = NULL;
-    uint64_t answered = 0;
 
-    if (!file_wire_is(frame, "packed") || json_get_array(frame, "others", &others) <= 0 ||
-        json_get_u64(frame, "count", BATCH_FILES_MAX, &answered) <= 0 || answered != count)
+    if (json_get_array(frame, "others", &others) <= 0)
         return -EBADMSG;
     json_for_each (item, others) {
         const char *name = NULL, *reason = NULL;
         uint64_t i = 0;
-        if (json_get_u64(item, "index", count - 1, &i) <= 0 ||
+        if (count == 0 || json_get_u64(item, "index", count - 1, &i) <= 0 ||
             json_get_string(item, "error", &name) <= 0 ||
             json_get_string(item, "reason", &reason) < 0)
             return -EBADMSG;
@@ -288,6 +287,90 @@ int file_wire_read_packed(const cJSON *frame, size_t count,
             return r;
     }
     return 0;
+}
+
+int file_wire_read_packed(const cJSON *frame, size_t count,
+                          int (*take)(size_t i, int r, const char *reason, void *data), void *data)
+{
+    uint64_t answered = 0;
+
+    if (!file_wire_is(frame, "packed") ||
+        json_get_u64(frame, "count", BATCH_FILES_MAX, &answered) <= 0 || answered != count)
+        return -EBADMSG;
+    return read_others(frame, count, take, data);
+}
+
+cJSON *file_wire_fetch(size_t count)
+{
+    cJSON *frame = file_wire_new("fetch");
+
+    json_add_u64(frame, "count", count);
+    return frame;
+}
+
+int file_wire_read_fetch(const cJSON *frame, size_t *ret_count)
+{
+    uint64_t count = 0;
+
+    if (json_get_u64(frame, "count", BATCH_FILES_MAX, &count) <= 0 || count == 0)
+        return -EBADMSG;
+    *ret_count = (size_t)count;
+    return 0;
+}
+
+cJSON *file_wire_fetched(void)
+{
+    cJSON *frame = file_wire_new("fetched");
+
+    cJSON_AddArrayToObject(frame, "others");
+    return frame;
+}
+
+void file_wire_end_fetched(cJSON *frame, size_t count, bool is_last)
+{
+    json_add_u64(frame, "count", count);
+    json_add_bool(frame, "last", is_last);
+}
+
+int file_wire_read_fetched(const cJSON *frame, size_t max, size_t *ret_count, bool *ret_is_last,
+                           int (*take)(size_t i, int r, const char *reason, void *data), void *data)
+{
+    uint64_t count = 0;
+    bool is_last = false;
+
+    if (!file_wire_is(frame, "fetched") || json_get_u64(frame, "count", max, &count) <= 0 ||
+        count == 0 || json_get_bool(frame, "last", &is_last) <= 0 || is_last != (count == max))
+        return -EBADMSG;
+    *ret_count = (size_t)count;
+    *ret_is_last = is_last;
+    return read_others(frame, (size_t)count, take, data);
+}
+
+enum { HEAD_EXECUTABLE = 1, HEAD_HASH = 2 };
+
+void file_wire_write_head(struct writer *writer, const struct files_info *info)
+{
+    writer_u32(writer, (uint32_t)info->size);
+    writer_u64(writer, info->modified_wall_usec);
+    writer_u8(writer, (uint8_t)((info->is_executable ? HEAD_EXECUTABLE : 0) |
+                                (info->has_sha256 ? HEAD_HASH : 0)));
+    if (info->has_sha256)
+        writer_bytes(writer, info->sha256, FILES_HASH_SIZE);
+    writer_string8(writer, info->owner);
+}
+
+bool file_wire_read_head(struct reader *reader, struct files_info *ret)
+{
+    ret->size = reader_u32(reader);
+    ret->modified_wall_usec = reader_u64(reader);
+    uint8_t flags = reader_u8(reader);
+    ret->is_executable = flags & HEAD_EXECUTABLE;
+    ret->has_sha256 = flags & HEAD_HASH;
+    if (ret->has_sha256)
+        reader_copy(reader, ret->sha256, FILES_HASH_SIZE);
+    reader_string8(reader, ret->owner, sizeof(ret->owner));
+    return reader_ok(reader) && flags <= (HEAD_EXECUTABLE | HEAD_HASH) &&
+           ret->modified_wall_usec <= INTEGER_MAX && text_is_printable(ret->owner);
 }
 
 cJSON *file_wire_error(int r, const char *reason)

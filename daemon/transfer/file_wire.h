@@ -71,6 +71,26 @@ void file_wire_add_result(cJSON *frame, size_t i, int r, const char *reason);
 int file_wire_read_packed(const cJSON *frame, size_t count,
                           int (*take)(size_t i, int r, const char *reason, void *data), void *data);
 
+/* Many small files asked for at once, "fetch": a body of names. */
+cJSON *file_wire_fetch(size_t count);
+/* Return: 0, -EBADMSG for a frame that is none or more than BATCH_FILES_MAX names. */
+int file_wire_read_fetch(const cJSON *frame, size_t *ret_count);
+
+/* What comes of the next of them, "fetched": @count are settled, which file_wire_add_result() says
+ * of those that do not come; in the body the others, a head and the content each. */
+cJSON *file_wire_fetched(void);
+void file_wire_end_fetched(cJSON *frame, size_t count, bool is_last);
+/* Calls @take for each that does not come. Return: 0, -EBADMSG, also for more than @max. */
+int file_wire_read_fetched(const cJSON *frame, size_t max, size_t *ret_count, bool *ret_is_last,
+                           int (*take)(size_t i, int r, const char *reason, void *data),
+                           void *data);
+
+/* All of @info but the name, which the asker knows. */
+#define FILE_WIRE_HEAD_MAX (4 + 8 + 1 + FILES_HASH_SIZE + 1 + FILES_OWNER_MAX)
+void file_wire_write_head(struct writer *writer, const struct files_info *info);
+/* Whether there was one. @ret->name stays as it is. */
+bool file_wire_read_head(struct reader *reader, struct files_info *ret);
+
 /* A refusal: errno by name, and a sentence. Reading gives a negative errno always. */
 cJSON *file_wire_error(int r, const char *reason);
 int file_wire_read_error(const cJSON *frame, char reason[static FILE_WIRE_REASON_MAX]);

@@ -1,49 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-#include "transfer/transfers.h"
+#include "transfer/transfers_core.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include "base/list.h"
 #include "base/log.h"
-#include "transfer/file_job.h"
-#include "transfer/links.h"
+#include "net/frame.h"
+#include "transfer/file_wire.h"
 
-#define WAITING_MAX         256 /* transfers that wait for their turn, each direction */
 #define PROGRESS_USEC       (250 * USEC_PER_MSEC)
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
+#define TOLD_PER_PATIENCE   3
 #define EXPIRY_USEC         USEC_PER_HOUR /* between two looks at what waits to be resumed */
 
-/* One transfer: asked for here (own), or a connection of another node that is served. */
-struct transfer {
-    struct list link;
-    struct transfers *transfers; /* borrowed */
-    struct file_job *job;        /* owned; touched by its thread between submit and done */
-    struct transfer_place place;
-    struct transfer_handler handler;
-    void *data;            /* borrowed */
-    struct stream *stream; /* owned until the job takes it */
-    bool is_own;
-    bool is_running; /* counts against transfers_max */
-    bool is_on_thread;
-    bool is_cancelled; /* nobody waits */
-};
-
-struct transfers {
-    struct transfers_config config;
-    sd_event *event;
-    sd_event_source *timer; /* for progress, and to begin what waits */
-    sd_event_source *expiry;
-    struct list own;
-    struct list served;
-    size_t own_count, served_count;     /* all, waiting ones included */
-    size_t own_running, served_running; /* at most transfers_max each */
-    struct file_paces paces;
-    struct links *links; /* owned; NULL while stopping */
-};
-
-static void transfer_free(struct transfer *transfer)
+void transfer_free(struct transfer *transfer)
 {
     struct transfers *transfers = transfer->transfers;
 
@@ -56,8 +26,7 @@ static void transfer_free(struct transfer *transfer)
     free(transfer);
 }
 
-/* What waits gets its turn from the timer, so that nobody is called from within his own call. */
-static void wake(struct transfers *transfers, usec_t delay_usec)
+void transfers_wake(struct transfers *transfers, usec_t delay_usec)
 {
     (void)sd_event_source_set_time_relative(transfers->timer, delay_usec);
     (void)sd_event_source_set_enabled(transfers->timer, SD_EVENT_ONESHOT);
@@ -71,7 +40,7 @@ static void finish(struct transfer *transfer)
     if (!transfer->is_cancelled)
         transfer->handler.on_end(&transfer->job->end, transfer->data);
     transfer_free(transfer);
-    wake(transfers, 0);
+    transfers_wake(transfers, 0);
 }
 
 static void fail(struct transfer *transfer, int r, const char *what)
@@ -129,7 +98,7 @@ static void served_done(void *data)
     transfer_free(transfer);
     if (conn)
         links_keep_served(transfers->links, conn);
-    wake(transfers, 0);
+    transfers_wake(transfers, 0);
 }
 
 static int submit(struct transfer *transfer)
@@ -246,9 +215,38 @@ static void begin_waiting(struct transfers *transfers)
     }
     list_for_each_safe (link, &transfers->served) {
         struct transfer *transfer = list_entry(link, struct transfer, link);
-        if (!transfer->is_running && transfers->served_running < transfers->config.transfers_max)
+        bool is_told = transfer->stream && stream_get_write_queued(transfer->stream) > 0;
+        if (!transfer->is_running && !is_told &&
+            transfers->served_running < transfers->config.transfers_max)
             begin_served(transfer);
     }
+}
+
+/* Who waits for his turn hears so, since he would give up on silence. Return: as frame_write. */
+static int tell_waiting(struct transfer *transfer)
+{
+    _cleanup_json_ cJSON *frame = file_wire_new("wait");
+
+    if (transfer->stream)
+        return frame_write(transfer->stream, frame, NULL, 0);
+    /* Nothing else is being written there: it does not wait. */
+    return frame_send(transfer->job->conn, frame, 0, conn_now());
+}
+
+static void tell_all_waiting(struct transfers *transfers)
+{
+    usec_t now = conn_now(), interval = transfers->config.patience_usec / TOLD_PER_PATIENCE;
+
+    list_for_each_safe (link, &transfers->served) {
+        struct transfer *transfer = list_entry(link, struct transfer, link);
+        if (transfer->is_running || now < usec_add(transfer->told_usec, interval))
+            continue;
+        transfer->told_usec = now;
+        if (tell_waiting(transfer) < 0)
+            transfer_free(transfer);
+    }
+    if (transfers->served_count > transfers->served_running)
+        transfers_wake(transfers, interval);
 }
 
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
@@ -256,6 +254,7 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     struct transfers *transfers = data;
 
     begin_waiting(transfers);
+    tell_all_waiting(transfers);
     list_for_each_safe (link, &transfers->own) {
         struct transfer *transfer = list_entry(link, struct transfer, link);
         if (transfer->is_on_thread && !transfer->is_cancelled && transfer->handler.on_progress)
@@ -266,7 +265,7 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
                 transfer->data);
     }
     if (transfers->own_count > 0)
-        wake(transfers, PROGRESS_USEC);
+        transfers_wake(transfers, PROGRESS_USEC);
     return 0;
 }
 
@@ -304,10 +303,11 @@ int transfers_new(sd_event *event, const struct transfers_config *config, struct
 
     if (!transfers)
         return -ENOMEM;
-    *transfers = (struct transfers){
-        .config = *config,
-        .event = sd_event_ref(event),
-        .paces = {.in = {.rate = config->rate_limit}, .out = {.rate = config->rate_limit}}};
+    *transfers = (struct transfers){.config = *config,
+                                    .event = sd_event_ref(event),
+                                    .paces = {.in = {.rate = config->rate_limit},
+                                              .out = {.rate = config->rate_limit},
+                                              .patience_usec = config->patience_usec}};
     list_init(&transfers->own);
     list_init(&transfers->served);
     pthread_mutex_init(&transfers->paces.in.lock, NULL);
@@ -337,7 +337,7 @@ void transfers_set_limits(struct transfers *transfers, const struct transfers_li
     transfers->config.rate_limit = limits->rate_limit;
     atomic_store(&transfers->paces.in.rate, limits->rate_limit);
     atomic_store(&transfers->paces.out.rate, limits->rate_limit);
-    wake(transfers, 0);
+    transfers_wake(transfers, 0);
 }
 
 void transfers_count(const struct transfers *transfers, size_t *ret_own, size_t *ret_served)
@@ -384,7 +384,8 @@ struct transfers *transfers_free(struct transfers *transfers)
  * taken over. */
 static void serve(struct transfers *transfers, struct stream *stream, struct conn *conn)
 {
-    bool has_room = transfers->served_count < transfers->config.transfers_max + WAITING_MAX;
+    bool has_room =
+        transfers->served_count < transfers->config.transfers_max + TRANSFERS_WAITING_MAX;
     struct transfer *transfer = has_room ? calloc(1, sizeof(*transfer)) : NULL;
     struct file_job *job = file_job_new(transfers->config.files, &transfers->paces, -EBADF);
 
@@ -401,7 +402,7 @@ static void serve(struct transfers *transfers, struct stream *stream, struct con
     transfers->served_count++;
     if (stream)
         stream_set_callbacks(stream, &accepted, transfer);
-    wake(transfers, 0);
+    transfers_wake(transfers, 0);
 }
 
 void transfers_adopt(struct transfers *transfers, struct stream *stream)
@@ -412,125 +413,4 @@ void transfers_adopt(struct transfers *transfers, struct stream *stream)
 static void on_question(struct conn *conn, void *data)
 {
     serve(data, NULL, conn);
-}
-
-/* Takes over @fd, also on failure. */
-static int start(struct transfers *transfers, const struct transfer_place *place, int fd,
-                 const struct upload_offer *offer, const char *name,
-                 const struct transfer_handler *handler, void *data, struct transfer **ret)
-{
-    _cleanup_close_ int owned = fd;
-    _cleanup_(file_job_freep) struct file_job *job = NULL;
-    struct transfer *transfer;
-
-    if (transfers->own_count >= transfers->config.transfers_max + WAITING_MAX)
-        return -EBUSY;
-    job = file_job_new(transfers->config.files, &transfers->paces, fd);
-    if (!job)
-        return -ENOMEM;
-    TAKE_FD(owned);
-    job->name = strdup(name);
-    job->owner = strdup(offer && offer->owner ? offer->owner : "");
-    transfer = calloc(1, sizeof(*transfer));
-    if (!job->name || !job->owner || !transfer) {
-        free(transfer);
-        return -ENOMEM;
-    }
-    if (offer) {
-        job->is_put = true;
-        job->offer = *offer;
-        job->offer.name = job->name;
-        job->offer.owner = job->owner;
-        atomic_store(&job->total, offer->size);
-    }
-    *transfer = (struct transfer){.transfers = transfers,
-                                  .job = TAKE_PTR(job),
-                                  .place = *place,
-                                  .handler = *handler,
-                                  .data = data,
-                                  .is_own = true};
-    list_append(&transfers->own, &transfer->link);
-    transfers->own_count++;
-    wake(transfers, 0);
-    *ret = transfer;
-    return 0;
-}
-
-int transfers_put(struct transfers *transfers, const struct transfer_place *place, int fd,
-                  const struct upload_offer *offer, const struct transfer_handler *handler,
-                  void *data, struct transfer **ret)
-{
-    return start(transfers, place, fd, offer, offer->name, handler, data, ret);
-}
-
-int transfers_put_list(struct transfers *transfers, const struct transfer_place *place, int fd,
-                       const struct upload_offer *offer, struct transfer_list list,
-                       const struct transfer_handler *handler, void *data, struct transfer **ret)
-{
-    struct upload_offer all = *offer;
-    bool is_valid = list.count > 0;
-    int r;
-
-    all.size = 0;
-    for (size_t i = 0; i < list.count; i++) {
-        is_valid = is_valid && strlen(list.items[i].name) <= FILES_NAME_MAX &&
-                   list.items[i].size <= TRANSFERS_ITEM_MAX;
-        all.size += list.items[i].size;
-    }
-    if (is_valid) {
-        r = start(transfers, place, fd, &all, "", handler, data, ret);
-    } else {
-        close_fd(fd);
-        r = -EINVAL;
-    }
-    if (r < 0) {
-        transfer_list_free(list.items, list.count);
-        return r;
-    }
-    (*ret)->job->list = list.items;
-    (*ret)->job->count = list.count;
-    return 0;
-}
-
-int transfers_get(struct transfers *transfers, const struct transfer_place *place, const char *name,
-                  int fd, const struct transfer_handler *handler, void *data, struct transfer **ret)
-{
-    return start(transfers, place, fd, NULL, name, handler, data, ret);
-}
-
-void transfer_set_guard(struct transfer *transfer, int guard_fd)
-{
-    struct file_job *job = transfer->job;
-
-    close_fd(job->guard_fd);
-    job->guard_fd = guard_fd >= 0 ? fcntl(guard_fd, F_DUPFD_CLOEXEC, 3) : -EBADF;
-}
-
-void transfer_set_rate(struct transfer *transfer, uint64_t rate)
-{
-    atomic_store(&transfer->job->pace.rate, rate);
-}
-
-int transfer_set_source(struct transfer *transfer, const char *name)
-{
-    transfer->job->stored = strdup(name);
-    return transfer->job->stored ? 0 : -ENOMEM;
-}
-
-void transfer_set_resumable(struct transfer *transfer)
-{
-    transfer->job->offer.is_resumable = true;
-}
-
-void transfer_cancel(struct transfer *transfer)
-{
-    struct transfers *transfers = transfer->transfers;
-
-    transfer->is_cancelled = true;
-    if (transfer->is_on_thread) {
-        file_job_cancel(transfer->job);
-        return;
-    }
-    transfer_free(transfer);
-    wake(transfers, 0);
 }

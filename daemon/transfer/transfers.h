@@ -16,6 +16,7 @@
 
 #define TRANSFERS_REASON_MAX 256
 #define TRANSFERS_ITEM_MAX   ((uint64_t)256 * 1024) /* bytes of a file in a list */
+#define TRANSFERS_PATIENCE   (30 * USEC_PER_SEC)
 
 struct transfers;
 
@@ -33,7 +34,9 @@ struct transfers_config {
     struct files *files;
     struct address source; /* to connect from, as of struct stream_config */
     usec_t connect_timeout_usec;
-    usec_t idle_usec;     /* a connection on which nothing is asked for so long is closed */
+    usec_t idle_usec; /* a connection on which nothing is asked for so long is closed */
+    usec_t
+        patience_usec; /* with a node that neither sends nor takes anything; TRANSFERS_PATIENCE */
     size_t transfers_max; /* at once, in each direction; more wait, or are refused as busy */
     uint64_t rate_limit;  /* bytes per second and direction; 0 = none */
     /* Files were stored here by another node; called in the loop. */
@@ -71,12 +74,14 @@ struct transfer_place {
     struct address address;
 };
 
-/* One of many small files that are put at once. */
+/* One of many small files that are put, or got, at once. */
 struct transfer_item {
     char *name; /* owned */
+    /* Of a put; of a get they are filled where r is 0: */
     uint64_t size;
     uint64_t modified_wall_usec; /* 0 = now */
     bool is_executable;
+    char *owner; /* owned; of a get */
     /* The outcome: */
     int r;                           /* as of struct transfer_end */
     char *reason;                    /* owned; NULL, or a sentence where r is negative */
@@ -98,7 +103,7 @@ struct transfer_end {
     const char *owner;                 /* of a put; borrowed for on_end */
     uint64_t resumed;                  /* bytes that were there from an earlier transfer */
     usec_t elapsed_usec;
-    const struct transfer_item *list; /* of transfers_put_list; borrowed for on_end */
+    const struct transfer_item *list; /* of transfers_put_list, _get_list; borrowed for on_end */
     size_t count;
 };
 
@@ -137,6 +142,15 @@ int transfers_put_list(struct transfers *transfers, const struct transfer_place 
 int transfers_get(struct transfers *transfers, const struct transfer_place *place, const char *name,
                   int fd, const struct transfer_handler *handler, void *data,
                   struct transfer **ret);
+
+/*
+ * The same for many small files: the contents of those whose r is 0 follow each other in @fd, a
+ * regular file. -EFBIG is one above TRANSFERS_ITEM_MAX, or beyond BATCH_BYTES_MAX of all. @list as
+ * above, at most BATCH_FILES_MAX.
+ */
+int transfers_get_list(struct transfers *transfers, const struct transfer_place *place, int fd,
+                       struct transfer_list list, const struct transfer_handler *handler,
+                       void *data, struct transfer **ret);
 
 /*
  * Right after transfers_put: where @guard_fd (duplicated; -EBADF = none) has hung up, the end of a

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "record.h"
 #include "sched/task_json.h"
+#include "store/batch.h"
 #include "transfer/file_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -186,6 +187,31 @@ static void check_packs(const cJSON *frame, const char *body, size_t size)
     }
 }
 
+/* Many files asked for in one frame: the answer to it, and the head of each in its body. */
+static void check_fetched(const cJSON *frame, const char *body, size_t size)
+{
+    struct reader reader = reader_from(body, size);
+    uint8_t bytes[FILE_WIRE_HEAD_MAX];
+    size_t count = 7, named = 0;
+    bool is_last;
+
+    if (file_wire_read_fetch(frame, &named) == 0)
+        assert(named >= 1 && named <= BATCH_FILES_MAX);
+    int r = file_wire_read_fetched(frame, count, &named, &is_last, take_result, &count);
+    assert(r == -EBADMSG || r == -EIO || (r == 0 && named >= 1 && named <= count));
+    for (;;) {
+        struct files_info info = {0}, back = {0};
+        struct writer writer = writer_into(bytes, sizeof(bytes));
+        if (!file_wire_read_head(&reader, &info))
+            break;
+        assert(text_is_printable(info.owner));
+        file_wire_write_head(&writer, &info);
+        struct reader again = reader_from(bytes, writer.position);
+        bool is_read = writer_ok(&writer) && file_wire_read_head(&again, &back);
+        assert(is_read && reader_done(&again) && memcmp(&info, &back, sizeof(info)) == 0);
+    }
+}
+
 static void check_tasks(const cJSON *frame)
 {
     const cJSON *json = NULL;
@@ -215,6 +241,7 @@ static void hear(struct listener *listener, const char *line, size_t size)
         return;
     check_files(frame);
     check_packs(frame, body ? body : line, size - header_size);
+    check_fetched(frame, body ? body : line, size - header_size);
     check_tasks(frame);
     (void)remote_on_frame(listener->remote, &other, frame, body ? body : line, size - header_size);
 }

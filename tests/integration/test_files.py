@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import pty
 import re
 import stat
 import subprocess
@@ -223,6 +224,33 @@ def test_a_rate_is_kept(node, tmp_path):
     reply = node.json("file", "put", "--rate", "4MiB", source, "lab-02:")
     assert reply["elapsed_ms"] >= 400
     assert "--rate" in node.ctl("file", "put", "--rate", "fast", source, "lab-02:", code=2).stderr
+
+
+def read_terminal(descriptor):
+    """What was written to the other end, until that is closed."""
+    text = b""
+    try:
+        while piece := os.read(descriptor, 65536):
+            text += piece
+    except OSError:  # as Linux says it
+        pass
+    return text.decode()
+
+
+def test_progress_has_rate_and_rest_on_a_terminal_and_nowhere_else(node, tmp_path):
+    source = tmp_path / "large"
+    source.write_bytes(bytes(6 * MIB))
+    for words in (("put", source, "lab-02:"), ("get", "lab-02:large", tmp_path / "back")):
+        master, slave = pty.openpty()
+        process = node.ctl_start("file", *words, "--rate", "3MiB", stderr=slave)
+        os.close(slave)
+        shown = read_terminal(master)
+        os.close(master)
+        assert process.wait(20) == 0, shown
+        assert re.search(r"large  \d+\.\d MiB of 6\.0 MiB +\d+%  \d+\.\d (K|M)iB/s  ETA \S+", shown), shown
+        assert shown.rstrip().rsplit("\r", 1)[-1].startswith("\x1b[Klarge  6.0 MiB of 6.0 MiB  100%"), shown
+    quiet = node.ctl("file", "put", "--overwrite=always", "--rate", "6MiB", source, "lab-02:")
+    assert (quiet.stdout, quiet.stderr) == ("", "")
 
 
 def test_stdin_is_stored_under_a_name(node, where):

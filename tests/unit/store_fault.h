@@ -31,6 +31,7 @@ static atomic_int fault_calls;  /* since the last fault_arm or fault_count */
 static atomic_int fault_syncs;  /* of those, fsync, syncfs and fdatasync */
 static atomic_int fault_at = 0; /* 0 = never */
 static atomic_int fault_error = 0;
+static atomic_size_t fault_write_max = 0; /* bytes that one write() takes; 0 = all */
 
 _unused_ static void fault_arm(int at, int error)
 {
@@ -43,6 +44,7 @@ _unused_ static void fault_arm(int at, int error)
 _unused_ static void fault_disarm(void)
 {
     fault_arm(0, 0);
+    fault_write_max = 0;
 }
 
 static bool fault_strikes(void)
@@ -59,7 +61,9 @@ static bool fault_strikes(void)
 
 ssize_t write(int fd, const void *data, size_t size)
 {
-    return fault_strikes() ? -1 : syscall(SYS_write, fd, data, size);
+    size_t max = fault_write_max;
+
+    return fault_strikes() ? -1 : syscall(SYS_write, fd, data, max > 0 ? MIN(size, max) : size);
 }
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)

@@ -293,7 +293,7 @@ static void every_event_has_a_function(void **state _unused_)
     SEE(journal_task_lost(&task, NULL, NULL));
     SEE(journal_task_ended(&task, NULL, "cancelled", NULL, 0));
     SEE(journal_file_stored("f", 1, "user1", 1));
-    SEE(journal_file_removed("f", 1));
+    SEE(journal_file_removed("f", 1, 1));
     SEE(journal_mem_changed("k", "set", 1));
     SEE(journal_drain(NULL));
     SEE(journal_undrain());

@@ -249,6 +249,20 @@ static size_t count_new(struct room *room)
     return count;
 }
 
+/* Each write takes but a part of what it is given. */
+static void short_writes_are_gone_on_with(void **state)
+{
+    struct room *room = *state;
+    int results[3];
+
+    fill(room->files);
+    fault_write_max = 1;
+    int failed = replace_three(room->files, results);
+    fault_disarm();
+    assert_int_equal(failed, 0);
+    assert_int_equal(count_new(room), 3);
+}
+
 static void a_disk_that_fails_leaves_each_file_whole(void **state)
 {
     static const int errors[] = {ENOSPC, EIO};
@@ -329,6 +343,7 @@ int main(void)
         test(overwrite_is_as_asked),
         test(name_taken_meanwhile_is_seen_at_the_commit),
         test(a_batch_is_full_at_its_limit_and_goes_on_when_cleared),
+        test(short_writes_are_gone_on_with),
         test(owner_is_a_line_of_bounded_length),
         cmocka_unit_test(a_disk_that_fails_leaves_each_file_whole),
         cmocka_unit_test(a_crash_leaves_each_file_old_or_new_with_its_own_metadata),

@@ -46,6 +46,27 @@ static void write_that_stops_short_of_a_size_limit_of_the_system_is_an_error(voi
     assert_int_equal(count_parts(room), 0);
 }
 
+/* Each write takes but a part of what it is given. */
+static void short_writes_are_gone_on_with(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("f", 10000);
+    _cleanup_free_ uint8_t *content = malloc(10001);
+    _cleanup_close_ int fd = -EBADF;
+    struct files_info info;
+    uint8_t data[10000];
+
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)(i * 7);
+    fault_write_max = 777;
+    int r = put(room->files, &offer, data, sizeof(data));
+    fault_disarm();
+    assert_int_equal(r, 0);
+    assert_int_equal(files_open_read(room->files, "f", &fd, &info), 0);
+    assert_int_equal(read(fd, content, 10001), sizeof(data));
+    assert_memory_equal(content, data, sizeof(data));
+}
+
 /* --- Crashes at every write boundary --- */
 
 struct crash {
@@ -185,6 +206,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         test(full_disk_leaves_the_store_as_before),
+        test(short_writes_are_gone_on_with),
         test(write_that_stops_short_of_a_size_limit_of_the_system_is_an_error),
         cmocka_unit_test(crash_leaves_the_old_or_the_new_file_with_its_own_metadata),
         test(threads_put_at_once),

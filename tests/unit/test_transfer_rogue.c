@@ -3,92 +3,7 @@
 /* Nodes that break p2p-file/1, on either side: nothing of theirs is stored, nothing is taken for
  * true. */
 
-#include "transfer_lab.h"
-
-enum { HERE, THERE };
-
-static struct depot *const here = &depots[HERE], *const there = &depots[THERE];
-
-/* A rogue's side of one connection, on a thread of its own. */
-struct rogue {
-    struct conn *conn;
-    void (*act)(struct rogue *rogue);
-    pthread_t thread;
-    atomic_bool is_done;
-    atomic_uint heard_count;
-    char heard[64]; /* ops and errors, as they came */
-};
-
-static struct rogue rogue;
-
-static usec_t until(void)
-{
-    return conn_now() + LAB_WAIT_USEC;
-}
-
-/* A frame as a text, and bytes behind it. Failures do not matter: the other side may have gone. */
-static void say(const char *text, const void *body, size_t size)
-{
-    _cleanup_json_ cJSON *frame = cJSON_Parse(text);
-
-    if (frame_send(rogue.conn, frame, size, until()) >= 0 && size > 0)
-        (void)conn_write(rogue.conn, body, size, until());
-}
-
-static void hear(void)
-{
-    _cleanup_json_ cJSON *frame = NULL;
-    const char *op = "", *error = NULL;
-    uint64_t size = 0;
-    int r = frame_receive(rogue.conn, until(), &frame, &size);
-
-    if (r > 0) {
-        (void)json_get_string(frame, "op", &op);
-        (void)json_get_string(frame, "error", &error);
-    }
-    strcat(rogue.heard, r > 0 ? op : r == 0 ? "end" : "cut");
-    if (error) {
-        strcat(rogue.heard, ":");
-        strcat(rogue.heard, error);
-    }
-    strcat(rogue.heard, " ");
-    rogue.heard_count++;
-    for (uint8_t byte; size > 0 && conn_read(rogue.conn, &byte, 1, until()) == 1; size--)
-        ;
-}
-
-static void *run_rogue(void *data _unused_)
-{
-    rogue.act(&rogue);
-    rogue.is_done = true;
-    return NULL;
-}
-
-static void start_rogue(void (*act)(struct rogue *rogue), struct lab_node *node)
-{
-    rogue = (struct rogue){.act = act};
-    assert_int_equal(stream_take_blocking(node->stranger, &rogue.conn), 0);
-    node->stranger = NULL;
-    assert_int_equal(pthread_create(&rogue.thread, NULL, run_rogue, NULL), 0);
-}
-
-static void end_rogue(void)
-{
-    run_until(rogue.is_done);
-    pthread_join(rogue.thread, NULL);
-    rogue.conn = conn_free(rogue.conn);
-}
-
-/* --- Rogues that ask --- */
-
-/* What @act, dialled to depot 0, heard until the end. */
-static const char *ask(void (*act)(struct rogue *rogue))
-{
-    lab_dial(&nodes[2], &nodes[HERE], TLS_PROTOCOL_FILE);
-    start_rogue(act, &nodes[2]);
-    end_rogue();
-    return rogue.heard;
-}
+#include "transfer_rogue.h"
 
 #define PUT_AS(name, size, overwrite)                                                              \
     "{\"op\":\"put\",\"name\":\"" name "\",\"owner\":\"user1\",\"size\":" size                     \
@@ -266,37 +181,6 @@ static void names_that_lead_elsewhere_are_invalid(void **state _unused_)
 }
 
 /* --- Rogues that are asked --- */
-
-/* Node 1 is the rogue; what @act says to the first connection. */
-static void serve(void (*act)(struct rogue *rogue))
-{
-    nodes[THERE].is_stranger = true;
-    lab_run_until(event, nodes[THERE].stranger);
-    start_rogue(act, &nodes[THERE]);
-}
-
-static int get_from(void (*act)(struct rogue *rogue), struct moving *moving)
-{
-    assert_int_equal(begin_get(here, THERE, "file", new_memory("", 0), moving), 0);
-    serve(act);
-    run_until(moving->is_ended);
-    conn_abort(rogue.conn);
-    end_rogue();
-    return moving->end.r;
-}
-
-static int put_to(void (*act)(struct rogue *rogue), struct moving *moving)
-{
-    struct upload_offer offer = offer_of("file", FILE_MAX);
-
-    assert_int_equal(
-        begin_put(here, THERE, new_memory(some_bytes(FILE_MAX), FILE_MAX), &offer, moving), 0);
-    serve(act);
-    run_until(moving->is_ended);
-    conn_abort(rogue.conn);
-    end_rogue();
-    return moving->end.r;
-}
 
 #define INFO(op, size)                                                                             \
     "{\"op\":\"" op "\",\"name\":\"file\",\"owner\":\"user1\",\"size\":" size                      \

@@ -35,6 +35,7 @@ struct moving {
 };
 
 static struct depot depots[2];
+static usec_t depot_patience_usec = TRANSFERS_PATIENCE;
 
 static int depot_on_worker(sd_event_source *source _unused_, int fd _unused_,
                            uint32_t events _unused_, void *data)
@@ -73,6 +74,7 @@ static _unused_ void depot_start(struct depot *depot, struct lab_node *node, uin
                                       .files = depot->room.files,
                                       .connect_timeout_usec = LAB_CONNECT,
                                       .idle_usec = idle_usec,
+                                      .patience_usec = depot_patience_usec,
                                       .transfers_max = LAB_TRANSFERS,
                                       .rate_limit = rate_limit,
                                       .on_stored = depot_on_stored,

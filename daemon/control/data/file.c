@@ -8,6 +8,7 @@
 
 #define PAGE_SIZE     500                  /* entries of one answer */
 #define WHOLE_MAX     2000                 /* of the only one */
+#define REMOVE_MAX    1000                 /* names of one call */
 #define PAUSE_USEC    (20 * USEC_PER_MSEC) /* until a slow reader is looked at again */
 #define ACCURACY_USEC USEC_PER_MSEC
 
@@ -49,6 +50,10 @@ void fail_file(struct call *call, int r, const char *name, const char *node, con
         call_fail(call, ERROR_CONFLICT, "p2pctl file put --overwrite=always ...",
                   "\"%s\" is on %s already", name, node);
         break;
+    case ETIMEDOUT:
+        call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "%s",
+                  reason && *reason ? reason : strerror(-r));
+        break;
     default:
         call_fail(call, error_from_errno(r), NULL, "%s", reason && *reason ? reason : strerror(-r));
         break;
@@ -67,6 +72,8 @@ struct query {
     struct files_info *infos;      /* owned: one page, or what was removed */
     size_t count;
     size_t told;
+    cJSON *names;                   /* owned: many to be removed; NULL = one */
+    struct files_removal *removals; /* owned: what became of them; count says how many */
     cJSON *kept; /* owned: what is told with the last page, to who takes but one answer */
     int r;
 };
@@ -75,6 +82,8 @@ static void query_free(struct query *query)
 {
     sd_event_source_disable_unref(query->pause);
     cJSON_Delete(query->kept);
+    cJSON_Delete(query->names);
+    free(query->removals);
     free(query->infos);
     free(query);
 }
@@ -96,6 +105,10 @@ static void run(void *data)
     if (query->is_list) {
         query->r = files_list(files, *query->glob ? query->glob : NULL, query->name, PAGE_SIZE,
                               &query->infos, &query->count);
+        return;
+    }
+    if (query->names) {
+        files_remove_many(files, query->removals, query->count);
         return;
     }
     query->infos = calloc(1, sizeof(*query->infos));
@@ -230,7 +243,7 @@ static void take_removed(struct query *query)
     const char *here = query->node->config->node.name;
 
     if (query->r >= 0)
-        journal_file_removed(query->infos->name, query->infos->size);
+        journal_file_removed(query->infos->name, query->infos->size, 1);
     if (!call)
         return;
     call_on_gone(call, NULL, NULL);
@@ -245,10 +258,80 @@ static void take_removed(struct query *query)
     call_reply(call, reply);
 }
 
+/* What became of each of many. */
+static cJSON *build_removals(const struct query *query, const char *here)
+{
+    cJSON *reply = call_new_reply("p2pctl.file-rm/1");
+    cJSON *list;
+
+    json_add_string(reply, "node", here);
+    list = cJSON_AddArrayToObject(reply, "files");
+    for (size_t i = 0; i < query->count; i++) {
+        const struct files_removal *removal = &query->removals[i];
+        cJSON *item = cJSON_CreateObject();
+        json_add_string(item, "name", removal->name);
+        if (removal->r < 0)
+            json_add_string(item, "error", error_get_varlink(error_from_errno(removal->r)));
+        else
+            json_add_u64(item, "size_bytes", removal->size);
+        cJSON_AddItemToArray(list, item);
+    }
+    return reply;
+}
+
+static void take_many_removed(struct query *query)
+{
+    const struct files_removal *first = NULL;
+    struct call *call = query->call;
+    uint64_t size = 0;
+    size_t count = 0;
+
+    for (size_t i = 0; i < query->count; i++)
+        if (query->removals[i].r == 0) {
+            first = first ? first : &query->removals[i];
+            size += query->removals[i].size;
+            count++;
+        }
+    if (first)
+        journal_file_removed(first->name, size, count);
+    if (!call)
+        return;
+    call_on_gone(call, NULL, NULL);
+    call_reply(call, build_removals(query, query->node->config->node.name));
+}
+
+static void remove_many(struct node *node, struct call *call, const cJSON *names)
+{
+    size_t count = (size_t)cJSON_GetArraySize(names), i = 0;
+    struct query *query;
+
+    if (count == 0 || count > REMOVE_MAX)
+        return call_invalid(call, "names");
+    query = calloc(1, sizeof(*query));
+    if (query) {
+        query->names = cJSON_Duplicate(names, true);
+        query->removals = calloc(count, sizeof(*query->removals));
+        query->count = count;
+    }
+    if (!query || !query->names || !query->removals) {
+        if (query)
+            query_free(query);
+        return fail_memory(call);
+    }
+    json_for_each (name, query->names)
+        query->removals[i++].name = cJSON_GetStringValue(name);
+    start(node, call, query);
+}
+
 void method_remove_file(struct node *node, struct call *call)
 {
     const char *name = NULL;
+    const cJSON *names = NULL;
 
+    if (!read_array(call, "names", &names))
+        return;
+    if (names)
+        return remove_many(node, call, names);
     if (!need_string(call, "name", &name))
         return;
     if (!text_is_file_name(name)) {
@@ -271,7 +354,9 @@ static void done(void *data)
         take_page(query);
         return;
     }
-    if (!query->is_list) {
+    if (query->names) {
+        take_many_removed(query);
+    } else if (!query->is_list) {
         take_removed(query);
     } else if (query->call) {
         call_on_gone(query->call, NULL, NULL);

@@ -75,10 +75,11 @@ static void tell_journal(const struct moving *moving, const struct transfer_end 
 }
 
 /* What became of each of many files. */
-static void fill_list(cJSON *reply, const char *place, const struct transfer_end *end)
+static void fill_list(cJSON *reply, const struct moving *moving, const struct transfer_end *end)
 {
     cJSON *list = cJSON_AddArrayToObject(reply, "files");
     char sha256[2 * FILES_HASH_SIZE + 1];
+    const char *place = moving->place;
 
     for (size_t i = 0; i < end->count; i++) {
         const struct transfer_item *item = &end->list[i];
@@ -87,12 +88,20 @@ static void fill_list(cJSON *reply, const char *place, const struct transfer_end
         if (item->r == 0) {
             file_format_sha256(item->sha256, sha256);
             json_add_string(json, "sha256", sha256);
+            if (!moving->is_put) {
+                json_add_u64(json, "size_bytes", item->size);
+                json_add_string(json, "owner", item->owner);
+                json_add_time(json, "modified", item->modified_wall_usec);
+                json_add_bool(json, "executable", item->is_executable);
+            }
         } else if (item->r < 0) {
-            char text[512];
+            char text[512] = "";
             json_add_string(json, "error", error_get_varlink(error_from_errno(item->r)));
             if (item->r == -EEXIST)
                 snprintf(text, sizeof(text), "\"%s\" is on %s already", item->name, place);
-            json_add_string(json, "message", item->r == -EEXIST ? text : item->reason);
+            else if (item->r == -ENOENT)
+                snprintf(text, sizeof(text), "no file \"%s\" on %s", item->name, place);
+            json_add_string(json, "message", *text ? text : item->reason);
         }
         cJSON_AddItemToArray(list, json);
     }
@@ -106,8 +115,9 @@ static void answer_end(const struct moving *moving, const struct transfer_end *e
     json_add_string(reply, "schema", moving->is_put ? "p2pctl.file-put/1" : "p2pctl.file-get/1");
     if (end->count > 0) {
         json_add_string(reply, "node", moving->place);
-        json_add_string(reply, "owner", end->owner);
-        fill_list(reply, moving->place, end);
+        if (moving->is_put)
+            json_add_string(reply, "owner", end->owner);
+        fill_list(reply, moving, end);
     } else {
         file_fill(reply, moving->place, &end->info);
         json_add_bool(reply, "kept", end->r == UPLOAD_KEPT);
@@ -435,15 +445,59 @@ void file_get_from(struct node *node, struct call *call, const char *place, cons
     get_from(node, call, place, name, false);
 }
 
+/* Many small files into one descriptor. */
+static void get_list(struct node *node, struct call *call, const char *place_name,
+                     const cJSON *names)
+{
+    size_t count = (size_t)cJSON_GetArraySize(names), i = 0;
+    struct transfer_place place;
+    bool is_whole = true;
+
+    if (count == 0 || count > BATCH_FILES_MAX)
+        return call_invalid(call, "names");
+    json_for_each (name, names)
+        if (!text_is_file_name(cJSON_GetStringValue(name)))
+            return call_invalid(call, "names");
+    if (size_of(call->fds[0]) == FILES_SIZE_UNKNOWN)
+        return call_invalid(call, "descriptor");
+    if (!find_place(node, call, place_name, &place))
+        return;
+    struct transfer_item *list = calloc(count, sizeof(*list));
+    struct moving *moving = list ? new_moving(node, call, place_name, "", false) : NULL;
+    if (!moving) {
+        if (!list)
+            fail_memory(call);
+        free(list);
+        return;
+    }
+    json_for_each (name, names) {
+        list[i].name = strdup(cJSON_GetStringValue(name));
+        is_whole = is_whole && list[i++].name;
+    }
+    if (!is_whole) {
+        transfer_list_free(list, count);
+        free(moving);
+        return fail_memory(call);
+    }
+    begin(moving, transfers_get_list(node->transfers, &place, TAKE_FD(call->fds[0]),
+                                     (struct transfer_list){list, count}, &handler, moving,
+                                     &moving->transfer));
+}
+
 void method_get_file(struct node *node, struct call *call)
 {
     const char *name = NULL, *place = NULL;
+    const cJSON *names = NULL;
 
-    if (!need_string(call, "name", &name) || !read_string(call, "node", &place) ||
+    if (!read_string(call, "node", &place) || !read_array(call, "names", &names) ||
         !check_common(call))
         return;
     if (call->fds_count == 0)
         return call_invalid(call, "descriptor");
+    if (names)
+        return get_list(node, call, place, names);
+    if (!need_string(call, "name", &name))
+        return;
     if (!text_is_file_name(name)) {
         fail_file(call, -EINVAL, name, "", NULL);
         return;

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include "data/file.h"
+#include "console/render.h"
+
+/* What `file put` and `file get` of many small files show. */
+
+#define SHOWN_MAX 20 /* of more files only the sum is told */
+
+static int show_json(const struct ctl *ctl, const char *schema, const cJSON *end, const cJSON *item,
+                     const char *owner, const char *sha256)
+{
+    _cleanup_json_ cJSON *json = cJSON_CreateObject();
+
+    json_add_string(json, "type", "end");
+    json_add_string(json, "schema", schema);
+    json_add_string(json, "name", json_text(item, "name", ""));
+    json_add_string(json, "node", json_text(end, "node", ""));
+    json_add_u64(json, "size_bytes", (uint64_t)json_number(item, "size_bytes", 0));
+    json_add_string(json, "sha256", sha256);
+    json_add_string(json, "owner", owner);
+    json_add_string(json, "modified", json_text(item, "modified", NULL));
+    json_add_bool(json, "executable", cJSON_IsTrue(json_member(item, "executable")));
+    json_add_bool(json, "kept", sha256 == NULL);
+    json_add_u64(json, "resumed_bytes", 0);
+    json_add_double(json, "elapsed_ms", json_number(end, "elapsed_ms", 0));
+    return render_json(ctl, json, NULL);
+}
+
+static void show_line(const cJSON *item, const char *sha256)
+{
+    const char *name = json_text(item, "name", "");
+    char text[RENDER_TEXT_MAX];
+
+    render_text(stderr, name, strlen(name));
+    if (!sha256) {
+        fputs("  is as new there, and was kept\n", stderr);
+        return;
+    }
+    fprintf(stderr, "  %s  %s sha256 %.4s%s%.4s\n",
+            render_size(json_number(item, "size_bytes", 0), text), render_mark(MARK_DONE), sha256,
+            render_mark(MARK_ELLIPSIS), sha256 + MIN(strlen(sha256), (size_t)60));
+}
+
+int file_show_one(const struct ctl *ctl, struct file_sum *sum, const char *schema, const cJSON *end,
+                  const cJSON *item, const char *owner, const char *sha256)
+{
+    if (sha256) {
+        sum->moved++;
+        sum->bytes += (uint64_t)json_number(item, "size_bytes", 0);
+    } else {
+        sum->kept++;
+    }
+    if (ctl->globals.json != JSON_OFF)
+        return show_json(ctl, schema, end, item, owner, sha256);
+    if (sum->count <= SHOWN_MAX && ctl_is_chatty(ctl))
+        show_line(item, sha256);
+    return 0;
+}
+
+void file_show_sum(const struct ctl *ctl, const struct file_sum *sum, double seconds)
+{
+    char text[RENDER_TEXT_MAX], rate[RENDER_TEXT_MAX], span[RENDER_TEXT_MAX];
+    double size = (double)sum->bytes;
+
+    if (!ctl_is_chatty(ctl) || sum->count <= SHOWN_MAX)
+        return;
+    fprintf(stderr, "%zu files  %s  %s/s  %s  %s\n", sum->moved, render_size(size, text),
+            render_size(seconds > 0 ? size / seconds : 0, rate), render_span(seconds, span),
+            render_mark(MARK_DONE));
+    if (sum->kept > 0)
+        fprintf(stderr, "%zu files are as new there, and were kept\n", sum->kept);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+#include "client.h"
+#include "commands.h"
+#include "console/failure.h"
+#include "data/file.h"
+#include "data/place.h"
+#include "console/render.h"
+
+/* `p2pctl file rm`: one by one, or where they are many in few calls. */
+
+#define MANY_MAX 1000 /* names of one call */
+
+static void tell_removed(const struct ctl *ctl, const char *name, const char *node, double size)
+{
+    char text[RENDER_TEXT_MAX];
+
+    fputs("removed ", stdout);
+    render_tinted(ctl, stdout, TONE_PLAIN, name);
+    fputs(" from ", stdout);
+    render_tinted(ctl, stdout, TONE_PLAIN, node);
+    printf(" (%s)\n", render_size(size, text));
+}
+
+static int remove_file(struct ctl *ctl, const struct place *place)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    cJSON *parameters = place_parameters(ctl, place);
+
+    json_add_string(parameters, "name", place->rest);
+    int r = client_call(ctl, (struct call){"RemoveFile", parameters, -1, true, NULL}, &answer);
+    if (r != 0)
+        return r;
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, answer, NULL);
+    tell_removed(ctl, json_text(answer, "name", "?"), json_text(answer, "node", "?"),
+                 json_number(answer, "size_bytes", 0));
+    return 0;
+}
+
+/* What became of one of many. Return: 0, or the exit code after telling. */
+static int show_one(const struct ctl *ctl, const cJSON *answer, const cJSON *item)
+{
+    const char *name = json_text(item, "name", "?"), *node = json_text(answer, "node", "?");
+    const char *error = json_text(item, "error", NULL);
+    enum error_code code = error ? error_from_varlink(error) : ERROR_INTERNAL;
+
+    if (error)
+        return fail(code, NULL, NULL,
+                    code == ERROR_NOT_FOUND ? "no file \"%s\" on %s"
+                                            : "cannot remove \"%s\" from %s",
+                    name, node);
+    if (ctl->globals.json == JSON_OFF) {
+        tell_removed(ctl, name, node, json_number(item, "size_bytes", 0));
+        return 0;
+    }
+    _cleanup_json_ cJSON *json = cJSON_CreateObject();
+    json_add_string(json, "schema", "p2pctl.file-rm/1");
+    json_add_string(json, "name", name);
+    json_add_string(json, "node", node);
+    json_add_u64(json, "size_bytes", (uint64_t)json_number(item, "size_bytes", 0));
+    return render_json(ctl, json, NULL);
+}
+
+/* One call. @names is taken over. */
+static int remove_some(struct ctl *ctl, const struct place *place, cJSON *names)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    cJSON *parameters = place_parameters(ctl, place);
+    int failure = 0;
+
+    cJSON_AddItemToObject(parameters, "names", names);
+    int r = client_call(ctl, (struct call){"RemoveFile", parameters, -1, true, NULL}, &answer);
+    if (r != 0)
+        return r;
+    json_for_each (item, json_member(answer, "files")) {
+        r = show_one(ctl, answer, item);
+        failure = failure ? failure : r;
+    }
+    return failure;
+}
+
+/* Every file that a glob means, after asking once. */
+static int remove_glob(struct ctl *ctl, const struct place *place)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    _cleanup_free_ char *question = NULL;
+    int r = file_list(ctl, place, false, &answer);
+
+    if (r != 0)
+        return r;
+    const cJSON *files = json_member(answer, "files");
+    if (cJSON_GetArraySize(files) == 0)
+        return fail(ERROR_NOT_FOUND, NULL, NULL, "no file matches \"%s\"", place->rest);
+    if (asprintf(&question, "remove %d files", cJSON_GetArraySize(files)) < 0)
+        return fail_memory();
+    r = ctl_confirm(ctl, question);
+    for (const cJSON *file = files->child; file && r == 0;) {
+        cJSON *names = cJSON_CreateArray();
+        for (size_t i = 0; file && i < MANY_MAX; i++, file = file->next)
+            cJSON_AddItemToArray(names, cJSON_CreateString(json_text(file, "name", "")));
+        r = remove_some(ctl, place, names);
+    }
+    return r;
+}
+
+/* How many words from @first on are names on one node. */
+static size_t count_names(const struct options *options, size_t first, struct place *place)
+{
+    struct place next;
+    size_t count = 0;
+
+    place_parse(options->words[first], place);
+    for (next = *place; strcmp(next.node, place->node) == 0 && !file_is_glob(next.rest);) {
+        count++;
+        if (first + count == options->words_count || count == MANY_MAX)
+            break;
+        place_parse(options->words[first + count], &next);
+    }
+    return count;
+}
+
+/* The word @first, and as many after it as go with it. Return: 0, or the exit code. */
+static int remove_words(struct ctl *ctl, size_t first, size_t *ret_count)
+{
+    struct place place;
+    size_t count = count_names(&ctl->options, first, &place);
+
+    *ret_count = 1;
+    if (count == 0)
+        return remove_glob(ctl, &place);
+    if (count < FILE_MANY_MIN)
+        return remove_file(ctl, &place);
+    cJSON *names = cJSON_CreateArray();
+    for (size_t i = first; i < first + count; i++) {
+        place_parse(ctl->options.words[i], &place);
+        cJSON_AddItemToArray(names, cJSON_CreateString(place.rest));
+    }
+    *ret_count = count;
+    return remove_some(ctl, &place, names);
+}
+
+int file_remove_run(struct ctl *ctl)
+{
+    const struct options *options = &ctl->options;
+    bool many = options->words_count > 1, globs = false;
+    int r = 0;
+
+    for (size_t i = 0; i < options->words_count && r == 0; i++) {
+        struct place place;
+        place_parse(options->words[i], &place);
+        globs = globs || file_is_glob(place.rest);
+        r = file_is_glob(place.rest) ? 0 : file_check_name(place.rest);
+    }
+    if (r == 0 && many && !globs) {
+        _cleanup_free_ char *question = NULL;
+        if (asprintf(&question, "remove %zu files", options->words_count) < 0)
+            return fail_memory();
+        r = ctl_confirm(ctl, question);
+    }
+    for (size_t i = 0, count; i < options->words_count && r == 0; i += count)
+        r = remove_words(ctl, i, &count);
+    return r;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What transfers.c (their turns, connections and ends) and transfers_ask.c (those of clients here)
+ * share. */
+
+#include "base/list.h"
+#include "transfer/file_job.h"
+#include "transfer/links.h"
+#include "transfer/transfers.h"
+
+#define TRANSFERS_WAITING_MAX 256 /* transfers that wait for their turn, each direction */
+
+/* One transfer: asked for here (own), or a connection of another node that is served. */
+struct transfer {
+    struct list link;
+    struct transfers *transfers; /* borrowed */
+    struct file_job *job;        /* owned; touched by its thread between submit and done */
+    struct transfer_place place;
+    struct transfer_handler handler;
+    void *data;            /* borrowed */
+    struct stream *stream; /* owned until the job takes it */
+    usec_t told_usec;      /* when the other node heard last that it waits */
+    bool is_own;
+    bool is_running; /* counts against transfers_max */
+    bool is_on_thread;
+    bool is_cancelled; /* nobody waits */
+};
+
+struct transfers {
+    struct transfers_config config;
+    sd_event *event;
+    sd_event_source *timer; /* for progress, and to begin what waits */
+    sd_event_source *expiry;
+    struct list own;
+    struct list served;
+    size_t own_count, served_count;     /* all, waiting ones included */
+    size_t own_running, served_running; /* at most transfers_max each */
+    struct file_paces paces;
+    struct links *links; /* owned; NULL while stopping */
+};
+
+/* Closes and forgets it; no thread may have it. */
+void transfer_free(struct transfer *transfer);
+
+/* What waits gets its turn from the timer, so that nobody is called from within his own call. */
+void transfers_wake(struct transfers *transfers, usec_t delay_usec);

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: MIT
+"""Files when something goes wrong on the way: nodes that stall, sources that change, full disks, very many of them."""
+import contextlib
+import hashlib
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from lib.lab import FAST
+from lib.wait import wait_for
+
+MIB = 1 << 20
+MANY = int(os.environ.get("P2PNODE_FILES", "20000"))
+SCRIPTS = {
+    "latin": "ä", "cyrillic": "ж", "greek": "ω", "han": "測", "hangul": "한", "thai": "ก", "devanagari": "नि",
+    "arabic": "ع", "hebrew": "ש", "mixed directions": "אa1ب", "combining": "e\u0301\u0323", "emoji": "🧪",
+    "joined emoji": "👩\u200d🔬", "flags": "🇩🇪", "beyond the first plane": "𝛼",
+}
+
+
+@pytest.fixture(scope="module")
+def lab(make_module_lab):
+    lab = make_module_lab(FAST)
+    lab.node("seed", role="seed")
+    lab.node("lab-01")
+    lab.node("lab-02")
+    return lab.start()
+
+
+@pytest.fixture
+def node(lab):
+    yield lab["lab-01"]
+    for one in lab.running():
+        if one.json("file", "ls")["files"]:
+            one.ctl("file", "rm", "--yes", "*", timeout=600)
+
+
+@pytest.fixture(params=["", "lab-02:"], ids=["here", "there"])
+def where(request):
+    return request.param
+
+
+def stored(node):
+    return sorted(path.name for path in (node.directory / "peer_storage").iterdir()
+                  if path.is_file() and not path.name.startswith("-"))
+
+
+def parts(node):
+    return list((node.directory / "peer_storage").glob("-*/*"))
+
+
+def size_of(path):
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
+
+
+def arrived(paths):
+    """The bytes of the largest; a part may go at any moment."""
+    return max((size_of(path) for path in paths), default=0)
+
+
+def long_name(letters):
+    """As near to 255 bytes as the script allows, and then exactly."""
+    size = len(letters.encode())
+    return letters * (255 // size) + "x" * (255 % size)
+
+
+# ---- nodes that stall
+
+def test_a_node_that_stalls_is_told_and_what_came_is_of_use(lab, node, tmp_path):
+    """It accepts, and then neither sends nor takes: both directions at once, since each takes its half minute."""
+    source, target = tmp_path / "large", tmp_path / "back"
+    source.write_bytes(os.urandom(24 * MIB))
+    late = lab["lab-02"]
+    node.ctl("file", "put", source, "lab-02:stored")
+    put = node.ctl_start("file", "put", "--rate", "2MiB", source, "lab-02:")
+    get = node.ctl_start("file", "get", "--rate", "2MiB", "lab-02:stored", target)
+    wait_for(lambda: arrived(parts(late)) > 2 * MIB and arrived(tmp_path.glob(".p2pctl-*")) > 2 * MIB, 30,
+             "some of both to arrive")
+    late.pause()
+    try:
+        for process in (put, get):
+            _, stderr = process.communicate(timeout=90)
+            assert process.returncode == 7 and b"the other node has stalled" in stderr, stderr
+    finally:
+        late.resume()
+    assert not target.exists()
+    lab.wait_joined(30)
+    wait_for(lambda: late.call("Status")["files"]["count"] == 1, 10, "the other node to answer")
+    assert stored(late) == ["stored"]
+    wait_for(lambda: "resumed at" in node.ctl("file", "put", source, "lab-02:", "--overwrite=always").stderr, 60,
+             "the put to be resumed")
+    assert "resumed at" in node.ctl("file", "get", "lab-02:stored", target).stderr
+    assert target.read_bytes() == source.read_bytes()
+    assert node.ctl("file", "get", "lab-02:large", "-").stdout_bytes == source.read_bytes()
+
+
+# ---- sources that change
+
+def change_length(path):
+    with open(path, "ab") as file:
+        file.write(b"more")
+
+
+def change_bytes(path):
+    with open(path, "r+b") as file:
+        file.write(b"other")
+
+
+@pytest.mark.parametrize("change", [change_length, change_bytes])
+def test_a_file_that_changes_while_it_is_read_is_not_stored(lab, node, tmp_path, change):
+    source = tmp_path / "large"
+    source.write_bytes(os.urandom(8 * MIB))
+    holder = lab["lab-02"]
+    process = node.ctl_start("file", "put", "--rate", "2MiB", source, "lab-02:")
+    wait_for(lambda: arrived(parts(holder)) > MIB, 20, "some of it to arrive")
+    change(source)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1 and b'"large" changed while it was read' in stderr, stderr
+    assert stored(holder) == []
+    # Put once more, it is what it is now.
+    node.ctl("file", "put", source, "lab-02:")
+    assert node.ctl("file", "get", "lab-02:large", "-").stdout_bytes == source.read_bytes()
+
+
+# ---- full disks
+
+@pytest.fixture
+def small_disk(tmp_path):
+    path = tmp_path / "small"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", path], check=True)
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+def test_a_get_onto_a_full_disk_leaves_nothing(node, where, tmp_path, small_disk):
+    source = tmp_path / "large"
+    source.write_bytes(os.urandom(8 * MIB))
+    node.ctl("file", "put", source, *([where] if where else []))
+    result = node.ctl("file", "get", f"{where}large", small_disk / "large", code=1)
+    assert "No space left on device" in result.stderr and result.stderr.startswith("p2pctl: "), result.stderr
+    assert list(small_disk.iterdir()) == []
+
+
+def test_of_many_got_onto_a_full_disk_those_that_fit_are_whole(node, where, tmp_path, small_disk):
+    paths = [tmp_path / f"f{i:02}" for i in range(40)]
+    for path in paths:
+        path.write_bytes(os.urandom(100_000))
+    node.ctl("file", "put", *paths, *([where] if where else []))
+    result = node.ctl("file", "get", f"{where}f*", small_disk, code=1)
+    assert "No space left on device" in result.stderr, result.stderr
+    found = sorted(small_disk.iterdir())
+    assert 10 <= len(found) < 40
+    for path in found:
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes()
+
+
+# ---- many at once
+
+def test_many_are_got_together_whole_with_time_and_mode(node, where, tmp_path):
+    target = tmp_path / "back"
+    target.mkdir()
+    paths = [tmp_path / f"f{i:03}" for i in range(400)]
+    for i, path in enumerate(paths):
+        path.write_bytes(os.urandom(i * 7))
+        path.chmod(0o755 if i % 2 else 0o644)
+        os.utime(path, (1_700_000_000 + i, 1_700_000_000 + i))
+    paths[7].write_bytes(os.urandom(600_000))  # one that goes alone
+    node.ctl("file", "put", *paths, *([where] if where else []))
+    result = node.ctl("file", "get", "--verify", f"{where}f*", target)
+    assert result.stdout == "", result
+    assert sorted(path.name for path in target.iterdir()) == [path.name for path in paths]
+    for path in paths:
+        back = target / path.name
+        assert back.read_bytes() == path.read_bytes()
+        assert back.stat().st_mode == path.stat().st_mode
+        assert int(back.stat().st_mtime) == int(path.stat().st_mtime)
+    # Nothing is overwritten unasked, and by name they come as well.
+    paths[3].write_bytes(b"mine")
+    (target / "f003").write_bytes(b"mine")
+    (target / "f005").unlink()
+    result = node.ctl("file", "get", *[where + path.name for path in paths], target, code=1)
+    assert result.stderr.count("exists already") == 399, result.stderr[:1000]
+    assert (target / "f003").read_bytes() == b"mine" and (target / "f005").read_bytes() == paths[5].read_bytes()
+    replies = node.ctl("--json=lines", "file", "get", "--overwrite=always", f"{where}f00*", f"{where}f01*", target)
+    assert replies.stdout.count("p2pctl.file-get/1") == 20
+
+
+def test_one_of_many_that_cannot_be_got_does_not_hinder_the_others(lab, node, where, tmp_path):
+    target = tmp_path / "back"
+    target.mkdir()
+    paths = [tmp_path / f"f{i:02}" for i in range(30)]
+    for path in paths:
+        path.write_bytes(b"a" * 1000)
+    node.ctl("file", "put", *paths, *([where] if where else []))
+    rotten = lab["lab-02" if where else "lab-01"].directory / "peer_storage" / "f11"
+    status = rotten.stat()
+    with open(rotten, "r+b") as file:
+        file.write(b"b")
+    os.utime(rotten, ns=(status.st_atime_ns, status.st_mtime_ns))
+    names = [where + path.name for path in paths] + [f"{where}absent"]
+    result = node.ctl("file", "get", *names, target, code=None)
+    assert result.code in (1, 4) and "absent" in result.stderr and '"f11" arrived damaged' in result.stderr, result
+    assert sorted(path.name for path in target.iterdir()) == [path.name for path in paths if path.name != "f11"]
+
+
+def test_many_without_a_node_come_from_whoever_has_them(node, tmp_path):
+    target = tmp_path / "back"
+    target.mkdir()
+    paths = [tmp_path / f"f{i:02}" for i in range(20)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    node.ctl("file", "put", *paths[:10])
+    node.ctl("file", "put", *paths[10:], "lab-02:")
+    node.ctl("file", "get", *[path.name for path in paths], target)
+    assert {path.name: path.read_text() for path in target.iterdir()} == {path.name: path.name for path in paths}
+
+
+def test_names_of_255_bytes_in_every_script_together(node, where, tmp_path):
+    target = tmp_path / "back"
+    target.mkdir()
+    names = [long_name(letters) for letters in SCRIPTS.values()] + [f"{letters}-{i}" for letters in SCRIPTS.values() for i in range(3)]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    node.ctl("file", "put", *[tmp_path / name for name in names], *([where] if where else []))
+    assert {file["name"] for file in node.json("file", "ls", *([where] if where else []))["files"]} == set(names)
+    node.ctl("file", "get", *[where + name for name in names], target)
+    assert {path.name: path.read_text() for path in target.iterdir()} == {name: name for name in names}
+    node.ctl("file", "rm", "--yes", *[where + name for name in names])
+    assert node.json("file", "ls", *([where] if where else []))["files"] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_name_of_255_bytes_goes_everywhere_alone(node, tmp_path, script):
+    name = long_name(SCRIPTS[script])
+    assert len(name.encode()) == 255
+    (tmp_path / name).write_text("x")
+    node.ctl("file", "put", tmp_path / name, "lab-02:")
+    assert node.ctl("file", "get", f"lab-02:{name}", tmp_path / "back").code == 0
+    assert (tmp_path / "back").read_text() == "x"
+    assert name in node.ctl("file", "ls", "--no-legend", "lab-02:").stdout
+    assert node.ctl("file", "rm", f"lab-02:{name}").stdout.startswith(f"removed {name} from lab-02")
+
+
+class Growth:
+    """By how many KiB the peak of a daemon's memory grew since."""
+
+    def __init__(self, node):
+        self.node, self.before = node, self.read(node, "VmRSS")
+        pathlib.Path(f"/proc/{node.pid}/clear_refs").write_text("5")
+
+    @staticmethod
+    def read(node, key):
+        for line in pathlib.Path(f"/proc/{node.pid}/status").read_text().splitlines():
+            if line.startswith(key + ":"):
+                return int(line.split()[1])
+        raise KeyError(key)
+
+    def get(self):
+        return self.read(self.node, "VmHWM") - self.before
+
+
+def test_very_many_tiny_files_in_bounded_memory(lab, node, tmp_path):
+    """P2PNODE_FILES=1000000 for a million."""
+    holder = lab["lab-02"]
+    source, target = tmp_path / "source", tmp_path / "back"
+    source.mkdir()
+    target.mkdir()
+    names = [f"tiny-{i:07}" for i in range(MANY)]
+    digest = hashlib.sha256()
+    for name in names:
+        (source / name).write_bytes(name.encode() if int(name[5:]) % 5 else b"")
+    growth = {one.name: Growth(one) for one in (node, holder)}
+    for first in range(0, MANY, 10000):
+        node.ctl("file", "put", *names[first:first + 10000], "lab-02:", cwd=source, timeout=300)
+    count = 0
+    for prefix in sorted({name[:8] for name in names}):
+        listed = node.json("file", "ls", f"lab-02:{prefix}*", timeout=300)["files"]
+        for file in listed:
+            digest.update(file["name"].encode())
+        count += len(listed)
+        node.ctl("file", "get", f"lab-02:{prefix}*", target, timeout=300)
+        node.ctl("file", "rm", "--yes", f"lab-02:{prefix}*", timeout=300)
+    assert count == MANY and digest.hexdigest() == hashlib.sha256("".join(names).encode()).hexdigest()
+    assert sum(1 for _ in os.scandir(target)) == MANY
+    for name in names[::997]:
+        assert (target / name).read_bytes() == (source / name).read_bytes()
+    assert stored(holder) == [] and parts(holder) == [] and holder.call("Status")["files"]["used_bytes"] == 0
+    grown = {name: one.get() for name, one in growth.items()}
+    print(f"{MANY} files; peaks grew by {grown} KiB")
+    assert max(grown.values()) <= 16 * 1024, grown

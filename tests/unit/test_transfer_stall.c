@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Nodes that accept and then say nothing, or next to nothing; and who has to wait for his turn. */
+
+#include "transfer_rogue.h"
+#include <fcntl.h>
+#include <poll.h>
+
+#define SHORT_PATIENCE (200 * USEC_PER_MSEC)
+
+#define PUT                                                                                        \
+    "{\"op\":\"put\",\"name\":\"file\",\"owner\":\"user1\",\"size\":1000000,"                      \
+    "\"modified_usec\":1,\"executable\":false,\"overwrite\":\"always\"}"
+#define FILE_ANSWER                                                                                \
+    "{\"op\":\"file\",\"name\":\"file\",\"owner\":\"user1\",\"size\":1000000,\"modified_usec\":1," \
+    "\"executable\":false}"
+
+static void expect_stalled(const struct moving *moving, int r, const char *what)
+{
+    assert_int_equal(r, -EHOSTUNREACH);
+    assert_non_null(strstr(moving->end.reason, what));
+}
+
+/* --- Asked --- */
+
+static void say_nothing(struct rogue *self _unused_)
+{
+    hear();
+    (void)conn_wait(self->conn, until()); /* until the other side has had enough */
+}
+
+static void a_node_that_accepts_and_says_nothing_is_told(void **state _unused_)
+{
+    struct moving moving;
+
+    expect_stalled(&moving, get_from(say_nothing, &moving), "has stalled");
+    expect_stalled(&moving, put_to(say_nothing, &moving), "has stalled");
+}
+
+static void stop_amid_a_content(struct rogue *self)
+{
+    hear();
+    say(FILE_ANSWER, NULL, 0);
+    say("{\"op\":\"data\"}", some_bytes(100000), 100000);
+    (void)conn_wait(self->conn, until());
+}
+
+static void announce_more_than_comes(struct rogue *self)
+{
+    _cleanup_json_ cJSON *frame = cJSON_Parse("{\"op\":\"data\"}");
+
+    hear();
+    say(FILE_ANSWER, NULL, 0);
+    if (frame_send(self->conn, frame, 100000, until()) >= 0)
+        (void)conn_write(self->conn, some_bytes(1000), 1000, until());
+    (void)conn_wait(self->conn, until());
+}
+
+static void a_content_that_stops_is_told(void **state _unused_)
+{
+    struct moving moving;
+
+    expect_stalled(&moving, get_from(stop_amid_a_content, &moving), "has stalled");
+    assert_int_equal(moving.end.resumed, 0);
+    expect_stalled(&moving, get_from(announce_more_than_comes, &moving), "has stalled");
+}
+
+/* A byte at a time, each before the patience is over. */
+static void dribble(struct rogue *self)
+{
+    _cleanup_json_ cJSON *frame = cJSON_Parse("{\"op\":\"data\"}");
+
+    while (frame_send(self->conn, frame, 1, until()) >= 0 &&
+           conn_write(self->conn, "x", 1, until()) >= 0 &&
+           conn_wait(self->conn, conn_now() + SHORT_PATIENCE / 10) == -ETIMEDOUT)
+        ;
+}
+
+static void give_byte_by_byte(struct rogue *self)
+{
+    hear();
+    say(FILE_ANSWER, NULL, 0);
+    dribble(self);
+}
+
+static void a_node_that_sends_a_byte_a_minute_is_too_slow(void **state _unused_)
+{
+    struct moving moving;
+
+    expect_stalled(&moving, get_from(give_byte_by_byte, &moving), "too slow: less than 1024 bytes");
+    assert_in_range(moving.done, 0, 1023);
+}
+
+static void take_nothing(struct rogue *self)
+{
+    hear();
+    say("{\"op\":\"go\"}", NULL, 0);
+    /* More than the sockets hold comes; it is left there. */
+    usec_t end = until();
+    while (!atomic_load(&self->is_over) && conn_now() < end)
+        (void)poll(NULL, 0, 10);
+}
+
+static void a_node_that_takes_nothing_is_told(void **state _unused_)
+{
+    struct upload_offer offer = offer_of("file", UINT64_C(256) << 20);
+    struct moving moving;
+    int fd = new_memory("", 0);
+
+    assert_int_equal(ftruncate(fd, (off_t)offer.size), 0);
+    assert_int_equal(begin_put(here, THERE, fd, &offer, &moving), 0);
+    serve(take_nothing);
+    run_until(moving.is_ended);
+    atomic_store(&rogue.is_over, true);
+    end_rogue();
+    expect_stalled(&moving, moving.end.r, "has stalled");
+}
+
+static void wait_first(struct rogue *self _unused_)
+{
+    hear();
+    for (unsigned i = 0; i < 3; i++) {
+        say("{\"op\":\"wait\"}", NULL, 0);
+        (void)conn_wait(self->conn, conn_now() + 3 * SHORT_PATIENCE);
+    }
+    say("{\"op\":\"error\",\"error\":\"not-found\",\"reason\":\"after all\"}", NULL, 0);
+    hear();
+}
+
+/* Three times as long as it would be given otherwise, less a little. */
+static void a_node_that_says_wait_is_waited_for(void **state _unused_)
+{
+    struct moving moving;
+
+    assert_int_equal(get_from(wait_first, &moving), -ENOENT);
+    assert_string_equal(moving.end.reason, "after all");
+}
+
+/* --- Asking --- */
+
+static void put_and_stop(struct rogue *self)
+{
+    say(PUT, NULL, 0);
+    hear();
+    say("{\"op\":\"data\"}", some_bytes(1000), 1000);
+    (void)conn_wait(self->conn, until());
+}
+
+static void put_byte_by_byte(struct rogue *self)
+{
+    say(PUT, NULL, 0);
+    hear();
+    dribble(self);
+}
+
+static void who_puts_nothing_more_does_not_keep_a_place(void **state _unused_)
+{
+    size_t own, served;
+
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(ask(i ? put_byte_by_byte : put_and_stop), "go ");
+        run_until(count_parts(&here->room) == 0);
+        run_until((transfers_count(here->transfers, &own, &served), served == 0));
+        assert_empty(here);
+        assert_int_equal(usage_of(here->room.files).under_way, 0);
+    }
+}
+
+/* --- Turns --- */
+
+static void put_after_waiting(struct rogue *self _unused_)
+{
+    say("{\"op\":\"get\",\"name\":\"absent\"}", NULL, 0);
+    hear();
+    hear();
+}
+
+/* As many as are served at once, from pipes of which more may come. */
+static void who_waits_for_his_turn_hears_so(void **state _unused_)
+{
+    struct moving movings[LAB_TRANSFERS];
+    int pipes[LAB_TRANSFERS][2];
+    size_t own, served = 0;
+
+    for (size_t i = 0; i < LAB_TRANSFERS; i++) {
+        char name[16];
+        struct upload_offer offer = offer_of(name, FILES_SIZE_UNKNOWN);
+        snprintf(name, sizeof(name), "f%zu", i);
+        assert_int_equal(pipe2(pipes[i], O_CLOEXEC), 0);
+        assert_int_equal(begin_put(there, HERE, pipes[i][0], &offer, &movings[i]), 0);
+    }
+    run_until((transfers_count(here->transfers, &own, &served), served == LAB_TRANSFERS));
+    lab_dial(&nodes[2], &nodes[HERE], TLS_PROTOCOL_FILE);
+    start_rogue(put_after_waiting, &nodes[2]);
+    run_until(rogue.heard_count == 1);
+    for (size_t i = 0; i < LAB_TRANSFERS; i++)
+        close_fd(pipes[i][1]);
+    end_rogue();
+    assert_string_equal(rogue.heard, "wait error:not-found ");
+    for (size_t i = 0; i < LAB_TRANSFERS; i++) {
+        run_until(movings[i].is_ended);
+        assert_int_equal(movings[i].end.r, 0);
+    }
+}
+
+static int impatient_start(void **state)
+{
+    depot_patience_usec = SHORT_PATIENCE;
+    int r = transfer_start(state);
+    depot_patience_usec = TRANSFERS_PATIENCE;
+    return r;
+}
+
+#define test_impatient(name) cmocka_unit_test_setup_teardown(name, impatient_start, transfer_stop)
+#define test(name)           cmocka_unit_test_setup_teardown(name, transfer_start, transfer_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test_impatient(a_node_that_accepts_and_says_nothing_is_told),
+        test_impatient(a_content_that_stops_is_told),
+        test_impatient(a_node_that_sends_a_byte_a_minute_is_too_slow),
+        test_impatient(a_node_that_takes_nothing_is_told),
+        test_impatient(a_node_that_says_wait_is_waited_for),
+        test_impatient(who_puts_nothing_more_does_not_keep_a_place),
+        test(who_waits_for_his_turn_hears_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
