@@ -287,7 +287,8 @@ APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev 
        libsystemd-dev libconfig-dev libcjson-dev libssl-dev libsqlite3-dev libseccomp-dev \
        libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3 \
        debhelper mmdebstrap systemd-container prometheus zsh fish
-APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev gearman-job-server gearman-tools rsync nginx-light curl openssl redis-server
+APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev gearman-job-server gearman-tools rsync nginx-light curl openssl redis-server \
+    openssh-client openssh-server
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
        libconfig-devel cjson-devel openssl-devel sqlite-devel libseccomp-devel libsmartcols-devel \
        libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite golang-github-prometheus zsh fish
