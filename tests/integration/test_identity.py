@@ -18,6 +18,7 @@ def clone(lab, node, name, settings=None):
     shutil.copytree(node.directory, copy.directory)
     node.start()
     lab.wait_joined()
+    wait_to_be_later(node)
     return copy
 
 
