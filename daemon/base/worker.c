@@ -13,7 +13,8 @@ struct job {
     struct list link;
     worker_run_t run;
     worker_done_t done;
-    void *data; /* borrowed between submit and done */
+    void *data;     /* borrowed between submit and done */
+    bool is_posted; /* it runs in the loop */
 };
 
 struct lane {
@@ -196,6 +197,26 @@ int worker_submit(struct worker *worker, enum worker_lane lane_index, worker_run
     return r;
 }
 
+int worker_post(struct worker *worker, worker_run_t run, worker_done_t done, void *data)
+{
+    struct job *job = malloc(sizeof(*job));
+    bool is_stopping;
+
+    if (!job)
+        return -ENOMEM;
+    *job = (struct job){.run = run, .done = done, .data = data, .is_posted = true};
+    pthread_mutex_lock(&worker->mutex);
+    is_stopping = worker->stopping;
+    if (!is_stopping) {
+        list_append(&worker->finished, &job->link);
+        (void)eventfd_write(worker->fd, 1);
+    }
+    pthread_mutex_unlock(&worker->mutex);
+    if (is_stopping)
+        free(job);
+    return is_stopping ? -ECANCELED : 0;
+}
+
 void worker_dispatch(struct worker *worker)
 {
     struct list finished;
@@ -209,5 +230,10 @@ void worker_dispatch(struct worker *worker)
         list_append(&finished, link);
     }
     pthread_mutex_unlock(&worker->mutex);
+    list_for_each (link, &finished) {
+        struct job *job = list_entry(link, struct job, link);
+        if (job->is_posted)
+            job->run(job->data);
+    }
     finish(&finished);
 }

@@ -50,5 +50,12 @@ int worker_get_fd(const struct worker *worker);
 int worker_submit(struct worker *worker, enum worker_lane lane, worker_run_t run,
                   worker_done_t done, void *data);
 
+/*
+ * A job that need not leave the loop but has to wait for its next turn: @run and then @done are
+ * called by worker_dispatch(), in its order with the finished jobs; by worker_free() only @done.
+ * Return: 0, -ENOMEM, -ECANCELED from a done function that worker_free calls.
+ */
+int worker_post(struct worker *worker, worker_run_t run, worker_done_t done, void *data);
+
 /* Calls the done functions of finished jobs. */
 void worker_dispatch(struct worker *worker);

@@ -79,6 +79,11 @@ int output_submit(struct output_store *store, worker_run_t run, worker_done_t do
     return worker_submit(store->worker, WORKER_COMMITS, run, done, data);
 }
 
+int output_post(struct output_store *store, worker_run_t run, worker_done_t done, void *data)
+{
+    return state_has_lane(store->state) ? worker_post(store->worker, run, done, data) : -ECANCELED;
+}
+
 static struct output *output_free(struct output *output)
 {
     if (!output)

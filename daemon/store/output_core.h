@@ -72,6 +72,9 @@ void output_format_name(const struct output_key *key, char target[static OUTPUT_
 /* A job of the commits lane: worker_submit, or -ECANCELED where the worker is gone or going. */
 int output_submit(struct output_store *store, worker_run_t run, worker_done_t done, void *data);
 
+/* A job of the loop's next turn: worker_post(), or as above. */
+int output_post(struct output_store *store, worker_run_t run, worker_done_t done, void *data);
+
 /* Where the log ends. */
 uint64_t output_end(const struct output *output);
 

@@ -8,8 +8,8 @@
 
 /*
  * A read takes one slice of a log: from memory while it is submitted, or on the lane from the blob
- * or the file. Either way it passes through the lane, so that the answer never comes from within
- * output_read.
+ * or the file. The answer never comes from within output_read: what was taken from memory waits for
+ * the next turn of the loop.
  */
 struct output_read {
     struct list link; /* in store.reads while it waits */
@@ -226,7 +226,10 @@ static int submit(struct output_read *read)
             r = take_from_memory(read, output);
         }
     }
-    return r < 0 ? r : output_submit(read->store, on_run, on_done, read);
+    if (r < 0)
+        return r;
+    return read->is_in_memory ? output_post(read->store, on_run, on_done, read)
+                              : output_submit(read->store, on_run, on_done, read);
 }
 
 int output_read(struct output_store *store, const struct output_key *key,

@@ -114,6 +114,25 @@ static void a_job_runs_elsewhere_and_comes_back_here(void **state _unused_)
     assert_false(pthread_equal(job.thread, pthread_self()));
 }
 
+static void a_posted_job_runs_here_at_the_next_turn(void **state _unused_)
+{
+    struct worker *worker = begin(1, 8);
+    struct job first = {.number = 1}, second = {.number = 2}, late = {.number = 3};
+
+    assert_int_equal(worker_post(worker, run_job, on_done, &first), 0);
+    assert_int_equal(worker_post(worker, run_job, on_done, &second), 0);
+    assert_false(first.has_run || first.is_done);
+    dispatch_until(worker, 2);
+    assert_true(first.has_run && second.has_run);
+    assert_true(pthread_equal(first.thread, pthread_self()));
+    assert_int_equal(done_order[0], 1);
+    assert_int_equal(done_order[1], 2);
+    assert_int_equal(worker_post(worker, run_job, on_done, &late), 0);
+    worker_free(worker);
+    assert_true(late.is_done);
+    assert_false(late.has_run);
+}
+
 static void commits_run_in_their_order(void **state _unused_)
 {
     _cleanup_(worker_freep) struct worker *worker = begin(4, 64);
@@ -219,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_runs_elsewhere_and_comes_back_here),
+        cmocka_unit_test(a_posted_job_runs_here_at_the_next_turn),
         cmocka_unit_test(commits_run_in_their_order),
         cmocka_unit_test(a_slow_file_delays_no_commit_and_no_name),
         cmocka_unit_test(files_run_side_by_side_up_to_their_threads),
