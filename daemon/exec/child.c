@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include "exec/request.h"
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
 #define KILL_WAIT_USEC      (5 * USEC_PER_SEC) /* for a supervisor to kill its task */
@@ -52,33 +53,45 @@ static int on_timer(sd_event_source *source, uint64_t now_usec, void *data)
     return 0;
 }
 
+/* Return: whether the report is one that may come now. */
+static bool take_report(struct exec_child *child, struct supervisor_report *report)
+{
+    if (child->ended)
+        return report->kind == SUPERVISOR_FREE;
+    /* Its time begins when it does, however long the sandbox took. */
+    if (report->kind == SUPERVISOR_STARTED && child->timeout_usec > 0)
+        arm(child, STEP_TIMEOUT, child->timeout_usec);
+    if (report->kind == SUPERVISOR_ENDED) {
+        child->ended = true;
+        report->status.timed_out = child->timed_out;
+        (void)sd_event_source_set_enabled(child->timer, SD_EVENT_OFF);
+    }
+    return report->kind != SUPERVISOR_FREE;
+}
+
 void exec_child_take_reports(struct exec_child *child)
 {
     struct supervisor_report report;
+    ssize_t size;
 
-    while (!child->ended &&
-           recv(child->control, &report, sizeof(report), MSG_DONTWAIT) == sizeof(report)) {
-        /* Its time begins when it does, however long the sandbox took. */
-        if (report.kind == SUPERVISOR_STARTED && child->timeout_usec > 0)
-            arm(child, STEP_TIMEOUT, child->timeout_usec);
-        if (report.kind == SUPERVISOR_ENDED) {
-            child->ended = true;
-            report.status.timed_out = child->timed_out;
-            (void)sd_event_source_set_enabled(child->timer, SD_EVENT_OFF);
-        }
+    if (child->control < 0)
+        return;
+    while ((size = recv(child->control, &report, sizeof(report), MSG_DONTWAIT)) > 0) {
+        if (size != sizeof(report) || !take_report(child, &report))
+            continue;
         child->on_report(child, &report);
+        if (report.kind == SUPERVISOR_FREE)
+            return;
     }
+    /* At the end of the connection its process is to be waited for. */
+    if (size == 0 || (errno != EAGAIN && errno != EINTR))
+        (void)sd_event_source_set_enabled(child->reports, SD_EVENT_OFF);
 }
 
-static int on_reports(sd_event_source *source, int fd, uint32_t events, void *data)
+static int on_reports(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
+                      void *data)
 {
-    struct exec_child *child = data;
-
-    (void)fd;
-    exec_child_take_reports(child);
-    /* At the end of the connection its process is to be waited for. */
-    if (child->ended || !(events & EPOLLIN))
-        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    exec_child_take_reports(data);
     return 0;
 }
 
@@ -103,6 +116,8 @@ int exec_child_new(sd_event *event, uint64_t id, struct supervisor_job *job,
         return -ENOMEM;
     *child = (struct exec_child){.id = id,
                                  .control = -EBADF,
+                                 .is_private = job->level >= EXEC_NAMESPACES,
+                                 .has_network = job->network,
                                  .timeout_usec = job->start->limits.timeout_usec,
                                  .grace_usec = job->start->limits.grace_usec};
     list_init(&child->link);
@@ -118,6 +133,26 @@ int exec_child_new(sd_event *event, uint64_t id, struct supervisor_job *job,
     if (r < 0)
         return r;
     *ret = TAKE_PTR(child);
+    return 0;
+}
+
+bool exec_child_fits(const struct exec_child *child, const struct supervisor_job *job)
+{
+    return child->is_private == (job->level >= EXEC_NAMESPACES) &&
+           (!child->is_private || child->has_network == job->network);
+}
+
+int exec_child_give(struct exec_child *child, uint64_t id, const struct supervisor_job *job,
+                    const int *fds)
+{
+    int r = request_send(child->control, job, -EBADF, fds);
+
+    if (r < 0)
+        return r;
+    child->id = id;
+    child->timeout_usec = job->start->limits.timeout_usec;
+    child->grace_usec = job->start->limits.grace_usec;
+    child->timed_out = child->ended = false;
     return 0;
 }
 

@@ -3,7 +3,8 @@
 
 /*
  * One task as p2pnode-exec sees it: its supervisor process, the socket to it, and the timer that
- * ends what does not end by itself. Whoever owns it waits for the process.
+ * ends what does not end by itself. Whoever owns it waits for the process. Where that is a keeper,
+ * the next task can be given to it when it is free.
  */
 
 #include <systemd/sd-event.h>
@@ -14,7 +15,8 @@ struct exec_child {
     struct list link; /* the owner's */
     uint64_t id;
     void *owner; /* borrowed */
-    /* Called from the loop, for each report; after SUPERVISOR_ENDED there is none. */
+    /* Called from the loop, for each report; in that of SUPERVISOR_FREE the owner may do with the
+     * child what it likes. */
     void (*on_report)(struct exec_child *child, const struct supervisor_report *report);
     pid_t pid;                /* of the supervisor */
     int control;              /* owned */
@@ -24,7 +26,11 @@ struct exec_child {
     usec_t timeout_usec;      /* 0 = none */
     usec_t grace_usec;
     bool timed_out;
-    bool ended; /* the task; its supervisor is cleaning up */
+    bool ended;       /* the task; its supervisor is cleaning up */
+    bool is_retired;  /* it gets no further task */
+    bool is_private;  /* namespaces are part of what it keeps; */
+    bool has_network; /* but not this one */
+    usec_t free_usec; /* when it became free; the owner's */
 };
 
 /* Starts a supervisor for @job, as supervisor_start() does; @data is the caller's. */
@@ -37,6 +43,16 @@ typedef int (*exec_child_start_t)(struct supervisor_job *job, void *data, pid_t 
  */
 int exec_child_new(sd_event *event, uint64_t id, struct supervisor_job *job,
                    exec_child_start_t start, void *data, struct exec_child **ret);
+
+/* Whether it could hold @job, were it free. */
+bool exec_child_fits(const struct exec_child *child, const struct supervisor_job *job);
+
+/*
+ * The next task, for one that is free; @fds are those of its start message. Return: 0; or why its
+ * process cannot be reached.
+ */
+int exec_child_give(struct exec_child *child, uint64_t id, const struct supervisor_job *job,
+                    const int *fds);
 
 /* Accepts NULL, returns NULL. The supervisor notices, kills its task and ends. */
 struct exec_child *exec_child_free(struct exec_child *child);

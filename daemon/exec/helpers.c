@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include "base/log.h"
+#include "exec/request.h"
 #include "exec/warm.h"
 
 #define LIBRARY             "p2pnode-warm.so"
@@ -188,14 +189,14 @@ static int send_configuration(const struct helpers *helpers, int fd)
 {
     const struct exec_message message = {.type = EXEC_CONFIGURE,
                                          .configure = helpers->fence->configure};
-    struct warm_request request = {0};
+    struct request_head head = {0};
     _cleanup_free_ char *text = NULL;
     size_t size;
     int r = exec_message_encode(&message, &text, &size);
 
     if (r < 0)
         return r;
-    struct iovec parts[] = {{&request, sizeof(request)}, {text, size}};
+    struct iovec parts[] = {{&head, sizeof(head)}, {text, size}};
     return writev(fd, parts, ARRAY_SIZE(parts)) < 0 ? -errno : 0;
 }
 
@@ -280,35 +281,12 @@ static struct helper *choose(struct helpers *helpers)
 static int ask(const struct helper *helper, const struct supervisor_job *job, const int *fds,
                pid_t *ret_pid)
 {
-    const struct exec_message message = {.type = EXEC_START, .start = *job->start};
-    const size_t count = 1 + exec_message_fds(&message);
-    struct warm_request request = {.level = job->level, .network = job->network};
     struct pollfd polled = {.fd = helper->fd, .events = POLLIN};
-    _cleanup_free_ char *text = NULL;
     struct warm_answer answer;
-    int all[WARM_FDS_MAX] = {job->control};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(all))];
-    } ancillary = {0};
-    size_t size;
-    int r = exec_message_encode(&message, &text, &size);
+    int r = request_send(helper->fd, job, job->control, fds);
 
     if (r < 0)
         return r;
-    snprintf(request.name, sizeof(request.name), "%s", job->name);
-    memcpy(all + 1, fds, (count - 1) * sizeof(int));
-    ancillary.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
-                                        .cmsg_type = SCM_RIGHTS,
-                                        .cmsg_len = CMSG_LEN(count * sizeof(int))};
-    memcpy(CMSG_DATA(&ancillary.header), all, count * sizeof(int));
-    struct iovec parts[] = {{&request, sizeof(request)}, {text, size}};
-    struct msghdr header = {.msg_iov = parts,
-                            .msg_iovlen = ARRAY_SIZE(parts),
-                            .msg_control = &ancillary,
-                            .msg_controllen = CMSG_SPACE(count * sizeof(int))};
-    if (sendmsg(helper->fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        return -errno;
     if (poll(&polled, 1, ANSWER_WAIT_MSEC) <= 0 ||
         recv(helper->fd, &answer, sizeof(answer), MSG_DONTWAIT) != sizeof(answer))
         return -ETIMEDOUT;

@@ -21,8 +21,7 @@ struct attributes {
 #define ATTRIBUTE_NO_DEVICE 4U
 #define PATH_RECURSIVE      0x8000U
 
-/* Where the new root is put together, in the current directory. */
-#define STAGE "root"
+#define STAGE ROOT_STAGE
 
 static int write_text(const char *path, const char *text)
 {
@@ -124,18 +123,34 @@ static int show_own(const char *source, const char *target)
 
 static int make_stage(const char **step)
 {
-    int r;
-
     *step = "make mounts private";
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return -errno;
     *step = "mount a private root";
     if (mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=256k") < 0)
         return -errno;
-    r = show_own("work", STAGE ROOT_WORK);
-    if (r == 0)
-        r = show_own("tmp", STAGE ROOT_TMP);
-    return r;
+    return 0;
+}
+
+static int mount_proc(const char *path, const char **step)
+{
+    *step = "mount /proc";
+    return mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 ? -errno : 0;
+}
+
+/* All that is shown, whoever the task is. */
+static int show_paths(const struct fence *fence, const char **step)
+{
+    *step = "bind the configured paths";
+    for (size_t i = 0; i < fence->paths_count; i++) {
+        const struct fence_path *path = &fence->paths[i];
+        if (strncmp(path->path, "/proc/", 6) == 0)
+            continue; /* it has one of its own */
+        int r = show(path->path, path->right == LANDLOCK_WRITE);
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 static int make_devices(const char **step)
@@ -150,37 +165,81 @@ static int make_devices(const char **step)
     for (size_t i = 0; i < ARRAY_SIZE(links); i++)
         if (symlink(links[i][0], links[i][1]) < 0)
             return -errno;
-    *step = "mount /proc";
-    if (mkdir(STAGE "/proc", 0555) < 0 ||
-        mount("proc", STAGE "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-        return -errno;
-    return 0;
+    return mkdir(STAGE "/proc", 0555) < 0 ? -errno : mount_proc(STAGE "/proc", step);
 }
 
-int root_enter(const struct fence *fence, const char **step)
+/* From here on the stage is all that there is. */
+static int enter_stage(const char **step)
 {
-    int r = make_stage(step);
-
-    if (r < 0)
-        return r;
-    *step = "bind the configured paths";
-    for (size_t i = 0; i < fence->paths_count; i++) {
-        const struct fence_path *path = &fence->paths[i];
-        if (strncmp(path->path, "/proc/", 6) == 0)
-            continue; /* it has one of its own */
-        r = show(path->path, path->right == LANDLOCK_WRITE);
-        if (r < 0)
-            return r;
-    }
-    r = make_devices(step);
-    if (r < 0)
-        return r;
     *step = "pivot_root";
     if (chdir(STAGE) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
         chdir("/") < 0)
         return -errno;
     *step = "make the root read-only";
     return set_attributes("/", ATTRIBUTE_READ_ONLY, 0);
+}
+
+int root_enter(const struct fence *fence, const char **step)
+{
+    int r = make_stage(step);
+
+    if (r == 0)
+        r = show_own("work", STAGE ROOT_WORK);
+    if (r == 0)
+        r = show_own("tmp", STAGE ROOT_TMP);
+    if (r == 0)
+        r = show_paths(fence, step);
+    if (r == 0)
+        r = make_devices(step);
+    return r < 0 ? r : enter_stage(step);
+}
+
+static bool is_below(const char *path, const char *directory)
+{
+    const size_t size = strlen(directory);
+
+    return strncmp(path, directory, size) == 0 && (path[size] == '/' || path[size] == '\0');
+}
+
+bool root_can_prepare(const struct fence *fence)
+{
+    for (size_t i = 0; i < fence->paths_count; i++)
+        if (is_below(fence->paths[i].path, ROOT_WORK) || is_below(fence->paths[i].path, ROOT_TMP))
+            return false;
+    return true;
+}
+
+int root_prepare(const struct fence *fence, int root_fd, const char **step)
+{
+    char source[32];
+    int r = make_stage(step);
+
+    snprintf(source, sizeof(source), "/proc/self/fd/%d", root_fd);
+    if (r == 0 && mkdir(STAGE ROOT_WORK, 0755) < 0)
+        r = -errno;
+    /* Where the task's own directory will be, and cover it. */
+    if (r == 0)
+        r = show_own(source, STAGE ROOT_TMP);
+    if (r == 0)
+        r = show_paths(fence, step);
+    /* Another /proc can be mounted only while there is one to be seen. */
+    if (r == 0)
+        r = make_devices(step);
+    return r < 0 ? r : enter_stage(step);
+}
+
+int root_take(const char *name, const char **step)
+{
+    char source[PATH_MAX];
+
+    *step = "mount the task's directories";
+    snprintf(source, sizeof(source), ROOT_TMP "/%s/work", name);
+    if (mount(source, ROOT_WORK, NULL, MS_BIND, NULL) < 0)
+        return -errno;
+    snprintf(source, sizeof(source), ROOT_TMP "/%s/tmp", name);
+    if (mount(source, ROOT_TMP, NULL, MS_BIND, NULL) < 0)
+        return -errno;
+    return mount_proc("/proc", step);
 }
 
 void root_leave(void)

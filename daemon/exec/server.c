@@ -18,7 +18,10 @@
 #include "exec/children.h"
 #include "exec/client.h"
 #include "exec/helpers.h"
+#include "exec/keeper.h"
 #include "exec/probe.h"
+#include "exec/request.h"
+#include "exec/spares.h"
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
 #define STOP_WAIT_USEC      (10 * USEC_PER_SEC) /* for all of them, when the client is gone */
@@ -34,7 +37,8 @@ struct exec_server {
     struct fence *fence;          /* owned; NULL until configured */
     struct helpers *helpers;      /* owned; as the fence, which it borrows */
     struct probe probe;
-    struct list tasks; /* of struct exec_child, owned */
+    struct spares spares; /* keepers without a task */
+    struct list tasks;    /* of struct exec_child, owned; also what only has to end */
     size_t tasks_count;
     uint64_t serial;
     bool stopping; /* end the loop when the last task is gone */
@@ -66,14 +70,50 @@ static void tell_refusal(struct exec_server *server, uint64_t id, int error, con
     tell_exit(server, id, &status);
 }
 
+static void add_task(struct exec_server *server, struct exec_child *child)
+{
+    list_append(&server->tasks, &child->link);
+    server->tasks_count++;
+}
+
+static void remove_task(struct exec_server *server, struct exec_child *child)
+{
+    list_remove(&child->link);
+    server->tasks_count--;
+}
+
+/* Of a spare keeper: only its process is left. */
+static void on_spare_ended(struct exec_child *child, void *data)
+{
+    add_task(data, child);
+}
+
+/* A keeper is free; the one that has the fence of an older configuration is of no use. */
+static void on_free(struct exec_server *server, struct exec_child *child)
+{
+    if (child->is_retired) {
+        exec_child_abandon(child);
+        return;
+    }
+    remove_task(server, child);
+    spares_put(&server->spares, child);
+}
+
 static void on_report(struct exec_child *child, const struct supervisor_report *report)
 {
-    if (report->kind == SUPERVISOR_STARTED) {
-        const struct exec_message message = {
-            .type = EXEC_STARTED, .id = child->id, .pid = (uint64_t)child->pid};
-        send_message(child->owner, &message);
-    } else {
+    const struct exec_message started = {
+        .type = EXEC_STARTED, .id = child->id, .pid = (uint64_t)child->pid};
+
+    switch (report->kind) {
+    case SUPERVISOR_STARTED:
+        send_message(child->owner, &started);
+        break;
+    case SUPERVISOR_ENDED:
         tell_exit(child->owner, child->id, &report->status);
+        break;
+    case SUPERVISOR_FREE:
+        on_free(child->owner, child);
+        break;
     }
 }
 
@@ -82,7 +122,7 @@ static bool is_known(pid_t pid, void *data)
 {
     struct exec_server *server = data;
 
-    if (helpers_has(server->helpers, pid))
+    if (helpers_has(server->helpers, pid) || spares_find(&server->spares, pid))
         return true;
 
     list_for_each (link, &server->tasks)
@@ -104,8 +144,11 @@ static void finish_stop(struct exec_server *server)
 static void on_supervisor_gone(struct exec_server *server, struct exec_child *task)
 {
     exec_child_take_reports(task);
-    list_remove(&task->link);
-    server->tasks_count--;
+    if (spares_find(&server->spares, task->pid)) {
+        spares_forget(&server->spares, task);
+        return;
+    }
+    remove_task(server, task);
     if (!task->ended) {
         /* Killed, by whomever: its task, no longer watched, has become our child. */
         (void)children_kill(is_known, server);
@@ -139,8 +182,11 @@ static int on_sigchld(sd_event_source *source, const struct signalfd_siginfo *in
         list_for_each (link, &server->tasks)
             if (list_entry(link, struct exec_child, link)->pid == pid)
                 task = list_entry(link, struct exec_child, link);
+        struct exec_child *spare = spares_find(&server->spares, pid);
         if (task)
             on_supervisor_gone(server, task);
+        else if (spare)
+            spares_forget(&server->spares, spare);
         else if (!helpers_forget(server->helpers, pid))
             has_strays = true;
     }
@@ -167,6 +213,7 @@ static void drop_client(struct exec_server *server)
     server->channel = exec_channel_free(server->channel);
     server->helpers = helpers_free(server->helpers);
     server->fence = fence_free(server->fence);
+    spares_end(&server->spares);
     list_for_each (link, &server->tasks)
         exec_child_abandon(list_entry(link, struct exec_child, link));
     if (list_is_empty(&server->tasks))
@@ -218,6 +265,9 @@ static void configure(struct exec_server *server, struct exec_configure *configu
         (void)sd_event_exit(server->event, r);
         return;
     }
+    spares_end(&server->spares);
+    list_for_each (link, &server->tasks)
+        list_entry(link, struct exec_child, link)->is_retired = true;
     helpers_free(server->helpers);
     server->helpers = TAKE_PTR(helpers);
     fence_free(server->fence);
@@ -229,7 +279,7 @@ static void configure(struct exec_server *server, struct exec_configure *configu
 
 static int start_command(struct supervisor_job *job, void *data _unused_, pid_t *ret_pid)
 {
-    return supervisor_start(job, ret_pid);
+    return keeper_can_hold(job) ? keeper_start(job, ret_pid) : supervisor_start(job, ret_pid);
 }
 
 struct function_start {
@@ -260,13 +310,29 @@ static int start_function(struct supervisor_job *job, void *data, pid_t *ret_pid
     return supervisor_start(job, ret_pid);
 }
 
+/* By a keeper that has no task, where there is one. */
+static struct exec_child *give_task(struct exec_server *server, uint64_t id,
+                                    const struct supervisor_job *job, const int *fds)
+{
+    struct exec_child *child;
+
+    if (!keeper_can_hold(job))
+        return NULL;
+    while ((child = spares_take(&server->spares, job))) {
+        if (exec_child_give(child, id, job, fds) == 0)
+            return child;
+        exec_child_abandon(child);
+        add_task(server, child);
+    }
+    return NULL;
+}
+
 static int start_task(struct exec_server *server, uint64_t id, const struct exec_start *start,
                       const int *fds)
 {
     struct function_start function = {.server = server, .fds = fds};
-    struct exec_child *child = NULL;
-    char name[32];
-    int r;
+    char name[REQUEST_NAME_MAX];
+    int r = 0;
 
     snprintf(name, sizeof(name), SERVER_TASK_PREFIX "%" PRIu64, server->serial++);
     struct supervisor_job job = {.fence = server->fence,
@@ -279,14 +345,15 @@ static int start_task(struct exec_server *server, uint64_t id, const struct exec
                                  .work_root = server->work_root,
                                  .name = name};
     supervisor_set_fds(&job, fds);
-    r = exec_child_new(server->event, id, &job, start->is_python ? start_function : start_command,
-                       &function, &child);
+    struct exec_child *child = give_task(server, id, &job, fds);
+    if (!child)
+        r = exec_child_new(server->event, id, &job,
+                           start->is_python ? start_function : start_command, &function, &child);
     if (r < 0)
         return r;
     child->owner = server;
     child->on_report = on_report;
-    list_append(&server->tasks, &child->link);
-    server->tasks_count++;
+    add_task(server, child);
     return 0;
 }
 
@@ -404,7 +471,9 @@ int exec_server_new(sd_event *event, const char *work_root, int socket_fd, bool 
     /* Should a supervisor be killed, its task comes to us. */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         return -errno;
-    r = watch_signals(server);
+    r = spares_init(&server->spares, event, on_spare_ended, server);
+    if (r >= 0)
+        r = watch_signals(server);
     if (r < 0)
         return r;
     if (is_listening) {
@@ -425,6 +494,7 @@ struct exec_server *exec_server_free(struct exec_server *server)
     if (!server)
         return NULL;
     exec_channel_free(server->channel);
+    spares_done(&server->spares);
     list_for_each_safe (link, &server->tasks)
         exec_child_free(list_entry(link, struct exec_child, link));
     for (size_t i = 0; i < ARRAY_SIZE(server->signals); i++)

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * The process that holds one task: forked from p2pnode-exec, it makes the task's directories and
- * sandbox, runs the command as its child, passes signals on, kills whatever the command leaves
- * behind, reports how it ended, and removes the directories. It is the first process of the task's
- * pid namespace or, without one, the reaper of all its descendants, so that nothing escapes it. It
- * dies with p2pnode-exec.
+ * The process that holds one task: forked from p2pnode-exec or by a keeper, it makes the task's
+ * directories and sandbox, runs the command as its child, passes signals on, kills whatever the
+ * command leaves behind, reports how it ended, and removes the directories. It is the first process
+ * of the task's pid namespace or, without one, the reaper of all its descendants, so that nothing
+ * escapes it. It dies with p2pnode-exec.
  */
 
 #include <sys/types.h>
@@ -14,10 +14,12 @@
 
 #define SUPERVISOR_EXTRA_MAX 2
 
-/* From the supervisor, over @control: at most one STARTED, then exactly one ENDED. */
+/* From the supervisor, over @control: at most one STARTED, then exactly one ENDED; and from a
+ * keeper FREE, when nothing is left of the task. */
 enum supervisor_report_kind {
     SUPERVISOR_STARTED,
     SUPERVISOR_ENDED,
+    SUPERVISOR_FREE,
 };
 
 struct supervisor_report {
@@ -47,6 +49,7 @@ struct supervisor_job {
     gid_t gid;
     const char *work_root; /* absolute; p2pnode-exec's current directory */
     const char *name;      /* of the task's directory in it */
+    int root_fd; /* of a keeper: the work root, and the private root is prepared; 0 = no */
 };
 
 /* Sets the descriptors of @job: those that came with its start message, which stay whose they are.
@@ -73,3 +76,21 @@ pid_t supervisor_fork(enum exec_level level, bool network, bool is_sibling);
  * in the process of the task itself, fenced in: with its environment, never freed.
  */
 char **supervisor_run(const struct supervisor_job *job);
+
+/*
+ * What that consists of, for a process that holds tasks one after another. First, once: signals are
+ * blocked, what belongs to nobody in @job is closed, and orphans come to this process.
+ */
+void supervisor_set_up(const struct supervisor_job *job);
+
+/*
+ * Then the task: returns NULL when nothing is left of it but descriptors, or what supervisor_run()
+ * returns.
+ */
+char **supervisor_hold(const struct supervisor_job *job);
+
+/* Closes all descriptors but 0 to 2 and those of @job. */
+void supervisor_close_others(const struct supervisor_job *job);
+
+/* Tells over @control that the task cannot run: what was being tried, and a negative errno. */
+void supervisor_report_failure(int control, const char *step, int error);

@@ -277,7 +277,7 @@ static void task_of_a_killed_supervisor_ends_too(void **state)
     WAIT_FOR(fixture, fixture->ready_count == 2);
     start_shell(fixture, 1,
                 "setsid sh -c 'echo ready; exec sleep 1000.02' & sleep 1000.02; :", PLAIN_TASK);
-    WAIT_FOR(fixture, fixture->tasks[1].sizes[EXEC_STDOUT] > 0);
+    WAIT_FOR(fixture, fixture->tasks[1].sizes[EXEC_STDOUT] > 0 && fixture->tasks[1].has_started);
     assert_int_equal(kill(fixture->tasks[1].pid, SIGKILL), 0);
     WAIT_FOR(fixture, fixture->tasks[1].has_ended);
     assert_int_equal(fixture->tasks[1].status.error, -ECHILD);

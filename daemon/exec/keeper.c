@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec/keeper.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include "exec/request.h"
+#include "exec/root.h"
+
+/* What each task has of its own; the keeper has the rest. */
+#define TASK_FLAGS (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC)
+
+/* The private root, and nothing of how it was made. The task's name is free as long. */
+static int prepare_root(const struct supervisor_job *job, const char **step)
+{
+    int r;
+
+    *step = "prepare a private root";
+    if (mkdirat(job->root_fd, job->name, 0700) < 0)
+        return -errno;
+    _cleanup_close_ int fd = openat(job->root_fd, job->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fchdir(fd) < 0 || mkdir(ROOT_STAGE, 0700) < 0)
+        return -errno;
+    r = root_prepare(job->fence, job->root_fd, step);
+    (void)unlinkat(fd, ROOT_STAGE, AT_REMOVEDIR);
+    (void)unlinkat(job->root_fd, job->name, AT_REMOVEDIR);
+    return r;
+}
+
+static int prepare(struct supervisor_job *job, const char **step)
+{
+    *step = "open the work root";
+    job->root_fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (job->root_fd < 0)
+        return -errno;
+    if (job->level < EXEC_NAMESPACES)
+        return 0;
+    int r = root_map_user(job->uid, job->gid, step);
+    return r < 0 ? r : prepare_root(job, step);
+}
+
+/* Return: whether the supervisor came to its end. */
+static bool hold_in_child(const struct supervisor_job *job, const struct supervisor_job *idle)
+{
+    struct clone_args arguments = {.flags = TASK_FLAGS, .exit_signal = SIGCHLD};
+    pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+    int status = 0;
+
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        (void)supervisor_run(job);
+    }
+    if (pid < 0)
+        supervisor_report_failure(job->control, "start a supervisor", -errno);
+    /* Above all the task's pipes: whoever reads them waits until nobody has them. */
+    supervisor_close_others(idle);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+}
+
+/* Return: whether there can be another one. */
+static bool hold(const struct supervisor_job *job)
+{
+    const struct supervisor_job idle = {
+        .fence = job->fence, .control = job->control, .root_fd = job->root_fd};
+
+    if (job->level >= EXEC_NAMESPACES)
+        return hold_in_child(job, &idle);
+    (void)supervisor_hold(job);
+    supervisor_close_others(&idle);
+    return true;
+}
+
+/* Tells that there is room, and waits for the next task. Return: whether there is one. */
+static bool receive(const struct supervisor_job *job, struct request *request,
+                    struct exec_message *message)
+{
+    const struct supervisor_report free_report = {.kind = SUPERVISOR_FREE};
+    int r;
+
+    if (send(job->control, &free_report, sizeof(free_report), MSG_NOSIGNAL) < 0)
+        return false;
+    /* Orders for the last task may still be there. */
+    do
+        r = request_receive(job->control, request);
+    while (r == 0);
+    return r > 0 && exec_message_decode(request->text, request->size, message) == 0 &&
+           message->type == EXEC_START && request->fds_count == exec_message_fds(message);
+}
+
+static void take_job(struct supervisor_job *job, const struct request *request,
+                     const struct exec_start *start)
+{
+    job->start = start;
+    job->words = start->words;
+    job->level = request->head.level;
+    job->network = request->head.network;
+    job->name = request->head.name;
+    supervisor_set_fds(job, request->fds);
+}
+
+static _Noreturn void keep(const struct supervisor_job *first)
+{
+    static struct request request;
+    struct exec_message message = {.type = _EXEC_MESSAGE_TYPE_MAX};
+    struct supervisor_job job = *first;
+    const char *step = NULL;
+
+    supervisor_set_up(&job);
+    int r = prepare(&job, &step);
+    if (r < 0) {
+        supervisor_report_failure(job.control, step, r);
+        _exit(EXIT_FAILURE);
+    }
+    for (unsigned count = 1; hold(&job) && count < KEEPER_TASKS_MAX; count++) {
+        exec_message_done(&message);
+        request_forget(&request);
+        if (!receive(&job, &request, &message))
+            break;
+        take_job(&job, &request, &message.start);
+    }
+    _exit(EXIT_SUCCESS);
+}
+
+bool keeper_can_hold(const struct supervisor_job *job)
+{
+    return job->words && (job->level < EXEC_NAMESPACES ||
+                          (job->level == EXEC_NAMESPACES && root_can_prepare(job->fence)));
+}
+
+int keeper_start(const struct supervisor_job *job, pid_t *ret_pid)
+{
+    pid_t pid = supervisor_fork(job->level, job->network, false);
+
+    if (pid == 0)
+        keep(job);
+    if (pid < 0)
+        return pid;
+    *ret_pid = pid;
+    return 0;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Keepers: processes that hold one task after another, and what may pass from one to the next. */
+
+#include "exec_fixture.h"
+#include "exec/spares.h"
+
+static void connect_at(struct fixture *fixture, enum exec_level level)
+{
+    fixture->config.is_auto = false;
+    fixture->config.level = level;
+    fixture_connect(fixture);
+    if (exec_get_level(fixture->exec) == EXEC_REFUSE) {
+        print_message("%s\n", exec_get_missing(fixture->exec)[0]);
+        skip();
+    }
+}
+
+static int none_setup(void **state)
+{
+    fixture_setup(state);
+    connect_at(*state, EXEC_NONE);
+    return 0;
+}
+
+static int landlock_setup(void **state)
+{
+    fixture_setup(state);
+    connect_at(*state, EXEC_LANDLOCK);
+    return 0;
+}
+
+static int namespaces_setup(void **state)
+{
+    fixture_setup(state);
+    connect_at(*state, EXEC_NAMESPACES);
+    return 0;
+}
+
+/* Runs @script, then @next until the keeper of the first has held it. Return: of that run. */
+static const struct collected *run_after(struct fixture *fixture, const char *script,
+                                         const char *next)
+{
+    const usec_t deadline = fixture_now() + FIXTURE_DEADLINE_USEC;
+    const struct collected *task = run_shell(fixture, script);
+    const pid_t keeper = task->pid;
+
+    assert_int_equal(task->status.error, 0);
+    do {
+        assert_true(fixture_now() < deadline);
+        task = run_shell(fixture, next);
+    } while (task->pid != keeper);
+    return task;
+}
+
+static void keeper_holds_one_task_after_another(void **state)
+{
+    const struct collected *task = run_after(*state, "exit 3", "echo again; exit 4");
+
+    assert_int_equal(task->status.code, 4);
+    assert_string_equal(text_of(task, EXEC_STDOUT), "again\n");
+}
+
+static void next_task_finds_nothing_of_the_last(void **state)
+{
+    const struct collected *task = run_after(
+        *state,
+        "echo x > kept; mkdir -p a/b; chmod 0 a; echo x > $TMPDIR/kept; umask 0777; ulimit -n 9;"
+        "cd /; export LEFT=1; trap '' TERM;"
+        "setsid sh -c 'trap \"\" HUP TERM; exec sleep 1000.31' & exit 0",
+        "ls -A . $TMPDIR | grep -v ':$' | grep .; umask; echo ${LEFT-none}; trap; ulimit -n;"
+        "for i in 3 4 5 6 7 8 9; do (: >&$i) 2> /dev/null && echo open $i; done; exit 0");
+
+    assert_string_equal(text_of(task, EXEC_STDERR), "");
+    assert_string_equal(text_of(task, EXEC_STDOUT), "0022\nnone\n1024\n");
+    assert_int_equal(count_processes("1000.31"), 0);
+}
+
+static void namespaces_of_the_next_task_are_new(void **state)
+{
+    const struct collected *task =
+        run_after(*state,
+                  "ipcmk -M 4096 > /dev/null; echo x > /tmp/kept; echo x > /dev/shm/kept;"
+                  "for i in 1 2 3 4 5 6 7 8 9; do true & done; exit 0",
+                  "cd /; echo *; echo tmp/* task/* dev/shm/*; set -- proc/[0-9]*; echo $# $$;"
+                  "ipcs -m | grep -c 0x; cat /proc/net/dev | grep -c :");
+
+    assert_string_equal(text_of(task, EXEC_STDERR), "");
+    assert_string_equal(text_of(task, EXEC_STDOUT), "bin dev etc lib lib64 proc task tmp usr\n"
+                                                    "tmp/* task/* dev/shm/*\n"
+                                                    "2 2\n0\n1\n");
+}
+
+static void resources_are_those_of_one_task(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct collected *task =
+        run_after(fixture, "i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done", "exit 0");
+
+    /* The first task took many times as long as what starts and ends a shell. */
+    assert_true(task->status.user_usec < 100 * USEC_PER_MSEC);
+}
+
+static void many_tasks_at_once_have_keepers_each(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t count = 12;
+
+    for (unsigned round = 0; round < 3; round++) {
+        for (uint64_t i = 1; i <= count; i++)
+            start_shell(fixture, i, "read line; echo done", PLAIN_TASK);
+        for (uint64_t i = 1; i <= count; i++) {
+            WAIT_FOR(fixture, fixture->tasks[i].has_ended);
+            assert_int_equal(fixture->tasks[i].status.error, 0);
+            assert_string_equal(text_of(&fixture->tasks[i], EXEC_STDOUT), "done\n");
+        }
+    }
+    fixture->exec = exec_free(fixture->exec);
+    assert_int_equal(count_entries(fixture->work_root), 0);
+}
+
+static bool is_gone(pid_t pid)
+{
+    return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+static void killed_keeper_is_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+
+    for (unsigned i = 0; i < 3; i++) {
+        pid_t keeper = run_after(fixture, "exit 0", "exit 0")->pid;
+        assert_int_equal(kill(keeper, SIGKILL), 0);
+        WAIT_FOR(fixture, is_gone(keeper));
+        assert_int_equal(run_shell(fixture, "exit 7")->status.code, 7);
+    }
+}
+
+static void task_of_a_killed_keeper_ends_too(void **state)
+{
+    struct fixture *fixture = *state;
+
+    (void)run_after(fixture, "exit 0", "exit 0");
+    start_shell(fixture, 1, "setsid sleep 1000.32 & echo ready; exec sleep 1000.32", PLAIN_TASK);
+    WAIT_FOR(fixture, fixture->tasks[1].sizes[EXEC_STDOUT] > 0 && fixture->tasks[1].has_started);
+    assert_int_equal(kill(fixture->tasks[1].pid, SIGKILL), 0);
+    WAIT_FOR(fixture, fixture->tasks[1].has_ended);
+    assert_int_equal(fixture->tasks[1].status.error, -ECHILD);
+    WAIT_FOR(fixture, count_processes("1000.32") == 0);
+    assert_int_equal(run_shell(fixture, "exit 7")->status.code, 7);
+}
+
+static void orders_reach_the_task_of_a_used_keeper(void **state)
+{
+    struct fixture *fixture = *state;
+    struct exec_task task = PLAIN_TASK;
+
+    (void)run_after(fixture, "exit 0", "exit 0");
+    start_shell(fixture, 1, "echo ready; exec sleep 1000.33", task);
+    WAIT_FOR(fixture, fixture->tasks[1].sizes[EXEC_STDOUT] > 0);
+    /* The second comes too late, and is not to meet the next task. */
+    assert_int_equal(exec_signal(fixture->exec, 1, SIGTERM, USEC_INFINITY), 0);
+    (void)exec_signal(fixture->exec, 1, SIGTERM, USEC_INFINITY);
+    WAIT_FOR(fixture, fixture->tasks[1].has_ended);
+    assert_int_equal(fixture->tasks[1].status.signal, SIGTERM);
+    assert_int_equal(run_after(fixture, "exit 0", "exit 5")->status.code, 5);
+    task.limits.timeout_usec = 50 * USEC_PER_MSEC;
+    task.limits.grace_usec = USEC_PER_SEC;
+    start_shell(fixture, 2, "exec sleep 1000.33", task);
+    WAIT_FOR(fixture, fixture->tasks[2].has_ended);
+    assert_true(fixture->tasks[2].status.timed_out);
+    assert_false(run_after(fixture, "exit 0", "exit 5")->status.timed_out);
+}
+
+static struct exec_child *last_ended;
+static size_t ended_count;
+
+static void on_ended(struct exec_child *child, void *data _unused_)
+{
+    last_ended = child;
+    ended_count++;
+}
+
+static void only_so_many_keepers_wait_for_tasks(void **state _unused_)
+{
+    struct exec_child children[SPARES_MAX + 1];
+    _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+    struct spares spares;
+
+    assert_true(sd_event_new(&event) >= 0);
+    assert_true(spares_init(&spares, event, on_ended, NULL) >= 0);
+    ended_count = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(children); i++) {
+        children[i] = (struct exec_child){.pid = (pid_t)(i + 1), .control = -EBADF};
+        list_init(&children[i].link);
+        spares_put(&spares, &children[i]);
+        assert_int_equal(ended_count, i == SPARES_MAX);
+    }
+    assert_ptr_equal(last_ended, &children[SPARES_MAX]);
+    assert_null(spares_find(&spares, SPARES_MAX + 1));
+    assert_ptr_equal(spares_find(&spares, SPARES_MAX), &children[SPARES_MAX - 1]);
+    spares_end(&spares);
+    assert_int_equal(ended_count, SPARES_MAX + 1);
+    assert_null(spares_find(&spares, 1));
+    spares_done(&spares);
+}
+
+static void new_configuration_has_new_keepers(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *const script = "cat /etc/passwd 2> /dev/null | grep -c :root:";
+    const char *read[ARRAY_SIZE(fixture_read) + 1] = {"/etc/passwd"};
+
+    assert_string_equal(text_of(run_after(fixture, script, script), EXEC_STDOUT), "0\n");
+    memcpy(read + 1, fixture_read, sizeof(fixture_read));
+    fixture->config.read = read;
+    assert_int_equal(exec_configure(fixture->exec, &fixture->config), 0);
+    WAIT_FOR(fixture, fixture->ready_count == 2);
+    for (unsigned i = 0; i < 3; i++)
+        assert_string_equal(text_of(run_shell(fixture, script), EXEC_STDOUT), "1\n");
+}
+
+static void keepers_end_when_they_are_not_needed(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t keeper = run_after(fixture, "exit 0", "exit 0")->pid;
+
+    WAIT_FOR(fixture, is_gone(keeper));
+    assert_int_equal(run_shell(fixture, "exit 7")->status.code, 7);
+}
+
+#define AT(level, test)                                                                            \
+    {                                                                                              \
+#test "_at_" #level, test, level##_setup, fixture_teardown, NULL                           \
+    }
+#define AT_ALL(test) AT(none, test), AT(landlock, test), AT(namespaces, test)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        AT_ALL(keeper_holds_one_task_after_another),
+        AT_ALL(next_task_finds_nothing_of_the_last),
+        AT(namespaces, namespaces_of_the_next_task_are_new),
+        AT_ALL(resources_are_those_of_one_task),
+        AT_ALL(many_tasks_at_once_have_keepers_each),
+        AT_ALL(killed_keeper_is_replaced),
+        AT_ALL(task_of_a_killed_keeper_ends_too),
+        AT_ALL(orders_reach_the_task_of_a_used_keeper),
+        cmocka_unit_test(only_so_many_keepers_wait_for_tasks),
+        AT(landlock, new_configuration_has_new_keepers),
+        AT(namespaces, new_configuration_has_new_keepers),
+        AT(none, keepers_end_when_they_are_not_needed),
+        AT(namespaces, keepers_end_when_they_are_not_needed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
