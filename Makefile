@@ -244,7 +244,8 @@ $(B)/bench/task_%: tests/bench/task_%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) -o $@ $<
 
-bench-tasks: $(PROGRAMS) $(B)/bench/task_limit $(B)/bench/task_client ## tasks beside bare processes and gearmand; needs root (QUICK=1; ROWS=one-node,memory)
+TASK_BENCH := $(addprefix $(B)/bench/task_,limit client beanstalk)
+bench-tasks: $(PROGRAMS) $(TASK_BENCH) ## tasks beside bare processes, gearmand and others; needs root (QUICK=1; ROWS=one-node,memory)
 	@/usr/bin/python3 tests/bench/tasks $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS))
 
 $(B)/bench/files-limit: $(B)/obj/tests/bench/files/limit.o
@@ -261,9 +262,10 @@ bench-memory: $(PROGRAMS) $(B)/bench/memory-load ## values beside an echo and re
 bench-files: $(PROGRAMS) $(B)/bench/files-limit ## beside a C loop, rsync, nginx with curl; needs root (QUICK=1)
 	@/usr/bin/python3 tests/bench/files $(if $(QUICK),--quick)
 
-check-bench: $(PROGRAMS) $(B)/tests/bench_sched ## every scenario of the bench, with five daemons; needs root
+check-bench: $(PROGRAMS) $(TASK_BENCH) $(B)/tests/bench_sched ## every scenario of the benches, made small; needs root
 	@$(RUN) bench-sched $(B)/tests/bench_sched
 	@$(RUN) bench-membership /usr/bin/python3 tests/bench/membership --self-test
+	@$(RUN) bench-tasks /usr/bin/python3 tests/bench/tasks --self-test
 
 coverage: ## lines and branches that the unit tests and scenarios reach, in build/coverage/index.html
 	+@$(HERE) -j$(JOBS) COV=1 TALLY=build/coverage.tally check-unit check-scenarios
@@ -288,7 +290,7 @@ APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev 
        libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3 \
        debhelper mmdebstrap systemd-container prometheus zsh fish
 APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev gearman-job-server gearman-tools rsync nginx-light curl openssl redis-server \
-    openssh-client openssh-server
+    openssh-client openssh-server beanstalkd parallel bubblewrap
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
        libconfig-devel cjson-devel openssl-devel sqlite-devel libseccomp-devel libsmartcols-devel \
        libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite golang-github-prometheus zsh fish

@@ -3,43 +3,53 @@
 """Tasks of the size of true: submitted at one node, run at another, result back, durable at the origin.
 
   tests/bench/tasks [--quick] [--rows NAME,...]
+  tests/bench/tasks --self-test
 
-Limits (C loops that start the same process) and peers run on the same machine before and after; one JSON line
-per figure. State directories are in memory, as the peers keep nothing at all. Needs root. The exit code is 1
-where a goal was missed.
+Limits (C loops that start the same process) and peers take turns with the tasks on the same machine; one JSON
+line per figure, the median of three rounds. State directories are in memory, as the peers keep nothing at all.
+Needs root. The exit code is 1 where a goal was missed. The self-test runs every row with few tasks: each has to
+come to its end with all its figures, and no task may fail; peers that are not installed are left out.
 """
 import argparse
 import contextlib
 import json
 import os
 import pathlib
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import time
+import types
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests/integration"))
 if os.path.isdir("/dev/shm"):
     os.environ["TMPDIR"] = "/dev/shm"
 
+import peers  # noqa: E402
 from lib.lab import BUILD, CTL, Lab, environment  # noqa: E402  (reads TMPDIR)
 from lib.wait import wait_for  # noqa: E402
 
-LIMIT, CLIENT = BUILD / "bench/task_limit", BUILD / "bench/task_client"
+LIMIT, CLIENT, BEANSTALK = (BUILD / "bench" / name for name in ("task_limit", "task_client", "task_beanstalk"))
+PYTHON_LIMIT = pathlib.Path(__file__).parent / "python_limit.py"
 FLIGHTS = (1, 2, 16)
 MIB = 1 << 20
+FUNCTION = '"python":{"file":"sum.py","function":"add","code":"def add(a, b):\\n    return a + b\\n"},"args":["1","2"]'
 
 
 def output_of(*command, **options):
-    return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True,
+    return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True,
                           timeout=600, **options).stdout
+
+
+TOOLS = types.SimpleNamespace(wait_for=wait_for, output_of=output_of, beanstalk=BEANSTALK)
 
 
 def limit(kind, count, flight):
     return json.loads(output_of(LIMIT, kind, count, flight))
+
+
+def python_limit(kind, count):
+    return json.loads(output_of("/usr/bin/python3", PYTHON_LIMIT, kind, count))["p50_us"]
 
 
 @contextlib.contextmanager
@@ -58,10 +68,21 @@ def lab_of(workers, sandbox):
 
 
 def tasks(lab, count, flight, node="", **env):
-    """Rate and median of that many tasks; none may fail."""
+    """Rate and times of that many tasks; none may fail."""
     done = json.loads(output_of(CLIENT, lab["lab-01"].socket, count, flight, node, env={**os.environ, **env}))
     assert done["failed"] == 0, done
     return done
+
+
+def medians(rounds, *measures):
+    """Of each of several measures, which take turns; of a dictionary, key by key."""
+    found = [[measure() for measure in measures] for _ in range(rounds)]
+
+    def middle(values):
+        if isinstance(values[0], dict):
+            return {key: middle([value[key] for value in values]) for key in values[0]}
+        return statistics.median(values)
+    return [middle(values) for values in zip(*found)]
 
 
 def pss(pid):
@@ -73,91 +94,92 @@ def pss(pid):
 
 
 class Report:
-    def __init__(self):
+    def __init__(self, rounds):
+        self.rounds = rounds
         self.missed = 0
+        self.figures = 0
+
+    def print(self, **line):
+        self.figures += 1
+        print(json.dumps(line), flush=True)
 
     def figure(self, name, value, unit, against, at, goal, is_most=False):
         """value beside `at`, which is of `against`; goal: the least share of it, or the most where is_most."""
         ratio = value / at
         reached = ratio <= goal if is_most else ratio >= goal
         self.missed += not reached
-        print(json.dumps({"bench": name, "value": round(value, 1), "unit": unit, "against": against,
-                          "at": round(at, 1), "ratio": round(ratio, 2), "goal": goal, "most": is_most,
-                          "reached": reached}), flush=True)
+        self.print(bench=name, value=round(value, 1), unit=unit, against=against, at=round(at, 1),
+                   ratio=round(ratio, 2), goal=goal, most=is_most, reached=reached)
 
     def fact(self, name, value, unit):
-        print(json.dumps({"bench": name, "value": round(value, 1), "unit": unit}), flush=True)
+        self.print(bench=name, value=round(value, 1), unit=unit)
+
+    def left_out(self, peer):
+        """Whether something is missing to run the peer, which is told."""
+        programs = peers.missing(peer)
+        if programs:
+            print(f"left out: {peer}: no {', '.join(programs)} (make deps-bench)", file=sys.stderr)
+        return bool(programs)
 
 
 def row_one_node(report, count):
     """Throughput and latency through one worker, by sandbox, beside the bare start of a process."""
     for sandbox, kind, goal in (("none", "spawn", 0.85), ("namespaces", "clone", 0.8)):
-        limits = {flight: limit(kind, count, flight) for flight in FLIGHTS}
         with lab_of(1, sandbox) as lab:
             tasks(lab, 50, 2, "lab-02")
-            ours = {flight: tasks(lab, count, flight, "lab-02") for flight in FLIGHTS}
-        for flight in FLIGHTS:
-            report.figure(f"tasks/s, {sandbox}, {flight} in flight", ours[flight]["rate"], "tasks/s",
-                          f"{kind} loop", limits[flight]["rate"], goal if flight == 16 else 0)
-        report.figure(f"p50, {sandbox}, 1 in flight", ours[1]["p50_us"], "us", f"{kind} loop + 1 ms",
-                      limits[1]["p50_us"] + 1000, 1, is_most=True)
-        if sandbox == "none":
-            peers(report, count, ours[16]["rate"])
+            for flight in FLIGHTS:
+                at, ours = medians(report.rounds, lambda: limit(kind, count, flight),
+                                   lambda: tasks(lab, count, flight, "lab-02"))
+                report.figure(f"tasks/s, {sandbox}, {flight} in flight", ours["rate"], "tasks/s", f"{kind} loop",
+                              at["rate"], goal if flight == 16 else 0)
+                if flight != 1:
+                    continue
+                report.figure(f"p50, {sandbox}, 1 in flight", ours["p50_us"], "us", f"{kind} loop + 1 ms",
+                              at["p50_us"] + 1000, 1, is_most=True)
+                report.figure(f"p99, {sandbox}, 1 in flight", ours["p99_us"], "us", f"{kind} loop",
+                              at["p99_us"], 0)
 
 
-def peers(report, count, ours):
+def row_peers(report, count):
     """What others make of the same, sixteen at a time."""
-    begin = time.monotonic()
-    output_of("xargs", "-P", "16", "-n", "1", "true", input="x\n" * count)
-    report.figure("tasks/s, none, 16 in flight, beside xargs -P", ours, "tasks/s", "xargs -P 16",
-                  count / (time.monotonic() - begin), 0)
-    if shutil.which("gearmand") and shutil.which("gearman"):
-        report.figure("tasks/s, none, 16 in flight, beside gearmand", ours, "tasks/s", "gearmand",
-                      gearman(count), 1)
-
-
-def gearman(count):
-    """gearmand, sixteen of libgearman's workers that fork, sixteen clients."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    where = ["-h", "127.0.0.1", "-p", str(port)]
-    processes = [subprocess.Popen(["gearmand", "-L", "127.0.0.1", "-p", str(port), "--log-file", "stderr"],
-                                  stderr=subprocess.DEVNULL)]
-
-    def is_up():
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return True
-        return False
-    try:
-        wait_for(is_up, 10, "gearmand")
-        processes += [subprocess.Popen(["gearman", "-w", *where, "-f", "run", "true"]) for _ in range(16)]
-        begin = time.monotonic()
-        clients = [subprocess.Popen(["gearman", *where, "-n", "-f", "run"], stdin=subprocess.PIPE,
-                                    stdout=subprocess.DEVNULL) for _ in range(16)]
-        for client in clients:
-            client.stdin.write(b"x\n" * (count // 16))
-            client.stdin.close()
-        for client in clients:
-            client.wait(120)
-        return count // 16 * 16 / (time.monotonic() - begin)
-    finally:
-        for process in reversed(processes):
-            process.kill()
-            process.wait()
+    for sandbox in ("none", "namespaces"):
+        with lab_of(1, sandbox) as lab:
+            tasks(lab, 50, 2, "lab-02")
+            for peer, level, run, share, goal in peers.RATES:
+                if level != sandbox or report.left_out(peer):
+                    continue
+                at, ours = medians(report.rounds, lambda: run(max(int(count * share), 16), TOOLS),
+                                   lambda: tasks(lab, count, 16, "lab-02")["rate"])
+                report.figure(f"tasks/s, {sandbox}, 16 in flight, beside {peer}", ours, "tasks/s", peer, at, goal)
 
 
 def row_command(report, count):
     """`p2pctl submit --wait -- true` as a whole process."""
     with lab_of(1, "namespaces") as lab:
-        times = []
-        for _ in range(max(count // 50, 20)):
-            begin = time.monotonic()
-            subprocess.run([str(CTL), "--socket", str(lab["lab-01"].socket), "submit", "--wait", "-N", "lab-02",
-                            "--", "true"], check=True, env=environment())
-            times.append((time.monotonic() - begin) * 1e3)
-    report.fact("submit --wait -- true, whole process, p50", statistics.median(times), "ms")
+        command = [str(CTL), "--socket", str(lab["lab-01"].socket), "submit", "--wait", "-N", "lab-02", "--", "true"]
+        few = max(count // 50, 5)
+
+        def ours():
+            return peers.median_time(few, command, env=environment())
+        name = "submit --wait -- true, whole process, p50"
+        if report.left_out("ssh with ControlMaster"):
+            report.fact(name, ours(), "ms")
+            return
+        at, own = medians(report.rounds, lambda: peers.ssh_time(few, TOOLS), ours)
+        report.figure(name, own, "ms", "ssh with ControlMaster", at, 0.8, is_most=True)
+
+
+def row_python(report, count):
+    """A function that adds two numbers, called in a warm helper."""
+    with lab_of(1, "none") as lab:
+        tasks(lab, 20, 1, "lab-02", TASK=FUNCTION)
+        warm, cold, ours = medians(report.rounds, lambda: python_limit("warm", count),
+                                   lambda: python_limit("cold", max(count // 20, 5)),
+                                   lambda: tasks(lab, count, 1, "lab-02", TASK=FUNCTION)["p50_us"])
+    report.figure("p50, Python function, 1 in flight", ours, "us", "fork of a warm interpreter + 1.5 ms", warm + 1500,
+                  1, is_most=True)
+    report.figure("p50, Python function, beside a cold interpreter", ours, "us", "cold interpreter", cold, 0.25,
+                  is_most=True)
 
 
 def row_ten_nodes(report, count):
@@ -188,20 +210,31 @@ def row_memory(report, count):
                   20 * count / 10000, 1, is_most=True)
 
 
-ROWS = {"one-node": (row_one_node, 2000, 300), "command": (row_command, 2000, 1000),
-        "ten-nodes": (row_ten_nodes, 10000, 500), "memory": (row_memory, 9000, 1000)}
+# What runs, and how many tasks it takes: in full, quickly, to test itself.
+ROWS = {"one-node": (row_one_node, 2000, 300, 40), "peers": (row_peers, 2000, 320, 32),
+        "command": (row_command, 2000, 1000, 40), "python": (row_python, 400, 100, 10),
+        "ten-nodes": (row_ten_nodes, 10000, 500, 100), "memory": (row_memory, 9000, 1000, 100)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer tasks: does it run at all")
+    parser.add_argument("--quick", action="store_true", help="one round of fewer tasks")
+    parser.add_argument("--self-test", action="store_true", help="each row with a few tasks; no goal counts")
     parser.add_argument("--rows", default=",".join(ROWS), help="of " + ", ".join(ROWS))
     options = parser.parse_args()
-    report = Report()
+    is_short = options.quick or options.self_test
+    report = Report(1 if is_short else 3)
     for name in options.rows.split(","):
-        row, many, few = ROWS[name]
-        row(report, few if options.quick else many)
-    return 1 if report.missed and not options.quick else 0
+        if name not in ROWS:
+            parser.error(f"no such row: {name}; there are {', '.join(ROWS)}")
+    for name in options.rows.split(","):
+        row, *counts = ROWS[name]
+        before = report.figures
+        row(report, counts[2 if options.self_test else 1 if options.quick else 0])
+        # Of the peers, none may be installed.
+        if options.self_test and report.figures == before and name != "peers":
+            sys.exit(f"row {name} has no figure")
+    return 1 if report.missed and not is_short else 0
 
 
 if __name__ == "__main__":
