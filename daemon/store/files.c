@@ -175,6 +175,7 @@ struct files *files_free(struct files *files)
 {
     if (!files)
         return NULL;
+    (void)sqlite3_finalize(files->lookup);
     database_close(files->database);
     free(files->index_path);
     close_fd(files->parts_fd);
@@ -245,7 +246,6 @@ static void read_metadata(sqlite3_stmt *statement, int column, struct files_info
 int files_load_info(struct files *files, const char *name, const struct stat *status,
                     struct files_info *ret)
 {
-    _cleanup_statement_ sqlite3_stmt *statement = NULL;
     struct files_info info = {
         .size = (uint64_t)status->st_size,
         .modified_wall_usec = files_modified_of(status),
@@ -254,24 +254,27 @@ int files_load_info(struct files *files, const char *name, const struct stat *st
     sqlite3 *index;
     int r = files_get_index(files, &index);
 
-    if (r == 0)
+    /* Prepared once: of many small files this would be most of the work. */
+    if (r == 0 && !files->lookup)
         r = database_prepare(
-            index, &statement,
-            "SELECT owner, sha256, size, modified FROM file WHERE name = ?1 AND inode = ?2", "ti",
-            name, (uint64_t)status->st_ino);
-
-    if (r == 0)
-        r = database_step(statement);
+            index, &files->lookup,
+            "SELECT owner, sha256, size, modified FROM file WHERE name = ?1 AND inode = ?2", "");
     if (r < 0)
         return r;
+    (void)sqlite3_bind_text(files->lookup, 1, name, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(files->lookup, 2, (sqlite3_int64)status->st_ino);
+    r = database_step(files->lookup);
     snprintf(info.name, sizeof(info.name), "%s", name);
     if (r > 0) {
-        read_metadata(statement, 0, &info);
+        read_metadata(files->lookup, 0, &info);
         /* Someone wrote into it since. */
-        if (database_column_u64(statement, 2) != info.size ||
-            database_column_u64(statement, 3) != info.modified_wall_usec)
+        if (database_column_u64(files->lookup, 2) != info.size ||
+            database_column_u64(files->lookup, 3) != info.modified_wall_usec)
             info.has_sha256 = false;
     }
+    (void)sqlite3_reset(files->lookup);
+    if (r < 0)
+        return r;
     *ret = info;
     return 0;
 }
@@ -402,7 +405,9 @@ int files_open_read(struct files *files, const char *name, int *ret_fd, struct f
 
     pthread_mutex_lock(&files->change_mutex);
     /* Looked at before it is opened: opening a device or a pipe may do something. */
-    int r = files_stat_locked(files, name, &status, &info);
+    int r = files_look(files, name, &status);
+    if (r == -ENOENT || r == -ELOOP)
+        (void)files_expel_others(files, name, 0);
     if (r == 0)
         r = fd = open_beneath(files->directory_fd, name);
     if (r >= 0)
