@@ -113,7 +113,7 @@ def change_bytes(path):
 @pytest.mark.parametrize("change", [change_length, change_bytes])
 def test_a_file_that_changes_while_it_is_read_is_not_stored(lab, node, tmp_path, change):
     source = tmp_path / "large"
-    source.write_bytes(os.urandom(8 * MIB))
+    source.write_bytes(os.urandom(16 * MIB))
     holder = lab["lab-02"]
     process = node.ctl_start("file", "put", "--rate", "2MiB", source, "lab-02:")
     wait_for(lambda: arrived(parts(holder)) > MIB, 20, "some of it to arrive")
