@@ -5,7 +5,9 @@
 #include <net/if.h>
 #include <string.h>
 #include "base/address.h"
+#include "base/macro.h"
 #include "base/text.h"
+#include "base/words.h"
 #include "config/events.h"
 
 #define TAG_MAX  63
@@ -140,6 +142,23 @@ static bool is_path_or_empty(const char *text)
     return *text == '/' || *text == '\0';
 }
 
+static int count_words(const char *text)
+{
+    _cleanup_free_ char **words = NULL;
+
+    return words_split(text, &words);
+}
+
+static bool is_command(const char *text)
+{
+    return count_words(text) > 0;
+}
+
+static bool is_command_or_empty(const char *text)
+{
+    return *text == '\0' || is_command(text);
+}
+
 /* "numpy", "scipy.stats" */
 static bool is_module(const char *text)
 {
@@ -184,6 +203,9 @@ const struct key_form form_network = {is_network, "a network such as 10.0.4.0/24
 const struct key_form form_path = {is_path, "an absolute path"};
 const struct key_form form_path_or_empty = {is_path_or_empty, "an absolute path"};
 const struct key_form form_not_empty = {is_not_empty, "a text that is not empty"};
+const struct key_form form_command = {is_command, "a command: words, with every quote closed"};
+const struct key_form form_command_or_empty = {is_command_or_empty,
+                                               "a command: words, with every quote closed"};
 const struct key_form form_module = {is_module, "the name of a Python module"};
 const struct key_form form_subsystem = {is_subsystem,
                                         "SUBSYSTEM=LEVEL with node, membership, liveness, gossip, "

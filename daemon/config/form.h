@@ -19,6 +19,8 @@ extern const struct key_form form_network;
 extern const struct key_form form_path;
 extern const struct key_form form_path_or_empty;
 extern const struct key_form form_not_empty;
+extern const struct key_form form_command; /* at least one word */
+extern const struct key_form form_command_or_empty;
 extern const struct key_form form_module;
 extern const struct key_form form_subsystem;
 extern const struct key_form form_type_name;

@@ -131,7 +131,7 @@ const struct key config_keys[] = {
     {"tasks.allow_python", KEY_BOOL, AT(tasks.allow_python), .standard = "true", .help = "submit --python from other nodes"},
     {"tasks.memory", KEY_SIZE, AT(tasks.memory_size), MIB(1), TIB(1024), "0", .has_zero = true,
      .help = "default limit per task; \"0\" = none"},
-    {"tasks.on_done", KEY_TEXT, AT(tasks.on_done), .standard = "",
+    {"tasks.on_done", KEY_TEXT, AT(tasks.on_done), .standard = "", .form = &form_command_or_empty,
      .help = "command run at the origin when a task ends"},
     {"tasks.types", KEY_TYPES, AT(tasks.types), .max = 48, .standard = "",
      .help = "{ name = \"a\"; command = \"/usr/libexec/p2pnode/tasks/a\"; slots = 1; max = 2;\n"
@@ -168,7 +168,8 @@ const struct key config_keys[] = {
 
     {"messages.keep", KEY_INT, AT(messages.keep), 1, 100000, "500", .help = "messages the inbox remembers"},
     {"messages.size_max", KEY_SIZE, AT(messages.text_size_max), 1, KIB(1), "1KiB", .help = "one message"},
-    {"messages.handler", KEY_TEXT, AT(messages.handler), .standard = "", .help = "command run for every message"},
+    {"messages.handler", KEY_TEXT, AT(messages.handler), .standard = "", .form = &form_command_or_empty,
+     .help = "command run for every message"},
 
     {"net.tcp_connect_timeout", KEY_USEC, AT(net.tcp_connect_timeout_usec), MSEC(100), SEC(300), "3s", .help = ""},
     {"net.tcp_idle", KEY_USEC, AT(net.tcp_idle_usec), SEC(1), HOURS(24), "60s", .help = "then an unused connection is closed"},
@@ -212,7 +213,7 @@ const size_t config_keys_length = ARRAY_SIZE(config_keys);
 
 const struct key config_type_keys[] = {
     {"name", KEY_TEXT, offsetof(struct config_type, name), .standard = "", .form = &form_type_name},
-    {"command", KEY_TEXT, offsetof(struct config_type, command), .standard = ""},
+    {"command", KEY_TEXT, offsetof(struct config_type, command), .standard = "", .form = &form_command_or_empty},
     {"slots", KEY_INT, offsetof(struct config_type, slots), 1, 4096, "1", .help = ""},
     {"max", KEY_INT, offsetof(struct config_type, max), 0, 4096, "0", .help = ""},
     {"timeout", KEY_USEC, offsetof(struct config_type, timeout_usec), MSEC(100), DAYS(365), "0", .has_zero = true},
@@ -223,7 +224,7 @@ const size_t config_type_keys_length = ARRAY_SIZE(config_type_keys);
 
 const struct key config_hook_keys[] = {
     {"event", KEY_TEXT, offsetof(struct config_hook, event), .standard = "", .form = &form_event},
-    {"command", KEY_TEXT, offsetof(struct config_hook, command), .standard = "", .form = &form_not_empty},
+    {"command", KEY_TEXT, offsetof(struct config_hook, command), .standard = "", .form = &form_command},
 };
 const size_t config_hook_keys_length = ARRAY_SIZE(config_hook_keys);
 /* clang-format on */

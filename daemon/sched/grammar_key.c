@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/words.h"
 #include "sched/grammar_core.h"
 
 /* One detail on its way into its task. */
@@ -14,11 +15,6 @@ struct setting {
     const char *value;      /* with its variables put in, but for keys that split words */
 };
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
-}
-
 /* Variables are put in when the words have been split: what they hold stays in its word. */
 static int add_word(struct grammar_parser *parser, struct task_words *words, const char *word)
 {
@@ -28,35 +24,14 @@ static int add_word(struct grammar_parser *parser, struct task_words *words, con
     return r < 0 ? r : task_words_add(words, expanded);
 }
 
-/* Words between blanks; quotes of both kinds hold words together and vanish. */
 static int split_words(const struct setting *setting, struct task_words *words)
 {
-    const char *text = setting->value;
-    _cleanup_free_ char *word = malloc(strlen(text) + 1);
-    size_t size = 0;
-    bool in_word = false;
-    char quote = '\0';
+    _cleanup_free_ char **split = NULL;
+    int count = words_split(setting->value, &split), r = MIN(count, 0);
 
-    if (!word)
-        return -ENOMEM;
-    for (;; text++) {
-        if (*text == '\0' || (quote == '\0' && is_blank(*text))) {
-            word[size] = '\0';
-            int r = in_word ? add_word(setting->parser, words, word) : 0;
-            if (r < 0 || *text == '\0')
-                return r < 0 ? r : quote ? -EINVAL : 0;
-            in_word = false;
-            size = 0;
-        } else if (quote == '\0' && (*text == '"' || *text == '\'')) {
-            quote = *text;
-            in_word = true;
-        } else if (quote != '\0' && *text == quote) {
-            quote = '\0';
-        } else {
-            word[size++] = *text;
-            in_word = true;
-        }
-    }
+    for (int i = 0; r >= 0 && i < count; i++)
+        r = add_word(setting->parser, words, split[i]);
+    return r;
 }
 
 static int set_args(const struct setting *setting)

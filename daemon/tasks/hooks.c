@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/text.h"
+#include "base/words.h"
 
 #define ID_FIRST      (UINT64_C(1) << 52) /* above those of attempts, which count from 1 */
 #define FIELDS_MAX    24
@@ -20,7 +21,7 @@ struct hook {
     struct hooks *hooks; /* borrowed */
     uint64_t id;
     const char *event;                 /* static */
-    char *command;                     /* owned: cut into words */
+    char *command;                     /* owned: as base/words cuts it */
     char *environment[FIELDS_MAX + 1]; /* owned */
     size_t fields_count;
     sd_event_source *timeout;
@@ -90,21 +91,17 @@ static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, 
 static int start(struct hook *hook)
 {
     struct hooks *hooks = hook->hooks;
-    _cleanup_free_ char *text = strdup(hook->command);
-    _cleanup_free_ const char **words = calloc(strlen(hook->command) / 2 + 2, sizeof(*words));
-    char *rest = NULL;
-    size_t count = 0;
+    _cleanup_free_ char **words = NULL;
+    int r = words_split(hook->command, &words);
 
-    if (!text || !words)
-        return -ENOMEM;
-    for (char *word = strtok_r(text, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest))
-        words[count++] = word;
-    int r = exec_start(*hooks->exec, hook->id,
-                       &(struct exec_task){.words = words,
-                                           .environment = (const char *const *)hook->environment,
-                                           .stdin_fd = -EBADF,
-                                           .network = hooks->config->sandbox.network,
-                                           .level = EXEC_NONE});
+    if (r < 0)
+        return r;
+    r = exec_start(*hooks->exec, hook->id,
+                   &(struct exec_task){.words = (const char *const *)words,
+                                       .environment = (const char *const *)hook->environment,
+                                       .stdin_fd = -EBADF,
+                                       .network = hooks->config->sandbox.network,
+                                       .level = EXEC_NONE});
     if (r < 0)
         return r;
     (void)sd_event_add_time_relative(hooks->event, &hook->timeout, CLOCK_MONOTONIC,
@@ -224,10 +221,10 @@ bool hooks_on_exit(struct hooks *hooks, uint64_t id, const struct exec_status *s
 
 bool hooks_are_wanted(const struct config *config)
 {
-    return config->hooks_count > 0 || *config->messages.handler;
+    return config->hooks_count > 0 || *config->messages.handler || *config->tasks.on_done;
 }
 
-static void add(struct hooks *hooks, const char *command, const struct journal_event *event)
+void hooks_add(struct hooks *hooks, const char *command, const struct journal_event *event)
 {
     struct hook *hook = hooks->queued_count < HOOKS_QUEUE_MAX ? calloc(1, sizeof(*hook)) : NULL;
 
@@ -256,9 +253,11 @@ void hooks_hear(struct hooks *hooks, const struct journal_event *event)
 
     for (size_t i = 0; i < config->hooks_count; i++)
         if (strcmp(config->hooks[i].event, event->type) == 0)
-            add(hooks, config->hooks[i].command, event);
+            hooks_add(hooks, config->hooks[i].command, event);
     if (*config->messages.handler && event->event == EVENT_MESSAGE)
-        add(hooks, config->messages.handler, event);
+        hooks_add(hooks, config->messages.handler, event);
+    if (*config->tasks.on_done && event->event == EVENT_TASK_ENDED)
+        hooks_add(hooks, config->tasks.on_done, event);
 }
 
 int hooks_init(struct hooks *hooks, sd_event *event, const struct config *config,

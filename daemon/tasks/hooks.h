@@ -45,6 +45,9 @@ bool hooks_are_wanted(const struct config *config);
 /* From the journal: queues the commands for @event. */
 void hooks_hear(struct hooks *hooks, const struct journal_event *event);
 
+/* Queues @command for @event, beside those that the configuration has. */
+void hooks_add(struct hooks *hooks, const char *command, const struct journal_event *event);
+
 /* From p2pnode-exec. Return: whether @id is that of a hook. */
 bool hooks_on_output(struct hooks *hooks, uint64_t id, const void *bytes, size_t size);
 bool hooks_on_exit(struct hooks *hooks, uint64_t id, const struct exec_status *status);

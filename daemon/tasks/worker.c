@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/log.h"
+#include "base/words.h"
 #include "tasks/python.h"
 
 #define VARIABLES_MAX 12
@@ -48,7 +49,7 @@ static struct job *job_of(struct tasks *tasks, uint64_t id)
 struct command {
     const char **words; /* owned array of borrowed words */
     const char *environment[VARIABLES_MAX + TASK_WORDS_MAX + 1];
-    char *handler;                  /* owned: the handler's text, cut into words */
+    char **handler;                 /* owned: the handler's words */
     char *outs[TASK_FILES_MAX + 1]; /* owned: the globs of results */
     char number[24];
     char variables[VARIABLES_MAX][160];
@@ -64,17 +65,6 @@ static const struct config_type *find_type(const struct tasks *tasks, const char
     return NULL;
 }
 
-/* Cuts the handler's text at white space. Return: the number of words. */
-static size_t split(char *text, const char **words)
-{
-    size_t count = 0;
-    char *rest = NULL;
-
-    for (char *word = strtok_r(text, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest))
-        words[count++] = word;
-    return count;
-}
-
 static int fill_words(const struct tasks *tasks, const struct task_spec *spec,
                       struct command *command)
 {
@@ -87,14 +77,17 @@ static int fill_words(const struct tasks *tasks, const struct task_spec *spec,
         command->words = calloc(1, sizeof(*command->words));
         return command->words ? 0 : -ENOMEM;
     }
-    command->handler = strdup(text);
-    command->words = calloc(strlen(text) / 2 + spec->args.count + 4, sizeof(*command->words));
-    if (!command->handler || !command->words)
+    if (!spec->is_command && !type)
+        return -ENOENT;
+    int handler = spec->is_command ? 0 : words_split(text, &command->handler);
+    if (handler < 0)
+        return handler;
+    command->words = calloc((size_t)handler + spec->args.count + 2, sizeof(*command->words));
+    if (!command->words)
         return -ENOMEM;
+    for (int i = 0; i < handler; i++)
+        command->words[count++] = command->handler[i];
     if (!spec->is_command) {
-        if (!type)
-            return -ENOENT;
-        count = split(command->handler, command->words);
         snprintf(command->number, sizeof(command->number), "%" PRIu64, spec->type_number);
         command->words[count++] = command->number;
     }
@@ -189,6 +182,12 @@ static enum exec_level level_of(const struct task_spec *spec)
     return level;
 }
 
+/* tasks.types, users: whoever submitted it, wherever. */
+static bool may_use(const struct config_type *type, const struct task_spec *spec)
+{
+    return !type || type->users.count == 0 || config_strings_contain(&type->users, spec->user);
+}
+
 void worker_hand_over(struct job *job)
 {
     struct tasks *tasks = job->tasks;
@@ -202,6 +201,8 @@ void worker_hand_over(struct job *job)
     _cleanup_close_ int job_fd = -EBADF;
     int r = command ? fill_words(tasks, spec, command) : -ENOMEM;
 
+    if (!may_use(type, spec))
+        r = -EACCES;
     if (r >= 0 && spec->python)
         r = job_fd = python_make_job(spec);
     if (r >= 0)
@@ -224,6 +225,8 @@ void worker_hand_over(struct job *job)
         job->is_handed = true;
     else if (r == -EOPNOTSUPP)
         worker_end_without_run(job, r, "the sandbox that it asks for is not to be had here");
+    else if (r == -EACCES && !may_use(type, spec))
+        worker_end_without_run(job, r, "the type is not for the user who submitted it");
     else if (r == -EPERM)
         worker_end_without_run(job, r,
                                "the sandbox that the configuration wants is not to be had here");

@@ -279,6 +279,17 @@ static void hooks_name_an_event_and_a_command(void **state _unused_)
         "lab.conf:1: hooks.event: expected an event such as member-dead, not \"member-died\"");
 }
 
+static void commands_close_their_quotes(void **state _unused_)
+{
+    load("tasks = { on_done = \"it's\"; types = ( { name = \"a\"; command = \"'x\"; }, { name = "
+         "\"b\"; command = \" \"; } ); };\nmessages = { handler = \"a 'b\"; };\nhooks = ( { event = "
+         "\"drain\"; command = \"a ''\"; }, { event = \"drain\"; command = \"\"; } );");
+    assert_int_equal(lab.errors.count, 5);
+    for (size_t i = 0; i < lab.errors.count; i++)
+        if (!strstr(lab.errors.items[i], "expected a command: words, with every quote closed"))
+            fail_msg("%s", lab.errors.items[i]);
+}
+
 static void the_environment_overrides_the_file(void **state _unused_)
 {
     char *environment[] = {(char[]){"P2PNODE_LISTEN_PORT=1"},
@@ -357,10 +368,10 @@ static void networks_and_paths_are_checked(void **state _unused_)
 
 static void control_characters_are_refused(void **state _unused_)
 {
-    load("tasks = { on_done = \"a\\nb\"; };");
+    load("seeds_file = \"a\\nb\";");
     config_file_assert_error(
         &lab, 0,
-        "lab.conf:1: tasks.on_done: expected a text without control characters, not \"a\nb\"");
+        "lab.conf:1: seeds_file: expected a text without control characters, not \"a\nb\"");
 }
 
 static void a_flood_of_errors_is_cut(void **state _unused_)
@@ -425,6 +436,7 @@ int main(void)
         TEST(an_included_file_counts_and_keeps_its_own_lines),
         TEST(types_have_defaults_and_are_checked),
         TEST(hooks_name_an_event_and_a_command),
+        TEST(commands_close_their_quotes),
         TEST(the_environment_overrides_the_file),
         TEST(errors_of_the_environment_are_told),
         TEST(relations_between_keys_are_checked),
