@@ -193,6 +193,15 @@ int fail_usage(const char *format, ...)
     return exit_code;
 }
 
+int fail_to_write(const char *path, int error)
+{
+    enum error_code code = error_from_errno(-error);
+
+    if (error_get_exit(code) != error_get_exit(ERROR_INTERNAL))
+        code = ERROR_INTERNAL;
+    return fail(code, strerror(error), NULL, "cannot write %s", path);
+}
+
 int fail_memory(void)
 {
     int exit_code = settings.hand_on ? EXIT_OWN_FAILURE : error_get_exit(ERROR_INTERNAL);

@@ -43,6 +43,12 @@ int fail_with(int exit_code, enum error_code code, const char *why, const char *
 int fail_in_detail(enum error_code code, const cJSON *details, const char *hints,
                    const char *format, ...) _printf_(4, 5);
 
+/*
+ * @path, which is to be written, cannot be: @error is the errno. Always exit code 1: 4 says that
+ * what was asked about is not there.
+ */
+int fail_to_write(const char *path, int error);
+
 /* Wrong usage of this command: hints at its help. */
 int fail_usage(const char *format, ...) _printf_(1, 2);
 

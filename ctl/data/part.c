@@ -24,11 +24,6 @@ void part_done(struct part *part)
     *part = PART_NONE;
 }
 
-static int tell(const char *target, int error)
-{
-    return fail(error_from_errno(-error), strerror(error), NULL, "cannot write %s", target);
-}
-
 int part_open(const char *target, mode_t mode, struct part *part)
 {
     const char *slash = strrchr(target, '/');
@@ -39,7 +34,7 @@ int part_open(const char *target, mode_t mode, struct part *part)
         return fail_memory();
     int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0) {
-        int r = tell(target, errno);
+        int r = fail_to_write(target, errno);
         free(path);
         return r;
     }
@@ -90,7 +85,7 @@ int part_open_again(const char *target, struct part *part)
 int part_rename(struct part *part, const char *target)
 {
     if (rename(part->path, target) < 0)
-        return tell(target, errno);
+        return fail_to_write(target, errno);
     free(part->path);
     part->path = NULL;
     return 0;
@@ -98,5 +93,5 @@ int part_rename(struct part *part, const char *target)
 
 int part_keep(struct part *part, const char *target)
 {
-    return fsync(part->fd) < 0 ? tell(target, errno) : part_rename(part, target);
+    return fsync(part->fd) < 0 ? fail_to_write(target, errno) : part_rename(part, target);
 }

@@ -203,7 +203,7 @@ int doctor_write_report(struct ctl *ctl, const char *path, const cJSON *answer, 
     free(masked);
     free(mask.addresses);
     if (r < 0)
-        return fail(error_from_errno(r), strerror(-r), NULL, "cannot write %s", path);
+        return fail_to_write(path, -r);
     if (ctl_is_chatty(ctl))
         fprintf(stderr, "%s: look through it before you send it to anybody\n", path);
     return 0;

@@ -24,7 +24,7 @@ static int show_text(struct ctl *ctl, const char *method, const char *key, const
     const char *text = json_text(answer, key, "");
     if (path) {
         r = replace_file(path, text, strlen(text), MODE_ALL_READ);
-        return r < 0 ? fail(error_from_errno(r), strerror(-r), NULL, "cannot write %s", path) : 0;
+        return r < 0 ? fail_to_write(path, -r) : 0;
     }
     if (ctl->globals.json != JSON_OFF)
         return render_json(ctl, answer, NULL);

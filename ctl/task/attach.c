@@ -116,8 +116,8 @@ static int spool(int from, const char *path, int *ret)
     ssize_t size;
 
     if (fd < 0)
-        return fail(error_from_errno(-errno), strerror(errno), "choose another place: TMPDIR=DIR",
-                    "cannot keep what comes from %s", path);
+        return fail(errno == ENOSPC ? ERROR_NO_SPACE : ERROR_INTERNAL, strerror(errno),
+                    "choose another place: TMPDIR=DIR", "cannot keep what comes from %s", path);
     if (!buffer)
         return fail_memory();
     while ((size = read(from, buffer, COPY_SIZE)) != 0) {
@@ -128,8 +128,8 @@ static int spool(int from, const char *path, int *ret)
         for (ssize_t done = 0; done < size;) {
             ssize_t written = write(fd, buffer + done, (size_t)(size - done));
             if (written < 0 && errno != EINTR)
-                return fail(error_from_errno(-errno), strerror(errno), NULL,
-                            "cannot keep what comes from %s", path);
+                return fail(errno == ENOSPC ? ERROR_NO_SPACE : ERROR_INTERNAL, strerror(errno),
+                            NULL, "cannot keep what comes from %s", path);
             done += MAX(written, (ssize_t)0);
         }
     }

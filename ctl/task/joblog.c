@@ -27,7 +27,7 @@ int joblog_open(struct joblog *joblog, const char *path)
         return 0;
     joblog->file = fopen(path, "we");
     if (!joblog->file)
-        return fail(ERROR_USAGE, strerror(errno), NULL, "cannot write the job log %s", path);
+        return fail_to_write(path, errno);
     fputs("Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n",
           joblog->file);
     fflush(joblog->file);

@@ -52,4 +52,4 @@ def test_the_picture_shows_nodes_lines_deaths_and_tasks(make_lab, tmp_path):
 def test_a_lone_node_without_tasks_is_a_picture_too(make_lab):
     node = make_lab(STEADY).node("lone", {"node": {"cluster": "a_b"}}, role="seed").start()
     assert any("none has ended" in one for one in words_of(node.ctl("graph").stdout)[0])
-    assert node.ctl("graph", "-O", "/no/such/place.svg", code=4).stderr.startswith("p2pctl: cannot write /no/such/")
+    assert node.ctl("graph", "-O", "/no/such/place.svg", code=1).stderr.startswith("p2pctl: cannot write /no/such/")

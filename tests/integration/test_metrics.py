@@ -135,7 +135,7 @@ def test_a_client_writes_a_textfile_whole(lab, tmp_path):
     result = lab["seed"].ctl("metrics", "--textfile", path)
     assert result.stdout == "" and "p2pnode_build_info" in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o644 and list(tmp_path.iterdir()) == [path]
-    missing = lab["seed"].ctl("metrics", "--textfile", tmp_path / "no" / "x.prom", code=4)
+    missing = lab["seed"].ctl("metrics", "--textfile", tmp_path / "no" / "x.prom", code=1)
     assert missing.stderr == f"p2pctl: cannot write {tmp_path}/no/x.prom: No such file or directory\n"
     path.unlink()
     path.mkdir()

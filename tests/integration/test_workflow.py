@@ -238,7 +238,7 @@ def test_the_job_log_is_that_of_gnu_parallel(node, write, tmp_path):
     row = next(csv.DictReader(log.open(), delimiter="\t"))
     assert int(row["Send"]) > 0 and int(row["Receive"]) > 0
     assert "workflow w" in (told := node.ctl("task", "show", node.tasks()[-1]["id"]).stdout) and "(step 1 of 1)" in told
-    assert node.ctl("run", "--joblog", "/nowhere/log", write("a1"), code=2).stdout == ""
+    assert node.ctl("run", "--joblog", "/nowhere/log", write("a1"), code=1).stdout == ""
     assert node.ctl("run", "--joblog", log, "--detach", write("a1"), code=2).stdout == ""
 
 
