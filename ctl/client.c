@@ -52,7 +52,7 @@ struct client *client_free(struct client *client)
     return NULL;
 }
 
-static usec_t now_usec(void)
+usec_t client_now(void)
 {
     struct timespec now;
 
@@ -230,7 +230,7 @@ static int wait_until(struct pollfd *pollfd, usec_t deadline_usec)
     sigaddset(&blocked, SIGINT);
     sigprocmask(SIG_BLOCK, &blocked, &before);
     do {
-        usec_t usec = usec_sub(deadline_usec, now_usec());
+        usec_t usec = usec_sub(deadline_usec, client_now());
         struct timespec left = {(time_t)(usec / USEC_PER_SEC), (long)(usec % USEC_PER_SEC * 1000)};
         r = interrupted ? -1
                         : ppoll(pollfd, pollfd ? 1 : 0,
@@ -256,7 +256,7 @@ static int wait_for(const struct client *client, short events)
 
 int client_pause(usec_t usec)
 {
-    int r = wait_until(NULL, usec_add(now_usec(), usec));
+    int r = wait_until(NULL, usec_add(client_now(), usec));
 
     return r == -ETIMEDOUT ? 0 : r;
 }
@@ -269,7 +269,7 @@ void client_survive(struct ctl *ctl)
 int client_reconnect(struct ctl *ctl, usec_t limit_usec)
 {
     struct client *client = ctl->client;
-    usec_t deadline_usec = usec_add(now_usec(), limit_usec);
+    usec_t deadline_usec = usec_add(client_now(), limit_usec);
     int fd, r = 0;
 
     client->varlink = varlink_free(client->varlink);
@@ -277,7 +277,7 @@ int client_reconnect(struct ctl *ctl, usec_t limit_usec)
     do {
         r = client_pause(RECONNECT_USEC);
         fd = r == 0 ? find_connect(client->path) : -EINTR;
-        if (r == 0 && fd < 0 && now_usec() >= deadline_usec)
+        if (r == 0 && fd < 0 && client_now() >= deadline_usec)
             r = CLIENT_LOST;
     } while (r == 0 && fd < 0);
     if (fd < 0)
@@ -287,6 +287,7 @@ int client_reconnect(struct ctl *ctl, usec_t limit_usec)
         return fail_memory();
     }
     varlink_set_message_max(client->varlink, VARLINK_OUTPUT_MAX);
+    client->is_lost = false;
     return 0;
 }
 
@@ -315,13 +316,13 @@ static int send_call(struct ctl *ctl, struct call call, const int *fds, size_t f
         return tell_lost(client, r);
     client->limit_usec = call.waits ? USEC_INFINITY : ctl->globals.request_timeout_usec;
     client->tolerates = call.tolerates;
-    client->deadline_usec = usec_add(now_usec(), ctl->globals.request_timeout_usec);
+    client->deadline_usec = usec_add(client_now(), ctl->globals.request_timeout_usec);
     while ((r = varlink_flush(client->varlink)) > 0)
         if ((r = wait_for(client, POLLOUT)) < 0)
             break;
     client->deadline_usec = client->limit_usec == USEC_INFINITY
                                 ? USEC_INFINITY
-                                : usec_add(now_usec(), client->limit_usec);
+                                : usec_add(client_now(), client->limit_usec);
     if (r == -ETIMEDOUT)
         return tell_silence(ctl);
     /* A server that refuses us may have closed already; its reason is still to be read. */
@@ -418,7 +419,7 @@ int client_next(struct ctl *ctl, cJSON **ret, bool *ret_last)
         return fail(ERROR_INTERNAL, NULL, NULL, "p2pnode \"%s\" answers what is no Varlink",
                     client->name);
     if (client->limit_usec != USEC_INFINITY)
-        client->deadline_usec = usec_add(now_usec(), client->limit_usec);
+        client->deadline_usec = usec_add(client_now(), client->limit_usec);
     if (reply.error && client->tolerates && client->tolerates(error_from_varlink(reply.error))) {
         *ret = NULL;
         *ret_last = true;
@@ -454,12 +455,11 @@ static bool merge_arrays(cJSON *first, cJSON *part)
     return true;
 }
 
-static int ask(struct ctl *ctl, struct call call, const int *fds, size_t fds_count,
-               const char *list, cJSON **ret)
+int client_list(struct ctl *ctl, struct call call, const char *list, cJSON **ret)
 {
     _cleanup_json_ cJSON *first = NULL;
     bool last = false;
-    int r = send_call(ctl, call, fds, fds_count, list != NULL);
+    int r = send_call(ctl, call, &call.fd, call.fd >= 0, list != NULL);
 
     while (r == 0 && !last) {
         _cleanup_json_ cJSON *part = NULL;
@@ -476,15 +476,4 @@ static int ask(struct ctl *ctl, struct call call, const int *fds, size_t fds_cou
     if (r == 0)
         *ret = TAKE_PTR(first);
     return r;
-}
-
-int client_list(struct ctl *ctl, struct call call, const char *list, cJSON **ret)
-{
-    return ask(ctl, call, &call.fd, call.fd >= 0, list, ret);
-}
-
-int client_call_with(struct ctl *ctl, struct call call, const int *fds, size_t fds_count,
-                     cJSON **ret)
-{
-    return ask(ctl, call, fds, fds_count, NULL, ret);
 }

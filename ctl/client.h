@@ -51,6 +51,9 @@ void client_survive(struct ctl *ctl);
 /* An object for a call's parameters, with "node" in it where -N was given. NULL without memory. */
 cJSON *client_parameters(const struct ctl *ctl);
 
+/* A clock that only goes forward, for time limits. */
+usec_t client_now(void);
+
 /* Whether the connection to the daemon broke off. */
 bool client_is_lost(const struct ctl *ctl);
 
@@ -80,10 +83,6 @@ int client_next(struct ctl *ctl, cJSON **ret, bool *ret_last);
 
 /* One call, one reply. Return: as client_next(). */
 int client_call(struct ctl *ctl, struct call call, cJSON **ret);
-
-/* The same with several descriptors, lent, instead of that of @call. */
-int client_call_with(struct ctl *ctl, struct call call, const int *fds, size_t fds_count,
-                     cJSON **ret);
 
 /**
  * client_list() - one call whose list may come in parts

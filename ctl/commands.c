@@ -73,6 +73,7 @@ static const struct option submit_options[] = {
     {"after", 0, "ID[:ok|any|failed]", "wait until that task has ended so (repeat)"},
     {"env", 0, "K=V", "into its environment (repeat)"},
     {"name", 0, "LABEL", "what to call it in lists"},
+    {"on-done", 0, "CMD", "a command that this node runs when the task has ended"},
     {"dry-run", 0, NULL, "only say where it would run, and why"},
     END,
 };

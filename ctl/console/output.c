@@ -2,8 +2,11 @@
 #include "console/output.h"
 
 #include <string.h>
+#include "again.h"
 #include "client.h"
 #include "console/failure.h"
+#include "console/progress.h"
+#include "task/wait.h"
 
 #define PATHS_SHOWN 8 /* in one line */
 
@@ -31,44 +34,167 @@ static void write_stamped(const struct ctl *ctl, struct channel *channel, const 
     }
 }
 
-static int write_output(const struct ctl *ctl, struct channel channels[static 2], bool timestamps,
-                        const cJSON *object)
+/* What comes of one task, and how much of it was shown before the connection was lost. */
+struct flow {
+    struct ctl *ctl; /* borrowed */
+    struct channel channels[2];
+    bool timestamps;
+    double attempt;   /* the last one that was shown */
+    size_t shown[2];  /* bytes of it on each channel */
+    size_t passed[2]; /* the same, of this connection */
+    struct again again;
+    struct progress progress; /* of its files */
+    char name[160];
+};
+
+/* How many of the next @size bytes of @attempt were shown already. */
+static size_t count_shown(struct flow *flow, double attempt, bool is_error, size_t size)
+{
+    if (attempt < flow->attempt)
+        return size;
+    if (attempt > flow->attempt) {
+        flow->attempt = attempt;
+        memset(flow->shown, 0, sizeof(flow->shown));
+        memset(flow->passed, 0, sizeof(flow->passed));
+    }
+    size_t *passed = &flow->passed[is_error], *shown = &flow->shown[is_error];
+    size_t known = MIN(*shown - MIN(*passed, *shown), size);
+    *passed += size;
+    *shown = MAX(*shown, *passed);
+    return known;
+}
+
+static int write_output(struct flow *flow, const cJSON *object)
 {
     bool is_error = strcmp(json_text(object, "stream", "stdout"), "stderr") == 0;
-    struct channel *channel = &channels[is_error];
+    struct channel *channel = &flow->channels[is_error];
     _cleanup_free_ uint8_t *data = NULL;
     size_t size = 0;
 
     if (json_get_bytes(object, "data", &data, &size) < 0)
         return fail(ERROR_INTERNAL, NULL, NULL, "the daemon sends output that cannot be read");
-    if (timestamps)
-        write_stamped(ctl, channel, json_text(object, "time", NULL), data, size);
+    size_t known = count_shown(flow, json_number(object, "attempt", 0), is_error, size);
+    if (known == size)
+        return 0;
+    if (flow->ctl->globals.json != JSON_OFF)
+        return render_json_line(object);
+    if (flow->timestamps)
+        write_stamped(flow->ctl, channel, json_text(object, "time", NULL), data + known,
+                      size - known);
     else
-        fwrite(data, 1, size, channel->stream);
+        fwrite(data + known, 1, size - known, channel->stream);
     fflush(channel->stream);
     return 0;
 }
 
-int output_stream(struct ctl *ctl, cJSON *parameters, bool timestamps, cJSON **ret_end)
+/* "files → lab-05    21.5 MiB of 63.4 MiB   34%" */
+static void show_progress(struct flow *flow, const cJSON *object)
 {
-    struct channel channels[2] = {{stdout, false}, {stderr, false}};
+    char name[sizeof(flow->name)];
+
+    snprintf(name, sizeof(name), "files %s %s", render_mark(MARK_ARROW),
+             json_text(object, "node", "?"));
+    if (strcmp(name, flow->name) != 0) {
+        strcpy(flow->name, name);
+        progress_rename(&flow->progress, flow->ctl, flow->name);
+    }
+    progress_bytes(&flow->progress, json_number(object, "done_bytes", 0),
+                   json_number(object, "total_bytes", 0));
+}
+
+static int take_object(struct flow *flow, const cJSON *object, bool last)
+{
+    const struct globals *globals = &flow->ctl->globals;
+    const char *type = json_text(object, "type", "");
+
+    if (strcmp(type, "progress") != 0)
+        progress_wipe(&flow->progress);
+    if (!last && strcmp(type, "output") == 0)
+        return write_output(flow, object);
+    if (globals->json != JSON_OFF)
+        return render_json_line(object);
+    if (strcmp(type, "progress") == 0)
+        show_progress(flow, object);
+    if (strcmp(type, "waiting") == 0)
+        wait_tell(flow->ctl, json_text(object, "id", ""), "", json_text(object, "reason", ""));
+    if (last && json_flag(object, "cut") && !globals->quiet)
+        fputs("the output was longer; it was cut at tasks.output_max\n", stderr);
+    return 0;
+}
+
+/* One call to its end. Return: 0 with the last object; CLIENT_INTERRUPTED, CLIENT_LOST; or the exit
+ * code. */
+static int take_stream(struct flow *flow, cJSON *parameters, cJSON **ret_end)
+{
     bool last = false;
-    int r = client_start(ctl, (struct call){"TaskLogs", parameters, -1, true, NULL});
+    int r = client_start(flow->ctl, (struct call){"TaskLogs", parameters, -1, true, NULL});
 
     while (r == 0 && !last) {
         _cleanup_json_ cJSON *object = NULL;
-        r = client_next(ctl, &object, &last);
-        if (r == 0 && ctl->globals.json != JSON_OFF)
-            r = render_json_line(object);
-        else if (r == 0 && !last)
-            r = write_output(ctl, channels, timestamps, object);
-        if (r == 0 && last && json_flag(object, "cut") && !ctl->globals.quiet &&
-            ctl->globals.json == JSON_OFF)
-            fputs("the output was longer; it was cut at tasks.output_max\n", stderr);
+        r = client_next(flow->ctl, &object, &last);
+        if (r == 0) {
+            again_heard(&flow->again);
+            r = take_object(flow, object, last);
+        }
         if (r == 0 && last)
             *ret_end = TAKE_PTR(object);
     }
+    progress_wipe(&flow->progress);
     return r;
+}
+
+int output_stream(struct ctl *ctl, cJSON *parameters, bool timestamps, cJSON **ret_end)
+{
+    struct flow flow = {
+        .ctl = ctl, .channels = {{stdout, false}, {stderr, false}}, .timestamps = timestamps};
+
+    return take_stream(&flow, parameters, ret_end);
+}
+
+static cJSON *new_parameters(const char *id, bool follow)
+{
+    cJSON *parameters = cJSON_CreateObject();
+
+    json_add_string(parameters, "id", id);
+    if (follow)
+        json_add_bool(parameters, "follow", true);
+    return parameters;
+}
+
+int output_follow(struct ctl *ctl, const char *id, bool follow, cJSON **ret_end)
+{
+    struct flow flow = {.ctl = ctl, .channels = {{stdout, false}, {stderr, false}}};
+    _cleanup_free_ char *command = NULL;
+    int r;
+
+    if (asprintf(&command, "task wait %.*s", output_short_id_size(id), id) < 0) {
+        command = NULL;
+        return fail_memory();
+    }
+    client_survive(ctl);
+    r = take_stream(&flow, new_parameters(id, follow), ret_end);
+    while (r == CLIENT_LOST) {
+        memset(flow.passed, 0, sizeof(flow.passed));
+        r = again_connect(ctl, &flow.again, id, command);
+        if (r == 0)
+            r = take_stream(&flow, new_parameters(id, follow), ret_end);
+    }
+    return r;
+}
+
+void output_print_end(const struct ctl *ctl, const char *id)
+{
+    static const char *const unknown[] = {"state", "node",   "exit",    "signal",
+                                          "run_s", "reason", "attempt", "cut"};
+    _cleanup_json_ cJSON *end = cJSON_CreateObject();
+
+    if (ctl->globals.json == JSON_OFF)
+        return;
+    json_add_string(end, "type", "end");
+    json_add_string(end, "id", id);
+    for (size_t i = 0; i < ARRAY_SIZE(unknown); i++)
+        json_add_null(end, unknown[i]);
+    (void)render_json_line(end);
 }
 
 bool output_has_ended(const cJSON *task)

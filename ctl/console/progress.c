@@ -50,6 +50,15 @@ static void update_rate(struct progress *progress, double done)
     progress->rated_done = MAX(done, progress->rated_done);
 }
 
+void progress_rename(struct progress *progress, const struct ctl *ctl, const char *name)
+{
+    usec_t shown_usec = progress->shown_usec;
+
+    progress_wipe(progress);
+    progress_init(progress, ctl, name);
+    progress->shown_usec = shown_usec;
+}
+
 double progress_elapsed(const struct progress *progress)
 {
     return (double)usec_sub(now_usec(), progress->started_usec) / (double)USEC_PER_SEC;

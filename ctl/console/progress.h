@@ -28,6 +28,9 @@ void progress_init(struct progress *progress, const struct ctl *ctl, const char 
 /* So much of it was done before: it counts, but not for the rate. */
 void progress_skip(struct progress *progress, double done);
 
+/* Begins anew, with the next of several things; how often a line comes does not change. */
+void progress_rename(struct progress *progress, const struct ctl *ctl, const char *name);
+
 /* "data.csv    21.5 MiB of 63.4 MiB   34%   13.8 MiB/s   ETA 3s"; @total 0 = not known. */
 void progress_bytes(struct progress *progress, double done, double total);
 

@@ -170,7 +170,7 @@ static int copy(const struct fetch *fetch, int source, off_t offset, size_t size
     for (size_t done = 0; done < size;) {
         ssize_t put = write(part->fd, fetch->buffer + done, size - done);
         if (put < 0)
-            return fail(error_from_errno(-errno), strerror(errno), NULL, "cannot write %s", target);
+            return fail_to_write(target, errno);
         done += (size_t)put;
     }
     return 0;
@@ -289,8 +289,7 @@ static int write_pack(struct fetch *fetch, const struct pack *pack)
     progress_wipe(&fetch->progress);
     write_all(fetch, pack, files, parts, is_kept);
     if (directory < 0 || syncfs(directory) < 0)
-        note(fetch, fail(error_from_errno(-errno), strerror(errno), NULL, "cannot write to %s",
-                         fetch->directory));
+        note(fetch, fail_to_write(fetch->directory, errno));
     else
         name_all(fetch, pack, files, parts, is_kept);
     for (size_t i = 0; i < pack->count; i++)

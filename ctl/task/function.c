@@ -38,9 +38,6 @@ static int read_file(const char *argument, cJSON *python)
     _cleanup_free_ uint8_t *code = NULL;
     size_t size;
 
-    if (!colon || colon == argument || colon[1] == '\0')
-        return fail_usage("--python is FILE:FUNCTION, for example stats.py:mean, not \"%s\"",
-                          argument);
     path = strndup(argument, (size_t)(colon - argument));
     if (!path)
         return fail_memory();
@@ -52,29 +49,27 @@ static int read_file(const char *argument, cJSON *python)
                     (const char *)code, size);
 }
 
-static int add_function(const struct options *options, cJSON *python)
+static int check_function(const struct options *options)
 {
     const char *file = options_get(options, "python"), *code = options_get(options, "code");
     const char *function = options_get(options, "function");
 
     if (file && (code || function))
         return fail_usage("give --python FILE:FUNCTION, or --code and --function, but not both");
-    if (file)
-        return read_file(file, python);
+    if (file) {
+        const char *colon = strrchr(file, ':');
+        if (!colon || colon == file || colon[1] == '\0')
+            return fail_usage("--python is FILE:FUNCTION, for example stats.py:mean, not \"%s\"",
+                              file);
+        return 0;
+    }
     if (!code)
         return fail_usage("--function needs the code it is in: --code STR");
-    if (!function)
-        return fail_usage("--code needs the name of a function in it: --function F");
-    return add_code(python, "<code>", function, code, strlen(code));
+    return function ? 0 : fail_usage("--code needs the name of a function in it: --function F");
 }
 
-int function_add(const struct options *options, cJSON *parameters)
+int function_check(const struct options *options)
 {
-    cJSON *python = cJSON_AddObjectToObject(parameters, "python");
-    cJSON *args = cJSON_AddArrayToObject(parameters, "args");
-
-    if (!python || !args)
-        return fail_memory();
     for (size_t i = 0; i < options->words_count; i++) {
         const char *word = options->words[i];
         if (!text_is_utf8(word, strlen(word)))
@@ -82,7 +77,21 @@ int function_add(const struct options *options, cJSON *parameters)
         if (!json_is_value(text_skip_name(word)))
             return fail(ERROR_USAGE, NULL, "a text stands in quotes of its own: '\"text\"'",
                         "argument %zu is no JSON: %.64s", i + 1, word);
-        cJSON_AddItemToArray(args, cJSON_CreateString(word));
     }
-    return add_function(options, python);
+    return check_function(options);
+}
+
+int function_add(const struct options *options, cJSON *parameters)
+{
+    const char *file = options_get(options, "python"), *code = options_get(options, "code");
+    cJSON *python = cJSON_AddObjectToObject(parameters, "python");
+    cJSON *args = cJSON_AddArrayToObject(parameters, "args");
+
+    if (!python || !args)
+        return fail_memory();
+    for (size_t i = 0; i < options->words_count; i++)
+        cJSON_AddItemToArray(args, cJSON_CreateString(options->words[i]));
+    if (file)
+        return read_file(file, python);
+    return add_code(python, "<code>", options_get(options, "function"), code, strlen(code));
 }

@@ -13,6 +13,9 @@
 /* Whether the command line asks for a function, or for a part of one. */
 bool function_is_asked(const struct options *options);
 
-/* Adds "python" and "args" of the method Submit. Return: 0, or the exit code after the mistake was
- * told. */
+/* What can be told of it before any file is read. Return: as function_add(). */
+int function_check(const struct options *options);
+
+/* Adds "python" and "args" of the method Submit, after function_check(). Return: 0, or the exit
+ * code after the mistake was told. */
 int function_add(const struct options *options, cJSON *parameters);

@@ -60,10 +60,33 @@ static int make_directories(const char *target)
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0777) < 0 && errno != EEXIST)
-            return fail(error_from_errno(-errno), strerror(errno), NULL, "cannot make %s", path);
+            return fail_to_write(path, errno);
         *slash = '/';
     }
     return 0;
+}
+
+int results_check(const char *directory)
+{
+    _cleanup_free_ char *path = strdup(directory);
+    struct stat status;
+
+    if (!path)
+        return fail_memory();
+    /* What is missing will be made: up to the first that is there. */
+    while (stat(path, &status) < 0) {
+        char *slash = strrchr(path, '/');
+        if (errno != ENOENT && errno != ENOTDIR)
+            return fail_to_write(path, errno);
+        if (!slash || slash == path)
+            strcpy(path, slash ? "/" : ".");
+        else
+            *slash = '\0';
+    }
+    if (!S_ISDIR(status.st_mode))
+        return fail(ERROR_CONFLICT, NULL, NULL,
+                    "results cannot be written to %s: %s is no directory", directory, path);
+    return access(path, W_OK | X_OK) < 0 ? fail_to_write(path, errno) : 0;
 }
 
 /* Whether what is there may be replaced. Return: 0; -1 to leave it; or the exit code, told. */

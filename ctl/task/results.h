@@ -17,3 +17,7 @@
  * Return: 0, or the exit code after telling.
  */
 int results_get(struct ctl *ctl, const char *id, const char *directory, bool own, cJSON **ret);
+
+/* Whether results can be written to @directory, or it can be made. Return: 0, or the exit code,
+ * told. */
+int results_check(const char *directory);

@@ -14,11 +14,10 @@
 #include "task/results.h"
 #include "task/run.h"
 #include "console/screen.h"
+#include "again.h"
+#include "task/wait.h"
 
 /* `p2pctl run`: a task list, and the console text that belongs to it. */
-
-/* A daemon that ends whenever it is asked will not get better by asking. */
-#define LOSSES_MAX 20
 
 struct run {
     struct ctl *ctl;
@@ -29,9 +28,9 @@ struct run {
     struct attachments inputs; /* files that go with the list */
     cJSON *results;            /* owned; by task: the id of one that has results to be brought */
     char id[96];               /* of the workflow; "" before the plan */
-    unsigned losses;           /* of the connection, without anything heard between them */
-    bool has_plan;             /* the plan was told already: we look on again */
-    bool is_attached;          /* nothing is started, it is only looked on */
+    struct again again;
+    bool has_plan;    /* the plan was told already: we look on again */
+    bool is_attached; /* nothing is started, it is only looked on */
     double done;
     double total;
 };
@@ -134,7 +133,9 @@ static void take_task(struct run *run, const cJSON *object)
     } else if (strcmp(state, "succeeded") == 0) {
         console_ended(run->console, name, NULL);
         run->done++;
-    } else if (strcmp(state, "pending") != 0 && strcmp(state, "lost") != 0) {
+    } else if (output_has_ended(object)) {
+        if (json_is_set(object, "started")) /* and ended before anybody could be told */
+            console_started(run->console, name);
         format_failure(object, state, failure, sizeof(failure));
         console_ended(run->console, name, failure);
         run->done++;
@@ -221,6 +222,11 @@ static int take_object(struct run *run, cJSON *object, bool last)
         return 0;
     if (last)
         return take_end(run, object);
+    if (strcmp(type, "waiting") == 0) {
+        progress_wipe(&run->progress);
+        wait_tell(run->ctl, run->id, json_text(object, "task", ""),
+                  json_text(object, "reason", ""));
+    }
     if (strcmp(type, "task") == 0) {
         joblog_add(&run->joblog, object);
         note_results(run, object);
@@ -243,6 +249,7 @@ static int print_object(struct run *run, const cJSON *object)
         if (r != 0 || run->has_plan)
             return r;
         run->has_plan = true;
+        run->total = json_number(object, "total", 0);
         return render_json_line(object);
     }
     if (strcmp(type, "task") == 0) {
@@ -256,11 +263,28 @@ static int print_object(struct run *run, const cJSON *object)
     return r > 0 ? render_json_line(object) : 0;
 }
 
+/* The stream of --json has an end, also when nobody knows yet how the list ends. */
+static void print_detached(const struct run *run)
+{
+    static const char *const unknown[] = {"succeeded", "failed",     "skipped",
+                                          "nodes",     "elapsed_ms", "exit"};
+    _cleanup_json_ cJSON *end = cJSON_CreateObject();
+
+    json_add_string(end, "type", "end");
+    json_add_string(end, "id", run->id);
+    json_add_double(end, "total", run->total);
+    for (size_t i = 0; i < ARRAY_SIZE(unknown); i++)
+        json_add_null(end, unknown[i]);
+    (void)render_json_line(end);
+}
+
 static int detach(struct run *run)
 {
     int size = output_short_id_size(run->id);
 
     progress_wipe(&run->progress);
+    if (run->has_plan && run->ctl->globals.json != JSON_OFF)
+        print_detached(run);
     if (*run->id)
         fprintf(stderr,
                 "\ndetached: %s goes on; look on again with: p2pctl workflow show -f %.*s; end it "
@@ -290,7 +314,7 @@ static int take_stream(struct run *run, cJSON *parameters)
             if (last && r == 0)
                 r = json_number(object, "exit", 0) == 0 ? 0 : 1;
         }
-        run->losses = 0;
+        again_heard(&run->again);
         /* From here on the list is the daemon's: it goes on without us. */
         if (run->has_plan && *run->id)
             client_survive(ctl);
@@ -301,23 +325,13 @@ static int take_stream(struct run *run, cJSON *parameters)
 /* The daemon is gone. It goes on with the list when it runs again: so do we. */
 static int take_up(struct run *run)
 {
-    struct ctl *ctl = run->ctl;
     cJSON *parameters;
-    char hints[256];
-    int r;
+    char command[128];
 
     progress_wipe(&run->progress);
-    if (ctl_is_chatty(ctl) && run->losses == 0)
-        fputs("lost the connection to p2pnode; waiting for it to run again\n", stderr);
-    r = run->losses++ < LOSSES_MAX ? client_reconnect(ctl, ctl->globals.request_timeout_usec)
-                                   : CLIENT_LOST;
-    if (r == CLIENT_LOST) {
-        snprintf(hints, sizeof(hints),
-                 "%s goes on as soon as p2pnode runs again; look on with: p2pctl workflow show -f "
-                 "%.*s",
-                 run->id, output_short_id_size(run->id), run->id);
-        return fail(ERROR_INTERNAL, NULL, hints, "lost the connection to p2pnode");
-    }
+    snprintf(command, sizeof(command), "workflow show -f %.*s", output_short_id_size(run->id),
+             run->id);
+    int r = again_connect(run->ctl, &run->again, run->id, command);
     if (r != 0)
         return r;
     attachments_done(&run->inputs); /* the daemon has them */
@@ -389,8 +403,10 @@ int run_run(struct ctl *ctl)
         r = run_read_options(options, parameters);
     if (r == 0)
         r = add_inputs(&run, parameters);
-    if (r == 0 && options_has(options, "results"))
+    if (r == 0 && options_has(options, "results")) {
         run.results = cJSON_CreateObject();
+        r = results_check(options_get(options, "results"));
+    }
     if (r == 0)
         r = joblog_open(&run.joblog, options_get(options, "joblog"));
     return r != 0 ? r : follow(&run, TAKE_PTR(parameters));

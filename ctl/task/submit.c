@@ -12,6 +12,8 @@
 #include "console/render.h"
 #include "task/results.h"
 #include "console/screen.h"
+#include "console/progress.h"
+#include "task/wait.h"
 
 /* `p2pctl submit`: queue a task; with --wait or -f stay until it ended and hand its code on. */
 
@@ -62,8 +64,6 @@ static int add_work(const struct options *options, cJSON *parameters)
 {
     int r;
 
-    if (function_is_asked(options))
-        return function_add(options, parameters);
     if (options->words_count == 0)
         return fail(ERROR_USAGE, NULL,
                     "a typed task: p2pctl submit a1\nor a command: p2pctl submit -- COMMAND ...\n"
@@ -125,6 +125,7 @@ static int add_place(const struct ctl *ctl, cJSON *parameters)
 {
     const struct options *options = &ctl->options;
     const char *select = options_get(options, "select"), *name = options_get(options, "name");
+    const char *on_done = options_get(options, "on-done");
     bool confidential = options_has(options, "confidential");
 
     if (confidential && (ctl->globals.node || select))
@@ -137,10 +138,16 @@ static int add_place(const struct ctl *ctl, cJSON *parameters)
         json_add_string(parameters, "run_on", ctl->globals.node);
     if (select)
         json_add_string(parameters, "select", select);
+    if (name && !text_is_utf8(name, strlen(name)))
+        return fail_usage("--name is text in UTF-8, not \"%s\"", name);
+    if (on_done && !text_is_utf8(on_done, strlen(on_done)))
+        return fail_usage("--on-done is text in UTF-8, not \"%s\"", on_done);
     if (confidential)
         json_add_bool(parameters, "confidential", true);
     if (name)
         json_add_string(parameters, "name", name);
+    if (on_done)
+        json_add_string(parameters, "on_done", on_done);
     if (options_has(options, "dry-run"))
         json_add_bool(parameters, "dry_run", true);
     return 0;
@@ -196,7 +203,7 @@ static void say_submitted(const struct ctl *ctl, const cJSON *answer)
         fprintf(stderr, " %s ", render_mark(MARK_ARROW));
         render_tinted(ctl, stderr, TONE_PLAIN, node);
     }
-    if (reason) {
+    if (reason && node) {
         fputs(" (", stderr);
         render_tinted(ctl, stderr, TONE_PLAIN, reason);
         fputc(')', stderr);
@@ -204,10 +211,20 @@ static void say_submitted(const struct ctl *ctl, const cJSON *answer)
     fprintf(stderr, "; follow it with: p2pctl task logs -f %.*s\n", output_short_id_size(id), id);
 }
 
-static int detach(const char *id)
+/* That no node can take it now is no secret of terminals. What --after names is known. */
+static void say_waiting(const struct ctl *ctl, const cJSON *answer)
+{
+    const char *reason = json_text(answer, "reason", "");
+
+    if (*reason && !json_is_set(answer, "node") && !options_has(&ctl->options, "after"))
+        wait_tell(ctl, json_text(answer, "id", "?"), "", reason);
+}
+
+static int detach(const struct ctl *ctl, const char *id)
 {
     int size = output_short_id_size(id);
 
+    output_print_end(ctl, id);
     fprintf(stderr,
             "\ndetached: %s goes on; come back with: p2pctl task logs -f %.*s; cancel it with: "
             "p2pctl task "
@@ -217,15 +234,13 @@ static int detach(const char *id)
 }
 
 /* Without -f nothing is shown before the end, and then only what the last attempt said. */
-static int wait_for_end(struct ctl *ctl, const char *id)
+static int show_output(struct ctl *ctl, const char *id, cJSON **ret_end)
 {
+    bool follow = options_has(&ctl->options, "follow");
     _cleanup_json_ cJSON *answer = NULL;
-    cJSON *parameters = cJSON_CreateObject();
-    cJSON *ids = cJSON_AddArrayToObject(parameters, "ids");
+    int r = follow ? 0 : wait_for_tasks(ctl, &(struct wait){.ids = &id, .count = 1}, &answer);
 
-    if (ids)
-        cJSON_AddItemToArray(ids, cJSON_CreateString(id));
-    return client_call(ctl, (struct call){"WaitTask", parameters, -1, true, NULL}, &answer);
+    return r != 0 ? r : output_follow(ctl, id, follow, ret_end);
 }
 
 /* Its results, where it left any, and what is to be said of them. Return: as results_get(). */
@@ -267,17 +282,10 @@ static int stay(struct ctl *ctl, const cJSON *answer)
     } else if (ctl_is_chatty(ctl)) {
         fprintf(stderr, "%s\n", id);
     }
-    if (r == 0 && !follow)
-        r = wait_for_end(ctl, id);
-    if (r == 0) {
-        cJSON *parameters = cJSON_CreateObject();
-        json_add_string(parameters, "id", id);
-        if (follow)
-            json_add_bool(parameters, "follow", true);
-        r = output_stream(ctl, parameters, false, &end);
-    }
+    if (r == 0)
+        r = show_output(ctl, id, &end);
     if (r == CLIENT_INTERRUPTED)
-        return detach(id);
+        return detach(ctl, id);
     if (r != 0)
         return r;
     int fetched = fetch_results(ctl, id, end, &paths);
@@ -305,16 +313,63 @@ static int check_results(const struct options *options, bool stays)
     return file_check_overwrite(options);
 }
 
+static int check_place_of_results(const struct options *options)
+{
+    const char *directory = options_get(options, "results");
+
+    return directory ? results_check(directory) : 0;
+}
+
 /* Everything that can be said about the task before its files are looked at. */
 static int add_all(struct ctl *ctl, cJSON *parameters, bool stays)
 {
-    int r = add_work(&ctl->options, parameters);
+    bool is_function = function_is_asked(&ctl->options);
+    int r = is_function ? function_check(&ctl->options) : add_work(&ctl->options, parameters);
 
     if (r == 0)
         r = add_limits(&ctl->options, parameters);
     if (r == 0)
         r = add_place(ctl, parameters);
     return r == 0 ? check_results(&ctl->options, stays) : r;
+}
+
+/* One file after the other has a line of its own. */
+static void show_progress(struct ctl *ctl, const cJSON *object, struct progress *progress,
+                          char **name)
+{
+    const char *now = json_text(object, "name", "");
+
+    if (!*name || strcmp(*name, now) != 0) {
+        free(*name);
+        *name = strdup(now);
+        progress_rename(progress, ctl, *name ? *name : "");
+    }
+    progress_bytes(progress, json_number(object, "done_bytes", 0),
+                   json_number(object, "total_bytes", 0));
+}
+
+/* The call, with how far its files are. Return: as client_next(). */
+static int ask(struct ctl *ctl, cJSON *parameters, const struct attachments *files, cJSON **ret)
+{
+    const struct call call = {"Submit", parameters, -EBADF, files->fds_count > 0, NULL};
+    _cleanup_free_ char *name = NULL;
+    struct progress progress;
+    bool last = false;
+
+    if (files->fds_count == 0)
+        return client_call(ctl, call, ret);
+    progress_init(&progress, ctl, "");
+    int r = client_start_with(ctl, call, files->fds, files->fds_count);
+    while (r == 0 && !last) {
+        _cleanup_json_ cJSON *object = NULL;
+        r = client_next(ctl, &object, &last);
+        if (r == 0 && last)
+            *ret = TAKE_PTR(object);
+        else if (r == 0)
+            show_progress(ctl, object, &progress, &name);
+    }
+    progress_wipe(&progress);
+    return r;
 }
 
 int submit_run(struct ctl *ctl)
@@ -327,16 +382,18 @@ int submit_run(struct ctl *ctl)
     if (r != 0)
         return r;
     if (stays && !options_has(&ctl->options, "dry-run")) {
-        fail_hand_on();
+        fail_hand_on(); /* the command line is right */
         client_catch_interrupt();
     }
-    r = attach_files(&ctl->options, parameters, &files);
+    r = check_place_of_results(&ctl->options);
+    if (r == 0 && function_is_asked(&ctl->options))
+        r = function_add(&ctl->options, parameters);
+    if (r == 0)
+        r = attach_files(&ctl->options, parameters, &files);
     if (r != 0)
         return r;
     /* Files may take their time. */
-    r = client_call_with(
-        ctl, (struct call){"Submit", TAKE_PTR(parameters), -EBADF, files.fds_count > 0, NULL},
-        files.fds, files.fds_count, &answer);
+    r = ask(ctl, TAKE_PTR(parameters), &files, &answer);
     if (r == CLIENT_INTERRUPTED)
         return EXIT_INTERRUPTED;
     if (r != 0)
@@ -350,5 +407,6 @@ int submit_run(struct ctl *ctl)
     puts(json_text(answer, "id", "?"));
     fflush(stdout);
     say_submitted(ctl, answer);
+    say_waiting(ctl, answer);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "console/output.h"
 #include "console/render.h"
 #include "console/screen.h"
+#include "task/wait.h"
 
 /* The queue: list, logs, wait, cancel. `task show` is in task_show.c. */
 
@@ -247,8 +248,10 @@ int task_logs_run(struct ctl *ctl)
     if (follow)
         client_catch_interrupt();
     r = output_stream(ctl, TAKE_PTR(parameters), options_has(&ctl->options, "timestamps"), &end);
-    if (r == CLIENT_INTERRUPTED)
+    if (r == CLIENT_INTERRUPTED) {
+        output_print_end(ctl, ctl->options.words[0]);
         return 0;
+    }
     if (r != 0)
         return r;
     if (follow && ctl_is_chatty(ctl))
@@ -280,6 +283,27 @@ static int detach_wait(const struct options *options)
     return EXIT_INTERRUPTED;
 }
 
+/* Waited for a state: 0 where they had it, or with --any one of them; 1 where one ended without. */
+static int state_result(const struct ctl *ctl, const cJSON *tasks)
+{
+    bool is_any = options_has(&ctl->options, "any");
+    size_t reached = 0, missed = 0;
+
+    json_for_each (task, tasks) {
+        /* An older daemon of another node does not say. */
+        bool has_reached =
+            json_is_set(task, "reached")
+                ? json_flag(task, "reached")
+                : strcmp(json_text(task, "state", ""), options_get(&ctl->options, "state")) == 0;
+        reached += has_reached;
+        missed += !has_reached;
+        if (!has_reached && output_has_ended(task) && ctl->globals.json == JSON_OFF &&
+            !ctl->globals.quiet)
+            output_summary(ctl, task, NULL);
+    }
+    return (is_any ? reached > 0 : missed == 0) ? 0 : error_get_exit(ERROR_INTERNAL);
+}
+
 /* With one task its own code; with several 1 where any did not succeed. */
 static int wait_result(const struct ctl *ctl, const cJSON *answer)
 {
@@ -288,7 +312,7 @@ static int wait_result(const struct ctl *ctl, const cJSON *answer)
     int result = 0;
 
     if (options_has(&ctl->options, "state"))
-        return 0;
+        return state_result(ctl, tasks);
     json_for_each (task, tasks) {
         if (!output_has_ended(task)) /* with --any not all have */
             continue;
@@ -304,26 +328,21 @@ static int wait_result(const struct ctl *ctl, const cJSON *answer)
 
 int task_wait_run(struct ctl *ctl)
 {
-    _cleanup_json_ cJSON *parameters = client_parameters(ctl), *answer = NULL;
-    const char *timeout = options_get(&ctl->options, "timeout");
-    const char *state = options_get(&ctl->options, "state");
-    int r;
+    _cleanup_json_ cJSON *answer = NULL;
+    const struct wait wait = {.ids = ctl->options.words,
+                              .count = ctl->options.words_count,
+                              .is_any = options_has(&ctl->options, "any"),
+                              .state = options_get(&ctl->options, "state"),
+                              .timeout = options_get(&ctl->options, "timeout"),
+                              .is_elsewhere = true};
+    int r = options_check_word(&ctl->options, "state", task_states);
 
-    r = options_check_word(&ctl->options, "state", task_states);
-    if (r == 0)
-        r = add_ids(&ctl->options, parameters);
     if (r != 0)
         return r;
-    if (timeout)
-        json_add_string(parameters, "timeout", timeout);
-    if (state)
-        json_add_string(parameters, "state", state);
-    if (options_has(&ctl->options, "any"))
-        json_add_bool(parameters, "any", true);
-    if (ctl->options.words_count == 1)
+    if (wait.count == 1)
         fail_hand_on();
     client_catch_interrupt();
-    r = client_call(ctl, (struct call){"WaitTask", TAKE_PTR(parameters), -1, true, NULL}, &answer);
+    r = wait_for_tasks(ctl, &wait, &answer);
     if (r == CLIENT_INTERRUPTED)
         return detach_wait(&ctl->options);
     if (r != 0)

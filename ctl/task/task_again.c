@@ -38,6 +38,8 @@ int task_retry_run(struct ctl *ctl)
     return 0;
 }
 
+#define CLEAN_TEXT_MAX 96
+
 static const char *const ended_states[] = {"succeeded", "failed",  "timed-out", "cancelled",
                                            "lost",      "unknown", NULL};
 
@@ -54,20 +56,32 @@ static int clean(struct ctl *ctl, bool is_dry_run, cJSON **ret)
     return client_call(ctl, (struct call){"CleanTasks", parameters, -1, false, NULL}, ret);
 }
 
+/* "3 tasks", "3 tasks and 1 workflow". */
+static void describe_clean(const cJSON *answer, char target[static CLEAN_TEXT_MAX])
+{
+    double tasks = json_number(answer, "cleaned", 0),
+           workflows = json_number(answer, "workflows", 0);
+    int size = snprintf(target, CLEAN_TEXT_MAX, "%.0f task%s", tasks, tasks == 1 ? "" : "s");
+
+    if (workflows > 0)
+        (void)snprintf(target + size, CLEAN_TEXT_MAX - (size_t)size, " and %.0f workflow%s",
+                       workflows, workflows == 1 ? "" : "s");
+}
+
 int task_clean_run(struct ctl *ctl)
 {
     _cleanup_json_ cJSON *counted = NULL, *answer = NULL;
     _cleanup_free_ char *question = NULL;
+    char what[CLEAN_TEXT_MAX];
     int r = options_check_word(&ctl->options, "state", ended_states);
 
     if (r == 0)
         r = clean(ctl, true, &counted);
     if (r != 0)
         return r;
-    double count = json_number(counted, "cleaned", 0);
-    if (count > 0) {
-        if (asprintf(&question, "drop %.0f task%s with output and results", count,
-                     count == 1 ? "" : "s") < 0)
+    describe_clean(counted, what);
+    if (json_number(counted, "cleaned", 0) + json_number(counted, "workflows", 0) > 0) {
+        if (asprintf(&question, "drop %s with output and results", what) < 0)
             return fail_memory();
         r = ctl_confirm(ctl, question);
     }
@@ -77,8 +91,8 @@ int task_clean_run(struct ctl *ctl)
         return r;
     if (ctl->globals.json != JSON_OFF)
         return render_json(ctl, answer, NULL);
-    count = json_number(answer, "cleaned", 0);
-    printf("dropped %.0f task%s\n", count, count == 1 ? "" : "s");
+    describe_clean(answer, what);
+    printf("dropped %s\n", what);
     if (json_number(answer, "held", 0) > 0 && !ctl->globals.quiet)
         fprintf(stderr, "%.0f more belong to workflows that go on, and stay\n",
                 json_number(answer, "held", 0));

@@ -24,7 +24,8 @@ static void print_state(const struct ctl *ctl, const cJSON *task)
 {
     const char *state = json_text(task, "state", "?"), *node = json_text(task, "node", NULL);
     const char *reason = json_text(task, "reason", NULL);
-    double retries = json_number(json_member(task, "limits"), "retries", 0);
+    const cJSON *limits = json_member(task, "limits");
+    double attempts = json_number(limits, "attempts", json_number(limits, "retries", 0) + 1);
     char elapsed[RENDER_TEXT_MAX];
 
     render_tinted(ctl, stdout, output_tone(state), state);
@@ -44,7 +45,7 @@ static void print_state(const struct ctl *ctl, const cJSON *task)
         printf(" %s %s", strcmp(state, "running") == 0 ? "for" : "in",
                render_elapsed(json_number(task, "run_s", 0), elapsed));
     if (json_number(task, "attempt", 0) > 0)
-        printf(", attempt %.0f of %.0f", json_number(task, "attempt", 0), retries + 1);
+        printf(", attempt %.0f of %.0f", json_number(task, "attempt", 0), attempts);
     putchar('\n');
 }
 
@@ -142,8 +143,12 @@ static void print_task(const struct ctl *ctl, const cJSON *task)
         render_tinted(ctl, stdout, TONE_PLAIN, cJSON_IsString(line) ? line->valuestring : "");
         putchar('\n');
     }
-    if (ctl_is_chatty(ctl))
-        fprintf(stderr, "hint: p2pctl task logs %.*s\n", output_short_id_size(id), id);
+    if (!ctl_is_chatty(ctl))
+        return;
+    fprintf(stderr, "hint: p2pctl task logs %.*s", output_short_id_size(id), id);
+    if (output_has_ended(task) && strcmp(json_text(task, "state", ""), "succeeded") != 0)
+        fprintf(stderr, "; run it again: p2pctl task retry %.*s", output_short_id_size(id), id);
+    fputc('\n', stderr);
 }
 
 int task_show_run(struct ctl *ctl)

@@ -49,7 +49,7 @@ static const struct method {
     {"WaitTask", method_wait_task, SCOPE_PASS, false},
     {"CancelTask", method_cancel_task, SCOPE_PASS, false},
     {"RetryTask", method_retry_task, SCOPE_PASS, false},
-    {"GetTaskFiles", method_get_task_files, SCOPE_PASS, false},
+    {"GetTaskFiles", method_get_task_files, SCOPE_OWN, false},
     {"CleanTasks", method_clean_tasks, SCOPE_PASS, false},
     {"PutFile", method_put_file, SCOPE_OWN, false},
     {"GetFile", method_get_file, SCOPE_OWN, false},
@@ -183,17 +183,28 @@ static const struct method *find_method(const char *name)
     return NULL;
 }
 
-static void pass_on(struct node *node, struct call *call, const struct method *method,
-                    const char *name)
+const struct swim_member *find_live(struct node *node, struct call *call, const char *name)
 {
     const struct swim_member *member = node_find_member(node, name);
 
+    if (member && member->state != SWIM_DEAD && member->state != SWIM_LEFT)
+        return member;
     if (!member)
         call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", name);
-    else if (member->state == SWIM_DEAD || member->state == SWIM_LEFT)
+    else
         call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: it %s", name,
                   member->state == SWIM_DEAD ? "is dead" : "has left");
-    else if (is_parameter(method, "value") && call_load_body(call, PEERS_BODY_MAX) < 0)
+    return NULL;
+}
+
+static void pass_on(struct node *node, struct call *call, const struct method *method,
+                    const char *name)
+{
+    const struct swim_member *member = find_live(node, call, name);
+
+    if (!member)
+        return;
+    if (is_parameter(method, "value") && call_load_body(call, PEERS_BODY_MAX) < 0)
         call_fail(call, ERROR_TOO_LARGE, "p2pctl file put FILE NODE:",
                   "only up to 2 MiB can go along with a question to another node");
     else

@@ -52,6 +52,11 @@ void method_retry_task(struct node *node, struct call *call);
 void method_clean_tasks(struct node *node, struct call *call);
 /* task/task_files.c */
 void method_get_task_files(struct node *node, struct call *call);
+/*
+ * A result of a task of @member into @fd, which is taken over; the call names task and file.
+ * Answers the call. task/task_fetch.c
+ */
+void task_fetch(struct node *node, struct call *call, const struct swim_member *member, int fd);
 /* task/submit.c */
 void method_submit(struct node *node, struct call *call);
 /* task/follow.c */
@@ -114,6 +119,9 @@ void fail_no_handler(struct node *node, struct call *call, const char *type, con
 
 /* Whether this node has keys and the call may change them; else it has been answered. keys.c */
 bool keys_may_change(struct node *node, struct call *call);
+
+/* The member called @name, if it can be asked; NULL: the call has been answered. methods.c */
+const struct swim_member *find_live(struct node *node, struct call *call, const char *name);
 
 /* Answers with Internal. */
 void fail_memory(struct call *call);

@@ -461,6 +461,21 @@ const struct task *origin_next(const struct origin *origin, uint64_t after)
     return NULL;
 }
 
+const struct task *origin_next_stranded(const struct origin *origin, const struct task *after)
+{
+    const struct job *job = after ? job_find(origin, after->number) : NULL;
+    struct list *next = job ? job->wait.next : origin->waiting.next;
+
+    return next == &origin->waiting ? NULL : list_entry(next, struct job, wait)->task;
+}
+
+bool origin_is_stranded(const struct origin *origin, uint64_t number)
+{
+    const struct job *job = job_find(origin, number);
+
+    return job && !list_is_empty(&job->wait);
+}
+
 void origin_get_statistics(const struct origin *origin, struct origin_statistics *ret)
 {
     *ret = origin->statistics;

@@ -258,6 +258,13 @@ usec_t origin_deadline(const struct origin *origin);
 const struct task *origin_find(const struct origin *origin, uint64_t number);
 const struct task *origin_next(const struct origin *origin, uint64_t after);
 
+/*
+ * Those that no node can take now, as their reasons say; not those that wait for another task or a
+ * pause. In no order; @after NULL = the first. NULL at the end.
+ */
+const struct task *origin_next_stranded(const struct origin *origin, const struct task *after);
+bool origin_is_stranded(const struct origin *origin, uint64_t number);
+
 struct origin_statistics {
     uint32_t tasks;   /* all records */
     uint32_t pending; /* by state */

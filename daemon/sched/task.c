@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/words.h"
 
 #define TIMELINE_HEAD      8 /* entries of the beginning that a long timeline keeps */
 #define TIMELINE_TEXT_SIZE 256
@@ -68,15 +69,20 @@ void task_spec_done(struct task_spec *spec)
     task_words_done(&spec->env);
     task_words_done(&spec->outs);
     task_words_done(&spec->after);
+    free(spec->on_done);
+    spec->on_done = NULL;
 }
 
 int task_spec_copy(const struct task_spec *spec, struct task_spec *ret)
 {
     _cleanup_(task_words_done) struct task_words args = {0}, env = {0}, outs = {0};
     _cleanup_(task_python_freep) struct task_python *python = NULL;
+    _cleanup_free_ char *on_done = spec->on_done ? strdup(spec->on_done) : NULL;
     struct task_words after;
     int r;
 
+    if (spec->on_done && !on_done)
+        return -ENOMEM;
     if (spec->python) {
         r = task_python_new(spec->python->file, spec->python->function, spec->python->code,
                             &python);
@@ -98,6 +104,7 @@ int task_spec_copy(const struct task_spec *spec, struct task_spec *ret)
     ret->env = env;
     ret->outs = outs;
     ret->after = after;
+    ret->on_done = TAKE_PTR(on_done);
     args = env = outs = (struct task_words){0};
     return 0;
 }
@@ -230,6 +237,13 @@ static bool is_sandbox(const char *text)
     return false;
 }
 
+static bool is_command(const char *text)
+{
+    _cleanup_free_ char **words = NULL;
+
+    return is_printable(text, TASK_ON_DONE_MAX) && words_split(text, &words) > 0;
+}
+
 static const char *check_spec(const struct task_spec *spec)
 {
     const char *fixed = spec->is_command ? TASK_TYPE_COMMAND
@@ -264,6 +278,9 @@ static const char *check_spec(const struct task_spec *spec)
         return "unknown reason to retry";
     if (!is_sandbox(spec->sandbox))
         return "a sandbox is landlock, namespaces or full";
+    if (spec->on_done && !is_command(spec->on_done))
+        return "what is run when it is done is a command of at most 4096 bytes, with every quote "
+               "closed";
     fixed = spec->python ? task_python_check(spec->python) : NULL;
     if (!fixed)
         fixed = check_words(spec);

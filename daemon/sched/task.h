@@ -22,12 +22,13 @@
 #include "sched/task_python.h"
 #include "sched/task_words.h"
 
-#define TASK_TYPE_MAX     32  /* letters */
-#define TASK_NAME_MAX     63  /* bytes of a label */
-#define TASK_USER_MAX     64  /* bytes */
-#define TASK_SANDBOX_MAX  15  /* bytes of "namespaces" */
-#define TASK_SELECT_MAX   63  /* bytes of "gpu=1" */
-#define TASK_REASON_MAX   191 /* bytes */
+#define TASK_TYPE_MAX     32   /* letters */
+#define TASK_NAME_MAX     63   /* bytes of a label */
+#define TASK_USER_MAX     64   /* bytes */
+#define TASK_SANDBOX_MAX  15   /* bytes of "namespaces" */
+#define TASK_ON_DONE_MAX  4096 /* bytes */
+#define TASK_SELECT_MAX   63   /* bytes of "gpu=1" */
+#define TASK_REASON_MAX   191  /* bytes */
 #define TASK_TIMELINE_MAX 64
 #define TASK_RETRIES_MAX  1000
 #define TASK_FILES_MAX    64 /* files that go with a task; also patterns of results */
@@ -105,8 +106,10 @@ struct task_spec {
     struct task_words outs;  /* results to be brought back: "GLOB" or "GLOB=DIR" */
     struct task_files in;    /* files it finds in its work directory */
     struct task_words after; /* tasks of this origin that it waits for: task_after_parse() */
-    usec_t timeout_usec;     /* of one attempt's run; 0 = what the worker has configured */
-    uint64_t memory_size;    /* bytes; 0 = what the worker has configured */
+    char *on_done; /* owned; a command, as base/words cuts it, that the origin runs when it has
+                      ended; NULL = none */
+    usec_t timeout_usec;  /* of one attempt's run; 0 = what the worker has configured */
+    uint64_t memory_size; /* bytes; 0 = what the worker has configured */
     char sandbox[TASK_SANDBOX_MAX +
                  1];         /* at least this level; "" = what the worker has configured */
     uint32_t slots;          /* it takes while it runs, 0..TASK_SLOTS_MAX; 0 = what its type has */

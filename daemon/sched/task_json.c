@@ -95,6 +95,8 @@ cJSON *task_spec_to_json(const struct task_spec *spec)
     add_number(json, "retry_on", spec->retry_on);
     add_number(json, "workflow", spec->workflow);
     add_number(json, "step", spec->step);
+    if (spec->on_done)
+        json_add_string(json, "on_done", spec->on_done);
     if (spec->python && !cJSON_AddItemToObject(json, "python", task_python_to_json(spec->python)))
         return NULL;
     if (!add_words(json, "args", &spec->args) || !add_words(json, "env", &spec->env) ||
@@ -272,6 +274,18 @@ static void get_files(struct source *source, const char *key, struct task_files 
         source->is_bad = true;
 }
 
+static int get_on_done(const struct source *source, char **ret)
+{
+    const char *text = NULL;
+
+    if (json_get_string(source->json, "on_done", &text) < 0)
+        return -EBADMSG;
+    if (!text)
+        return 0;
+    *ret = strdup(text);
+    return *ret ? 0 : -ENOMEM;
+}
+
 static int get_python(const struct source *source, struct task_python **ret)
 {
     const cJSON *object = NULL;
@@ -307,6 +321,9 @@ int task_spec_from_json(const cJSON *json, struct task_spec *ret)
     spec.retry_on = (unsigned)get_number(&source, "retry_on", UINT32_MAX);
     spec.workflow = get_number(&source, "workflow", NUMBER_MAX);
     spec.step = (uint32_t)get_number(&source, "step", UINT32_MAX);
+    r = get_on_done(&source, &spec.on_done);
+    if (r < 0)
+        return r;
     r = get_python(&source, &spec.python);
     if (r < 0)
         return r;

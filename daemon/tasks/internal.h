@@ -20,6 +20,15 @@
 #define PULL_PIECE    ((size_t)256 * 1024) /* bytes of files in one frame */
 #define INFLOW_WINDOW ((size_t)512 * 1024) /* bytes of output on the way, of one attempt */
 
+#define SENT_MAX 32
+
+/* How far the inputs of a task are on their way to a worker. */
+struct sent {
+    uint64_t number;
+    uint64_t bytes; /* that it has */
+    uint64_t end;   /* of the piece that it asked for */
+};
+
 struct tasks {
     sd_event *event;
     const struct config *config; /* borrowed, as the four below */
@@ -47,6 +56,8 @@ struct tasks {
     struct hooks hooks;
     struct list stages, pulls, collects, servings;
     size_t stages_count, servings_count, reads_count, results_count;
+    struct sent sent[SENT_MAX]; /* the inputs that were asked for last */
+    size_t sent_next;
     uint64_t next_task;
     uint64_t next_workflow;
     uint64_t wall_offset_usec;

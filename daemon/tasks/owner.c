@@ -32,7 +32,7 @@ static struct journal_task describe(const struct tasks *tasks, const struct task
     names->workflow[0] = 'w';
     task_id_format(task->spec.workflow, origin, names->workflow + 1);
     return (struct journal_task){.id = names->id,
-                                 .name = names->name,
+                                 .name = strcmp(names->name, "-") == 0 ? NULL : names->name,
                                  .user = names->user,
                                  .workflow = task->spec.workflow > 0 ? names->workflow : NULL};
 }

@@ -157,6 +157,29 @@ static void put(struct run *run)
                                                 .record = record});
 }
 
+/* Nothing of it is left, but for its tasks. */
+static void forget(struct run *run)
+{
+    struct tasks *tasks = run->tasks;
+
+    state_delete_workflow(tasks->batch, run->number);
+    tasks_drop_files(tasks, &run->options.inputs);
+    run_free(run);
+}
+
+int runs_forget(struct tasks *tasks, uint64_t number)
+{
+    struct run *run = runs_find(tasks, number);
+
+    if (!run)
+        return -ENOENT;
+    if (run->workflow)
+        return -EBUSY;
+    forget(run);
+    tasks_pump(tasks);
+    return 0;
+}
+
 /* Drops the history that is too old, or too much: the oldest ends first. */
 static void prune(struct tasks *tasks)
 {
@@ -177,9 +200,7 @@ static void prune(struct tasks *tasks)
         if (count <= RUNS_KEPT_MAX && size <= RUNS_KEPT_SIZE &&
             wall < usec_add(run->ended_wall_usec, keep))
             continue;
-        state_delete_workflow(tasks->batch, run->number);
-        tasks_drop_files(tasks, &run->options.inputs);
-        run_free(run);
+        forget(run);
     }
 }
 

@@ -78,6 +78,9 @@ uint64_t run_get_bundle(const struct run *run);
 /* How @step of a run that has ended did. Return: 1; 0 where it was not run. */
 int run_get_end(const struct run *run, uint32_t step, enum task_state *ret);
 
+/* Drops a run that has ended from the history; its tasks stay. Return: 0, -ENOENT, -EBUSY. */
+int runs_forget(struct tasks *tasks, uint64_t number);
+
 /*
  * Takes up a run that has ended: what was not run is run now; what failed stays as it is, or is run
  * again too. Return: 0; -EALREADY where it goes on; -ENOENT where nothing is left to do; -ENOBUFS;

@@ -115,8 +115,35 @@ void serve_go_on(struct tasks *tasks)
     }
 }
 
+/* Who asks for a piece has all before it. */
+static void note_sent(struct tasks *tasks, const struct serve_request *request)
+{
+    struct sent *sent = NULL;
+
+    for (size_t i = 0; i < SENT_MAX && !sent; i++)
+        if (tasks->sent[i].number == request->number)
+            sent = &tasks->sent[i];
+    if (!sent)
+        sent = &tasks->sent[tasks->sent_next++ % SENT_MAX];
+    *sent = (struct sent){.number = request->number,
+                          .bytes = request->offset,
+                          .end = request->offset + request->size};
+}
+
+bool tasks_get_sent(const struct tasks *tasks, const struct task *task, uint64_t *ret)
+{
+    for (size_t i = 0; i < SENT_MAX; i++)
+        if (tasks->sent[i].number == task->number && tasks->sent[i].end < task->spec.in.size) {
+            *ret = tasks->sent[i].bytes;
+            return true;
+        }
+    return false;
+}
+
 void serve_piece(struct tasks *tasks, const struct serve_request *request)
 {
+    if (request->key.kind == BUNDLES_IN)
+        note_sent(tasks, request);
     struct serving *serving =
         tasks->servings_count < WAITING_MAX ? calloc(1, sizeof(*serving)) : NULL;
 

@@ -33,6 +33,9 @@ struct stage {
     uint64_t size_max;
     uint64_t reserve;
     atomic_bool is_cancelled;
+    atomic_size_t at;         /* the source that is being copied, */
+    atomic_ullong done_bytes; /* how much of it, */
+    atomic_ullong total_bytes;
     struct bundles_part part;
     uint64_t end; /* of the bundle so far */
     uint64_t size;
@@ -154,8 +157,10 @@ static int copy(struct stage *stage, const struct source *source, const struct c
     snprintf(entry.name, sizeof(entry.name), "%s", source->name);
     int64_t offset = bundle_add_head(stage->part.fd, stage->end, &entry);
     r = offset < 0 ? (int)offset : 0;
+    atomic_store(&stage->total_bytes, content->size);
     for (uint64_t done = 0; r >= 0 && done < content->size;) {
         uint64_t step = MIN(content->size - done, STEP_SIZE);
+        atomic_store(&stage->done_bytes, done);
         if (atomic_load(&stage->is_cancelled))
             return -ECANCELED;
         r = bundle_copy(content->fd, content->offset + done, stage->part.fd,
@@ -195,6 +200,8 @@ static int collect(struct stage *stage)
         return fail(stage, (int)begun, "cannot keep the files: %s", strerror((int)-begun));
     stage->end = (uint64_t)begun;
     for (size_t i = 0; i < stage->count; i++) {
+        atomic_store(&stage->done_bytes, 0);
+        atomic_store(&stage->at, i);
         r = add(stage, &stage->sources[i]);
         if (r < 0)
             return r;
@@ -315,6 +322,13 @@ int tasks_stage(struct tasks *tasks, struct stage_source *sources, size_t count,
     else if (stage)
         stage_free(stage);
     return r;
+}
+
+void tasks_stage_get_progress(const struct stage *stage, struct stage_progress *ret)
+{
+    *ret = (struct stage_progress){.name = name_of(&stage->sources[atomic_load(&stage->at)]),
+                                   .done_bytes = atomic_load(&stage->done_bytes),
+                                   .total_bytes = atomic_load(&stage->total_bytes)};
 }
 
 void tasks_stage_cancel(struct stage *stage)

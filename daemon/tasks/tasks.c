@@ -368,10 +368,28 @@ bool tasks_are_reported(const struct tasks *tasks)
     return load.unacked == 0;
 }
 
+/* A task of this node has ended: its own command for that. */
+static void run_on_done(struct tasks *tasks, const struct journal_event *event)
+{
+    char origin[NODE_NAME_MAX + 1];
+    const char *id = NULL;
+    uint64_t number;
+
+    if (json_get_string(event->fields, "task", &id) <= 0 ||
+        task_id_parse(id, "", &number, origin) < 0)
+        return;
+    const struct task *task = origin_find(tasks->origin, number);
+    if (task && task->spec.on_done)
+        hooks_add(&tasks->hooks, task->spec.on_done, event);
+}
+
 void tasks_hear(struct tasks *tasks, const struct journal_event *event)
 {
-    if (!tasks->is_closed)
-        hooks_hear(&tasks->hooks, event);
+    if (tasks->is_closed)
+        return;
+    hooks_hear(&tasks->hooks, event);
+    if (event->event == EVENT_TASK_ENDED)
+        run_on_done(tasks, event);
 }
 
 /* --- For control --- */

@@ -172,8 +172,21 @@ struct stage;
 int tasks_stage(struct tasks *tasks, struct stage_source *sources, size_t count,
                 tasks_staged_t done, void *data, size_t *ret_bad, struct stage **ret);
 
+/* Which file is being copied, borrowed of the stage, and how far that is. */
+struct stage_progress {
+    const char *name;
+    uint64_t done_bytes, total_bytes;
+};
+void tasks_stage_get_progress(const struct stage *stage, struct stage_progress *ret);
+
 /* @done will not be called, and nothing stays. */
 void tasks_stage_cancel(struct stage *stage);
+
+/*
+ * Whether the inputs of @task are on their way to another node, and how many bytes of their bundle
+ * are there already. Only of those that were sent last.
+ */
+bool tasks_get_sent(const struct tasks *tasks, const struct task *task, uint64_t *ret);
 
 /* No task has these. */
 void tasks_drop_files(struct tasks *tasks, const struct task_files *files);
@@ -182,6 +195,8 @@ void tasks_drop_files(struct tasks *tasks, const struct task_files *files);
 struct task_content {
     const struct bundle_entry *entries;
     size_t count;
+    const uint8_t *piece; /* of tasks_read_piece(), else NULL */
+    size_t piece_size;
 };
 /* @r: 0; -ENOENT where there is no such result; what reading or writing said. */
 typedef void (*task_read_t)(int r, const struct task_content *content, void *data);
@@ -193,5 +208,12 @@ typedef void (*task_read_t)(int r, const struct task_content *content, void *dat
 struct task_read;
 int tasks_read_results(struct tasks *tasks, uint64_t number, const char *name, int fd,
                        task_read_t done, void *data, struct task_read **ret);
+/*
+ * Of the one called @name, the bytes from @offset on: at most TASK_PIECE_MAX, none at its end.
+ * Return: as tasks_read_results().
+ */
+#define TASK_PIECE_MAX ((size_t)1024 * 1024)
+int tasks_read_piece(struct tasks *tasks, uint64_t number, const char *name, uint64_t offset,
+                     task_read_t done, void *data, struct task_read **ret);
 /* @done will not be called. */
 void tasks_read_cancel(struct task_read *read);

@@ -243,6 +243,26 @@ def test_parameters_of_submit(ctl, daemon):
         "retries": 2, "env": ["A=1", "B=2"], "run_on": "lab-05", "name": "n"}, False)]
 
 
+def test_how_far_the_files_of_a_task_are_is_shown(ctl, daemon, tmp_path):
+    (tmp_path / "data.csv").write_bytes(b"x" * 1000)
+    submitted = daemon.answers["Submit"]
+    daemon.answers["Submit"] = lambda parameters, descriptors: [
+        {"type": "progress", "name": "data.csv", "done_bytes": 250, "total_bytes": 1000},
+        submitted(parameters, descriptors) if callable(submitted) else submitted]
+    result = ctl("--progress=json", "submit", "--in", "data.csv", "a1")
+    told = json.loads(result.stderr.splitlines()[0])
+    assert result.returncode == 0 and result.stdout == b"42@lab-01\n"
+    assert (told["type"], told["name"], told["done"], told["total"]) == ("progress", "data.csv", 250, 1000)
+    assert daemon.calls[0][2], "asked for more than one answer"
+    daemon.answers["Submit"] = submitted
+    daemon.answers["TaskLogs"] = [
+        {"type": "progress", "node": "lab-05", "done_bytes": 1, "total_bytes": 4},
+        {"type": "end", "id": "42@lab-01", "state": "succeeded", "exit": 0, "signal": None, "node": "lab-05", "cut": False}]
+    result = ctl("--progress=json", "submit", "-f", "a1")
+    told = json.loads(result.stderr.splitlines()[0])
+    assert (told["name"], told["done"], told["total"]) == ("files → lab-05", 1, 4) and result.stdout == b""
+
+
 def test_everything_after_dashes_is_the_command(ctl, daemon):
     ctl("submit", "--", "grep", "--color", "-f", "x", "--", "0")
     assert daemon.calls[0][1] == {"argv": ["grep", "--color", "-f", "x", "--", "0"]}

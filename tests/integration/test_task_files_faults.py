@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Files of tasks when something goes wrong on the way: full disks, deaths, kills, cancelling."""
 import hashlib
+import json
 import os
+import re
 
 import pytest
 
@@ -150,6 +152,26 @@ def begin_staging(lab, tmp_path, size=256 * MIB):
                          lambda: origin.submit("--in", tmp_path / "large", "--", "sha256sum", "large"),
                          lambda task: is_final(origin, task))
     return task, worker, digest
+
+
+def test_a_task_whose_files_are_on_their_way_says_so(pair, tmp_path):
+    origin = pair["lab-01"]
+
+    def look():
+        """What is told while the worker is stopped in the middle; None where it had asked for the last piece already."""
+        task, worker, _ = begin_staging(pair, tmp_path)
+        found = origin.task(task)
+        reader = origin.ctl_start("--json", "task", "logs", "-f", task)
+        if not found["reason"].startswith("queued"):
+            line = json.loads(reader.stdout.readline())
+        worker.resume()
+        origin.ctl("task", "cancel", task)
+        origin.wait_task(task, "cancelled", "succeeded", timeout=60)
+        return (found, line) if not found["reason"].startswith("queued") else None
+
+    found, line = wait_for(look, 60, "the files to be on their way")
+    assert re.fullmatch(rf"its files are on their way to {found['node']}: \d+%", found["reason"])
+    assert (line["type"], line["node"]) == ("progress", found["node"]) and 0 < line["done_bytes"] < line["total_bytes"]
 
 
 def test_cancelling_while_files_are_on_their_way(pair, tmp_path):

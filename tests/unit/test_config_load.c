@@ -281,9 +281,10 @@ static void hooks_name_an_event_and_a_command(void **state _unused_)
 
 static void commands_close_their_quotes(void **state _unused_)
 {
-    load("tasks = { on_done = \"it's\"; types = ( { name = \"a\"; command = \"'x\"; }, { name = "
-         "\"b\"; command = \" \"; } ); };\nmessages = { handler = \"a 'b\"; };\nhooks = ( { event = "
-         "\"drain\"; command = \"a ''\"; }, { event = \"drain\"; command = \"\"; } );");
+    load(
+        "tasks = { on_done = \"it's\"; types = ( { name = \"a\"; command = \"'x\"; }, { name = "
+        "\"b\"; command = \" \"; } ); };\nmessages = { handler = \"a 'b\"; };\nhooks = ( { event = "
+        "\"drain\"; command = \"a ''\"; }, { event = \"drain\"; command = \"\"; } );");
     assert_int_equal(lab.errors.count, 5);
     for (size_t i = 0; i < lab.errors.count; i++)
         if (!strstr(lab.errors.items[i], "expected a command: words, with every quote closed"))

@@ -376,6 +376,36 @@ static void an_unknown_type_is_an_error_unless_one_may_wait(void **state _unused
     origin_free(origin);
 }
 
+static void what_no_node_can_take_is_stranded_until_one_can(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    set_state(origin, 2, PLACE_DEAD, 2);
+    assert_false(origin_is_stranded(origin, 1)); /* its node may come back */
+    assert_null(origin_next_stranded(origin, NULL));
+    submit(origin, 2, 3);
+    submit(origin, 3, 3);
+    assert_int_equal(task_words_add(&spec.after, "3:any"), 0);
+    submit_spec(origin, 4, &spec, 4);
+    task_words_done(&spec.after);
+    assert_true(origin_is_stranded(origin, 2));
+    assert_false(origin_is_stranded(origin, 4)); /* it waits for a task */
+    assert_false(origin_is_stranded(origin, 99));
+    const struct task *first = origin_next_stranded(origin, NULL);
+    const struct task *second = origin_next_stranded(origin, first);
+    assert_int_equal(first->number + second->number, 5);
+    assert_string_equal(first->reason, "the only node for type a, lab-02, is dead");
+    assert_null(origin_next_stranded(origin, second));
+    set_state(origin, 2, PLACE_ALIVE, 5);
+    origin_tick(origin, 5);
+    assert_false(origin_is_stranded(origin, 2));
+    assert_null(origin_next_stranded(origin, NULL));
+    origin_free(origin);
+}
+
 static void a_confidential_task_for_another_node_is_refused(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1010,6 +1040,7 @@ int main(void)
         cmocka_unit_test(a_commit_that_failed_is_asked_for_again),
         cmocka_unit_test(what_never_left_goes_elsewhere_when_the_node_cannot_be_reached),
         cmocka_unit_test(an_unknown_type_is_an_error_unless_one_may_wait),
+        cmocka_unit_test(what_no_node_can_take_is_stranded_until_one_can),
         cmocka_unit_test(a_confidential_task_for_another_node_is_refused),
         cmocka_unit_test(a_task_moves_when_its_node_is_dead_and_its_lease_is_over),
         cmocka_unit_test(a_suspect_node_keeps_its_task),

@@ -3,10 +3,12 @@
 
 #include <string.h>
 #include "control/task/tail.h"
+#include "control/task/stranded.h"
 
 #define WAIT_IDS_MAX    4096
 #define CONGESTED_RETRY (20 * USEC_PER_MSEC)
 #define TIMER_ACCURACY  USEC_PER_MSEC
+#define PROGRESS_USEC   (250 * USEC_PER_MSEC)
 
 /* --- TaskLogs --- */
 
@@ -28,6 +30,8 @@ struct logs {
     bool is_attempt_done; /* the current attempt's output was read to its end */
     bool is_cut;
     bool streams[3];
+    struct stranded stranded;  /* with follow */
+    sd_event_source *progress; /* with follow, while its files may be on their way */
     bool has_tail; /* what there is is held back for `lines`, until all of it was read */
     struct tail tail;
 };
@@ -35,6 +39,8 @@ struct logs {
 static void logs_free(struct logs *logs)
 {
     list_remove(&logs->watch.link);
+    stranded_end(&logs->stranded);
+    sd_event_source_disable_unref(logs->progress);
     if (logs->read)
         output_cancel(logs->read);
     sd_event_source_disable_unref(logs->timer);
@@ -202,6 +208,58 @@ static void on_logs_task(const struct task *task, void *data)
     }
 }
 
+static const struct task *find_stranded_log(void *data)
+{
+    const struct logs *logs = data;
+
+    return origin_is_stranded(tasks_get_origin(logs->node->tasks), logs->number) ? logs_task(logs)
+                                                                                 : NULL;
+}
+
+static void tell_stranded_log(const struct task *task, void *data)
+{
+    struct logs *logs = data;
+    cJSON *json = cJSON_CreateObject();
+    char id[TASK_ID_TEXT_MAX];
+
+    json_add_string(json, "type", "waiting");
+    json_add_string(json, "id", task_id_format(task->number, logs->node->config->node.name, id));
+    json_add_string(json, "reason", task->reason);
+    call_notify(logs->call, json);
+}
+
+static int on_progress(sd_event_source *source, uint64_t usec _unused_, void *data)
+{
+    struct logs *logs = data;
+    const struct task *task = logs_task(logs);
+    cJSON *json;
+    uint64_t sent;
+
+    if (!task || task->state != TASK_PENDING)
+        return 0;
+    (void)sd_event_source_set_time_relative(source, PROGRESS_USEC);
+    (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    if (!task->has_node || !tasks_get_sent(logs->node->tasks, task, &sent))
+        return 0;
+    json = cJSON_CreateObject();
+    json_add_string(json, "type", "progress");
+    json_add_string(json, "node", task->node_name);
+    json_add_u64(json, "done_bytes", sent);
+    json_add_u64(json, "total_bytes", task->spec.in.size);
+    call_notify(logs->call, json); /* with which all may be gone */
+    return 0;
+}
+
+static void begin_notices(struct logs *logs, const struct task *task)
+{
+    logs->stranded = (struct stranded){
+        .node = logs->node, .find = find_stranded_log, .tell = tell_stranded_log, .data = logs};
+    stranded_begin(&logs->stranded);
+    if (task->spec.in.size > 0)
+        (void)sd_event_add_time_relative(logs->node->event, &logs->progress, CLOCK_MONOTONIC,
+                                         PROGRESS_USEC, TIMER_ACCURACY, on_progress, logs);
+}
+
 static bool choose_streams(struct call *call, bool streams[static 3])
 {
     const char *stream = NULL;
@@ -251,6 +309,8 @@ void method_task_logs(struct node *node, struct call *call)
     logs->watch = (struct tasks_watch){.on_task = on_logs_task, .data = logs};
     tasks_watch(node->tasks, &logs->watch);
     call_on_gone(call, on_logs_gone, logs);
+    if (logs->is_follow && !task_state_is_final(task->state))
+        begin_notices(logs, task);
     if (logs->attempt > 0)
         read_logs(logs);
     else if (!logs->is_follow || task_state_is_final(task->state))
@@ -259,20 +319,27 @@ void method_task_logs(struct node *node, struct call *call)
 
 /* --- WaitTask --- */
 
+struct wait_item {
+    uint64_t number;
+    bool is_reached; /* it had the state that is waited for, also when it has another one now */
+};
+
 struct wait {
     struct node *node; /* borrowed */
     struct call *call; /* borrowed until gone */
     struct tasks_watch watch;
+    struct stranded stranded;
     sd_event_source *timer;
     bool is_any;
     int state; /* that is waited for; -1 = any final one */
     size_t count;
-    uint64_t numbers[];
+    struct wait_item items[];
 };
 
 static void wait_free(struct wait *wait)
 {
     list_remove(&wait->watch.link);
+    stranded_end(&wait->stranded);
     sd_event_source_disable_unref(wait->timer);
     free(wait);
 }
@@ -282,33 +349,57 @@ static void on_wait_gone(struct call *call _unused_, void *data)
     wait_free(data);
 }
 
-static bool is_reached(const struct wait *wait, uint64_t number)
+static const struct task *wait_task(const struct wait *wait, size_t i)
 {
-    const struct task *task = origin_find(tasks_get_origin(wait->node->tasks), number);
+    return origin_find(tasks_get_origin(wait->node->tasks), wait->items[i].number);
+}
 
-    return !task || task_state_is_final(task->state) ||
-           (wait->state >= 0 && (int)task->state == wait->state);
+/* Also of one that has run and ended before anybody looked. */
+static bool has_state(const struct task *task, int state)
+{
+    if (state < 0)
+        return task_state_is_final(task->state);
+    return (int)task->state == state || (state == TASK_RUNNING && task->started_wall_usec > 0 &&
+                                         task_state_is_final(task->state));
+}
+
+static void note(struct wait *wait, size_t i)
+{
+    const struct task *task = wait_task(wait, i);
+
+    if (task && has_state(task, wait->state))
+        wait->items[i].is_reached = true;
+}
+
+/* Whether there is nothing more to wait for: a task that has ended changes no more. */
+static bool is_over(const struct wait *wait)
+{
+    size_t reached = 0, settled = 0;
+
+    for (size_t i = 0; i < wait->count; i++) {
+        const struct task *task = wait_task(wait, i);
+        reached += wait->items[i].is_reached;
+        settled += wait->items[i].is_reached || !task || task_state_is_final(task->state);
+    }
+    return settled == wait->count || (wait->is_any && reached > 0);
 }
 
 /* Answers if what is waited for is there. Return: whether it was. */
 static bool check_wait(struct wait *wait)
 {
     struct call *call = wait->call;
-    size_t reached = 0;
 
-    for (size_t i = 0; i < wait->count; i++)
-        reached += is_reached(wait, wait->numbers[i]);
-    if (reached < (wait->is_any ? 1 : wait->count))
+    if (!is_over(wait))
         return false;
     cJSON *reply = call_new_reply("p2pctl.tasks/1");
     cJSON *list = cJSON_AddArrayToObject(reply, "tasks");
     for (size_t i = 0; i < wait->count; i++) {
-        const struct task *task =
-            origin_find(tasks_get_origin(wait->node->tasks), wait->numbers[i]);
+        const struct task *task = wait_task(wait, i);
         cJSON *item = task ? cJSON_CreateObject() : NULL;
         if (!item)
             continue;
         task_fill(wait->node, task, item);
+        json_add_bool(item, "reached", wait->items[i].is_reached);
         cJSON_AddItemToArray(list, item);
     }
     call_on_gone(call, NULL, NULL);
@@ -322,7 +413,8 @@ static void on_wait_task(const struct task *task, void *data)
     struct wait *wait = data;
 
     for (size_t i = 0; i < wait->count; i++)
-        if (wait->numbers[i] == task->number) {
+        if (wait->items[i].number == task->number) {
+            note(wait, i);
             (void)check_wait(wait);
             return;
         }
@@ -340,6 +432,27 @@ static int on_wait_timeout(sd_event_source *source _unused_, uint64_t usec _unus
     return 0;
 }
 
+static const struct task *find_stranded_wait(void *data)
+{
+    const struct wait *wait = data;
+
+    for (size_t i = 0; i < wait->count; i++)
+        if (origin_is_stranded(tasks_get_origin(wait->node->tasks), wait->items[i].number))
+            return wait_task(wait, i);
+    return NULL;
+}
+
+static void tell_stranded_wait(const struct task *task, void *data)
+{
+    struct wait *wait = data;
+    cJSON *reply = call_new_reply("p2pctl.tasks/1"), *item = cJSON_CreateObject();
+
+    task_fill(wait->node, task, item);
+    json_add_bool(item, "reached", false);
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(reply, "tasks"), item);
+    call_notify(wait->call, reply);
+}
+
 /* All ids of one origin. False: the call has been answered, or passed on. */
 static bool read_ids(struct node *node, struct call *call, const cJSON *ids, struct wait *wait)
 {
@@ -347,7 +460,8 @@ static bool read_ids(struct node *node, struct call *call, const cJSON *ids, str
         const struct task *task = find_task(node, call, id->valuestring);
         if (!task)
             return false;
-        wait->numbers[wait->count++] = task->number;
+        wait->items[wait->count].number = task->number;
+        note(wait, wait->count++);
     }
     return true;
 }
@@ -367,7 +481,7 @@ void method_wait_task(struct node *node, struct call *call)
         return call_invalid(call, "ids");
     if (state && task_state_parse(state) < 0)
         return call_invalid(call, "state");
-    struct wait *wait = calloc(1, sizeof(*wait) + (size_t)count * sizeof(wait->numbers[0]));
+    struct wait *wait = calloc(1, sizeof(*wait) + (size_t)count * sizeof(wait->items[0]));
     if (!wait)
         return fail_memory(call);
     wait->node = node;
@@ -381,7 +495,13 @@ void method_wait_task(struct node *node, struct call *call)
     wait->watch = (struct tasks_watch){.on_task = on_wait_task, .data = wait};
     tasks_watch(node->tasks, &wait->watch);
     call_on_gone(call, on_wait_gone, wait);
-    if (!check_wait(wait) && timeout != USEC_INFINITY)
+    if (check_wait(wait))
+        return;
+    wait->stranded = (struct stranded){
+        .node = node, .find = find_stranded_wait, .tell = tell_stranded_wait, .data = wait};
+    if (call->wants_more)
+        stranded_begin(&wait->stranded);
+    if (timeout != USEC_INFINITY)
         (void)sd_event_add_time_relative(node->event, &wait->timer, CLOCK_MONOTONIC, timeout,
                                          TIMER_ACCURACY, on_wait_timeout, wait);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/table.h"
 #include "control/task/run.h"
+#include "control/task/stranded.h"
 #include "tasks/runs.h"
 
 #define COMMAND_TEXT_MAX 512
@@ -16,12 +17,14 @@ struct onlooker {
     uint64_t number;   /* of the run */
     struct tasks_watch watch;
     struct run_watch run_watch;
+    struct stranded stranded;
 };
 
 static void onlooker_free(struct onlooker *onlooker)
 {
     list_remove(&onlooker->watch.link);
     list_remove(&onlooker->run_watch.link);
+    stranded_end(&onlooker->stranded);
     free(onlooker);
 }
 
@@ -87,6 +90,36 @@ static void on_task(const struct task *task, void *data)
         return;
     const struct workflow_plan *plan = workflow_get_plan(run_get_workflow(run));
     tell_task(onlooker->node, onlooker->call, task, plan->steps[task->spec.step].name);
+}
+
+static const struct task *find_stranded(void *data)
+{
+    const struct onlooker *onlooker = data;
+    const struct origin *origin = tasks_get_origin(onlooker->node->tasks);
+    const struct task *task = NULL;
+
+    while ((task = origin_next_stranded(origin, task)))
+        if (task->spec.workflow == onlooker->number)
+            return task;
+    return NULL;
+}
+
+static void tell_stranded(const struct task *task, void *data)
+{
+    struct onlooker *onlooker = data;
+    struct run *run = runs_find(onlooker->node->tasks, onlooker->number);
+    char id[TASK_ID_TEXT_MAX];
+
+    if (!run || !run_get_workflow(run))
+        return;
+    const struct workflow_plan *plan = workflow_get_plan(run_get_workflow(run));
+    cJSON *json = cJSON_CreateObject();
+    json_add_string(json, "type", "waiting");
+    json_add_string(json, "id",
+                    task_id_format(task->number, onlooker->node->config->node.name, id));
+    json_add_string(json, "task", plan->steps[task->spec.step].name);
+    json_add_string(json, "reason", task->reason);
+    call_notify(onlooker->call, json);
 }
 
 /* Nodes that took part in the run. */
@@ -273,6 +306,9 @@ void run_look_on(struct node *node, struct call *call, struct run *run)
                                   .number = facts.number,
                                   .watch = {.on_task = on_task, .data = onlooker},
                                   .run_watch = {.on_done = on_done, .data = onlooker}};
+    onlooker->stranded = (struct stranded){
+        .node = node, .find = find_stranded, .tell = tell_stranded, .data = onlooker};
+    stranded_begin(&onlooker->stranded);
     tasks_watch(node->tasks, &onlooker->watch);
     run_watch(run, &onlooker->run_watch);
     call_on_gone(call, on_gone, onlooker);

@@ -76,6 +76,17 @@ static bool check_places(struct node *node, struct call *call, const struct work
     return true;
 }
 
+/* Whether one of @vars has the name of @var, "K=V". */
+static bool has_var(const struct task_words *vars, const char *var)
+{
+    size_t size = strcspn(var, "=") + 1;
+
+    for (size_t i = 0; i < vars->count; i++)
+        if (strncmp(vars->items[i], var, size) == 0)
+            return true;
+    return false;
+}
+
 static bool read_vars(struct call *call, struct task_words *vars)
 {
     const cJSON *array = NULL;
@@ -88,6 +99,11 @@ static bool read_vars(struct call *call, struct task_words *vars)
             call_fail(call, ERROR_USAGE, "p2pctl run --var K=V",
                       "--var \"%.64s\": a variable is K=V, with letters, digits and _ in K",
                       item->valuestring);
+            return false;
+        }
+        if (has_var(vars, item->valuestring)) {
+            call_fail(call, ERROR_USAGE, NULL, "--var gives %.*s a value twice",
+                      (int)MIN(strcspn(item->valuestring, "="), (size_t)40), item->valuestring);
             return false;
         }
         r = r < 0 ? r : task_words_add(vars, item->valuestring);
@@ -245,10 +261,10 @@ void run_start_list(struct node *node, struct call *call, bool is_detached)
         fail_grammar(call, options->file, &errors);
     else if (r < 0)
         fail_memory(call);
-    else if (is_dry_run)
-        show_plan(node, call, draft->plan);
     else if (!check_places(node, call, draft->plan, options))
         ; /* it has been answered */
+    else if (is_dry_run)
+        show_plan(node, call, draft->plan);
     else if (draft->plan->locals.count > 0)
         stage_and_start(&draft);
     else

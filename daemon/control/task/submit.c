@@ -7,6 +7,7 @@
 
 #define HINT_MAX       512
 #define TYPES_TOLD_MAX 64
+#define PROGRESS_USEC  (250 * USEC_PER_MSEC)
 
 /* A submission whose files are being taken in, and that then waits for the disk. */
 struct pending {
@@ -14,13 +15,24 @@ struct pending {
     struct call *call;             /* borrowed until gone */
     struct task_spec spec;         /* owned */
     struct stage *stage;           /* borrowed until done */
+    sd_event_source *timer;        /* for progress, while there is a stage */
     struct submission *submission; /* borrowed until done */
 };
 
 static void pending_free(struct pending *pending)
 {
+    sd_event_source_disable_unref(pending->timer);
     task_spec_done(&pending->spec);
     free(pending);
+}
+
+/* What is too long for a command line goes as a file. */
+static const char *hint_for_words(const char *key)
+{
+    if (strcmp(key, "argv") == 0 || strcmp(key, "args") == 0)
+        return "send them as a file: p2pctl submit --stdin words.txt -- xargs COMMAND";
+    return strcmp(key, "env") == 0 ? "send them as a file: p2pctl submit --in settings.env ..."
+                                   : NULL;
 }
 
 static bool read_words(struct call *call, const char *key, struct task_words *words)
@@ -32,8 +44,8 @@ static bool read_words(struct call *call, const char *key, struct task_words *wo
     json_for_each (item, array) {
         int r = task_words_add(words, item->valuestring);
         if (r == -E2BIG) {
-            call_fail(call, ERROR_TOO_LARGE, NULL, "%s: more than %d words or %d bytes", key,
-                      TASK_WORDS_MAX, TASK_WORDS_SIZE);
+            call_fail(call, ERROR_TOO_LARGE, hint_for_words(key),
+                      "%s: more than %d words or %d bytes", key, TASK_WORDS_MAX, TASK_WORDS_SIZE);
             return false;
         }
         if (r < 0) {
@@ -100,6 +112,25 @@ static bool read_memory(struct call *call, struct task_spec *spec)
     return false;
 }
 
+/* What runs here when the task has ended is a command of this node: it has to run any. */
+static bool read_on_done(struct node *node, struct call *call, struct task_spec *spec)
+{
+    const char *text = NULL;
+
+    if (!read_string(call, "on_done", &text))
+        return false;
+    if (text && !node->config->tasks.enabled) {
+        call_fail(call, ERROR_NOT_PERMITTED, "p2pctl config show tasks.enabled",
+                  "not permitted: %s runs no tasks, so no command when one is done",
+                  node->config->node.name);
+        return false;
+    }
+    spec->on_done = text ? strdup(text) : NULL;
+    if (text && !spec->on_done)
+        fail_memory(call);
+    return !text || spec->on_done;
+}
+
 static bool read_python(struct call *call, struct task_spec *spec)
 {
     const cJSON *object = NULL;
@@ -146,7 +177,8 @@ static bool read_spec(struct node *node, struct call *call, struct task_spec *sp
         !read_field(call, "sandbox", spec->sandbox, sizeof(spec->sandbox)) ||
         !read_u64(call, "retries", TASK_RETRIES_MAX, &retries) ||
         !read_usec(call, "retry_delay", &spec->retry_delay_usec) ||
-        !read_field(call, "name", spec->name, sizeof(spec->name)))
+        !read_field(call, "name", spec->name, sizeof(spec->name)) ||
+        !read_on_done(node, call, spec))
         return false;
     spec->retries = (uint32_t)retries;
     if (!read_python(call, spec))
@@ -400,6 +432,7 @@ static void on_staged(int r, const struct task_files *files, const char *reason,
     struct call *call = pending->call;
 
     call_on_gone(call, NULL, NULL);
+    pending->timer = sd_event_source_disable_unref(pending->timer);
     if (r < 0) {
         enum error_code code = r == -EINVAL ? ERROR_USAGE : error_from_errno(r);
         call_fail(call, code, r == -EFBIG ? "p2pctl config show tasks.result_max" : NULL, "%s",
@@ -409,6 +442,23 @@ static void on_staged(int r, const struct task_files *files, const char *reason,
     }
     pending->spec.in = *files;
     submit(pending);
+}
+
+static int on_progress(sd_event_source *source, uint64_t usec _unused_, void *data)
+{
+    struct pending *pending = data;
+    struct stage_progress progress;
+    cJSON *json = cJSON_CreateObject();
+
+    tasks_stage_get_progress(pending->stage, &progress);
+    json_add_string(json, "type", "progress");
+    json_add_string(json, "name", progress.name);
+    json_add_u64(json, "done_bytes", progress.done_bytes);
+    json_add_u64(json, "total_bytes", progress.total_bytes);
+    (void)sd_event_source_set_time_relative(source, PROGRESS_USEC);
+    (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    call_notify(pending->call, json); /* with which all may be gone */
+    return 0;
 }
 
 /* With files they come first: a task is accepted when all of it is here. Takes over what the
@@ -438,6 +488,25 @@ static void stage_and_submit(struct node *node, struct call *call, struct task_s
         return;
     }
     call_on_gone(call, on_gone_early, pending);
+    if (call->wants_more)
+        (void)sd_event_add_time_relative(node->event, &pending->timer, CLOCK_MONOTONIC,
+                                         PROGRESS_USEC, USEC_PER_MSEC, on_progress, pending);
+}
+
+/* Whether there is room in the queue; else the call has been answered. */
+static bool check_queue(struct node *node, struct call *call)
+{
+    struct origin_statistics statistics;
+
+    origin_get_statistics(tasks_get_origin(node->tasks), &statistics);
+    if (statistics.pending < node->config->tasks.queue_max)
+        return true;
+    call_fail(call, ERROR_BUSY,
+              "see what waits: p2pctl task list -s pending\nthe limit is: p2pctl config show "
+              "tasks.queue_max",
+              "the queue of %s is full: %u tasks wait", node->config->node.name,
+              statistics.pending);
+    return false;
 }
 
 void method_submit(struct node *node, struct call *call)
@@ -451,13 +520,11 @@ void method_submit(struct node *node, struct call *call)
         !read_inputs(call, &inputs) || !check_spec(node, call, &spec))
         return;
     node_refresh_loads(node);
-    if (is_dry_run) {
-        dry_run(node, call, &spec);
-        return;
-    }
     int r = origin_check(tasks_get_origin(node->tasks), &spec, false, reason);
     if (r < 0)
         fail_submit(node, call, &spec, r, reason);
-    else
+    else if (is_dry_run)
+        dry_run(node, call, &spec);
+    else if (check_queue(node, call))
         stage_and_submit(node, call, &spec, &inputs);
 }

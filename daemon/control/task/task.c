@@ -27,8 +27,12 @@ static const char *describe_queue(const struct node *node, const struct task *ta
 {
     const struct place_node *other =
         place_find(origin_get_place(tasks_get_origin(node->tasks)), &task->node);
+    uint64_t sent;
 
-    if (other && other->facts.slots > 0)
+    if (tasks_get_sent(node->tasks, task, &sent))
+        snprintf(target, TASK_REASON_MAX + 1, "its files are on their way to %s: %.0f%%",
+                 task->node_name, 100.0 * (double)sent / (double)task->spec.in.size);
+    else if (other && other->facts.slots > 0)
         snprintf(target, TASK_REASON_MAX + 1, "queued on %s: %u of %u slots busy", task->node_name,
                  other->facts.running, other->facts.slots);
     else
@@ -245,6 +249,7 @@ static void add_limits(const struct node *node, const struct task *task, cJSON *
                         ? exec_level_name(exec_get_level(exec))
                         : NULL);
     json_add_u64(limits, "retries", task->spec.retries);
+    json_add_u64(limits, "attempts", task->tries_max);
 }
 
 static void add_timeline(const struct task *task, cJSON *json)

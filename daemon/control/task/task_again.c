@@ -2,6 +2,7 @@
 #include "control/methods_internal.h"
 
 #include <string.h>
+#include "base/table.h"
 #include "tasks/runs.h"
 
 /* RetryTask and CleanTasks: what can be done with tasks that have ended. */
@@ -147,40 +148,97 @@ void method_retry_task(struct node *node, struct call *call)
 
 /* --- CleanTasks --- */
 
-static bool is_meant(const struct node *node, const struct call *call, const struct task *task,
-                     int state, usec_t older_usec)
+/* What is to be dropped, of whom, and what became of it. */
+struct clean {
+    struct node *node;       /* borrowed */
+    const struct call *call; /* borrowed */
+    int state;               /* only tasks in it; -1 = all */
+    usec_t older_usec;
+    bool is_dry_run;
+    struct table listed; /* of workflows that keep a task in the list */
+    uint64_t tasks, held, workflows;
+};
+
+static bool is_old(const struct clean *clean, uint64_t ended_wall_usec)
 {
-    return task_state_is_final(task->state) && may_change_task(call, task) &&
-           (state < 0 || (int)task->state == state) &&
-           usec_sub(node_wall(node), task->ended_wall_usec) >= older_usec;
+    return usec_sub(node_wall(clean->node), ended_wall_usec) >= clean->older_usec;
+}
+
+static bool is_meant(const struct clean *clean, const struct task *task)
+{
+    return task_state_is_final(task->state) && may_change_task(clean->call, task) &&
+           (clean->state < 0 || (int)task->state == clean->state) &&
+           is_old(clean, task->ended_wall_usec);
+}
+
+/* Of a workflow that has not ended all tasks stay. Return: whether this one goes. */
+static bool clean_task(struct clean *clean, const struct task *task)
+{
+    if (!is_meant(clean, task))
+        return false;
+    bool goes = clean->is_dry_run ? !is_in_run(clean->node, task)
+                                  : tasks_forget(clean->node->tasks, task->number) >= 0;
+    clean->tasks += goes;
+    clean->held += !goes;
+    return goes;
+}
+
+static int clean_tasks(struct clean *clean)
+{
+    struct origin *origin = tasks_get_origin(clean->node->tasks);
+    uint64_t next = 0;
+
+    for (const struct task *task; (task = origin_next(origin, next));) {
+        next = task->number;
+        if (clean_task(clean, task) || task->spec.workflow == 0)
+            continue;
+        int r = table_insert(&clean->listed, &task->spec.workflow, (void *)(uintptr_t)1);
+        if (r < 0 && r != -EEXIST)
+            return r;
+    }
+    return 0;
+}
+
+/* Those that have ended go when none of their tasks is listed any more. */
+static void clean_workflows(struct clean *clean)
+{
+    struct run_facts facts = {0};
+
+    for (struct run *run; (run = runs_next(clean->node->tasks, facts.number));) {
+        run_get_facts(run, &facts);
+        bool is_own = clean->call->caller.is_admin ||
+                      strcmp(clean->call->caller.user, facts.options->grammar.user) == 0;
+        if (facts.state == RUN_RUNNING || !is_own || !is_old(clean, facts.ended_wall_usec) ||
+            table_find(&clean->listed, &facts.number))
+            continue;
+        clean->workflows++;
+        if (!clean->is_dry_run)
+            (void)runs_forget(clean->node->tasks, facts.number);
+    }
 }
 
 void method_clean_tasks(struct node *node, struct call *call)
 {
-    struct origin *origin = tasks_get_origin(node->tasks);
+    struct clean clean = {.node = node, .call = call, .state = -1};
     const char *state = NULL;
-    usec_t older = 0;
-    bool is_dry_run = false;
-    uint64_t count = 0, held = 0, next = 0;
 
-    if (!read_string(call, "state", &state) || !read_usec(call, "older", &older) ||
-        !read_bool(call, "dry_run", &is_dry_run))
+    if (!read_string(call, "state", &state) || !read_usec(call, "older", &clean.older_usec) ||
+        !read_bool(call, "dry_run", &clean.is_dry_run))
         return;
-    int number = state ? task_state_parse(state) : -1;
-    if (state && (number < 0 || !task_state_is_final((enum task_state)number)))
+    if (state)
+        clean.state = task_state_parse(state);
+    if (state && (clean.state < 0 || !task_state_is_final((enum task_state)clean.state)))
         return call_invalid(call, "state");
-    for (const struct task *task; (task = origin_next(origin, next));) {
-        next = task->number;
-        if (!is_meant(node, call, task, number, older))
-            continue;
-        /* Of a workflow that has not ended all tasks stay. */
-        if (is_dry_run ? !is_in_run(node, task) : tasks_forget(node->tasks, next) >= 0)
-            count++;
-        else
-            held++;
-    }
+    table_init(&clean.listed, sizeof(uint64_t), node->start.generation);
+    int r = clean_tasks(&clean);
+    if (r >= 0)
+        clean_workflows(&clean);
+    table_done(&clean.listed);
+    if (r < 0)
+        return fail_memory(call);
     cJSON *reply = call_new_reply("p2pctl.task-clean/1");
-    json_add_u64(reply, "cleaned", count);
-    json_add_u64(reply, "held", held);
+    json_add_u64(reply, "cleaned", clean.tasks);
+    json_add_u64(reply, "held", clean.held);
+    json_add_u64(reply, "workflows", clean.workflows);
     call_reply(call, reply);
 }

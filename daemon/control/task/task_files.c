@@ -63,38 +63,68 @@ static void on_read(int r, const struct task_content *content, void *data)
     for (size_t i = 0; i < content->count; i++)
         cJSON_AddItemToArray(list, new_item(get, &content->entries[i]));
     get_free(get);
-    call_reply_list(call, reply, "files");
+    if (content->piece)
+        call_reply_bytes(call, reply, "value", content->piece, content->piece_size);
+    else
+        call_reply_list(call, reply, "files");
 }
 
-/* False: the call has been answered. */
-static bool check_descriptor(const struct node *node, struct call *call, const char *id,
-                             const char *file)
+/* A pipe that nobody reads would hold up a thread. False: the call has been answered. */
+static bool check_descriptor(struct call *call)
 {
     struct stat status;
 
-    if (!file)
+    if (call->fds_count > 0 && fstat(call->fds[0], &status) == 0 && S_ISREG(status.st_mode))
         return true;
-    if (call->caller.is_remote) {
-        call_fail(call, ERROR_UNREACHABLE, "log in there, and: p2pctl task get ID",
-                  "the results of task %s are handed out on %s only, where it was submitted", id,
-                  node->config->node.name);
+    call_invalid(call, "descriptor");
+    return false;
+}
+
+/*
+ * A call for what another node has, by -N or by the id. Lists come as they are passed on; contents
+ * are fetched. Return: whether it is one; then it has been answered, or will be.
+ */
+static bool pass(struct node *node, struct call *call, const char *id, const char *file)
+{
+    char origin[NODE_NAME_MAX + 1] = "";
+    const char *name = NULL;
+    uint64_t number;
+
+    if (!read_string(call, "node", &name))
+        return true;
+    if (!name && file && task_id_parse(id, "", &number, origin) >= 0 && *origin)
+        name = origin;
+    if (!name || strcmp(name, node->config->node.name) == 0 || call->caller.is_remote)
         return false;
-    }
-    /* A pipe that nobody reads would hold up a thread. */
-    if (call->fds_count == 0 || fstat(call->fds[0], &status) < 0 || !S_ISREG(status.st_mode)) {
-        call_invalid(call, "descriptor");
-        return false;
-    }
+    const struct swim_member *member = find_live(node, call, name);
+    if (member && !file)
+        remote_forward(node->remote, member, call);
+    else if (member && check_descriptor(call))
+        task_fetch(node, call, member, TAKE_FD(call->fds[0]));
     return true;
+}
+
+/* Return: as tasks_read_results(). */
+static int begin(struct get *get, uint64_t number, const char *file, uint64_t offset)
+{
+    struct tasks *tasks = get->node->tasks;
+
+    if (file && get->call->caller.is_remote)
+        return tasks_read_piece(tasks, number, file, offset, on_read, get, &get->read);
+    return tasks_read_results(tasks, number, file, file ? TAKE_FD(get->call->fds[0]) : -EBADF,
+                              on_read, get, &get->read);
 }
 
 void method_get_task_files(struct node *node, struct call *call)
 {
     const char *id = NULL, *file = NULL;
     const struct task *task;
+    uint64_t offset = 0;
 
     if (!need_string(call, "id", &id) || !read_string(call, "file", &file) ||
-        !(task = find_task(node, call, id)) || !check_descriptor(node, call, id, file))
+        !read_u64(call, "offset", INT64_MAX, &offset) || pass(node, call, id, file) ||
+        !(task = find_task(node, call, id)) ||
+        (file && !call->caller.is_remote && !check_descriptor(call)))
         return;
     if (!may_change_task(call, task)) {
         call_fail(call, ERROR_NOT_PERMITTED, NULL, "not permitted: task %s belongs to %s", id,
@@ -113,8 +143,7 @@ void method_get_task_files(struct node *node, struct call *call)
     get->node = node;
     get->call = call;
     task_id_format(task->number, node->config->node.name, get->id);
-    int r = tasks_read_results(node->tasks, task->number, file,
-                               file ? TAKE_FD(call->fds[0]) : -EBADF, on_read, get, &get->read);
+    int r = begin(get, task->number, file, offset);
     if (r < 0) {
         get_free(get);
         call_fail(call, error_from_errno(r), NULL, "too much is being read from the disk");

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: MIT
+"""Tasks as a user meets them at the edges: what is refused with which code and hint, and what stays afterwards."""
+import os
+
+import pytest
+
+from lib.lab import FAST
+from lib.wait import wait_for
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def lab(make_module_lab):
+    lab = make_module_lab(FAST)
+    lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
+    lab.node("lab-01", types=["a", {"name": "q", "command": "/bin/sh -c 'echo \"$0\" \"$1\"' 'two words'"}])
+    lab.node("lab-02", types=["b"])
+    return lab.start()
+
+
+@pytest.fixture
+def node(lab):
+    return lab["lab-01"]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_list(text):
+        path = tmp_path / "tasks.txt"
+        path.write_text(text)
+        return path
+    return write_list
+
+
+# ---- task wait --state
+
+def test_waiting_for_a_state_counts_that_state_alone(node):
+    good, bad = node.submit("--", "true"), node.submit("--", "false")
+    for task in (good, bad):
+        node.ctl("task", "wait", task, code=None)
+    assert node.ctl("task", "wait", "-s", "failed", bad).code == 0
+    told = node.ctl("task", "wait", "-s", "succeeded", bad, code=1).stderr
+    assert bad in told and "failed: exit 1" in told
+    node.ctl("task", "wait", "-s", "succeeded", good, bad, code=1)
+    assert node.ctl("task", "wait", "--any", "-s", "succeeded", good, bad).code == 0
+    node.ctl("task", "wait", "--any", "-s", "cancelled", good, bad, code=1)
+    assert node.ctl("task", "wait", "-s", "running", good).code == 0, "it has run"
+    reached = {task["id"]: task["reached"] for task in node.call("WaitTask", ids=[good, bad], state="failed")["tasks"]}
+    assert reached == {good: False, bad: True}
+
+
+def test_a_state_that_passes_is_not_missed(node):
+    task = node.submit("--", "sleep", "60")
+    node.wait_task(task, "running")
+    waiter = node.ctl_start("task", "wait", "-s", "succeeded", task)
+    other = node.ctl_start("task", "wait", "-s", "cancelled", task)
+    node.ctl("task", "cancel", task)
+    assert waiter.wait(10) == 1 and other.wait(10) == 0
+
+
+# ---- codes, and what is noticed before anything runs
+
+def test_code_4_is_for_what_was_asked_about_and_not_for_outputs(node, tmp_path):
+    task = node.submit("--out", "x", "--", "sh", "-c", "echo x > x")
+    node.wait_task(task, "succeeded")
+    (tmp_path / "file").write_text("")
+    assert "file" in node.ctl("task", "get", task, tmp_path / "file/below", code=1).stderr
+    for words in (["graph", "-O", "/no/such/x.svg"], ["metrics", "--textfile", "/no/such/x.prom"],
+                  ["run", "--joblog", "/no/such/log", write_one(tmp_path)]):
+        assert "cannot write /no/such/" in node.ctl(*words, code=1).stderr
+    node.ctl("task", "get", "999999", tmp_path, code=4)
+    node.ctl("submit", "--in", "/no/such/file", "--", "true", code=4)
+
+
+def write_one(tmp_path):
+    (tmp_path / "one").write_text("a1")
+    return tmp_path / "one"
+
+
+def test_code_125_is_for_every_failure_of_ours_where_a_task_code_was_to_be_handed_on(node):
+    node.ctl("submit", "--wait", "--python", "/no/such/missing.py:f", code=125)
+    node.ctl("submit", "--python", "/no/such/missing.py:f", code=4)
+    node.ctl("submit", "--wait", "--in", "/no/such/file", "--", "true", code=125)
+    node.ctl("submit", "--wait", "--python", "nonsense", code=2)
+
+
+def test_a_dry_run_refuses_what_the_real_one_refuses(node, write):
+    before = len(node.tasks())
+    for words in (["submit", "--dry-run", "x1"], ["run", "--dry-run", write("a1 x1")]):
+        assert 'no node handles task type "x"  (known types: a b q)' in node.ctl(*words, code=4).stderr
+    assert "x1" in node.ctl("run", "--dry-run", "--wait-types", write("a1 x1")).stdout
+    assert len(node.tasks()) == before
+
+
+def test_a_file_where_results_are_to_go_is_noticed_before_anything_runs(node, tmp_path, write):
+    (tmp_path / "file").write_text("")
+    before = len(node.tasks())
+    for place in (tmp_path / "file", tmp_path / "file/below"):
+        told = node.ctl("submit", "--wait", "--out", "x", "--results", place, "--", "true", code=125).stderr
+        assert told == f"p2pctl: results cannot be written to {place}: {tmp_path}/file is no directory\n"
+        node.ctl("run", "--results", place, write("a1"), code=1)
+    assert len(node.tasks()) == before
+    node.ctl("submit", "--wait", "--out", "x", "--results", tmp_path / "new/one", "--", "sh", "-c", "echo x > x")
+    assert (tmp_path / "new/one/x").read_text() == "x\n"
+
+
+def test_text_that_is_no_text_is_told_as_what_it_is(node):
+    result = node.ctl("submit", "--name", os.fsdecode(b"\xff"), "--", "true", code=2)
+    assert result.stderr.startswith("p2pctl: --name is text in UTF-8, not ")
+
+
+def test_too_many_words_come_with_a_way_out(node):
+    for words in (["--", *["x"] * 1025], ["a1", *["x"] * 1025]):
+        told = node.ctl("submit", *words, code=1).stderr
+        assert "more than 1024 words" in told and "hint: send them as a file: p2pctl submit --stdin" in told
+
+
+def test_a_variable_that_is_given_twice_is_told_so(node, write):
+    told = node.ctl("run", "--var", "X=1", "--var", "X=2", write('a1\na1: args="${X}"'), code=2).stderr
+    assert told.startswith("p2pctl: --var gives X a value twice\n")
+
+
+def test_a_full_queue_is_busy_with_a_hint(make_lab):
+    node = make_lab(FAST).node("lone", {"tasks": {"slots": 1, "queue_max": 2}}, role="seed", types=["a"]).start()
+    running = node.submit("--", "sleep", "60")
+    node.wait_task(running, "running")
+    for _ in range(2):
+        node.submit("--", "true")
+    told = node.ctl("submit", "a1", code=1).stderr
+    assert told.splitlines() == ["p2pctl: the queue of lone is full: 2 tasks wait",
+                                 "hint: see what waits: p2pctl task list -s pending",
+                                 "hint: the limit is: p2pctl config show tasks.queue_max"]
+    assert '"code":"busy"' in node.ctl("--json", "submit", "--wait", "a1", code=125).stderr
+    node.ctl("task", "cancel", "--all", "--grace", "0")
+
+
+# ---- what stays
+
+def test_clean_takes_the_workflows_along_whose_tasks_are_gone(make_lab, write):
+    node = make_lab(FAST).node("lone", role="seed", types=["a", {"name": "f", "command": "/bin/false"}]).start()
+    node.ctl("run", write("a1 a2"))
+    node.ctl("run", write("a1 f1 a2"), code=1)
+    assert node.ctl("task", "clean", "-s", "succeeded", "--yes").stdout == "dropped 3 tasks and 1 workflow\n"
+    assert [entry["id"] for entry in node.json("workflow", "list")["workflows"]] == ["w2@lone"]
+    assert node.ctl("task", "clean", "--older", "1h", "--yes").stdout == "dropped 0 tasks\n"
+    assert node.json("task", "clean", "--yes") == {
+        "schema": "p2pctl.task-clean/1", "cleaned": 1, "held": 0, "workflows": 1}
+    assert node.json("workflow", "list")["workflows"] == []
+    node.restart()
+    assert node.json("workflow", "list")["workflows"] == [] and node.tasks() == []
+    assert node.ctl("run", "--detach", write("a1")).stdout == "w3@lone\n"
+
+
+def test_a_task_that_ran_again_counts_its_attempts_right(node):
+    task = node.submit("--retries", "1", "--", "false")
+    node.wait_task(task, "failed")
+    assert "attempt 1 of 2\n" in node.ctl("task", "show", task).stdout
+    for attempt in (2, 3):
+        node.ctl("task", "retry", task)
+        node.ctl("task", "wait", task, code=1)
+        assert f"attempt {attempt} of {attempt + 1}\n" in node.ctl("task", "show", task).stdout
+
+
+def test_a_step_that_failed_before_anybody_looked_on_was_executed(make_lab, write):
+    node = make_lab(FAST).node("lone", role="seed", types=["a", {"name": "f", "command": "/bin/false"}]).start()
+    node.ctl("run", write("a1 f1"), code=1)
+    stdout = node.ctl("workflow", "show", "-f", "w1", code=1).stdout
+    assert stdout.splitlines()[3:7] == ["Executing task: a1", "Task completed by peer handling type 'A'",
+                                        "Executing task: f1", "Task failed by peer handling type 'F': f1: exit 1"]
+
+
+def test_quotes_of_a_handler_hold_its_words_together(node):
+    assert node.ctl("submit", "--wait", "q7").stdout == "two words 7\n"
+
+
+def test_a_type_can_be_for_some_users_alone(make_lab):
+    lab = make_lab(FAST)
+    node = lab.node("lone", role="seed", types=[{"name": "a", "users": ["somebody"]}, {"name": "b", "users": ["root", "x"]}]).start()
+    assert node.ctl("submit", "--wait", "b1").stdout == "Executing task: b1\n"
+    refused = node.ctl("submit", "--wait", "a1", code=None)
+    assert refused.code not in (0, 124) and "the type is not for the user who submitted it" in refused.stderr
+    assert refused.stdout == ""
+
+
+# ---- results at another node
+
+def test_results_are_fetched_from_any_node(lab, node, tmp_path):
+    task = node.submit("--out", "*", "--", "sh", "-c", "head -c 5000000 /dev/urandom > large; : > empty; echo x > x; chmod 700 x")
+    node.wait_task(task, "succeeded")
+    node.ctl("task", "get", task, tmp_path / "here")
+    other = lab["lab-02"]
+    assert len(other.ctl("task", "get", task, tmp_path / "there").stdout.split()) == 3
+    other.ctl("-N", "lab-01", "task", "get", task.split("@")[0], tmp_path / "asked")
+    for name in ("large", "empty", "x"):
+        for place in ("there", "asked"):
+            assert (tmp_path / place / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+    assert (tmp_path / "here/large").stat().st_size == 5000000
+    assert os.access(tmp_path / "there/x", os.X_OK)
+    other.ctl("task", "get", f"999999@{node.name}", tmp_path, code=4)
+    other.ctl("-N", "nobody", "task", "get", "1", tmp_path, code=4)
+
+
+def test_results_of_a_node_that_died_cannot_be_fetched(make_lab, tmp_path):
+    lab = make_lab(FAST)
+    one, two = lab.node("one", role="seed"), lab.node("two")
+    lab.start()
+    task = one.submit("--out", "x", "--", "sh", "-c", "echo x > x")
+    one.wait_task(task, "succeeded")
+    one.kill()
+    lab.wait_state("one", "dead")
+    assert "one" in two.ctl("task", "get", task, tmp_path, code=7).stderr and os.listdir(tmp_path) == []
+
+
+def test_a_result_of_another_node_needs_a_file_to_go_to(lab, node):
+    task = node.submit("--out", "x", "--", "sh", "-c", "echo x > x")
+    node.wait_task(task, "succeeded")
+    with pytest.raises(Exception, match="InvalidParameter"):
+        lab["lab-02"].call("GetTaskFiles", id=task, file="x")
+
+
+# ---- commands when a task is done
+
+def say(out, name):
+    return f"/bin/sh -c 'echo \"$PEER_TASK $PEER_MESSAGE\" > {out}/$0.part; mv {out}/$0.part {out}/$0' {name}"
+
+
+@pytest.fixture
+def talking(make_lab):
+    lab = make_lab(FAST)
+    out = lab.directory / "out"
+    out.mkdir()
+    out.chmod(0o777)
+    node = lab.node("lone", {"sandbox": {"write": [str(out)]}}, role="seed")
+    node.out = out
+    return node
+
+
+def wait_said(node, name):
+    return wait_for(lambda: (node.out / name).exists() and (node.out / name).read_text(), 10, name)
+
+
+def test_a_command_runs_at_the_origin_when_a_task_ends(talking):
+    talking.settings["tasks"]["on_done"] = say(talking.out, "said")
+    talking.start()
+    task = talking.submit("--", "false")
+    assert wait_said(talking, "said").startswith(f"{task} task {task} failed on lone")
+
+
+def test_a_task_has_a_command_of_its_own_for_its_end(talking):
+    talking.start()
+    first = talking.submit("--on-done", say(talking.out, "first"), "--", "true")
+    assert wait_said(talking, "first").startswith(f"{first} task {first} succeeded on lone")
+    late = talking.submit("--on-done", say(talking.out, "late"), "--after", f"{talking.submit('--', 'sleep', '60')}:any", "--", "true")
+    talking.kill()
+    talking.start()
+    talking.ctl("task", "cancel", late)
+    assert wait_said(talking, "late").startswith(f"{late} task {late} cancelled")
+    talking.ctl("task", "cancel", "--all")
+    talking.ctl("submit", "--on-done", "echo 'open", "--", "true", code=2)
+
+
+def test_a_node_that_runs_no_tasks_runs_no_command_when_one_is_done(lab):
+    assert "seed runs no tasks" in lab["seed"].ctl("submit", "--on-done", "true", "a1", code=6).stderr
+
+
+def test_a_command_with_an_open_quote_is_no_configuration(make_lab):
+    lab = make_lab(FAST)
+    node = lab.node("lone", role="seed", types=[{"name": "a", "command": "/bin/echo 'open"}])
+    node.launch()
+    assert node.wait_end() == 78
+    assert "every quote closed" in node.log_text()

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT
+"""Who waits for a task hears why nothing happens, and gets over a daemon that dies meanwhile."""
+import json
+import pathlib
+import re
+import signal
+
+import pytest
+
+from lib.lab import FAST
+from lib.wait import wait_for
+from test_workflow import Gates
+
+
+def make_waiting_lab(lab):
+    """Two that run commands, and one that alone does type d."""
+    gates = Gates(lab)
+    lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
+    lab.node("lab-01", types=["a"])
+    lab.node("lab-02")
+    lab.node("lab-03", types=["d"])
+    lab.start()
+    lab.gates = gates
+    return lab
+
+
+@pytest.fixture(scope="module")
+def stranded(make_module_lab):
+    """lab-03, the only node for type d, is dead."""
+    lab = make_waiting_lab(make_module_lab(FAST))
+    lab["lab-03"].kill()
+    lab.wait_state("lab-03", "dead")
+    return lab
+
+
+@pytest.fixture
+def node(stranded):
+    return stranded["lab-01"]
+
+
+@pytest.fixture
+def lab(make_lab):
+    return make_waiting_lab(make_lab(FAST))
+
+
+WHY = "the only node for type d, lab-03, is dead"
+
+
+def read_notice(process):
+    """The lines about a wait, as far as the last hint."""
+    lines = [process.stderr.readline().decode()]
+    while lines[-1] and not lines[-1].startswith("hint: give it up: "):
+        lines.append(process.stderr.readline().decode())
+    return "".join(lines)
+
+
+def notice(id, task="", noun="task"):
+    short = id.split("@")[0]
+    return (f"waiting: {id}: {task}{WHY}\nhint: look closer: p2pctl {noun} show {short}\n"
+            f"hint: give it up: p2pctl {noun} cancel {short}\n")
+
+
+def detach(process):
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130, (stdout, stderr)
+    return stdout.decode(), stderr.decode()
+
+
+def test_submit_says_what_it_waits_for_and_still_prints_the_id_alone(node):
+    result = node.ctl("submit", "d1")
+    task = result.stdout.strip()
+    assert re.fullmatch(r"\d+@lab-01", task) and result.stderr == notice(task)
+    assert node.ctl("-q", "submit", "d1").stderr == ""
+    assert json.loads(node.ctl("--json", "submit", "d1").stdout)["reason"] == WHY
+    after = node.ctl("submit", "--after", f"{task}:any", "a1")
+    assert after.stderr == "", "the user knows what he named"
+    node.ctl("task", "cancel", "--all")
+
+
+@pytest.mark.parametrize("option", ["--wait", "-f"])
+def test_who_waits_hears_it_once(node, option):
+    process = node.ctl_start("submit", option, "d1")
+    told = read_notice(process)
+    task = node.tasks()[-1]["id"]
+    assert told == notice(task)
+    stdout, stderr = detach(process)
+    assert stdout == "" and "waiting: " not in stderr
+    node.ctl("task", "cancel", task)
+
+
+def test_task_wait_and_task_logs_hear_it_too(node):
+    task = node.submit("-q", "d1")
+    waiter = node.ctl_start("task", "wait", task)
+    assert read_notice(waiter) == notice(task)
+    detach(waiter)
+    reader = node.ctl_start("--json", "task", "logs", "-f", task)
+    told = json.loads(reader.stdout.readline())
+    assert told == {"type": "waiting", "id": task, "reason": WHY}
+    reader.send_signal(signal.SIGINT)
+    end = json.loads(reader.communicate(timeout=10)[0])
+    assert (end["type"], end["id"], end["state"]) == ("end", task, None) and reader.returncode == 0
+    node.ctl("task", "cancel", task)
+
+
+def test_another_node_hears_it_as_well(stranded, node):
+    task = node.submit("-q", "d1")
+    waiter = stranded["lab-02"].ctl_start("task", "wait", task)
+    assert read_notice(waiter) == notice(task)
+    detach(waiter)
+    node.ctl("task", "cancel", task)
+
+
+def test_run_says_which_task_waits_for_what(node, tmp_path):
+    (tmp_path / "list").write_text("a1 d1 a2")
+    process = node.ctl_start("run", tmp_path / "list")
+    told = read_notice(process)
+    workflow = node.json("workflow", "list")["workflows"][-1]["id"]
+    assert told == notice(workflow, "d1: ", "workflow")
+    stdout, stderr = detach(process)
+    assert "Executing task: a1\n" in stdout and "waiting: " not in stderr
+    node.ctl("workflow", "cancel", workflow)
+
+
+def test_the_json_of_run_has_it_as_an_object_and_an_end_after_control_c(node, tmp_path):
+    (tmp_path / "list").write_text("d1")
+    process = node.ctl_start("--json", "run", tmp_path / "list")
+    lines = [json.loads(process.stdout.readline())]
+    while lines[-1]["type"] != "waiting":
+        lines.append(json.loads(process.stdout.readline()))
+    workflow = lines[0]["id"]
+    assert lines[0]["type"] == "plan" and lines[-1]["task"] == "d1" and lines[-1]["reason"] == WHY
+    stdout, _ = detach(process)
+    end = json.loads(stdout.splitlines()[-1])
+    assert end == {"type": "end", "id": workflow, "total": 1, "succeeded": None, "failed": None, "skipped": None,
+                   "nodes": None, "elapsed_ms": None, "exit": None}
+    node.ctl("workflow", "cancel", workflow)
+
+
+def test_a_type_that_nobody_has_yet_is_told_where_it_is_waited_for(node, tmp_path):
+    (tmp_path / "list").write_text("x1")
+    process = node.ctl_start("run", "--wait-types", tmp_path / "list")
+    assert 'x1: no node handles task type "x"\n' in read_notice(process)
+    detach(process)
+    node.ctl("workflow", "cancel", node.json("workflow", "list")["workflows"][-1]["id"])
+
+
+# ---- a daemon that dies while it is looked on
+
+def gated(lab, number, code=0):
+    path = lab.gates.directory / str(number)
+    script = f"echo one; echo begun >> {path}.log; until test -e {path}; do sleep 0.02; done; echo two; exit {code}"
+    return ["-N", "lab-02", "--", "sh", "-c", script]
+
+
+def wait_asked(process):
+    """Until p2pctl has asked, and waits for an answer."""
+    wait_for(lambda: "poll" in pathlib.Path(f"/proc/{process.pid}/wchan").read_text(), 10, "p2pctl to wait")
+
+
+def test_submit_follow_gets_over_a_restart_and_shows_everything_once(lab):
+    node = lab["lab-01"]
+    process = node.ctl_start("submit", "-f", *gated(lab, 1, 3))
+    assert process.stdout.readline() == b"one\n"
+    node.kill()
+    node.start()
+    lab.gates.open(1)
+    stdout, stderr = process.communicate(timeout=20)
+    assert process.returncode == 3 and stdout == b"two\n", (stdout, stderr)
+
+
+def test_submit_wait_gets_over_a_restart(lab):
+    node = lab["lab-01"]
+    process = node.ctl_start("--json", "submit", "--wait", *gated(lab, 1, 3))
+    task = json.loads(process.stdout.readline())["id"]
+    lab.gates.wait_begun(1)
+    node.kill()
+    node.start()
+    lab.gates.open(1)
+    stdout, stderr = process.communicate(timeout=20)
+    lines = [json.loads(line) for line in stdout.splitlines()]
+    assert process.returncode == 3 and (lines[-1]["type"], lines[-1]["id"]) == ("end", task), stderr
+    assert "".join(line["data"] for line in lines[:-1]) == "one\ntwo\n"
+
+
+def test_task_wait_gets_over_a_restart_and_its_time_limit_goes_on(lab):
+    node = lab["lab-01"]
+    task = node.submit(*gated(lab, 1, 4))
+    lab.gates.wait_begun(1)
+    waiters = [node.ctl_start("task", "wait", task), node.ctl_start("task", "wait", "--timeout", "2s", task)]
+    for waiter in waiters:
+        wait_asked(waiter)
+    node.kill()
+    node.start()
+    assert waiters[1].wait(20) == 124
+    lab.gates.open(1)
+    assert waiters[0].wait(20) == 4
+
+
+def test_a_daemon_that_does_not_come_back_is_told_with_the_id(lab):
+    node = lab["lab-01"]
+    follower = node.ctl_start("--request-timeout", "500ms", "submit", "-f", *gated(lab, 1))
+    assert follower.stdout.readline() == b"one\n"
+    program = node.ctl_start("--request-timeout", "500ms", "--json", "submit", "--wait", *gated(lab, 1))
+    task = json.loads(program.stdout.readline())["id"]
+    waiter = node.ctl_start("--request-timeout", "500ms", "task", "wait", "1")
+    wait_asked(waiter)
+    node.kill()
+    for process, id in [(follower, "1@lab-01"), (waiter, "1")]:
+        _, stderr = process.communicate(timeout=20)
+        assert process.returncode == 125
+        assert stderr.decode() == ("p2pctl: lost the connection to p2pnode\n"
+                                   f"hint: {id} goes on as soon as p2pnode runs again; look on with: p2pctl task wait 1\n")
+    error = json.loads(program.communicate(timeout=20)[1])["error"]
+    assert program.returncode == 125 and error["hint"] == f"p2pctl task wait {task}" and error["exit"] == 125
+    lab.gates.open(1)
