@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "node.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -17,6 +18,7 @@
 #define LEAVE_PATIENCE_USEC  (4 * USEC_PER_SEC)
 #define KILL_PATIENCE_USEC   (2 * USEC_PER_SEC) /* beyond tasks.kill_grace */
 #define REPORT_PATIENCE_USEC USEC_PER_SEC
+#define STOP_SLACK_USEC      (10 * USEC_PER_SEC) /* for a machine that is held up */
 #define RESTLESS_TICKS_MAX   10
 #define REST_USEC            (10 * USEC_PER_SEC)
 #define REST_QUIET_PAGES     16 /* fewer in REST_USEC: nothing is going on */
@@ -228,6 +230,8 @@ static void begin_step(struct node *node, enum node_stop_step step)
             cluster_leave(node->cluster);
         break;
     }
+    /* The configuration may allow more than the unit's TimeoutStopSec=. */
+    (void)sd_notifyf(false, "EXTEND_TIMEOUT_USEC=%" PRIu64, usec_add(patience, STOP_SLACK_USEC));
     (void)sd_event_source_set_time(node->stop_timer, usec_add(node_now(node), patience));
     (void)sd_event_source_set_enabled(node->stop_timer, SD_EVENT_ONESHOT);
 }

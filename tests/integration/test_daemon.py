@@ -265,3 +265,18 @@ def test_a_socket_of_systemd_is_told_when_it_is_ready(lab):
         while b"STOPPING=1" not in texts:
             texts = notify.recv(4096)
         assert node.wait_end() == 0
+
+
+def test_systemd_is_told_how_long_a_stop_may_take(lab):
+    """Else TimeoutStopSec= of the unit would end what stop_grace allows."""
+    path = lab.directory / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(path))
+        notify.settimeout(10)
+        node = lab.node("lone", {"stop_grace": "100s"}, role="seed").start(NOTIFY_SOCKET=str(path))
+        node.process.terminate()
+        texts = notify.recv(4096)
+        while not texts.startswith(b"EXTEND_TIMEOUT_USEC="):
+            texts = notify.recv(4096)
+        assert 100_000_000 < int(texts.partition(b"=")[2]) < 200_000_000
+        assert node.wait_end() == 0
