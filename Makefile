@@ -117,7 +117,7 @@ $(B)/tests/bench_%: $(B)/obj/tests/bench/bench_%.o $(LIBRARY)
 
 export P2PNODE_BUILD := $(abspath $(B))
 STEPS_QUICK = check-unit check-scenarios check-storm check-corpus check-screens check-lint
-STEPS_ALL   = check-clang check-storms check-crowd check-mutants check-integration check-bench check-fuzz format-check analyze
+STEPS_ALL   = check-clang check-storms check-crowd check-mutants check-integration check-bench check-fuzz check-boot check-packages format-check analyze
 HERE        = $(MAKE) --no-print-directory
 
 .PHONY: check check-all check-sanitized check-clang check-fuzz
@@ -288,12 +288,14 @@ format-check: ## whether make format would change anything
 APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev cppcheck gcovr git \
        libsystemd-dev libconfig-dev libcjson-dev libssl-dev libsqlite3-dev libseccomp-dev \
        libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3 \
-       debhelper mmdebstrap systemd-container prometheus zsh fish
+       debhelper mmdebstrap systemd-container prometheus zsh fish \
+       rpm rpmlint lintian python3-firewall ufw
 APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev gearman-job-server gearman-tools rsync nginx-light curl openssl redis-server \
     openssh-client openssh-server beanstalkd parallel bubblewrap
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
        libconfig-devel cjson-devel openssl-devel sqlite-devel libseccomp-devel libsmartcols-devel \
-       libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite golang-github-prometheus zsh fish
+       libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite golang-github-prometheus zsh fish \
+       rpm-build rpmlint systemd-rpm-macros systemd-container mmdebstrap dpkg python3-firewall
 # What pkg-config says when everything to build with is there.
 PKG := libconfig libcjson libsystemd openssl sqlite3 libseccomp smartcols
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -329,6 +331,7 @@ install: $(PROGRAMS) ## DESTDIR and PREFIX as usual
 	install -D -m 644 systemd/p2pnode.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/p2pnode.catalog
 	install -D -m 644 systemd/p2pnode.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/p2pnode.conf
 	install -D -m 644 systemd/p2pnode.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/p2pnode.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/firewalld/services packaging/firewall/p2pnode.xml
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions \
 	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	$(B)/p2pctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/p2pctl
@@ -341,16 +344,40 @@ install: $(PROGRAMS) ## DESTDIR and PREFIX as usual
 STAGE = rm -rf build/$(1) && mkdir -p build/$(1)/p2pnode-$(VERSION) && \
         tar -c --exclude=./build --exclude=./.git . | tar -x -C build/$(1)/p2pnode-$(VERSION)
 
-.PHONY: deb check-boot
-check-boot: deb ## boots a real systemd in a container and uses the package there; needs root
-	@$(RUN) boot tests/boot/boot.sh build/p2pnode_$(VERSION)_*.deb build/boot
+# Builds as anybody's make would: what this one was called with is not the package's concern.
+PACKAGER = env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CI
+PACKED  := Makefile README.md LICENSE $(wildcard $(addsuffix /*,daemon daemon/* ctl etc etc/* systemd packaging/*))
 
-deb: ## build/p2pnode_*.deb
+.PHONY: deb rpm check-boot check-packages
+check-boot: deb rpm ## boots a real systemd in a container and uses the packages there; needs root
+	@$(RUN) boot-deb tests/boot/boot.sh deb build/p2pnode_$(VERSION)_*.deb build/boot
+	@$(RUN) boot-rpm tests/boot/boot.sh rpm build/p2pnode-$(VERSION)-*.rpm build/boot
+	@sed -n 's/^figure  //p' build/boot/*.log
+
+check-packages: deb rpm ## lintian, rpmlint, firewall and AppArmor files; needs root
+	@$(RUN) packages tests/packages/lint.sh build/p2pnode_$(VERSION)_*.deb build/p2pnode-$(VERSION)-*.rpm build/boot
+
+deb: build/deb/done ## build/p2pnode_*.deb
+	@ls build/p2pnode_*.deb
+rpm: build/rpm/done ## build/p2pnode-*.rpm
+	@ls build/p2pnode-*.rpm
+
+build/deb/done: $(PACKED)
 	@$(call STAGE,deb)
 	@cp -r packaging/debian build/deb/p2pnode-$(VERSION)/debian
-	@cd build/deb/p2pnode-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc -b -j$(JOBS) \
+	@cd build/deb/p2pnode-$(VERSION) && $(PACKAGER) dpkg-buildpackage -us -uc -b -j$(JOBS) \
 	    > ../log 2>&1 || { tail -40 ../log; exit 1; }
-	@cp build/deb/p2pnode_*.deb build/ && ls build/p2pnode_*.deb
+	@rm -f build/p2pnode_*.deb && cp build/deb/p2pnode_*.deb build/ && touch $@
+
+# Debian's rpm knows neither systemd's macros nor the packages to build with.
+build/rpm/done: $(PACKED)
+	@$(call STAGE,rpm)
+	@tar -C build/rpm -czf build/rpm/p2pnode-$(VERSION).tar.gz p2pnode-$(VERSION)
+	@cp systemd/p2pnode.sysusers build/rpm/
+	@$(PACKAGER) rpmbuild -bb --define '_topdir $(CURDIR)/build/rpm' --define '_sourcedir %{_topdir}' \
+	    $(if $(wildcard /etc/debian_version),--nodeps --load packaging/rpm/macros.systemd) \
+	    packaging/rpm/p2pnode.spec > build/rpm/log 2>&1 || { tail -40 build/rpm/log; exit 1; }
+	@rm -f build/p2pnode-*.rpm && cp build/rpm/RPMS/*/p2pnode-$(VERSION)-*.rpm build/ && touch $@
 
 clean: ## remove build/
 	rm -rf build

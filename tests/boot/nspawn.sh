@@ -4,10 +4,17 @@
 # is the job's. Needs root, and leaves neither a mount nor a control group behind.
 set -euo pipefail
 
-tree=$(readlink -f "$1")
-job=$(readlink -f "$2")
-hierarchy=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
-group=$hierarchy/p2pnode-boot-$$
+# Mounts are its own: of the control groups the container is to see the one hierarchy of version 2, whatever the
+# machine has beside it or instead; systemd would take the others first.
+if [ "${1:-}" != --inside ]; then
+    exec unshare --mount --propagation private "$0" --inside "$@"
+fi
+tree=$(readlink -f "$2")
+job=$(readlink -f "$3")
+mount -t cgroup2 cgroup2 /sys/fs/cgroup || { echo "no control groups of version 2: $(uname -r)"; exit 1; }
+# What nspawn keeps of its machines goes with it.
+mkdir -p /run/systemd/nspawn && mount -t tmpfs tmpfs /run/systemd/nspawn
+group=/sys/fs/cgroup/p2pnode-boot-$$
 
 remove_group() {
     echo 1 > "$group/cgroup.kill"
@@ -18,17 +25,13 @@ remove_group() {
 mkdir "$group"
 trap remove_group EXIT
 
-# A control group of its own that is the container's root, and a private mount of the one hierarchy that systemd
-# is to see: on a machine with both versions it would take the first.
+# The group is the container's root. nspawn 252 forbids Landlock unless it is named.
 (
     echo "$BASHPID" > "$group/cgroup.procs"
-    exec unshare --mount --propagation private /bin/bash -c '
-        mount -t cgroup2 cgroup2 /sys/fs/cgroup
-        export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_LOG_LEVEL=warning
-        exec timeout -k 10 600 systemd-nspawn --quiet --keep-unit --register=no --private-network \
-            --volatile=overlay --directory="$1" --bind-ro="$2:/job" --resolv-conf=off --timezone=off \
-            --link-journal=no --kill-signal=SIGRTMIN+3 \
-            --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self" \
-            --boot -- --show-status=no --log-level=warning
-    ' boot "$tree" "$job"
+    export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_LOG_LEVEL=warning
+    exec timeout -k 10 900 systemd-nspawn --quiet --keep-unit --register=no --private-network --volatile=overlay \
+        --machine="p2pnode-boot-$$" --directory="$tree" --bind-ro="$job:/job" --resolv-conf=off --timezone=off --link-journal=no \
+        --kill-signal=SIGRTMIN+3 \
+        --system-call-filter='landlock_create_ruleset landlock_add_rule landlock_restrict_self' \
+        --boot -- --show-status=no --log-level=warning
 ) < /dev/null

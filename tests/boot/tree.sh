@@ -1,16 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # tree.sh TREE: a minimal Debian 12 in the directory TREE that boots systemd, runs /job/job.sh as its only task, and
-# ends with its status. What the package depends on is in it, so that installing the .deb needs no network.
+# ends with its status. What the packages depend on is in it, so that installing them needs no network.
 set -euo pipefail
 
 tree=$1
 here=$(dirname "$(readlink -f "$0")")
-packages=systemd,systemd-sysv,dbus,procps,libcjson1,libconfig9,libseccomp2,libsmartcols1,libsqlite3-0,libssl3
+packages=systemd,systemd-sysv,dbus,procps,rpm,libcjson1,libconfig9,libseccomp2,libsmartcols1,libsqlite3-0,libssl3
 
-[ ! -e "$tree.done" ] || exit 0
+# Made anew where what it is made of has changed.
+made_of=$(cat "$here/tree.sh" "$here/job.service" | sha256sum)
+[ ! -e "$tree.done" ] || [ "$(cat "$tree.done")" != "$made_of" ] || exit 0
 rm -rf "$tree" "$tree.done"
-mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' --include="$packages" bookworm "$tree"
+mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' \
+    --include="$packages" bookworm "$tree"
 
 install -m 644 "$here/job.service" "$tree/etc/systemd/system/job.service"
 mkdir -p "$tree/job" "$tree/etc/systemd/system/multi-user.target.wants"
@@ -24,4 +27,4 @@ done
 : > "$tree/etc/fstab"
 : > "$tree/etc/machine-id"
 echo lab-boot > "$tree/etc/hostname"
-touch "$tree.done"
+echo "$made_of" > "$tree.done"
