@@ -326,7 +326,7 @@ install: $(PROGRAMS) ## DESTDIR and PREFIX as usual
 	install -D -m 644 $(WARM) $(DESTDIR)$(PREFIX)/libexec/p2pnode/p2pnode-warm.so
 	install -D -m 640 -t $(DESTDIR)/etc/p2pnode etc/p2pnode/seed.conf etc/p2pnode/lab.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/p2pnode etc/p2pnode/p2pnode.conf.example \
-	    etc/p2pnode/config.txt README.md LICENSE
+	    etc/p2pnode/config.txt README.md daemon/PROTOCOL.md LICENSE
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(wildcard systemd/*.service systemd/*.socket systemd/*.slice)
 	install -D -m 644 systemd/p2pnode.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/p2pnode.catalog
 	install -D -m 644 systemd/p2pnode.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/p2pnode.conf

@@ -10,11 +10,11 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 P2PCTL = pathlib.Path(os.environ.get("P2PNODE_BUILD", ROOT / "build")) / "p2pctl"
 KEY = re.compile(r'^    \{"([a-z_.]+)", KEY_', re.M)
-COMMAND = re.compile(r'^\s*\{?\s*\.name = "([a-z ]+)"', re.M)
+PAGES = sorted([*ROOT.glob("daemon/*.[1-8]"), *ROOT.glob("ctl/*.[1-8]"), *ROOT.glob("etc/*.[1-8]")])
 
 
 def check_pages(errors):
-    for path in sorted([*ROOT.glob("daemon/*.[1-8]"), *ROOT.glob("ctl/*.[1-8]"), *ROOT.glob("etc/*.[1-8]")]):
+    for path in PAGES:
         lint = subprocess.run(["mandoc", "-Tlint", "-Wwarning", path], capture_output=True, text=True, check=False)
         errors += [f"{line}" for line in lint.stdout.splitlines()]
 
@@ -42,6 +42,25 @@ def check_details(errors):
         errors.append("daemon/sched/grammar_key.c: no details found")
 
 
+def check_mentions(errors):
+    """Keys that a page speaks of exist."""
+    keys = set(re.findall(r"^\.It Ic ([a-z_.]+)", (ROOT / "etc/p2pnode.conf.5").read_text(), re.M))
+    for path in PAGES:
+        mentioned = re.findall(r"^\.(?:Pq |Po )?Ic ((?:\w+\.)+\w+)", path.read_text(), re.M)
+        errors += [f"{path.relative_to(ROOT)}: there is no key {key}" for key in sorted(set(mentioned) - keys)]
+
+
+def check_frames(errors):
+    """The page about the protocol knows every frame of PROTOCOL.md by its number."""
+    text = (ROOT / "daemon/PROTOCOL.md").read_text()
+    frames = set(re.findall(r"^\| (\d+) \| ([A-Z_]{3,}) \|", text, re.M))
+    told = set(re.findall(r"^\.It (\d+) Ta ([A-Z_]+) Ta", (ROOT / "daemon/p2pnode-protocol.7").read_text(), re.M))
+    errors += [f"daemon/p2pnode-protocol.7: frame {' '.join(one)} is missing" for one in sorted(frames - told)]
+    errors += [f"daemon/p2pnode-protocol.7: there is no frame {' '.join(one)}" for one in sorted(told - frames)]
+    if len(frames) < 20:
+        errors.append("daemon/PROTOCOL.md: no frames found")
+
+
 def check_commands(errors):
     page = (ROOT / "ctl/p2pctl.1").read_text()
     text = subprocess.run([P2PCTL, "help"], capture_output=True, text=True, check=True).stdout
@@ -63,6 +82,8 @@ def main():
     errors = []
     check_pages(errors)
     check_keys(errors)
+    check_mentions(errors)
+    check_frames(errors)
     check_details(errors)
     check_commands(errors)
     check_example(errors)
