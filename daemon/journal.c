@@ -274,7 +274,7 @@ void journal_connection(const char *name, const struct address *address, const c
          or_unknown(protocol), what, reason ? ": " : "", reason ? reason : "");
 }
 
-/* What all events about a task carry. @node: where it is or goes. */
+/* What all events about a task carry. @node: where it is or goes. An empty @reason is none. */
 static void _printf_(6, 7) emit_task(enum event event, int level, const struct journal_task *task,
                                      const char *node, const char *reason, const char *format, ...)
 {
@@ -288,6 +288,8 @@ static void _printf_(6, 7) emit_task(enum event event, int level, const struct j
         what = NULL;
         return;
     }
+    if (reason && !*reason)
+        reason = NULL;
     emit(event, level, NULL,
          FIELDS(TEXT("TASK", task->id), TEXT("NAME", task->name), TEXT("USER", task->user),
                 TEXT("WORKFLOW", task->workflow), TEXT("MEMBER", node), TEXT("REASON", reason)),

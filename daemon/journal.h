@@ -124,7 +124,7 @@ void journal_task_ended(const struct journal_task *task, const char *node, const
 /* @size of @count files, of which @name is the first. */
 void journal_file_stored(const char *name, uint64_t size, const char *owner, size_t count);
 void journal_file_removed(const char *name, uint64_t size, size_t count);
-/* @action: "set" "removed" "expired" */
+/* @action: "set" "removed" */
 void journal_mem_changed(const char *key, const char *action, uint64_t version);
 void journal_drain(const char *reason);
 void journal_undrain(void);

@@ -74,7 +74,7 @@ enum origin_action_type {
     ORIGIN_RECALL,   /* ask `node` to hand `attempt` back if it has not started it */
     ORIGIN_ACK, /* tell `node` that `attempt` is settled here: it may forget it (also stale ones) */
     ORIGIN_STARTED, /* for clients and events */
-    ORIGIN_MOVED,   /* for events: text = "lab-07 → lab-11: lab-07 dead" */
+    ORIGIN_MOVED,   /* for events: it was on `previous`, and is no more: text = "lab-07 dead" */
     ORIGIN_LOST,    /* for events: the attempt is given up: text = "lab-09 dead" */
     ORIGIN_ENDED,   /* for clients and events: task is final, and on disk */
     ORIGIN_FORGET,  /* drop the record and all that is kept for `number`; task is NULL */
@@ -92,8 +92,9 @@ struct origin_action {
     int signal;
     usec_t grace_usec;
     const char *text;
-    uint64_t inputs;  /* of ORIGIN_FORGET: the bundle of its input files, 0 = none */
-    bool has_results; /* of ORIGIN_FORGET: those of `attempt` are kept */
+    const char *previous; /* of ORIGIN_MOVED: the name of a node */
+    uint64_t inputs;      /* of ORIGIN_FORGET: the bundle of its input files, 0 = none */
+    bool has_results;     /* of ORIGIN_FORGET: those of `attempt` are kept */
 };
 
 struct origin;

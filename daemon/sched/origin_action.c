@@ -130,8 +130,8 @@ static void fill(struct origin *origin, struct job *job, enum origin_action_type
         .has_results = type == ORIGIN_FORGET && task->has_end && task->end.out.size > 0,
     };
     if (type == ORIGIN_MOVED) {
-        ret->text = task_format_text(origin->text, sizeof(origin->text), "%s \u2192 %s: %s",
-                                     job_get_previous(job), task->node_name, job_get_note(job));
+        ret->previous = task_format_text(origin->previous, sizeof(origin->previous), "%s",
+                                         job_get_previous(job));
         if (job->story)
             job->story->previous[0] = '\0';
     }

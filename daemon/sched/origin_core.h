@@ -111,8 +111,8 @@ struct origin {
     size_t waiting_count;
     struct answer answers[ORIGIN_ANSWERS_MAX];
     size_t answers_first, answers_count;
-    char text[2 * (NODE_NAME_MAX + 1) + ORIGIN_NOTE_MAX + 1]; /* of the last action */
-    struct job *gone; /* freed with the next call: told as forgotten */
+    char previous[NODE_NAME_MAX + 1]; /* of the last ORIGIN_MOVED */
+    struct job *gone;                 /* freed with the next call: told as forgotten */
     uint32_t states[_TASK_STATE_MAX];
     struct origin_statistics statistics;
 };

@@ -294,7 +294,7 @@ static void tell(struct tasks *tasks, const struct origin_action *action)
         tally_start(&tasks->tally, task);
         break;
     case ORIGIN_MOVED:
-        journal_task_moved(&about, NULL, NULL, action->text);
+        journal_task_moved(&about, action->previous, task->node_name, action->text);
         break;
     case ORIGIN_LOST:
         finish_output(tasks, task->number, action->attempt);

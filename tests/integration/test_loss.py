@@ -66,6 +66,8 @@ def test_a_task_whose_node_died_runs_again_elsewhere_and_ends_once(lab):
     assert re.search(rf"placed on {first}.*lost: {first} dead.*attempt 2 placed on {other}", story, re.S), story
     moved = [event["type"] for event in origin.events("task-*") if event["task"] == task]
     assert moved.count("task-lost") == 1 and moved.count("task-ended") == 1 and "task-moved" in moved
+    told = [event for event in origin.events("task-moved") if event["task"] == task][0]
+    assert told["message"].endswith(f" moved from {first} to {other}: {first} dead") and told["node"] == other
 
 
 def test_who_waits_for_a_task_does_not_notice_the_death_of_its_node(lab):

@@ -14,6 +14,9 @@ gossip message liveness connection task-submitted task-placed task-started task-
 file-stored file-removed mem-changed drain undrain config-reloaded problem
 """.split()
 
+# What an operator is told to do: a command, or nothing.
+ADVICE = re.compile(r"\b(p2pctl|systemctl|journalctl) [a-z]|[Nn]othing has to be done")
+
 
 def compare(errors, what, expected, found):
     errors += [f"{what}: {name} is missing" for name in sorted(set(expected) - set(found))]
@@ -35,6 +38,10 @@ def main():
     names = {message_id: name for name, message_id in rows.items()}
     compare(errors, "systemd/p2pnode.catalog", CONTRACT,
             [names.get(message_id, message_id) for message_id, _ in entries])
+    for body in re.split(r"^-- ", catalog, flags=re.M)[1:]:
+        message_id, text = body.split("\n", 1)
+        if not ADVICE.search(text.partition("\n\n")[2]):
+            errors.append(f"systemd/p2pnode.catalog: {names.get(message_id, message_id)} does not say what to do")
     written = set(re.findall(r'(?:TEXT|NUMBER)\("([A-Z_]+)"', (ROOT / "daemon/journal.c").read_text()))
     written |= {"NODE", "EVENT", "LINE"}
     for field in re.findall(r"@([A-Z_]+)@", catalog):

@@ -130,6 +130,9 @@ static const char *drain(struct origin *origin, bool hold, usec_t now)
                              (int)action.attempt, action.node.bytes[0]);
             break;
         case ORIGIN_MOVED:
+            used += snprintf(text + used, sizeof(text) - (size_t)used, " (from %s: %s)",
+                             action.previous, action.text);
+            break;
         case ORIGIN_LOST:
             used += snprintf(text + used, sizeof(text) - (size_t)used, " (%s)", action.text);
             break;
@@ -446,7 +449,7 @@ static void a_task_moves_when_its_node_is_dead_and_its_lease_is_over(void **stat
                         "lost 1 (lab-02 dead), commit 1, ");
     assert_int_equal(state_of(origin, 1), TASK_PENDING);
     assert_string_equal(run_until(origin, 10 * USEC_PER_SEC + HOLD + 2 * DELAY),
-                        "moved 1 (lab-02 \xe2\x86\x92 lab-03: lab-02 dead), placed 1, commit 1, "
+                        "moved 1 (from lab-02: lab-02 dead), placed 1, commit 1, "
                         "send 1.2 lab-03, ");
     start(origin, 1, 2, 3, 40 * USEC_PER_SEC);
     end(origin, 1, 2, 3, TASK_END_EXIT, 0, 41 * USEC_PER_SEC);
@@ -635,7 +638,7 @@ static void a_drained_queue_moves_to_another_node(void **state _unused_)
     accept(origin, 1, 1, 2, 0);
     refuse(origin, 1, 1, 2, ORIGIN_REFUSED_DRAINING, 1);
     assert_string_equal(actions(origin, 1),
-                        "moved 1 (lab-02 \xe2\x86\x92 lab-03: it is draining), placed 1, commit 1, "
+                        "moved 1 (from lab-02: it is draining), placed 1, commit 1, "
                         "send 1.2 lab-03, ");
     origin_free(origin);
 }
