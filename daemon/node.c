@@ -178,6 +178,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
             tell_status(node);
         node_refresh_loads(node);
         node_keys_tick(node);
+        problems_tick(node);
     }
     rest(node, node_now(node));
     (void)sd_event_source_set_time(source, usec + TICK_USEC);

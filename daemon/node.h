@@ -24,6 +24,7 @@
 #include "monitor.h"
 #include "net/bind.h"
 #include "net/listener.h"
+#include "problems.h"
 #include "record.h"
 #include "reload.h"
 #include "seal/keyring.h"
@@ -107,6 +108,7 @@ struct node {
     struct drain drain;
     struct reloads reloads;
     struct clocks clocks; /* of other members */
+    struct problems problems; /* that the log has been told of */
     struct histogram rtt; /* of liveness requests; on the scale histogram_network */
 };
 

@@ -4,8 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#define SUSPICION_TEXT_MAX 1600 /* names of all who had no answer */
+#include "problems.h"
 
 static const char *const state_names[_SWIM_STATE_MAX] = {
     [SWIM_ALIVE] = "alive", [SWIM_SUSPECT] = "suspect", [SWIM_DEAD] = "dead", [SWIM_LEFT] = "left"};
@@ -382,161 +381,35 @@ static void add_store_summaries(const struct node *node, cJSON *reply)
 
 /* --- Problems --- */
 
-struct problems {
-    cJSON *list;
+struct problem_list {
+    cJSON *json;
     bool is_degraded;
 };
 
-static void add_problem(struct problems *problems, bool degrades, const char *code,
-                        const char *node, uint64_t since_wall_usec, const char *message)
+static void add_problem(const struct problem *problem, void *data)
 {
+    struct problem_list *list = data;
     cJSON *json = cJSON_CreateObject();
 
-    json_add_string(json, "code", code);
-    json_add_string(json, "node", node);
-    json_add_time(json, "since", since_wall_usec);
-    json_add_string(json, "message", message);
-    cJSON_AddItemToArray(problems->list, json);
-    problems->is_degraded |= degrades;
-}
-
-/* Appends " lab-01, lab-03 (what)". Return: the end. */
-static size_t add_names(const struct swim *swim, const struct node_id *ids, size_t count,
-                        const char *what, size_t used, char target[static SUSPICION_TEXT_MAX])
-{
-    for (size_t i = 0; i < count && used < SUSPICION_TEXT_MAX; i++) {
-        const struct swim_member *member = swim_find(swim, &ids[i]);
-        used += (size_t)snprintf(target + used, SUSPICION_TEXT_MAX - used, "%s %s",
-                                 i > 0 ? "," : "", member ? member->name : "a member");
-    }
-    if (count > 0 && used < SUSPICION_TEXT_MAX)
-        used += (size_t)snprintf(target + used, SUSPICION_TEXT_MAX - used, " (%s)", what);
-    return used;
-}
-
-/* "no answer to lab-03 (direct) nor lab-01, seed-1 (indirect)" */
-static void describe_suspicion(const struct swim *swim, const struct swim_member *member,
-                               char target[static SUSPICION_TEXT_MAX])
-{
-    struct swim_suspicion suspicion = {.accusers_count = 0};
-    size_t used = (size_t)snprintf(target, SUSPICION_TEXT_MAX, "no answer to");
-
-    (void)swim_get_suspicion(swim, &member->id, &suspicion);
-    used = add_names(swim, suspicion.accusers, suspicion.accusers_count, "direct", used, target);
-    if (suspicion.through_count > 0 && used < SUSPICION_TEXT_MAX) {
-        used += (size_t)snprintf(target + used, SUSPICION_TEXT_MAX - used, " nor");
-        (void)add_names(swim, suspicion.through, suspicion.through_count, "indirect", used, target);
-    }
-}
-
-/* Nodes that missed a change of keys, in touch or not. */
-static void add_key_problems(const struct node *node, struct problems *problems)
-{
-    char text[NODE_KEYS_TEXT_MAX];
-    const char *name = NULL;
-    uint64_t since = 0;
-    int r;
-
-    for (size_t i = 0; (r = node_keys_describe(node, i, &name, &since, text)) >= 0; i++)
-        if (r > 0)
-            add_problem(problems, true, "key-mismatch", name, since, text);
-}
-
-static void add_member_problems(const struct node *node, const struct member_counts *counts,
-                                const struct swim_statistics *statistics, struct problems *problems)
-{
-    const struct swim *swim = cluster_get_swim(node->cluster);
-    char text[SUSPICION_TEXT_MAX];
-
-    for (size_t i = 0; i < counts->nodes; i++) {
-        const struct swim_member *member = swim_member_at(swim, i);
-        if (member->state == SWIM_SUSPECT) {
-            describe_suspicion(swim, member, text);
-            add_problem(problems, true, "member-suspect", member->name,
-                        wall_of(node, member->changed_usec), text);
-        }
-    }
-    if (statistics->is_frozen) {
-        snprintf(text, sizeof(text), "I may be the one cut off: %u members are suspect at once",
-                 statistics->suspects);
-        add_problem(problems, true, "cut-off", NULL, 0, text);
-    }
-    if (counts->others_alive == 0 && counts->nodes > 1 + counts->states[SWIM_LEFT])
-        add_problem(problems, true, "alone", NULL, 0,
-                    "no other node answers, though others are known");
-}
-
-static void add_seed_problems(const struct node *node, const struct swim_statistics *statistics,
-                              struct problems *problems)
-{
-    char text[256];
-
-    if (statistics->seeds_configured == 0)
-        return;
-    if (!node->has_joined && statistics->seeds_reachable < statistics->seeds_needed) {
-        /* Whoever has another key hears nothing at all. */
-        bool is_silent = statistics->seeds_reachable == 0 && node->config->security.encrypt;
-        snprintf(text, sizeof(text), "%u of %u seeds have answered (needs %u)%s",
-                 statistics->seeds_reachable, statistics->seeds_configured,
-                 statistics->seeds_needed,
-                 is_silent ? "; were the cluster's keys changed meanwhile? compare \"p2pctl keys "
-                             "list\" here and on a member"
-                           : "");
-        add_problem(problems, true, "below-quorum", NULL, node->started_wall_usec, text);
-    } else if (statistics->seeds_reachable == 0) {
-        snprintf(text, sizeof(text), "0 of %u seeds reachable; the cluster goes on without them",
-                 statistics->seeds_configured);
-        add_problem(problems, false, "seed-unreachable", NULL, 0, text);
-    }
-}
-
-static void add_own_problems(const struct node *node, struct problems *problems)
-{
-    const struct exec *exec = tasks_get_exec(node->tasks);
-    struct files_usage usage;
-    char text[512];
-
-    if (!node->config->security.encrypt)
-        add_problem(problems, false, "not-encrypted", NULL, 0,
-                    "security.encrypt is off: everyone can read and forge");
-    if (node->keyring_differs) {
-        snprintf(text, sizeof(text),
-                 "the file of security.keyring differs from the key ring in use, which is "
-                 "%s/keyring",
-                 node->state_dir);
-        add_problem(problems, false, "keyring-differs", NULL, 0, text);
-    }
-    if (exec && exec_is_ready(exec) && exec_get_level(exec) == EXEC_REFUSE)
-        add_problem(
-            problems, true, "sandbox", NULL, 0,
-            "no task can run: this kernel does not give the sandbox that the configuration wants");
-    if (exec && exec_is_ready(exec) && exec_get_level(exec) != EXEC_REFUSE &&
-        exec_get_level(exec) < EXEC_NAMESPACES)
-        for (const char *const *missing = exec_get_missing(exec); *missing; missing++)
-            add_problem(problems, false, "sandbox", NULL, 0, *missing);
-    files_get_usage(node->files, &usage);
-    if (usage.quota > 0 && usage.used >= usage.quota)
-        add_problem(problems, true, "disk-full", NULL, 0,
-                    "the quota of stored files (files.quota) is used up");
-    else if (files_is_disk_full(node->files))
-        add_problem(problems, true, "disk-full", NULL, 0,
-                    "the disk of state_dir has no more free space than files.reserve");
+    json_add_string(json, "code", problem->code);
+    json_add_string(json, "node", problem->node);
+    json_add_time(json, "since", problem->since_wall_usec);
+    json_add_string(json, "message", problem->message);
+    cJSON_AddItemToArray(list->json, json);
+    list->is_degraded |= problem->degrades;
 }
 
 void method_status(struct node *node, struct call *call)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
-    struct problems problems = {.list = cJSON_CreateArray()};
+    struct problem_list problems = {.json = cJSON_CreateArray()};
     struct swim_statistics statistics;
     struct member_counts counts;
     cJSON *reply = call_new_reply("p2pctl.status/1");
 
     swim_get_statistics(swim, &statistics);
     members_count(swim, &counts);
-    add_member_problems(node, &counts, &statistics, &problems);
-    add_seed_problems(node, &statistics, &problems);
-    add_key_problems(node, &problems);
-    add_own_problems(node, &problems);
+    problems_each(node, add_problem, &problems);
     json_add_string(reply, "instance", node->instance);
     json_add_bool(reply, "running", true);
     json_add_string(reply, "health", problems.is_degraded ? "degraded" : "ok");
@@ -545,6 +418,6 @@ void method_status(struct node *node, struct call *call)
     add_gossip_summary(node, &statistics, reply);
     add_task_summary(node, reply);
     add_store_summaries(node, reply);
-    cJSON_AddItemToObject(reply, "problems", problems.list);
+    cJSON_AddItemToObject(reply, "problems", problems.json);
     call_reply(call, reply);
 }

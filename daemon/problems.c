@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "problems.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/macro.h"
+#include "journal.h"
+#include "node.h"
+
+#define LOOK_USEC          (5 * USEC_PER_SEC)
+#define SUSPICION_TEXT_MAX 1600 /* names of all who had no answer */
+
+/* Whoever wants to hear of them. */
+struct audience {
+    const struct node *node;
+    void (*each)(const struct problem *problem, void *data);
+    void *data;
+};
+
+static void tell(const struct audience *audience, const char *code, bool degrades,
+                 const char *message)
+{
+    audience->each(&(struct problem){.code = code, .degrades = degrades, .message = message},
+                   audience->data);
+}
+
+/* Appends " lab-01, lab-03 (what)". Return: the end. */
+static size_t add_names(const struct swim *swim, const struct node_id *ids, size_t count,
+                        const char *what, size_t used, char target[static SUSPICION_TEXT_MAX])
+{
+    for (size_t i = 0; i < count && used < SUSPICION_TEXT_MAX; i++) {
+        const struct swim_member *member = swim_find(swim, &ids[i]);
+        used += (size_t)snprintf(target + used, SUSPICION_TEXT_MAX - used, "%s %s",
+                                 i > 0 ? "," : "", member ? member->name : "a member");
+    }
+    if (count > 0 && used < SUSPICION_TEXT_MAX)
+        used += (size_t)snprintf(target + used, SUSPICION_TEXT_MAX - used, " (%s)", what);
+    return used;
+}
+
+/* "no answer to lab-03 (direct) nor lab-01, seed-1 (indirect)" */
+static void describe_suspicion(const struct swim *swim, const struct swim_member *member,
+                               char target[static SUSPICION_TEXT_MAX])
+{
+    struct swim_suspicion suspicion = {.accusers_count = 0};
+    size_t used = (size_t)snprintf(target, SUSPICION_TEXT_MAX, "no answer to");
+
+    (void)swim_get_suspicion(swim, &member->id, &suspicion);
+    used = add_names(swim, suspicion.accusers, suspicion.accusers_count, "direct", used, target);
+    if (suspicion.through_count > 0 && used < SUSPICION_TEXT_MAX) {
+        used += (size_t)snprintf(target + used, SUSPICION_TEXT_MAX - used, " nor");
+        (void)add_names(swim, suspicion.through, suspicion.through_count, "indirect", used, target);
+    }
+}
+
+/* Nodes that missed a change of keys, in touch or not. */
+static void tell_keys(const struct audience *audience)
+{
+    char text[NODE_KEYS_TEXT_MAX];
+    struct problem problem = {.code = "key-mismatch", .degrades = true, .message = text};
+    int r;
+
+    for (size_t i = 0; (r = node_keys_describe(audience->node, i, &problem.node,
+                                               &problem.since_wall_usec, text)) >= 0;
+         i++)
+        if (r > 0)
+            audience->each(&problem, audience->data);
+}
+
+/* The wall-clock time of a point on the loop's clock. */
+static uint64_t wall_of(const struct node *node, usec_t usec)
+{
+    return usec_sub(node_wall(node), usec_sub(node_now(node), usec));
+}
+
+static void tell_members(const struct audience *audience, const struct swim_statistics *statistics)
+{
+    const struct swim *swim = cluster_get_swim(audience->node->cluster);
+    size_t others_alive = 0, left = 0, count = swim_members_count(swim);
+    char text[SUSPICION_TEXT_MAX];
+
+    for (size_t i = 0; i < count; i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        others_alive += member->state == SWIM_ALIVE && !member->is_self;
+        left += member->state == SWIM_LEFT;
+        if (member->state != SWIM_SUSPECT)
+            continue;
+        describe_suspicion(swim, member, text);
+        audience->each(
+            &(struct problem){.code = "member-suspect",
+                              .node = member->name,
+                              .since_wall_usec = wall_of(audience->node, member->changed_usec),
+                              .message = text,
+                              .degrades = true},
+            audience->data);
+    }
+    if (statistics->is_frozen) {
+        snprintf(text, sizeof(text), "I may be the one cut off: %u members are suspect at once",
+                 statistics->suspects);
+        tell(audience, "cut-off", true, text);
+    }
+    if (others_alive == 0 && count > 1 + left)
+        tell(audience, "alone", true, "no other node answers, though others are known");
+}
+
+static void tell_seeds(const struct audience *audience, const struct swim_statistics *statistics)
+{
+    const struct node *node = audience->node;
+    char text[256];
+
+    if (statistics->seeds_configured == 0)
+        return;
+    if (!node->has_joined && statistics->seeds_reachable < statistics->seeds_needed) {
+        /* Whoever has another key hears nothing at all. */
+        bool is_silent = statistics->seeds_reachable == 0 && node->config->security.encrypt;
+        snprintf(text, sizeof(text), "%u of %u seeds have answered (needs %u)%s",
+                 statistics->seeds_reachable, statistics->seeds_configured,
+                 statistics->seeds_needed,
+                 is_silent ? "; were the cluster's keys changed meanwhile? compare \"p2pctl keys "
+                             "list\" here and on a member"
+                           : "");
+        audience->each(&(struct problem){.code = "below-quorum",
+                                         .since_wall_usec = node->started_wall_usec,
+                                         .message = text,
+                                         .degrades = true},
+                       audience->data);
+    } else if (statistics->seeds_reachable == 0) {
+        snprintf(text, sizeof(text), "0 of %u seeds reachable; the cluster goes on without them",
+                 statistics->seeds_configured);
+        tell(audience, "seed-unreachable", false, text);
+    }
+}
+
+static void tell_sandbox(const struct audience *audience)
+{
+    const struct exec *exec = tasks_get_exec(audience->node->tasks);
+
+    if (!exec || !exec_is_ready(exec))
+        return;
+    if (exec_get_level(exec) == EXEC_REFUSE)
+        tell(audience, "sandbox", true,
+             "no task can run: this kernel does not give the sandbox that the configuration wants");
+    else if (exec_get_level(exec) < EXEC_NAMESPACES)
+        for (const char *const *missing = exec_get_missing(exec); *missing; missing++)
+            tell(audience, "sandbox", false, *missing);
+}
+
+static void tell_own(const struct audience *audience)
+{
+    const struct node *node = audience->node;
+    struct files_usage usage;
+    char text[512];
+
+    if (!node->config->security.encrypt)
+        tell(audience, "not-encrypted", false,
+             "security.encrypt is off: everyone can read and forge");
+    if (node->keyring_differs) {
+        snprintf(text, sizeof(text),
+                 "the file of security.keyring differs from the key ring in use, which is "
+                 "%s/keyring",
+                 node->state_dir);
+        tell(audience, "keyring-differs", false, text);
+    }
+    tell_sandbox(audience);
+    files_get_usage(node->files, &usage);
+    if (usage.quota > 0 && usage.used >= usage.quota)
+        tell(audience, "disk-full", true, "the quota of stored files (files.quota) is used up");
+    else if (files_is_disk_full(node->files))
+        tell(audience, "disk-full", true,
+             "the disk of state_dir has no more free space than files.reserve");
+}
+
+void problems_each(const struct node *node, void (*each)(const struct problem *problem, void *data),
+                   void *data)
+{
+    const struct audience audience = {.node = node, .each = each, .data = data};
+    struct swim_statistics statistics;
+
+    swim_get_statistics(cluster_get_swim(node->cluster), &statistics);
+    tell_members(&audience, &statistics);
+    tell_seeds(&audience, &statistics);
+    tell_keys(&audience);
+    tell_own(&audience);
+}
+
+/* --- For the log --- */
+
+/* What lasts and has no event of its own, and what is said when it is over. */
+static const struct {
+    const char *code;
+    const char *solved;
+} lasting[] = {
+    {"alone", "other nodes answer"},
+    {"below-quorum", "enough seeds have answered"},
+    {"not-encrypted", "what is sent is encrypted"},
+    {"keyring-differs", "the file of security.keyring is the key ring in use"},
+    {"sandbox", "tasks have the sandbox"},
+    {"disk-full", "stored files have room"},
+};
+static_assert(ARRAY_SIZE(lasting) <= 32, "problems.told is too small");
+
+/* One look: what is there, and what of it is news. */
+struct look {
+    struct problems *problems;
+    uint32_t found;
+};
+
+static void note(const struct problem *problem, void *data)
+{
+    struct look *look = data;
+    struct problems *problems = look->problems;
+
+    for (size_t i = 0; i < ARRAY_SIZE(lasting); i++) {
+        uint32_t bit = UINT32_C(1) << i;
+        if (strcmp(lasting[i].code, problem->code) != 0)
+            continue;
+        /* There may be several of a code, which are told together. */
+        if ((problems->seen & bit) && !(problems->told & bit))
+            journal_problem(problem->code, problem->node, problem->message, false);
+        look->found |= bit;
+    }
+}
+
+void problems_tick(struct node *node)
+{
+    struct problems *problems = &node->problems;
+    struct look look = {.problems = problems};
+
+    if (node_now(node) < problems->look_usec || node->has_left)
+        return;
+    problems->look_usec = usec_add(node_now(node), LOOK_USEC);
+    problems_each(node, note, &look);
+    for (size_t i = 0; i < ARRAY_SIZE(lasting); i++)
+        if (problems->told & ~look.found & (UINT32_C(1) << i))
+            journal_problem(lasting[i].code, NULL, lasting[i].solved, true);
+    problems->told = look.found & (problems->told | problems->seen);
+    problems->seen = look.found;
+}
