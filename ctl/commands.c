@@ -14,7 +14,7 @@
     }
 
 static const struct option status_options[] = {
-    {"check", 0, NULL, "exit 5 if anything is degraded"},
+    {"check", 0, NULL, "exit 5 if anything is degraded; the first line says it all"},
     END,
 };
 

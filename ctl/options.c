@@ -142,13 +142,17 @@ static int parse_long(struct options *options, const char *argument, const char 
     return 0;
 }
 
-/* "-qf", "-n5", "-n 5". */
+/* "-qf", "-n5", "-n 5", "-j=short". */
 static int parse_letters(struct options *options, const char *letters, const char *next, bool *used)
 {
     for (; *letters; letters++) {
         const struct option *option = find(options, NULL, 0, *letters);
         if (!option)
             return unknown_letter(*letters);
+        if (option->argument && letters[1] == '=') {
+            add_value(options, option, letters + 2);
+            return 0;
+        }
         if (!option->argument || *option->argument == '[') {
             add_value(options, option, NULL);
             continue;

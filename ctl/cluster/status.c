@@ -126,9 +126,6 @@ static void print_problem(const struct ctl *ctl, const cJSON *problem)
     const char *node = json_text(problem, "node", NULL);
     char age[RENDER_TEXT_MAX];
 
-    fputs("   ", stdout);
-    render_tinted(ctl, stdout, TONE_WARN, "Problem");
-    fputs(": ", stdout);
     if (node && strncmp(code, "member-", 7) == 0) {
         render_tinted(ctl, stdout, TONE_BOLD, node);
         fputc(' ', stdout);
@@ -145,6 +142,38 @@ static void print_problem(const struct ctl *ctl, const cJSON *problem)
         render_tinted(ctl, stdout, TONE_PLAIN, json_text(problem, "message", code));
         if (since)
             printf(" (for %s)", render_age(render_seconds_since(since), age));
+    }
+}
+
+static void print_problems(const struct ctl *ctl, const cJSON *answer)
+{
+    json_for_each (problem, json_member(answer, "problems")) {
+        fputs("   ", stdout);
+        render_tinted(ctl, stdout, TONE_WARN, "Problem");
+        fputs(": ", stdout);
+        print_problem(ctl, problem);
+        putchar('\n');
+    }
+}
+
+/* All of it in one line, the first, for programs that watch many nodes and show one line of each.
+ */
+static void print_verdict(const struct ctl *ctl, const cJSON *answer)
+{
+    const cJSON *cluster = json_member(answer, "cluster");
+    const char *health = json_text(answer, "health", "?");
+
+    render_tinted(ctl, stdout, strcmp(health, "ok") == 0 ? TONE_GOOD : TONE_WARN, health);
+    fputs(": ", stdout);
+    render_tinted(ctl, stdout, TONE_BOLD, json_text(json_member(answer, "node"), "name", "?"));
+    fputs(" in ", stdout);
+    render_tinted(ctl, stdout, TONE_PLAIN, json_text(cluster, "name", "?"));
+    printf(", %.0f of %.0f nodes alive",
+           json_number(cluster, "alive", 0) + json_number(cluster, "draining", 0),
+           json_number(cluster, "nodes", 0));
+    json_for_each (problem, json_member(answer, "problems")) {
+        fputs("; ", stdout);
+        print_problem(ctl, problem);
     }
     putchar('\n');
 }
@@ -194,14 +223,15 @@ static int print_log(struct ctl *ctl, const cJSON *answer)
 
 static int print_screen(struct ctl *ctl, const cJSON *answer)
 {
+    if (options_has(&ctl->options, "check"))
+        print_verdict(ctl, answer);
     print_head(ctl, answer);
     print_node(answer);
     print_cluster(ctl, answer);
     print_gossip(ctl, answer);
     print_tasks(answer);
     print_stores(answer);
-    json_for_each (problem, json_member(answer, "problems"))
-        print_problem(ctl, problem);
+    print_problems(ctl, answer);
     return print_log(ctl, answer);
 }
 

@@ -30,6 +30,7 @@ SCREENS = {
     "status": "status",
     "status-alone": "",
     "status-check": "status --check -q",
+    "status-check-line": "status --check",
     "members": "members --legend",
     "members-alive": "members --alive --type a --no-legend",
     "members-tag": "members --tag room=2.07 -o node,tags,incarnation",
@@ -220,6 +221,10 @@ def test_json_modes(ctl):
     assert ctl("peers", "--json=off").stdout.startswith(b"NODE")
     assert ctl("peers", "--json=xml").returncode == 2
 
+    assert ctl("peers", "-j=short").stdout == ctl("peers", "--json=short").stdout
+    assert ctl("peers", "-qj=lines").stdout.splitlines() == lines
+    assert ctl("peers", "-j=xml").returncode == 2
+    assert ctl("peers", "-o=node", "--no-legend").stdout.split()[0] == ANSWERS["Peers"]["peers"][0]["name"].encode()
 
 def test_a_list_in_parts_is_one_list(ctl):
     tasks = json.loads(ctl("task", "list", "-j").stdout)["tasks"]
