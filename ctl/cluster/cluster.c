@@ -108,7 +108,7 @@ static const struct column member_columns[] = {
     {"REPORTED_BY", "reported_by", COLUMN_EXTRA, NULL},
     {"FIRST_SEEN", "first_seen", COLUMN_EXTRA | COLUMN_RIGHT, first_seen_cell},
 };
-static const struct screen member_screen = {"members", member_columns, ARRAY_SIZE(member_columns)};
+const struct screen member_screen = {"members", member_columns, ARRAY_SIZE(member_columns)};
 
 static bool has_element(const cJSON *list, const char *text)
 {

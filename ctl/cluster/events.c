@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/text.h"
 #include "client.h"
@@ -62,6 +63,24 @@ static void print_padded(const struct ctl *ctl, enum tone tone, const char *text
     printf("%*s  ", size < width ? (int)(width - size) : 0, "");
 }
 
+/* "moved from lab-07 to lab-11: node dead" with an arrow. */
+static void print_move(const char *text)
+{
+    char source[64], target[64];
+    const char *move = strstr(text, "moved from ");
+    int size = 0;
+
+    if (!move || sscanf(move, "moved from %63s to %63[^: ]%n", source, target, &size) != 2) {
+        render_text(stdout, text, strlen(text));
+        return;
+    }
+    render_text(stdout, text, (size_t)(move - text));
+    render_text(stdout, source, strlen(source));
+    printf(" %s ", render_mark(MARK_ARROW));
+    render_text(stdout, target, strlen(target));
+    render_text(stdout, move + size, strlen(move + size));
+}
+
 static void print_event(const struct ctl *ctl, const cJSON *event, bool seed)
 {
     const char *line = json_text(event, "line", NULL), *type = json_text(event, "type", "?");
@@ -78,7 +97,10 @@ static void print_event(const struct ctl *ctl, const cJSON *event, bool seed)
     printf("%s  ", render_clock(ctl, json_text(event, "time", NULL), clock));
     print_padded(ctl, tone_of(type), type, TYPE_WIDTH);
     print_padded(ctl, TONE_PLAIN, subject, SUBJECT_WIDTH);
-    render_tinted(ctl, stdout, TONE_PLAIN, detail_of(event, type, subject));
+    if (strcmp(type, "task-moved") == 0)
+        print_move(detail_of(event, type, subject));
+    else
+        render_tinted(ctl, stdout, TONE_PLAIN, detail_of(event, type, subject));
     putchar('\n');
 }
 
@@ -95,19 +117,21 @@ static const struct column columns[] = {
     {"NODE", "node", COLUMN_NAME, NULL},      {"TASK", "task", COLUMN_NAME, NULL},
     {"MESSAGE", "message", 0, NULL},          {"SEQ", "seq", COLUMN_RIGHT | COLUMN_EXTRA, NULL},
     {"LINE", "line", COLUMN_EXTRA, NULL}};
-static const struct screen screen = {"events", columns, ARRAY_SIZE(columns)};
+const struct screen event_screen = {"events", columns, ARRAY_SIZE(columns)};
 
 /* Return: 0, or the exit code after the mistake was told. */
 static int check_stream_options(const struct ctl *ctl)
 {
     const struct globals *globals = &ctl->globals;
-    const char *name = globals->output       ? "-o"
-                       : globals->sort       ? "--sort"
-                       : globals->filters[0] ? "--filter"
-                                             : NULL;
+    const char *name = globals->output ? "-o" : globals->sort ? "--sort" : NULL;
+    _cleanup_json_ cJSON *none = cJSON_CreateObject();
+    bool is_wanted;
 
-    return name ? fail_usage("%s is for lists, and -f makes a stream; --type chooses events", name)
-                : 0;
+    if (name)
+        return fail_usage("%s is for lists, and -f makes a stream; --type and --filter choose "
+                          "events",
+                          name);
+    return screen_wants(ctl, &event_screen, none, &is_wanted);
 }
 
 static int follow_events(struct ctl *ctl, cJSON *parameters, bool seed)
@@ -119,7 +143,12 @@ static int follow_events(struct ctl *ctl, cJSON *parameters, bool seed)
     r = client_start(ctl, (struct call){"Events", parameters, -1, true, NULL});
     while (r == 0 && !last) {
         _cleanup_json_ cJSON *event = NULL;
+        bool is_wanted = true;
         r = client_next(ctl, &event, &last);
+        if (r == 0 && !last)
+            r = screen_wants(ctl, &event_screen, event, &is_wanted);
+        if (!is_wanted)
+            continue;
         if (r == 0 && ctl->globals.json != JSON_OFF) {
             r = render_json_line(event);
         } else if (r == 0 && !last) {
@@ -164,9 +193,42 @@ static int add_types(const char *text, cJSON *parameters)
     return 0;
 }
 
+/* The last @count of the list. */
+static void keep_last(cJSON *events, size_t count)
+{
+    for (size_t size = (size_t)cJSON_GetArraySize(events); size > count; size--)
+        cJSON_Delete(cJSON_DetachItemFromArray(events, 0));
+}
+
+/* The history, of which -n counts what --filter has left over. */
+static int list_events(struct ctl *ctl, cJSON *parameters, bool seed)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    bool is_filtered = ctl->globals.filters_count > 0;
+    const char *lines = options_get(&ctl->options, "lines");
+
+    if (is_filtered)
+        cJSON_DeleteItemFromObjectCaseSensitive(parameters, "lines");
+    int r =
+        client_list(ctl, (struct call){"Events", parameters, -1, false, NULL}, "events", &answer);
+    if (r != 0)
+        return r;
+    cJSON *events = cJSON_GetObjectItemCaseSensitive(answer, "events");
+    for (size_t i = 0; i < ctl->globals.filters_count && r == 0; i++)
+        r = screen_filter(&event_screen, ctl->globals.filters[i], events);
+    if (r == 0 && is_filtered && lines)
+        keep_last(events, strtoul(lines, NULL, 10));
+    if (r != 0 || ctl->globals.output || ctl->globals.json != JSON_OFF)
+        return r != 0 ? r : screen_show(ctl, &event_screen, answer, NULL);
+    r = screen_select(ctl, &event_screen, answer);
+    json_for_each (event, r == 0 ? events : NULL)
+        print_event(ctl, event, seed);
+    return r;
+}
+
 int events_run(struct ctl *ctl)
 {
-    _cleanup_json_ cJSON *answer = NULL, *parameters = client_parameters(ctl);
+    _cleanup_json_ cJSON *parameters = client_parameters(ctl);
     const char *format = options_get(&ctl->options, "format");
     bool seed = format && strcmp(format, "seed") == 0;
     int r;
@@ -184,18 +246,5 @@ int events_run(struct ctl *ctl)
         return r;
     if (options_has(&ctl->options, "follow"))
         return follow_events(ctl, TAKE_PTR(parameters), seed);
-    r = client_list(ctl, (struct call){"Events", TAKE_PTR(parameters), -1, false, NULL}, "events",
-                    &answer);
-    if (r != 0)
-        return r;
-    if (ctl->globals.output)
-        return screen_show(ctl, &screen, answer, NULL);
-    r = screen_select(ctl, &screen, answer);
-    if (r != 0)
-        return r;
-    if (ctl->globals.json != JSON_OFF)
-        return render_json(ctl, answer, "events");
-    json_for_each (event, json_member(answer, "events"))
-        print_event(ctl, event, seed);
-    return 0;
+    return list_events(ctl, TAKE_PTR(parameters), seed);
 }

@@ -106,26 +106,62 @@ static bool value_matches(const cJSON *value, const char *wanted, bool glob)
     return text && (glob ? fnmatch(wanted, text, 0) == 0 : strcmp(wanted, text) == 0);
 }
 
-/* "KEY=VAL", "KEY!=VAL", "KEY~GLOB". */
-static int apply_filter(const struct screen *screen, const char *filter, cJSON *rows)
-{
-    size_t size = strcspn(filter, "!=~");
-    const struct column *column = find_column(screen, filter, size);
-    const char *rest = filter + size;
-    bool negated = *rest == '!', glob;
+/* What --filter asks of a row. */
+struct filter {
+    const char *key;
+    const char *wanted;
+    bool is_negated;
+    bool is_glob;
+};
 
-    rest += negated;
-    glob = *rest == '~';
+/* "KEY=VAL", "KEY!=VAL", "KEY~GLOB". */
+static int parse_filter(const struct screen *screen, const char *text, struct filter *ret)
+{
+    size_t size = strcspn(text, "!=~");
+    const struct column *column = find_column(screen, text, size);
+    const char *rest = text + size;
+    bool is_negated = *rest == '!';
+
+    rest += is_negated;
     if (size == 0 || (*rest != '=' && *rest != '~'))
-        return fail_usage("--filter is KEY=VAL, KEY!=VAL or KEY~GLOB, not \"%s\"", filter);
+        return fail_usage("--filter is KEY=VAL, KEY!=VAL or KEY~GLOB, not \"%s\"", text);
     if (!column || !column->key)
-        return unknown_column(screen, filter, size);
-    for (cJSON *row = rows->child, *next; row; row = next) {
+        return unknown_column(screen, text, size);
+    *ret = (struct filter){column->key, rest + 1, is_negated, *rest == '~'};
+    return 0;
+}
+
+static bool filter_wants(const struct filter *filter, const cJSON *row)
+{
+    return value_matches(json_member(row, filter->key), filter->wanted, filter->is_glob) !=
+           filter->is_negated;
+}
+
+int screen_filter(const struct screen *screen, const char *text, cJSON *rows)
+{
+    struct filter filter = {.wanted = ""};
+    int r = parse_filter(screen, text, &filter);
+
+    for (cJSON *row = r == 0 ? rows->child : NULL, *next; row; row = next) {
         next = row->next;
-        if (value_matches(json_member(row, column->key), rest + 1, glob) == negated)
+        if (!filter_wants(&filter, row))
             cJSON_Delete(cJSON_DetachItemViaPointer(rows, row));
     }
-    return 0;
+    return r;
+}
+
+int screen_wants(const struct ctl *ctl, const struct screen *screen, const cJSON *row, bool *ret)
+{
+    struct filter filter = {.wanted = ""};
+    int r = 0;
+
+    *ret = true;
+    for (size_t i = 0; i < ctl->globals.filters_count && r == 0; i++) {
+        r = parse_filter(screen, ctl->globals.filters[i], &filter);
+        if (r == 0 && !filter_wants(&filter, row))
+            *ret = false;
+    }
+    return r;
 }
 
 struct sort_row {
@@ -195,7 +231,7 @@ int screen_select(const struct ctl *ctl, const struct screen *screen, cJSON *ans
     if (!cJSON_IsArray(rows))
         return 0;
     for (size_t i = 0; i < ctl->globals.filters_count && r == 0; i++)
-        r = apply_filter(screen, ctl->globals.filters[i], rows);
+        r = screen_filter(screen, ctl->globals.filters[i], rows);
     if (ctl->globals.sort && r == 0)
         r = apply_sort(screen, ctl->globals.sort, rows);
     return r;
@@ -434,33 +470,37 @@ static void print_column_help(const struct screen *screen)
                screen->columns[i].flags & COLUMN_EXTRA ? "  (with -o)" : "");
 }
 
-int screen_print(const struct ctl *ctl, const struct screen *screen, const cJSON *answer)
+int screen_format(const struct ctl *ctl, const struct screen *screen, const cJSON *answer,
+                  size_t width, char **ret)
 {
     _cleanup_(grid_done) struct grid grid = {0};
+    int r = choose_columns(screen, ctl->globals.output, &grid);
+
+    if (r == 0)
+        r = fill_grid(ctl, json_member(answer, screen->list), &grid);
+    if (r != 0)
+        return r;
+    fit_grid(&grid, width);
+    struct libscols_table *table = scols_new_table();
+    if (!table)
+        return fail_memory();
+    r = draw(table, ctl, &grid, ret);
+    scols_unref_table(table);
+    return r < 0 ? fail_memory() : 0;
+}
+
+int screen_print(const struct ctl *ctl, const struct screen *screen, const cJSON *answer)
+{
     _cleanup_free_ char *text = NULL;
-    const cJSON *rows = json_member(answer, screen->list);
-    int r;
 
     if (ctl->globals.output && strcmp(ctl->globals.output, "help") == 0) {
         print_column_help(screen);
         return 0;
     }
-    r = choose_columns(screen, ctl->globals.output, &grid);
-    if (r == 0)
-        r = fill_grid(ctl, rows, &grid);
-    if (r != 0)
-        return r;
-    fit_grid(&grid, terminal_width(ctl));
-    struct libscols_table *table = scols_new_table();
-    if (!table)
-        return fail_memory();
-    r = draw(table, ctl, &grid, &text);
-    scols_unref_table(table);
-    if (r < 0)
-        return fail_memory();
-    if (text)
+    int r = screen_format(ctl, screen, answer, terminal_width(ctl), &text);
+    if (r == 0 && text)
         print_trimmed(text);
-    return 0;
+    return r;
 }
 
 int screen_show(struct ctl *ctl, const struct screen *screen, cJSON *answer,

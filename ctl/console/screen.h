@@ -50,11 +50,31 @@ char *screen_value(const cJSON *value);
 void screen_keep(const struct ctl *ctl, const char *list, cJSON *answer,
                  bool (*wanted)(const struct ctl *ctl, const cJSON *row));
 
+/* Drops the rows that @text, "KEY=VAL", "KEY!=VAL" or "KEY~GLOB", does not want. */
+int screen_filter(const struct screen *screen, const char *text, cJSON *rows);
+
+/* The same for one row of a stream, with all of --filter; of an empty object: whether they are
+ * right. */
+int screen_wants(const struct ctl *ctl, const struct screen *screen, const cJSON *row, bool *ret);
+
 /* Drops the rows that --filter does not want, and sorts by --sort. */
 int screen_select(const struct ctl *ctl, const struct screen *screen, cJSON *answer);
 
-/* The table of the answer's list, on stdout. */
+/*
+ * The table of the answer's list as lines, the head first unless --no-legend, no wider than @width
+ * as far as its columns can be left out or shortened. *@ret is owned by the caller, NULL for none.
+ */
+int screen_format(const struct ctl *ctl, const struct screen *screen, const cJSON *answer,
+                  size_t width, char **ret);
+
+/* The same on stdout, for its terminal. */
 int screen_print(const struct ctl *ctl, const struct screen *screen, const cJSON *answer);
+
+/* The lists that `top` shows too, with the columns of their commands. */
+extern const struct screen member_screen;
+extern const struct screen task_screen;
+extern const struct screen file_screen;
+extern const struct screen event_screen;
 
 /*
  * All of it: select, then JSON or the table and, for whoever wants a legend, the line that @footer

@@ -151,7 +151,7 @@ static const struct column file_columns[] = {
     {"OWNER", "owner", COLUMN_LOW, NULL},
     {"MODIFIED", "modified", COLUMN_RIGHT | COLUMN_LOW, modified_cell},
 };
-static const struct screen file_screen = {"files", file_columns, ARRAY_SIZE(file_columns)};
+const struct screen file_screen = {"files", file_columns, ARRAY_SIZE(file_columns)};
 
 /* "lab-01" becomes "lab-01,lab-03". */
 static void add_node(cJSON *file, const char *node)

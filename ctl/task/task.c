@@ -79,7 +79,7 @@ static const struct column task_columns[] = {
     {"ENDED", "ended", COLUMN_EXTRA | COLUMN_RIGHT, ended_cell},
     {"CONFIDENTIAL", "confidential", COLUMN_EXTRA, NULL},
 };
-static const struct screen task_screen = {"tasks", task_columns, ARRAY_SIZE(task_columns)};
+const struct screen task_screen = {"tasks", task_columns, ARRAY_SIZE(task_columns)};
 
 /* "w7" and "w7@lab-01" both mean that workflow. */
 static bool id_matches(const char *id, const char *wanted)
