@@ -129,10 +129,13 @@ class Node:
 
     # ---- its life
 
+    def write_config(self):
+        self.config.write_text(format_config(self.settings))
+
     def launch(self, **env):
         """Starts the process; does not wait."""
         assert self.process is None, f"{self.name} runs already"
-        self.config.write_text(format_config(self.settings))
+        self.write_config()
         with open(self.log, "ab") as log:
             # The tests' end is the daemons' end, even when nobody can clean up any more.
             self.process = subprocess.Popen(
