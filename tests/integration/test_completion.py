@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Completion: what fits at the end of a line, by the command table and by the running daemon; in real shells."""
+import os
 import pathlib
+import pty
 import re
 import shutil
 import subprocess
+import threading
 import time
 
 import pytest
@@ -116,6 +119,61 @@ def test_the_scripts_are_good_and_ask_p2pctl(shell, tmp_path):
     script.write_text(run_program([CTL, "completion", shell]).stdout)
     assert "completion words -- " in script.read_text()
     assert subprocess.run([shell, "-n", str(script)], check=False).returncode == 0
+
+
+class Shell:
+    """A shell at a terminal of its own, which is typed to."""
+
+    def __init__(self, command, directory, **env):
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen(["setsid", "-c", *command], stdin=slave, stdout=slave, stderr=slave,
+                                        cwd=directory, env=environment(TERM="xterm", HOME=str(directory), **env))
+        os.close(slave)
+        self.text = ""
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        while True:
+            try:
+                self.text += os.read(self.master, 65536).decode(errors="replace")
+            except OSError:
+                return
+
+    def shown(self):
+        """What stands there, without colours, bells and what was written over."""
+        text = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]|\a|\r", "", self.text)
+        return re.sub(r".\x08", "", text)
+
+    def type(self, keys, wanted):
+        """Types, and waits for what comes of it."""
+        os.write(self.master, keys.encode())
+        try:
+            wait_for(lambda: re.search(wanted, self.shown()), 20)
+        except AssertionError:
+            raise AssertionError(f"{wanted!r} did not come of {keys!r}: {self.text!r}") from None
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(10)
+        os.close(self.master)
+
+
+@pytest.mark.parametrize("command, script, setup", [
+    (["bash", "--norc", "-i"], "p2pctl.bash", "source ./p2pctl.bash"),
+    (["zsh", "-f", "-i"], "p2pctl.zsh", "autoload -Uz compinit; compinit -u -D; source ./p2pctl.zsh"),
+    (["zsh", "-f", "-i"], "_p2pctl", "fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D")],
+    ids=["bash", "zsh", "zsh as installed"])
+def test_the_tab_key_completes_words(lab, command, script, setup, tmp_path):
+    (tmp_path / script).write_text(run_program([CTL, "completion", command[0]]).stdout)
+    shell = Shell(command, tmp_path, PATH=f"{CTL.parent}:/usr/bin:/bin", P2PNODE_SOCKET=str(lab["seed"].socket),
+                  P2PCTL_PAGER="cat")
+    try:
+        # The line is echoed once before the shell reads it, and once by it.
+        shell.type(f"{setup}; echo rea''dy\n", r"(?m)^ready$(?s:.)+\S ")
+        shell.type("p2pctl no\t", r"p2pctl node ?$")
+        shell.type("sh\t", r"p2pctl node show ?$")
+    finally:
+        shell.close()
 
 
 def test_fish_completes(lab):

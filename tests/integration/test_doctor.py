@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """p2pctl doctor: every check, right and wrong, and the report that may be sent to others."""
 import json
+import pathlib
 import re
+import socket
 import stat
 
 import pytest
 
-from lib.lab import CTL, FAST, STEADY, run_program
+from lib.lab import BUILD, CTL, FAST, STEADY, Loopback, run_program
 from lib.wait import wait_for
 from test_reload import reload
 
@@ -71,6 +73,100 @@ def test_a_node_that_is_not_reached_fails_the_ports(lab):
         lab["seed"].resume()
     assert found == [("seed: neither UDP nor TCP reaches them",
                       "open udp and tcp 7717 in the firewalls there and on the way")]
+
+
+@pytest.mark.parametrize("ahead, status, told", [
+    (3600, "failed", "ahead of"), (-90, "failed", "behind"), (4, "warning", "ahead of"), (0, "ok", "within")])
+def test_a_clock_that_is_wrong_is_told_by_how_much(make_lab, ahead, status, told):
+    """Nothing but the clock suffers from it: the node is a member and runs tasks."""
+    lab = make_lab(STEADY)
+    nodes = [lab.node(name, role="seed" if name == "seed" else "peer", types=["a"]) for name in ("seed", "one", "wrong")]
+    for node in nodes:
+        node.launch(**({"LD_PRELOAD": str(BUILD / "tests/clock.so"), "P2P_CLOCK_AHEAD": str(ahead)}
+                       if node.name == "wrong" else {}))
+    lab.wait_joined()
+
+    def look():
+        found = json.loads(lab["wrong"].ctl("--json=short", "doctor", "clock", code=None).stdout)["checks"]
+        return [one for one in found if one["status"] == status and told in one["message"] and (
+            status == "ok" or (abs(float(one["message"].split()[0]) - abs(ahead)) < 2 and
+                               one["fix"].startswith("timedatectl set-ntp true")))]
+    wait_for(look, 60, "the clocks to be compared")
+    assert lab["wrong"].ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
+    assert lab["seed"].state_of("wrong") == "alive"
+
+
+def test_a_node_with_another_key_is_told_at_both_ends(make_lab):
+    lab = make_lab(STEADY)
+    lab.node("seed", role="seed").start()
+    stranger = lab.node("stranger", {"security": {"keyring": str(lab.make_keyring("other"))}}).start()
+    found = wait_for(lambda: failed(findings_of(stranger, "cluster"), "cluster"), 60, "the quorum to be missed")
+    assert "0 of 1 seeds have answered" in found[0][0] and "keys changed" in found[0][0]
+    assert "p2pctl config show seeds" in found[0][1]
+    wait_for(lambda: lab["seed"].events("cluster-mismatch"), 60, "the seed to hear strangers")
+    event = lab["seed"].events("cluster-mismatch")[0]
+    assert stranger.ip in event["message"]
+
+
+def findings_of(node, *words):
+    """As findings(), whatever comes of it."""
+    answer = json.loads(node.ctl("--json=short", "doctor", *words, code=None).stdout)
+    return {check: [one for one in answer["checks"] if one["check"] == check] for check in CHECKS}
+
+
+class WithoutCgroups(Loopback):
+    prefix = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh")
+
+
+def test_a_sandbox_that_is_not_to_be_had_fails_and_is_told(make_lab):
+    """It wants cgroups, and this machine has none: no task runs, and status, doctor and the log say why."""
+    lab = make_lab(FAST)
+    node = lab.node("lone", {"sandbox": {"mode": "full"}}, role="seed", types=["a"],
+                    place=WithoutCgroups(lab.network, 1)).start()
+    found = wait_for(lambda: failed(findings_of(node, "sandbox"), "sandbox"), 10, "the sandbox to be tried")
+    assert all(fix.startswith("systemctl status p2pnode-exec@lone") for _, fix in found)
+    result = node.ctl("status", "--check", code=5)
+    assert result.stdout.startswith("degraded: lone in p2pnode, 1 of 1 nodes alive; ")
+    assert "no task can run" in result.stdout.splitlines()[0]
+    told = wait_for(lambda: node.events("problem"), 20, "the word in the log")[0]
+    assert told["message"].startswith("no task can run")
+    reload(node, {"sandbox": {"mode": "auto"}})
+    wait_for(lambda: any(one["message"].startswith("level ") for one in findings_of(node, "sandbox")["sandbox"]), 15,
+             "a sandbox that this machine has")
+    assert node.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
+
+
+def test_a_problem_that_lasts_is_told_when_it_begins_and_when_it_ends(lab):
+    node = lab["work"]
+    assert node.events("problem") == []
+    reload(node, {"files": {"quota": "1MiB"}})
+    node.ctl("file", "put", "-", "work:big", stdin=b"x" * (1 << 20))
+    told = wait_for(lambda: node.events("problem"), 30, "the word about it")
+    assert [event["message"] for event in told] == ["the quota of stored files (files.quota) is used up"]
+    node.ctl("file", "rm", "--yes", "work:big")
+    wait_for(lambda: len(node.events("problem")) == 2, 30, "the word that it is over")
+    assert node.events("problem")[1]["message"] == "solved: stored files have room"
+    assert node.ctl("status", "--check").stdout.startswith("ok: work in p2pnode, 2 of 2 nodes alive\n")
+
+
+def test_a_port_that_is_taken_is_found_without_a_daemon(tmp_path):
+    config = pathlib.Path("/etc/p2pnode")
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as taken:
+        taken.bind(("::", 0))
+        port = taken.getsockname()[1]
+        text = f'listen = {{ port = {port}; }}; security = {{ keyring = "{tmp_path}/none"; }};'
+        # /etc of a machine of its own, as the instance's file is looked for there.
+        (tmp_path / "lone.conf").write_text(text)
+        script = f'mkdir -p {config} && mount --bind {tmp_path} {config} && exec "$@"'
+        result = run_program(["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /etc && {script}", "sh",
+                              CTL, "-i", "lone", "--json", "doctor"])
+    found = {(one["check"], one["status"]): one for one in json.loads(result.stdout)["checks"]}
+    assert result.code == 5 and ("config", "ok") in found, result
+    taken = found["ports", "failed"]
+    assert taken["message"] == f"udp {port}: Address already in use"
+    assert taken["fix"].startswith(f"ss -lunpt 'sport = :{port}'")
+    assert f"no key ring: {tmp_path}/none" in found["key", "failed"]["message"]
+    assert "p2pctl keys gen" in found["key", "failed"]["fix"]
 
 
 def test_a_key_that_others_may_read_fails(lab):

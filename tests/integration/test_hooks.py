@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Commands at events: what they get, where they run, and that nothing waits for them."""
+import pathlib
 import re
 
 import pytest
@@ -8,6 +9,8 @@ from lib.lab import FAST, STEADY
 from lib.process import content
 from lib.wait import wait_for
 from test_reload import reload
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -115,3 +118,38 @@ def test_it_stops_with_hooks_under_way(make_node):
     wait_for((node.out / "begun").exists, 10, "the hook")
     assert node.stop() == 0
     node.start()
+
+
+def test_every_event_may_have_a_hook(make_node):
+    """All of them at once, the frequent ones too, through a life of a node; each is run under its own name."""
+    words = re.findall(r'= \{"([a-z-]+)", "[0-9a-f]{32}"', (ROOT / "daemon/config/events.c").read_text())
+    assert len(words) == 33
+    node = make_node(membership=FAST["membership"])
+    hook = script(node, "hook", f'[ "$PEER_EVENT" = "$1" ] && [ "$PEER_MESSAGE" ] && : > {node.out}/"$1"')
+    node.settings["hooks"] = [{"event": word, "command": f"{hook} {word}"} for word in words]
+    node.start()
+    other = node.lab.node("other", seeds=[node.address]).start()
+    node.lab.wait_joined()
+
+    def has_run(*names):
+        wait_for(lambda: set(names) <= {one.name for one in node.out.iterdir()}, 60, f"hooks for {names}")
+    has_run("node-started", "join-request", "member-joined", "liveness", "gossip")
+    node.ctl("submit", "--wait", "a1")
+    has_run("task-submitted", "task-placed", "task-started", "task-ended")
+    node.ctl("file", "put", "-", "lone:note", stdin=b"x")
+    node.ctl("file", "rm", "--yes", "lone:note")
+    node.ctl("mem", "set", "key", "x")
+    other.ctl("message", "lone", "hello")
+    node.ctl("-N", "other", "status")
+    has_run("file-stored", "file-removed", "mem-changed", "message", "connection")
+    node.ctl("drain")
+    node.ctl("undrain")
+    node.ctl("reload")
+    node.ctl("keys", "rotate")
+    has_run("drain", "undrain", "config-reloaded", "key-changed")
+    other.kill()
+    has_run("member-suspect", "member-dead")
+    node.lab["other"].start()
+    has_run("member-alive")
+    assert other.stop() == 0
+    has_run("member-left")

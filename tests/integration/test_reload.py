@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Reading the configuration again while the daemon runs: what is taken over, what is not, and who hears of it."""
 import json
+import pathlib
+import re
 import signal
 import socket
 import stat
@@ -11,6 +13,8 @@ import pytest
 from lib.lab import STEADY, format_config, merge
 from lib.varlink import VarlinkError
 from lib.wait import wait_for
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,60 @@ def test_what_needs_a_restart_is_told_and_stays(node):
     assert node.call("Status")["gossip"]["address"] == before
     assert node.json("reload") == {"schema": "p2pctl.reload/1", "changed": [],
                                    "needs_restart": ["node.cluster", "listen.port"]}
+
+
+# Another value for each key than the one that the node has.
+OTHERS = {
+    "node.name": "other", "node.role": "seed", "node.cluster": "other", "node.tags": ["room=1"],
+    "listen.address": "127.0.0.1", "listen.port": 7800, "listen.advertise": "127.0.0.1", "listen.interface": "lo",
+    "seeds": ["127.0.0.1:7718"], "seeds_file": "FILE", "membership.seed_quorum": "all",
+    "membership.probe_interval": "5s", "membership.probe_timeout": "150ms", "membership.indirect_probes": 2,
+    "membership.max_missed": 4, "membership.suspicion_mult": 3, "membership.suspicion_max": 5,
+    "membership.dead_retention": "1h", "membership.rejoin_interval": "2s", "membership.unstable_flaps": 6,
+    "membership.unstable_window": "5min", "membership.snapshot": False, "gossip.interval": "150ms", "gossip.fanout": 3,
+    "gossip.sync_interval": "20s", "gossip.message_interval": "4s", "gossip.message_count": 5,
+    "gossip.load_interval": "1s", "gossip.retransmit_mult": 3, "gossip.mtu": 1200, "security.encrypt": False,
+    "security.keyring": "RING", "security.cipher": "aes-256-gcm", "security.tls": False,
+    "security.allow": ["127.0.0.0/8"], "tasks.enabled": False, "tasks.slots": 3, "tasks.queue_max": 100,
+    "tasks.scheduler": "fifo", "tasks.quantum": "1s", "tasks.lease": "3s", "tasks.rebalance_after": "10s",
+    "tasks.timeout": "2h", "tasks.kill_grace": "2s", "tasks.retries": 3, "tasks.retry_delay": "1s",
+    "tasks.retry_on": ["node-lost"], "tasks.keep": "1d", "tasks.keep_failed": "2d", "tasks.output_max": "1MiB",
+    "tasks.result_max": "1MiB", "tasks.allow_commands": False, "tasks.allow_python": False, "tasks.memory": "1GiB",
+    "tasks.on_done": "/bin/true", "tasks.types": [{"name": "z"}], "python.interpreter": "/usr/bin/python3.11",
+    "python.workers": 1, "python.max_jobs": 10, "python.modules": ["json"], "sandbox.mode": "none",
+    "sandbox.network": True, "sandbox.read": ["/usr"], "sandbox.write": ["/tmp"], "files.dir": "elsewhere",
+    "files.quota": "1GiB", "files.file_max": "1GiB", "files.reserve": "2MiB", "files.part_keep": "1h",
+    "mem.limit": "1MiB", "mem.value_max": "1KiB", "mem.key_max": 100, "mem.persist": False, "messages.keep": 10,
+    "messages.size_max": "500B", "messages.handler": "/bin/true", "net.tcp_connect_timeout": "2s",
+    "net.tcp_idle": "10s", "net.connections_max": 10, "net.transfers_max": 2, "net.rate_limit": "1MiB",
+    "control.socket": "/tmp/other.sock", "control.mode": "0600", "control.user_group": "games",
+    "control.admin_group": "games", "control.clients_max": 10, "state_dir": "/tmp/other", "stop_grace": "2s",
+    "log.level": "info", "log.target": "syslog", "log.facility": "user", "log.subsystems": ["mem=err"],
+    "log.file": "LOG", "log.gossip_first": 3, "metrics.textfile": "PROM", "metrics.interval": "5s",
+    "hooks": [{"event": "drain", "command": "/bin/true"}],
+}
+ONE_VALUE = {"files.verify"}  # there is no other
+
+
+def test_each_key_is_taken_over_or_told_to_need_a_restart_as_the_manual_says(lab, node, tmp_path):
+    """One by one, there and back: nothing else is named, nothing is silently ignored."""
+    page = (ROOT / "etc/p2pnode.conf.5").read_text()
+    marks = dict(re.findall(r"^\.It Ic ([a-z_.]+) No \(([^)]*)\)", page, re.M))
+    assert set(OTHERS) | ONE_VALUE == set(marks)
+    places = {"FILE": tmp_path / "config.txt", "RING": lab.make_keyring("another"), "LOG": tmp_path / "log",
+              "PROM": tmp_path / "p2pnode.prom"}
+    places["FILE"].write_text("127.0.0.1:7719\n")
+    for key, value in OTHERS.items():
+        value = str(places.get(value, value)) if isinstance(value, str) else value
+        section, _, name = key.partition(".")
+        answer = reload(node, {section: {name: value}} if name else {key: value})
+        needs_restart = "restart" in marks[key]
+        assert answer["needs_restart" if needs_restart else "changed"] == [key], (key, answer)
+        assert answer["changed" if needs_restart else "needs_restart"] == [], (key, answer)
+        if not needs_restart:
+            assert reload(node, {})["changed"] == [key]
+    assert reload(node, {}) == {"schema": "p2pctl.reload/1", "changed": [], "needs_restart": []}
+    assert node.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
 
 
 def test_a_bad_file_fails_with_all_errors_and_changes_nothing(node):
