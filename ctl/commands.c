@@ -353,7 +353,7 @@ const struct command commands[] = {
      "p2pctl monitor --log-level info\np2pctl monitor --wire\np2pctl -N lab-05 monitor --subsystem "
      "tasks",
      monitor_options, 0, 0, monitor_run},
-    {"top", NULL, NULL, "", "nodes, tasks, messages and events on one screen",
+    {"top", NULL, NULL, "", "nodes, transfers, tasks, messages and events on one screen",
      "p2pctl top\np2pctl -N lab-05 top", NULL, 0, 0, top_run},
     {"keys", "gen", NULL, "", "print a fresh key ring for security.keyring",
      "(umask 077; p2pctl keys gen > /etc/p2pnode/lab.keys)", NULL, 0, 0, keys_gen_run},

@@ -455,6 +455,7 @@ int node_new(const char *instance, const char *path, struct config *config, bool
                           .is_renewed = is_renewed,
                           .sockets = {.udp_fd = -EBADF, .tcp_fd = -EBADF}};
     list_init(&node->watches);
+    list_init(&node->moves);
     reloads_init(&node->reloads);
     struct timespec started;
     clock_gettime(CLOCK_MONOTONIC, &started);

@@ -87,6 +87,7 @@ struct node {
     sd_event_source *tick;       /* loads of others, members to remember, values to save */
     sd_event_source *stop_timer; /* the end of patience while stopping */
     struct list watches;
+    struct list moves;             /* files on their way, begun by clients: control/data/moving.h */
     struct key_change *key_change; /* on its way to the disk, owned by the worker; or NULL */
     size_t keys_brought;           /* keys on their way to members that lack them */
     bool keys_are_settled;         /* nothing to do about keys before a member changes */
@@ -107,9 +108,9 @@ struct node {
     struct conflict conflict;
     struct drain drain;
     struct reloads reloads;
-    struct clocks clocks; /* of other members */
     struct problems problems; /* that the log has been told of */
-    struct histogram rtt; /* of liveness requests; on the scale histogram_network */
+    struct clocks clocks;     /* of other members */
+    struct histogram rtt;     /* of liveness requests; on the scale histogram_network */
 };
 
 /**

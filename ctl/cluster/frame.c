@@ -14,6 +14,14 @@
 #define BAR_WIDTH   10
 #define LEFT_WIDTH  46
 #define EVENT_LINES 3
+
+/* What stands behind the names of a transfer, and what is added where there is so much room. */
+#define TRANSFER_TAIL 18
+#define TRANSFER_LEFT 7
+#define TRANSFER_WIDE 44
+
+#define KEYS(enter)                                                                                \
+    " 1-4 nodes tasks files events  " enter " show l logs c cancel r retry / filter F2 cols q"
 #define FIXED_LINES (1 + 2 + 2 + EVENT_LINES + 1) /* head, two titles, two rules, events, keys */
 
 struct frame {
@@ -192,65 +200,70 @@ static const cJSON *pick_last(const cJSON *list, size_t i, size_t count)
     return first + i < size ? cJSON_GetArrayItem(list, (int)(first + i)) : NULL;
 }
 
+/* "run2.h5 → lab-05  64%  110.2 MiB/s", with the time that is left where there is room. */
+static void put_transfer(struct frame *frame, size_t width, const cJSON *transfer)
+{
+    double done = json_number(transfer, "done_bytes", 0);
+    double total = json_number(transfer, "total_bytes", 0);
+    double rate = json_number(transfer, "rate_bytes_s", 0);
+    double files = json_number(transfer, "files", 1);
+    bool is_out = strcmp(json_text(transfer, "direction", ""), "out") == 0;
+    const char *arrow = is_out ? render_mark(MARK_ARROW) : render_is_ascii() ? "<-" : "\u2190";
+    size_t tail = TRANSFER_TAIL + (width > TRANSFER_WIDE ? TRANSFER_LEFT : 0);
+    char speed[RENDER_TEXT_MAX] = "-", left[RENDER_TEXT_MAX] = "", more[24] = "";
+
+    if (files > 1)
+        snprintf(more, sizeof(more), " +%.0f", files - 1);
+    put_format(frame, TONE_PLAIN, width - tail, "%s%s %s %s", json_text(transfer, "name", "?"),
+               more, arrow, json_text(transfer, "node", "?"));
+    if (total <= 0) {
+        put_format(frame, TONE_PLAIN, tail, "%*s", TRANSFER_TAIL, render_size(done, speed));
+        return;
+    }
+    if (rate > 0)
+        strcat(render_size(rate, speed), "/s");
+    if (rate > 0 && width > TRANSFER_WIDE)
+        render_span((total - done) / rate, left);
+    put_format(frame, TONE_PLAIN, tail, " %3.0f%% %12s%s%s", done / total * 100, speed,
+               *left ? "  " : "", left);
+}
+
+/* The right side: transfers where there are any, then messages. @row: 0 is the title. */
+static void put_right(struct frame *frame, const struct view *view, size_t row, size_t lines)
+{
+    const cJSON *messages = json_member(view->messages, "messages"), *message = NULL;
+    const cJSON *transfers = json_member(view->status, "transfers");
+    size_t width = frame->columns - LEFT_WIDTH - 2;
+    size_t all = (size_t)cJSON_GetArraySize(transfers), count = MIN(all, (lines + 1) / 2);
+    size_t title = count > 0 ? count + 1 : 0; /* the row of that of the messages */
+
+    if (row == title)
+        put(frame, TONE_DIM, width, "MESSAGES");
+    else if (row == 0)
+        put_format(frame, TONE_DIM, width, "TRANSFERS%s", all > count ? ", some of them" : "");
+    else if (row < title)
+        put_transfer(frame, width, cJSON_GetArrayItem(transfers, (int)row - 1));
+    else if ((message = pick_last(messages, row - title - 1, lines - title)))
+        put_format(frame, TONE_PLAIN, width, "%s: %s", json_text(message, "sender", "?"),
+                   json_text(message, "msg", ""));
+    else
+        put(frame, TONE_PLAIN, width, "");
+}
+
 static void write_members(struct frame *frame, const struct view *view, size_t lines)
 {
     const cJSON *members = json_member(view->members, "members");
-    const cJSON *messages = json_member(view->messages, "messages");
     size_t count = (size_t)cJSON_GetArraySize(members);
-    const char *bar = render_is_ascii() ? "|" : "\u2502";
-    size_t right = frame->columns - LEFT_WIDTH - 2;
 
-    put_format(frame, TONE_DIM, LEFT_WIDTH, " NODES (load)%s",
-               count > lines ? ", some of them" : "");
-    fprintf(frame->out, "%s ", bar);
-    put(frame, TONE_DIM, right, "MESSAGES");
-    end_line(frame);
-    for (size_t i = 0; i < lines; i++) {
-        const cJSON *message = pick_last(messages, i, lines);
-        put_member(frame, i < count ? cJSON_GetArrayItem(members, (int)i) : NULL);
-        fprintf(frame->out, "%s ", bar);
-        if (message)
-            put_format(frame, TONE_PLAIN, right, "%s: %s", json_text(message, "sender", "?"),
-                       json_text(message, "msg", ""));
+    for (size_t row = 0; row <= lines; row++) {
+        if (row == 0)
+            put_format(frame, TONE_DIM, LEFT_WIDTH, " NODES (load)%s",
+                       count > lines ? ", some of them" : "");
         else
-            put(frame, TONE_PLAIN, right, "");
+            put_member(frame, row <= count ? cJSON_GetArrayItem(members, (int)row - 1) : NULL);
+        fprintf(frame->out, "%s ", render_is_ascii() ? "|" : "\u2502");
+        put_right(frame, view, row, lines);
         end_line(frame);
-    }
-}
-
-static void put_task(struct frame *frame, const struct view *view, const cJSON *task)
-{
-    const char *id = json_text(task, "id", "?"), *state = json_text(task, "state", "?");
-    bool is_selected = view->selected && strcmp(view->selected, id) == 0;
-    char run[RENDER_TEXT_MAX] = "-";
-
-    if (json_is_set(task, "run_s"))
-        render_span(json_number(task, "run_s", 0), run);
-    put_format(frame, is_selected ? TONE_BOLD : TONE_PLAIN, 8, "%s%.*s", is_selected ? ">" : " ",
-               output_short_id_size(id), id);
-    put(frame, TONE_PLAIN, 14, json_text(task, "name", json_text(task, "type", "?")));
-    put(frame, output_tone(state), 11, state);
-    put(frame, TONE_PLAIN, 13, json_text(task, "node", "-"));
-    put(frame, TONE_PLAIN, 10, json_text(task, "user", "?"));
-    put_format(frame, TONE_PLAIN, 7, "%5s", run);
-    put(frame, TONE_PLAIN, frame->columns - 63, json_text(task, "reason", ""));
-}
-
-static void write_tasks(struct frame *frame, const struct view *view, size_t lines)
-{
-    const cJSON *task = json_member(view->tasks, "tasks");
-
-    put_format(frame, TONE_DIM, frame->columns, " %-7s%-14s%-11s%-13s%-10s%5s  %s", "ID", "NAME",
-               "STATE", "NODE", "USER", "RUN", "REASON");
-    end_line(frame);
-    task = task ? task->child : NULL;
-    for (size_t i = 0; i < lines; i++) {
-        if (task)
-            put_task(frame, view, task);
-        else
-            put(frame, TONE_PLAIN, frame->columns, "");
-        end_line(frame);
-        task = task ? task->next : NULL;
     }
 }
 
@@ -300,25 +313,34 @@ void frame_sort_tasks(cJSON *tasks)
         cJSON_AddItemToArray(tasks, order[j]);
 }
 
-void frame_draw(const struct ctl *ctl, const struct view *view, size_t columns, size_t rows,
-                FILE *out)
+/* Nodes and transfers have what they need, up to half of all lines. */
+static size_t upper_lines(const struct view *view, size_t lines)
+{
+    size_t members = (size_t)cJSON_GetArraySize(json_member(view->members, "members"));
+    size_t transfers = (size_t)cJSON_GetArraySize(json_member(view->status, "transfers"));
+
+    return MIN(MAX(members, 3 + MIN(transfers, (size_t)2)), lines / 2);
+}
+
+int frame_draw(const struct ctl *ctl, const struct view *view, size_t columns, size_t rows,
+               FILE *out)
 {
     struct frame frame = {.ctl = ctl,
                           .out = out,
                           .columns = MAX(columns, (size_t)FRAME_COLUMNS_MIN),
                           .rows_left = MAX(rows, (size_t)FRAME_ROWS_MIN)};
-    size_t lines = frame.rows_left - FIXED_LINES;
-    size_t members = (size_t)cJSON_GetArraySize(json_member(view->members, "members"));
-    size_t upper = MIN(MAX(members, (size_t)3), lines / 2);
+    size_t lines = frame.rows_left - FIXED_LINES, upper = upper_lines(view, lines);
 
     write_head(&frame, view);
     write_members(&frame, view, upper);
     put_rule(&frame);
-    write_tasks(&frame, view, lines - upper);
+    int r = pane_draw(ctl, view->pane, view->rows, frame.columns, lines - upper + 1, out);
     put_rule(&frame);
     write_events(&frame, view);
     put(&frame, view->note ? TONE_WARN : TONE_DIM, frame.columns,
-        view->note ? view->note
-                   : " up/down choose a task   Enter show   l logs   c cancel   r retry   q quit");
+        view->note          ? view->note
+        : render_is_ascii() ? KEYS("Ret")
+                            : KEYS("\u23ce"));
     end_line(&frame);
+    return r;
 }

@@ -9,6 +9,7 @@
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include "ctl.h"
+#include "cluster/pane.h"
 
 #define FRAME_COLUMNS_MIN 80
 #define FRAME_ROWS_MIN    24
@@ -17,16 +18,16 @@
 struct view {
     cJSON *status;
     cJSON *members;
-    cJSON *tasks; /* of this node; ended ones are not shown, but for the last few */
+    cJSON *rows; /* the list of the pane, in the order in which it is shown */
     cJSON *events;
     cJSON *messages;
-    const char *selected; /* id of a task, borrowed; or NULL */
-    const char *note;     /* instead of the keys; or NULL */
+    struct pane *pane; /* borrowed */
+    const char *note;  /* instead of the keys; or NULL */
 };
 
-/* Writes exactly @rows lines, each at most @columns wide, to @out. */
-void frame_draw(const struct ctl *ctl, const struct view *view, size_t columns, size_t rows,
-                FILE *out);
+/* Writes exactly @rows lines, each of @columns, to @out. Return: as pane_draw. */
+int frame_draw(const struct ctl *ctl, const struct view *view, size_t columns, size_t rows,
+               FILE *out);
 
 /* Puts the tasks into the order in which they are shown: those under way, then the newest. */
 void frame_sort_tasks(cJSON *tasks);

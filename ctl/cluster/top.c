@@ -10,8 +10,9 @@
 #include "base/json.h"
 #include "client.h"
 #include "commands.h"
-#include "console/failure.h"
 #include "cluster/frame.h"
+#include "cluster/key.h"
+#include "console/failure.h"
 #include "console/render.h"
 
 /*
@@ -24,6 +25,9 @@
 #define LOOKS_MAX    4 /* without an event, until it is drawn all the same */
 #define EVENT_LINES  10
 #define MESSAGES_MAX 20
+#define EVENTS_MAX   500 /* in the list of events */
+
+#define CONTROL(letter) ((letter)&0x1f)
 
 #define ENTER_SCREEN "\033[?1049h\033[?25l"
 #define LEAVE_SCREEN "\033[?25h\033[?1049l"
@@ -31,10 +35,12 @@
 struct top {
     struct ctl *ctl;
     struct view view;
+    struct pane pane;
     double last_event; /* seq */
-    char selected[96];
-    char note[160];
-    char asked; /* what a "y" would do: c(ancel), r(etry); 0 = nothing */
+    char note[192];
+    char asked;  /* what a "y" would do: c(ancel), r(etry); 0 = nothing */
+    char edited; /* what is being typed: the filter '/', the columns 'F'; 0 = nothing */
+    char text[PANE_TEXT_MAX];
     struct termios before;
     int told_fd;   /* what is told on stderr meanwhile, which would spoil the picture */
     int stderr_fd; /* the real one */
@@ -46,10 +52,10 @@ static void view_clear(struct view *view)
 {
     cJSON_Delete(view->status);
     cJSON_Delete(view->members);
-    cJSON_Delete(view->tasks);
+    cJSON_Delete(view->rows);
     cJSON_Delete(view->events);
     cJSON_Delete(view->messages);
-    *view = (struct view){.selected = NULL};
+    *view = (struct view){.note = NULL};
 }
 
 static cJSON *events_parameters(const struct ctl *ctl, uint64_t lines)
@@ -63,6 +69,28 @@ static cJSON *events_parameters(const struct ctl *ctl, uint64_t lines)
     for (size_t i = 0; i < ARRAY_SIZE(types); i++)
         cJSON_AddItemToArray(list, cJSON_CreateString(types[i]));
     return parameters;
+}
+
+/* The list of the lower half. Return: as client_call. */
+static int look_at_rows(struct top *top)
+{
+    static const char *const methods[] = {[PANE_TASKS] = "ListTasks", [PANE_FILES] = "ListFiles"};
+    struct ctl *ctl = top->ctl;
+    struct view *view = &top->view;
+    const char *list = pane_get_list(&top->pane);
+    struct call call = {.fd = -1};
+
+    if (top->pane.kind == PANE_NODES) {
+        view->rows = cJSON_Duplicate(view->members, true);
+        return view->rows ? 0 : fail_memory();
+    }
+    bool is_events = top->pane.kind == PANE_EVENTS;
+    call.method = is_events ? "Events" : methods[top->pane.kind];
+    call.parameters = is_events ? events_parameters(ctl, EVENTS_MAX) : client_parameters(ctl);
+    int r = client_list(ctl, call, list, &view->rows);
+    if (r == 0 && top->pane.kind == PANE_TASKS)
+        frame_sort_tasks(cJSON_GetObjectItemCaseSensitive(view->rows, list));
+    return r;
 }
 
 /* Return: as client_call. */
@@ -80,9 +108,6 @@ static int look(struct top *top)
         r = client_list(ctl, (struct call){"Members", client_parameters(ctl), -1, false, NULL},
                         "members", &view->members);
     if (r == 0)
-        r = client_list(ctl, (struct call){"ListTasks", client_parameters(ctl), -1, false, NULL},
-                        "tasks", &view->tasks);
-    if (r == 0)
         r = client_list(
             ctl, (struct call){"Events", events_parameters(ctl, EVENT_LINES), -1, false, NULL},
             "events", &view->events);
@@ -90,9 +115,7 @@ static int look(struct top *top)
         r = client_list(ctl, (struct call){"Inbox", TAKE_PTR(inbox), -1, false, NULL}, "messages",
                         &view->messages);
     cJSON_Delete(inbox);
-    if (r == 0)
-        frame_sort_tasks(cJSON_GetObjectItemCaseSensitive(view->tasks, "tasks"));
-    return r;
+    return r == 0 ? look_at_rows(top) : r;
 }
 
 static double last_of(const cJSON *events)
@@ -112,30 +135,6 @@ static int has_news(struct top *top)
                         "events", &events);
 
     return r != 0 ? r : last_of(events) > top->last_event;
-}
-
-/* --- Choosing a task --- */
-
-static const cJSON *find_selected(const struct top *top)
-{
-    json_for_each (task, json_member(top->view.tasks, "tasks"))
-        if (strcmp(json_text(task, "id", ""), top->selected) == 0)
-            return task;
-    return NULL;
-}
-
-/* One up or down; without one chosen the first. */
-static void move(struct top *top, int step)
-{
-    const cJSON *tasks = json_member(top->view.tasks, "tasks"), *chosen = find_selected(top);
-
-    if (!chosen)
-        chosen = tasks ? tasks->child : NULL;
-    else if (step > 0)
-        chosen = chosen->next ? chosen->next : chosen;
-    else if (chosen != tasks->child)
-        chosen = chosen->prev;
-    snprintf(top->selected, sizeof(top->selected), "%s", chosen ? json_text(chosen, "id", "") : "");
 }
 
 /* --- The terminal --- */
@@ -197,35 +196,68 @@ static void get_size(size_t *ret_columns, size_t *ret_rows)
     *ret_rows = CLAMP(*ret_rows, (size_t)FRAME_ROWS_MIN, (size_t)500);
 }
 
-/* The whole picture in one write, so that nothing flickers. */
-static void draw(struct top *top)
+/* The bottom line while something is typed. */
+static void say_typed(struct top *top)
 {
-    char *text = NULL;
-    size_t size = 0, columns, rows;
-    FILE *out = open_memstream(&text, &size);
+    snprintf(top->note, sizeof(top->note), " %s: %s_",
+             top->edited == '/' ? "filter (a word, or KEY=VAL)" : "columns", top->text);
+}
+
+/* Into @text, owned by the caller. What is wrong with filter or columns is noted, and they go. */
+static void draw_picture(struct top *top, char **text, size_t *size)
+{
+    size_t columns, rows;
+    struct pane *pane = &top->pane;
+    FILE *out = open_memstream(text, size);
 
     if (!out)
         return;
     get_size(&columns, &rows);
-    top->view.selected = *top->selected ? top->selected : NULL;
-    top->view.note = *top->note ? top->note : NULL;
-    frame_draw(top->ctl, &top->view, columns, rows, out);
-    if (fclose(out) == 0 && size > 0) {
-        fputs("\033[H", stdout);
-        for (const char *line = text; *line;) {
-            size_t length = strcspn(line, "\n");
-            fwrite(line, 1, length, stdout);
-            fputs(line[length + 1] ? "\033[K\r\n" : "\033[K\033[J", stdout);
-            line += length + 1;
-        }
-        fflush(stdout);
+    if (pane_filter(pane, top->view.rows) != 0) {
+        take_told(top, top->note, sizeof(top->note));
+        pane->filter[0] = '\0';
     }
-    free(text);
+    if (top->edited)
+        say_typed(top);
+    top->view.pane = pane;
+    top->view.note = *top->note ? top->note : NULL;
+    if (frame_draw(top->ctl, &top->view, columns, rows, out) != 0) {
+        take_told(top, top->note, sizeof(top->note));
+        pane->columns[pane->kind][0] = '\0';
+    }
+    if (fclose(out) != 0)
+        *size = 0;
+}
+
+/* The whole picture in one write, so that nothing flickers. */
+static void draw(struct top *top)
+{
+    char before[sizeof(top->note)];
+    _cleanup_free_ char *text = NULL;
+    size_t size = 0;
+
+    snprintf(before, sizeof(before), "%s", top->note);
+    draw_picture(top, &text, &size);
+    if (strcmp(before, top->note) != 0 && !top->edited) {
+        free(text);
+        text = NULL;
+        draw_picture(top, &text, &size);
+    }
+    if (!text || size == 0)
+        return;
+    fputs("\033[H", stdout);
+    for (const char *line = text; *line;) {
+        size_t length = strcspn(line, "\n");
+        fwrite(line, 1, length, stdout);
+        fputs(line[length + 1] ? "\033[K\r\n" : "\033[K\033[J", stdout);
+        line += length + 1;
+    }
+    fflush(stdout);
     top->last_event = last_of(top->view.events);
 }
 
-/* Another command of this program about the chosen task, on the terminal as it was before. */
-static void run_command(struct top *top, const char *verb, const char *more)
+/* Another command of this program about what is chosen, on the terminal as it was before. */
+static void run_command(struct top *top, const char *noun, const char *verb)
 {
     const struct globals *globals = &top->ctl->globals;
     const char *words[12] = {"p2pctl"};
@@ -240,11 +272,9 @@ static void run_command(struct top *top, const char *verb, const char *more)
         words[count++] = "--node";
         words[count++] = globals->node;
     }
-    words[count++] = "task";
+    words[count++] = noun;
     words[count++] = verb;
-    words[count++] = top->selected;
-    if (more)
-        words[count++] = more;
+    words[count++] = top->pane.selected;
     words[count] = NULL;
     leave(top);
     pid_t child = fork();
@@ -269,7 +299,7 @@ static void ask(struct top *top, char key)
 {
     top->asked = key;
     snprintf(top->note, sizeof(top->note), " %s %s? y/n", key == 'c' ? "cancel" : "retry",
-             top->selected);
+             top->pane.selected);
 }
 
 static void answer(struct top *top, char key)
@@ -281,7 +311,7 @@ static void answer(struct top *top, char key)
 
     top->note[0] = '\0';
     top->asked = 0;
-    cJSON_AddItemToArray(ids, cJSON_CreateString(top->selected));
+    cJSON_AddItemToArray(ids, cJSON_CreateString(top->pane.selected));
     if (key != 'y') {
         cJSON_Delete(parameters);
         return;
@@ -290,42 +320,80 @@ static void answer(struct top *top, char key)
         take_told(top, top->note, sizeof(top->note));
 }
 
-/* Of what was pressed the first key; arrows count as k and j. *@size is what is left behind it. */
-static char next_key(const char **keys, size_t *size)
+/* Begins to type what is in force now. */
+static void edit(struct top *top, char what)
 {
-    const char *at = *keys;
-    bool is_arrow = *size >= 3 && memcmp(at, "\033[", 2) == 0;
-    size_t length = is_arrow ? 3 : 1;
+    struct pane *pane = &top->pane;
 
-    *keys += length;
-    *size -= length;
-    if (!is_arrow)
-        return *at;
-    return at[2] == 'A' ? 'k' : at[2] == 'B' ? 'j' : '\0';
+    top->edited = what;
+    if (what == '/')
+        snprintf(top->text, sizeof(top->text), "%s", pane->filter);
+    else if (*pane->columns[pane->kind])
+        snprintf(top->text, sizeof(top->text), "%s", pane->columns[pane->kind]);
+    else
+        pane_list_columns(pane, top->text);
+}
+
+/* One key while something is typed. */
+static void type_key(struct top *top, char key)
+{
+    struct pane *pane = &top->pane;
+
+    if (key != KEY_ESCAPE && key != '\n') {
+        key_edit(top->text, sizeof(top->text), key);
+        return;
+    }
+    if (key == '\n')
+        memcpy(top->edited == '/' ? pane->filter : pane->columns[pane->kind], top->text,
+               sizeof(top->text));
+    top->edited = 0;
+    top->note[0] = '\0';
+}
+
+/* Another list below. */
+static void change_pane(struct top *top, enum pane_kind kind)
+{
+    if (top->pane.kind == kind)
+        return;
+    top->pane.kind = kind;
+    top->pane.selected[0] = top->pane.filter[0] = '\0';
+    top->pane.first = 0;
+}
+
+/* What a key does with the row that is chosen. */
+static void act(struct top *top, char key)
+{
+    enum pane_kind kind = top->pane.kind;
+
+    if (kind != PANE_TASKS && (kind != PANE_NODES || key != '\n'))
+        return;
+    if (!*top->pane.selected)
+        snprintf(top->note, sizeof(top->note), " choose a %s with the up and down keys first",
+                 kind == PANE_TASKS ? "task" : "node");
+    else if (key == '\n')
+        run_command(top, kind == PANE_TASKS ? "task" : "node", "show");
+    else if (key == 'l')
+        run_command(top, "task", "logs");
+    else
+        ask(top, key);
 }
 
 /* Return: whether to go on. */
 static bool take_key(struct top *top, char key)
 {
-    if (top->asked) {
-        answer(top, key);
-        return true;
-    }
     top->note[0] = '\0';
-    if (key == 'q' || key == 4)
+    if (key == 'q' || key == KEY_CONTROL('D'))
         return false;
     if (key == 'k' || key == 'j')
-        move(top, key == 'k' ? -1 : 1);
-    else if (!key || !strchr("\nlcr", key))
-        return true;
-    else if (!*top->selected)
-        snprintf(top->note, sizeof(top->note), " choose a task with the up and down keys first");
-    else if (key == '\n')
-        run_command(top, "show", NULL);
-    else if (key == 'l')
-        run_command(top, "logs", NULL);
-    else
-        ask(top, key);
+        pane_move(&top->pane, top->view.rows, key == 'k' ? -1 : 1);
+    else if (key >= '1' && key < '1' + _PANE_MAX)
+        change_pane(top, (enum pane_kind)(key - '1'));
+    else if (key == '/' || key == 'F')
+        edit(top, key);
+    else if (key == KEY_ESCAPE)
+        top->pane.filter[0] = '\0';
+    else if (key && strchr("\nlcr", key))
+        act(top, key);
     return true;
 }
 
@@ -336,10 +404,17 @@ static bool take_keys(struct top *top)
     const char *keys = pressed;
     ssize_t got = read(STDIN_FILENO, pressed, sizeof(pressed));
     size_t size = (size_t)MAX(got, 0);
-    bool goes_on = size > 0;
+    bool goes_on = size > 0, is_sequence;
 
-    while (goes_on && size > 0)
-        goes_on = take_key(top, next_key(&keys, &size));
+    while (goes_on && size > 0) {
+        char key = key_next(&keys, &size, &is_sequence);
+        if (top->asked)
+            answer(top, key);
+        else if (top->edited && !is_sequence)
+            type_key(top, key);
+        else if (!top->edited)
+            goes_on = take_key(top, key);
+    }
     return goes_on;
 }
 
@@ -358,9 +433,8 @@ static int wait_for_change(struct top *top)
             is_resized = 0;
             return 1;
         }
-        if (ready > 0) {
+        if (ready > 0)
             return take_keys(top);
-        }
         int r = has_news(top);
         if (r != 0)
             return r;
@@ -401,7 +475,7 @@ static int run_screen(struct top *top)
 
 int top_run(struct ctl *ctl)
 {
-    struct top top = {.ctl = ctl};
+    struct top top = {.ctl = ctl, .pane = {.kind = PANE_TASKS}};
     size_t columns, rows;
     int r;
 
@@ -416,8 +490,9 @@ int top_run(struct ctl *ctl)
     } else {
         r = look(&top);
         get_size(&columns, &rows);
+        top.view.pane = &top.pane;
         if (r == 0)
-            frame_draw(ctl, &top.view, columns, rows, stdout);
+            r = frame_draw(ctl, &top.view, columns, rows, stdout);
     }
     view_clear(&top.view);
     return r;

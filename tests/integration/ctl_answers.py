@@ -18,7 +18,12 @@ STATUS = {
     "files": {"count": 41, "used_bytes": 3435973837, "quota_bytes": 21474836480},
     "mem": {"keys": 118, "used_bytes": 1468006, "limit_bytes": 67108864},
     "problems": [{"code": "member-suspect", "node": "lab-07", "since": "@-200",
-                  "message": "no answer to lab-03 (direct) nor lab-01, seed-1 (indirect)"}]}
+                  "message": "no answer to lab-03 (direct) nor lab-01, seed-1 (indirect)"}],
+    "transfers": [
+        {"name": "run2.h5", "files": 1, "node": "lab-05", "direction": "out", "done_bytes": 966367642,
+         "total_bytes": 1503238554, "rate_bytes_s": 115552023.0},
+        {"name": "a.csv", "files": 3, "node": "lab-03", "direction": "in", "done_bytes": 4096, "total_bytes": None,
+         "rate_bytes_s": None}]}
 
 
 def event(seq, time, kind, node, message, task=None, line=None):

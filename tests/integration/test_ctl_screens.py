@@ -221,13 +221,13 @@ def test_json_modes(ctl):
     assert json.loads(ctl("peers", "--json=pretty").stdout) == ANSWERS["Peers"]
     lines = ctl("peers", "--json=lines").stdout.splitlines()
     assert [json.loads(line) for line in lines] == ANSWERS["Peers"]["peers"]
-    assert ctl("peers", "--json=off").stdout.startswith(b"NODE")
-    assert ctl("peers", "--json=xml").returncode == 2
-
     assert ctl("peers", "-j=short").stdout == ctl("peers", "--json=short").stdout
     assert ctl("peers", "-qj=lines").stdout.splitlines() == lines
     assert ctl("peers", "-j=xml").returncode == 2
     assert ctl("peers", "-o=node", "--no-legend").stdout.split()[0] == ANSWERS["Peers"]["peers"][0]["name"].encode()
+    assert ctl("peers", "--json=off").stdout.startswith(b"NODE")
+    assert ctl("peers", "--json=xml").returncode == 2
+
 
 def test_a_list_in_parts_is_one_list(ctl):
     tasks = json.loads(ctl("task", "list", "-j").stdout)["tasks"]
@@ -588,10 +588,14 @@ def test_top_draws_one_picture_where_there_is_no_terminal(ctl):
     assert lines[0].startswith(" chem-lab on lab-01  12 nodes: 11● 1◐ 0✗   tasks 3 running, 5 pending")
     assert lines[2].startswith(" lab-01*        ████░░░░░░ 0.41   3/8 a,b") and lines[2][46] == "│"
     assert any(line.startswith(" lab-07         suspect") for line in lines)
+    assert lines[1][48:].startswith("TRANSFERS")
+    assert lines[2][48:] == "run2.h5 → lab…  64%  110.2 MiB/s"
+    assert lines[3][48:] == "a.csv +2 ← la…           4.0 KiB"
     assert any("user1: reboot at 18:00" in line for line in lines) and "\033" not in "".join(lines)
-    assert any(line.startswith(" 44     a1            running    lab-03") for line in lines)
-    assert "member lab-07 dead, reported by lab-03" in "".join(lines) and lines[-1].rstrip().endswith("q quit")
+    assert any(re.match(r" 44@lab-01 +a1 +running +lab-03 ", line) for line in lines)
+    assert "member lab-07 dead, reported by lab-03" in "".join(lines) and lines[-1].rstrip().endswith("F2 cols q")
     wide = ctl("top", COLUMNS="120", LINES="40").stdout.decode().splitlines()
+    assert wide[2].rstrip().endswith("run2.h5 → lab-05" + " " * 33 + "64%  110.2 MiB/s  4s")
     assert len(wide) == 40 and all(len(line) == 120 for line in wide)
     small = ctl("top", COLUMNS="10", LINES="3").stdout.decode().splitlines()
     assert len(small) == 24 and all(len(line) == 80 for line in small)
@@ -599,7 +603,7 @@ def test_top_draws_one_picture_where_there_is_no_terminal(ctl):
 
 def test_top_takes_keys_and_leaves_the_terminal_as_it_was(daemon, tmp_path):
     terminal = Terminal(["top"], tmp_path, P2PNODE_SOCKET=daemon.path)
-    terminal.wait_for("q quit")
+    terminal.wait_for("F2 cols q")
     assert "\033[?1049h" in terminal.drawn.decode()
     terminal.press(b"c")
     terminal.wait_for("choose a task with the up and down keys first")
@@ -625,9 +629,72 @@ def test_top_takes_keys_and_leaves_the_terminal_as_it_was(daemon, tmp_path):
     assert terminal.close() == 0
 
 
+def picture(terminal):
+    """The last whole picture, line by line."""
+    return terminal.drawn.decode(errors="replace").split("\033[H")[-1].replace("\033[K", "").split("\r\n")
+
+
+def wait_for_picture(terminal, wanted, what):
+    wait_for(lambda: wanted(picture(terminal)), 10, what)
+
+
+def below(lines):
+    """The lower half, between the two rules."""
+    rules = [at for at, line in enumerate(lines) if line.startswith("─" * 20)]
+    return lines[rules[0] + 1:rules[1]] if len(rules) == 2 else []
+
+
+def test_top_shows_four_lists_with_a_filter_and_other_columns(daemon, tmp_path):
+    terminal = Terminal(["top"], tmp_path, P2PNODE_SOCKET=daemon.path)
+    terminal.wait_for("F2 cols q")
+
+    def shows(*words, without=()):
+        def check(lines):
+            text = "\n".join(below(lines))
+            return all(word in text for word in words) and not any(word in text for word in without)
+        wait_for_picture(terminal, check, f"{words} without {without}")
+    terminal.press(b"1")
+    shows("ADDRESS", "10.0.4.19:7717", "seed-1")
+    terminal.press(b"j")
+    terminal.press(b"\n")
+    terminal.wait_for("(Enter goes back)")
+    assert [call[1]["name"] for call in daemon.calls if call[0] == "ShowNode"] == ["lab-01"]
+    terminal.press(b"\n")
+    terminal.press(b"3")
+    shows("SIZE", "run1.h5", "1.2 GiB")
+    terminal.press(b"4")
+    shows("MESSAGE", "member lab-07 dead, reported by lab-03")
+    terminal.press(b"2")
+    shows("REASON", "41", "44", "46")
+    # A word, anywhere in the row.
+    terminal.press(b"/")
+    terminal.wait_for("filter (a word, or KEY=VAL): _")
+    terminal.press(b"lab-07x\x7f\n")
+    shows("41", without=["44", "46"])
+    terminal.press(b"/\x15state=pending\n")
+    shows("46", without=["41", "44"])
+    terminal.press(b"/\x15sate=pending\n")
+    shows("41", "44", "46")
+    wait_for(lambda: 'did you mean "STATE"?' in picture(terminal)[-1], 10, "the mistake to be told")
+    terminal.press(b"/\x15nobody\n")
+    shows('no tasks with "nobody"')
+    terminal.press(b"\033")
+    shows("41", "44", "46")
+    # Columns, as of -o.
+    terminal.press(b"\033OQ")
+    terminal.wait_for("columns: ID,NAME,TYPE,STATE,NODE,USER,WAIT,RUN,TRY,REASON_")
+    terminal.press(b"\x15id,workflow\n")
+    shows("WORKFLOW", "w7@lab-01", without=["REASON"])
+    terminal.press(b"\033OQ")
+    terminal.press(b"\x15ident\n")
+    shows("REASON")
+    terminal.press(b"q")
+    assert terminal.close() == 0
+
+
 def test_top_ends_with_control_c_and_says_when_the_daemon_is_gone(daemon, tmp_path):
     terminal = Terminal(["top"], tmp_path, P2PNODE_SOCKET=daemon.path)
-    terminal.wait_for("q quit")
+    terminal.wait_for("F2 cols q")
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.close() == 0
     daemon.answers = {**daemon.answers, "Events": HANG_UP}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "control/methods_internal.h"
+#include "control/data/file.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -419,5 +419,6 @@ void method_status(struct node *node, struct call *call)
     add_task_summary(node, reply);
     add_store_summaries(node, reply);
     cJSON_AddItemToObject(reply, "problems", problems.json);
+    file_add_transfers(node, reply);
     call_reply(call, reply);
 }

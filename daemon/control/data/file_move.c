@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include "base/log.h"
 #include "control/data/file.h"
+#include "control/data/moving.h"
 #include "journal.h"
 #include "store/batch.h"
 
@@ -12,28 +13,19 @@
 
 #define INTEGER_MAX ((uint64_t)1 << 53)
 
-struct moving {
-    struct node *node;         /* borrowed */
-    struct call *call;         /* borrowed until gone; NULL = nobody waits, and it goes on */
-    struct transfer *transfer; /* borrowed until its end */
-    bool is_put;
-    bool may_search;               /* a get that no node was named for: others may have it */
-    char place[NODE_NAME_MAX + 1]; /* the other end */
-    char name[FILES_NAME_MAX + 1];
-};
-
 static void on_gone(struct call *call _unused_, void *data)
 {
     struct moving *moving = data;
 
     transfer_cancel(moving->transfer);
-    free(moving);
+    moving_free(moving);
 }
 
 static void on_progress(const struct transfer_progress *progress, void *data)
 {
     struct moving *moving = data;
 
+    moving_note(moving, progress);
     if (!moving->call || !moving->call->wants_more || call_is_congested(moving->call))
         return;
     cJSON *json = cJSON_CreateObject();
@@ -129,7 +121,7 @@ static void answer_end(const struct moving *moving, const struct transfer_end *e
 
 static void on_end(const struct transfer_end *end, void *data)
 {
-    _cleanup_free_ struct moving *moving = data;
+    _cleanup_(moving_freep) struct moving *moving = data;
     struct call *call = moving->call;
 
     tell_journal(moving, end);
@@ -171,21 +163,6 @@ static bool find_place(struct node *node, struct call *call, const char *name,
     return true;
 }
 
-static struct moving *new_moving(struct node *node, struct call *call, const char *place,
-                                 const char *name, bool is_put)
-{
-    struct moving *moving = calloc(1, sizeof(*moving));
-
-    if (!moving) {
-        fail_memory(call);
-        return NULL;
-    }
-    *moving = (struct moving){.node = node, .call = call, .is_put = is_put};
-    snprintf(moving->place, sizeof(moving->place), "%s", place ? place : node->config->node.name);
-    snprintf(moving->name, sizeof(moving->name), "%s", name);
-    return moving;
-}
-
 /* The transfer is on its way, or could not begin. */
 static void begin(struct moving *moving, int r)
 {
@@ -195,7 +172,7 @@ static void begin(struct moving *moving, int r)
     bool waits = true;
 
     if (r < 0) {
-        free(moving);
+        moving_free(moving);
         call_fail(call, r == -EBUSY ? ERROR_BUSY : error_from_errno(r),
                   "p2pctl config show net.transfers_max", "cannot begin the transfer: %s",
                   r == -EBUSY ? "too many are under way" : strerror(-r));
@@ -298,7 +275,7 @@ static void put_list(struct node *node, struct call *call, const cJSON *files)
     if (!find_place(node, call, place_name, &place))
         return;
     struct transfer_item *list = calloc(count, sizeof(*list));
-    struct moving *moving = list ? new_moving(node, call, place_name, "", true) : NULL;
+    struct moving *moving = list ? moving_new(node, call, place_name, "", true) : NULL;
     if (!moving) {
         if (!list)
             fail_memory(call);
@@ -309,9 +286,11 @@ static void put_list(struct node *node, struct call *call, const cJSON *files)
         r = r < 0 ? r : read_item(item, &list[i++]);
     if (r < 0) {
         transfer_list_free(list, count);
-        free(moving);
+        moving_free(moving);
         return call_invalid(call, "files");
     }
+    snprintf(moving->name, sizeof(moving->name), "%s", list[0].name);
+    moving->count = count;
     begin(moving, transfers_put_list(node->transfers, &place, TAKE_FD(call->fds[0]), &offer,
                                      (struct transfer_list){list, count}, &handler, moving,
                                      &moving->transfer));
@@ -344,7 +323,7 @@ static void put_stored(struct node *node, struct call *call, const char *stored)
     }
     if (!find_place(node, call, source ? to : from, &place))
         return;
-    struct moving *moving = new_moving(node, call, to, name, true);
+    struct moving *moving = moving_new(node, call, to, name, true);
     if (!moving)
         return;
     offer.name = name;
@@ -387,7 +366,7 @@ static void put_one(struct node *node, struct call *call)
     }
     if (!find_place(node, call, place_name, &place))
         return;
-    struct moving *moving = new_moving(node, call, place_name, name, true);
+    struct moving *moving = moving_new(node, call, place_name, name, true);
     if (!moving)
         return;
     int r = transfers_put(node->transfers, &place, TAKE_FD(call->fds[0]), &offer, &handler, moving,
@@ -426,7 +405,7 @@ static void get_from(struct node *node, struct call *call, const char *place_nam
 
     if (!read_bool(call, "resume", &resumes) || !find_place(node, call, place_name, &place))
         return;
-    struct moving *moving = new_moving(node, call, place_name, name, false);
+    struct moving *moving = moving_new(node, call, place_name, name, false);
     if (!moving)
         return;
     moving->may_search = may_search;
@@ -463,7 +442,7 @@ static void get_list(struct node *node, struct call *call, const char *place_nam
     if (!find_place(node, call, place_name, &place))
         return;
     struct transfer_item *list = calloc(count, sizeof(*list));
-    struct moving *moving = list ? new_moving(node, call, place_name, "", false) : NULL;
+    struct moving *moving = list ? moving_new(node, call, place_name, "", false) : NULL;
     if (!moving) {
         if (!list)
             fail_memory(call);
@@ -476,9 +455,11 @@ static void get_list(struct node *node, struct call *call, const char *place_nam
     }
     if (!is_whole) {
         transfer_list_free(list, count);
-        free(moving);
+        moving_free(moving);
         return fail_memory(call);
     }
+    snprintf(moving->name, sizeof(moving->name), "%s", list[0].name);
+    moving->count = count;
     begin(moving, transfers_get_list(node->transfers, &place, TAKE_FD(call->fds[0]),
                                      (struct transfer_list){list, count}, &handler, moving,
                                      &moving->transfer));

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * A transfer that a client began at this node: what file_move.c knows of it while it is under way,
+ * and how far it is, for whoever looks at the node.
+ */
+
+#include "base/list.h"
+#include "control/methods_internal.h"
+#include "transfer/transfers.h"
+
+struct moving {
+    struct list link;          /* of the node's */
+    struct node *node;         /* borrowed */
+    struct call *call;         /* borrowed until gone; NULL = nobody waits, and it goes on */
+    struct transfer *transfer; /* borrowed until its end */
+    bool is_put;
+    bool may_search;               /* a get that no node was named for: others may have it */
+    char place[NODE_NAME_MAX + 1]; /* the other end */
+    char name[FILES_NAME_MAX + 1]; /* of the first */
+    size_t count;                  /* of files */
+    /* How far it is, for whoever looks at the node: */
+    uint64_t done;
+    uint64_t total; /* FILES_SIZE_UNKNOWN until it is known */
+    double rate;    /* bytes per second, smoothed; 0 = not known yet */
+    usec_t progress_usec;
+};
+
+/* At @place, NULL = here; in the node's list. NULL without memory: the call has been answered. */
+struct moving *moving_new(struct node *node, struct call *call, const char *place, const char *name,
+                          bool is_put);
+
+/* Takes it out of the node's list. Returns NULL. */
+struct moving *moving_free(struct moving *moving);
+DEFINE_CLEANUP(struct moving *, moving_free)
+
+/* Four times a second, as the handler of the transfer hears of it. */
+void moving_note(struct moving *moving, const struct transfer_progress *progress);
