@@ -30,6 +30,10 @@ def main():
     compare(errors, "daemon/config/events.c", CONTRACT, rows)
     if len(set(rows.values())) != len(rows):
         errors.append("daemon/config/events.c: a MESSAGE_ID is there twice")
+    levels = set(re.findall(r'\{"([a-z-]+)", "[0-9a-f]{32}", LOG_(\w+), SUBSYSTEM_(\w+)\}', table.replace("\n", " ")))
+    page = re.findall(r"^\.It ([a-z-]+) Ta (\w+) Ta (\w+) Ta", (ROOT / "daemon/p2pnode.8").read_text(), re.M)
+    for name, level, part in sorted({(n, l.lower(), s.lower()) for n, l, s in levels} ^ set(page)):
+        errors.append(f"daemon/p2pnode.8: the event {name}, {level}, {part} is not in both, page and table")
     header = (ROOT / "daemon/journal.h").read_text()
     functions = {name.replace("_", "-") for name in re.findall(r"^void journal_(\w+)\(", header, re.M)}
     compare(errors, "daemon/journal.h", CONTRACT, functions - {"close", "set-observer", "set-send"})
