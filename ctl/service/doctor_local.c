@@ -2,7 +2,6 @@
 #include "service/doctor.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
+#include "base/address.h"
 #include "base/text.h"
 #include "config/config.h"
 #include "console/render.h"
@@ -78,31 +78,46 @@ static struct config *read_config(struct look *look)
 }
 
 /* Whether nobody has it. Return: 0 or a negative errno. */
-static int try_port(int type, uint16_t port)
+static int try_port(int type, const struct address *address)
 {
-    const struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-    const struct sockaddr_in old = {.sin_family = AF_INET, .sin_port = htons(port)};
-    _cleanup_close_ int fd = socket(AF_INET6, type | SOCK_CLOEXEC, 0);
+    struct sockaddr_storage socket_address;
+    socklen_t size = address_to_sockaddr(address, &socket_address);
+    _cleanup_close_ int fd = socket(socket_address.ss_family, type | SOCK_CLOEXEC, 0);
 
-    if (fd >= 0)
-        return bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-    fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-    return fd < 0 || bind(fd, (const struct sockaddr *)&old, sizeof(old)) < 0 ? -errno : 0;
+    return fd < 0 || bind(fd, (const struct sockaddr *)&socket_address, size) < 0 ? -errno : 0;
+}
+
+/* Where the node would listen: what is configured, or all of IPv6 and IPv4. */
+static void choose_place(const struct look *look, struct address *ret)
+{
+    const struct config_listen *listen = look->config ? &look->config->listen : NULL;
+    uint16_t port = listen ? (uint16_t)listen->port : CONFIG_PORT_DEFAULT;
+
+    if (listen && *listen->address && address_parse(listen->address, port, ret) == 0)
+        return;
+    *ret = (struct address){.family = 6, .port = port};
+    if (try_port(SOCK_DGRAM, ret) == -EAFNOSUPPORT)
+        ret->family = 4;
 }
 
 static void look_at_ports(struct look *look)
 {
-    uint16_t port = look->config ? (uint16_t)look->config->listen.port : CONFIG_PORT_DEFAULT;
-    int udp = try_port(SOCK_DGRAM, port), tcp = try_port(SOCK_STREAM, port);
+    struct address place;
     char fix[TEXT_SIZE];
 
-    snprintf(fix, sizeof(fix), "ss -lunpt 'sport = :%u'; or another listen.port", port);
+    choose_place(look, &place);
+    if (place.port == 0) {
+        add(look, "ports", "ok", NULL, "any free port will do (listen.port)");
+        return;
+    }
+    int udp = try_port(SOCK_DGRAM, &place), tcp = try_port(SOCK_STREAM, &place);
+    snprintf(fix, sizeof(fix), "ss -lunpt 'sport = :%u'; or another listen.port", place.port);
     if (udp < 0)
-        add(look, "ports", "failed", fix, "udp %u: %s", port, strerror(-udp));
+        add(look, "ports", "failed", fix, "udp %u: %s", place.port, strerror(-udp));
     if (tcp < 0)
-        add(look, "ports", "failed", fix, "tcp %u: %s", port, strerror(-tcp));
+        add(look, "ports", "failed", fix, "tcp %u: %s", place.port, strerror(-tcp));
     if (udp >= 0 && tcp >= 0)
-        add(look, "ports", "ok", NULL, "udp and tcp %u are free", port);
+        add(look, "ports", "ok", NULL, "udp and tcp %u are free", place.port);
 }
 
 static void look_at_clock(struct look *look)

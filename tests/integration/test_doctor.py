@@ -152,7 +152,7 @@ def test_a_problem_that_lasts_is_told_when_it_begins_and_when_it_ends(lab):
 def test_a_port_that_is_taken_is_found_without_a_daemon(tmp_path):
     config = pathlib.Path("/etc/p2pnode")
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as taken:
-        taken.bind(("::", 0))
+        taken.bind(("::1", 0))
         port = taken.getsockname()[1]
         text = f'listen = {{ port = {port}; }}; security = {{ keyring = "{tmp_path}/none"; }};'
         # /etc of a machine of its own, as the instance's file is looked for there.
@@ -160,6 +160,11 @@ def test_a_port_that_is_taken_is_found_without_a_daemon(tmp_path):
         script = f'mkdir -p {config} && mount --bind {tmp_path} {config} && exec "$@"'
         result = run_program(["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /etc && {script}", "sh",
                               CTL, "-i", "lone", "--json", "doctor"])
+        # At an address of its own it is free.
+        (tmp_path / "lone.conf").write_text(text.replace("listen = {", 'listen = { address = "127.81.0.1";'))
+        other = run_program(["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /etc && {script}", "sh",
+                             CTL, "-i", "lone", "--json", "doctor", "ports"])
+    assert f'"udp and tcp {port} are free"' in other.stdout
     found = {(one["check"], one["status"]): one for one in json.loads(result.stdout)["checks"]}
     assert result.code == 5 and ("config", "ok") in found, result
     taken = found["ports", "failed"]
