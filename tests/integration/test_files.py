@@ -218,6 +218,22 @@ def test_put_without_waiting_is_done_by_the_daemon(lab, node, tmp_path):
     assert "--no-wait" in node.ctl("file", "put", "--no-wait", "-", "lab-02:piped", stdin=b"x", code=2).stderr
 
 
+def test_what_is_on_its_way_is_in_the_status_and_on_the_screen(node, make):
+    source = make("large.bin", os.urandom(20 * MIB))
+    process = node.ctl_start("file", "put", "--rate", "500KiB", source, "lab-02:")
+
+    def under_way():
+        return [one for one in node.call("Status")["transfers"] if one["done_bytes"] > 0 and one["rate_bytes_s"]]
+    one = wait_for(under_way, 20, "some of it to be there")[0]
+    assert (one["name"], one["files"], one["node"], one["direction"], one["total_bytes"]) == \
+        ("large.bin", 1, "lab-02", "out", 20 * MIB)
+    assert 0 < one["done_bytes"] < 20 * MIB and one["rate_bytes_s"] < 20 * MIB
+    picture = node.ctl("top", env=environment(COLUMNS="120", LINES="30")).stdout
+    assert re.search(r"TRANSFERS *$", picture, re.M) and re.search(r"large\.bin → lab-02 .*\d+% +[\d.]+ [KM]iB/s", picture)
+    process.kill()
+    wait_for(lambda: node.call("Status")["transfers"] == [], 20, "nothing to be on its way")
+
+
 def test_a_rate_is_kept(node, tmp_path):
     source = tmp_path / "large"
     source.write_bytes(bytes(2 * MIB))
