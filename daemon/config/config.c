@@ -53,18 +53,25 @@ const char *config_origin(const struct config *config, size_t index)
     return config->origins.items[index];
 }
 
+/* Whether each line of the one's seeds_file is a seed of the other, or one that "seeds" names. */
+static bool has_lines(const struct config *one, const struct config *other)
+{
+    for (size_t i = 0; i < one->all_seeds.count; i++) {
+        const char *seed = one->all_seeds.items[i];
+        if (!config_strings_contain(&one->seeds, seed) &&
+            !config_strings_contain(&other->all_seeds, seed))
+            return false;
+    }
+    return true;
+}
+
 static bool is_same(const struct config *before, const struct config *after, const struct key *key)
 {
     if (!value_is_equal(key, before, after))
         return false;
     if (strcmp(key->path, "seeds_file") != 0)
         return true;
-    if (before->all_seeds.count != after->all_seeds.count)
-        return false;
-    for (size_t i = 0; i < before->all_seeds.count; i++)
-        if (!config_strings_contain(&after->all_seeds, before->all_seeds.items[i]))
-            return false;
-    return true;
+    return has_lines(before, after) && has_lines(after, before);
 }
 
 int config_diff(const struct config *before, const struct config *after,
