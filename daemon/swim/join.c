@@ -334,6 +334,14 @@ static void contact_one_dead(struct swim *swim)
         view_contact(swim, picked, &picked->shown.address);
 }
 
+/* Not in step with those who started together: what is cut in two is then tried all the time. */
+static usec_t draw_wait(struct swim *swim)
+{
+    usec_t interval = swim->config.rejoin_interval_usec;
+
+    return interval / 2 + rng_below(&swim->rng, interval + 1);
+}
+
 static void on_rejoin(struct swim *swim, struct timer *timer)
 {
     struct seed *seed;
@@ -342,7 +350,7 @@ static void on_rejoin(struct swim *swim, struct timer *timer)
         timer_set(&swim->timers, timer, TIMER_NEVER);
         return;
     }
-    timer_set(&swim->timers, timer, swim->now + swim->config.rejoin_interval_usec);
+    timer_set(&swim->timers, timer, swim->now + draw_wait(swim));
     seed = pick_unreachable(swim);
     if (seed)
         start_attempts(swim, seed);
@@ -390,9 +398,7 @@ int join_init(struct swim *swim)
 
 void join_start(struct swim *swim)
 {
-    timer_set(&swim->timers, &swim->join.rejoin_timer,
-              swim->now + swim->config.rejoin_interval_usec / 2 +
-                  rng_below(&swim->rng, swim->config.rejoin_interval_usec / 2 + 1));
+    timer_set(&swim->timers, &swim->join.rejoin_timer, swim->now + draw_wait(swim));
 }
 
 /* --- Frames --- */

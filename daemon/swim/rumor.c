@@ -164,6 +164,8 @@ static void enqueue(struct swim *swim, uint16_t i, enum rumor_class class, bool 
     rumors->pool[i].is_life =
         class == RUMOR_STATE && rumors->pool[i].member->shown.state == SWIM_ALIVE;
     rumors->lives_count += rumors->pool[i].is_life;
+    if (rumors->pool[i].is_life)
+        rush_count_life(swim);
     if (is_urgent || class != RUMOR_TEXT || !gossip_is_crowd(swim))
         gossip_wake(swim, is_urgent);
 }

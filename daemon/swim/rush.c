@@ -7,6 +7,7 @@
 #define SPAN_MEMBER_USEC (4 * USEC_PER_MSEC) /* the more there are, the longer it takes */
 #define RUSH_MAX_USEC    USEC_PER_MIN        /* who comes for longer does not rush */
 #define AFTER_USEC       USEC_PER_MIN
+#define PAUSE_USEC       (10 * USEC_PER_SEC) /* without a reason, and the next one is a new rush */
 
 static usec_t span_of(const struct swim *swim)
 {
@@ -22,10 +23,17 @@ static bool are_many(const struct swim *swim)
     return count >= RUSH_MIN && count >= swim->members.live_count / RUSH_SHARE;
 }
 
+/* Numbers that are now above their limit and now below do not make one rush after the other. */
+static void go_on(struct rush_spell *spell, usec_t now)
+{
+    if (spell->last_usec == 0 || now - spell->last_usec >= PAUSE_USEC)
+        spell->began_usec = now;
+    spell->last_usec = now;
+}
+
 void rush_count(struct swim *swim)
 {
     struct rush *rush = &swim->rush;
-    bool were_many = are_many(swim);
     usec_t age = swim->now - rush->span_usec, span = span_of(swim);
 
     if (age >= span) {
@@ -34,11 +42,14 @@ void rush_count(struct swim *swim)
         rush->span_usec = swim->now;
     }
     rush->count++;
-    if (!are_many(swim))
-        return;
-    if (!were_many)
-        rush->began_usec = swim->now;
-    rush->last_usec = swim->now;
+    if (are_many(swim))
+        go_on(&rush->many, swim->now);
+}
+
+void rush_count_life(struct swim *swim)
+{
+    if (swim->rumors.lives_count >= RUSH_LIVES)
+        go_on(&swim->rush.lives, swim->now);
 }
 
 void rush_expect(struct swim *swim, uint32_t count)
@@ -62,13 +73,16 @@ bool rush_is_on(const struct swim *swim)
         return false;
     if (!gossip_is_crowd(swim))
         return is_new_here(swim);
-    return is_new_here(swim) || swim->rumors.lives_count >= RUSH_LIVES ||
-           (are_many(swim) && swim->now - swim->rush.began_usec < RUSH_MAX_USEC);
+    const struct rush *rush = &swim->rush;
+    return is_new_here(swim) ||
+           (swim->rumors.lives_count >= RUSH_LIVES &&
+            swim->now - rush->lives.began_usec < RUSH_MAX_USEC) ||
+           (are_many(swim) && swim->now - rush->many.began_usec < RUSH_MAX_USEC);
 }
 
 bool rush_spares(const struct swim *swim, const struct member *member)
 {
     return rush_is_on(swim) ||
-           (member->shown.is_seed && gossip_is_crowd(swim) && swim->rush.last_usec > 0 &&
-            swim->now - swim->rush.last_usec < AFTER_USEC && !swim->config.is_plain);
+           (member->shown.is_seed && gossip_is_crowd(swim) && swim->rush.many.last_usec > 0 &&
+            swim->now - swim->rush.many.last_usec < AFTER_USEC && !swim->config.is_plain);
 }

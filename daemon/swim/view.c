@@ -14,6 +14,7 @@
 void view_claim(const struct swim *swim, const struct member *member, struct claim *ret)
 {
     const struct swim_member *shown = &member->shown;
+    const struct suspicion *suspicion = member_suspicion(member);
 
     *ret = (struct claim){
         .id = shown->id,
@@ -28,9 +29,9 @@ void view_claim(const struct swim *swim, const struct member *member, struct cla
         .age_sec = (uint32_t)((swim->now - shown->changed_usec) / USEC_PER_SEC),
     };
     memcpy(ret->name, shown->name, strlen(shown->name) + 1);
-    if (member_suspicion(member)) {
-        ret->accusers_count = member_suspicion(member)->accusers_count;
-        memcpy(ret->accusers, member_suspicion(member)->accusers, sizeof(ret->accusers));
+    if (suspicion) {
+        ret->accusers_count = suspicion->accusers_count;
+        memcpy(ret->accusers, suspicion->accusers, sizeof(ret->accusers));
     } else if (shown->state == SWIM_DEAD) {
         ret->accusers_count = 1;
         ret->accusers[0] = *swim_get_reporter(shown);
@@ -364,6 +365,19 @@ void view_on_contact(struct swim *swim, struct timer *timer)
     timer_set(&swim->timers, timer, swim->now + CONTACT_INTERVAL_USEC);
 }
 
+/* @source speaks as @member, from somewhere else: a copied disk, started in the same second. No
+ * digest tells the two apart, so it hears from us what its double says. */
+static void tell_double(struct swim *swim, const struct source *source, const struct member *member)
+{
+    struct claim claim;
+    struct draft draft;
+
+    view_claim(swim, member, &claim);
+    packet_begin(swim, &draft, source->address, source->id);
+    if (message_write_claim(&draft.writer, &claim))
+        packet_send_bare(&draft);
+}
+
 static int take_alive(struct swim *swim, const struct source *source, const struct claim *claim,
                       bool is_page)
 {
@@ -390,7 +404,10 @@ static int take_alive(struct swim *swim, const struct source *source, const stru
     if (!is_new && order <= 0) {
         (void)load_take(swim, member, claim->incarnation.generation, claim->load_version,
                         &claim->load);
-        if (order == 0 && member->shown.state == SWIM_ALIVE && !is_page)
+        if (order == 0 && is_own && !address_is_wildcard(&claim->address) &&
+            !address_is_equal(&address, &member->shown.address))
+            tell_double(swim, source, member);
+        else if (order == 0 && member->shown.state == SWIM_ALIVE && !is_page)
             rumor_hear(swim, member);
         return 0;
     }

@@ -15,6 +15,8 @@
 #define SCAN_SMALL          8 /* a world of so many is looked at after every step */
 #define SCAN_PER_STEP       4 /* members that a larger one costs per step, a crowd a quarter of it */
 #define HEALTH_MULTIPLE_MAX 9 /* by which Lifeguard stretches a probe at most */
+/* A rush is over after a minute; who is alone does not look at its clock more often. */
+#define RUSH_MAX_USEC (USEC_PER_MIN + 15 * USEC_PER_SEC)
 
 int check_new(size_t nodes_max, struct check **ret)
 {
@@ -63,6 +65,7 @@ void check_started(struct sim_node *node)
 {
     struct check *check = node->sim->check;
 
+    node->rushed_usec = 0;
     memset(&check->views[node->index * check->nodes_max], 0,
            check->nodes_max * sizeof(struct view));
     check->told[node->index].count = 0;
@@ -210,6 +213,15 @@ static void count_death(const struct sim_node *node, struct sim_node *subject)
     subject->buried_count += !is_apart;
 }
 
+static void count_accusation(const struct sim_node *node, const struct swim_event *event,
+                             const struct sim_node *subject)
+{
+    if (!event->by || !event->by->is_self)
+        return;
+    node->sim->accusations++;
+    node->sim->accusations_alive += sim_is_running(subject) && !subject->is_leaving;
+}
+
 void check_event(struct sim_node *node, const struct swim_event *event)
 {
     struct sim_node *subject = event->member ? sim_by_id(node->sim, &event->member->id) : NULL;
@@ -222,7 +234,7 @@ void check_event(struct sim_node *node, const struct swim_event *event)
         check_verdict(node, event, subject);
     switch (event->type) {
     case SWIM_EVENT_MEMBER_SUSPECT:
-        node->sim->accusations += event->by && event->by->is_self;
+        count_accusation(node, event, subject);
         break;
     case SWIM_EVENT_MEMBER_DEAD:
         count_death(node, subject);
@@ -333,6 +345,17 @@ static void count_input(struct sim_node *node)
         sim_fail(node->sim, node, "spin: %u inputs in one second", node->inputs_count);
 }
 
+static void watch_rush(struct sim_node *node)
+{
+    if (!swim_is_rushed(node->swim))
+        node->rushed_usec = 0;
+    else if (node->rushed_usec == 0)
+        node->rushed_usec = node->sim->now;
+    else if (node->sim->now - node->rushed_usec > RUSH_MAX_USEC)
+        sim_fail(node->sim, node, "rush: for %.0f s",
+                 (double)(node->sim->now - node->rushed_usec) / USEC_PER_SEC);
+}
+
 void check_step(struct sim_node *node, size_t packets_count, size_t events_count)
 {
     struct sim *sim = node->sim;
@@ -345,6 +368,7 @@ void check_step(struct sim_node *node, size_t packets_count, size_t events_count
     if (incarnation_compare(&self->incarnation, used) > 0)
         *used = self->incarnation;
     count_input(node);
+    watch_rush(node);
     size_t period = sim->nodes_count <= SCAN_SMALL ? 1 : sim->nodes_count / SCAN_PER_STEP;
     if (sim->nodes_count > SCAN_CROWD)
         period *= 4;

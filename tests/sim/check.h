@@ -19,6 +19,7 @@
  *   spin         a core has a bounded number of inputs per second, its own ticks among them
  *   suspicion    a healthy node in a calm network does not accuse a healthy node
  *   death        and no verdict falls on one
+ *   rush         a core does without probes, as one does in a rush, for about a minute at most
  *   repeat       a message is told once
  *   convergence  after healing, all views are equal and right within a bound
  *   broadcast    a message sent in a healthy cluster reaches all

@@ -2,12 +2,12 @@
 #include "command.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 #include "check.h"
 #include "condition.h"
 #include "link.h"
 #include "trace.h"
+#include "words.h"
 
 #define WORDS_MAX      32
 #define WITHIN_DEFAULT (60 * USEC_PER_SEC)
@@ -20,68 +20,13 @@ struct command {
     const char *help;
 };
 
-static int _printf_(2, 3) complain(struct script *script, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(script->problem, sizeof(script->problem), format, arguments);
-    va_end(arguments);
-    return -EINVAL;
-}
-
-static int parse_time(struct script *script, const char *text, usec_t *ret)
-{
-    return text_parse_usec(text, ret) < 0 ? complain(script, "%s is no duration", text) : 0;
-}
-
-static int parse_share(struct script *script, const char *text, double *ret)
-{
-    char *end;
-    double percent = strtod(text, &end);
-
-    if (end == text || strcmp(end, "%") != 0 || percent < 0 || percent > 100)
-        return complain(script, "%s is no percentage", text);
-    *ret = percent / 100;
-    return 0;
-}
-
-static struct sim_node *find(struct script *script, const char *name)
-{
-    struct sim_node *node = sim_find(script->sim, name);
-
-    if (!node)
-        complain(script, "there is no node %s", name);
-    return node;
-}
-
-typedef void (*node_action_t)(struct sim_node *node);
-
-/* The same for each node that is named, or for all of them. */
-static int for_nodes(struct script *script, char **words, size_t count, node_action_t action)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct sim_node *node;
-        if (strcmp(words[i], "all") == 0) {
-            for (size_t j = 0; j < script->sim->nodes_count; j++)
-                action(script->sim->nodes[j]);
-            continue;
-        }
-        node = find(script, words[i]);
-        if (!node)
-            return -EINVAL;
-        action(node);
-    }
-    return 0;
-}
-
 static int run_config(struct script *script, char **words, size_t count)
 {
     (void)count;
     if (script->sim)
-        return complain(script, "config comes before nodes");
+        return words_complain(script, "config comes before nodes");
     return condition_set_config(&script->config, words[0], words[1]) < 0
-               ? complain(script, "there is no %s = %s", words[0], words[1])
+               ? words_complain(script, "there is no %s = %s", words[0], words[1])
                : 0;
 }
 
@@ -89,7 +34,7 @@ static int run_seed(struct script *script, char **words, size_t count)
 {
     (void)count;
     if (script->sim)
-        return complain(script, "random comes before nodes");
+        return words_complain(script, "random comes before nodes");
     script->seed = strtoull(words[0], NULL, 0);
     return 0;
 }
@@ -99,7 +44,7 @@ static int run_sealed(struct script *script, char **words, size_t count)
     (void)words;
     (void)count;
     if (script->sim)
-        return complain(script, "sealed comes before nodes");
+        return words_complain(script, "sealed comes before nodes");
     script->is_sealed = true;
     return 0;
 }
@@ -109,22 +54,22 @@ static int run_nodes(struct script *script, char **words, size_t count)
     struct sim_options options = {
         .config = script->config,
         .seed = script->seed,
-        .nodes_max = SCRIPT_NODES_MAX,
         .is_sealed = script->is_sealed,
         .trace = script->trace,
     };
     unsigned long number = strtoul(words[0], NULL, 10);
     unsigned cluster = count > 1 ? (unsigned)strtoul(words[1], NULL, 10) : 0;
-    int r = script->sim ? 0 : sim_new(&options, &script->sim);
 
-    if (r < 0)
-        return complain(script, "no memory for a world");
     if (number == 0 || number > SCRIPT_NODES_MAX || cluster > 3)
-        return complain(script, "at most %d nodes, and at least one", SCRIPT_NODES_MAX);
+        return words_complain(script, "at most %d nodes, and at least one", SCRIPT_NODES_MAX);
+    options.nodes_max = MAX(number, (size_t)SCRIPT_NODES_LEAST);
+    if (!script->sim && sim_new(&options, &script->sim) < 0)
+        return words_complain(script, "no memory for a world");
     for (size_t i = 0, first = script->sim->nodes_count; i < number; i++) {
         struct sim_node *node = sim_add(script->sim, NULL, cluster);
         if (!node)
-            return complain(script, "at most %d nodes in all", SCRIPT_NODES_MAX);
+            return words_complain(script, "at most %zu nodes in all",
+                                  script->sim->options.nodes_max);
         node->is_seed = node->index == first;
     }
     return 0;
@@ -139,7 +84,7 @@ static int run_seeds(struct script *script, char **words, size_t count)
 {
     for (size_t i = 0; i < script->sim->nodes_count; i++)
         script->sim->nodes[i]->is_seed = false;
-    return for_nodes(script, words, count, make_seed);
+    return words_each(script, words, count, make_seed);
 }
 
 static void make_wildcard(struct sim_node *node)
@@ -149,16 +94,16 @@ static void make_wildcard(struct sim_node *node)
 
 static int run_wildcard(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, make_wildcard);
+    return words_each(script, words, count, make_wildcard);
 }
 
 static int run_label(struct script *script, char **words, size_t count)
 {
-    struct sim_node *node = find(script, words[0]);
+    struct sim_node *node = words_find(script, words[0]);
 
     (void)count;
     if (!node || !text_is_node_name(words[1]))
-        return complain(script, "%s cannot be called %s", words[0], words[1]);
+        return words_complain(script, "%s cannot be called %s", words[0], words[1]);
     snprintf(node->label, sizeof(node->label), "%s", words[1]);
     return 0;
 }
@@ -175,80 +120,95 @@ static void show(struct sim_node *node)
 
 static int run_hide(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, hide);
+    return words_each(script, words, count, hide);
 }
 
 static int run_show(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, show);
+    return words_each(script, words, count, show);
 }
 
+/* start NODES [over DURATION]: at once, or one after the other */
 static int run_start(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, sim_start);
+    struct sim *sim = script->sim;
+    struct words_range range = {0};
+    usec_t span = 0;
+    int r;
+
+    if (count != 3 || strcmp(words[1], "over") != 0)
+        return words_each(script, words, count, sim_start);
+    r = words_find_range(script, words[0], &range);
+    if (r >= 0)
+        r = words_read_time(script, words[2], &span);
+    for (size_t i = range.first; r >= 0 && i < range.end && !sim->failure; i++) {
+        sim_start(sim->nodes[i]);
+        sim_run(sim, sim->now + span / (range.end - range.first));
+    }
+    return r;
 }
 
 static int run_kill(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, sim_kill);
+    return words_each(script, words, count, sim_kill);
 }
 
 static int run_pause(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, sim_pause);
+    return words_each(script, words, count, sim_pause);
 }
 
 static int run_suspend(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, sim_suspend);
+    return words_each(script, words, count, sim_suspend);
 }
 
 static int run_resume(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, sim_resume);
+    return words_each(script, words, count, sim_resume);
 }
 
 static int run_leave(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, sim_leave);
+    return words_each(script, words, count, sim_leave);
 }
 
 static int run_move(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, sim_move);
+    return words_each(script, words, count, sim_move);
 }
 
 static int run_renumber(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, sim_renumber);
+    return words_each(script, words, count, sim_renumber);
 }
 
 static int run_forget(struct script *script, char **words, size_t count)
 {
-    struct sim_node *node = find(script, words[0]), *subject = find(script, words[1]);
+    struct sim_node *node = words_find(script, words[0]), *subject = words_find(script, words[1]);
 
     (void)count;
     if (!node || !subject)
         return -EINVAL;
     int r = sim_forget(node, subject);
-    return r < 0 ? complain(script, "cannot forget %s: %s", words[1], strerror(-r)) : 0;
+    return r < 0 ? words_complain(script, "cannot forget %s: %s", words[1], strerror(-r)) : 0;
 }
 
 static int run_change(struct script *script, char **words, size_t count)
 {
-    return for_nodes(script, words, count, sim_change_meta);
+    return words_each(script, words, count, sim_change_meta);
 }
 
 static int run_rotate(struct script *script, char **words, size_t count)
 {
     if (!script->is_sealed)
-        return complain(script, "only a sealed wire has keys");
-    return for_nodes(script, words, count, sim_change_key);
+        return words_complain(script, "only a sealed wire has keys");
+    return words_each(script, words, count, sim_change_key);
 }
 
 static int run_step(struct script *script, char **words, size_t count)
 {
-    struct sim_node *node = find(script, words[0]);
+    struct sim_node *node = words_find(script, words[0]);
 
     (void)count;
     if (!node)
@@ -259,7 +219,7 @@ static int run_step(struct script *script, char **words, size_t count)
 
 static int run_join(struct script *script, char **words, size_t count)
 {
-    struct sim_node *node = find(script, words[0]), *contact = find(script, words[1]);
+    struct sim_node *node = words_find(script, words[0]), *contact = words_find(script, words[1]);
 
     (void)count;
     if (!node || !contact)
@@ -271,10 +231,10 @@ static int run_join(struct script *script, char **words, size_t count)
 /* message SOURCE all|TARGET WORDS... */
 static int run_message(struct script *script, char **words, size_t count)
 {
-    struct sim_node *source = find(script, words[0]), *target = NULL;
+    struct sim_node *source = words_find(script, words[0]), *target = NULL;
     char text[SWIM_MESSAGE_MAX] = "";
 
-    if (strcmp(words[1], "all") != 0 && !(target = find(script, words[1])))
+    if (strcmp(words[1], "all") != 0 && !(target = words_find(script, words[1])))
         return -EINVAL;
     if (!source)
         return -EINVAL;
@@ -284,7 +244,7 @@ static int run_message(struct script *script, char **words, size_t count)
     }
     check_expect(script->sim, text);
     int r = sim_send(source, target, text);
-    return r < 0 ? complain(script, "cannot send: %s", strerror(-r)) : 0;
+    return r < 0 ? words_complain(script, "cannot send: %s", strerror(-r)) : 0;
 }
 
 /* cut A -> B one way, cut A B | C D between sides */
@@ -299,10 +259,11 @@ static int run_cut(struct script *script, char **words, size_t count)
             is_source = false;
             continue;
         }
-        struct sim_node *node = find(script, words[i]);
-        if (!node)
+        struct words_range range;
+        if (words_find_range(script, words[i], &range) < 0)
             return -EINVAL;
-        sides[is_source ? 0 : 1][node->index] = true;
+        for (size_t j = range.first; j < range.end; j++)
+            sides[is_source ? 0 : 1][j] = true;
     }
     for (size_t i = 0; i < sim->nodes_count; i++)
         for (size_t j = 0; j < sim->nodes_count; j++)
@@ -326,43 +287,43 @@ static int run_heal(struct script *script, char **words, size_t count)
 static int run_loss(struct script *script, char **words, size_t count)
 {
     (void)count;
-    return parse_share(script, words[0], &script->sim->link->loss);
+    return words_read_share(script, words[0], &script->sim->link->loss);
 }
 
 static int run_duplication(struct script *script, char **words, size_t count)
 {
     (void)count;
-    return parse_share(script, words[0], &script->sim->link->duplication);
+    return words_read_share(script, words[0], &script->sim->link->duplication);
 }
 
 static int run_replays(struct script *script, char **words, size_t count)
 {
     (void)count;
     if (!script->is_sealed)
-        return complain(script, "replays and flips are for the sealed wire");
-    return parse_share(script, words[0], &script->sim->link->replays);
+        return words_complain(script, "replays and flips are for the sealed wire");
+    return words_read_share(script, words[0], &script->sim->link->replays);
 }
 
 static int run_flips(struct script *script, char **words, size_t count)
 {
     (void)count;
     if (!script->is_sealed)
-        return complain(script, "replays and flips are for the sealed wire");
-    return parse_share(script, words[0], &script->sim->link->flips);
+        return words_complain(script, "replays and flips are for the sealed wire");
+    return words_read_share(script, words[0], &script->sim->link->flips);
 }
 
 static int run_latency(struct script *script, char **words, size_t count)
 {
     usec_t least, most;
-    int r = parse_time(script, words[0], &least);
+    int r = words_read_time(script, words[0], &least);
 
     (void)count;
     if (r >= 0)
-        r = parse_time(script, words[1], &most);
+        r = words_read_time(script, words[1], &most);
     if (r < 0)
         return r;
     if (most < least)
-        return complain(script, "latency goes from %s to %s", words[0], words[1]);
+        return words_complain(script, "latency goes from %s to %s", words[0], words[1]);
     script->sim->link->latency_min_usec = least;
     script->sim->link->latency_max_usec = most;
     return 0;
@@ -370,11 +331,20 @@ static int run_latency(struct script *script, char **words, size_t count)
 
 static int run_slow(struct script *script, char **words, size_t count)
 {
-    struct sim_node *node = find(script, words[0]);
+    struct sim_node *node = words_find(script, words[0]);
 
     (void)count;
-    return node ? parse_time(script, words[1], &script->sim->link->slow_usec[node->index])
+    return node ? words_read_time(script, words[1], &script->sim->link->slow_usec[node->index])
                 : -EINVAL;
+}
+
+/* cost INPUT START */
+static int run_cost(struct script *script, char **words, size_t count)
+{
+    int r = words_read_time(script, words[0], &script->sim->input_cost_usec);
+
+    (void)count;
+    return r < 0 ? r : words_read_time(script, words[1], &script->sim->start_cost_usec);
 }
 
 static int expect(struct script *script, char **words, size_t count)
@@ -383,8 +353,8 @@ static int expect(struct script *script, char **words, size_t count)
     int r = condition_test(script->sim, words, count, &is_true);
 
     if (r < 0)
-        return complain(script, "this is no condition");
-    return is_true ? 0 : complain(script, "expected, but not so");
+        return words_complain(script, "this is no condition");
+    return is_true ? 0 : words_complain(script, "expected, but not so");
 }
 
 /* run DURATION, or run until CONDITION [within DURATION] */
@@ -396,13 +366,13 @@ static int run_run(struct script *script, char **words, size_t count)
     int r;
 
     if (strcmp(words[0], "until") != 0) {
-        r = parse_time(script, words[0], &within);
+        r = words_read_time(script, words[0], &within);
         if (r >= 0)
             sim_run(sim, sim->now + within);
         return r;
     }
     if (count > 3 && strcmp(words[count - 2], "within") == 0) {
-        r = parse_time(script, words[count - 1], &within);
+        r = words_read_time(script, words[count - 1], &within);
         if (r < 0)
             return r;
         count -= 2;
@@ -410,13 +380,13 @@ static int run_run(struct script *script, char **words, size_t count)
     for (usec_t end = sim->now + within; !sim->failure; sim_run(sim, sim->now + STEP_USEC)) {
         r = condition_test(sim, words + 1, count - 1, &is_true);
         if (r < 0)
-            return complain(script, "this is no condition");
+            return words_complain(script, "this is no condition");
         if (is_true)
             return 0;
         if (sim->now >= end)
-            return complain(script, "not within %.1f s%s%s", (double)within / USEC_PER_SEC,
-                            strcmp(words[1], "converged") == 0 ? ": " : "",
-                            strcmp(words[1], "converged") == 0 ? check_difference(sim) : "");
+            return words_complain(script, "not within %.1f s%s%s", (double)within / USEC_PER_SEC,
+                                  strcmp(words[1], "converged") == 0 ? ": " : "",
+                                  strcmp(words[1], "converged") == 0 ? check_difference(sim) : "");
     }
     return 0;
 }
@@ -431,7 +401,7 @@ static const struct command commands[] = {
     {"label", 2, run_label, "NODE NAME        calls itself so"},
     {"hide", 1, run_hide, "NODES|all        leaves them out of the trace"},
     {"show", 1, run_show, "NODES|all        and in again"},
-    {"start", 1, run_start, "NODES|all        starts or restarts"},
+    {"start", 1, run_start, "NODES|all        starts or restarts; NODES over DURATION"},
     {"kill", 1, run_kill, "NODES"},
     {"pause", 1, run_pause, "NODES            SIGSTOP"},
     {"suspend", 1, run_suspend, "NODES            the machine sleeps"},
@@ -453,13 +423,14 @@ static const struct command commands[] = {
     {"flips", 1, run_flips, "PERCENT%"},
     {"latency", 2, run_latency, "LEAST MOST"},
     {"slow", 2, run_slow, "NODE DURATION    added to all that it sends and gets"},
+    {"cost", 2, run_cost, "INPUT START      of each, on the one machine of all nodes"},
     {"run", 1, run_run, "DURATION, or until CONDITION [within DURATION]"},
     {"expect", 1, expect, "CONDITION"},
 };
 
 void command_help(void)
 {
-    puts("Commands of a scenario:");
+    puts("Commands of a scenario; NODES are n1, n3..n7 or all:");
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
         printf("  %-12s %s\n", commands[i].name, commands[i].help);
     condition_help();
@@ -481,7 +452,7 @@ int command_run(struct script *script, char *line)
     line[strcspn(line, "#\n")] = '\0';
     for (char *word = strtok_r(line, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
         if (count == WORDS_MAX)
-            return complain(script, "too many words");
+            return words_complain(script, "too many words");
         words[count++] = word;
     }
     if (count == 0)
@@ -491,12 +462,12 @@ int command_run(struct script *script, char *line)
         if (strcmp(command->name, words[0]) != 0)
             continue;
         if (count - 1 < command->words_min)
-            return complain(script, "%s %s", command->name, command->help);
+            return words_complain(script, "%s %s", command->name, command->help);
         if (!script->sim && i > 3)
-            return complain(script, "nodes come first");
+            return words_complain(script, "nodes come first");
         if (script->sim && is_traced(command->name))
             trace_note(script->sim, "%s", copy);
         return command->run(script, words + 1, count - 1);
     }
-    return complain(script, "unknown command %s", words[0]);
+    return words_complain(script, "unknown command %s", words[0]);
 }

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include "sim.h"
 
-#define SCRIPT_NODES_MAX 64
+#define SCRIPT_NODES_MAX   1024
+#define SCRIPT_NODES_LEAST 64 /* for which there is room in each world */
 
 struct script {
     const char *path;

@@ -111,6 +111,11 @@ static bool has_heard(const struct sim_node *node, char **words, size_t count)
     return false;
 }
 
+static bool is_rushed(const struct sim_node *node)
+{
+    return sim_is_running(node) && swim_is_rushed(node->swim);
+}
+
 /* Conditions about one running node. */
 static int test_node(const struct sim_node *node, char **words, size_t count, bool *ret)
 {
@@ -135,6 +140,8 @@ static int test_node(const struct sim_node *node, char **words, size_t count, bo
         *ret = node->has_joined;
     else if (strcmp(words[0], "conflicted") == 0)
         *ret = node->conflicts_count > 0;
+    else if (strcmp(words[0], "rushed") == 0)
+        *ret = is_rushed(node);
     else
         return -EINVAL;
     return 0;
@@ -159,6 +166,34 @@ static uint64_t sum_deaths(const struct sim *sim, bool is_apart)
     return sum;
 }
 
+static bool is_any_rushed(const struct sim *sim)
+{
+    for (size_t i = 0; i < sim->nodes_count; i++)
+        if (is_rushed(sim->nodes[i]))
+            return true;
+    return false;
+}
+
+/* What nobody did, or became. */
+static int test_nobody(const struct sim *sim, char **words, size_t count, bool *ret)
+{
+    if (count == 2 && strcmp(words[0], "alive") == 0 && strcmp(words[1], "accused") == 0)
+        *ret = sim->accusations_alive == 0;
+    else if (count != 1)
+        return -EINVAL;
+    else if (strcmp(words[0], "accused") == 0)
+        *ret = sim->accusations == 0;
+    else if (strcmp(words[0], "buried") == 0)
+        *ret = sum_deaths(sim, false) == 0;
+    else if (strcmp(words[0], "lost") == 0)
+        *ret = sum_deaths(sim, true) == 0;
+    else if (strcmp(words[0], "rushed") == 0)
+        *ret = !is_any_rushed(sim);
+    else
+        return -EINVAL;
+    return 0;
+}
+
 static int test(const struct sim *sim, char **words, size_t count, bool *ret)
 {
     bool is_all = count > 1 && strcmp(words[0], "all") == 0;
@@ -169,18 +204,8 @@ static int test(const struct sim *sim, char **words, size_t count, bool *ret)
         *ret = check_difference(sim) == NULL;
         return 0;
     }
-    if (count == 2 && strcmp(words[0], "nobody") == 0 && strcmp(words[1], "accused") == 0) {
-        *ret = sim->accusations == 0;
-        return 0;
-    }
-    if (count == 2 && strcmp(words[0], "nobody") == 0 && strcmp(words[1], "buried") == 0) {
-        *ret = sum_deaths(sim, false) == 0;
-        return 0;
-    }
-    if (count == 2 && strcmp(words[0], "nobody") == 0 && strcmp(words[1], "lost") == 0) {
-        *ret = sum_deaths(sim, true) == 0;
-        return 0;
-    }
+    if (count > 1 && strcmp(words[0], "nobody") == 0)
+        return test_nobody(sim, words + 1, count - 1, ret);
     if (count == 2 && strcmp(words[0], "one") == 0 && strcmp(words[1], "key") == 0) {
         *ret = keys_are_one(sim);
         return 0;
@@ -224,8 +249,10 @@ void condition_help(void)
     puts("Conditions, where WHO is a node or all (that run); `not` before one negates it:\n"
          "  converged               all views are equal and right\n"
          "  nobody accused          no node has raised a suspicion so far\n"
+         "  nobody alive accused    none of a node that ran\n"
          "  nobody buried           no node that ran was held for dead by one connected to it\n"
          "  nobody lost             nor by one that was cut off from it\n"
+         "  nobody rushed           no core is in a rush\n"
          "  message arrived         everybody else heard the last `message ... all`\n"
          "  one key                 all that run have one key, the same\n"
          "  WHO has COUNT keys      in its ring\n"
@@ -235,5 +262,6 @@ void condition_help(void)
          "  WHO heard TEXT          as a message\n"
          "  WHO told NODE           as a dead report to a seed\n"
          "  WHO conflicted          two bear one name\n"
+         "  WHO rushed              is in a rush\n"
          "  NODE gone               its process has ended");
 }

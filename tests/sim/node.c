@@ -233,6 +233,7 @@ void sim_start(struct sim_node *node)
     set_meta(node);
     set_seeds(node);
     after_input(node);
+    sim->now += sim->start_cost_usec;
 }
 
 void sim_kill(struct sim_node *node)

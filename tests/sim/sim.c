@@ -107,6 +107,8 @@ void sim_run(struct sim *sim, usec_t until)
             node_run_timer(CONTAINER_OF(event, struct sim_node, timer));
         else
             deliver(sim, CONTAINER_OF(event, struct datagram, event));
+        /* What else is due meanwhile waits, in its order: timers and datagrams are late alike. */
+        sim->now += sim->input_cost_usec;
     }
     if (!sim->failure)
         sim->now = MAX(sim->now, until);

@@ -124,6 +124,7 @@ struct sim_node {
     int64_t wall_step_usec;
     usec_t started_usec;
     usec_t disturbed_usec; /* last time that a fault touched it; 0 = never */
+    usec_t rushed_usec;    /* since when its core is in a rush; 0 = it is not */
     bool is_starved;       /* of CPU: not healthy */
     uint32_t buried_count; /* times that somebody connected to it held it for dead while it ran */
     uint32_t lost_count;   /* the same, of those who were cut off from it */
@@ -172,6 +173,9 @@ struct sim {
     uint64_t false_deaths;         /* verdicts on healthy nodes */
     uint64_t false_deaths_healthy; /* of those, at healthy nodes */
     uint64_t accusations;          /* suspicions that a node raised by itself */
+    uint64_t accusations_alive;    /* those of nodes that ran */
+    usec_t input_cost_usec;        /* of the machine that all nodes share; 0 = it is fast */
+    usec_t start_cost_usec;        /* of the start of a node, likewise */
     usec_t node_usec;              /* sum over nodes of the time that they ran */
     uint64_t hash;                 /* of all events in their order: equal hashes, equal runs */
     char *failure;                 /* owned; the first broken invariant, or NULL */

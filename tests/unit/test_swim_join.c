@@ -319,7 +319,7 @@ static void seeds_and_the_dead_are_contacted_for_as_long_as_they_are_listed(void
     rig_claim(&rig, 2, 2, 1, SWIM_LEFT);
     for (int i = 0; i < 10; i++) {
         rig_clear(&rig);
-        rig_run(&rig, 40 * USEC_PER_SEC);
+        rig_run(&rig, 46 * USEC_PER_SEC); /* once and a half of the interval */
         assert_true(rig_sent(&rig, 1, MESSAGE_JOIN, &message));
         assert_true(rig_sent(&rig, 1, MESSAGE_DEAD, &message));
         assert_int_equal(rig_count_peers(&rig, 2, MESSAGE_JOIN), 1);
@@ -398,9 +398,36 @@ static void they_do_so_under_loss_too(void **state)
     net_free(net);
 }
 
+/* A copied disk, started in the same second: to all digests the two are one. */
+static void a_double_of_equal_incarnation_hears_of_the_other(void **state)
+{
+    struct rig rig;
+    struct message alive = {.type = MESSAGE_ALIVE, .claim = net_claim(2, 0, SWIM_ALIVE)}, sent;
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 2);
+    rig_say(&rig, 2, &alive);
+    assert_false(rig_sent(&rig, 2, MESSAGE_ALIVE, &sent) &&
+                 node_id_is_equal(&sent.claim.id, &alive.claim.id));
+    alive.claim.address = net_address(30);
+    rig_clear(&rig);
+    rig_say(&rig, 2, &alive);
+    assert_true(rig_sent(&rig, 2, MESSAGE_ALIVE, &sent));
+    assert_true(node_id_is_equal(&sent.claim.id, &alive.claim.id));
+    struct address held = net_address(2);
+    assert_true(address_is_equal(&sent.claim.address, &held));
+    /* In anybody else's mouth, or older, it is hearsay. */
+    rig_clear(&rig);
+    rig_say(&rig, 1, &alive);
+    assert_int_equal(rig.sent_count, 0);
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_double_of_equal_incarnation_hears_of_the_other),
         cmocka_unit_test(a_majority_of_random_seeds_is_asked_at_once),
         cmocka_unit_test(an_address_that_is_no_seed_is_not_called_one),
         cmocka_unit_test(a_welcome_to_an_earlier_try_counts),

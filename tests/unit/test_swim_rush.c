@@ -169,6 +169,23 @@ static void lives_that_wait_are_a_rush_and_ends_are_not(void **state)
     rig_stop(&rig);
 }
 
+static void lives_that_wait_for_ever_are_a_rush_for_a_minute(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    start_calm(&rig, 300);
+    rig.swim->probes.grace_end_usec = USEC_INFINITY;
+    for (uint64_t second = 0; second < 70; second++) {
+        for (size_t i = 1; i <= 2 * RUSH_LIVES; i++)
+            rig_claim(&rig, i, i, second + 1, SWIM_ALIVE);
+        assert_true(rig.swim->rumors.lives_count >= RUSH_LIVES);
+        assert_int_equal(rush_is_on(rig.swim), second < 60);
+        rig_run(&rig, USEC_PER_SEC);
+    }
+    rig_stop(&rig);
+}
+
 static void in_a_rush_partners_are_asked_and_nobody_is_probed(void **state)
 {
     struct rig rig;
@@ -262,6 +279,7 @@ int main(void)
         cmocka_unit_test(the_larger_the_lab_the_more_it_takes),
         cmocka_unit_test(a_small_lab_is_never_in_a_rush),
         cmocka_unit_test(lives_that_wait_are_a_rush_and_ends_are_not),
+        cmocka_unit_test(lives_that_wait_for_ever_are_a_rush_for_a_minute),
         cmocka_unit_test(in_a_rush_partners_are_asked_and_nobody_is_probed),
         cmocka_unit_test(a_probe_that_ends_in_a_rush_accuses_nobody),
         cmocka_unit_test(in_a_rush_nobody_verifies),
