@@ -153,8 +153,10 @@ void cluster_receive(struct cluster *cluster, const struct address *from, const 
     usec_t now = now_of(cluster);
     int r = seal_receive(cluster->seal, from, data, size, now, &plain);
 
-    if (r > 0)
+    if (r > 0) {
+        strangers_acquit(&cluster->strangers, from);
         r = swim_receive(cluster->swim, from, &plain.from_id, plain.data, plain.size, now);
+    }
     if (r < 0) {
         log_debug_errno(r, "Ignored a datagram: %m");
         watch_strangers(cluster, from);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "conflict.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <systemd/sd-id128.h>
 #include "base/log.h"
+#include "journal.h"
 #include "node.h"
 
 #define START_USEC (30 * USEC_PER_SEC) /* so long after its start a node may still refuse */
@@ -22,7 +24,7 @@ static void hear_name(struct node *node, const struct swim_event *event)
     const struct swim_member *other = event->member == own ? event->by : event->member;
     bool is_ours = event->member == own || event->by == own;
 
-    if (!is_ours || !other || node->is_renewed || node->conflict.is_refused ||
+    if (!is_ours || !other || node->renewal.wall_usec > 0 || node->conflict.is_refused ||
         usec_sub(node_wall(node), node->started_wall_usec) > START_USEC || !is_later(own, other))
         return;
     node->conflict.has_rival = true;
@@ -47,9 +49,10 @@ static void refuse(struct node *node)
 }
 
 /* Without room on the disk it is tried again when the conflict is told again. */
-static void renew_id(struct node *node)
+static void renew_id(struct node *node, const struct address *rival)
 {
     _cleanup_(state_batch_freep) struct state_batch *batch = NULL;
+    struct origin_statistics statistics = {0};
     sd_id128_t random;
     struct node_id id;
     int r = sd_id128_randomize(&random);
@@ -66,8 +69,38 @@ static void renew_id(struct node *node)
         return;
     }
     /* The store writes what waits when it is closed, before the node is made anew. */
-    node->conflict.loses_id = true;
+    if (node->tasks)
+        origin_get_statistics(tasks_get_origin(node->tasks), &statistics);
+    node->conflict.renewal = (struct renewal){.wall_usec = node_wall(node),
+                                              .id = node->start.id,
+                                              .rival = *rival,
+                                              .tasks = statistics.pending + statistics.running};
     (void)sd_event_exit(node->event, 0);
+}
+
+void conflict_describe_renewal(const struct renewal *renewal, char ret[static CONFLICT_TEXT_MAX])
+{
+    char uuid[NODE_ID_TEXT_MAX], address[ADDRESS_TEXT_MAX], tasks[128] = "";
+
+    if (renewal->tasks > 0)
+        snprintf(tasks, sizeof(tasks),
+                 ", and %u task%s that had not ended run%s there, too: p2pctl task list; cancel "
+                 "what is there twice",
+                 renewal->tasks, renewal->tasks == 1 ? "" : "s", renewal->tasks == 1 ? "s" : "");
+    snprintf(ret, CONFLICT_TEXT_MAX,
+             "the node at %s has the id %s, which was this one's: the state directory of one is a "
+             "copy of the other's. This node took a new id%s",
+             address_format(&renewal->rival, address), node_id_format(&renewal->id, uuid), tasks);
+}
+
+void conflict_tell_renewal(const struct node *node)
+{
+    char text[CONFLICT_TEXT_MAX];
+
+    if (node->renewal.wall_usec == 0)
+        return;
+    conflict_describe_renewal(&node->renewal, text);
+    journal_problem("id-conflict", NULL, text, false);
 }
 
 void conflict_hear(struct node *node, const struct swim_event *event)
@@ -76,8 +109,8 @@ void conflict_hear(struct node *node, const struct swim_event *event)
 
     switch (event->type) {
     case SWIM_EVENT_ID_CONFLICT:
-        if (event->is_fatal && !conflict->loses_id)
-            renew_id(node);
+        if (event->is_fatal && !conflict_has_lost_id(conflict))
+            renew_id(node, &event->address);
         return;
     case SWIM_EVENT_NAME_CONFLICT:
         hear_name(node, event);

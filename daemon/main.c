@@ -126,17 +126,18 @@ static void block_signals(void)
  * Return: the exit code. */
 static int run(const char *instance, const char *path, struct config *config)
 {
-    int r = NODE_AGAIN;
+    struct renewal renewal = {0};
+    int r;
 
-    for (bool is_renewed = false; r == NODE_AGAIN; is_renewed = true) {
+    for (;;) {
         _cleanup_(node_freep) struct node *node = NULL;
-        if (is_renewed && (r = load_config(path, &config)) != 0)
-            return r;
-        r = node_new(instance, path, config, is_renewed, &node);
+        r = node_new(instance, path, config, &renewal, &node);
         if (r != 0)
             config_free(config);
         else
-            r = node_run(node);
+            r = node_run(node, &renewal);
+        if (r != NODE_AGAIN || (r = load_config(path, &config)) != 0)
+            break;
     }
     return r;
 }

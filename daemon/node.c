@@ -40,6 +40,11 @@ uint64_t node_wall(const struct node *node _unused_)
     return (uint64_t)time.tv_sec * USEC_PER_SEC + (uint64_t)time.tv_nsec / 1000;
 }
 
+uint64_t node_wall_of(const struct node *node, usec_t usec)
+{
+    return usec_sub(node_wall(node), usec_sub(node_now(node), usec));
+}
+
 /* --- Now and then --- */
 
 struct snapshot {
@@ -442,8 +447,8 @@ static void take_down(struct node *node)
     free(node);
 }
 
-int node_new(const char *instance, const char *path, struct config *config, bool is_renewed,
-             struct node **ret)
+int node_new(const char *instance, const char *path, struct config *config,
+             const struct renewal *renewal, struct node **ret)
 {
     struct node *node = calloc(1, sizeof(*node));
 
@@ -452,7 +457,7 @@ int node_new(const char *instance, const char *path, struct config *config, bool
     *node = (struct node){.instance = instance,
                           .config_path = path,
                           .config = config,
-                          .is_renewed = is_renewed,
+                          .renewal = *renewal,
                           .sockets = {.udp_fd = -EBADF, .tcp_fd = -EBADF}};
     list_init(&node->watches);
     list_init(&node->moves);
@@ -480,7 +485,7 @@ struct node *node_free(struct node *node)
     return NULL;
 }
 
-int node_run(struct node *node)
+int node_run(struct node *node, struct renewal *ret)
 {
     const struct swim_member *self = swim_get_self(cluster_get_swim(node->cluster));
 
@@ -488,12 +493,15 @@ int node_run(struct node *node)
     journal_node_started(&node->start.id, node->config->node.role == CONFIG_SEED ? "seed" : "peer",
                          &self->address);
     (void)sd_notifyf(false, "READY=1\nSTATUS=Node %s is running", node->config->node.name);
+    conflict_tell_renewal(node);
     int r = sd_event_loop(node->event);
     if (r < 0) {
         log_error_errno(r, "The event loop failed: %m");
         return 1;
     }
-    if (node->conflict.loses_id && node->fatal == 0)
+    if (conflict_has_lost_id(&node->conflict) && node->fatal == 0) {
+        *ret = node->conflict.renewal;
         return NODE_AGAIN;
+    }
     return node->fatal == 0 ? r : 1;
 }

@@ -102,9 +102,9 @@ struct node {
     long rest_faults;        /* and until the last rest */
     bool has_joined;         /* enough seeds have answered since start */
     enum node_stop_step stop_step;
-    bool has_left;   /* said good-bye: by `p2pctl leave`, or to stop */
-    int fatal;       /* why the process has to end, or 0 */
-    bool is_renewed; /* its id is a new one, as somebody else has the old one */
+    bool has_left;          /* said good-bye: by `p2pctl leave`, or to stop */
+    int fatal;              /* why the process has to end, or 0 */
+    struct renewal renewal; /* how it came to a new id */
     struct conflict conflict;
     struct drain drain;
     struct reloads reloads;
@@ -118,18 +118,19 @@ struct node {
  * @instance: of the unit, "lab"
  * @path:     of the configuration's file, for reloads
  * @config:   taken over on success
- * @is_renewed: takes a new id, after NODE_AGAIN
+ * @renewal:  how this process lost its id, after NODE_AGAIN; zeroed = it did not
  *
  * Says itself what went wrong. Return: 0, or the exit code for main (1, or 78 for the
  * configuration).
  */
-int node_new(const char *instance, const char *path, struct config *config, bool is_renewed,
-             struct node **ret);
+int node_new(const char *instance, const char *path, struct config *config,
+             const struct renewal *renewal, struct node **ret);
 struct node *node_free(struct node *node);
 DEFINE_CLEANUP(struct node *, node_free)
 
-/* Runs until it was told to stop and has said good-bye. Return: the exit code, or NODE_AGAIN. */
-int node_run(struct node *node);
+/* Runs until it was told to stop and has said good-bye. Return: the exit code; NODE_AGAIN, with
+ * @ret. */
+int node_run(struct node *node, struct renewal *ret);
 
 /* Begins to stop, as SIGTERM does; nothing where that was begun before. */
 void node_stop(struct node *node, const char *reason);
@@ -137,6 +138,9 @@ void node_stop(struct node *node, const char *reason);
 /* The time of this turn of the loop, and the wall clock. */
 usec_t node_now(const struct node *node);
 uint64_t node_wall(const struct node *node);
+
+/* The wall-clock time of a point on the loop's clock. */
+uint64_t node_wall_of(const struct node *node, usec_t usec);
 
 /* The member that @name names, or this node for NULL; NULL where there is none. */
 const struct swim_member *node_find_member(const struct node *node, const char *name);

@@ -321,6 +321,22 @@ static bool is_alone(const struct node *node)
     return true;
 }
 
+/* Who is in touch with others has what they have; so which of the two is behind? */
+static void advise(const struct node *node, char *target, size_t size)
+{
+    if (is_alone(node))
+        snprintf(
+            target, size,
+            "as this node hears no other, it is probably the one that missed a change of keys. "
+            "Copy the file keyring of the state directory there to this machine, and here: "
+            "p2pctl keys install FILE");
+    else
+        snprintf(target, size,
+                 "it missed a change of keys. Copy %s/keyring of this node to that machine, and "
+                 "there: p2pctl keys install FILE",
+                 node->state_dir);
+}
+
 /* Somebody out of touch, as strangers.h has it. Return: 1 with all about it; 0. */
 static int describe_stranger(const struct node *node, const struct stranger *stranger,
                              const char **ret_name, uint64_t *ret_since_wall_usec,
@@ -336,13 +352,12 @@ static int describe_stranger(const struct node *node, const struct stranger *str
     if (!is_lost || usec_sub(now, stranger->last_usec) > fresh ||
         keyring_find(node->keyring, stranger->key_id))
         return 0;
-    snprintf(ret, NODE_KEYS_TEXT_MAX,
-             "%s%s%s uses key %s, which this node does not have: one of the two missed a change of "
-             "keys. Copy %s/keyring of a node that did not to the one that did, and there: "
-             "p2pctl keys install FILE",
-             member ? member->name : "", member ? " at " : "",
-             address_format(&stranger->address, address),
-             keyring_format_fingerprint(stranger->key_id, fingerprint), node->state_dir);
+    int used =
+        snprintf(ret, NODE_KEYS_TEXT_MAX,
+                 "%s%s%s uses key %s, which this node does not have: ", member ? member->name : "",
+                 member ? " at " : "", address_format(&stranger->address, address),
+                 keyring_format_fingerprint(stranger->key_id, fingerprint));
+    advise(node, ret + used, NODE_KEYS_TEXT_MAX - (size_t)used);
     *ret_name = member ? member->name : NULL;
     *ret_since_wall_usec = usec_sub(node_wall(node), usec_sub(now, stranger->first_usec));
     return 1;

@@ -75,7 +75,7 @@ int node_make_stores(struct node *node)
     }
     /* Who yielded an id is the later starter of its name, too: whoever keeps the id is not to yield
      * the name. */
-    usec_t lead_usec = node->is_renewed ? USEC_PER_SEC : 0;
+    usec_t lead_usec = node->renewal.wall_usec > 0 ? USEC_PER_SEC : 0;
     r = state_start(node->state, node_wall(node) + lead_usec, &node->start);
     if (r < 0)
         return log_error_errno(r, "Cannot begin a new generation in %s: %m", node->state_dir);

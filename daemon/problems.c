@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/macro.h"
+#include "control/methods_internal.h"
 #include "journal.h"
-#include "node.h"
 
 #define LOOK_USEC          (5 * USEC_PER_SEC)
 #define SUSPICION_TEXT_MAX 1600 /* names of all who had no answer */
@@ -68,12 +68,6 @@ static void tell_keys(const struct audience *audience)
             audience->each(&problem, audience->data);
 }
 
-/* The wall-clock time of a point on the loop's clock. */
-static uint64_t wall_of(const struct node *node, usec_t usec)
-{
-    return usec_sub(node_wall(node), usec_sub(node_now(node), usec));
-}
-
 static void tell_members(const struct audience *audience, const struct swim_statistics *statistics)
 {
     const struct swim *swim = cluster_get_swim(audience->node->cluster);
@@ -90,7 +84,7 @@ static void tell_members(const struct audience *audience, const struct swim_stat
         audience->each(
             &(struct problem){.code = "member-suspect",
                               .node = member->name,
-                              .since_wall_usec = wall_of(audience->node, member->changed_usec),
+                              .since_wall_usec = node_wall_of(audience->node, member->changed_usec),
                               .message = text,
                               .degrades = true},
             audience->data);
@@ -171,17 +165,86 @@ static void tell_own(const struct audience *audience)
              "the disk of state_dir has no more free space than files.reserve");
 }
 
+/* "127.81.1.3:7717 (4f3a...) and 127.81.1.4:7717 (77d0...)" */
+static void describe_double(const struct swim_member *one, const struct swim_member *other,
+                            char target[static 256])
+{
+    char address[ADDRESS_TEXT_MAX], other_address[ADDRESS_TEXT_MAX];
+    char uuid[NODE_ID_TEXT_MAX], other_uuid[NODE_ID_TEXT_MAX];
+
+    snprintf(target, 256, "%s (%s) and %s (%s)", address_format(&one->address, address),
+             node_id_format(&one->id, uuid), address_format(&other->address, other_address),
+             node_id_format(&other->id, other_uuid));
+}
+
+static bool is_there(const struct swim_member *member)
+{
+    return member->state == SWIM_ALIVE || member->state == SWIM_SUSPECT;
+}
+
+/* Live nodes that cannot be told apart by what they are called. */
+static void tell_names(const struct audience *audience)
+{
+    _cleanup_free_ const struct swim_member **members =
+        sort_members(cluster_get_swim(audience->node->cluster));
+    char both[256], text[512];
+
+    for (size_t i = 0; members && members[i]; i++) {
+        if (!is_there(members[i]))
+            continue;
+        /* Those of one name are side by side. */
+        for (size_t j = i + 1; members[j] && strcmp(members[i]->name, members[j]->name) == 0; j++) {
+            if (!is_there(members[j]))
+                continue;
+            usec_t since = MAX(members[i]->first_seen_usec, members[j]->first_seen_usec);
+            describe_double(members[i], members[j], both);
+            snprintf(text, sizeof(text),
+                     "two live nodes have this name, at %s; what is said to it reaches one of "
+                     "them. Give the other another node.name and restart it",
+                     both);
+            audience->each(&(struct problem){.code = "name-conflict",
+                                             .node = members[i]->name,
+                                             .since_wall_usec = node_wall_of(audience->node, since),
+                                             .message = text},
+                           audience->data);
+            break;
+        }
+    }
+}
+
+static void tell_renewal(const struct audience *audience)
+{
+    const struct renewal *renewal = &audience->node->renewal;
+    char text[CONFLICT_TEXT_MAX];
+
+    if (renewal->wall_usec == 0)
+        return;
+    conflict_describe_renewal(renewal, text);
+    audience->each(&(struct problem){.code = "id-conflict",
+                                     .since_wall_usec = renewal->wall_usec,
+                                     .message = text},
+                   audience->data);
+}
+
+static void tell_lasting(const struct audience *audience)
+{
+    struct swim_statistics statistics;
+
+    swim_get_statistics(cluster_get_swim(audience->node->cluster), &statistics);
+    tell_members(audience, &statistics);
+    tell_seeds(audience, &statistics);
+    tell_keys(audience);
+    tell_own(audience);
+}
+
 void problems_each(const struct node *node, void (*each)(const struct problem *problem, void *data),
                    void *data)
 {
     const struct audience audience = {.node = node, .each = each, .data = data};
-    struct swim_statistics statistics;
 
-    swim_get_statistics(cluster_get_swim(node->cluster), &statistics);
-    tell_members(&audience, &statistics);
-    tell_seeds(&audience, &statistics);
-    tell_keys(&audience);
-    tell_own(&audience);
+    tell_lasting(&audience);
+    tell_names(&audience);
+    tell_renewal(&audience);
 }
 
 /* --- For the log --- */
@@ -230,7 +293,7 @@ void problems_tick(struct node *node)
     if (node_now(node) < problems->look_usec || node->has_left)
         return;
     problems->look_usec = usec_add(node_now(node), LOOK_USEC);
-    problems_each(node, note, &look);
+    tell_lasting(&(struct audience){.node = node, .each = note, .data = &look});
     for (size_t i = 0; i < ARRAY_SIZE(lasting); i++)
         if (problems->told & ~look.found & (UINT32_C(1) << i))
             journal_problem(lasting[i].code, NULL, lasting[i].solved, true);

@@ -28,6 +28,13 @@ static void remember(struct strangers *strangers, const struct address *from, ui
         (struct stranger){.address = *from, .key_id = key_id, .first_usec = now, .last_usec = now};
 }
 
+void strangers_acquit(struct strangers *strangers, const struct address *from)
+{
+    for (size_t i = strangers->count; i > 0; i--)
+        if (address_is_equal(&strangers->items[i - 1].address, from))
+            strangers->items[i - 1] = strangers->items[--strangers->count];
+}
+
 /* Said of the first that does not open, and each time there are twice as many. */
 void strangers_watch(struct strangers *strangers, const struct seal_statistics *statistics,
                      const struct address *from, usec_t now)

@@ -29,6 +29,9 @@ struct strangers {
     uint64_t told_next;    /* datagrams that do not open until the next word about them */
 };
 
+/* Somebody there wrote with a key of ours: what was there before is over. */
+void strangers_acquit(struct strangers *strangers, const struct address *from);
+
 /* A datagram @from there was refused just now. */
 void strangers_watch(struct strangers *strangers, const struct seal_statistics *statistics,
                      const struct address *from, usec_t now);

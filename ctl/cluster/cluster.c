@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -12,7 +11,7 @@
 #include "console/render.h"
 #include "console/screen.h"
 
-/* Who is there: members, peers, types, ping, and membership by hand. */
+/* Who is there: members, peers, types, ping. */
 
 #define NAMES_MAX 256 /* task types named in a footer */
 
@@ -342,125 +341,4 @@ int ping_run(struct ctl *ctl)
         r = one != 0 ? one : r;
     }
     return r;
-}
-
-static bool is_port(const char *text)
-{
-    size_t size = strspn(text, "0123456789");
-    unsigned long port = size > 0 && size <= 5 && text[size] == '\0' ? strtoul(text, NULL, 10) : 0;
-
-    return port > 0 && port <= UINT16_MAX;
-}
-
-static int fail_port(const char *text)
-{
-    return fail_usage("\"%s\": a port is a number from 1 to 65535", text);
-}
-
-/* All addresses of a "name" or "name:port", for the daemon takes addresses only. */
-static int add_name(const char *text, cJSON *addresses)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG};
-    struct addrinfo *found = NULL;
-    const char *colon = strrchr(text, ':');
-    _cleanup_free_ char *host = strndup(text, colon ? (size_t)(colon - text) : strlen(text));
-    char target[ADDRESS_TEXT_MAX];
-    struct address address;
-    char port[8];
-
-    if (!host)
-        return fail_memory();
-    if (colon && !is_port(colon + 1))
-        return fail_port(text);
-    snprintf(port, sizeof(port), "%d", CONFIG_PORT_DEFAULT);
-    int r = getaddrinfo(host, colon ? colon + 1 : port, &hints, &found);
-    if (r != 0)
-        return fail(ERROR_NOT_FOUND, gai_strerror(r), "p2pctl join 10.0.4.2:7717",
-                    "cannot find the address of \"%s\"", text);
-    for (const struct addrinfo *info = found; info; info = info->ai_next)
-        if (address_from_sockaddr(info->ai_addr, info->ai_addrlen, &address) >= 0)
-            cJSON_AddItemToArray(addresses, cJSON_CreateString(address_format(&address, target)));
-    freeaddrinfo(found);
-    return 0;
-}
-
-static int add_addresses(const struct ctl *ctl, cJSON *addresses)
-{
-    struct address address;
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < ctl->options.words_count; i++) {
-        const char *text = ctl->options.words[i];
-        if (address_parse(text, CONFIG_PORT_DEFAULT, &address) != 0)
-            r = add_name(text, addresses);
-        else if (address.port == 0)
-            r = fail_port(text);
-        else
-            cJSON_AddItemToArray(addresses, cJSON_CreateString(text));
-    }
-    return r;
-}
-
-int join_run(struct ctl *ctl)
-{
-    _cleanup_json_ cJSON *answer = NULL;
-    _cleanup_json_ cJSON *parameters = client_parameters(ctl);
-    cJSON *addresses = cJSON_AddArrayToObject(parameters, "addresses");
-    const char *timeout = options_get(&ctl->options, "timeout");
-    int r = add_addresses(ctl, addresses);
-
-    if (timeout)
-        json_add_string(parameters, "timeout", timeout);
-    if (r == 0)
-        r = client_call(ctl, (struct call){"Join", TAKE_PTR(parameters), -1, true, NULL}, &answer);
-    if (r != 0)
-        return r;
-    if (ctl->globals.json != JSON_OFF)
-        return render_json(ctl, answer, NULL);
-    _cleanup_free_ char *joined = screen_value(json_member(answer, "joined"));
-    if (!ctl->globals.quiet)
-        fprintf(stderr, "joined through %s: %.0f nodes\n", joined ? joined : "?",
-                json_number(answer, "nodes", 0));
-    return 0;
-}
-
-int leave_run(struct ctl *ctl)
-{
-    _cleanup_json_ cJSON *answer = NULL;
-    cJSON *parameters = client_parameters(ctl);
-    const char *timeout = options_get(&ctl->options, "timeout");
-
-    if (timeout)
-        json_add_string(parameters, "timeout", timeout);
-    int r = client_call(ctl, (struct call){"Leave", parameters, -1, true, NULL}, &answer);
-    if (r != 0)
-        return r;
-    if (ctl->globals.json != JSON_OFF)
-        return render_json(ctl, answer, NULL);
-    if (!ctl->globals.quiet)
-        fprintf(stderr, "%s has left; back with: p2pctl join ADDR\n",
-                json_text(answer, "name", "it"));
-    return 0;
-}
-
-int forget_run(struct ctl *ctl)
-{
-    _cleanup_json_ cJSON *answer = NULL;
-    _cleanup_free_ char *question = NULL;
-    int r;
-
-    if (asprintf(&question, "forget %s", ctl->options.words[0]) < 0)
-        return fail_memory();
-    r = ctl_confirm(ctl, question);
-    if (r != 0)
-        return r;
-    cJSON *parameters = client_parameters(ctl);
-    json_add_string(parameters, "name", ctl->options.words[0]);
-    r = client_call(ctl, (struct call){"Forget", parameters, -1, false, NULL}, &answer);
-    if (r != 0)
-        return r;
-    if (ctl->globals.json != JSON_OFF)
-        return render_json(ctl, answer, NULL);
-    printf("forgot %s\n", json_text(answer, "name", ctl->options.words[0]));
-    return 0;
 }

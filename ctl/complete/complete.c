@@ -55,7 +55,7 @@ static const struct {
 } operands[] = {
     {"node", "show", NULL, COMPLETE_NODES},
     {"ping", NULL, NULL, COMPLETE_NODES},
-    {"forget", NULL, NULL, COMPLETE_NODES},
+    {"forget", NULL, NULL, COMPLETE_GONE},
     {"drain", NULL, NULL, COMPLETE_NODES},
     {"undrain", NULL, NULL, COMPLETE_NODES},
     {"submit", NULL, NULL, COMPLETE_TYPES},

@@ -16,6 +16,7 @@ enum complete_kind {
     COMPLETE_NOTHING,
     COMPLETE_FILES,
     COMPLETE_NODES,
+    COMPLETE_GONE,   /* nodes that may be forgotten */
     COMPLETE_PLACES, /* nodes, each with a colon behind */
     COMPLETE_SELECTORS,
     COMPLETE_TASKS,

@@ -34,6 +34,23 @@ static void print_list(struct ctl *ctl, const char *method, const char *list, co
         print_word(json_text(row, key, ""), behind, help ? json_text(row, help, "") : NULL);
 }
 
+/* Nodes that are dead or have left, and their ids, for two may have had one name. */
+static void print_gone(struct ctl *ctl)
+{
+    static const char *const keys[] = {"name", "uuid"};
+    _cleanup_json_ cJSON *answer = NULL;
+    int r = client_list(ctl, (struct call){"Members", client_parameters(ctl), -1, false, NULL},
+                        "members", &answer);
+
+    json_for_each (member, r == 0 ? json_member(answer, "members") : NULL) {
+        const char *state = json_text(member, "state", "");
+        if (strcmp(state, "dead") != 0 && strcmp(state, "left") != 0)
+            continue;
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+            print_word(json_text(member, keys[i], ""), "", json_text(member, keys[!i], ""));
+    }
+}
+
 static void print_instances(void)
 {
     struct instances instances;
@@ -93,6 +110,9 @@ void complete_print(struct ctl *ctl, enum complete_kind kind)
     switch (kind) {
     case COMPLETE_FILES:
         puts(":files");
+        break;
+    case COMPLETE_GONE:
+        print_gone(ctl);
         break;
     case COMPLETE_SELECTORS:
         puts("tag:\ntype:\nall");

@@ -54,3 +54,17 @@ int node_id_parse(const char *text, struct node_id *ret)
     *ret = id;
     return 0;
 }
+
+bool node_id_begins(const struct node_id *id, const char *text)
+{
+    unsigned count = 0;
+
+    for (; *text && count < 2 * sizeof(id->bytes); text++, count++) {
+        uint8_t byte = id->bytes[count / 2];
+        if (*text == '-' && count % 2 == 0 && has_dash_before((int)count / 2) && *++text == '\0')
+            break;
+        if (hex_value(*text) != (count % 2 == 0 ? byte >> 4 : byte & 15))
+            return false;
+    }
+    return *text == '\0' && count >= NODE_ID_START_MIN;
+}

@@ -19,6 +19,7 @@ void method_types(struct node *node, struct call *call);
 void method_ping(struct node *node, struct call *call);
 void method_join(struct node *node, struct call *call);
 void method_leave(struct node *node, struct call *call);
+/* cluster/forget.c */
 void method_forget(struct node *node, struct call *call);
 /* cluster/drain.c */
 void method_drain(struct node *node, struct call *call);

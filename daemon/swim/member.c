@@ -180,7 +180,7 @@ static struct member *make(struct swim *swim, const struct node_id *id)
         return NULL;
     member->shown.id = *id;
     member->shown.state = SWIM_LEFT;
-    member->shown.first_seen_usec = member->shown.last_seen_usec = swim->now;
+    member->shown.first_seen_usec = swim->now;
     member->shown.changed_usec = swim->now;
     if (member_set_text(swim, member, "", NULL, 0) < 0) {
         member_free(swim, member);

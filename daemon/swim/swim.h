@@ -102,7 +102,7 @@ struct swim_member {
     struct swim_incarnation incarnation;
     const char *name;       /* never NULL; at most NODE_NAME_MAX bytes */
     usec_t first_seen_usec; /* all times are those of this node's monotonic clock */
-    usec_t last_seen_usec;  /* last authenticated contact of any kind, or first_seen_usec */
+    usec_t last_seen_usec;  /* last authenticated contact of any kind; 0 = there was none */
     usec_t changed_usec;    /* since when it is in this state */
     struct address address;
     uint32_t rtt_usec; /* smoothed; 0 = not measured */

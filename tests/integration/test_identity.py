@@ -24,7 +24,8 @@ def clone(lab, node, name, settings=None):
 
 def wait_to_be_later(first):
     """Until who starts now started later: that goes by the second."""
-    began = int(first.members()[first.name]["incarnation"].split(".")[0])
+    own, = [member for member in first.call("Members")["members"] if member["self"]]
+    began = int(own["incarnation"].split(".")[0])
     wait_for(lambda: time.time() >= began + 1, 5, "the next second")
 
 
@@ -67,6 +68,10 @@ def test_of_two_nodes_with_one_id_the_loser_takes_a_new_one_and_joins_again(lab)
     assert uuid_of(loser) == new, "and keeps it"
 
 
+def problems(node, code):
+    return [problem for problem in node.call("Status")["problems"] if problem["code"] == code]
+
+
 def test_a_clone_of_the_same_name_works_on_under_its_new_id(lab):
     """The name is the operator's; the node is told of, and does not end."""
     node = lab["lab-02"]
@@ -76,6 +81,77 @@ def test_a_clone_of_the_same_name_works_on_under_its_new_id(lab):
              sorted([node.address, copy.address]), 15, "two nodes of that name")
     wait_for(lambda: lab["seed"].events("name-conflict"), 5, "the name conflict")
     holds_for(lambda: node.is_running and copy.is_running, 1, "both")
+    # Everybody who looks is told, who they are and what to do.
+    for watcher in (lab["seed"], lab["lab-01"], node, copy):
+        told, = wait_for(lambda watcher=watcher: problems(watcher, "name-conflict"), 15, "the problem")
+        assert told["node"] == "lab-02" and told["since"]
+        for one in (node, copy):
+            assert f"{one.address} ({uuid_of(one)})" in told["message"]
+        assert "node.name" in told["message"]
+        assert f"lab-02: {told['message']}" in watcher.ctl("status").stdout
+    assert "node.name" in lab["seed"].ctl("doctor", "cluster", code=None).stdout
+    # A name of its own ends it.
+    copy.settings["node"]["name"] = "lab-03"
+    copy.restart()
+    for watcher in (lab["seed"], node, copy):
+        wait_for(lambda watcher=watcher: not problems(watcher, "name-conflict"), 10, "the end of the problem")
+
+
+def test_the_loser_says_that_its_tasks_are_at_both(lab):
+    """What had not ended when the disk was copied is in two queues."""
+    node = lab["lab-02"]
+    node.ctl("drain")
+    for _ in range(2):  # may run there only, so they wait
+        node.ctl("submit", "-N", "lab-02", "--", "true")
+    copy = clone(lab, node, "copy")
+    old = uuid_of(node)
+    copy.start()
+    wait_for(lambda: any("this node takes a new one" in one.log_text() for one in (node, copy)), 15,
+             "the conflict to be told")
+    lab.wait_joined()
+    loser, winner = (node, copy) if uuid_of(copy) == old else (copy, node)
+    told, = wait_for(lambda: problems(loser, "id-conflict"), 5, "the problem")
+    assert told["message"] == (
+        f"the node at {winner.address} has the id {old}, which was this one's: the state directory of one is a copy "
+        "of the other's. This node took a new id, and 2 tasks that had not ended run there, too: p2pctl task list; "
+        "cancel what is there twice")
+    assert told["message"] in loser.ctl("status").stdout and not problems(winner, "id-conflict")
+    assert [event for event in loser.events("problem") if told["message"] in event["message"]]
+    for one in (node, copy):
+        assert len(one.json("task", "list", "-s", "pending")["tasks"]) == 2
+
+
+def test_forget_tells_apart_those_of_one_name(lab):
+    """A machine that was installed anew twice: two ghosts, and one that lives."""
+    old = lab["lab-01"]
+    seed = lab["seed"]
+    ghosts = []
+    for i in range(2):
+        wait_to_be_later(old)
+        ghosts.append((uuid_of(old), old.address))
+        old.kill()
+        old = lab.node(f"anew-{i}", {"node": {"name": "lab-01"}}).start()
+        wait_for(lambda: alive(seed, "lab-01") and alive(seed, "lab-01")[0]["address"] == old.address and
+                 {member["uuid"] for member in seed.call("Members")["members"] if member["state"] == "dead"} ==
+                 {uuid for uuid, _ in ghosts}, 30, "the ghost and the new one")
+    result = seed.ctl("forget", "--yes", "lab-01", code=1)
+    for uuid, address in ghosts:
+        assert f"{uuid}  lab-01  {address}  dead\n" in result.stderr
+    assert 'p2pctl: "lab-01" means 2 nodes that are gone\n' in result.stderr
+    assert "hint: one of them: p2pctl forget " in result.stderr
+    uuid, address = ghosts[0]
+    assert seed.ctl("forget", "--yes", uuid[:13]).stdout == f"forgot lab-01 ({uuid} at {address})\n"
+    # Now the name means the other one.
+    assert seed.json("forget", "--yes", "lab-01") == {
+        "schema": "p2pctl.forget/1", "name": "lab-01", "uuid": ghosts[1][0], "address": ghosts[1][1]}
+    assert [member["address"] for member in seed.call("Members")["members"] if member["name"] == "lab-01"] == [old.address]
+    assert "is not dead" in seed.ctl("forget", "--yes", "lab-01", code=1).stderr
+    assert "is not dead" in seed.ctl("forget", "--yes", old.address, code=1).stderr
+    assert "no node is called" in seed.ctl("forget", "--yes", uuid[:13], code=4).stderr
+    last = uuid_of(old)
+    old.kill()
+    wait_for(lambda: seed.state_of("lab-01") == "dead", 15, "its death")
+    assert seed.ctl("forget", "--yes", old.ip).stdout == f"forgot lab-01 ({last} at {old.address})\n"
 
 
 def test_of_two_nodes_with_one_name_the_later_starter_refuses_with_both_addresses(steady_lab):

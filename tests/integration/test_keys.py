@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from lib.lab import FAST, STEADY
+from lib.lab import FAST, STEADY, merge
 from lib.wait import holds_for, wait_for
 
 NAMES = ["seed", "lab-01", "lab-02", "lab-03", "lab-04"]
@@ -149,11 +149,13 @@ def test_whoever_was_away_too_long_is_told_what_to_do(mortals):
         return [p for p in node.call("Status")["problems"] if p["code"] == "key-mismatch"]
     told = wait_for(lambda: problem(away), 15, "it to say so of itself")
     assert f"uses key {new}, which this node does not have" in told[0]["message"]
-    assert "keyring of a node that did not to the one that did" in told[0]["message"]
-    assert "p2pctl keys install FILE" in told[0]["message"]
+    assert told[0]["message"].endswith("it is probably the one that missed a change of keys. Copy the file keyring of "
+                                       "the state directory there to this machine, and here: p2pctl keys install FILE")
     assert away.ctl("status", "--check", code=5)
     told = wait_for(lambda: problem(here), 15, "it to say so of the other")
     assert told[0]["node"] == "lab-03" and f"uses key {old}" in told[0]["message"]
+    assert told[0]["message"].endswith(f"it missed a change of keys. Copy {here.directory}/keyring of this node to that "
+                                       "machine, and there: p2pctl keys install FILE")
     assert wait_for(lambda: [e for e in away.events("problem") if f"uses key {new}" in e["message"]], 5)
     assert wait_for(lambda: [e for e in here.events("problem") if "lab-03" in e["message"]], 5)
     # What they say works.
@@ -162,6 +164,29 @@ def test_whoever_was_away_too_long_is_told_what_to_do(mortals):
     lab.wait_joined(20)
     wait_rings([away], [new, old])
     wait_for(lambda: not problem(away) and not problem(here), 10, "the problem to be over")
+
+
+def test_whoever_has_proved_the_right_key_is_not_told_of_any_more(make_lab):
+    """Not even when it dies of something else soon after."""
+    lab = make_lab(merge(FAST, {"membership": {"rejoin_interval": "30s"}}))
+    seed, node = lab.node("seed", role="seed"), lab.node("lab-01")
+    right = node.settings.setdefault("security", {}).get("keyring", str(lab.keyring))
+    node.settings["security"]["keyring"] = str(lab.make_keyring("wrong"))
+    for one in (seed, node):
+        one.start()
+
+    def problem():
+        return [one for one in seed.call("Status")["problems"] if one["code"] == "key-mismatch"]
+
+    wait_for(problem, 10, "the seed to tell of a wrong key")
+    node.stop()
+    node.settings["security"]["keyring"] = right
+    (node.directory / "keyring").unlink()
+    node.start()
+    lab.wait_joined()
+    node.kill()
+    lab.wait_state("lab-01", "dead")
+    assert not problem()
 
 
 def test_a_change_that_its_initiator_did_not_finish_is_finished_by_another(lab):

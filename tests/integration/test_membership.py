@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lib.lab import FAST, STEADY, merge
+from lib.lab import CTL, FAST, STEADY, merge, run_program
 from lib.varlink import Varlink, VarlinkError
 from lib.wait import holds_for, wait_for
 
@@ -301,6 +301,48 @@ def test_join_takes_names_too(make_lab):
         assert "a port is a number from 1 to 65535" in node.ctl("join", f"127.0.0.1:{port}", code=2).stderr
 
 
+def test_who_is_a_member_need_not_be_joined(lab):
+    one, other = lab["lab-01"], lab["lab-02"]
+    result = one.ctl("join", "lab-02")
+    assert (result.stdout, result.stderr) == ("", "lab-02 is already a member\n")
+    reply = one.json("join", "lab-02", "seed")
+    assert (reply["joined"], reply["already"]) == ([], ["lab-02", "seed"])
+    assert one.ctl("-q", "join", "lab-02").stderr == ""
+    # The name is enough to come back, too.
+    one.ctl("leave")
+    wait_for(lambda: other.state_of("lab-01") == "left", 5, "its good-bye")
+    assert one.ctl("join", "lab-02").stderr.startswith(f"joined through {other.address}: ")
+    wait_for(lambda: other.state_of("lab-01") == "alive", 5, "it to be back")
+
+
+def test_a_node_joins_leaves_and_forgets_by_itself(lab):
+    for verb, words in {"joins": ["join", "127.0.0.1:1"], "leaves": ["leave"],
+                        "forgets": ["forget", "--yes", "lab-03"]}.items():
+        result = lab["lab-01"].ctl("-N", "lab-02", *words, code=2)
+        assert result.stderr.startswith(f"p2pctl: a node {verb} by itself only, not at another's word (-N)\n")
+        assert f"hint: on lab-02 itself: p2pctl {words[0]}" in result.stderr
+    assert lab["lab-01"].state_of("lab-02") == lab["lab-01"].state_of("lab-03") == "alive"
+
+
+def test_of_whom_it_has_only_heard_a_node_does_not_say_when_it_saw_it(make_lab):
+    """After a restart a dead member is hearsay: it was shown as seen just now."""
+    lab = make_lab(FAST)
+    for name, role in (("seed", "seed"), ("lab-01", "peer"), ("lab-02", "peer"), ("gone", "peer")):
+        lab.node(name, role=role)
+    lab.start()
+    node = lab["lab-01"]
+    wait_for(lambda: node.members()["gone"]["last_seen"], 5, "it to be seen")
+    lab["gone"].kill()
+    lab.wait_state("gone", "dead")
+    assert node.members()["gone"]["last_seen"]
+    node.restart()
+    wait_for(lambda: node.state_of("gone") == "dead", 10, "the tombstone")
+    assert node.members()["gone"]["last_seen"] is None
+    assert node.members()["seed"]["last_seen"]
+    rows = dict(line.split() for line in node.ctl("members", "-o", "name,last_seen", "--no-legend").stdout.splitlines())
+    assert rows["gone"] == "-" != rows["seed"]
+
+
 def test_forget_says_what_it_did(make_lab):
     lab = make_lab(FAST)
     lab.node("seed", role="seed")
@@ -308,6 +350,9 @@ def test_forget_says_what_it_did(make_lab):
     lab.start()
     lab["gone"].kill()
     lab.wait_state("gone", "dead")
+    uuid = lab["seed"].members()["gone"]["uuid"]
+    fitting = run_program([CTL, "completion", "words", "--", "--socket", str(lab["seed"].socket), "forget", ""])
+    assert fitting.stdout.splitlines() == [f"gone\t{uuid}", f"{uuid}\tgone"], "not those that live"
     assert lab["seed"].ctl("forget", "--yes", "gone").stdout == "forgot gone\n"
 
 

@@ -42,6 +42,33 @@ static void anything_else_is_refused(void **state _unused_)
     assert_int_equal(id.bytes[0], 7);
 }
 
+static void an_id_is_known_by_its_beginning(void **state _unused_)
+{
+    static const char *const beginnings[] = {
+        "6f1c",
+        "6f1c7",
+        "6F1C7E02",
+        "6f1c7e02-",
+        "6f1c7e02-9",
+        "6f1c7e0293",
+        "6f1c7e02-93d4-4a43-8a2c-5b6f1f0c9b2e",
+    };
+    static const char *const others[] = {
+        "",       "6f1",         "6f1d",      "6f-1c",
+        "6f1c-7", "6f1c7e02--9", "-6f1c7e02", "6f1c7e02-93d4-4a43-8a2c-5b6f1f0c9b2e0",
+        "6f1c ",  "6f1cx",
+    };
+    struct node_id id;
+
+    assert_int_equal(node_id_parse("6f1c7e02-93d4-4a43-8a2c-5b6f1f0c9b2e", &id), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(beginnings); i++)
+        if (!node_id_begins(&id, beginnings[i]))
+            fail_msg("%s is its beginning", beginnings[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (node_id_begins(&id, others[i]))
+            fail_msg("%s is not its beginning", others[i]);
+}
+
 static void the_same_seed_gives_the_same_numbers(void **state _unused_)
 {
     struct rng one, other, third;
@@ -104,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_id_is_written_as_a_uuid_and_reads_back),
         cmocka_unit_test(anything_else_is_refused),
+        cmocka_unit_test(an_id_is_known_by_its_beginning),
         cmocka_unit_test(the_same_seed_gives_the_same_numbers),
         cmocka_unit_test(numbers_stay_below_their_bound_and_reach_everything),
         cmocka_unit_test(a_shuffle_keeps_every_item),

@@ -47,6 +47,26 @@ static void a_flood_adds_one_a_second(void **state _unused_)
     assert_int_equal(strangers.items[0].last_usec, 3 * USEC_PER_SEC / 2);
 }
 
+static void who_proves_a_key_of_ours_is_no_stranger_any_more(void **state _unused_)
+{
+    struct address from = {.family = 4, .bytes = {10, 0, 0, 1}, .port = 7717};
+
+    knock(1, 7, USEC_PER_SEC);
+    knock(2, 7, 2 * USEC_PER_SEC);
+    knock(1, 8, 3 * USEC_PER_SEC);
+    knock(3, 8, 4 * USEC_PER_SEC);
+    strangers_acquit(&strangers, &from);
+    assert_int_equal(strangers.count, 2);
+    for (size_t i = 0; i < strangers.count; i++)
+        assert_int_not_equal(strangers.items[i].address.bytes[3], 1);
+    from.port++;
+    from.bytes[3] = 2;
+    strangers_acquit(&strangers, &from);
+    assert_int_equal(strangers.count, 2);
+    knock(1, 8, 5 * USEC_PER_SEC);
+    assert_int_equal(strangers.count, 3);
+}
+
 static void the_one_quiet_for_longest_goes(void **state _unused_)
 {
     for (uint8_t i = 0; i < STRANGERS_MAX; i++)
@@ -76,6 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         test(one_who_comes_again_is_one),
         test(a_flood_adds_one_a_second),
+        test(who_proves_a_key_of_ours_is_no_stranger_any_more),
         test(the_one_quiet_for_longest_goes),
         test(what_is_only_damaged_names_no_key),
     };

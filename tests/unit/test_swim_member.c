@@ -297,6 +297,23 @@ static void a_name_that_is_taken_twice_is_noticed(void **state)
     assert_int_equal(names.count, 502);
 }
 
+static void who_is_known_by_hearsay_was_not_seen(void **state)
+{
+    struct rig rig;
+    struct node_id id = net_id(2);
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 1);
+    rig_claim(&rig, 1, 2, 0, SWIM_ALIVE);
+    assert_int_equal(swim_find(rig.swim, &id)->last_seen_usec, 0);
+    assert_int_equal(swim_find(rig.swim, &id)->first_seen_usec, rig.now);
+    rig_run(&rig, USEC_PER_MSEC);
+    rig_claim(&rig, 2, 2, 0, SWIM_ALIVE);
+    assert_int_equal(swim_find(rig.swim, &id)->last_seen_usec, rig.now);
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +322,7 @@ int main(void)
         cmocka_unit_test(the_digest_follows_every_change),
         cmocka_unit_test(the_dead_are_listed_and_the_forgotten_are_not),
         cmocka_unit_test(an_ordinary_member_has_nothing_extra),
+        cmocka_unit_test(who_is_known_by_hearsay_was_not_seen),
         cmocka_unit_test(two_cores_with_the_same_members_have_the_same_digest),
         cmocka_unit_test(the_order_is_by_hash_and_lists_everybody),
         cmocka_unit_test(one_round_meets_everybody_once),

@@ -14,12 +14,6 @@ const char *member_state_name(const struct swim_member *member)
     return state_names[member->state];
 }
 
-/* The wall-clock time of a point on the loop's clock. */
-static uint64_t wall_of(const struct node *node, usec_t usec)
-{
-    return usec_sub(node_wall(node), usec_sub(node_now(node), usec));
-}
-
 static void add_msec(cJSON *json, const char *key, usec_t usec)
 {
     json_add_double(json, key, usec > 0 ? (double)usec / (double)USEC_PER_MSEC : (double)NAN);
@@ -72,6 +66,18 @@ static void add_record(cJSON *json, const struct record *record)
         record->keys_count > 0 ? keyring_format_fingerprint(record->keys[0], fingerprint) : NULL);
 }
 
+/* When we last heard from it; of whom we have only heard, when that was, but for the dead: 0. */
+static uint64_t last_seen(const struct node *node, const struct swim_member *member)
+{
+    bool is_gone = member->state == SWIM_DEAD || member->state == SWIM_LEFT;
+
+    if (member->is_self)
+        return node_wall(node);
+    if (member->last_seen_usec > 0)
+        return node_wall_of(node, member->last_seen_usec);
+    return is_gone ? 0 : node_wall_of(node, member->first_seen_usec);
+}
+
 void member_fill(const struct node *node, const struct swim_member *member, cJSON *json)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
@@ -91,8 +97,7 @@ void member_fill(const struct node *node, const struct swim_member *member, cJSO
         cJSON_AddItemToArray(types, cJSON_CreateString(record.types[i]));
     add_tags(json, &record);
     add_load(json, member);
-    json_add_time(json, "last_seen",
-                  member->is_self ? node_wall(node) : wall_of(node, member->last_seen_usec));
+    json_add_time(json, "last_seen", last_seen(node, member));
     add_record(json, &record);
     snprintf(incarnation, sizeof(incarnation), "%llu.%llu",
              (unsigned long long)member->incarnation.generation,
@@ -102,7 +107,7 @@ void member_fill(const struct node *node, const struct swim_member *member, cJSO
     json_add_string(json, "reported_by", by ? by->name : NULL);
     json_add_bool(json, "draining", member->load.draining);
     json_add_bool(json, "unstable", member->is_unstable);
-    json_add_time(json, "first_seen", wall_of(node, member->first_seen_usec));
+    json_add_time(json, "first_seen", node_wall_of(node, member->first_seen_usec));
 }
 
 static int compare_names(const void *a, const void *b)

@@ -284,20 +284,27 @@ void method_ping(struct node *node, struct call *call)
 
 /* --- Join and Leave: one event is waited for --- */
 
+/* Whom a join is to ask, and which of those who were named are members already. */
+struct contacts {
+    struct address addresses[ADDRESSES_MAX];
+    size_t count;
+    cJSON *already; /* owned */
+};
+
 struct waiting {
     struct node *node; /* borrowed */
     struct call *call; /* borrowed until gone */
     struct node_watch watch;
     sd_event_source *timer;
-    struct address addresses[ADDRESSES_MAX]; /* of a join */
+    struct contacts contacts; /* of a join */
     bool has_answered[ADDRESSES_MAX];
-    size_t count;
 };
 
 static void waiting_free(struct waiting *waiting)
 {
     list_remove(&waiting->watch.link);
     sd_event_source_disable_unref(waiting->timer);
+    cJSON_Delete(waiting->contacts.already);
     free(waiting);
 }
 
@@ -335,30 +342,44 @@ static struct waiting *start_waiting(struct node *node, struct call *call,
     return waiting;
 }
 
-static void answer_join(struct waiting *waiting)
+/* Takes over the names of @contacts. */
+static void reply_join(const struct node *node, struct call *call, struct contacts *contacts,
+                       const bool *has_answered)
 {
-    const struct swim *swim = cluster_get_swim(waiting->node->cluster);
     char text[ADDRESS_TEXT_MAX];
     cJSON *reply = call_new_reply("p2pctl.join/1");
     cJSON *joined = cJSON_AddArrayToObject(reply, "joined");
 
-    for (size_t i = 0; i < waiting->count; i++)
-        if (waiting->has_answered[i])
+    for (size_t i = 0; i < contacts->count; i++)
+        if (has_answered[i])
             cJSON_AddItemToArray(joined,
-                                 cJSON_CreateString(address_format(&waiting->addresses[i], text)));
-    json_add_u64(reply, "nodes", swim_members_count(swim));
-    call_reply(stop_waiting(waiting), reply);
+                                 cJSON_CreateString(address_format(&contacts->addresses[i], text)));
+    cJSON_AddItemToObject(reply, "already", TAKE_PTR(contacts->already));
+    json_add_u64(reply, "nodes", swim_members_count(cluster_get_swim(node->cluster)));
+    call_reply(call, reply);
+}
+
+static void answer_join(struct waiting *waiting)
+{
+    struct contacts contacts = waiting->contacts;
+    bool has_answered[ADDRESSES_MAX];
+    const struct node *node = waiting->node;
+
+    memcpy(has_answered, waiting->has_answered, sizeof(has_answered));
+    waiting->contacts.already = NULL;
+    reply_join(node, stop_waiting(waiting), &contacts, has_answered);
 }
 
 static void on_join_event(const struct swim_event *event, void *data)
 {
     struct waiting *waiting = data;
+    const struct address *addresses = waiting->contacts.addresses;
 
     if (event->type != SWIM_EVENT_PEER_LIST)
         return;
-    for (size_t i = 0; i < waiting->count; i++)
-        if (address_is_equal(&waiting->addresses[i], &event->address) ||
-            (event->member && address_is_equal(&waiting->addresses[i], &event->member->address))) {
+    for (size_t i = 0; i < waiting->contacts.count; i++)
+        if (address_is_equal(&addresses[i], &event->address) ||
+            (event->member && address_is_equal(&addresses[i], &event->member->address))) {
             waiting->has_answered[i] = true;
             answer_join(waiting);
             return;
@@ -373,34 +394,63 @@ static int on_join_timeout(sd_event_source *source _unused_, uint64_t usec _unus
     return 0;
 }
 
+/* An address, or the name of somebody who is known: a live one need not be asked, unless we left.
+ */
+static bool read_contact(const struct node *node, struct call *call, const char *text,
+                         struct contacts *contacts)
+{
+    const struct swim_member *member = node_find_member(node, text);
+    bool is_there = member && (member->state == SWIM_ALIVE || member->state == SWIM_SUSPECT);
+    struct address *address = &contacts->addresses[contacts->count];
+
+    if (is_there && !node->has_left) {
+        cJSON_AddItemToArray(contacts->already, cJSON_CreateString(text));
+        return true;
+    }
+    if (contacts->count == ADDRESSES_MAX ||
+        (!member && address_parse(text, CONFIG_PORT_DEFAULT, address) < 0)) {
+        call_fail(call, ERROR_USAGE, "p2pctl join 10.0.4.2:7717", "\"%s\" is no address", text);
+        return false;
+    }
+    if (member)
+        *address = member->address;
+    contacts->count++;
+    return true;
+}
+
+static void begin_join(struct node *node, struct call *call, struct contacts *contacts,
+                       usec_t patience)
+{
+    struct waiting *waiting = start_waiting(node, call, on_join_event, on_join_timeout, patience);
+
+    if (!waiting)
+        return;
+    waiting->contacts = *contacts;
+    contacts->already = NULL;
+    node->has_left = false;
+    for (size_t i = 0; i < contacts->count; i++)
+        (void)cluster_join(node->cluster, &contacts->addresses[i]);
+}
+
 void method_join(struct node *node, struct call *call)
 {
+    _cleanup_json_ cJSON *already = cJSON_CreateArray();
+    struct contacts contacts = {.already = already};
     const cJSON *texts = NULL;
     usec_t patience = JOIN_PATIENCE_USEC;
-    struct address addresses[ADDRESSES_MAX];
-    size_t count = 0;
 
     if (!read_array(call, "addresses", &texts) || !read_usec(call, "timeout", &patience))
         return;
-    json_for_each (text, texts) {
-        if (count == ADDRESSES_MAX ||
-            address_parse(text->valuestring, CONFIG_PORT_DEFAULT, &addresses[count]) < 0) {
-            call_fail(call, ERROR_USAGE, "p2pctl join 10.0.4.2:7717", "\"%s\" is no address",
-                      text->valuestring);
-            return;
-        }
-        count++;
-    }
-    if (count == 0)
+    if (cJSON_GetArraySize(texts) == 0)
         return call_invalid(call, "addresses");
-    struct waiting *waiting = start_waiting(node, call, on_join_event, on_join_timeout, patience);
-    if (!waiting)
-        return;
-    memcpy(waiting->addresses, addresses, sizeof(addresses));
-    waiting->count = count;
-    node->has_left = false;
-    for (size_t i = 0; i < count; i++)
-        (void)cluster_join(node->cluster, &addresses[i]);
+    json_for_each (text, texts)
+        if (!read_contact(node, call, text->valuestring, &contacts))
+            return;
+    if (contacts.count > 0)
+        begin_join(node, call, &contacts, patience);
+    else
+        reply_join(node, call, &contacts, NULL);
+    already = contacts.already;
 }
 
 static void answer_leave(struct waiting *waiting)
@@ -434,33 +484,4 @@ void method_leave(struct node *node, struct call *call)
         return call_fail(call, ERROR_CONFLICT, "p2pctl join ADDR", "this node has left already");
     if (start_waiting(node, call, on_leave_event, on_leave_timeout, patience))
         cluster_leave(node->cluster);
-}
-
-void method_forget(struct node *node, struct call *call)
-{
-    const char *name = NULL;
-    const struct swim_member *member;
-
-    if (!need_string(call, "name", &name))
-        return;
-    member = node_find_member(node, name);
-    if (!member) {
-        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", name);
-        return;
-    }
-    struct node_id id = member->id;
-    int r = cluster_forget(node->cluster, &id);
-    if (r == -EBUSY) {
-        call_fail(call, ERROR_CONFLICT, "stop it there first: systemctl stop p2pnode@INSTANCE",
-                  "\"%s\" is not dead: only dead and left nodes can be forgotten", name);
-        return;
-    }
-    if (r < 0) {
-        call_fail(call, error_from_errno(r), NULL, "cannot forget \"%s\": %s", name, strerror(-r));
-        return;
-    }
-    tasks_remove_member(node->tasks, &id);
-    cJSON *reply = call_new_reply("p2pctl.forget/1");
-    json_add_string(reply, "name", name);
-    call_reply(call, reply);
 }

@@ -282,6 +282,9 @@ static void check_cluster(struct doctor *doctor)
         {"cut-off", VERDICT_FAILED, "look at this machine's network: ip addr; p2pctl ping --all"},
         {"member-suspect", VERDICT_FAILED,
          "p2pctl node show NODE; on it: journalctl -u 'p2pnode@*'"},
+        {"name-conflict", VERDICT_WARNING,
+         "on one of them: another node.name, then systemctl restart p2pnode@INSTANCE"},
+        {"id-conflict", VERDICT_WARNING, "p2pctl task list; p2pctl task cancel ID"},
     };
     size_t wrong = 0;
 
