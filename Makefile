@@ -353,14 +353,17 @@ STAGE = rm -rf build/$(1) && mkdir -p build/$(1)/p2pnode-$(VERSION) && \
 PACKAGER = env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CI
 PACKED  := Makefile README.md LICENSE $(wildcard $(addsuffix /*,daemon daemon/* ctl etc etc/* systemd packaging/*))
 
-.PHONY: deb rpm check-boot check-packages
+.PHONY: deb rpm check-boot check-packages check-apparmor
 check-boot: deb rpm ## boots a real systemd in a container and uses the packages there; needs root
 	@$(RUN) boot-deb tests/boot/boot.sh deb build/p2pnode_$(VERSION)_*.deb build/boot
 	@$(RUN) boot-rpm tests/boot/boot.sh rpm build/p2pnode-$(VERSION)-*.rpm build/boot
 	@sed -n 's/^figure  //p' build/boot/*.log
 
-check-packages: deb rpm ## lintian, rpmlint, firewall and AppArmor files; needs root
+check-packages: deb rpm ## lintian, rpmlint, firewall files; needs root
 	@$(RUN) packages tests/packages/lint.sh build/p2pnode_$(VERSION)_*.deb build/p2pnode-$(VERSION)-*.rpm build/boot
+
+check-apparmor: ## the profile, with the parser of Debian 13, which has to be reached; needs root
+	@$(RUN) apparmor tests/packages/apparmor.sh build/boot
 
 deb: build/deb/done ## build/p2pnode_*.deb
 	@ls build/p2pnode_*.deb
