@@ -342,7 +342,7 @@ static struct waiting *start_waiting(struct node *node, struct call *call,
     return waiting;
 }
 
-/* Takes over the names of @contacts. */
+/* Takes over the names of @contacts. @has_answered: NULL = nobody was asked. */
 static void reply_join(const struct node *node, struct call *call, struct contacts *contacts,
                        const bool *has_answered)
 {
@@ -351,7 +351,7 @@ static void reply_join(const struct node *node, struct call *call, struct contac
     cJSON *joined = cJSON_AddArrayToObject(reply, "joined");
 
     for (size_t i = 0; i < contacts->count; i++)
-        if (has_answered[i])
+        if (has_answered && has_answered[i])
             cJSON_AddItemToArray(joined,
                                  cJSON_CreateString(address_format(&contacts->addresses[i], text)));
     cJSON_AddItemToObject(reply, "already", TAKE_PTR(contacts->already));
