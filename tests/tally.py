@@ -20,6 +20,8 @@ FORMATS = (
     (re.compile(r"^\[  PASSED  \] (\d+) test", re.M), re.compile(r"^\[  FAILED  \] (\d+) test", re.M)),
     (re.compile(r"(\d+) passed"), re.compile(r"(\d+) failed")),
 )
+# What a step of a boot test printed, quoted: its numbers are not ours.
+QUOTED = re.compile(r"^ +\| .*$", re.M)
 NOISE = re.compile(r"^\[ +(RUN|OK) +\].*\n", re.M)
 ERRORS = re.compile(r"(\d+) errors? in \d")
 SKIPS = re.compile(r"(\d+) skipped|^\[  SKIPPED \] (\d+) test", re.M)
@@ -27,6 +29,7 @@ SKIPS = re.compile(r"(\d+) skipped|^\[  SKIPPED \] (\d+) test", re.M)
 
 def count(output, code):
     """(passed, failed) of one command; what was skipped was not tested, so it has failed."""
+    output = QUOTED.sub("", output)
     for passed, failed in FORMATS:
         if passed.search(output) or failed.search(output):
             good = sum(map(int, passed.findall(output)))
