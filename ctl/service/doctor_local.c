@@ -189,7 +189,8 @@ static void look_at_sandbox(struct look *look)
     }
     if (access("/sys/fs/cgroup/cgroup.controllers", R_OK) < 0) {
         add(look, "sandbox", "warning", "boot with systemd.unified_cgroup_hierarchy=1",
-            "no cgroup v2: memory is limited per process, not per task");
+            "no cgroup v2 alone: level namespaces at best, memory is watched, not limited as a "
+            "whole");
         wrong++;
     }
     if (wrong == 0)

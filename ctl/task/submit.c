@@ -83,7 +83,8 @@ static int add_limits(const struct options *options, cJSON *parameters)
                                                {"retry-delay", "retry_delay"}};
     const char *retries = options_get(options, "retries"), *env, *text;
     static const char *const sandboxes[] = {"landlock", "namespaces", "full", NULL};
-    const char *memory = options_get(options, "memory");
+    const char *memory = options_get(options, "memory"), *cpus = options_get(options, "cpus");
+    uint32_t milli = 0;
     uint64_t size;
     char *end = NULL;
 
@@ -99,6 +100,10 @@ static int add_limits(const struct options *options, cJSON *parameters)
         return fail_usage("--memory is a size above 0, for example 512MiB, not \"%s\"", memory);
     if (memory)
         json_add_string(parameters, "memory", memory);
+    if (cpus && (text_parse_milli(cpus, &milli) < 0 || milli == 0))
+        return fail_usage("--cpus is a number above 0, for example 1.5, not \"%s\"", cpus);
+    if (cpus)
+        json_add_string(parameters, "cpus", cpus);
     if (retries) {
         unsigned long count = strtoul(retries, &end, 10);
         if (*retries < '0' || *retries > '9' || *end != '\0' || count > 1000)

@@ -89,6 +89,26 @@ int text_parse_size(const char *text, uint64_t *ret)
     return parse_quantity(text, size_units, 1, ret);
 }
 
+int text_parse_milli(const char *text, uint32_t *ret)
+{
+    const size_t whole = strspn(text, "0123456789");
+    const char *point = text + whole;
+    const size_t places = *point == '.' ? strspn(point + 1, "0123456789") : 0;
+    uint64_t number = 0;
+
+    if (whole == 0 || whole > 7 || places > 3 || (*point == '.' && places == 0) ||
+        point[places + (*point == '.' ? 1 : 0)] != '\0')
+        return -EINVAL;
+    for (size_t i = 0; i < whole; i++)
+        number = number * 10 + (uint64_t)(text[i] - '0');
+    for (size_t i = 0; i < 3; i++)
+        number = number * 10 + (i < places ? (uint64_t)(point[1 + i] - '0') : 0);
+    if (number > UINT32_MAX)
+        return -EINVAL;
+    *ret = (uint32_t)number;
+    return 0;
+}
+
 char *text_format_usec(usec_t usec, char target[static 32])
 {
     const struct unit *unit = usec_units;

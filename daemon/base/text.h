@@ -22,6 +22,12 @@ int text_parse_usec(const char *text, usec_t *ret);
 /* "64KiB" "20GiB" (1024) "20GB" (1000) "512" "10B". Return: 0, -EINVAL, -ERANGE. */
 int text_parse_size(const char *text, uint64_t *ret);
 
+/*
+ * "2", "0.5", "1.25" in thousandths: up to seven digits, and up to three behind a point. Return: 0,
+ * -EINVAL.
+ */
+int text_parse_milli(const char *text, uint32_t *ret);
+
 /* The shortest exact spelling that text_parse_usec reads back: "1.5s", "500ms", "0". Returns
  * @target. */
 char *text_format_usec(usec_t usec, char target[static 32]);

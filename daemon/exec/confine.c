@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #define OPEN_FILES     1024  /* soft, as programs that use select() need it */
 #define OPEN_FILES_MAX 65536 /* hard */
@@ -54,6 +56,32 @@ static int set_limit(__rlimit_resource_t resource, uint64_t soft, uint64_t hard)
     return setrlimit(resource, &limit) < 0 ? -errno : 0;
 }
 
+/*
+ * As many whole CPUs as hold @cpus_milli, of those that this process may use; each task begins at
+ * another one. Programs that ask how many there are start as many threads.
+ */
+static int set_cpus(uint32_t cpus_milli)
+{
+    cpu_set_t all, some;
+    struct timespec now;
+    int left = (int)((cpus_milli + 999) / 1000), count;
+
+    if (sched_getaffinity(0, sizeof(all), &all) < 0)
+        return -errno;
+    count = CPU_COUNT(&all);
+    if (left >= count)
+        return 0;
+    CPU_ZERO(&some);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    for (int skip = (int)(now.tv_nsec / 1000 % count), cpu = 0; left > 0;
+         cpu = (cpu + 1) % CPU_SETSIZE)
+        if (CPU_ISSET((size_t)cpu, &all) && skip-- <= 0) {
+            CPU_SET((size_t)cpu, &some);
+            left--;
+        }
+    return sched_setaffinity(0, sizeof(some), &some) < 0 ? -errno : 0;
+}
+
 static int set_limits(const struct exec_limits *limits, enum exec_level level)
 {
     const struct rlimit no_core = {0};
@@ -71,7 +99,9 @@ static int set_limits(const struct exec_limits *limits, enum exec_level level)
         r = set_limit(RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES_MAX);
     if (r == 0)
         r = set_limit(RLIMIT_FSIZE, limits->file_size_bytes, limits->file_size_bytes);
-    if (r == 0)
+    /* Of each process; what all of them have together, the supervisor watches. In a control group
+     * the kernel knows what they really use. */
+    if (r == 0 && level < EXEC_FULL)
         r = set_limit(RLIMIT_DATA, limits->memory_bytes, limits->memory_bytes);
     return r;
 }
@@ -92,6 +122,8 @@ int confine_enter(const struct fence *fence, enum exec_level level, bool network
 
     *step = "set limits";
     r = set_limits(limits, level);
+    if (r == 0 && level < EXEC_FULL && limits->cpus_milli > 0)
+        r = set_cpus(limits->cpus_milli);
     if (r < 0)
         return r;
     *step = "give up privileges";

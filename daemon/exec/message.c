@@ -162,7 +162,8 @@ static int write_start(const struct exec_message *message, cJSON *json)
     const struct exec_start *start = &message->start;
     int r;
 
-    if (!has_words(start) || start->level == EXEC_REFUSE)
+    if (!has_words(start) || start->level == EXEC_REFUSE ||
+        start->limits.cpus_milli > EXEC_CPUS_MAX * 1000)
         return -EINVAL;
     json_add_bool(json, "python", start->is_python);
     json_add_bool(json, "network", start->network);
@@ -170,6 +171,7 @@ static int write_start(const struct exec_message *message, cJSON *json)
     add_limit(json, "memory", start->limits.memory_bytes);
     add_limit(json, "file_size", start->limits.file_size_bytes);
     add_limit(json, "processes", start->limits.processes);
+    add_limit(json, "cpus", start->limits.cpus_milli);
     add_limit(json, "timeout", start->limits.timeout_usec);
     add_limit(json, "grace", start->limits.grace_usec);
     json_add_bool(json, "inputs", start->has_inputs);
@@ -222,6 +224,7 @@ static int write_exited(const struct exec_message *message, cJSON *json)
     else
         json_add_i64(json, "code", status->code);
     json_add_bool(json, "timed_out", status->timed_out);
+    json_add_bool(json, "oom", status->is_oom);
     json_add_u64(json, "wall", status->wall_usec);
     json_add_u64(json, "user", status->user_usec);
     json_add_u64(json, "system", status->system_usec);
@@ -323,6 +326,7 @@ static int read_configure(const cJSON *json, struct exec_message *message)
 static int read_start(const cJSON *json, struct exec_message *message)
 {
     struct exec_start *start = &message->start;
+    uint64_t cpus = 0;
     int r;
 
     if (json_get_bool(json, "network", &start->network) != 1 ||
@@ -331,12 +335,14 @@ static int read_start(const cJSON *json, struct exec_message *message)
         !get_limit(json, "memory", &start->limits.memory_bytes) ||
         !get_limit(json, "file_size", &start->limits.file_size_bytes) ||
         !get_limit(json, "processes", &start->limits.processes) ||
+        json_get_u64(json, "cpus", EXEC_CPUS_MAX * 1000, &cpus) < 0 ||
         !get_limit(json, "timeout", &start->limits.timeout_usec) ||
         !get_limit(json, "grace", &start->limits.grace_usec) ||
         json_get_bool(json, "inputs", &start->has_inputs) != 1 ||
         !get_limit(json, "results_max", &start->results_max) ||
         !get_limit(json, "reserve", &start->reserve))
         return -EBADMSG;
+    start->limits.cpus_milli = (uint32_t)cpus;
     r = get_strings(json, "words", EXEC_WORDS_MAX, NULL, &start->words);
     if (r < 0)
         return r;
@@ -416,6 +422,7 @@ static int read_exited(const cJSON *json, struct exec_message *message)
         return 0;
     }
     if (json_get_bool(json, "timed_out", &status->timed_out) != 1 ||
+        json_get_bool(json, "oom", &status->is_oom) < 0 ||
         !get_number(json, "wall", EXEC_ID_MAX, &status->wall_usec) ||
         !get_number(json, "user", EXEC_ID_MAX, &status->user_usec) ||
         !get_number(json, "system", EXEC_ID_MAX, &status->system_usec) ||
@@ -439,16 +446,16 @@ static const struct {
                              "jobs_max", "idle", "modules")},
     [EXEC_START] = {"start", true, 3, write_start, read_start,
                     KEYS("id", "python", "network", "sandbox", "memory", "file_size", "processes",
-                         "timeout", "grace", "words", "environment", "inputs", "outs",
+                         "cpus", "timeout", "grace", "words", "environment", "inputs", "outs",
                          "results_max", "reserve")},
     [EXEC_SIGNAL] = {"signal", true, 0, write_signal, read_signal, KEYS("id", "number", "grace")},
     [EXEC_HELLO] = {"hello", false, 0, write_hello, read_hello,
                     KEYS("version", "level", "available", "missing")},
     [EXEC_STARTED] = {"started", true, 0, write_started, read_started, KEYS("id", "pid")},
     [EXEC_EXITED] = {"exited", true, 0, write_exited, read_exited,
-                     KEYS("id", "code", "signal", "error", "reason", "timed_out", "wall", "user",
-                          "system", "memory_peak", "results", "results_size", "results_bytes",
-                          "results_error", "note")},
+                     KEYS("id", "code", "signal", "error", "reason", "timed_out", "oom", "wall",
+                          "user", "system", "memory_peak", "results", "results_size",
+                          "results_bytes", "results_error", "note")},
 };
 
 size_t exec_message_fds(const struct exec_message *message)

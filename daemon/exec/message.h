@@ -28,6 +28,7 @@
 #define EXEC_FDS_MAX     6
 #define EXEC_OUTS_MAX    64  /* patterns of results */
 #define EXEC_WORKERS_MAX 256 /* warm helpers */
+#define EXEC_CPUS_MAX    1024
 #define EXEC_ID_MAX      (((uint64_t)1 << 53) - 1)
 #define EXEC_DEMO        "@demo" /* first word of the built-in demo handler */
 
@@ -48,11 +49,13 @@ const char *exec_level_name(enum exec_level level);
 int exec_level_from_name(const char *name, enum exec_level *ret);
 
 struct exec_limits {
-    uint64_t memory_bytes;    /* data of each process, RLIMIT_DATA */
+    uint64_t memory_bytes; /* of the whole task; below EXEC_FULL of each process, RLIMIT_DATA, and
+                              for more than a moment of all of them */
     uint64_t file_size_bytes; /* of each file it writes, RLIMIT_FSIZE */
-    uint64_t processes;       /* of the whole task; held from level namespaces up */
-    usec_t timeout_usec;      /* then TERM, */
-    usec_t grace_usec;        /* and so much later KILL */
+    uint64_t processes;       /* and threads of the whole task; held from level namespaces up */
+    uint32_t cpus_milli; /* 1500 = one and a half; below EXEC_FULL whole ones, the next above */
+    usec_t timeout_usec; /* then TERM, */
+    usec_t grace_usec;   /* and so much later KILL */
 };
 
 enum exec_message_type {
@@ -125,10 +128,11 @@ struct exec_status {
     int error;  /* 0, or a negative errno: never ran (or -ECONNRESET: lost with p2pnode-exec) */
     char reason[128]; /* what failed, with error */
     bool timed_out;   /* ended for its time limit */
+    bool is_oom;      /* or because it, or all the machine, was out of memory */
     usec_t wall_usec;
     usec_t user_usec;
     usec_t system_usec;
-    uint64_t memory_peak_bytes; /* of its largest process */
+    uint64_t memory_peak_bytes; /* of the task at EXEC_FULL, else of its largest process */
     struct exec_results results;
 };
 

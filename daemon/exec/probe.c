@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include "exec/server.h"
 #include "exec/supervisor.h"
 
 #define PROBE_TIMEOUT_MSEC 5000
+#define PROBE_NAME         SERVER_TASK_PREFIX "probe"
 
 static int add_missing(struct probe *probe, const char *format, ...) _printf_(2, 3);
 
@@ -47,10 +49,11 @@ static int await_end(int control, struct exec_status *status)
     return status->code == 0 ? 0 : -ENOEXEC;
 }
 
+/* Runs /bin/true. @group: of that level, or 0. */
 static int try_level(const struct fence *fence, const char *work_root, enum exec_level level,
-                     struct exec_status *status)
+                     int group, struct exec_status *status)
 {
-    char true_path[] = "/bin/true", name[] = "probe";
+    char true_path[] = "/bin/true";
     char *words[] = {true_path, NULL}, *environment[] = {NULL};
     const struct exec_start start = {.words = words, .environment = environment};
     _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC), ours = -EBADF, its = -EBADF;
@@ -64,6 +67,7 @@ static int try_level(const struct fence *fence, const char *work_root, enum exec
     const struct supervisor_job job = {.fence = fence,
                                        .inputs_fd = -EBADF,
                                        .results_fd = -EBADF,
+                                       .group_fd = group,
                                        .start = &start,
                                        .words = words,
                                        .level = level,
@@ -72,7 +76,7 @@ static int try_level(const struct fence *fence, const char *work_root, enum exec
                                        .control = its,
                                        .stdio = {null, null, null},
                                        .work_root = work_root,
-                                       .name = name};
+                                       .name = PROBE_NAME};
     r = supervisor_start(&job, &pid);
     if (r < 0)
         return r;
@@ -82,6 +86,22 @@ static int try_level(const struct fence *fence, const char *work_root, enum exec
     if (r == -ETIMEDOUT)
         (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);
+    return r;
+}
+
+/* With every limit that a task can have. */
+static int try_full(const struct fence *fence, const struct groups *groups, const char *work_root,
+                    struct exec_status *status)
+{
+    const struct exec_limits limits = {
+        .memory_bytes = (uint64_t)1 << 30, .processes = 16, .cpus_milli = 1000};
+    _cleanup_close_ int group = group_new(groups, PROBE_NAME, &limits);
+    int r = group;
+
+    if (group >= 0) {
+        r = try_level(fence, work_root, EXEC_FULL, group, status);
+        group_remove(groups, PROBE_NAME);
+    }
     return r;
 }
 
@@ -107,11 +127,14 @@ static enum exec_level choose_level(const struct probe *probe, const struct exec
 
 static int tell_gaps(struct probe *probe, const struct fence *fence)
 {
-    int r;
+    int r = 0;
 
     if (probe->level == EXEC_REFUSE)
         return add_missing(probe, "no task may run: the configured sandbox is not to be had");
-    r = add_missing(probe, "memory is limited per process, not per task: no own cgroup");
+    if (probe->level < EXEC_FULL)
+        r = add_missing(probe,
+                        "the kernel limits the memory of each process; of all processes of a "
+                        "task it is looked at ten times a second: no own control group");
     if (probe->level >= EXEC_NAMESPACES || r < 0)
         return r;
     r = add_missing(probe, "other processes can be seen, and the limit of processes is not kept");
@@ -123,14 +146,21 @@ static int tell_gaps(struct probe *probe, const struct fence *fence)
     return r;
 }
 
-int probe_init(struct probe *probe, const struct fence *fence, const char *work_root)
+int probe_init(struct probe *probe, const struct fence *fence, const struct groups *groups,
+               const char *work_root)
 {
     int r = 0;
 
-    *probe = (struct probe){.available = EXEC_NAMESPACES};
+    *probe = (struct probe){.available = EXEC_FULL};
+    if (groups->fd < 0) {
+        probe->available = EXEC_NAMESPACES;
+        r = add_missing(probe, "level full is not to be had: %s", groups->reason);
+    }
     for (; probe->available > EXEC_NONE && r == 0; probe->available--) {
         struct exec_status status = {0};
-        int failed = try_level(fence, work_root, probe->available, &status);
+        int failed = probe->available == EXEC_FULL
+                         ? try_full(fence, groups, work_root, &status)
+                         : try_level(fence, work_root, probe->available, 0, &status);
         if (failed == 0)
             break;
         r = tell_failure(probe, probe->available, failed, &status);

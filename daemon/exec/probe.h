@@ -7,6 +7,7 @@
  */
 
 #include "exec/fence.h"
+#include "exec/group.h"
 
 struct probe {
     enum exec_level available;       /* the best level that works; EXEC_NONE at least */
@@ -19,5 +20,6 @@ struct probe {
  * @work_root is absolute and the current directory. Blocks for a few milliseconds, and for some
  * seconds where /bin/true hangs. Return: 0 or -ENOMEM.
  */
-int probe_init(struct probe *probe, const struct fence *fence, const char *work_root);
+int probe_init(struct probe *probe, const struct fence *fence, const struct groups *groups,
+               const char *work_root);
 void probe_done(struct probe *probe);

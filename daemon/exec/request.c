@@ -13,7 +13,8 @@ union ancillary {
 int request_send(int socket, const struct supervisor_job *job, int control, const int *fds)
 {
     const struct exec_message message = {.type = EXEC_START, .start = *job->start};
-    struct request_head head = {.level = job->level, .network = job->network};
+    struct request_head head = {
+        .level = job->level, .network = job->network, .has_group = job->group_fd > 0};
     size_t size, count = 0, fds_count = exec_message_fds(&message);
     union ancillary ancillary = {0};
     _cleanup_free_ char *text = NULL;
@@ -27,6 +28,8 @@ int request_send(int socket, const struct supervisor_job *job, int control, cons
         all[count++] = control;
     memcpy(all + count, fds, fds_count * sizeof(int));
     count += fds_count;
+    if (head.has_group)
+        all[count++] = job->group_fd;
     ancillary.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
                                         .cmsg_type = SCM_RIGHTS,
                                         .cmsg_len = CMSG_LEN(count * sizeof(int))};

@@ -11,11 +11,12 @@
 #include "exec/supervisor.h"
 
 #define REQUEST_NAME_MAX 32
-#define REQUEST_FDS_MAX  (1 + EXEC_FDS_MAX)
+#define REQUEST_FDS_MAX  (2 + EXEC_FDS_MAX)
 
 struct request_head {
     enum exec_level level;
     bool network;
+    bool has_group; /* the last descriptor is its control group's */
     char name[REQUEST_NAME_MAX]; /* of the task's directory */
 };
 
@@ -29,7 +30,7 @@ struct request {
 };
 
 /*
- * Sends @job, of which its start message, level, network and name count.
+ * Sends @job, of which its start message, level, network, group and name count.
  * @control: sent before @fds; or negative
  * @fds: those of the start message
  *

@@ -17,6 +17,7 @@
 #include "exec/child.h"
 #include "exec/children.h"
 #include "exec/client.h"
+#include "exec/group.h"
 #include "exec/helpers.h"
 #include "exec/keeper.h"
 #include "exec/probe.h"
@@ -36,6 +37,7 @@ struct exec_server {
     struct exec_channel *channel; /* owned; NULL without client */
     struct fence *fence;          /* owned; NULL until configured */
     struct helpers *helpers;      /* owned; as the fence, which it borrows */
+    struct groups groups; /* owned */
     struct probe probe;
     struct spares spares; /* keepers without a task */
     struct list tasks;    /* of struct exec_child, owned; also what only has to end */
@@ -131,6 +133,24 @@ static bool is_known(pid_t pid, void *data)
     return false;
 }
 
+/* Of a task's directory and control group. Returns @target. */
+static char *format_name(uint64_t serial, char target[static REQUEST_NAME_MAX])
+{
+    snprintf(target, REQUEST_NAME_MAX, SERVER_TASK_PREFIX "%" PRIu64, serial);
+    return target;
+}
+
+static void remove_group(const struct exec_server *server, uint64_t serial)
+{
+    char name[REQUEST_NAME_MAX];
+
+    if (server->groups.fd < 0)
+        return;
+    group_remove(&server->groups, format_name(serial, name));
+    if (list_is_empty(&server->tasks))
+        groups_sweep(&server->groups);
+}
+
 /* The last task of a client that is gone has ended. */
 static void finish_stop(struct exec_server *server)
 {
@@ -154,6 +174,7 @@ static void on_supervisor_gone(struct exec_server *server, struct exec_child *ta
         (void)children_kill(is_known, server);
         tell_refusal(server, task->id, -ECHILD, "the task's supervisor was killed");
     }
+    remove_group(server, task->serial);
     exec_child_free(task);
     if (!server->channel && list_is_empty(&server->tasks))
         finish_stop(server);
@@ -259,7 +280,7 @@ static void configure(struct exec_server *server, struct exec_configure *configu
     if (r == 0)
         r = helpers_new(server->event, fence, &helpers);
     if (r == 0)
-        r = probe_init(&probe, fence, server->work_root);
+        r = probe_init(&probe, fence, &server->groups, server->work_root);
     if (r < 0) {
         log_error_errno(r, "Cannot prepare the sandbox: %m");
         (void)sd_event_exit(server->event, r);
@@ -331,14 +352,22 @@ static int start_task(struct exec_server *server, uint64_t id, const struct exec
                       const int *fds)
 {
     struct function_start function = {.server = server, .fds = fds};
+    const enum exec_level level = MAX(server->probe.level, start->level);
+    const uint64_t serial = server->serial++;
+    _cleanup_close_ int group = -EBADF;
     char name[REQUEST_NAME_MAX];
     int r = 0;
 
-    snprintf(name, sizeof(name), SERVER_TASK_PREFIX "%" PRIu64, server->serial++);
+    format_name(serial, name);
+    if (level == EXEC_FULL)
+        r = group = group_new(&server->groups, name, &start->limits);
+    if (r < 0)
+        return r;
     struct supervisor_job job = {.fence = server->fence,
                                  .start = start,
                                  .words = start->is_python ? NULL : start->words,
-                                 .level = MAX(server->probe.level, start->level),
+                                 .level = level,
+                                 .group_fd = MAX(group, 0),
                                  .network = start->network && server->fence->configure.network,
                                  .uid = geteuid(),
                                  .gid = getegid(),
@@ -349,9 +378,12 @@ static int start_task(struct exec_server *server, uint64_t id, const struct exec
     if (!child)
         r = exec_child_new(server->event, id, &job,
                            start->is_python ? start_function : start_command, &function, &child);
-    if (r < 0)
+    if (r < 0) {
+        remove_group(server, serial);
         return r;
+    }
     child->owner = server;
+    child->serial = serial;
     child->on_report = on_report;
     add_task(server, child);
     return 0;
@@ -468,6 +500,7 @@ int exec_server_new(sd_event *event, const char *work_root, int socket_fd, bool 
     *server = (struct exec_server){
         .event = sd_event_ref(event), .work_root = work_root, .listen_fd = -EBADF};
     list_init(&server->tasks);
+    groups_open(&server->groups);
     /* Should a supervisor be killed, its task comes to us. */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         return -errno;
@@ -503,6 +536,7 @@ struct exec_server *exec_server_free(struct exec_server *server)
     sd_event_source_disable_unref(server->listener);
     close_fd(server->listen_fd);
     probe_done(&server->probe);
+    groups_done(&server->groups);
     helpers_free(server->helpers);
     fence_free(server->fence);
     sd_event_unref(server->event);

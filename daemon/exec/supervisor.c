@@ -13,10 +13,18 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include "exec/children.h"
+#include "exec/group.h"
 #include "exec/results.h"
 #include "exec/root.h"
 #include "exec/supervisor_core.h"
 #include "exec/tree.h"
+#include "exec/usage.h"
+
+#define WATCH_MSEC 100 /* between two looks at the memory of a task without a group */
+
+/* What it may have above its limit: stacks, which the limit of a process does not count, so that one
+ * that is at its limit is refused more, and not killed as well. */
+#define STACKS_SIZE ((uint64_t)4 << 20)
 
 #define NAMESPACE_FLAGS (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
 
@@ -42,7 +50,7 @@ static void keep(int *kept, size_t *count, int fd)
  */
 void supervisor_close_others(const struct supervisor_job *job)
 {
-    int kept[4 + ARRAY_SIZE(job->stdio) + SUPERVISOR_EXTRA_MAX + FENCE_PATHS_MAX];
+    int kept[5 + ARRAY_SIZE(job->stdio) + SUPERVISOR_EXTRA_MAX + FENCE_PATHS_MAX];
     size_t count = 0;
     unsigned from = STDERR_FILENO + 1;
 
@@ -52,6 +60,7 @@ void supervisor_close_others(const struct supervisor_job *job)
         keep(kept, &count, job->stdio[i]);
     keep(kept, &count, job->inputs_fd);
     keep(kept, &count, job->results_fd);
+    keep(kept, &count, job->group_fd);
     for (size_t i = 0; i < job->extra_count; i++)
         keep(kept, &count, job->extra[i]);
     for (size_t i = 0; i < job->fence->paths_count; i++)
@@ -102,6 +111,36 @@ static bool reap(struct supervisor *supervisor)
     return ended;
 }
 
+/* All of the task's processes that we reach: where we are the first of their namespace, those too
+ * that have left the command's group. */
+static pid_t get_everybody(const struct supervisor *supervisor)
+{
+    return supervisor->job->level >= EXEC_NAMESPACES ? -1 : -supervisor->pid;
+}
+
+/* A stopped task hears nothing, so what is to be heard sets it going again. */
+static void pass_on(const struct supervisor *supervisor, int signal)
+{
+    (void)kill(signal == SIGSTOP ? get_everybody(supervisor) : -supervisor->pid, signal);
+    if (signal != SIGSTOP && signal != SIGTSTP)
+        (void)kill(get_everybody(supervisor), SIGCONT);
+}
+
+/* The task does not notice the pause, and nothing in it can end it. */
+static void pass_on_to_group(const struct supervisor *supervisor, int signal)
+{
+    const int group = supervisor->job->group_fd;
+
+    if (signal == SIGKILL)
+        (void)group_kill(group);
+    else if (signal == SIGSTOP || signal == SIGCONT)
+        (void)group_freeze(group, signal == SIGSTOP);
+    else
+        pass_on(supervisor, signal);
+    if (signal != SIGSTOP)
+        (void)group_freeze(group, false);
+}
+
 static void obey(struct supervisor *supervisor)
 {
     struct supervisor_order order = {0};
@@ -113,24 +152,35 @@ static void obey(struct supervisor *supervisor)
         order.signal = SIGKILL; /* p2pnode-exec is gone, and nobody wants the task any more */
         supervisor->control = close_fd(supervisor->control);
     }
-    /* A pause is of all its processes: where we are the first of their namespace, we reach those
-     * that have left the group, too. */
-    const pid_t everybody = supervisor->job->level >= EXEC_NAMESPACES ? -1 : -supervisor->pid;
-    (void)kill(order.signal == SIGSTOP ? everybody : -supervisor->pid, order.signal);
-    /* A stopped task hears nothing. */
-    if (order.signal != SIGSTOP && order.signal != SIGTSTP)
-        (void)kill(everybody, SIGCONT);
+    if (supervisor->job->group_fd > 0)
+        pass_on_to_group(supervisor, order.signal);
+    else
+        pass_on(supervisor, order.signal);
+}
+
+/* Without a group the kernel limits each process; of all of them together we take care. */
+static void watch_memory(struct supervisor *supervisor)
+{
+    const uint64_t limit = supervisor->job->start->limits.memory_bytes;
+
+    if (supervisor->is_oom || !usage_is_above(limit + limit / 32 + STACKS_SIZE))
+        return;
+    supervisor->is_oom = true;
+    (void)kill(get_everybody(supervisor), SIGKILL);
 }
 
 static void wait_for_command(struct supervisor *supervisor)
 {
+    const struct supervisor_job *job = supervisor->job;
+    const bool is_watched = job->start->limits.memory_bytes > 0 && job->group_fd <= 0;
     struct pollfd polled[] = {{.fd = supervisor->signals, .events = POLLIN},
                               {.fd = supervisor->control, .events = POLLIN}};
     struct signalfd_siginfo info;
+    usec_t look_usec = supervisor->begin_usec;
 
     for (;;) {
         polled[1].fd = supervisor->control;
-        if (poll(polled, ARRAY_SIZE(polled), -1) < 0)
+        if (poll(polled, ARRAY_SIZE(polled), is_watched ? WATCH_MSEC : -1) < 0)
             continue;
         if (polled[0].revents != 0) {
             (void)!read(supervisor->signals, &info, sizeof(info));
@@ -139,6 +189,11 @@ static void wait_for_command(struct supervisor *supervisor)
         }
         if (polled[1].revents != 0)
             obey(supervisor);
+        const usec_t now = supervisor_now();
+        if (is_watched && now - look_usec >= WATCH_MSEC * USEC_PER_MSEC) {
+            look_usec = now;
+            watch_memory(supervisor);
+        }
     }
 }
 
@@ -147,6 +202,8 @@ static void kill_rest(struct supervisor *supervisor)
 {
     int status;
 
+    if (supervisor->job->group_fd > 0)
+        (void)group_kill(supervisor->job->group_fd);
     if (supervisor->job->level >= EXEC_NAMESPACES) {
         (void)kill(-1, SIGKILL);
         while (wait_for_any(supervisor, &status, 0) > 0 || errno == EINTR)
@@ -166,7 +223,8 @@ static void kill_rest(struct supervisor *supervisor)
 
 static void report_end(const struct supervisor *supervisor)
 {
-    const int status = supervisor->wait_status;
+    const int status = supervisor->wait_status, group = supervisor->job->group_fd;
+    const uint64_t peak = group > 0 ? group_get_peak(group) : 0;
     const struct rusage *usage = &supervisor->usage;
     struct supervisor_report end = {.kind = SUPERVISOR_ENDED};
 
@@ -175,7 +233,8 @@ static void report_end(const struct supervisor *supervisor)
     end.status.wall_usec = usec_sub(supervisor->end_usec, supervisor->begin_usec);
     end.status.user_usec = from_timeval(usage->ru_utime);
     end.status.system_usec = from_timeval(usage->ru_stime);
-    end.status.memory_peak_bytes = (uint64_t)usage->ru_maxrss * 1024;
+    end.status.memory_peak_bytes = peak > 0 ? peak : (uint64_t)usage->ru_maxrss * 1024;
+    end.status.is_oom = supervisor->is_oom || (group > 0 && group_has_run_out(group));
     /* Once p2pnode-exec is gone, nobody wants them. */
     if (supervisor->job->results_fd >= 0 && supervisor->control >= 0)
         results_pack(supervisor->work_fd, supervisor->job->results_fd, supervisor->job->start,

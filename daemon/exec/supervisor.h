@@ -37,7 +37,8 @@ struct supervisor_job {
     const struct fence *fence;
     const struct exec_start *start;
     char *const *words;    /* the command; NULL = this process goes on as the task, a warm one */
-    enum exec_level level; /* EXEC_NONE to EXEC_NAMESPACES */
+    enum exec_level level; /* EXEC_NONE and up */
+    int group_fd;          /* of its control group, at EXEC_FULL; 0 = none */
     bool network;
     int control; /* SOCK_SEQPACKET, the supervisor's end */
     int stdio[3];

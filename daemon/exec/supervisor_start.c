@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include "exec/command.h"
 #include "exec/confine.h"
+#include "exec/group.h"
 #include "exec/supervisor_core.h"
 
 #define CHILD_STACK_SIZE ((size_t)128 * 1024)
@@ -98,15 +101,59 @@ static int start_command(struct supervisor *supervisor)
     return supervisor->pid < 0 ? -errno : supervisor->error;
 }
 
-/* What the process of a warm task tells, if it cannot become that; else its pipe just closes. */
+/* What a forked process tells, if it cannot become the task; else its pipe just closes. */
 struct failure {
     int error;
     const char *step; /* the same memory is there in the supervisor */
 };
 
-/* Return: 0; 1 in the process of the task; or -errno. */
-static int start_warm(struct supervisor *supervisor)
+/* A process in the task's group from its first moment on. */
+static pid_t fork_into(int group)
 {
+    struct clone_args arguments = {
+        .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (unsigned)group};
+
+    return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+}
+
+/* An interpreter has to be forked by the C library, and moves by itself. */
+static int become_warm_task(struct supervisor *supervisor)
+{
+    const int group = supervisor->job->group_fd;
+    int r = 0;
+
+    if (group > 0) {
+        supervisor->step = "enter its control group";
+        r = group_join(group);
+    }
+    return r < 0 ? r : become_task(supervisor);
+}
+
+static void fail_to_become(const struct supervisor *supervisor, int error)
+{
+    struct failure failure = {.error = error, .step = supervisor->step};
+
+    (void)!write(supervisor->failure, &failure, sizeof(failure));
+    _exit(EXIT_FAILURE);
+}
+
+/* In the new process. Return: 1 in that of a warm task. */
+static int run_forked(struct supervisor *supervisor)
+{
+    const struct supervisor_job *job = supervisor->job;
+    int r = job->words ? become_task(supervisor) : become_warm_task(supervisor);
+
+    if (r < 0)
+        fail_to_become(supervisor, r);
+    if (job->words)
+        _exit(command_run(job->words, supervisor->environment));
+    return 1;
+}
+
+/* Return: 0; 1 in the process of a warm task; or -errno. */
+static int start_forked(struct supervisor *supervisor)
+{
+    const struct supervisor_job *job = supervisor->job;
     _cleanup_close_ int ours = -EBADF;
     struct failure failure = {0};
     int ends[2];
@@ -116,15 +163,10 @@ static int start_warm(struct supervisor *supervisor)
     ours = ends[0];
     supervisor->failure = ends[1];
     supervisor->begin_usec = supervisor_now();
-    supervisor->pid = fork();
+    supervisor->pid = job->words ? fork_into(job->group_fd) : fork();
     if (supervisor->pid == 0) {
         ours = -EBADF; /* closed with all the others */
-        failure.error = become_task(supervisor);
-        if (failure.error == 0)
-            return 1;
-        failure.step = supervisor->step;
-        (void)!write(supervisor->failure, &failure, sizeof(failure));
-        _exit(EXIT_FAILURE);
+        return run_forked(supervisor);
     }
     supervisor->failure = close_fd(supervisor->failure);
     if (supervisor->pid < 0)
@@ -139,9 +181,10 @@ static int start_warm(struct supervisor *supervisor)
 int supervisor_start_task(struct supervisor *supervisor)
 {
     const struct supervisor_job *job = supervisor->job;
+    const bool is_shared = job->words && job->group_fd <= 0; /* then its memory can be ours */
 
     supervisor->step = "start a process";
-    int r = job->words ? start_command(supervisor) : start_warm(supervisor);
+    int r = is_shared ? start_command(supervisor) : start_forked(supervisor);
     if (r != 0)
         return r;
     for (size_t i = 0; i < ARRAY_SIZE(job->stdio); i++)

@@ -41,16 +41,19 @@ static bool make_fence(struct warm *warm, struct request *request)
 /* In the supervisor's process; what it cannot read, p2pnode-exec has not sent. */
 static char **run(const struct warm *warm, const struct request *request)
 {
+    const bool has_group = request->head.has_group;
     struct exec_message message;
 
     if (exec_message_decode(request->text, request->size, &message) < 0 ||
-        message.type != EXEC_START || request->fds_count != 1 + exec_message_fds(&message))
+        message.type != EXEC_START ||
+        request->fds_count != 1 + exec_message_fds(&message) + (has_group ? 1 : 0))
         _exit(EXIT_FAILURE);
     struct supervisor_job job = {.fence = warm->fence,
                                  .start = &message.start,
                                  .level = request->head.level,
                                  .network = request->head.network,
                                  .control = request->fds[0],
+                                 .group_fd = has_group ? request->fds[request->fds_count - 1] : 0,
                                  .uid = warm->uid,
                                  .gid = warm->gid,
                                  .work_root = warm->work_root,

@@ -82,6 +82,17 @@ static int set_memory(const struct setting *setting)
     return 0;
 }
 
+static int set_cpus(const struct setting *setting)
+{
+    uint32_t cpus = 0;
+    int r = text_parse_milli(setting->value, &cpus);
+
+    if (r < 0 || cpus < TASK_CPUS_MIN || cpus > TASK_CPUS_MAX * 1000)
+        return -EINVAL;
+    setting->spec->cpus_milli = cpus;
+    return 0;
+}
+
 static int read_number(const char *text, uint32_t min, uint32_t max, uint32_t *ret)
 {
     uint32_t number = 0;
@@ -240,6 +251,7 @@ static const struct detail_key keys[] = {
     {"run", KEY_SPLIT, set_run, "a command, quotes closed"},
     {"timeout", 0, set_timeout, "a duration above 0, for example 30s"},
     {"memory", 0, set_memory, "a size above 0, for example 512MiB"},
+    {"cpus", 0, set_cpus, "a number from 0.01 to 1024, for example 1.5"},
     {"retries", 0, set_retries, "a number from 0 to 1000"},
     {"slots", 0, set_slots, "a number from 1 to 1024"},
     {"confidential", 0, set_confidential, "yes or no"},

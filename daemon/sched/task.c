@@ -269,6 +269,9 @@ static const char *check_spec(const struct task_spec *spec)
         return "at most 1000 retries";
     if (spec->slots > TASK_SLOTS_MAX)
         return "at most 1024 slots";
+    if (spec->cpus_milli > 0 &&
+        (spec->cpus_milli < TASK_CPUS_MIN || spec->cpus_milli > TASK_CPUS_MAX * 1000))
+        return "a limit of CPUs is 0.01 to 1024";
     if (!is_after(&spec->after))
         return "a task waits for at most 64 others, given as NUMBER[:ok|any|failed]";
     if (spec->timeout_usec > NUMBER_MAX || spec->retry_delay_usec > NUMBER_MAX ||
@@ -341,7 +344,8 @@ char *task_end_format(const struct task_end *end, char target[static TASK_REASON
 
     switch (end->type) {
     case TASK_END_EXIT:
-        used = snprintf(target, size, "exit %d", end->code);
+        used =
+            snprintf(target, size, end->is_oom ? "out of memory (exit %d)" : "exit %d", end->code);
         break;
     case TASK_END_SIGNAL:
         used = snprintf(target, size, end->is_oom ? "out of memory (signal %d)" : "signal %d",

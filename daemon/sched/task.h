@@ -33,6 +33,8 @@
 #define TASK_RETRIES_MAX  1000
 #define TASK_FILES_MAX    64 /* files that go with a task; also patterns of results */
 #define TASK_SLOTS_MAX    1024
+#define TASK_CPUS_MAX     1024
+#define TASK_CPUS_MIN     10 /* thousandths of one */
 #define TASK_AFTER_MAX    64 /* tasks that one waits for */
 #define TASK_ID_TEXT_MAX  (20 + 1 + NODE_NAME_MAX + 1)
 #define TASK_GLOB_MAX     1023     /* bytes of a pattern of results, and of its directory */
@@ -110,6 +112,7 @@ struct task_spec {
                       ended; NULL = none */
     usec_t timeout_usec;  /* of one attempt's run; 0 = what the worker has configured */
     uint64_t memory_size; /* bytes; 0 = what the worker has configured */
+    uint32_t cpus_milli;  /* 1500 = one and a half; 10..TASK_CPUS_MAX * 1000; 0 = no limit */
     char sandbox[TASK_SANDBOX_MAX +
                  1];         /* at least this level; "" = what the worker has configured */
     uint32_t slots;          /* it takes while it runs, 0..TASK_SLOTS_MAX; 0 = what its type has */
@@ -181,7 +184,8 @@ struct task_end {
 /* How long something ran, for people: "12ms", "8.01s", "5min". Returns @target. */
 char *task_format_run(usec_t run_usec, char target[static 32]);
 
-/* "exit 1", "signal 9", "timed out after 5min", "cannot start: …". Returns @target. */
+/* "exit 1", "signal 9", "out of memory (signal 9): limit 512MiB; …", "timed out after 5min",
+ * "cannot start: …". Returns @target. */
 char *task_end_format(const struct task_end *end, char target[static TASK_REASON_MAX + 1]);
 
 /* What the end means for a task without retries. */

@@ -88,6 +88,7 @@ cJSON *task_spec_to_json(const struct task_spec *spec)
     add_text(json, "select", spec->select);
     add_number(json, "timeout_usec", spec->timeout_usec);
     add_number(json, "memory_size", spec->memory_size);
+    add_number(json, "cpus_milli", spec->cpus_milli);
     add_text(json, "sandbox", spec->sandbox);
     add_number(json, "slots", spec->slots);
     add_number(json, "retries", spec->retries);
@@ -314,6 +315,7 @@ int task_spec_from_json(const cJSON *json, struct task_spec *ret)
     get_text(&source, "select", spec.select, sizeof(spec.select));
     spec.timeout_usec = get_number(&source, "timeout_usec", NUMBER_MAX);
     spec.memory_size = get_number(&source, "memory_size", NUMBER_MAX);
+    spec.cpus_milli = (uint32_t)get_number(&source, "cpus_milli", UINT32_MAX);
     get_text(&source, "sandbox", spec.sandbox, sizeof(spec.sandbox));
     spec.slots = (uint32_t)get_number(&source, "slots", TASK_SLOTS_MAX);
     spec.retries = (uint32_t)get_number(&source, "retries", TASK_RETRIES_MAX);

@@ -3,14 +3,14 @@
 
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/log.h"
-#include "base/words.h"
+#include "base/text.h"
+#include "tasks/command.h"
 #include "tasks/python.h"
 
-#define VARIABLES_MAX 12
+#define PROCESSES_MAX 1024 /* and threads of one task */
 
 static bool is_own(const struct job *job)
 {
@@ -43,126 +43,6 @@ static struct job *job_of(struct tasks *tasks, uint64_t id)
     return attempt ? attempt->userdata : NULL;
 }
 
-/* --- What the command is --- */
-
-/* The words of a command and its environment, as p2pnode-exec wants them. */
-struct command {
-    const char **words; /* owned array of borrowed words */
-    const char *environment[VARIABLES_MAX + TASK_WORDS_MAX + 1];
-    char **handler;                 /* owned: the handler's words */
-    char *outs[TASK_FILES_MAX + 1]; /* owned: the globs of results */
-    char number[24];
-    char variables[VARIABLES_MAX][160];
-};
-
-static const struct config_type *find_type(const struct tasks *tasks, const char *name)
-{
-    const struct config_tasks *config = &tasks->config->tasks;
-
-    for (size_t i = 0; i < config->types_count; i++)
-        if (strcmp(config->types[i].name, name) == 0)
-            return &config->types[i];
-    return NULL;
-}
-
-static int fill_words(const struct tasks *tasks, const struct task_spec *spec,
-                      struct command *command)
-{
-    const struct config_type *type =
-        task_spec_get_kind(spec) == TASK_TYPED ? find_type(tasks, spec->type) : NULL;
-    const char *text = type && *type->command ? type->command : EXEC_DEMO;
-    size_t count = 0;
-
-    if (spec->python) { /* the job says it all */
-        command->words = calloc(1, sizeof(*command->words));
-        return command->words ? 0 : -ENOMEM;
-    }
-    if (!spec->is_command && !type)
-        return -ENOENT;
-    int handler = spec->is_command ? 0 : words_split(text, &command->handler);
-    if (handler < 0)
-        return handler;
-    command->words = calloc((size_t)handler + spec->args.count + 2, sizeof(*command->words));
-    if (!command->words)
-        return -ENOMEM;
-    for (int i = 0; i < handler; i++)
-        command->words[count++] = command->handler[i];
-    if (!spec->is_command) {
-        snprintf(command->number, sizeof(command->number), "%" PRIu64, spec->type_number);
-        command->words[count++] = command->number;
-    }
-    for (size_t i = 0; i < spec->args.count; i++)
-        command->words[count++] = spec->args.items[i];
-    return 0;
-}
-
-/* Where results go to is no business of p2pnode-exec. */
-static int fill_outs(const struct task_spec *spec, struct command *command)
-{
-    for (size_t i = 0; i < spec->outs.count; i++) {
-        size_t size;
-        (void)task_out_split(spec->outs.items[i], &size);
-        command->outs[i] = strndup(spec->outs.items[i], size);
-        if (!command->outs[i])
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-static void command_free(struct command *command)
-{
-    if (!command)
-        return;
-    for (size_t i = 0; command->outs[i]; i++)
-        free(command->outs[i]);
-    free(command->words);
-    free(command->handler);
-    free(command);
-}
-
-static void command_freep(struct command **command)
-{
-    command_free(*command);
-}
-
-static void add_variable(struct command *command, size_t *count, const char *format, ...)
-    _printf_(3, 4);
-static void add_variable(struct command *command, size_t *count, const char *format, ...)
-{
-    char *text = command->variables[*count];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(command->variables[0]), format, arguments);
-    va_end(arguments);
-    command->environment[(*count)++] = text;
-}
-
-/* What cli.md §3 promises; the directories are added by p2pnode-exec. */
-static void fill_environment(const struct tasks *tasks, const struct slots_attempt *attempt,
-                             struct command *command)
-{
-    const struct task_spec *spec = &attempt->spec;
-    char id[TASK_ID_TEXT_MAX];
-    size_t count = 0;
-
-    task_id_format(attempt->key.number, attempt->origin_name, id);
-    add_variable(command, &count, "P2P_TASK_ID=%s", id);
-    add_variable(command, &count, "P2P_TASK_TYPE=%s", spec->type);
-    if (task_spec_get_kind(spec) == TASK_TYPED)
-        add_variable(command, &count, "P2P_TASK_NUM=%" PRIu64, spec->type_number);
-    add_variable(command, &count, "P2P_TASK_ATTEMPT=%" PRIu64, attempt->key.attempt);
-    if (spec->workflow > 0)
-        add_variable(command, &count, "P2P_WORKFLOW_ID=w%" PRIu64 "@%s", spec->workflow,
-                     attempt->origin_name);
-    add_variable(command, &count, "P2P_NODE=%s", tasks->config->node.name);
-    add_variable(command, &count, "P2P_ORIGIN=%s", attempt->origin_name);
-    add_variable(command, &count, "P2P_CLUSTER=%s", tasks->config->node.cluster);
-    for (size_t i = 0; i < spec->env.count; i++)
-        command->environment[count++] = spec->env.items[i];
-    command->environment[count] = NULL;
-}
-
 /* --- Start and end --- */
 
 void worker_end_without_run(struct job *job, int error, const char *text)
@@ -182,33 +62,17 @@ static enum exec_level level_of(const struct task_spec *spec)
     return level;
 }
 
-/* tasks.types, users: whoever submitted it, wherever. */
-static bool may_use(const struct config_type *type, const struct task_spec *spec)
-{
-    return !type || type->users.count == 0 || config_strings_contain(&type->users, spec->user);
-}
-
 void worker_hand_over(struct job *job)
 {
     struct tasks *tasks = job->tasks;
     const struct task_spec *spec = &job->attempt->spec;
-    const struct config_type *type =
-        task_spec_get_kind(spec) == TASK_TYPED ? find_type(tasks, spec->type) : NULL;
-    uint64_t memory = spec->memory_size > 0           ? spec->memory_size
-                      : type && type->memory_size > 0 ? type->memory_size
-                                                      : tasks->config->tasks.memory_size;
-    _cleanup_(command_freep) struct command *command = calloc(1, sizeof(*command));
+    _cleanup_(command_freep) struct command *command = NULL;
     _cleanup_close_ int job_fd = -EBADF;
-    int r = command ? fill_words(tasks, spec, command) : -ENOMEM;
+    int r = command_new(tasks, job->attempt, &command);
 
-    if (!may_use(type, spec))
-        r = -EACCES;
     if (r >= 0 && spec->python)
         r = job_fd = python_make_job(spec);
-    if (r >= 0)
-        r = fill_outs(spec, command);
     if (r >= 0) {
-        fill_environment(tasks, job->attempt, command);
         struct exec_task task = {.words = command->words,
                                  .environment = command->environment,
                                  .stdin_fd = -EBADF,
@@ -217,7 +81,9 @@ void worker_hand_over(struct job *job)
                                  .outs = (const char *const *)command->outs,
                                  .network = tasks->config->sandbox.network,
                                  .level = level_of(spec),
-                                 .limits = {.memory_bytes = memory}};
+                                 .limits = {.memory_bytes = command_get_memory(tasks, spec),
+                                            .processes = PROCESSES_MAX,
+                                            .cpus_milli = spec->cpus_milli}};
         supply_fill(job, &task);
         r = exec_start(tasks->exec, job->attempt->id, &task);
     }
@@ -225,7 +91,7 @@ void worker_hand_over(struct job *job)
         job->is_handed = true;
     else if (r == -EOPNOTSUPP)
         worker_end_without_run(job, r, "the sandbox that it asks for is not to be had here");
-    else if (r == -EACCES && !may_use(type, spec))
+    else if (r == -EACCES && !command)
         worker_end_without_run(job, r, "the type is not for the user who submitted it");
     else if (r == -EPERM)
         worker_end_without_run(job, r,
@@ -318,6 +184,28 @@ static void on_exec_output(uint64_t id, enum exec_stream stream, const void *byt
     }
 }
 
+/*
+ * What memory had to do with the end, and what its user can do about it. A process that was refused
+ * memory ends with an error of its own, so all that can be told is how near it came.
+ */
+static void tell_memory(const struct tasks *tasks, const struct task_spec *spec,
+                        const struct exec_status *status, struct task_end *end)
+{
+    const uint64_t limit = command_get_memory(tasks, spec);
+    const bool is_near = limit > 0 && status->memory_peak_bytes >= limit - limit / 8;
+    char now[32], more[32];
+
+    if (status->error != 0 || (status->signal == 0 && status->code == 0))
+        return;
+    end->is_oom = status->is_oom;
+    if (limit > 0 && (status->is_oom || is_near))
+        snprintf(end->text, sizeof(end->text), "%slimit %s; it gets more with --memory %s",
+                 status->is_oom ? "" : "it came near its memory ", text_format_size(limit, now),
+                 text_format_size(2 * limit, more));
+    else if (status->is_oom)
+        snprintf(end->text, sizeof(end->text), "its node has no more to give");
+}
+
 static void on_exec_exit(uint64_t id, const struct exec_status *status, void *data)
 {
     struct tasks *tasks = data;
@@ -339,6 +227,8 @@ static void on_exec_exit(uint64_t id, const struct exec_status *status, void *da
         end.type = TASK_END_SIGNAL;
         end.code = status->signal;
     }
+    if (job)
+        tell_memory(tasks, &job->attempt->spec, status, &end);
     if (job && status->error == -ENOSPC && job->supply &&
         slots_hand_back(tasks->slots, id, SLOTS_HANDBACK_NO_SPACE, tasks_now(tasks)) == 0)
         supply_drop(job);

@@ -96,7 +96,7 @@ SHOWN = {
            workflow="w6@lab-01"),
     "step": 8, "steps": 11,
     "command": "handler b: /usr/libexec/p2pnode/tasks/b 3",
-    "limits": {"timeout_s": 300, "memory_bytes": 536870912, "peak_bytes": 92379546, "slots": 1,
+    "limits": {"timeout_s": 300, "memory_bytes": 536870912, "peak_bytes": 92379546, "cpus": None, "slots": 1,
                "sandbox": None, "retries": 2, "attempts": 3},
     "files": {"in": 1, "in_bytes": 2202010, "out": 0, "out_bytes": 0},
     "timeline": [

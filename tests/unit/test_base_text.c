@@ -67,6 +67,32 @@ static void sizes_have_units_of_two_kinds(void **state _unused_)
     assert_int_equal(text_parse_size("1kib", &size), -EINVAL);
 }
 
+static void thousandths_are_read_exactly(void **state _unused_)
+{
+    static const struct {
+        const char *text;
+        uint32_t milli;
+    } good[] = {{"0", 0},
+                {"2", 2000},
+                {"0.5", 500},
+                {"1.25", 1250},
+                {"0.001", 1},
+                {"007.9", 7900},
+                {"4294967.295", 4294967295}};
+    static const char *const bad[] = {"",     ".",   ".5",    "1.",      "1.2345",      "-1",
+                                      "+1",   "1 ",  " 1",    "1e3",     "4294967.296", "12345678",
+                                      "1.5x", "0x1", "1.2.3", "infinity"};
+    uint32_t milli = 42;
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(text_parse_milli(bad[i], &milli), -EINVAL);
+    assert_int_equal(milli, 42);
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        assert_int_equal(text_parse_milli(good[i].text, &milli), 0);
+        assert_int_equal(milli, good[i].milli);
+    }
+}
+
 static void what_is_formatted_reads_back(void **state _unused_)
 {
     static const usec_t times[] = {0,          1,           999,          1000,     1001,
@@ -202,6 +228,7 @@ int main(void)
         cmocka_unit_test(durations_have_units),
         cmocka_unit_test(bad_durations_are_refused),
         cmocka_unit_test(sizes_have_units_of_two_kinds),
+        cmocka_unit_test(thousandths_are_read_exactly),
         cmocka_unit_test(what_is_formatted_reads_back),
         cmocka_unit_test(node_names_are_tame),
         cmocka_unit_test(type_names_are_letters),

@@ -49,6 +49,7 @@ static void start_arrives_with_all_it_says(void **state)
                                         .limits = {.memory_bytes = 1,
                                                    .file_size_bytes = 2,
                                                    .processes = 3,
+                                                   .cpus_milli = 1500,
                                                    .timeout_usec = EXEC_ID_MAX,
                                                    .grace_usec = USEC_INFINITY}};
     pass(&message, &read);
@@ -62,6 +63,7 @@ static void start_arrives_with_all_it_says(void **state)
     assert_int_equal(read.start.limits.memory_bytes, 1);
     assert_int_equal(read.start.limits.file_size_bytes, 2);
     assert_int_equal(read.start.limits.processes, 3);
+    assert_int_equal(read.start.limits.cpus_milli, 1500);
     assert_true(read.start.limits.timeout_usec == EXEC_ID_MAX);
     assert_int_equal(read.start.limits.grace_usec, 0);
     exec_message_done(&read);
@@ -84,9 +86,10 @@ static void a_function_has_no_words_and_one_more_descriptor(void **state _unused
 
 static void what_is_malformed_differs_from_what_is_not_by_one_thing(void **state _unused_)
 {
-    static const char *const right[] = {START "\"python\":true,\"words\":[]}",
-                                        START "\"python\":false,\"words\":[\"x\"]}",
-                                        CONFIGURE("auto", "true", "\"/usr\"", "256", "/bin/p")};
+    static const char *const right[] = {
+        START "\"python\":true,\"words\":[]}", START "\"python\":false,\"words\":[\"x\"]}",
+        START "\"python\":false,\"words\":[\"x\"],\"cpus\":1024000}",
+        CONFIGURE("auto", "true", "\"/usr\"", "256", "/bin/p")};
     struct exec_message message;
 
     for (size_t i = 0; i < ARRAY_SIZE(right); i++) {
@@ -154,6 +157,10 @@ static void every_way_to_end_arrives(void **state)
     assert_int_equal(read.exited.code, -1);
     assert_int_equal(read.exited.signal, 9);
     assert_true(read.exited.timed_out);
+    assert_false(read.exited.is_oom);
+    message.exited = (struct exec_status){.code = -1, .signal = 9, .is_oom = true};
+    pass(&message, &read);
+    assert_true(read.exited.is_oom && !read.exited.timed_out);
     message.exited = (struct exec_status){.code = -1, .error = -EPERM, .reason = "mount"};
     pass(&message, &read);
     assert_int_equal(read.exited.error, -EPERM);
@@ -199,6 +206,7 @@ static void malformed_messages_are_refused(void **state)
         "\"words\":["
         "\"x\\u0000\"],"
         "\"environment\":[]}",
+        START "\"python\":false,\"words\":[\"x\"],\"cpus\":1024001}",
         START "\"python\":true,\"words\":[\"x\"]}", START "\"python\":false,\"words\":[]}",
         CONFIGURE("refuse", "true", "", "2", "/bin/p"), CONFIGURE("auto", "1", "", "2", "/bin/p"),
         CONFIGURE("auto", "true", "\"usr\"", "2", "/bin/p"),

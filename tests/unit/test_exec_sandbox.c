@@ -292,6 +292,39 @@ static void files_and_memory_are_limited(void **state)
     assert_true(fixture->tasks[2].status.memory_peak_bytes < (uint64_t)64 << 20);
 }
 
+/* Below level full a process is refused what is above the limit; of all of them somebody keeps
+ * count.
+ */
+static void memory_of_all_processes_is_watched(void **state)
+{
+    need_level(*state);
+    struct fixture *fixture = *state;
+    struct exec_task task = PLAIN_TASK;
+
+    task.limits.memory_bytes = (uint64_t)64 << 20;
+    start_shell(fixture, 1,
+                "for i in 1 2 3 4; do (head -c 30000000 /dev/zero | tail -c 30000000 |"
+                " setsid sleep 1000.06) & done; wait",
+                task);
+    WAIT_FOR(fixture, fixture->tasks[1].has_ended);
+    assert_true(fixture->tasks[1].status.is_oom);
+    assert_int_equal(fixture->tasks[1].status.signal, SIGKILL);
+    assert_false(fixture->tasks[1].status.timed_out);
+    assert_int_equal(count_processes("1000.06"), 0);
+}
+
+static void cpus_are_whole_ones(void **state)
+{
+    need_level(*state);
+    struct fixture *fixture = *state;
+    struct exec_task task = PLAIN_TASK;
+
+    task.limits.cpus_milli = 1;
+    start_shell(fixture, 1, "nproc", task);
+    WAIT_FOR(fixture, fixture->tasks[1].has_ended);
+    assert_string_equal(text_of(&fixture->tasks[1], EXEC_STDOUT), "1\n");
+}
+
 static void private_root_shows_only_its_own(void **state)
 {
     need_level(*state);
@@ -361,6 +394,8 @@ int main(void)
         AT_BOTH(what_a_task_leaves_running_is_killed),
         AT_BOTH(killing_reaches_all_that_was_forked),
         AT_BOTH(files_and_memory_are_limited),
+        AT_BOTH(memory_of_all_processes_is_watched),
+        AT_BOTH(cpus_are_whole_ones),
         AT_NAMESPACES(private_root_shows_only_its_own),
         AT_NAMESPACES(processes_of_a_task_are_limited),
         cmocka_unit_test_setup_teardown(task_may_ask_for_more_than_the_configuration, fixture_setup,

@@ -92,7 +92,7 @@ static void details_go_to_their_task_wherever_they_stand(void **state _unused_)
     struct workflow_plan *plan =
         parse("a1: args=\"--rows 10 'two words'\" name=\"first one\"\n"
               "a1 c1 b1\n"
-              "c1: timeout=30s retries=5 confidential=yes memory=512MiB # why not\n"
+              "c1: timeout=30s retries=5 confidential=yes memory=512MiB cpus=1.5 # why not\n"
               "b1:node=lab-05 args=x run=\"python3 plot.py \\\"a b\\\"\" env=K=V env=\"L=a b\"\n");
     const struct task_spec *a = &plan->steps[0].spec, *c = &plan->steps[1].spec,
                            *b = &plan->steps[2].spec;
@@ -106,6 +106,7 @@ static void details_go_to_their_task_wherever_they_stand(void **state _unused_)
     assert_int_equal(c->retries, 5);
     assert_true(c->is_confidential);
     assert_int_equal(c->memory_size, 512 * 1024 * 1024);
+    assert_int_equal(c->cpus_milli, 1500);
     assert_true(b->is_command);
     assert_string_equal(b->type, TASK_TYPE_COMMAND);
     assert_string_equal(b->name, "b1");

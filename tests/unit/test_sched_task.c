@@ -104,6 +104,15 @@ static void bad_specifications_are_refused_with_a_sentence(void **state _unused_
     assert_int_equal(task_spec_check(&spec, reason), -EINVAL);
     spec.slots = TASK_SLOTS_MAX;
     assert_int_equal(task_spec_check(&spec, reason), 0);
+    spec.cpus_milli = TASK_CPUS_MIN - 1;
+    assert_int_equal(task_spec_check(&spec, reason), -EINVAL);
+    assert_string_equal(reason, "a limit of CPUs is 0.01 to 1024");
+    spec.cpus_milli = TASK_CPUS_MAX * 1000 + 1;
+    assert_int_equal(task_spec_check(&spec, reason), -EINVAL);
+    spec.cpus_milli = TASK_CPUS_MAX * 1000;
+    assert_int_equal(task_spec_check(&spec, reason), 0);
+    spec.cpus_milli = TASK_CPUS_MIN;
+    assert_int_equal(task_spec_check(&spec, reason), 0);
 }
 
 static void text_is_cut_between_characters_and_cleaned(void **state _unused_)
@@ -141,6 +150,9 @@ static void ends_read_as_people_expect(void **state _unused_)
     struct task_end end = {.type = TASK_END_EXIT, .code = 1};
 
     assert_string_equal(task_end_format(&end, text), "exit 1");
+    end.is_oom = true;
+    assert_string_equal(task_end_format(&end, text), "out of memory (exit 1)");
+    end.is_oom = false;
     assert_int_equal(task_end_get_state(&end), TASK_FAILED);
     end.code = 0;
     assert_int_equal(task_end_get_state(&end), TASK_SUCCEEDED);
@@ -200,6 +212,7 @@ static struct task *make_full_task(void)
     task->spec.in = (struct task_files){.bundle = 21, .size = 22, .bytes = 20, .count = 23};
     task->spec.timeout_usec = 1;
     task->spec.memory_size = 2;
+    task->spec.cpus_milli = 2500;
     strcpy(task->spec.sandbox, "namespaces");
     task->spec.retries = 3;
     task->spec.slots = 5;
@@ -258,6 +271,7 @@ static void a_record_survives_the_database(void **state _unused_)
     assert_int_equal(copy->state, task->state);
     assert_int_equal(copy->spec.retry_on, task->spec.retry_on);
     assert_int_equal(copy->spec.step, task->spec.step);
+    assert_int_equal(copy->spec.cpus_milli, 2500);
     assert_int_equal(copy->tries_max, task->tries_max);
     assert_memory_equal(&copy->node, &task->node, sizeof(copy->node));
     assert_int_equal(copy->node_generation, task->node_generation);

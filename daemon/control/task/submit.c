@@ -99,7 +99,7 @@ static bool read_select(struct call *call, struct task_spec *spec)
     return true;
 }
 
-/* Of each process of the task; 0 would say what leaving it out does. */
+/* 0 would say what leaving it out does. */
 static bool read_memory(struct call *call, struct task_spec *spec)
 {
     const char *text = NULL;
@@ -129,6 +129,18 @@ static bool read_on_done(struct node *node, struct call *call, struct task_spec 
     if (text && !spec->on_done)
         fail_memory(call);
     return !text || spec->on_done;
+}
+
+static bool read_cpus(struct call *call, struct task_spec *spec)
+{
+    const char *text = NULL;
+
+    if (!read_string(call, "cpus", &text))
+        return false;
+    if (!text || (text_parse_milli(text, &spec->cpus_milli) >= 0 && spec->cpus_milli > 0))
+        return true;
+    call_invalid(call, "cpus");
+    return false;
 }
 
 static bool read_python(struct call *call, struct task_spec *spec)
@@ -174,6 +186,7 @@ static bool read_spec(struct node *node, struct call *call, struct task_spec *sp
         !read_field(call, "run_on", spec->node, sizeof(spec->node)) || !read_select(call, spec) ||
         !read_bool(call, "confidential", &spec->is_confidential) ||
         !read_usec(call, "timeout", &spec->timeout_usec) || !read_memory(call, spec) ||
+        !read_cpus(call, spec) ||
         !read_field(call, "sandbox", spec->sandbox, sizeof(spec->sandbox)) ||
         !read_u64(call, "retries", TASK_RETRIES_MAX, &retries) ||
         !read_usec(call, "retry_delay", &spec->retry_delay_usec) ||

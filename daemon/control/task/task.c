@@ -243,6 +243,10 @@ static void add_limits(const struct node *node, const struct task *task, cJSON *
         json_add_u64(limits, "peak_bytes", task->end.memory_peak_size);
     else
         json_add_null(limits, "peak_bytes");
+    if (task->spec.cpus_milli > 0)
+        cJSON_AddNumberToObject(limits, "cpus", task->spec.cpus_milli / 1000.0);
+    else
+        json_add_null(limits, "cpus");
     json_add_u64(limits, "slots", 1);
     json_add_string(limits, "sandbox",
                     exec && node_id_is_equal(&task->node, &node->start.id)

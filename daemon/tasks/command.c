@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "tasks/command.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct config_type *find_type(const struct tasks *tasks, const char *name)
+{
+    const struct config_tasks *config = &tasks->config->tasks;
+
+    for (size_t i = 0; i < config->types_count; i++)
+        if (strcmp(config->types[i].name, name) == 0)
+            return &config->types[i];
+    return NULL;
+}
+
+/* Cuts the handler's text at white space. Return: the number of words. */
+static size_t split(char *text, const char **words)
+{
+    size_t count = 0;
+    char *rest = NULL;
+
+    for (char *word = strtok_r(text, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest))
+        words[count++] = word;
+    return count;
+}
+
+static int fill_words(const struct tasks *tasks, const struct task_spec *spec,
+                      struct command *command)
+{
+    const struct config_type *type =
+        task_spec_get_kind(spec) == TASK_TYPED ? find_type(tasks, spec->type) : NULL;
+    const char *text = type && *type->command ? type->command : EXEC_DEMO;
+    size_t count = 0;
+
+    if (spec->python) { /* the job says it all */
+        command->words = calloc(1, sizeof(*command->words));
+        return command->words ? 0 : -ENOMEM;
+    }
+    command->handler = strdup(text);
+    command->words = calloc(strlen(text) / 2 + spec->args.count + 4, sizeof(*command->words));
+    if (!command->handler || !command->words)
+        return -ENOMEM;
+    if (!spec->is_command) {
+        if (!type)
+            return -ENOENT;
+        count = split(command->handler, command->words);
+        snprintf(command->number, sizeof(command->number), "%" PRIu64, spec->type_number);
+        command->words[count++] = command->number;
+    }
+    for (size_t i = 0; i < spec->args.count; i++)
+        command->words[count++] = spec->args.items[i];
+    return 0;
+}
+
+/* Where results go to is no business of p2pnode-exec. */
+static int fill_outs(const struct task_spec *spec, struct command *command)
+{
+    for (size_t i = 0; i < spec->outs.count; i++) {
+        size_t size;
+        (void)task_out_split(spec->outs.items[i], &size);
+        command->outs[i] = strndup(spec->outs.items[i], size);
+        if (!command->outs[i])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+struct command *command_free(struct command *command)
+{
+    if (!command)
+        return NULL;
+    for (size_t i = 0; command->outs[i]; i++)
+        free(command->outs[i]);
+    free(command->words);
+    free(command->handler);
+    free(command);
+    return NULL;
+}
+
+static void add_variable(struct command *command, size_t *count, const char *format, ...)
+    _printf_(3, 4);
+static void add_variable(struct command *command, size_t *count, const char *format, ...)
+{
+    char *text = command->variables[*count];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(command->variables[0]), format, arguments);
+    va_end(arguments);
+    command->environment[(*count)++] = text;
+}
+
+/* What cli.md §3 promises; the directories are added by p2pnode-exec. */
+static void fill_environment(const struct tasks *tasks, const struct slots_attempt *attempt,
+                             struct command *command)
+{
+    const struct task_spec *spec = &attempt->spec;
+    char id[TASK_ID_TEXT_MAX];
+    size_t count = 0;
+
+    task_id_format(attempt->key.number, attempt->origin_name, id);
+    add_variable(command, &count, "P2P_TASK_ID=%s", id);
+    add_variable(command, &count, "P2P_TASK_TYPE=%s", spec->type);
+    if (task_spec_get_kind(spec) == TASK_TYPED)
+        add_variable(command, &count, "P2P_TASK_NUM=%" PRIu64, spec->type_number);
+    add_variable(command, &count, "P2P_TASK_ATTEMPT=%" PRIu64, attempt->key.attempt);
+    if (spec->workflow > 0)
+        add_variable(command, &count, "P2P_WORKFLOW_ID=w%" PRIu64 "@%s", spec->workflow,
+                     attempt->origin_name);
+    add_variable(command, &count, "P2P_NODE=%s", tasks->config->node.name);
+    add_variable(command, &count, "P2P_ORIGIN=%s", attempt->origin_name);
+    add_variable(command, &count, "P2P_CLUSTER=%s", tasks->config->node.cluster);
+    for (size_t i = 0; i < spec->env.count; i++)
+        command->environment[count++] = spec->env.items[i];
+    command->environment[count] = NULL;
+}
+
+int command_new(const struct tasks *tasks, const struct slots_attempt *attempt,
+                struct command **ret)
+{
+    _cleanup_(command_freep) struct command *command = calloc(1, sizeof(*command));
+    int r = command ? fill_words(tasks, &attempt->spec, command) : -ENOMEM;
+
+    if (r >= 0)
+        r = fill_outs(&attempt->spec, command);
+    if (r < 0)
+        return r;
+    fill_environment(tasks, attempt, command);
+    *ret = TAKE_PTR(command);
+    return 0;
+}
+
+uint64_t command_get_memory(const struct tasks *tasks, const struct task_spec *spec)
+{
+    const struct config_type *type =
+        task_spec_get_kind(spec) == TASK_TYPED ? find_type(tasks, spec->type) : NULL;
+
+    if (spec->memory_size > 0)
+        return spec->memory_size;
+    return type && type->memory_size > 0 ? type->memory_size : tasks->config->tasks.memory_size;
+}
