@@ -205,7 +205,12 @@ $(B)/tests/clock.so: tests/integration/clock.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-missing-prototypes $(CFLAGS) -fPIC -shared -o $@ $<
 
-check-integration: $(PROGRAMS) $(B)/tests/bare $(B)/tests/crash.so $(B)/tests/clock.so ## real daemons; needs root
+# A task that tries what tasks must not be able to do.
+$(B)/tests/hostile: tests/integration/hostile.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) -o $@ $<
+
+check-integration: $(PROGRAMS) $(B)/tests/bare $(B)/tests/crash.so $(B)/tests/clock.so $(B)/tests/hostile ## real daemons; needs root
 	@$(RUN) integration $(PYTEST) tests/integration --ignore tests/integration/test_ctl_screens.py
 
 check-lint: $(LIBRARY) $(B)/p2pctl ## floors, purity, headers, sleeps, manual, events, claims, sizes, peers
