@@ -365,7 +365,8 @@ static int add_inputs(struct run *run, const cJSON *parameters)
     bool last = false;
     int r = 0;
 
-    if (!strstr(json_text(parameters, "text", ""), "in=") || json_flag(parameters, "dry_run"))
+    const char *text = json_text(parameters, "text", "");
+    if ((!strstr(text, "in=") && !strstr(text, "python=")) || json_flag(parameters, "dry_run"))
         return 0;
     asked = cJSON_Duplicate(parameters, true);
     cJSON_DeleteItemFromObjectCaseSensitive(asked, "detach");

@@ -64,6 +64,8 @@ struct workflow_step {
     uint32_t *needs;       /* owned: steps that must have ended well before; all are earlier ones */
     size_t needs_count;
     enum workflow_on_fail on_fail;
+    bool has_code;                 /* a call of a function; its code is a file that comes with */
+    uint32_t code;                 /* the list, index in plan->locals: spec.python has none */
     struct workflow_input *inputs; /* owned */
     size_t inputs_count;           /* at most TASK_FILES_MAX */
 };

@@ -65,6 +65,12 @@ int grammar_read_details(struct grammar_parser *parser, const char *task);
  */
 int grammar_add_input(struct grammar_parser *parser, struct workflow_step *step, const char *text);
 
+/*
+ * The place of @path among the files that go with the list; one that is there already counts once.
+ * Return: that; -E2BIG, -ENOMEM. grammar_input.c
+ */
+int grammar_add_local(struct workflow_plan *plan, const char *path);
+
 /* One more step that must have ended well before. Return: its index; -EINVAL; -E2BIG; -ENOMEM. */
 int grammar_add_need(struct grammar_parser *parser, struct workflow_step *step, const char *word,
                      size_t size);

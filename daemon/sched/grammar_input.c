@@ -6,8 +6,7 @@
 #include "base/bundle.h"
 #include "sched/grammar_core.h"
 
-/* The place of @path among the files that go with the list. Return: that; -E2BIG, -ENOMEM. */
-static int add_local(struct workflow_plan *plan, const char *path)
+int grammar_add_local(struct workflow_plan *plan, const char *path)
 {
     for (size_t i = 0; i < plan->locals.count; i++)
         if (strcmp(plan->locals.items[i], path) == 0)
@@ -27,7 +26,7 @@ static int read_source(struct grammar_parser *parser, struct workflow_step *step
 
     if (*text != '@') {
         ret->type = WORKFLOW_INPUT_LOCAL;
-        r = *text ? add_local(parser->plan, text) : -EINVAL;
+        r = *text ? grammar_add_local(parser->plan, text) : -EINVAL;
     } else if (!slash) {
         ret->type = WORKFLOW_INPUT_STORED;
         ret->source = strdup(text + 1);

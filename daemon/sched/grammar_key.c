@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/json.h"
 #include "base/words.h"
 #include "sched/grammar_core.h"
 
@@ -235,10 +236,34 @@ static int set_out(const struct setting *setting)
     return *setting->value ? task_words_add(&setting->spec->outs, setting->value) : -EINVAL;
 }
 
+/* "dir/stats.py:mean": the last colon counts. The code itself comes with the list. */
+static int set_python(const struct setting *setting)
+{
+    struct workflow_step *step = setting->step;
+    const char *colon = strrchr(setting->value, ':');
+    _cleanup_free_ char *path =
+        colon ? strndup(setting->value, (size_t)(colon - setting->value)) : NULL;
+    const char *slash = path ? strrchr(path, '/') : NULL, *file = slash ? slash + 1 : path;
+    int r;
+
+    if (!path)
+        return colon ? -ENOMEM : -EINVAL;
+    if (!text_is_file_name(file) || colon[1] == '\0' || strlen(colon + 1) > TASK_FUNCTION_MAX)
+        return -EINVAL;
+    r = grammar_add_local(setting->parser->plan, path);
+    if (r < 0)
+        return r;
+    step->has_code = true;
+    step->code = (uint32_t)r;
+    r = task_python_new(file, colon + 1, "", &setting->spec->python);
+    (void)snprintf(setting->spec->type, sizeof(setting->spec->type), "%s", TASK_TYPE_PYTHON);
+    return r;
+}
+
 struct detail_key {
     const char *name;
     unsigned flags;
-    int (*set)(const struct setting *setting); /* NULL: not in this version */
+    int (*set)(const struct setting *setting);
     const char *expected;
 };
 
@@ -263,7 +288,7 @@ static const struct detail_key keys[] = {
     {"in", KEY_REPEATED, set_in,
      "a file, @STORED or @TASK/RESULT of a task before it, perhaps =NAME; at most 64"},
     {"out", KEY_REPEATED, set_out, "a pattern of results, for example plot*.png"},
-    {"python", 0, NULL, NULL},
+    {"python", 0, set_python, "FILE:FUNCTION of Python code; at most 64 files go with a list"},
 };
 
 static void check_key(struct grammar_parser *parser, const struct grammar_detail *detail)
@@ -307,11 +332,6 @@ static int apply(struct grammar_parser *parser, const struct grammar_detail *det
     uint32_t bit = 1U << (key - keys);
     int r;
 
-    if (!key->set) {
-        grammar_fail_at(parser, detail->line, detail->column,
-                        "this version does not know what to do with \"%s\"", key->name);
-        return 0;
-    }
     if ((*seen & bit) && !(key->flags & KEY_REPEATED)) {
         grammar_fail_at(parser, detail->line, detail->column, "\"%s\" is given twice for %s",
                         key->name, step->name);
@@ -330,7 +350,19 @@ static int apply(struct grammar_parser *parser, const struct grammar_detail *det
     return 0;
 }
 
-/* A command shows as the task it stands for; and every specification is checked as a whole. */
+/* What a function is called with is JSON, each word a value of its own. */
+static void check_arguments(struct grammar_parser *parser, const struct workflow_step *step)
+{
+    const struct task_words *args = &step->spec.args;
+
+    for (size_t i = 0; step->has_code && i < args->count; i++)
+        if (!json_is_value(text_skip_name(args->items[i])))
+            grammar_fail_at(parser, step->line, step->column, "%s: argument %zu is no JSON: %.64s",
+                            step->name, i + 1, args->items[i]);
+}
+
+/* A command or a function shows as the task it stands for; and every specification is checked as a
+ * whole. */
 static void finish_steps(struct grammar_parser *parser)
 {
     struct workflow_plan *plan = parser->plan;
@@ -338,8 +370,9 @@ static void finish_steps(struct grammar_parser *parser)
 
     for (size_t i = 0; i < plan->steps_count; i++) {
         struct workflow_step *step = &plan->steps[i];
-        if (step->spec.is_command && step->spec.name[0] == '\0')
+        if ((step->spec.is_command || step->has_code) && step->spec.name[0] == '\0')
             (void)snprintf(step->spec.name, sizeof(step->spec.name), "%s", step->name);
+        check_arguments(parser, step);
         if (task_spec_check(&step->spec, reason) < 0)
             grammar_fail_at(parser, step->line, step->column, "%s: %s", step->name, reason);
     }

@@ -250,10 +250,10 @@ static const char *check_spec(const struct task_spec *spec)
                         : spec->python   ? TASK_TYPE_PYTHON
                                          : NULL;
 
-    if (fixed ? strcmp(spec->type, fixed) != 0 : !text_is_type_name(spec->type))
-        return "a task type is 1 to 32 letters";
     if (spec->is_command && spec->python)
         return "a task is a command or a function, not both";
+    if (fixed ? strcmp(spec->type, fixed) != 0 : !text_is_type_name(spec->type))
+        return "a task type is 1 to 32 letters";
     if (spec->type_number > NUMBER_MAX || spec->workflow > NUMBER_MAX)
         return "the number is too large";
     if (!is_printable(spec->name, TASK_NAME_MAX))

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/words.h"
 
 static const struct config_type *find_type(const struct tasks *tasks, const char *name)
 {
@@ -16,15 +17,10 @@ static const struct config_type *find_type(const struct tasks *tasks, const char
     return NULL;
 }
 
-/* Cuts the handler's text at white space. Return: the number of words. */
-static size_t split(char *text, const char **words)
+/* tasks.types, users: whoever submitted it, wherever. */
+static bool may_use(const struct config_type *type, const struct task_spec *spec)
 {
-    size_t count = 0;
-    char *rest = NULL;
-
-    for (char *word = strtok_r(text, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest))
-        words[count++] = word;
-    return count;
+    return !type || type->users.count == 0 || config_strings_contain(&type->users, spec->user);
 }
 
 static int fill_words(const struct tasks *tasks, const struct task_spec *spec,
@@ -39,14 +35,19 @@ static int fill_words(const struct tasks *tasks, const struct task_spec *spec,
         command->words = calloc(1, sizeof(*command->words));
         return command->words ? 0 : -ENOMEM;
     }
-    command->handler = strdup(text);
-    command->words = calloc(strlen(text) / 2 + spec->args.count + 4, sizeof(*command->words));
-    if (!command->handler || !command->words)
+    if (!spec->is_command && !type)
+        return -ENOENT;
+    if (!may_use(type, spec))
+        return -EACCES;
+    int handler = spec->is_command ? 0 : words_split(text, &command->handler);
+    if (handler < 0)
+        return handler;
+    command->words = calloc((size_t)handler + spec->args.count + 2, sizeof(*command->words));
+    if (!command->words)
         return -ENOMEM;
+    for (int i = 0; i < handler; i++)
+        command->words[count++] = command->handler[i];
     if (!spec->is_command) {
-        if (!type)
-            return -ENOENT;
-        count = split(command->handler, command->words);
         snprintf(command->number, sizeof(command->number), "%" PRIu64, spec->type_number);
         command->words[count++] = command->number;
     }

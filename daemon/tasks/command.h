@@ -10,14 +10,14 @@
 struct command {
     const char **words; /* owned array of borrowed words */
     const char *environment[COMMAND_VARIABLES_MAX + TASK_WORDS_MAX + 1];
-    char *handler;                  /* owned: the handler's text, cut into words */
+    char **handler;                 /* owned: the handler's words */
     char *outs[TASK_FILES_MAX + 1]; /* owned: the globs of results */
     char number[24];
     char variables[COMMAND_VARIABLES_MAX][160];
 };
 
-/* Texts are borrowed of @attempt. Return: 0; -ENOENT for a type that this node does not do;
- * -ENOMEM.
+/* Texts are borrowed of @attempt. Return: 0; -ENOENT for a type that this node does not do; -EACCES
+ * for one that is not for its user; -ENOMEM.
  */
 int command_new(const struct tasks *tasks, const struct slots_attempt *attempt,
                 struct command **ret);

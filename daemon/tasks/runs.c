@@ -253,12 +253,18 @@ int run_parse(const struct run *run, struct workflow_plan **ret)
  * Somebody handled every type when the list began. Where that node is away now, or nobody is known
  * yet because we have just started, the step waits: its reason tells for whom.
  */
-void run_submit(struct run *run, uint32_t step, const struct task_files *files)
+void run_submit(struct run *run, uint32_t step, const struct task_files *files, char *code)
 {
     struct tasks *tasks = run->tasks;
     struct task_spec spec = workflow_get_plan(run->workflow)->steps[step].spec;
+    struct task_python python = {0};
     char reason[TASK_REASON_MAX + 1];
 
+    if (code) {
+        python = *spec.python;
+        python.code = code;
+        spec.python = &python;
+    }
     spec.in = *files;
     int r = origin_submit(tasks->origin, tasks->next_task, &spec, true, tasks_now(tasks), reason);
 
@@ -272,10 +278,12 @@ void run_submit(struct run *run, uint32_t step, const struct task_files *files)
 
 static void submit(struct run *run, const struct workflow_action *action)
 {
-    if (workflow_get_plan(run->workflow)->steps[action->step].inputs_count > 0)
+    const struct workflow_step *step = &workflow_get_plan(run->workflow)->steps[action->step];
+
+    if (step->inputs_count > 0 || step->has_code)
         run_supply(run, action->step);
     else
-        run_submit(run, action->step, &(struct task_files){0});
+        run_submit(run, action->step, &(struct task_files){0}, NULL);
 }
 
 /* The task of an earlier try runs again, or a new one where that is not known any more. */

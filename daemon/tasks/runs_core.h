@@ -35,8 +35,21 @@ struct run {
 /* Collects the files of a step, then submits it. runs_input.c */
 void run_supply(struct run *run, uint32_t step);
 void run_supplies_free(struct run *run);
-/* Hands the step to the origin; @files are its from then on. runs.c */
-void run_submit(struct run *run, uint32_t step, const struct task_files *files);
+/* Hands the step to the origin; @files are its from then on. @code: of its function, or NULL.
+ * runs.c
+ */
+void run_submit(struct run *run, uint32_t step, const struct task_files *files, char *code);
+
+/*
+ * Reads the code of a function out of the files that came with the list, on a thread. @done has it,
+ * borrowed; or @r is -EFBIG, -ENOENT, what reading said. runs_code.c
+ */
+struct run_code;
+typedef void (*run_code_done_t)(int r, char *code, void *data);
+int run_code_load(struct run *run, uint32_t index, run_code_done_t done, void *data,
+                  struct run_code **ret);
+/* @done will not be called. */
+void run_code_cancel(struct run_code *code);
 
 /* Copies texts and all into the run. Return: 0, -ENOMEM, -E2BIG (vars). */
 int run_set_options(struct run *run, const struct run_options *options);

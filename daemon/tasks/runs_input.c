@@ -12,9 +12,11 @@
 #define SUPPLIES_MAX 8 /* of one run, at the same time */
 
 struct supply {
-    struct list link;    /* in run->supplies, in the order of their turns */
-    struct run *run;     /* borrowed */
-    struct stage *stage; /* borrowed; NULL: has yet to begin */
+    struct list link;        /* in run->supplies, in the order of their turns */
+    struct run *run;         /* borrowed */
+    struct stage *stage;     /* borrowed; NULL: has yet to begin */
+    struct run_code *code;   /* borrowed; while it is being read */
+    struct task_files files; /* collected, and waiting for the code */
     uint32_t step;
 };
 
@@ -23,6 +25,8 @@ static void supply_free(struct supply *supply)
     list_remove(&supply->link);
     if (supply->stage && !supply->run->tasks->is_closed) /* then they are gone already */
         tasks_stage_cancel(supply->stage);
+    if (supply->code && !supply->run->tasks->is_closed)
+        run_code_cancel(supply->code);
     free(supply);
 }
 
@@ -37,33 +41,70 @@ static void fail(struct supply *supply, const char *reason)
     struct run *run = supply->run;
     uint32_t step = supply->step;
 
-    supply->stage = NULL;
     supply_free(supply);
     workflow_refused(run->workflow, step, reason);
 }
 
 static void begin_next(struct run *run);
 
-static void on_staged(int r, const struct task_files *files, const char *reason, void *data)
+static const struct workflow_step *step_of(const struct supply *supply)
 {
-    struct supply *supply = data;
+    return &workflow_get_plan(supply->run->workflow)->steps[supply->step];
+}
+
+/* Everything is there but for what @reason says. */
+static void finish(struct supply *supply, const char *reason, char *code)
+{
     struct run *run = supply->run;
-    uint32_t step = supply->step;
+    const struct task_files files = supply->files;
+    const uint32_t step = supply->step;
     struct workflow_statistics statistics;
 
-    supply->stage = NULL;
     workflow_get_statistics(run->workflow, &statistics);
-    if (r < 0) {
+    if (!reason && statistics.is_cancelled)
+        reason = "cancelled";
+    if (reason) {
+        tasks_drop_files(run->tasks, &files);
         fail(supply, reason);
-    } else if (statistics.is_cancelled) {
-        tasks_drop_files(run->tasks, files);
-        fail(supply, "cancelled");
     } else {
         supply_free(supply);
-        run_submit(run, step, files);
+        run_submit(run, step, &files, code);
     }
     begin_next(run);
     tasks_pump(run->tasks);
+}
+
+static void on_code(int r, char *code, void *data)
+{
+    struct supply *supply = data;
+    char reason[TASK_REASON_MAX + 1];
+
+    supply->code = NULL;
+    if (r == -EFBIG)
+        snprintf(reason, sizeof(reason), "its Python code is larger than 256 KiB");
+    else
+        snprintf(reason, sizeof(reason), "its Python code cannot be read: %s", strerror(-r));
+    finish(supply, r < 0 ? reason : NULL, code);
+}
+
+static int read_code(struct supply *supply)
+{
+    return run_code_load(supply->run, step_of(supply)->code, on_code, supply, &supply->code);
+}
+
+static void on_staged(int r, const struct task_files *files, const char *reason, void *data)
+{
+    struct supply *supply = data;
+
+    supply->stage = NULL;
+    if (r >= 0)
+        supply->files = *files;
+    if (r < 0)
+        finish(supply, reason, NULL);
+    else if (!step_of(supply)->has_code)
+        finish(supply, NULL, NULL);
+    else if ((r = read_code(supply)) < 0)
+        on_code(r, NULL, supply);
 }
 
 /* Where the inputs of a step come from. @places: room for the names of those that came with the
@@ -95,11 +136,13 @@ static void find_sources(const struct run *run, const struct workflow_step *step
 static int begin(struct supply *supply)
 {
     const struct run *run = supply->run;
-    const struct workflow_step *step = &workflow_get_plan(run->workflow)->steps[supply->step];
+    const struct workflow_step *step = step_of(supply);
     struct stage_source sources[TASK_FILES_MAX];
     char places[TASK_FILES_MAX][12];
     size_t bad = 0;
 
+    if (step->inputs_count == 0)
+        return read_code(supply);
     find_sources(run, step, sources, places);
     for (size_t i = 0; i < step->inputs_count; i++)
         if (step->inputs[i].type == WORKFLOW_INPUT_RESULT && sources[i].task == 0)
@@ -119,7 +162,7 @@ static void begin_next(struct run *run)
         int r = 0;
         if (count++ >= SUPPLIES_MAX)
             return;
-        if (!supply->stage)
+        if (!supply->stage && !supply->code)
             r = begin(supply);
         if (r == -EBUSY && count > 1)
             return; /* one of ours that ends makes room */

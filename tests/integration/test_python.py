@@ -183,3 +183,42 @@ def test_files_go_with_a_function(lab, where, tmp_path):
         assert result.stdout == '[42, "from stdin"]\n'
         assert (tmp_path / "results" / "out.txt").read_text() == "kept"
         (tmp_path / "results" / "out.txt").unlink()
+
+
+def test_functions_in_a_list(lab, tmp_path):
+    """The code goes with the list, and a step may have files besides."""
+    (tmp_path / "more.py").write_text(STATS + "def lines():\n    return open('data.txt').read().split()\n")
+    (tmp_path / "data.txt").write_text("one two\n")
+    (tmp_path / "tasks.txt").write_text(
+        "{ a1 b1 } c1\n"
+        "a1: python=more.py:mean args=\"'[1, 2, 3, 6]'\" node=lab-02\n"
+        "b1: python=more.py:scale args=\"21 factor=2\"\n"
+        "c1: in=data.txt python=more.py:lines\n")
+    node = lab["lab-01"]
+    result = node.ctl("run", "tasks.txt", cwd=tmp_path)
+    assert "Task completed by peer handling type 'C'" in result.stdout
+    tasks = {task["name"]: task for task in node.tasks()[-3:]}
+    assert {name: node.ctl("task", "logs", "--stdout", task["id"]).stdout for name, task in tasks.items()} == {
+        "a1": "3.0\n", "b1": '{"value": 42}\n', "c1": '["one", "two"]\n'}
+    assert {task["type"] for task in tasks.values()} == {"python"} and tasks["a1"]["node"] == "lab-02"
+
+
+@pytest.mark.parametrize("size, said", [(256 * 1024, None), (256 * 1024 + 1, "its Python code is larger than 256 KiB")])
+def test_code_of_a_list_is_taken_up_to_its_limit(lab, tmp_path, size, said):
+    code = "def f():\n    return 1\n#"
+    (tmp_path / "large.py").write_text(code + "x" * (size - len(code)))
+    (tmp_path / "tasks.txt").write_text("a1\na1: python=large.py:f\n")
+    node = lab["lab-01"]
+    result = node.ctl("run", "tasks.txt", cwd=tmp_path, code=1 if said else 0)
+    assert (said or "") in result.stdout + result.stderr
+
+
+def test_code_that_is_no_text_and_a_file_that_is_not_there(lab, tmp_path):
+    (tmp_path / "binary.py").write_bytes(b"def f():\n    return '\0'\n")
+    (tmp_path / "tasks.txt").write_text("a1\na1: python=binary.py:f\n")
+    node = lab["lab-01"]
+    result = node.ctl("run", "tasks.txt", cwd=tmp_path, code=1)
+    assert "its Python code cannot be read" in result.stdout + result.stderr
+    (tmp_path / "tasks.txt").write_text("a1\na1: python=missing.py:f\n")
+    result = node.ctl("run", "tasks.txt", cwd=tmp_path, code=4)
+    assert "missing.py" in result.stderr and result.stdout == ""

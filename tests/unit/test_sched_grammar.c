@@ -156,10 +156,49 @@ static void an_empty_list_is_an_error(void **state _unused_)
     expect_errors("", "tasks.txt:1:1: there is no task in the list\n");
 }
 
-static void details_of_later_versions_are_refused_by_name(void **state _unused_)
+static void a_function_names_its_code_and_gets_json(void **state _unused_)
 {
-    expect_errors("a1\na1: python=stats.py:mean timeout=1s",
-                  "tasks.txt:2:5: this version does not know what to do with \"python\"\n");
+    struct workflow_plan *plan =
+        parse("a1 b1 c1\n"
+              "a1: python=lib/stats.py:Stats.mean args=\"'[1, 2]' scale=2\"\n"
+              "b1: in=data.csv python=lib/stats.py:mean in=lib/stats.py\n");
+    const struct workflow_step *a = &plan->steps[0], *b = &plan->steps[1];
+
+    assert_true(a->has_code && b->has_code && !plan->steps[2].has_code);
+    assert_string_equal(a->spec.python->file, "stats.py");
+    assert_string_equal(a->spec.python->function, "Stats.mean");
+    assert_string_equal(a->spec.type, TASK_TYPE_PYTHON);
+    assert_string_equal(a->spec.name, "a1");
+    assert_false(a->spec.is_command);
+    assert_string_equal(a->spec.args.items[0], "[1, 2]");
+    assert_string_equal(a->spec.args.items[1], "scale=2");
+    /* A file goes with the list once, whatever it is for. */
+    assert_int_equal(plan->locals.count, 2);
+    assert_string_equal(plan->locals.items[a->code], "lib/stats.py");
+    assert_int_equal(b->code, a->code);
+    assert_int_equal(b->inputs[1].index, a->code);
+    workflow_plan_free(plan);
+}
+
+static void a_function_that_is_none_is_told(void **state _unused_)
+{
+    expect_errors("a1\na1: python=stats.py",
+                  "tasks.txt:2:5: python=stats.py: expected FILE:FUNCTION of Python code; at most "
+                  "64 files go with a list\n");
+    expect_errors("a1\na1: python=dir/:f",
+                  "tasks.txt:2:5: python=dir/:f: expected FILE:FUNCTION of Python code; at most 64 "
+                  "files go with a list\n");
+    expect_errors("a1\na1: python=f.py:",
+                  "tasks.txt:2:5: python=f.py:: expected FILE:FUNCTION of Python code; at most 64 "
+                  "files go with a list\n");
+    expect_errors("a1\na1: python=f.py:f args=\"1 one\"",
+                  "tasks.txt:1:1: a1: argument 2 is no JSON: one\n");
+    expect_errors("a1\na1: python=f.py:2f",
+                  "tasks.txt:1:1: a1: a function has a name such as mean or Stats.mean, of at most "
+                  "127 bytes\n");
+    expect_errors("a1\na1: python=f.py:f run=\"cat 1\"",
+                  "tasks.txt:1:1: a1: argument 1 is no JSON: cat\n"
+                  "tasks.txt:1:1: a1: a task is a command or a function, not both\n");
 }
 
 static void expect_input(const struct workflow_input *input, enum workflow_input_type type,
@@ -456,7 +495,8 @@ int main(void)
         cmocka_unit_test(all_errors_are_told_in_their_order),
         cmocka_unit_test(leading_zeros_do_not_make_another_task),
         cmocka_unit_test(an_empty_list_is_an_error),
-        cmocka_unit_test(details_of_later_versions_are_refused_by_name),
+        cmocka_unit_test(a_function_names_its_code_and_gets_json),
+        cmocka_unit_test(a_function_that_is_none_is_told),
         cmocka_unit_test(files_go_with_tasks),
         cmocka_unit_test(files_that_cannot_go_are_told),
         cmocka_unit_test(so_many_files_go_and_no_more),

@@ -216,11 +216,14 @@ static void add_types(struct node *node, const struct workflow_plan *plan, cJSON
 /* The words of a command, as a shell would take them; nothing for a task without any. */
 static void add_command(const struct task_spec *spec, cJSON *json)
 {
-    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *text = NULL, *call = NULL;
 
     if (spec->args.count > 0)
         text = task_words_format(&spec->args, COMMAND_TEXT_MAX);
-    json_add_string(json, "command", text);
+    if (spec->python && asprintf(&call, "python %s:%s%s%s", spec->python->file,
+                                 spec->python->function, text ? " " : "", text ? text : "") < 0)
+        call = NULL;
+    json_add_string(json, "command", call ? call : text);
 }
 
 static void add_needs(const struct workflow_plan *plan, size_t step, cJSON *json)
