@@ -15,7 +15,7 @@ struct exec_child {
     struct list link; /* the owner's */
     uint64_t id;
     uint64_t serial; /* what its directory and its control group are called by; the owner's */
-    void *owner; /* borrowed */
+    void *owner;     /* borrowed */
     /* Called from the loop, for each report; in that of SUPERVISOR_FREE the owner may do with the
      * child what it likes. */
     void (*on_report)(struct exec_child *child, const struct supervisor_report *report);

@@ -16,7 +16,7 @@
 struct request_head {
     enum exec_level level;
     bool network;
-    bool has_group; /* the last descriptor is its control group's */
+    bool has_group;              /* the last descriptor is its control group's */
     char name[REQUEST_NAME_MAX]; /* of the task's directory */
 };
 

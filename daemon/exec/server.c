@@ -37,7 +37,7 @@ struct exec_server {
     struct exec_channel *channel; /* owned; NULL without client */
     struct fence *fence;          /* owned; NULL until configured */
     struct helpers *helpers;      /* owned; as the fence, which it borrows */
-    struct groups groups; /* owned */
+    struct groups groups;         /* owned */
     struct probe probe;
     struct spares spares; /* keepers without a task */
     struct list tasks;    /* of struct exec_child, owned; also what only has to end */

@@ -22,8 +22,8 @@
 
 #define WATCH_MSEC 100 /* between two looks at the memory of a task without a group */
 
-/* What it may have above its limit: stacks, which the limit of a process does not count, so that one
- * that is at its limit is refused more, and not killed as well. */
+/* What it may have above its limit: stacks, which the limit of a process does not count, so that
+ * one that is at its limit is refused more, and not killed as well. */
 #define STACKS_SIZE ((uint64_t)4 << 20)
 
 #define NAMESPACE_FLAGS (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)

@@ -27,7 +27,7 @@ struct supervisor {
     char **own_variables; /* its end: what was made here */
     pid_t pid;            /* of the command */
     int wait_status;
-    bool is_oom; /* we killed it, because it used more memory than it may */
+    bool is_oom;         /* we killed it, because it used more memory than it may */
     struct rusage usage; /* of all that were waited for */
     int error;           /* of the command's process before it became the command */
     usec_t begin_usec;

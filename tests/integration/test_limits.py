@@ -28,11 +28,11 @@ def last_reason(lab):
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_memory_of_all_processes_counts_together(lab, level):
     """No process has more than the limit, all of them have: killed, and told as what it is."""
-    script = ("import os, time\n"
+    script = ("import os, signal\n"
               "for i in range(4):\n"
               "    if os.fork() == 0:\n"
-              "        os.setsid(); held = os.urandom(30 << 20); time.sleep(1000)\n"
-              "time.sleep(1000)")
+              "        os.setsid(); held = os.urandom(30 << 20); signal.pause()\n"
+              "signal.pause()")
     result = python(lab, level, script, "--memory", "64MiB", code=137)
     assert "out of memory (signal 9): limit 64MiB; it gets more with --memory 128MiB" in result.stderr
     task = lab["landlock"].tasks()[-1]
@@ -42,11 +42,11 @@ def test_the_memory_of_all_processes_counts_together(lab, level):
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_memory_that_processes_share_counts_once(lab, level):
-    script = ("import os, time\n"
+    script = ("import os, signal\n"
               "held = os.urandom(40 << 20)\n"
               "for i in range(4):\n"
               "    if os.fork() == 0:\n"
-              "        time.sleep(1); os._exit(0)\n"
+              "        signal.alarm(1); signal.pause()\n"
               "for i in range(4): os.wait()\n"
               "print('together')")
     assert python(lab, level, script, "--memory", "80MiB").stdout == "together\n"
@@ -54,10 +54,10 @@ def test_memory_that_processes_share_counts_once(lab, level):
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_shared_memory_counts_too(lab, level):
-    script = ("import mmap, os, time\n"
+    script = ("import mmap, os, signal\n"
               "held = [mmap.mmap(-1, 40 << 20) for i in range(3)]\n"
               "for one in held: one.write(os.urandom(40 << 20))\n"
-              "time.sleep(1000)")
+              "signal.pause()")
     python(lab, level, script, "--memory", "100MiB", code=137)
     assert last_reason(lab).startswith("out of memory (signal 9): limit 100MiB")
 
