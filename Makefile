@@ -301,7 +301,7 @@ APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev 
        libsystemd-dev libconfig-dev libcjson-dev libssl-dev libsqlite3-dev libseccomp-dev \
        libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3 \
        debhelper mmdebstrap systemd-container prometheus zsh fish \
-       rpm rpmlint lintian python3-firewall ufw
+       rpm rpmlint lintian python3-firewall ufw qemu-system-x86 e2fsprogs
 APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev gearman-job-server gearman-tools rsync nginx-light curl openssl redis-server \
     openssh-client openssh-server beanstalkd parallel bubblewrap
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
@@ -360,7 +360,7 @@ STAGE = rm -rf build/$(1) && mkdir -p build/$(1)/p2pnode-$(VERSION) && \
 PACKAGER = env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CI
 PACKED  := Makefile README.md LICENSE $(wildcard $(addsuffix /*,daemon daemon/* ctl etc etc/* systemd packaging/*))
 
-.PHONY: deb rpm check-boot check-packages check-apparmor
+.PHONY: deb rpm check-boot check-packages check-apparmor check-qemu
 check-boot: deb rpm ## boots a real systemd in a container and uses the packages there; needs root
 	@$(RUN) boot-deb tests/boot/boot.sh deb build/p2pnode_$(VERSION)_*.deb build/boot
 	@$(RUN) boot-rpm tests/boot/boot.sh rpm build/p2pnode-$(VERSION)-*.rpm build/boot
@@ -371,6 +371,9 @@ check-packages: deb rpm ## lintian, rpmlint, firewall files; needs root
 
 check-apparmor: ## the profile, with the parser of Debian 13, which has to be reached; needs root
 	@$(RUN) apparmor tests/packages/apparmor.sh build/boot
+
+check-qemu: deb $(B)/tests/hostile ## boots an emulated machine: tasks at level full, in control groups; needs root
+	@$(RUN) qemu tests/boot/qemu.sh build/p2pnode_$(VERSION)_*.deb $(B)/tests/hostile build/boot
 
 deb: build/deb/done ## build/p2pnode_*.deb
 	@ls build/p2pnode_*.deb

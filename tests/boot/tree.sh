@@ -6,7 +6,7 @@ set -euo pipefail
 
 tree=$1
 here=$(dirname "$(readlink -f "$0")")
-packages=systemd,systemd-sysv,dbus,procps,rpm,libcjson1,libconfig9,libseccomp2,libsmartcols1,libsqlite3-0,libssl3
+packages=systemd,systemd-sysv,dbus,procps,rpm,libcjson1,libconfig9,libseccomp2,libsmartcols1,libsqlite3-0,libssl3,python3
 
 # Made anew where what it is made of has changed.
 made_of=$(cat "$here/tree.sh" "$here/job.service" | sha256sum)
