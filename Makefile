@@ -211,7 +211,7 @@ $(B)/tests/hostile: tests/integration/hostile.c
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) -o $@ $<
 
 check-integration: $(PROGRAMS) $(B)/tests/bare $(B)/tests/crash.so $(B)/tests/clock.so $(B)/tests/hostile ## real daemons; needs root
-	@$(RUN) integration $(PYTEST) tests/integration --ignore tests/integration/test_ctl_screens.py
+	@$(RUN) integration --each $(PYTEST) -- $(filter-out %/test_ctl_screens.py,$(wildcard tests/integration/test_*.py))
 
 check-lint: $(LIBRARY) $(B)/p2pctl ## floors, purity, headers, sleeps, manual, events, claims, sizes, peers
 	@$(RUN) lint --each -- $(foreach lint,layers.py pure.py headers.sh sleeps.py manual.py events.py claims.py sizes.py peers.py,tests/lint/$(lint))
