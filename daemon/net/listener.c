@@ -2,12 +2,14 @@
 #include "net/listener.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include "base/list.h"
 #include "base/log.h"
 
 #define ACCEPTS_MAX 16 /* per dispatch */
+#define SHARES_MAX  64 /* handshakes that are looked at for who has most of them */
 
 struct listener {
     struct listener_config config;
@@ -93,6 +95,66 @@ static int begin(struct listener *listener, const struct stream_arrival *arrival
     return 0;
 }
 
+static bool is_same_host(const struct address *a, const struct address *b)
+{
+    return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+/* How many of the oldest handshakes are with that host, and which is the first. */
+static size_t count_share(struct listener *listener, const struct address *host,
+                          struct incoming **ret_oldest)
+{
+    size_t looked = 0, count = 0;
+
+    list_for_each (link, &listener->handshakes) {
+        struct incoming *incoming = list_entry(link, struct incoming, link);
+        if (++looked > SHARES_MAX)
+            break;
+        if (!is_same_host(stream_get_address(incoming->stream), host))
+            continue;
+        if (count++ == 0)
+            *ret_oldest = incoming;
+    }
+    return count;
+}
+
+/*
+ * Whoever has no key can still hold all places of handshakes by saying nothing. So the host that
+ * has most of them gives its oldest to one that has at least two fewer. Return: whether it did.
+ */
+static bool make_room(struct listener *listener, const struct address *from)
+{
+    struct incoming *victim = NULL, *own = NULL;
+    size_t most = count_share(listener, from, &own) + 1, looked = 0;
+
+    list_for_each (link, &listener->handshakes) {
+        struct incoming *oldest = NULL;
+        if (++looked > SHARES_MAX)
+            break;
+        const struct incoming *incoming = list_entry(link, struct incoming, link);
+        size_t count = count_share(listener, stream_get_address(incoming->stream), &oldest);
+        if (count > most) {
+            most = count;
+            victim = oldest;
+        }
+    }
+    if (!victim)
+        return false;
+    listener->statistics.handshakes_failed++;
+    drop_incoming(victim);
+    return true;
+}
+
+static int get_ticket(struct listener *listener, const struct address *from)
+{
+    const struct listener_config *config = &listener->config;
+
+    if (listener->handshakes_count >= config->handshakes_max && !make_room(listener, from))
+        return -EMFILE;
+    int ticket = gate_enter(config->gate);
+    return ticket < 0 && make_room(listener, from) ? gate_enter(config->gate) : ticket;
+}
+
 /* What to do with one connection. Takes over @fd. */
 static void take(struct listener *listener, int fd, const struct address *from)
 {
@@ -104,8 +166,7 @@ static void take(struct listener *listener, int fd, const struct address *from)
         (void)close_fd(fd);
         return;
     }
-    ticket =
-        listener->handshakes_count < config->handshakes_max ? gate_enter(config->gate) : -EMFILE;
+    ticket = get_ticket(listener, from);
     if (ticket < 0) {
         listener->statistics.refused_full++;
         (void)close_fd(fd);

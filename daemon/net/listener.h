@@ -21,7 +21,7 @@ typedef bool (*listener_allow_t)(const struct address *address, void *userdata);
 struct listener_config {
     struct stream_config stream; /* for what is accepted */
     struct gate *gate;           /* borrowed: outlives the listener and its streams */
-    size_t handshakes_max;       /* 1..; more are closed */
+    size_t handshakes_max;       /* 1..; more are closed, those of the host with most first */
     listener_ready_t on_stream;
     listener_allow_t is_allowed;
     void *userdata;

@@ -285,14 +285,24 @@ static void own_or_null_id_is_no_destination(void **state)
 }
 
 /* A client that says nothing at all. */
-static int dial_plain(void)
+static int dial_plain_from(const char *text)
 {
     struct sockaddr_storage storage;
-    socklen_t size = address_to_sockaddr(&address, &storage);
+    struct address from;
+    socklen_t size;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    assert_int_equal(address_parse(text, 0, &from), 0);
+    size = address_to_sockaddr(&from, &storage);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&storage, size), 0);
+    size = address_to_sockaddr(&address, &storage);
     assert_int_equal(connect(fd, (const struct sockaddr *)&storage, size), 0);
     return fd;
+}
+
+static int dial_plain(void)
+{
+    return dial_plain_from("127.0.0.1");
 }
 
 static void silent_client_is_dropped_at_the_deadline(void **state)
@@ -328,6 +338,28 @@ static void handshakes_are_bounded(void **state)
     assert_int_equal(recv(second, &byte, 1, 0), 0);
     (void)close_fd(first);
     (void)close_fd(second);
+}
+
+/* The handshakes of one host leave room for others, all of them silent or not. */
+static void host_with_most_handshakes_gives_one_to_another(void **state)
+{
+    struct listener_statistics statistics = {0};
+    char byte;
+    int silent[3];
+
+    (void)state;
+    (void)stop(NULL);
+    start_with(&keyring, STREAMS_MAX, STREAMS_MAX, 3, LAB_WAIT_USEC);
+    for (size_t i = 0; i < ARRAY_SIZE(silent); i++)
+        silent[i] = dial_plain_from("127.0.0.9");
+    dial_and_wait();
+    listener_get_statistics(listener, &statistics);
+    assert_int_equal(statistics.handshakes_failed, 1);
+    assert_int_equal(statistics.refused_full, 0);
+    assert_int_equal(recv(silent[0], &byte, 1, 0), 0);
+    assert_int_equal(recv(silent[1], &byte, 1, MSG_DONTWAIT), -1);
+    for (size_t i = 0; i < ARRAY_SIZE(silent); i++)
+        (void)close_fd(silent[i]);
 }
 
 static void connections_are_bounded_and_come_free_again(void **state)
@@ -661,6 +693,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(own_or_null_id_is_no_destination, start, stop),
         cmocka_unit_test_setup_teardown(silent_client_is_dropped_at_the_deadline, start, stop),
         cmocka_unit_test_setup_teardown(handshakes_are_bounded, start, stop),
+        cmocka_unit_test_setup_teardown(host_with_most_handshakes_gives_one_to_another, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(connections_are_bounded_and_come_free_again, start, stop),
         cmocka_unit_test_setup_teardown(connections_of_one_node_are_bounded, start, stop),
         cmocka_unit_test_setup_teardown(network_that_is_not_allowed_is_closed_at_once, start, stop),
