@@ -310,19 +310,26 @@ static void set_include_dir(config_t *file, const char *path)
     config_set_include_dir(file, directory);
 }
 
-void load_file(struct load *load, const char *path)
+/* Devices and pipes may have no end. What is wrong is told of @where, after @what. */
+static bool is_regular(struct load *load, const char *where, const char *what, const char *path)
 {
     struct stat status;
+
+    if (stat(path, &status) < 0)
+        load_complain(load, where, "%s%s", what, strerror(errno));
+    else if (!S_ISREG(status.st_mode) || status.st_size > FILE_SIZE_MAX)
+        load_complain(load, where, "%snot a regular file of at most %d bytes", what, FILE_SIZE_MAX);
+    else
+        return true;
+    return false;
+}
+
+void load_file(struct load *load, const char *path)
+{
     config_t file;
 
-    if (stat(path, &status) < 0) {
-        load_complain(load, path, "%s", strerror(errno));
+    if (!is_regular(load, path, "", path))
         return;
-    }
-    if (!S_ISREG(status.st_mode) || status.st_size > FILE_SIZE_MAX) {
-        load_complain(load, path, "not a regular file of at most %d bytes", FILE_SIZE_MAX);
-        return;
-    }
     config_init(&file);
     set_include_dir(&file, path);
     if (config_read_file(&file, path))
@@ -352,11 +359,15 @@ void load_seeds_file(struct load *load)
     size_t size = 0;
     struct address address;
     unsigned number = 0;
+    char what[LOAD_WHERE_MAX];
+    const char *where = config_origin(load->config, (size_t)load_find_key("seeds_file"));
 
+    snprintf(what, sizeof(what), "seeds_file: %s: ", path);
+    if (!is_regular(load, where, what, path))
+        return;
     FILE *file = fopen(path, "re");
     if (!file) {
-        load_complain(load, config_origin(load->config, (size_t)load_find_key("seeds_file")),
-                      "seeds_file: %s: %s", path, strerror(errno));
+        load_complain(load, where, "%s%s", what, strerror(errno));
         return;
     }
     while (number < FILE_SIZE_MAX && getline(&line, &size, file) >= 0) {

@@ -230,6 +230,9 @@ static void a_bad_line_of_the_seeds_file_is_told_with_its_number(void **state _u
     load("seeds_file = \"/nonexistent\";");
     config_file_assert_error(&lab, 0,
                              "lab.conf:1: seeds_file: /nonexistent: No such file or directory");
+    load("seeds_file = \"/dev/zero\";");
+    config_file_assert_error(
+        &lab, 0, "lab.conf:1: seeds_file: /dev/zero: not a regular file of at most 1048576 bytes");
 }
 
 static void an_included_file_counts_and_keeps_its_own_lines(void **state _unused_)
