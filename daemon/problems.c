@@ -101,11 +101,16 @@ static void tell_members(const struct audience *audience, const struct swim_stat
 static void tell_seeds(const struct audience *audience, const struct swim_statistics *statistics)
 {
     const struct node *node = audience->node;
+    struct member_counts counts;
     char text[256];
 
     if (statistics->seeds_configured == 0)
         return;
-    if (!node->has_joined && statistics->seeds_reachable < statistics->seeds_needed) {
+    members_count(cluster_get_swim(node->cluster), &counts);
+    /* Who is with the cluster by another way, remembered members or a join by hand, needs none. */
+    bool needs_seeds = statistics->seeds_reachable > 0 || counts.others_alive == 0;
+    if (!node->has_joined && needs_seeds &&
+        statistics->seeds_reachable < statistics->seeds_needed) {
         /* Whoever has another key hears nothing at all. */
         bool is_silent = statistics->seeds_reachable == 0 && node->config->security.encrypt;
         snprintf(text, sizeof(text), "%u of %u seeds have answered (needs %u)%s",

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import FAST, STEADY
 from lib.wait import wait_for
 
 
@@ -77,6 +77,26 @@ def test_the_quorum_is_of_the_list_and_of_the_file_together(make_lab):
     seeds[2].start()
     wait_for(lambda: not problem() and seeds_of(joiner) == {"configured": 3, "reachable": 2, "needed": 2}, 10,
              lambda: f"the quorum: {seeds_of(joiner)}")
+
+
+def test_who_is_with_the_cluster_without_its_seeds_is_well(make_lab):
+    """All seeds gone: one that restarts comes back to the members it knew, a new one joins by hand; a notice, no more."""
+    lab = make_lab(STEADY)
+    seed = lab.node("seed", role="seed")
+    nodes = [lab.node(f"lab-{i}") for i in (1, 2, 3)]
+    for node in (seed, *nodes[:2]):
+        node.start()
+    lab.wait_joined()
+    seed.kill()
+    nodes[0].restart()
+    nodes[2].start()
+    nodes[2].ctl("join", nodes[1].address)
+
+    def codes(node):
+        return [one["code"] for one in node.call("Status")["problems"] if one["code"] in ("below-quorum", "seed-unreachable")]
+    for node in (nodes[0], nodes[2]):
+        wait_for(lambda node=node: node.state_of("lab-2") == "alive" and codes(node) == ["seed-unreachable"], 20,
+                 lambda node=node: f"the cluster without seeds: {codes(node)}")
 
 
 @pytest.fixture
