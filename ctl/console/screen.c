@@ -277,7 +277,7 @@ static int choose_columns(const struct screen *screen, const char *output, struc
         name += size + (name[size] == ',');
         name += strspn(name, "+");
     }
-    return 0;
+    return grid->columns_count > 0 ? 0 : unknown_column(screen, "", 0);
 }
 
 static size_t text_width(const char *text)

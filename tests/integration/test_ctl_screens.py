@@ -148,6 +148,7 @@ SCREENS = {
     "unknown-option": "members --alvie",
     "unknown-option-json": "members --alvie --json",
     "unknown-column": "members -o nodes",
+    "no-column": "members -o ''",
     "prefix-is-unknown": "members --ali",
     "needs-verb": "task",
     "too-many": "members now",
