@@ -74,16 +74,27 @@ static bool is_at_max(const struct slots *slots, const struct slots_type *type)
 }
 
 /*
- * The first of @user whose type may run one more; while too many are paused, only one of those. It
- * is not passed over for lack of slots: then nobody starts until it fits, or small tasks would keep
- * a large one waiting for ever.
+ * Its origin has left two questions for a longer lease without an answer. What would begin now
+ * would be stopped before it had done anything, and would count as begun.
+ */
+static bool is_doubtful(const struct slots *slots, const struct entry *entry)
+{
+    return entry->lease_usec > 0 &&
+           usec_add(slots->now, entry->lease_usec / 3) >= entry->lease_end_usec;
+}
+
+/*
+ * The first of @user whose type may run one more and whose lease lasts; while too many are paused,
+ * only one of those. It is not passed over for lack of slots: then nobody starts until it fits, or
+ * small tasks would keep a large one waiting for ever.
  */
 static struct entry *first_of(const struct slots *slots, struct user *user)
 {
     list_for_each (link, &user->queue) {
         struct entry *entry = list_entry(link, struct entry, queue);
         if (entry->public.state == SLOTS_PAUSED ||
-            (slots->paused <= SLOTS_PAUSED_MAX && !is_at_max(slots, entry->type)))
+            (slots->paused <= SLOTS_PAUSED_MAX && !is_at_max(slots, entry->type) &&
+             !is_doubtful(slots, entry)))
             return entry;
     }
     return NULL;

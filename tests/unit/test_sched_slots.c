@@ -512,6 +512,26 @@ static void what_waits_past_its_lease_goes_back(void **state _unused_)
     slots_free(slots);
 }
 
+static void nothing_begins_with_a_lease_about_to_end(void **state _unused_)
+{
+    struct slots *slots = make(0);
+    struct slots_config config = config_of(1);
+    struct slots_key key = key_of(&other, 2);
+
+    assert_int_equal(slots_set_config(slots, &config, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 2, 1), 0);
+    (void)actions(slots);
+    slots_tick(slots, LEASE);
+    assert_non_null(strstr(actions(slots), "kill 1 9"));
+    finish(slots, 1, 0, LEASE);
+    assert_null(strstr(actions(slots), "start 2"));
+    /* Its origin is there after all. */
+    slots_renewed(slots, &key, true, LEASE, LEASE);
+    assert_non_null(strstr(actions(slots), "start 2"));
+    slots_free(slots);
+}
+
 static void draining_hands_the_queue_back_and_lets_the_rest_end(void **state _unused_)
 {
     struct slots *slots = make(1);
@@ -938,6 +958,7 @@ int main(void)
         cmocka_unit_test(a_refused_renewal_kills_at_once),
         cmocka_unit_test(the_own_node_needs_no_lease),
         cmocka_unit_test(what_waits_past_its_lease_goes_back),
+        cmocka_unit_test(nothing_begins_with_a_lease_about_to_end),
         cmocka_unit_test(draining_hands_the_queue_back_and_lets_the_rest_end),
         cmocka_unit_test(what_is_evicted_ends_as_stopped_by_its_node),
         cmocka_unit_test(a_turn_ends_when_another_user_waits),
