@@ -134,6 +134,8 @@ bool may_change_task(const struct call *call, const struct task *task);
 void task_fill(const struct node *node, const struct task *task, cJSON *json);
 /* A task of this node by the text of its id; NULL: the call has been answered. task.c */
 const struct task *find_task(struct node *node, struct call *call, const char *id);
+/* The same, of those that the caller may change. */
+const struct task *find_own_task(struct node *node, struct call *call, const char *id);
 /*
  * Whether @origin, where a task was submitted, is another node: then the call has been passed on to
  * it, or answered with why not. task.c

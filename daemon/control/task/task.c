@@ -408,6 +408,17 @@ bool may_change_task(const struct call *call, const struct task *task)
     return call->caller.is_admin || strcmp(call->caller.user, task->spec.user) == 0;
 }
 
+const struct task *find_own_task(struct node *node, struct call *call, const char *id)
+{
+    const struct task *task = find_task(node, call, id);
+
+    if (!task || may_change_task(call, task))
+        return task;
+    call_fail(call, ERROR_NOT_PERMITTED, NULL, "not permitted: task %s belongs to %s", id,
+              task->spec.user);
+    return NULL;
+}
+
 struct cancel {
     int signal;
     usec_t grace_usec;
@@ -425,14 +436,9 @@ static bool choose_listed(struct node *node, struct call *call, const cJSON *ids
                           struct cancel *cancel)
 {
     json_for_each (id, ids) {
-        const struct task *task = find_task(node, call, id->valuestring);
+        const struct task *task = find_own_task(node, call, id->valuestring);
         if (!task)
             return false;
-        if (!may_change_task(call, task)) {
-            call_fail(call, ERROR_NOT_PERMITTED, NULL, "not permitted: task %s belongs to %s",
-                      id->valuestring, task->spec.user);
-            return false;
-        }
         cancel->numbers[cancel->count++] = task->number;
     }
     return true;
