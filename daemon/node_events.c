@@ -72,18 +72,16 @@ static void tell_peer_list(const struct node *node, const struct swim_event *eve
                       peers);
 }
 
-/* "Dead Node:..." is said by the one who reports: the accuser. */
+/* "Dead Node:..." in the name of the accuser, at every node that hears of it. */
 static void tell_dead(const struct node *node, const struct swim_event *event)
 {
     char line[RENDER_TEXT_MAX];
-    const struct swim_member *self = swim_get_self(cluster_get_swim(node->cluster));
-    bool is_ours = event->by && event->by->is_self;
+    const struct swim_member *by =
+        event->by ? event->by : swim_get_self(cluster_get_swim(node->cluster));
 
-    if (is_ours)
-        render_dead_node(&event->member->address,
-                         event->wall_usec > 0 ? event->wall_usec : node_wall(node), &self->address,
-                         line);
-    journal_member_dead(event->member, event->by, event->text, is_ours ? line : NULL);
+    render_dead_node(&event->member->address,
+                     event->wall_usec > 0 ? event->wall_usec : node_wall(node), &by->address, line);
+    journal_member_dead(event->member, event->by, event->text, line);
 }
 
 static void tell_suspect(const struct node *node, const struct swim_event *event)

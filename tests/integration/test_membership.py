@@ -125,6 +125,11 @@ def test_a_killed_node_is_dead_at_all_others_and_the_seed_gets_the_line(lab):
     assert re.search(line, seed.log_text())
     assert lab["lab-01"].members()["lab-03"]["reported_by"] in ("seed", "lab-01", "lab-02")
 
+    def accuser_at(node):
+        told = node.ctl("events", "--format=seed", "--type", "member-dead").stdout.splitlines()
+        return line.fullmatch(told[0])[2] if told else None
+    wait_for(lambda: reporters >= {accuser_at(node) for node in lab.running()}, 5, "the line of its death everywhere")
+
 
 def test_a_node_that_leaves_is_never_shown_as_dead(steady):
     lab = steady
