@@ -134,7 +134,8 @@ def test_a_sandbox_that_is_not_to_be_had_fails_and_is_told(make_lab):
     told = wait_for(lambda: node.events("problem"), 20, "the word in the log")[0]
     assert told["message"].startswith("no task can run")
     reload(node, {"sandbox": {"mode": "auto"}})
-    wait_for(lambda: any(one["message"].startswith("level ") for one in findings_of(node, "sandbox")["sandbox"]), 15,
+    levels = {"level full", "level namespaces", "level landlock"}
+    wait_for(lambda: levels & {one["message"] for one in findings_of(node, "sandbox")["sandbox"]}, 15,
              "a sandbox that this machine has")
     assert node.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
 
