@@ -172,11 +172,24 @@ static int make_devices(const char **step)
 static int enter_stage(const char **step)
 {
     *step = "pivot_root";
-    if (chdir(STAGE) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
-        chdir("/") < 0)
+    if (chdir(STAGE) < 0)
+        return -errno;
+    if (syscall(SYS_pivot_root, ".", ".") < 0) {
+        const int r = -errno;
+        (void)!chdir("..");
+        return r;
+    }
+    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
         return -errno;
     *step = "make the root read-only";
     return set_attributes("/", ATTRIBUTE_READ_ONLY, 0);
+}
+
+/* Where the root could not be made: its directory is empty again, and can be removed. */
+static int drop_stage(int error)
+{
+    (void)umount2(STAGE, MNT_DETACH);
+    return error;
 }
 
 int root_enter(const struct fence *fence, const char **step)
@@ -191,7 +204,9 @@ int root_enter(const struct fence *fence, const char **step)
         r = show_paths(fence, step);
     if (r == 0)
         r = make_devices(step);
-    return r < 0 ? r : enter_stage(step);
+    if (r == 0)
+        r = enter_stage(step);
+    return r < 0 ? drop_stage(r) : 0;
 }
 
 static bool is_below(const char *path, const char *directory)
@@ -225,7 +240,9 @@ int root_prepare(const struct fence *fence, int root_fd, const char **step)
     /* Another /proc can be mounted only while there is one to be seen. */
     if (r == 0)
         r = make_devices(step);
-    return r < 0 ? r : enter_stage(step);
+    if (r == 0)
+        r = enter_stage(step);
+    return r < 0 ? drop_stage(r) : 0;
 }
 
 int root_take(const char *name, const char **step)

@@ -23,7 +23,7 @@ int root_map_user(uid_t uid, gid_t gid, const char **step);
 
 /*
  * Makes and enters the root. The current directory holds the directories "root" (empty), "work" and
- * "tmp". Afterwards it is the new "/". Return: as above.
+ * "tmp". Afterwards it is the new "/"; where that fails, "root" is empty again. Return: as above.
  */
 int root_enter(const struct fence *fence, const char **step);
 

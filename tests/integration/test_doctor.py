@@ -140,6 +140,23 @@ def test_a_sandbox_that_is_not_to_be_had_fails_and_is_told(make_lab):
     assert node.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
 
 
+class InAContainer(Loopback):
+    """Parts of /proc are hidden, as podman and docker do, and so the kernel allows no other one beside it."""
+    prefix = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc/fs && exec "$@"', "sh")
+
+
+def test_what_fails_of_a_better_sandbox_does_not_hold_up_the_next(make_lab):
+    lab = make_lab(FAST)
+    node = lab.node("lone", role="seed", types=["a"], place=InAContainer(lab.network, 1)).start()
+
+    def tried():
+        told = [one["message"] for one in findings_of(node, "sandbox")["sandbox"]]
+        return told if "level namespaces is not to be had: mount /proc: Operation not permitted" in told else None
+    told = wait_for(tried, 10, "the sandbox to be tried")
+    assert "level landlock" in told
+    assert node.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
+
+
 def test_a_problem_that_lasts_is_told_when_it_begins_and_when_it_ends(lab):
     node = lab["work"]
     assert node.events("problem") == []
