@@ -72,6 +72,7 @@ struct job {
     bool is_sent;
     bool is_accepted;
     bool is_doubtful; /* the connection it went out on is gone */
+    bool is_recalled; /* ORIGIN_RECALL was told */
     bool is_sure;     /* offered since our start: the node's word about it is complete */
     usec_t lease_end_usec;
     usec_t query_usec;

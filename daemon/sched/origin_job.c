@@ -223,22 +223,25 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
         [ORIGIN_REFUSED_TYPE] = "it does not handle the type",
         [ORIGIN_REFUSED_NO_SPACE] = "its disk is full",
         [ORIGIN_REFUSED_UNREACHABLE] = "it cannot be reached",
-        [ORIGIN_REFUSED_RECALLED] = "another node is freer",
+        [ORIGIN_REFUSED_RECALLED] = "it did not begin within its lease",
     };
     struct task *task = job->task;
+    const char *text = refusal == ORIGIN_REFUSED_RECALLED && job->is_recalled
+                           ? "another node is freer"
+                           : texts[refusal];
     bool is_fatal =
         (refusal == ORIGIN_REFUSED_NO_SPACE && !(task->spec.retry_on & TASK_RETRY_NO_SPACE)) ||
         (refusal == ORIGIN_REFUSED_UNREACHABLE && !(task->spec.retry_on & TASK_RETRY_UNREACHABLE));
 
     (void)task_add_timeline(task, origin_wall(origin), "not taken by %s: %s", task->node_name,
-                            texts[refusal]);
+                            text);
     if (job->is_accepted)
         tell_previous(job);
     avoid_node(job);
     detach(origin, job);
     task_format_text(task->reason, sizeof(task->reason), "not taken by %s: %s", task->node_name,
-                     texts[refusal]);
-    tell_note(job, texts[refusal]);
+                     text);
+    tell_note(job, text);
     if (task->is_cancelled || is_fatal) {
         give_up(origin, job, task->is_cancelled ? TASK_CANCELLED : TASK_FAILED);
         return;
@@ -416,8 +419,10 @@ void job_check(struct origin *origin, struct job *job)
         query(origin, job);
     if (origin->now >= job->rebalance_usec) {
         job->rebalance_usec = usec_add(origin->now, origin->config.rebalance_after_usec);
-        if (place_is_freer(origin->place, &job->task->spec, &job->task->node))
+        if (place_is_freer(origin->place, &job->task->spec, &job->task->node)) {
+            job->is_recalled = true;
             job_tell(origin, job, ORIGIN_RECALL);
+        }
     }
     job_arm(origin, job);
 }

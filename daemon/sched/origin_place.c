@@ -31,7 +31,7 @@ static void assign(struct origin *origin, struct job *job, const struct place_no
     else
         (void)task_add_timeline(task, origin_wall(origin), "placed on %s: %s", task->node_name,
                                 reason);
-    job->is_sent = job->is_accepted = job->is_doubtful = false;
+    job->is_sent = job->is_accepted = job->is_doubtful = job->is_recalled = false;
     job->is_sure = true;
     place_debit(origin->place, &task->node);
     const char *previous = job_get_previous(job);

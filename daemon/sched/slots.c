@@ -74,6 +74,8 @@ int slots_new(const struct slots_config *config, uint64_t seed, usec_t now, stru
     list_init(&slots->active);
     list_init(&slots->ended);
     list_init(&slots->telling);
+    table_init(&slots->back_by_key, sizeof(struct slots_key), seed);
+    list_init(&slots->backs);
     slots->slice_end_usec = USEC_INFINITY;
     slots->now = now;
     slots->next_id = 1;
@@ -89,6 +91,7 @@ struct slots *slots_free(struct slots *slots)
         entry_free(slots, table_next(&slots->by_id, &i));
     table_done(&slots->by_key);
     table_done(&slots->by_id);
+    slots_backs_done(slots);
     queue_done(slots);
     heap_done(&slots->timers);
     free(slots->types);

@@ -31,7 +31,8 @@
 #define SLOTS_TYPES_MAX        64
 #define SLOTS_RESULTS_MAX      4096 /* ends that wait for their origin; then the oldest is dropped */
 #define SLOTS_RESULT_KEEP_USEC USEC_PER_DAY
-#define SLOTS_PAUSED_MAX       64  /* at once: they keep their memory */
+#define SLOTS_PAUSED_MAX       64   /* at once: they keep their memory */
+#define SLOTS_BACKS_MAX        4096 /* handed back to other nodes, remembered; then the oldest goes */
 #define SLOTS_PLACES_MAX       256 /* kept at once; then the oldest is not any more */
 #define SLOTS_PLACE_KEEP_USEC  (500 * USEC_PER_MSEC)
 
@@ -175,6 +176,11 @@ int slots_restore(struct slots *slots, const struct slots_key *key, const char *
  */
 struct slots_attempt *slots_query(struct slots *slots, const struct slots_key *key, usec_t now);
 
+/* Whether one that is not here went back without having begun: @ret is why. Its origin may not have
+ * heard it. */
+bool slots_was_handed_back(const struct slots *slots, const struct slots_key *key,
+                           enum slots_handback *ret);
+
 /* What p2pnode-exec says; unknown ids are ignored. @end is TASK_END_EXIT, _SIGNAL or _NOT_RUN. */
 void slots_started(struct slots *slots, uint64_t id, usec_t now);
 void slots_exited(struct slots *slots, uint64_t id, const struct task_end *end, usec_t now);
@@ -184,6 +190,12 @@ void slots_exited(struct slots *slots, uint64_t id, const struct task_end *end, 
  * Return: 0; -ESRCH where it is not starting, or is to be killed: then only slots_exited() helps.
  */
 int slots_hand_back(struct slots *slots, uint64_t id, enum slots_handback reason, usec_t now);
+
+/*
+ * Attempt @id, which SLOTS_KILL is about, has not begun. It goes back to its origin where this node
+ * has reasons of its own to stop it; else it has ended.
+ */
+void slots_not_begun(struct slots *slots, uint64_t id, usec_t now);
 
 /* What origins say; unknown attempts are ignored. */
 void slots_cancel(struct slots *slots, const struct slots_key *key, int signal, usec_t grace_usec,

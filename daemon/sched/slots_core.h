@@ -3,8 +3,8 @@
 
 /*
  * What the files of the slots share: slots.c has the calls of the owner, slots_queue.c whose turn
- * it is, slots_run.c the life of one attempt, slots_ask.c what those who ask are told. Nobody else
- * includes this.
+ * it is, slots_run.c the life of one attempt, slots_ask.c what those who ask are told, slots_back.c
+ * what never began. Nobody else includes this.
  */
 
 #include "base/heap.h"
@@ -82,6 +82,8 @@ struct slots {
     bool is_stopping;
     struct slots_key *gone; /* owned; ring of SLOTS_GONE_MAX, NULL before the first attempt */
     size_t gone_next;
+    struct table back_by_key; /* of struct back, owned: what was handed back */
+    struct list backs;
     struct kept_place *places; /* owned; ring of SLOTS_PLACES_MAX, NULL before the first question */
     size_t places_next;
     struct entry *dropped; /* freed with the next call */
@@ -123,6 +125,12 @@ const struct slots_type *slots_find_type_name(const struct slots *slots, const c
 /* Whether such an attempt of @origin would be taken now: 0, -ESHUTDOWN, -ENOENT, -EBUSY. */
 int slots_check_room(const struct slots *slots, const struct node_id *origin, const char *type,
                      enum task_kind kind);
+
+/* slots_back.c */
+/* That @key went back to its origin, for slots_was_handed_back(). */
+void slots_remember_back(struct slots *slots, const struct slots_key *key,
+                         enum slots_handback reason);
+void slots_backs_done(struct slots *slots);
 
 /* Makes the ring of those that are gone; most nodes never need it. Return: 0, -ENOMEM. */
 int slots_make_gone(struct slots *slots);

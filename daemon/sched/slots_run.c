@@ -310,6 +310,7 @@ void entry_hand_back(struct slots *slots, struct entry *entry, enum slots_handba
 {
     entry->reason = reason;
     entry->actions = 0;
+    slots_remember_back(slots, &entry->public.key, reason);
     entry_tell(slots, entry, SLOTS_HANDBACK);
     entry_drop(slots, entry);
 }

@@ -290,6 +290,16 @@ static bool take_room(const struct incoming *in)
     return true;
 }
 
+static void tell_absent(struct tasks *tasks, const struct slots_key *key)
+{
+    enum slots_handback reason;
+
+    if (slots_was_handed_back(tasks->slots, key, &reason))
+        wire_send_refused(tasks, key, worker_get_refusal(reason));
+    else
+        reply(tasks, "missing", key);
+}
+
 static bool take_query(const struct incoming *in)
 {
     struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
@@ -300,7 +310,7 @@ static bool take_query(const struct incoming *in)
         return false;
     struct slots_attempt *attempt = slots_query(in->tasks->slots, &key, tasks_now(in->tasks));
     if (!attempt) {
-        reply(in->tasks, "missing", &key);
+        tell_absent(in->tasks, &key);
         return true;
     }
     if (attempt->state == SLOTS_ENDED && !attempt->userdata) {

@@ -266,8 +266,7 @@ static void kill_job(struct tasks *tasks, struct slots_attempt *attempt, int sig
     /* p2pnode-exec never had it: nothing runs that could end by itself. */
     if (job)
         supply_drop(job);
-    struct task_end end = {.type = TASK_END_SIGNAL, .code = signal};
-    slots_exited(tasks->slots, attempt->id, &end, tasks_now(tasks));
+    slots_not_begun(tasks->slots, attempt->id, tasks_now(tasks));
 }
 
 /* --- Results --- */
@@ -340,14 +339,25 @@ static void drop(struct tasks *tasks, struct slots_attempt *attempt)
     free(job);
 }
 
+enum origin_refusal worker_get_refusal(enum slots_handback reason)
+{
+    switch (reason) {
+    case SLOTS_HANDBACK_DRAINING:
+        return ORIGIN_REFUSED_DRAINING;
+    case SLOTS_HANDBACK_TYPE:
+        return ORIGIN_REFUSED_TYPE;
+    case SLOTS_HANDBACK_NO_SPACE:
+        return ORIGIN_REFUSED_NO_SPACE;
+    case SLOTS_HANDBACK_RECALLED:
+        break;
+    }
+    return ORIGIN_REFUSED_RECALLED;
+}
+
 static void hand_back(struct tasks *tasks, const struct slots_action *action)
 {
     struct slots_key key = action->attempt->key;
-    enum origin_refusal refusal =
-        action->reason == SLOTS_HANDBACK_DRAINING   ? ORIGIN_REFUSED_DRAINING
-        : action->reason == SLOTS_HANDBACK_TYPE     ? ORIGIN_REFUSED_TYPE
-        : action->reason == SLOTS_HANDBACK_NO_SPACE ? ORIGIN_REFUSED_NO_SPACE
-                                                    : ORIGIN_REFUSED_RECALLED;
+    enum origin_refusal refusal = worker_get_refusal(action->reason);
 
     if (node_id_is_equal(&key.origin, &tasks->start->id))
         origin_refused(tasks->origin, key.number, key.attempt, &key.origin, refusal,

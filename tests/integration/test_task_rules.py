@@ -270,3 +270,26 @@ def test_a_command_with_an_open_quote_is_no_configuration(make_lab):
     node.launch()
     assert node.wait_end() == 78
     assert "every quote closed" in node.log_text()
+
+
+# ---- what began, and what did not
+
+def queued(node):
+    return node.json("members", "-o", "+queue", "--filter", f"node={node.name}")["members"][0]["queue"]
+
+
+def test_what_only_waited_when_its_origin_died_runs_though_it_must_not_run_twice(make_lab):
+    lab = make_lab(FAST)
+    origin, worker = lab.node("origin", role="seed"), lab.node("worker", {"tasks": {"slots": 1}})
+    lab.start()
+    begun = origin.submit("-N", "worker", "--retries", "0", "--", "sleep", "300")
+    origin.wait_task(begun, "running")
+    waiting = origin.submit("-N", "worker", "--retries", "0", "--", "echo", "once")
+    wait_for(lambda: queued(worker) == 1, 10, "the second task to be accepted")
+    origin.kill()
+    wait_for(lambda: worker.call("Status")["tasks"]["running"] == 0 and queued(worker) == 0, 20, "the leases to end")
+    origin.start()
+    shown = origin.wait_task(waiting, "succeeded")
+    assert origin.ctl("task", "logs", waiting).stdout == "once\n"
+    assert "not taken by worker: it did not begin within its lease" in [entry["text"] for entry in shown["timeline"]]
+    assert origin.wait_task(begun, "unknown")["reason"].startswith("attempt 1 lost: ")

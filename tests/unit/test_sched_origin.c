@@ -665,7 +665,27 @@ static void a_long_queued_task_is_recalled_when_another_node_is_free(void **stat
     origin_tick(origin, 60 * USEC_PER_SEC);
     assert_string_equal(actions(origin, 60 * USEC_PER_SEC), "recall 1.1 lab-02, ");
     refuse(origin, 1, 1, 2, ORIGIN_REFUSED_RECALLED, 60 * USEC_PER_SEC);
-    assert_non_null(strstr(actions(origin, 60 * USEC_PER_SEC), "send 1.2 lab-03"));
+    assert_non_null(strstr(actions(origin, 60 * USEC_PER_SEC),
+                           "moved 1 (from lab-02: another node is freer), placed 1, commit 1, "
+                           "send 1.2 lab-03"));
+    origin_free(origin);
+}
+
+static void what_did_not_begin_within_its_lease_is_placed_again(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+
+    spec.retries = 0; /* even so: it did not run */
+    add_node(origin, 2, 0);
+    submit_spec(origin, 1, &spec, 0);
+    (void)actions(origin, 0);
+    accept(origin, 1, 1, 2, 0);
+    refuse(origin, 1, 1, 2, ORIGIN_REFUSED_RECALLED, 1);
+    assert_string_equal(actions(origin, 1), "placed 1, commit 1, send 1.2 lab-02, ");
+    assert_int_equal(origin_find(origin, 1)->tries, 1);
+    assert_non_null(strstr(origin_find(origin, 1)->timeline[2].text,
+                           "not taken by lab-02: it did not begin within its lease"));
     origin_free(origin);
 }
 
@@ -1056,6 +1076,7 @@ int main(void)
         cmocka_unit_test(refusals_that_the_user_wants_no_retry_on_are_final),
         cmocka_unit_test(a_drained_queue_moves_to_another_node),
         cmocka_unit_test(a_long_queued_task_is_recalled_when_another_node_is_free),
+        cmocka_unit_test(what_did_not_begin_within_its_lease_is_placed_again),
         cmocka_unit_test(a_lost_connection_is_followed_by_questions),
         cmocka_unit_test(questions_that_find_no_connection_come_ever_less_often),
         cmocka_unit_test(an_attempt_that_never_arrived_is_placed_again),

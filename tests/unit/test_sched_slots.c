@@ -802,6 +802,72 @@ static void only_what_waits_can_be_recalled(void **state _unused_)
     slots_free(slots);
 }
 
+static void what_went_back_is_remembered_as_not_begun(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key one = key_of(&other, 1), two = key_of(&other, 2), own = key_of(&self, 3);
+    struct task_spec spec = spec_of("a", "u");
+    enum slots_handback reason = SLOTS_HANDBACK_TYPE;
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 2, 0), 0);
+    assert_int_equal(slots_offer(slots, &own, "lab-01", &spec, 0, 0), 0);
+    (void)actions(slots);
+    slots_started(slots, id_of(slots, 1), 0);
+    slots_tick(slots, LEASE);
+    assert_non_null(strstr(actions(slots), "handback 2, dropped 2, "));
+    assert_false(slots_was_handed_back(slots, &one, &reason)); /* it runs, and is to be killed */
+    assert_true(slots_was_handed_back(slots, &two, &reason));
+    assert_int_equal(reason, SLOTS_HANDBACK_RECALLED);
+    assert_null(slots_query(slots, &two, LEASE));
+    assert_true(slots_was_handed_back(slots, &two, &reason)); /* and still so when asked again */
+    slots_set_draining(slots, true, LEASE);
+    assert_false(slots_was_handed_back(slots, &own, &reason)); /* the own node heard it */
+    slots_free(slots);
+}
+
+static void only_so_many_that_went_back_are_remembered(void **state _unused_)
+{
+    struct slots_config config = config_of(1);
+    enum slots_handback reason;
+    struct slots *slots;
+
+    config.queue_max = SLOTS_BACKS_MAX + 2;
+    assert_int_equal(slots_new(&config, 1, 0, &slots), 0);
+    for (uint64_t i = 1; i <= SLOTS_BACKS_MAX + 2; i++)
+        assert_int_equal(offer(slots, "a", "u", i, 0), 0);
+    for (uint64_t i = 2; i <= SLOTS_BACKS_MAX + 2; i++) {
+        struct slots_key first = key_of(&other, 2), key = key_of(&other, i);
+        slots_recall(slots, &key, 1);
+        assert_true(slots_was_handed_back(slots, &key, &reason));
+        assert_int_equal(slots_was_handed_back(slots, &first, &reason), i <= SLOTS_BACKS_MAX + 1);
+    }
+    slots_free(slots);
+}
+
+/* Its files were on the way, say: nothing of it ran. */
+static void what_is_stopped_before_it_began_goes_back(void **state _unused_)
+{
+    struct slots *slots = make(3);
+    struct slots_key one = key_of(&other, 1);
+
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(offer(slots, "a", "u", i, 0), 0);
+    assert_string_equal(actions(slots), "start 1, start 2, start 3, ");
+    slots_cancel(slots, &one, SIGTERM, GRACE, 1);
+    slots_started(slots, id_of(slots, 3), 1);
+    slots_stop(slots, 1);
+    for (uint64_t i = 1; i <= 3; i++)
+        slots_not_begun(slots, id_of(slots, i), 1);
+    slots_not_begun(slots, 77, 1);
+    const char *text = actions(slots);
+    assert_non_null(strstr(text, "report 1, "));
+    assert_non_null(strstr(text, "handback 2, dropped 2, "));
+    assert_non_null(strstr(text, "kill 3 15, "));
+    assert_int_equal(end_of(slots, 1)->type, TASK_END_CANCELLED);
+    slots_free(slots);
+}
+
 static void a_query_for_the_unknown_shuts_the_door(void **state _unused_)
 {
     struct slots *slots = make(1);
@@ -971,6 +1037,9 @@ int main(void)
         cmocka_unit_test(the_most_of_a_type_counts_the_paused),
         cmocka_unit_test(so_many_are_paused_and_no_more),
         cmocka_unit_test(only_what_waits_can_be_recalled),
+        cmocka_unit_test(what_went_back_is_remembered_as_not_begun),
+        cmocka_unit_test(only_so_many_that_went_back_are_remembered),
+        cmocka_unit_test(what_is_stopped_before_it_began_goes_back),
         cmocka_unit_test(a_query_for_the_unknown_shuts_the_door),
         cmocka_unit_test(ends_are_reported_until_they_are_acknowledged),
         cmocka_unit_test(ends_from_before_a_restart_are_reported),

@@ -255,6 +255,22 @@ static void answer_query(struct lab *lab, const struct lab_event *event,
         answer->end = attempt->end;
 }
 
+static void on_query(struct lab *lab, const struct lab_event *event)
+{
+    struct slots *slots = lab->nodes[event->node].slots;
+    const struct slots_attempt *attempt = slots_query(slots, &event->key, lab->now);
+    enum slots_handback reason;
+
+    if (attempt || !slots_was_handed_back(slots, &event->key, &reason)) {
+        answer_query(lab, event, attempt);
+        return;
+    }
+    struct lab_event *answer = lab_send(lab, event->node, event->peer, LAB_REFUSED, &event->key);
+    if (answer)
+        answer->refusal =
+            reason == SLOTS_HANDBACK_DRAINING ? ORIGIN_REFUSED_DRAINING : ORIGIN_REFUSED_RECALLED;
+}
+
 static void on_ask(struct lab *lab, const struct lab_event *event)
 {
     struct lab_event *answer = lab_send(lab, event->node, event->peer, LAB_ROOM, &event->key);
@@ -301,7 +317,7 @@ static void on_message(struct lab *lab, struct lab_event *event)
         on_offer(lab, event);
         break;
     case LAB_QUERY:
-        answer_query(lab, event, slots_query(slots, &event->key, lab->now));
+        on_query(lab, event);
         break;
     case LAB_RENEWED:
         slots_renewed(slots, &event->key, event->is_granted, event->asked_usec, lab->now);
