@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "node.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -244,6 +245,14 @@ static void on_fatal(int r, void *data)
     (void)sd_event_exit(node->event, 1);
 }
 
+/* Those that this process may use, and so its tasks; 0 where the kernel does not say. */
+static uint16_t count_cpus(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof(set), &set) < 0 ? 0 : (uint16_t)CPU_COUNT(&set);
+}
+
 int node_tell_record(struct node *node)
 {
     const struct config *config = node->config;
@@ -254,8 +263,10 @@ int node_tell_record(struct node *node)
     uint8_t data[SWIM_META_MAX];
     size_t size;
 
-    if (config->tasks.enabled)
+    if (config->tasks.enabled) {
         python_find_version(config->python.interpreter, record.python, sizeof(record.python));
+        record.cpus = count_cpus();
+    }
     snprintf(record.version, sizeof(record.version), "%s", P2PNODE_VERSION);
     for (size_t i = 0; node->keyring && i < node->keyring->count; i++)
         record.keys[record.keys_count++] = node->keyring->keys[i].id;

@@ -34,6 +34,7 @@ int record_encode(const struct record *record, uint8_t *data, size_t size, size_
     for (size_t i = 0; i < record->tags_count; i++)
         writer_string8(&writer, record->tags[i]);
     writer_string8(&writer, record->python);
+    writer_u16(&writer, record->cpus);
     if (!writer_ok(&writer))
         return -EMSGSIZE;
     *ret_size = writer.position;
@@ -88,6 +89,7 @@ int record_decode(const uint8_t *data, size_t size, struct record *ret)
     }
     reader_string8(&reader, record.python, sizeof(record.python));
     is_valid = is_valid && is_printable(record.python);
+    record.cpus = reader_u16(&reader);
     if (!reader_ok(&reader) || !is_valid)
         return -EBADMSG;
     *ret = record;

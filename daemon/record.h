@@ -24,6 +24,7 @@ struct record {
     bool has_commands;              /* takes `submit -- CMD` from other nodes */
     bool has_python;                /* takes `submit --python` from other nodes */
     char python[16];                /* version of its interpreter, "3.11"; "" = it has none */
+    uint16_t cpus;                  /* that its tasks may use; 0 = not known */
     uint32_t keys[RECORD_KEYS_MAX]; /* ids; the first is in use */
     size_t keys_count;
     char types[RECORD_TYPES_MAX][33];

@@ -115,8 +115,13 @@ unsigned retry_on_of(const struct config *config);
 /* Whether the node that @spec names is one, and confidential work stays here; false: the call has
  * been answered. submit.c */
 bool check_node_of(struct node *node, struct call *call, const struct task_spec *spec);
-/* `no node handles task type "d"  (known types: a b c)`; submit.c */
-void fail_no_handler(struct node *node, struct call *call, const char *type, const char *hint);
+/* `no node handles task type "d"  (known types: a b c)`, or that none has so many CPUs;
+ * no_handler.c */
+void fail_no_handler(struct node *node, struct call *call, const struct task_spec *spec,
+                     const char *hint);
+/* Answers with what tasks_submit() said; no_handler.c */
+void fail_submit(struct node *node, struct call *call, const struct task_spec *spec, int r,
+                 const char *reason);
 
 /* Whether this node has keys and the call may change them; else it has been answered. keys.c */
 bool keys_may_change(struct node *node, struct call *call);

@@ -148,6 +148,8 @@ enum fitness place_judge(const struct place_node *node, const struct task_spec *
         return UNFIT_OTHER;
     if (!handles(facts, spec))
         return UNFIT_TYPE;
+    if (facts->cpus > 0 && spec->cpus_milli > facts->cpus * 1000)
+        return UNFIT_SMALL;
     if (facts->state == PLACE_DEAD || facts->state == PLACE_LEFT)
         return UNFIT_GONE;
     if (facts->state == PLACE_SUSPECT && !facts->is_self)

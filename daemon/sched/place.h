@@ -59,6 +59,7 @@ struct place_facts {
     bool has_commands;                 /* takes commands from other nodes */
     bool has_python;                   /* takes functions from other nodes */
     char python[PLACE_PYTHON_MAX + 1]; /* version of its interpreter; "" = it has none */
+    uint32_t cpus;                     /* that tasks may use; 0 = not known */
     uint32_t load_permille;
     uint32_t slots;
     uint32_t running;
@@ -183,6 +184,9 @@ int place_explain(struct place *place, const struct task_spec *spec, struct plac
 /* Whether a listed node that is not dead or left could ever run it: else it is a "no-handler"
  * error. */
 bool place_has_handler(const struct place *place, const struct task_spec *spec);
+
+/* Whether nobody could ever run it only because it asks for more CPUs than there are. */
+bool place_is_too_small(const struct place *place, const struct task_spec *spec);
 
 /* Whether another node accepts it at once (a free slot), while it waits in the queue of @at. */
 bool place_is_freer(const struct place *place, const struct task_spec *spec,

@@ -30,10 +30,12 @@ struct place {
     struct rng rng;
 };
 
-/* How well a node fits a task, worst first; from UNFIT_GONE on it handles the type. */
+/* How well a node fits a task, worst first; from UNFIT_SMALL on it handles the type, and from
+ * UNFIT_GONE on it might run the task some day. */
 enum fitness {
     UNFIT_OTHER, /* another node than the one the task is pinned to, or without the tag */
     UNFIT_TYPE,
+    UNFIT_SMALL, /* the task wants more CPUs than it has */
     UNFIT_GONE,
     UNFIT_SUSPECT,
     UNFIT_DRAINING,

@@ -7,17 +7,25 @@
 #include "sched/place_core.h"
 
 static const char *const fitness_texts[] = {
-    [UNFIT_OTHER] = "not asked for", [UNFIT_TYPE] = "does not handle it",
-    [UNFIT_GONE] = "dead",           [UNFIT_SUSPECT] = "suspect",
-    [UNFIT_DRAINING] = "draining",   [UNFIT_UNSTABLE] = "unstable",
-    [FIT_FULL] = "no free slot",     [FIT_FREE] = "ok",
+    [UNFIT_OTHER] = "not asked for",
+    [UNFIT_TYPE] = "does not handle it",
+    [UNFIT_SMALL] = "too few CPUs",
+    [UNFIT_GONE] = "dead",
+    [UNFIT_SUSPECT] = "suspect",
+    [UNFIT_DRAINING] = "draining",
+    [UNFIT_UNSTABLE] = "unstable",
+    [FIT_FULL] = "no free slot",
+    [FIT_FREE] = "ok",
 };
+
+#define TYPE_TEXT_MAX 96
 
 /* What there is of each fitness among the nodes that could do it. */
 struct census {
     size_t counts[FIT_FREE + 1];
     size_t handlers;
-    const struct place_node *last; /* a handler */
+    const struct place_node *last;    /* a handler */
+    const struct place_node *largest; /* of those with too few CPUs */
     const struct place_node *pinned;
     enum fitness pinned_fitness;
 };
@@ -33,7 +41,10 @@ static void take_census(const struct place *place, const struct task_spec *spec,
             ret->pinned_fitness = fitness;
         }
         ret->counts[fitness]++;
-        if (fitness > UNFIT_TYPE && node->facts.state != PLACE_LEFT) {
+        if (fitness == UNFIT_SMALL &&
+            (!ret->largest || ret->largest->facts.cpus < node->facts.cpus))
+            ret->largest = node;
+        if (fitness > UNFIT_SMALL && node->facts.state != PLACE_LEFT) {
             ret->handlers++;
             ret->last = node;
         }
@@ -46,14 +57,26 @@ static const char *state_text(const struct place_node *node, enum fitness fitnes
                                                                     : fitness_texts[fitness];
 }
 
-static void describe_type(const struct task_spec *spec, char target[static 64])
+/* "1.5 CPUs": what @spec asks for. */
+static void describe_cpus(const struct task_spec *spec, char target[static 32])
 {
-    if (spec->is_command)
-        (void)snprintf(target, 64, "commands");
-    else if (spec->python)
-        (void)snprintf(target, 64, "Python");
-    else
-        (void)snprintf(target, 64, "type %s", spec->type);
+    (void)snprintf(target, 32, "%.6g CPU%s", spec->cpus_milli / 1000.0,
+                   spec->cpus_milli == 1000 ? "" : "s");
+}
+
+/* @is_sized: the nodes that are too small are not counted. */
+static void describe_type(const struct task_spec *spec, bool is_sized,
+                          char target[static TYPE_TEXT_MAX])
+{
+    char cpus[32];
+
+    describe_cpus(spec, cpus);
+    (void)snprintf(target, TYPE_TEXT_MAX, "%s%s%s%s",
+                   spec->is_command ? "commands"
+                   : spec->python   ? "Python"
+                                    : "type ",
+                   spec->is_command || spec->python ? "" : spec->type, is_sized ? " with " : "",
+                   is_sized ? cpus : "");
 }
 
 /* Several nodes could, none does now: "none of the 3 nodes for type c accepts work: 2 draining, 1
@@ -74,16 +97,40 @@ static void explain_several(const struct census *census, const char *type,
     }
 }
 
+/* Who handles it has too few CPUs. */
+static void explain_small(const struct task_spec *spec, const struct census *census,
+                          char reason[static TASK_REASON_MAX + 1])
+{
+    const struct place_facts *largest = &census->largest->facts;
+    const char *plural = largest->cpus == 1 ? "" : "s";
+    char type[TYPE_TEXT_MAX], cpus[32];
+
+    describe_type(spec, false, type);
+    describe_cpus(spec, cpus);
+    if (census->pinned)
+        task_format_text(reason, TASK_REASON_MAX + 1, "%s has only %u CPU%s", spec->node,
+                         largest->cpus, plural);
+    else if (census->counts[UNFIT_SMALL] == 1)
+        task_format_text(reason, TASK_REASON_MAX + 1, "the only node for %s, %s, has only %u CPU%s",
+                         type, largest->name, largest->cpus, plural);
+    else
+        task_format_text(reason, TASK_REASON_MAX + 1,
+                         "none of the %zu nodes for %s has %s; the largest has %u",
+                         census->counts[UNFIT_SMALL], type, cpus, largest->cpus);
+}
+
 void place_explain_none(const struct place *place, const struct task_spec *spec,
                         char reason[static TASK_REASON_MAX + 1])
 {
     struct census census;
-    char type[64];
+    char type[TYPE_TEXT_MAX];
     size_t size = TASK_REASON_MAX + 1;
 
     take_census(place, spec, &census);
-    describe_type(spec, type);
-    if (spec->is_confidential && census.handlers == 0)
+    describe_type(spec, census.counts[UNFIT_SMALL] > 0, type);
+    if (census.handlers == 0 && census.largest)
+        explain_small(spec, &census, reason);
+    else if (spec->is_confidential && census.handlers == 0)
         (void)snprintf(reason, size, "confidential, and this node does not handle %s", type);
     else if (spec->node[0] != '\0' && !census.pinned)
         (void)snprintf(reason, size, "node %s is not known%s", spec->node,
@@ -207,6 +254,14 @@ bool place_has_handler(const struct place *place, const struct task_spec *spec)
 
     take_census(place, spec, &census);
     return census.handlers > 0;
+}
+
+bool place_is_too_small(const struct place *place, const struct task_spec *spec)
+{
+    struct census census;
+
+    take_census(place, spec, &census);
+    return census.handlers == 0 && census.largest;
 }
 
 bool place_is_freer(const struct place *place, const struct task_spec *spec,

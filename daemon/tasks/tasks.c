@@ -290,6 +290,7 @@ void tasks_set_member(struct tasks *tasks, const struct swim_member *member,
         facts.has_tasks = record->has_tasks;
         facts.has_commands = record->has_commands;
         facts.has_python = record->has_python;
+        facts.cpus = record->cpus;
         snprintf(facts.python, sizeof(facts.python), "%s", record->python);
         for (size_t i = 0; i < record->types_count; i++)
             types[facts.types_count++] = record->types[i];

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import FAST, STEADY
 from lib.wait import wait_for
 
 MIB = 1024 * 1024
@@ -293,3 +293,36 @@ def test_what_only_waited_when_its_origin_died_runs_though_it_must_not_run_twice
     assert origin.ctl("task", "logs", waiting).stdout == "once\n"
     assert "not taken by worker: it did not begin within its lease" in [entry["text"] for entry in shown["timeline"]]
     assert origin.wait_task(begun, "unknown")["reason"].startswith("attempt 1 lost: ")
+
+
+# ---- nodes of different sizes
+
+class SmallPlace:
+    """Where a daemon has one CPU."""
+
+    def __init__(self, place):
+        self.ip, self.prefix = place.ip, ("taskset", "-c", str(min(os.sched_getaffinity(0))), *place.prefix)
+
+
+def test_a_node_with_too_few_cpus_is_not_chosen(make_lab, tmp_path):
+    lab = make_lab(STEADY)
+    small = lab.node("small", role="seed", types=["a"])
+    large = lab.node("large", {"tasks": {"slots": 1}}, types=["a"])
+    small.place = SmallPlace(small.place)
+    lab.start()
+    there = len(os.sched_getaffinity(0))
+    assert there > 1, "these tests need two CPUs"
+    wanted = ["--cpus", "1.5"]
+    for _ in range(6):  # the small one is always the freer one, with its own word for it
+        assert small.task(small.submit(*wanted, "--", "sleep", "300"))["node"] == "large"
+    told = small.ctl("submit", "--dry-run", *wanted, "a1").stdout
+    assert "small" in told and "too few CPUs" in told
+    assert small.ctl("submit", "-N", "small", *wanted, "a1", code=4).stderr == "p2pctl: small has only 1 CPU\n"
+    most = f"none of the 2 nodes for type a has {there + 1} CPUs; the largest has {there}"
+    assert small.ctl("submit", "--cpus", there + 1, "a1", code=4).stderr == f"p2pctl: {most}\n"
+    (tmp_path / "list").write_text(f"a1\na1: cpus={there + 1}\n")
+    assert f"p2pctl: {most}\n" in small.ctl("run", tmp_path / "list", code=4).stderr
+    small.ctl("drain", "large")
+    wait_for(lambda: small.task(small.tasks()[-1]["id"])["reason"]
+             == "the only node for commands with 1.5 CPUs, large, is draining", 10, "the reason")
+    small.ctl("task", "cancel", "--all", "--grace", "0")

@@ -18,6 +18,7 @@ static const struct record sample = {
     .has_tasks = true,
     .has_python = true,
     .python = "3.11",
+    .cpus = 12,
     .keys = {0x11223344, 0xfffffffe},
     .keys_count = 2,
     .types = {"a", "Render"},
@@ -34,6 +35,7 @@ static void assert_same(const struct record *a, const struct record *b)
     assert_int_equal(a->has_commands, b->has_commands);
     assert_int_equal(a->has_python, b->has_python);
     assert_string_equal(a->python, b->python);
+    assert_int_equal(a->cpus, b->cpus);
     assert_int_equal(a->keys_count, b->keys_count);
     assert_memory_equal(a->keys, b->keys, a->keys_count * sizeof(a->keys[0]));
     assert_int_equal(a->types_count, b->types_count);
@@ -71,6 +73,7 @@ static void the_largest_record_reads_back(void **state _unused_)
                             .protocol = UINT8_MAX,
                             .has_commands = true,
                             .python = "123456789012345",
+                            .cpus = UINT16_MAX,
                             .keys_count = RECORD_KEYS_MAX,
                             .types_count = RECORD_TYPES_MAX,
                             .tags_count = RECORD_TAGS_MAX};

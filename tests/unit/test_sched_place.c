@@ -196,6 +196,64 @@ static void reasons_say_what_is_in_the_way(void **state _unused_)
     place_free(place);
 }
 
+static void a_node_with_too_few_cpus_is_not_chosen(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a"), command = spec_of("cmd");
+    struct place_facts two = facts_of(2, 0, 8), three = facts_of(3, 7, 8), four = facts_of(4, 0, 8);
+
+    two.cpus = 2;
+    three.cpus = 4;
+    spec.cpus_milli = 2500;
+    add(place, two);
+    assert_string_equal(choose(place, &spec), "the only node for type a, lab-02, has only 2 CPUs");
+    assert_true(place_is_too_small(place, &spec));
+    assert_false(place_has_handler(place, &spec));
+    spec.cpus_milli = 2000;
+    assert_string_equal(choose(place, &spec), "lab-02"); /* as many as it has */
+    spec.cpus_milli = 2001;
+    add(place, three);
+    for (int i = 0; i < 100; i++)
+        assert_string_equal(choose(place, &spec), "lab-03"); /* though it is the busier one */
+    assert_false(place_is_too_small(place, &spec));
+    three.is_draining = true;
+    add(place, three);
+    assert_string_equal(choose(place, &spec),
+                        "the only node for type a with 2.001 CPUs, lab-03, is draining");
+    spec.cpus_milli = 5000;
+    assert_string_equal(choose(place, &spec),
+                        "none of the 2 nodes for type a has 5 CPUs; the largest has 4");
+    command.is_command = true;
+    command.cpus_milli = 5000;
+    assert_string_equal(choose(place, &command),
+                        "none of the 2 nodes for commands has 5 CPUs; the largest has 4");
+    (void)snprintf(spec.node, sizeof(spec.node), "lab-02");
+    assert_string_equal(choose(place, &spec), "lab-02 has only 2 CPUs");
+    spec.node[0] = '\0';
+    add(place, four); /* one that does not say how many it has */
+    assert_string_equal(choose(place, &spec), "lab-04");
+    place_free(place);
+}
+
+static void a_dry_run_tells_of_nodes_with_too_few_cpus(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    struct place_facts two = facts_of(2, 0, 8);
+    char reason[TASK_REASON_MAX + 1];
+    struct place_verdict *verdicts;
+    size_t count;
+
+    two.cpus = 2;
+    spec.cpus_milli = 3000;
+    add(place, two);
+    assert_int_equal(place_explain(place, &spec, &verdicts, &count, reason), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(verdicts[0].text, "too few CPUs");
+    free(verdicts);
+    place_free(place);
+}
+
 static void commands_go_to_nodes_that_take_them_and_to_oneself(void **state _unused_)
 {
     struct place *place = make();
@@ -350,6 +408,8 @@ int main(void)
         cmocka_unit_test(a_busy_processor_counts_where_it_is_above_the_tasks),
         cmocka_unit_test(a_confidential_task_stays_here_or_nowhere),
         cmocka_unit_test(reasons_say_what_is_in_the_way),
+        cmocka_unit_test(a_node_with_too_few_cpus_is_not_chosen),
+        cmocka_unit_test(a_dry_run_tells_of_nodes_with_too_few_cpus),
         cmocka_unit_test(commands_go_to_nodes_that_take_them_and_to_oneself),
         cmocka_unit_test(the_node_to_avoid_is_the_last_resort),
         cmocka_unit_test(the_dry_run_explains_every_candidate),

@@ -61,7 +61,7 @@ static bool check_places(struct node *node, struct call *call, const struct work
             return false;
         if (options->waits_for_types || place_has_handler(place, spec))
             continue;
-        if (*spec->node) {
+        if (*spec->node && !place_is_too_small(place, spec)) {
             call_fail(call, ERROR_NO_HANDLER, "see who does what: p2pctl types",
                       "%s does not handle task type \"%s\"", spec->node, spec->type);
             return false;
@@ -70,7 +70,7 @@ static bool check_places(struct node *node, struct call *call, const struct work
                  "see who does what: p2pctl types\nto wait until one appears: p2pctl run "
                  "--wait-types %.255s",
                  options->file);
-        fail_no_handler(node, call, spec->type, hint);
+        fail_no_handler(node, call, spec, hint);
         return false;
     }
     return true;
