@@ -370,8 +370,9 @@ static int build(struct node *node)
     if (r < 0)
         return r == -ENOKEY ? EXIT_BAD_CONFIG : r;
     if (node->keyring)
-        keyring_extend(node->keyring,
-                       (node->started_wall_usec + NODE_KEYS_GRACE_USEC) / USEC_PER_SEC);
+        keyring_settle(node->keyring,
+                       (node->started_wall_usec + NODE_KEYS_SETTLE_USEC) / USEC_PER_SEC,
+                       (node->started_wall_usec + NODE_KEYS_GRACE_MAX_USEC) / USEC_PER_SEC);
     r = history_new(node->config->messages.keep, &node->history);
     if (r < 0)
         return r;

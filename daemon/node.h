@@ -159,7 +159,9 @@ struct node_watch {
 };
 void node_watch(struct node *node, struct node_watch *watch);
 
-#define NODE_KEYS_GRACE_USEC (10 * USEC_PER_MIN) /* of old keys, where nobody says another */
+#define NODE_KEYS_GRACE_USEC     (10 * USEC_PER_MIN) /* of old keys, where nobody says another */
+#define NODE_KEYS_GRACE_MAX_USEC (30 * USEC_PER_DAY)
+#define NODE_KEYS_SETTLE_USEC    USEC_PER_MIN /* after a start: the clock may not be set yet */
 
 /* Seconds since 1970 for the times of keys: of the wall clock at start, then of a clock that nobody
  * sets. A wall clock that jumps would end the grace of old keys at some nodes and not at others. */

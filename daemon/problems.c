@@ -235,11 +235,16 @@ static void tell_lasting(const struct audience *audience)
 {
     struct swim_statistics statistics;
 
+    tell_own(audience);
+    if (audience->node->has_left) {
+        /* What it remembers of the others is of no concern to it any more. */
+        tell(audience, "left", true, "this node has left the cluster");
+        return;
+    }
     swim_get_statistics(cluster_get_swim(audience->node->cluster), &statistics);
     tell_members(audience, &statistics);
     tell_seeds(audience, &statistics);
     tell_keys(audience);
-    tell_own(audience);
 }
 
 void problems_each(const struct node *node, void (*each)(const struct problem *problem, void *data),

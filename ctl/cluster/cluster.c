@@ -201,10 +201,14 @@ int members_run(struct ctl *ctl)
     _cleanup_json_ cJSON *answer = NULL;
     static const char *const states[] = {"alive", "draining", "unstable", "suspect",
                                          "dead",  "left",     NULL};
+    const char *tag = options_get(&ctl->options, "tag"), *equals = tag ? strchr(tag, '=') : NULL;
     int r = options_check_word(&ctl->options, "state", states);
 
     if (r != 0)
         return r;
+    if (tag && (!equals || equals == tag))
+        return fail(ERROR_USAGE, NULL, "see the tags: p2pctl members -o +tags",
+                    "--tag is a tag and its value, K=V, not \"%s\"", tag);
     struct call call = {"Members", client_parameters(ctl), -1, false, NULL};
     r = client_list(ctl, call, "members", &answer);
     if (r != 0)

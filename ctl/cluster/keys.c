@@ -174,12 +174,34 @@ static void warn_of_absent(const struct ctl *ctl, const cJSON *answer, const cha
     const cJSON *absent = json_member(answer, "absent");
     _cleanup_free_ char *names = screen_value(absent);
 
-    if (cJSON_GetArraySize(absent) > 0 && !ctl->globals.quiet)
-        fprintf(stderr,
-                "not there, and without the new key: %s\n"
-                "hint: back within %s they get it by themselves; later, copy the file keyring of a "
-                "node's state directory there, and: p2pctl keys install FILE\n",
-                names ? names : "?", grace);
+    if (cJSON_GetArraySize(absent) == 0 || ctl->globals.quiet)
+        return;
+    fprintf(stderr, "not there, and without the new key: %s\nhint: ", names ? names : "?");
+    if (grace)
+        fprintf(stderr, "back within %s they get it by themselves; later, ", grace);
+    fputs(
+        "copy the file keyring of a node's state directory there, and: p2pctl keys install FILE\n",
+        stderr);
+}
+
+static void show_end(const struct ctl *ctl, const cJSON *answer)
+{
+    const cJSON *keys = json_member(answer, "old");
+    usec_t usec = (usec_t)(json_number(answer, "grace_s", 0) * USEC_PER_SEC);
+    _cleanup_free_ char *old = screen_value(keys);
+    char grace[32];
+
+    text_format_usec(usec, grace);
+    if (cJSON_GetArraySize(keys) > 0 && !ctl->globals.quiet) {
+        printf("old key%s %s ", cJSON_GetArraySize(keys) > 1 ? "s" : "", old ? old : "?");
+        if (usec > 0)
+            printf("kept for %s, then removed", grace);
+        else
+            printf("removed at once");
+        puts(" (p2pctl keys list)");
+    }
+    fflush(stdout);
+    warn_of_absent(ctl, answer, usec > 0 ? grace : NULL);
 }
 
 /* One object of the stream, as a line. */
@@ -187,34 +209,47 @@ static void show_phase(const struct ctl *ctl, const cJSON *answer)
 {
     const char *type = json_text(answer, "type", ""), *key = json_text(answer, "key", "?");
     double nodes = json_number(answer, "nodes", 0);
+    bool is_installed = strcmp(type, "installed") == 0;
+    bool is_resumed = cJSON_IsTrue(json_member(answer, "resumed"));
 
-    if (strcmp(type, "end") != 0) {
-        bool is_installed = strcmp(type, "installed") == 0;
-        printf("%s%s %s on %.0f of %.0f nodes\n",
-               is_installed && !cJSON_IsTrue(json_member(answer, "resumed")) ? "new key " : "", key,
-               is_installed ? "installed" : "in use", nodes, nodes);
+    if (strcmp(type, "end") == 0) {
+        show_end(ctl, answer);
         return;
     }
-    _cleanup_free_ char *old = screen_value(json_member(answer, "old"));
-    char grace[32];
-    text_format_usec((usec_t)(json_number(answer, "grace_s", 0) * USEC_PER_SEC), grace);
-    if (cJSON_GetArraySize(json_member(answer, "old")) > 0 && !ctl->globals.quiet)
-        printf("old key%s %s kept for %s, then removed (p2pctl keys list)\n",
-               cJSON_GetArraySize(json_member(answer, "old")) > 1 ? "s" : "", old ? old : "?",
-               grace);
+    printf("%s%s %s on %.0f of %.0f nodes\n", is_installed && !is_resumed ? "new key " : "", key,
+           is_installed ? "installed" : "in use", nodes, nodes);
+    if (!is_installed || !is_resumed || ctl->globals.quiet)
+        return;
     fflush(stdout);
-    warn_of_absent(ctl, answer, grace);
+    fprintf(stderr,
+            "key %s was there already, from \"keys install\" or a change that did not end, so none "
+            "was made\nhint: for one that is made now, when this is over: p2pctl keys rotate\n",
+            key);
+}
+
+/* Where a change stands whose client was interrupted. */
+static void tell_interrupted(const struct ctl *ctl, bool is_installed)
+{
+    if (ctl->globals.quiet)
+        return;
+    fprintf(stderr, "\ninterrupted: %s; nobody is cut off\n",
+            is_installed ? "all nodes have the new key, and all go on to it once one has"
+                         : "not all nodes have the new key yet, so none uses it");
+    fputs("hint: go on where it stopped: p2pctl keys rotate\n"
+          "hint: see where it stands: p2pctl keys list\n",
+          stderr);
 }
 
 int keys_rotate_run(struct ctl *ctl)
 {
     cJSON *parameters = client_parameters(ctl);
     const char *grace = options_get(&ctl->options, "grace");
-    bool is_last = false;
+    bool is_last = false, is_installed = false;
     int r;
 
     if (grace)
         json_add_string(parameters, "grace", grace);
+    client_catch_interrupt();
     r = client_start(ctl, (struct call){"RotateKeys", parameters, -1, true, NULL});
     while (r == 0 && !is_last) {
         _cleanup_json_ cJSON *answer = NULL;
@@ -226,6 +261,9 @@ int keys_rotate_run(struct ctl *ctl)
         else
             show_phase(ctl, answer);
         (void)fflush(stdout);
+        is_installed |= strcmp(json_text(answer, "type", ""), "installed") == 0;
     }
+    if (r == CLIENT_INTERRUPTED)
+        tell_interrupted(ctl, is_installed);
     return r;
 }

@@ -126,6 +126,10 @@ void fail_submit(struct node *node, struct call *call, const struct task_spec *s
 /* Whether this node has keys and the call may change them; else it has been answered. keys.c */
 bool keys_may_change(struct node *node, struct call *call);
 
+/* read_usec() of how long old keys are kept, 30 days at most. *@ret has to hold the default. keys.c
+ */
+bool keys_read_grace(struct call *call, usec_t *ret);
+
 /* The member called @name, if it can be asked; NULL: the call has been answered. methods.c */
 const struct swim_member *find_live(struct node *node, struct call *call, const char *name);
 

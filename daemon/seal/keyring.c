@@ -333,11 +333,11 @@ int keyring_use(struct keyring *keyring, uint32_t id, uint64_t until_sec)
     return 0;
 }
 
-void keyring_extend(struct keyring *keyring, uint64_t until_sec)
+void keyring_settle(struct keyring *keyring, uint64_t from_sec, uint64_t to_sec)
 {
     for (size_t i = 0; i < keyring->count; i++)
         if (keyring->keys[i].until_sec > 0)
-            keyring->keys[i].until_sec = MAX(keyring->keys[i].until_sec, until_sec);
+            keyring->keys[i].until_sec = CLAMP(keyring->keys[i].until_sec, from_sec, to_sec);
 }
 
 int keyring_remove(struct keyring *keyring, uint32_t id)

@@ -99,9 +99,9 @@ int keyring_add(struct keyring *keyring, const struct keyring_key *key);
  */
 int keyring_use(struct keyring *keyring, uint32_t id, uint64_t until_sec);
 
-/* Old keys whose time is set stay until @until_sec at least: after a start, for the clock may have
- * been set meanwhile. */
-void keyring_extend(struct keyring *keyring, uint64_t until_sec);
+/* Old keys whose time is set stay until @from_sec at least and @to_sec at most: after a start, for
+ * the clock may have been set meanwhile, forwards or back. */
+void keyring_settle(struct keyring *keyring, uint64_t from_sec, uint64_t to_sec);
 
 /* Return: 0; -ENOENT; -EBUSY for the first key, which is in use. */
 int keyring_remove(struct keyring *keyring, uint32_t id);

@@ -407,6 +407,13 @@ def test_durations_are_checked_before_the_call(command, ctl, daemon):
     assert daemon.calls == []
 
 
+@pytest.mark.parametrize("tag", ["x", "", "=2.07"])
+def test_a_tag_to_look_for_has_a_value(tag, ctl, daemon):
+    result = ctl("members", "--tag", tag)
+    assert result.returncode == 2 and b"--tag is a tag and its value, K=V, not" in result.stderr
+    assert daemon.calls == []
+
+
 @pytest.mark.parametrize("command, method, parameter, code, text", [
     ("task cancel 42 --signal x", "CancelTask", "signal", 2, '"x" is no valid value for --signal'),
     ("submit a1 --retry-delay 1s", "Submit", "retry_delay", 2, '"1s" is no valid value for --retry-delay'),

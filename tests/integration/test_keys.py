@@ -2,6 +2,7 @@
 """The key of a cluster is changed while it runs: nobody is cut off, whoever was away is told what to do."""
 import pathlib
 import re
+import signal
 import stat
 
 import pytest
@@ -202,6 +203,7 @@ def test_a_change_that_its_initiator_did_not_finish_is_finished_by_another(lab):
     assert re.search(rf"(seed|lab-0[34]) does not have key {new} yet", refused.stderr), refused
     result = lab["lab-02"].ctl("keys", "rotate", "--grace", "1s")
     assert result.stdout.startswith(f"{new} installed on 5 of 5 nodes\n")
+    assert result.stderr.startswith(f"key {new} was there already, ") and "so none was made\n" in result.stderr
     wait_rings([lab[name] for name in NAMES], [new])
     nobody_was_missed(lab[name] for name in NAMES)
 
@@ -220,6 +222,48 @@ def test_one_that_died_in_the_second_phase_is_followed_by_all(lab):
     wait_for(lambda: any(ring(node) == [new, old] for node in others), 10, "one to follow")
     lab["lab-01"].kill()
     wait_rings(others, [new, old])
+
+
+def test_the_grace_outlives_a_restart(make_lab):
+    """Old keys go when it was said, not ten minutes after the start."""
+    lab = make_lab(STEADY)
+    node = lab.node("seed", role="seed").start()
+    node.ctl("keys", "rotate", "--grace", "3min")
+
+    def end():
+        return [key["until"] for key in node.call("ListKeys")["keyring"]]
+    before = end()
+    assert before[0] is None and before[1]
+    node.restart()
+    assert end() == before
+
+
+def test_the_limits_of_the_grace(lab):
+    node = lab["seed"].start()
+    old = ring(node)
+    for command in (("rotate",), ("-N", "seed", "rotate")):
+        refused = node.ctl("keys", *command, "--grace", "2592001s", code=2)
+        assert "old keys are kept for 30 days at most" in refused.stderr
+    assert ring(node) == old
+    assert "kept for 30d, then removed" in node.ctl("keys", "rotate", "--grace", "30d").stdout
+    assert "removed at once" in node.ctl("keys", "rotate", "--grace", "0").stdout
+    wait_for(lambda: len(ring(node)) == 1, 10, "the old keys to go")
+
+
+def test_whoever_interrupts_a_change_is_told_where_it_stands(lab):
+    lab.start()
+    node = lab["lab-01"]
+    lab["lab-03"].pause()
+    change = node.ctl_start("keys", "rotate")
+    new = wait_for(lambda: ring(node)[1:], 10, "a new key")[0]
+    change.send_signal(signal.SIGINT)
+    _, stderr = change.communicate(timeout=60)
+    lab["lab-03"].resume()
+    assert change.returncode == 130
+    assert stderr.decode() == ("\ninterrupted: not all nodes have the new key yet, so none uses it; nobody is cut off\n"
+                               "hint: go on where it stopped: p2pctl keys rotate\n"
+                               "hint: see where it stands: p2pctl keys list\n")
+    assert node.ctl("keys", "rotate").stdout.startswith(f"{new} installed on 5 of 5 nodes\n")
 
 
 def test_two_changes_at_once_end_with_one_key_and_nobody_lost(lab):

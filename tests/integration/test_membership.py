@@ -100,6 +100,9 @@ def test_ping_says_that_the_node_is_running(steady):
     uuid = node.call("Status")["node"]["uuid"]
     assert node.ctl("ping").stdout == f"Node {uuid} is running!\n"
     assert node.json("ping")["message"] == f"Node {uuid} is running!"
+    (own,) = node.json("ping", "lab-01")["nodes"]
+    assert (own["name"], own["udp"], own["tcp"], own["note"]) == ("lab-01", None, None, "this node: it runs")
+    assert "this node: it runs" in node.ctl("ping", "lab-01").stdout
 
     def reached():
         return {entry["name"]: (entry["udp"], entry["tcp"]) for entry in node.json("ping", "--all", code=None)["nodes"]
@@ -147,8 +150,11 @@ def test_leave_and_join_by_hand(steady):
     lab.wait_state("lab-02", "left", 5)
     assert node.is_running
     assert node.ctl("status").stdout.splitlines()[0].endswith("node lab-02, peer, has left the cluster")
+    assert [problem["code"] for problem in node.call("Status")["problems"] if problem["code"] != "sandbox"] == ["left"]
+    assert "; this node has left the cluster" in node.ctl("status", "--check", code=5).stdout.splitlines()[0]
     node.ctl("join", lab["lab-01"].address)
     lab.wait_joined()
+    assert "left" not in [problem["code"] for problem in node.call("Status")["problems"]]
 
 
 def incarnation(text):
@@ -358,7 +364,9 @@ def test_forget_says_what_it_did(make_lab):
     uuid = lab["seed"].members()["gone"]["uuid"]
     fitting = run_program([CTL, "completion", "words", "--", "--socket", str(lab["seed"].socket), "forget", ""])
     assert fitting.stdout.splitlines() == [f"gone\t{uuid}", f"{uuid}\tgone"], "not those that live"
-    assert lab["seed"].ctl("forget", "--yes", "gone").stdout == "forgot gone\n"
+    refused = lab["seed"].ctl("forget", "--yes", uuid[:3], code=4)
+    assert "UUIDs, of which four digits do: p2pctl members -o +uuid" in refused.stderr
+    assert lab["seed"].ctl("forget", "--yes", uuid[:4].upper()).stdout.startswith("forgot gone (")
 
 
 def test_types_lists_every_type_by_name(make_lab):

@@ -73,7 +73,8 @@ const struct keyring *keys_open(struct sim_node *node)
     if (node->keyring) {
         if (node->sim->now > usec_add(node->off_usec, KEYS_GRACE_USEC))
             carry_keys(node);
-        keyring_extend(node->keyring, now_sec(node) + KEYS_GRACE_USEC / USEC_PER_SEC);
+        keyring_settle(node->keyring, now_sec(node) + KEYS_GRACE_USEC / USEC_PER_SEC,
+                       KEYRING_TIME_MAX);
     }
     node->keys_usec = 0;
     node->change_id = 0;

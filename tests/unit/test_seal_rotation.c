@@ -114,17 +114,19 @@ static void a_used_key_comes_first_and_older_ones_get_their_end(void **state _un
     assert_int_equal(ring.keys[1].until_sec, KEYRING_TIME_MAX);
 }
 
-static void times_of_old_keys_are_only_prolonged(void **state _unused_)
+static void times_of_old_keys_outlive_a_start_within_limits(void **state _unused_)
 {
     struct keyring ring;
 
-    make_ring(&ring, 3, NOW_SEC);
+    make_ring(&ring, 4, NOW_SEC);
     ring.keys[1].until_sec = 50;
     ring.keys[2].until_sec = 150;
-    keyring_extend(&ring, 100);
+    ring.keys[3].until_sec = 250;
+    keyring_settle(&ring, 100, 200);
     assert_int_equal(ring.keys[0].until_sec, 0);
     assert_int_equal(ring.keys[1].until_sec, 100);
     assert_int_equal(ring.keys[2].until_sec, 150);
+    assert_int_equal(ring.keys[3].until_sec, 200);
 }
 
 static void a_ring_keeps_the_key_in_use_and_at_most_sixteen(void **state _unused_)
@@ -361,7 +363,7 @@ int main(void)
         test(a_new_key_is_newer_even_where_the_clock_is_slow),
         test(keys_of_one_second_have_an_order_and_of_unknown_age_none),
         test(a_used_key_comes_first_and_older_ones_get_their_end),
-        test(times_of_old_keys_are_only_prolonged),
+        test(times_of_old_keys_outlive_a_start_within_limits),
         test(a_ring_keeps_the_key_in_use_and_at_most_sixteen),
         test(a_wrapped_key_opens_for_whom_it_is),
         test(any_changed_bit_of_a_wrapped_key_is_noticed),

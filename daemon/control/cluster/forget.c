@@ -40,7 +40,9 @@ static const struct swim_member *choose(const struct node *node, struct call *ca
         call_fail(call, ERROR_CONFLICT, "stop it there first: systemctl stop p2pnode@INSTANCE",
                   "\"%s\" is not dead: only dead and left nodes can be forgotten", text);
     else
-        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", text);
+        call_fail(call, ERROR_NOT_FOUND,
+                  "names, addresses and UUIDs, of which four digits do: p2pctl members -o +uuid",
+                  "no node is called \"%s\"", text);
     return NULL;
 }
 

@@ -31,6 +31,21 @@ bool keys_may_change(struct node *node, struct call *call)
     return false;
 }
 
+bool keys_read_grace(struct call *call, usec_t *ret)
+{
+    usec_t usec = *ret;
+
+    if (!read_usec(call, "grace", &usec))
+        return false;
+    if (usec != *ret && usec > NODE_KEYS_GRACE_MAX_USEC) {
+        call_fail(call, ERROR_USAGE, "p2pctl keys rotate --grace 1h",
+                  "old keys are kept for 30 days at most");
+        return false;
+    }
+    *ret = usec;
+    return true;
+}
+
 static void on_step_gone(struct call *call _unused_, void *data)
 {
     struct step *step = data;
@@ -294,7 +309,7 @@ void method_use_key(struct node *node, struct call *call)
     size_t lacking = 0;
 
     if (!keys_may_change(node, call) || !need_string(call, "key", &text) ||
-        !read_usec(call, "grace", &grace))
+        !keys_read_grace(call, &grace))
         return;
     const struct keyring_key *key = find_key(node, call, text);
     if (!key)

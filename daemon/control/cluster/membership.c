@@ -47,6 +47,7 @@ struct target {
     enum swim_state state;
     enum check udp, tcp;
     usec_t udp_usec, tcp_usec;
+    bool is_self; /* reached by this very call */
     uint64_t token;
     struct remote_call *remote; /* borrowed while under way */
 };
@@ -91,7 +92,9 @@ static cJSON *new_ping_reply(const struct node *node)
 
 static const char *note_of(const struct target *target, char text[static 160])
 {
-    if (target->state == SWIM_DEAD || target->state == SWIM_LEFT)
+    if (target->is_self)
+        snprintf(text, 160, "this node: it runs");
+    else if (target->state == SWIM_DEAD || target->state == SWIM_LEFT)
         snprintf(text, 160, "%s", target->state == SWIM_DEAD ? "dead" : "left");
     else if (target->udp == CHECK_OK &&
              (target->tcp == CHECK_REFUSED || target->tcp == CHECK_NO_ANSWER))
@@ -196,6 +199,8 @@ static void begin_checks(struct pinging *pinging, struct target *target, bool ud
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
     const struct swim_member *member;
 
+    if (target->is_self)
+        return;
     if (udp)
         target->udp = cluster_ping(node->cluster, &target->id, &target->token) < 0 ? CHECK_NO_ANSWER
                                                                                    : CHECK_PENDING;
@@ -231,9 +236,8 @@ static bool choose_targets(struct node *node, struct call *call, const cJSON *na
                       name->valuestring);
             return false;
         }
-        if (!member->is_self)
-            pinging->targets[pinging->count++] =
-                (struct target){.id = member->id, .state = member->state};
+        pinging->targets[pinging->count++] =
+            (struct target){.id = member->id, .state = member->state, .is_self = member->is_self};
     }
     for (size_t i = 0; i < pinging->count; i++) {
         struct target *target = &pinging->targets[i];

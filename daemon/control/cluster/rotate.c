@@ -16,7 +16,6 @@
 #define ACCURACY_USEC USEC_PER_MSEC
 #define ANSWER_USEC   (5 * USEC_PER_SEC)
 #define PATIENCE_USEC (30 * USEC_PER_SEC) /* for one phase */
-#define GRACE_DEFAULT "10min"
 #define FAILURE_MAX   256
 
 struct rotating {
@@ -24,7 +23,7 @@ struct rotating {
     struct call *call; /* borrowed until gone */
     sd_event_source *timer;
     uint32_t key_id;
-    char *grace; /* owned: as text, for the others */
+    usec_t grace_usec;
     bool is_using;
     bool is_resumed;     /* somebody else began it */
     bool is_self_told;   /* this node has taken the step of the phase */
@@ -57,7 +56,6 @@ static void rotating_free(struct rotating *rotating)
 {
     clear_errands(rotating);
     sd_event_source_disable_unref(rotating->timer);
-    free(rotating->grace);
     free(rotating);
 }
 
@@ -118,7 +116,7 @@ static void tell(struct rotating *rotating, struct errand *errand, const struct 
     const struct keyring_key *key = keyring_find(node->keyring, rotating->key_id);
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
     uint8_t wrapped[WRAP_SIZE];
-    char id[9];
+    char id[9], grace[32];
     struct remote_request request = {.member = member,
                                      .method = "org.p2pnode.InstallKey",
                                      .parameters = parameters,
@@ -128,7 +126,7 @@ static void tell(struct rotating *rotating, struct errand *errand, const struct 
     if (rotating->is_using) {
         snprintf(id, sizeof(id), "%08x", (unsigned)rotating->key_id);
         json_add_string(parameters, "key", id);
-        json_add_string(parameters, "grace", rotating->grace);
+        json_add_string(parameters, "grace", text_format_usec(rotating->grace_usec, grace));
         request.method = "org.p2pnode.UseKey";
     } else if (!key || node_keys_wrap(node, member, key, wrapped) < 0) {
         snprintf(rotating->failure, sizeof(rotating->failure), "%s: it has no key of this node",
@@ -147,11 +145,9 @@ static void change_self(struct rotating *rotating)
 {
     struct node *node = rotating->node;
     _cleanup_(keyring_freep) struct keyring *next = keyring_copy(node->keyring);
-    usec_t grace = 0;
+    uint64_t until_sec = node_keys_now(node) + rotating->grace_usec / USEC_PER_SEC;
 
-    (void)text_parse_usec(rotating->grace, &grace);
-    if (next &&
-        keyring_use(next, rotating->key_id, node_keys_now(node) + grace / USEC_PER_SEC) == 0 &&
+    if (next && keyring_use(next, rotating->key_id, until_sec) == 0 &&
         node_keys_change(node, next, "used", rotating->key_id, NULL, NULL) == 0)
         rotating->is_self_told = true;
 }
@@ -226,10 +222,8 @@ static void answer(struct rotating *rotating, size_t count)
 {
     const struct keyring *ring = rotating->node->keyring;
     char fingerprint[FINGERPRINT_TEXT_MAX];
-    usec_t grace = 0;
     cJSON *reply = call_new_reply("p2pctl.keys-rotate/1");
 
-    (void)text_parse_usec(rotating->grace, &grace);
     json_add_string(reply, "type", "end");
     json_add_string(reply, "key", keyring_format_fingerprint(rotating->key_id, fingerprint));
     json_add_u64(reply, "nodes", count);
@@ -237,7 +231,7 @@ static void answer(struct rotating *rotating, size_t count)
     for (size_t i = 1; i < ring->count; i++)
         cJSON_AddItemToArray(
             old, cJSON_CreateString(keyring_format_fingerprint(ring->keys[i].id, fingerprint)));
-    json_add_double(reply, "grace_s", (double)grace / USEC_PER_SEC);
+    json_add_double(reply, "grace_s", (double)rotating->grace_usec / USEC_PER_SEC);
     json_add_bool(reply, "resumed", rotating->is_resumed);
     add_absent(rotating->node, reply);
     call_reply(finish(rotating), reply);
@@ -349,25 +343,22 @@ static void fail_begin(struct rotating *rotating, int r)
 
 void method_rotate_keys(struct node *node, struct call *call)
 {
-    const char *grace = GRACE_DEFAULT;
+    usec_t grace_usec = NODE_KEYS_GRACE_USEC;
     struct node_keys keys = {0};
-    usec_t usec;
 
-    if (!keys_may_change(node, call) || !read_string(call, "grace", &grace))
+    if (!keys_may_change(node, call) || !keys_read_grace(call, &grace_usec))
         return;
-    if (text_parse_usec(grace, &usec) < 0)
-        return call_invalid(call, "grace");
     if (!node->config->security.tls)
         return call_fail(call, ERROR_CONFLICT, "on every node: p2pctl keys install FILE",
                          "keys travel over TLS only, and security.tls is off");
     struct rotating *rotating = calloc(1, sizeof(*rotating));
     if (!rotating)
         return fail_memory(call);
-    *rotating = (struct rotating){.node = node, .call = call, .grace = strdup(grace)};
+    *rotating = (struct rotating){.node = node, .call = call, .grace_usec = grace_usec};
     list_init(&rotating->errands);
     call_on_gone(call, on_gone, rotating);
     begin_phase(rotating);
-    int r = rotating->grace ? node_keys_look(node, &keys) : -ENOMEM;
+    int r = node_keys_look(node, &keys);
     if (r >= 0)
         r = choose_key(rotating, &keys);
     node_keys_done(&keys);

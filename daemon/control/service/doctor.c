@@ -274,6 +274,7 @@ static void check_cluster(struct doctor *doctor)
         enum verdict verdict;
         const char *fix;
     } rows[] = {
+        {"left", VERDICT_FAILED, "p2pctl join ADDR"},
         {"below-quorum", VERDICT_FAILED,
          "are the seeds right, and do they run? p2pctl config show seeds"},
         {"seed-unreachable", VERDICT_WARNING,
@@ -290,10 +291,6 @@ static void check_cluster(struct doctor *doctor)
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         wrong += report_problems(doctor, rows[i].verdict, rows[i].code, rows[i].fix);
-    if (doctor->node->has_left) {
-        report(doctor, VERDICT_FAILED, "p2pctl join ADDR", "this node has left the cluster");
-        wrong++;
-    }
     check_members(doctor, wrong);
 }
 
