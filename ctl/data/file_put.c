@@ -37,20 +37,59 @@ static int show_end(const struct ctl *ctl, const char *name, const cJSON *end, b
     return 0;
 }
 
+/* What has no end of its own, or may wait for ever, is not opened: its content comes by stdin. */
+static int check_source(const char *path, const struct stat *status)
+{
+    mode_t mode = status->st_mode;
+
+    if (S_ISREG(mode))
+        return 0;
+    if (S_ISDIR(mode))
+        return fail_usage("%s is a directory; only files can be stored", path);
+    return fail(ERROR_USAGE, NULL,
+                "what it gives can be stored: p2pctl file put - NODE:NAME < FILE",
+                "%s is %s; only files can be stored", path,
+                S_ISFIFO(mode)   ? "a pipe"
+                : S_ISSOCK(mode) ? "a socket"
+                                 : "a device");
+}
+
+/* Descriptor and status of what is to be stored; "-" may be anything. Return: 0, or the exit code.
+ */
+static int open_source(const char *path, struct stat *status, int *ret)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    int r = 0;
+
+    /* Before it is opened: that alone waits in a pipe, and does something to some devices. */
+    if (!is_stdin && stat(path, status) == 0)
+        r = check_source(path, status);
+    if (r != 0)
+        return r;
+    _cleanup_close_ int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                                      : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, status) < 0)
+        return fail(error_from_errno(-errno), strerror(errno), NULL, "cannot read %s", path);
+    if (!is_stdin)
+        r = check_source(path, status);
+    else if (S_ISDIR(status->st_mode))
+        r = fail_usage("stdin is a directory; only files can be stored");
+    if (r == 0)
+        *ret = TAKE_FD(fd);
+    return r;
+}
+
 /* One file to be stored. */
 static int put_file(struct ctl *ctl, const char *path, const char *name, const struct place *target)
 {
     bool waits = !options_has(&ctl->options, "no-wait");
     _cleanup_json_ cJSON *end = NULL, *parameters = place_parameters(ctl, target);
     _cleanup_close_ int fd = -EBADF;
-    struct stat status;
+    struct stat status = {0};
+    int r = open_source(path, &status, &fd);
 
-    fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
-                                : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) < 0)
-        return fail(error_from_errno(-errno), strerror(errno), NULL, "cannot read %s", path);
-    if (S_ISDIR(status.st_mode))
-        return fail_usage("%s is a directory; only files can be stored", path);
+    if (r != 0)
+        return r;
     if (!S_ISREG(status.st_mode) && !waits)
         return fail_usage("--no-wait is for files, and %s is none", path);
     json_add_string(parameters, "name", name);
@@ -62,8 +101,8 @@ static int put_file(struct ctl *ctl, const char *path, const char *name, const s
                       (uint64_t)MAX(status.st_mtim.tv_sec, 0) * USEC_PER_SEC +
                           (uint64_t)status.st_mtim.tv_nsec / 1000);
     }
-    int r = file_transfer(ctl, (struct call){"PutFile", TAKE_PTR(parameters), fd, true, NULL}, name,
-                          &end);
+    r = file_transfer(ctl, (struct call){"PutFile", TAKE_PTR(parameters), fd, true, NULL}, name,
+                      &end);
     return r != 0 ? r : show_end(ctl, name, end, waits);
 }
 

@@ -3,8 +3,10 @@
 import fcntl
 import hashlib
 import os
+import pathlib
 import pty
 import re
+import socket
 import stat
 import subprocess
 
@@ -273,6 +275,23 @@ def test_progress_has_rate_and_rest_on_a_terminal_and_nowhere_else(node, tmp_pat
 def test_stdin_is_stored_under_a_name(node, where):
     node.ctl("file", "put", "-", f"{where}piped" if where else "lab-01:piped", stdin=b"from a pipe")
     assert node.ctl("file", "get", f"{where}piped", "-").stdout_bytes == b"from a pipe"
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "socket"])
+def test_what_is_no_file_is_refused_before_it_is_opened(node, where, tmp_path, kind):
+    path, server = tmp_path / "source", socket.socket(socket.AF_UNIX)
+    if kind == "device":
+        path = pathlib.Path("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path)  # and nobody ever writes to it
+    else:
+        server.bind(str(path))
+    words = [where] if where else []
+    result = node.ctl("file", "put", path, *words, code=2)
+    server.close()
+    assert f"{path} is a {kind}; only files can be stored" in result.stderr
+    assert "hint: what it gives can be stored: p2pctl file put - NODE:NAME < FILE" in result.stderr
+    assert node.json("file", "ls", *words)["files"] == []
 
 
 def test_several_files_in_one_go(node, make, where):
