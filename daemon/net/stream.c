@@ -163,6 +163,7 @@ void stream_consume(struct stream *stream, size_t size)
     if (was_full && size > 0 && turn_is_open(stream)) {
         turn_arm(stream);
         /* TLS may hold bytes that the socket no longer shows. */
+        stream->may_read = true;
         turn_kick(stream);
     }
 }

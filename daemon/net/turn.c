@@ -121,6 +121,7 @@ static void do_handshake(struct stream *stream)
     }
     stream->state = STREAM_OPEN;
     stream->is_whole = true;
+    stream->may_read = true; /* of what came with the handshake the socket tells nothing */
     (void)sd_event_source_set_enabled(stream->timer, SD_EVENT_OFF);
 }
 
@@ -150,6 +151,9 @@ static int fill(struct stream *stream, int *ret_error)
         }
         buffer_add(&stream->in, (size_t)done);
         stream->has_news = true;
+        /* Asking once more only to hear that there is nothing costs as much as what came. */
+        if ((size_t)done < room && !tls_link_has_pending(stream->link))
+            return 0;
     }
     return 1;
 }
@@ -215,12 +219,14 @@ static void announce_drained(struct stream *stream)
 /* Moves bytes in both directions and tells the owner. */
 static void transfer(struct stream *stream)
 {
-    int error = 0, more, r;
+    int error = 0, more = 0, r;
 
     r = flush(stream);
     if (r >= 0 && end(stream) < 0)
         r = -ECONNRESET;
-    more = fill(stream, &error);
+    if (stream->may_read)
+        more = fill(stream, &error);
+    stream->may_read = more > 0;
     announce(stream);
     /* What the owner answers goes at once. */
     if (r == 0 && !stream->is_freed && turn_is_open(stream))
@@ -257,10 +263,12 @@ static void turn(struct stream *stream)
 
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
+    struct stream *stream = userdata;
+
     (void)source;
     (void)fd;
-    (void)events;
-    turn(userdata);
+    stream->may_read = stream->may_read || events & ~(uint32_t)EPOLLOUT;
+    turn(stream);
     return 0;
 }
 

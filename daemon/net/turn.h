@@ -39,6 +39,7 @@ struct stream {
     bool is_whole;        /* the link works, and our direction has not been ended */
     bool is_announced;    /* on_ready was called */
     bool has_news;        /* on_readable is due */
+    bool may_read;        /* the socket has something, or TLS may hold it */
     bool is_draining;     /* on_drained is due when `out` is empty */
     unsigned depth;       /* of our own functions on the stack */
     bool is_freed;        /* the owner is done; freed when depth is 0 */

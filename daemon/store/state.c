@@ -11,6 +11,7 @@
 #include "store/state_core.h"
 
 #define USEC_PER_SECOND 1000000
+#define EVENTS_SLACK    8 /* one part in so many of the history may be more than is kept */
 
 static const char *const migrations[] = {
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -43,6 +44,7 @@ struct state {
     sqlite3 *database;     /* owned */
     struct worker *worker; /* borrowed */
     uint64_t events_max;
+    uint64_t events_new; /* put since the oldest were dropped */
     int lock_fd;
     struct state_statements statements; /* owned; the lane's with the connection */
     struct group group;
@@ -84,7 +86,8 @@ int state_open(const char *directory, struct worker *worker, uint64_t events_max
     _cleanup_(state_freep) struct state *state = calloc(1, sizeof(*state));
     if (!state)
         return -ENOMEM;
-    *state = (struct state){.worker = worker, .events_max = events_max, .lock_fd = -EBADF};
+    *state = (struct state){
+        .worker = worker, .events_max = events_max, .events_new = events_max, .lock_fd = -EBADF};
     list_init(&state->pending);
     list_init(&state->group.batches);
     if (strlen(directory) > 3900) {
@@ -207,6 +210,20 @@ static bool is_fatal(int r)
     return r < 0 && r != -ENOSPC && r != -ENOMEM && r != -EBUSY;
 }
 
+/* Where the newest events_max begin is found by a walk over them: not after each new one. */
+static int drop_events(struct state *state)
+{
+    if (state->events_new <= state->events_max / EVENTS_SLACK)
+        return 0;
+    int r = database_run(state->database,
+                         "DELETE FROM event WHERE sequence <= "
+                         "(SELECT sequence FROM event ORDER BY sequence DESC LIMIT 1 OFFSET ?1)",
+                         "i", state->events_max);
+    if (r == 0)
+        state->events_new = 0;
+    return r;
+}
+
 /* One transaction over the batches from @first up to, and without, @end. */
 static int commit_range(struct state *state, struct list *first, const struct list *end)
 {
@@ -214,9 +231,13 @@ static int commit_range(struct state *state, struct list *first, const struct li
 
     if (r < 0)
         return r;
-    for (struct list *link = first; link != end && r == 0; link = link->next)
-        r = state_batch_apply(list_entry(link, struct state_batch, link), &state->statements,
-                              state->database, state->events_max);
+    for (struct list *link = first; link != end && r == 0; link = link->next) {
+        const struct state_batch *batch = list_entry(link, struct state_batch, link);
+        r = state_batch_apply(batch, &state->statements, state->database);
+        state->events_new += batch->events_count;
+    }
+    if (r == 0)
+        r = drop_events(state);
     if (r == 0)
         r = state_statements_run(&state->statements, state->database, "COMMIT");
     if (r < 0)

@@ -37,7 +37,7 @@ struct state;
  * state_open() - opens state.db in @directory, or makes it where there is none
  * @directory:  exists and is ours; held under a lock (state.lock) until state_free
  * @worker:     borrowed: freed before the state is
- * @events_max: the event history keeps so many, at least 1
+ * @events_max: the event history keeps so many, at least 1, and for a while an eighth more
  * @message:    on failure, a sentence for the operator: what is wrong and what to do
  *
  * A damaged database is refused with the way to salvage it; it is never replaced by an empty one,

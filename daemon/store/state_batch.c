@@ -204,7 +204,7 @@ void state_put_event(struct state_batch *batch, const struct state_event *event)
     record(batch,
            "INSERT OR REPLACE INTO event(sequence, time, type, record) VALUES(?1, ?2, ?3, ?4)",
            "iitt", event->sequence, event->wall_usec, event->type, event->record);
-    batch->has_events = true;
+    batch->events_count++;
 }
 
 void state_put_drain(struct state_batch *batch, const char *reason)
@@ -318,16 +318,7 @@ static int apply_changes(const struct list *changes, struct state_statements *st
 }
 
 int state_batch_apply(const struct state_batch *batch, struct state_statements *statements,
-                      sqlite3 *database, uint64_t events_max)
+                      sqlite3 *database)
 {
-    int r = apply_changes(&batch->changes, statements, database);
-
-    if (r < 0)
-        return r;
-    if (batch->has_events)
-        r = database_run(database,
-                         "DELETE FROM event WHERE sequence <= "
-                         "(SELECT sequence FROM event ORDER BY sequence DESC LIMIT 1 OFFSET ?1)",
-                         "i", events_max);
-    return r;
+    return apply_changes(&batch->changes, statements, database);
 }

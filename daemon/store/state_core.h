@@ -39,7 +39,7 @@ struct state_batch {
     struct list changes;
     struct list afters;
     size_t size; /* bytes of all changes */
-    bool has_events;
+    size_t events_count;
     bool is_incomplete; /* there was no memory for a change */
     int result;
 };
@@ -68,7 +68,7 @@ void state_statements_done(struct state_statements *statements);
 
 /* Applies the changes inside an open transaction. Return: 0 or what SQLite said. */
 int state_batch_apply(const struct state_batch *batch, struct state_statements *statements,
-                      sqlite3 *database, uint64_t events_max);
+                      sqlite3 *database);
 
 /* Calls the after-functions with the batch's result and frees it. */
 void state_batch_finish(struct state_batch *batch);

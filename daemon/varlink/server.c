@@ -197,45 +197,56 @@ static void client_take_calls(struct client *client)
     }
 }
 
-/* Calls that came, and what there is to be sent. */
-static void work(struct client *client)
+/* Runs the calls that came; what there is to be sent waits for answer(). */
+static void hear(struct client *client)
 {
     client->is_at_work = true;
     client_take_calls(client);
+}
+
+static void answer(struct client *client)
+{
     client->is_at_work = false;
     (void)client_flush(client);
 }
 
-static void on_client(struct client *client, uint32_t events)
+/* What came of it is read, and its calls run. False: the client is gone. */
+static bool on_client(struct client *client, uint32_t events)
 {
     bool is_gone = events & (EPOLLHUP | EPOLLERR);
 
     if (is_gone && !list_is_empty(&client->calls)) {
         client_free(client);
-        return;
+        return false;
     }
     client->has_more = !list_is_empty(&client->calls) && events & EPOLLIN;
     if (!client->is_closing && !client->has_more && (is_gone || events & EPOLLIN)) {
         int r = varlink_receive(client->varlink);
         if ((r == 0 && is_gone) || (r < 0 && r != -EAGAIN)) {
             client_free(client);
-            return;
+            return false;
         }
         client->is_ended = r == 0;
     }
-    work(client);
+    hear(client);
+    return true;
 }
 
-/* Some of the clients that are ready; a client ends none but itself. The others in the next turn.
+/*
+ * Some of the clients that are ready; a client ends none but itself. The others in the next turn.
+ * First all are heard, then all are answered: each answer may take the processor for whom it wakes.
  */
 static int on_clients(sd_event_source *source _unused_, int fd, uint32_t revents _unused_,
                       void *data _unused_)
 {
     struct epoll_event events[CLIENTS_PER_TURN];
-    int count = epoll_wait(fd, events, CLIENTS_PER_TURN, 0);
+    int count = epoll_wait(fd, events, CLIENTS_PER_TURN, 0), heard = 0;
 
     for (int i = 0; i < count; i++)
-        on_client(events[i].data.ptr, events[i].events);
+        if (on_client(events[i].data.ptr, events[i].events))
+            events[heard++] = events[i];
+    for (int i = 0; i < heard; i++)
+        answer(events[i].data.ptr);
     return 0;
 }
 
@@ -244,7 +255,8 @@ static int on_flush(sd_event_source *source _unused_, void *data)
     struct client *client = data;
 
     client->has_more = false;
-    work(client);
+    hear(client);
+    answer(client);
     return 0;
 }
 

@@ -277,16 +277,16 @@ static ssize_t send_output(struct varlink *varlink, struct output *output)
     struct iovec vector = {output->text + output->sent, output->size - output->sent};
     struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
 
-    if (output->fds_count > 0) {
-        size_t size = output->fds_count * sizeof(int);
-        header.msg_control = control.bytes;
-        header.msg_controllen = CMSG_SPACE(size);
-        struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(size);
-        memcpy(CMSG_DATA(rights), output->fds, size);
-    }
+    if (output->fds_count == 0)
+        return send(varlink->fd, vector.iov_base, vector.iov_len, MSG_NOSIGNAL);
+    size_t size = output->fds_count * sizeof(int);
+    header.msg_control = control.bytes;
+    header.msg_controllen = CMSG_SPACE(size);
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(rights), output->fds, size);
     return sendmsg(varlink->fd, &header, MSG_NOSIGNAL);
 }
 

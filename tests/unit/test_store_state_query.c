@@ -4,6 +4,7 @@
 struct answer {
     bool is_done;
     int result;
+    size_t count;
     char text[256];
 };
 
@@ -13,6 +14,7 @@ static void on_events(int r, const struct state_event *events, size_t count, voi
 
     answer->is_done = true;
     answer->result = r;
+    answer->count = count;
     for (size_t i = 0; i < count; i++)
         snprintf(answer->text + strlen(answer->text), sizeof(answer->text) - strlen(answer->text),
                  "%u:%s:%s ", (unsigned)events[i].sequence, events[i].type, events[i].record);
@@ -68,6 +70,26 @@ static void event_history_is_bounded(void **state)
     assert_string_equal(
         ask_events(node, all, &answer),
         "4:gossip:{} 5:member-dead:{} 6:gossip:{} 100:gossip:{} 101:member-dead:{} ");
+}
+
+/* The oldest are dropped now and then; never one too many, and soon enough. */
+static void history_that_grows_is_bounded(void **state)
+{
+    enum { KEPT = 80, MORE = KEPT / 8 };
+    struct node *node = *state;
+    struct state_event_query all = {.limit = 1000};
+
+    node_close(node);
+    assert_int_equal(worker_new(1, 64, &node->worker), 0);
+    assert_int_equal(state_open(node->directory, node->worker, KEPT, node->message, &node->state),
+                     0);
+    assert_int_equal(state_start(node->state, WALL_USEC, &node->start), 0);
+    for (uint64_t last = 1; last <= 5 * KEPT; last++) {
+        struct answer answer;
+        put_events(node, last, last);
+        ask_events(node, all, &answer);
+        assert_true(answer.count >= MIN(last, (uint64_t)KEPT) && answer.count <= KEPT + MORE);
+    }
 }
 
 static void events_are_chosen_by_type_time_sequence_and_number(void **state)
@@ -145,6 +167,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         test(event_history_is_bounded),
+        test(history_that_grows_is_bounded),
         test(events_are_chosen_by_type_time_sequence_and_number),
         test(query_out_of_range_is_refused),
         test(task_history_is_queried_by_end_and_state),
