@@ -18,11 +18,11 @@
 
 struct client {
     struct list link;
+    struct list unsent;    /* in the server's list while a later answer waits to be sent */
     struct server *server; /* borrowed */
     struct varlink *varlink;
-    uint32_t events;        /* that the poll waits for */
-    sd_event_source *flush; /* sends what a method answered later */
-    struct list calls;      /* the one under way: answers have no number, so they keep the order */
+    uint32_t events;   /* that the poll waits for */
+    struct list calls; /* the one under way: answers have no number, so they keep the order */
     struct caller caller;
     bool may_call;
     bool is_oneway;  /* of the call under way: it wants no answer */
@@ -37,11 +37,13 @@ struct server {
     sd_event *event;
     sd_event_source *source;
     sd_event_source *clients_source;
+    sd_event_source *answers_source; /* sends what methods answered later */
     int poll_fd; /* of all clients; sd-event itself asks for all that are ready after each one */
     int fd;
     int spare_fd;  /* to be closed where there is no other left for a client to be turned away */
     bool is_bound; /* the socket at the path is ours to remove */
     struct list clients;
+    struct list unsent; /* of them, those with something for the source above */
     size_t clients_count;
     server_dispatch_t dispatch;
     void *data;
@@ -54,9 +56,9 @@ static void client_free(struct client *client)
     list_for_each_safe (link, &client->calls)
         call_abandon(list_entry(link, struct call, link));
     list_remove(&client->link);
+    list_remove(&client->unsent);
     client->server->clients_count--;
     (void)epoll_ctl(client->server->poll_fd, EPOLL_CTL_DEL, varlink_fd(client->varlink), NULL);
-    sd_event_source_disable_unref(client->flush);
     varlink_free(client->varlink);
     free(client);
 }
@@ -104,8 +106,11 @@ static void client_send(struct call *call, const char *error, cJSON *parameters,
         (void)shutdown(varlink_fd(client->varlink), SHUT_RDWR);
     }
     /* Freeing the client here would pull it from under the caller: the loop flushes. */
-    if (!client->is_at_work)
-        (void)sd_event_source_set_enabled(client->flush, SD_EVENT_ONESHOT);
+    if (client->is_at_work)
+        return;
+    list_remove(&client->unsent);
+    list_append(&client->server->unsent, &client->unsent);
+    (void)sd_event_source_set_enabled(client->server->answers_source, SD_EVENT_ONESHOT);
 }
 
 static size_t client_pending(const struct call *call)
@@ -207,6 +212,7 @@ static void hear(struct client *client)
 static void answer(struct client *client)
 {
     client->is_at_work = false;
+    list_remove(&client->unsent);
     (void)client_flush(client);
 }
 
@@ -250,13 +256,19 @@ static int on_clients(sd_event_source *source _unused_, int fd, uint32_t revents
     return 0;
 }
 
-static int on_flush(sd_event_source *source _unused_, void *data)
+/* Some of those to whom something was answered later, and what they asked meanwhile. */
+static int on_answers(sd_event_source *source, void *data)
 {
-    struct client *client = data;
+    struct server *server = data;
 
-    client->has_more = false;
-    hear(client);
-    answer(client);
+    for (int i = 0; i < CLIENTS_PER_TURN && !list_is_empty(&server->unsent); i++) {
+        struct client *client = list_first(&server->unsent, struct client, unsent);
+        client->has_more = false;
+        hear(client);
+        answer(client);
+    }
+    if (!list_is_empty(&server->unsent))
+        (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     return 0;
 }
 
@@ -332,6 +344,7 @@ static int accept_client(struct server *server)
         return -ENOMEM;
     client->server = server;
     list_init(&client->link);
+    list_init(&client->unsent);
     list_init(&client->calls);
     r = identify(client, fd);
     if (r < 0)
@@ -340,15 +353,11 @@ static int accept_client(struct server *server)
     if (r < 0)
         return r;
     struct epoll_event event = {.events = client->events = EPOLLIN, .data.ptr = client};
-    r = epoll_ctl(server->poll_fd, EPOLL_CTL_ADD, TAKE_FD(fd), &event) < 0 ? -errno : 0;
-    if (r == 0)
-        r = sd_event_add_defer(server->event, &client->flush, on_flush, client);
-    if (r < 0) {
+    if (epoll_ctl(server->poll_fd, EPOLL_CTL_ADD, TAKE_FD(fd), &event) < 0) {
+        r = -errno;
         varlink_free(client->varlink);
         return r;
     }
-    (void)sd_event_source_set_enabled(client->flush, SD_EVENT_OFF);
-    (void)sd_event_source_set_description(client->flush, "control-client");
     list_append(&server->clients, &client->link);
     server->clients_count++;
     TAKE_PTR(client);
@@ -434,6 +443,7 @@ int server_new(sd_event *event, const struct server_config *config, server_dispa
                               .dispatch = dispatch,
                               .data = data};
     list_init(&server->clients);
+    list_init(&server->unsent);
     server->event = sd_event_ref(event);
     server->config.path = strdup(config->path);
     server->config.user_group = strdup(config->user_group);
@@ -460,6 +470,11 @@ int server_new(sd_event *event, const struct server_config *config, server_dispa
     if (r < 0)
         return r;
     (void)sd_event_source_set_description(server->clients_source, "control-clients");
+    r = sd_event_add_defer(event, &server->answers_source, on_answers, server);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_enabled(server->answers_source, SD_EVENT_OFF);
+    (void)sd_event_source_set_description(server->answers_source, "control-answers");
     (void)sd_event_source_set_exit_on_failure(server->source, true);
     *ret = TAKE_PTR(server);
     return 0;
@@ -494,6 +509,7 @@ struct server *server_free(struct server *server)
         client_free(list_entry(link, struct client, link));
     sd_event_source_disable_unref(server->source);
     sd_event_source_disable_unref(server->clients_source);
+    sd_event_source_disable_unref(server->answers_source);
     close_fd(server->poll_fd);
     close_fd(server->fd);
     close_fd(server->spare_fd);
