@@ -200,8 +200,8 @@ $(B)/tests/crash.so: tests/integration/crash.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-missing-prototypes $(CFLAGS) -fPIC -shared -o $@ $<
 
-# A machine whose clock is wrong.
-$(B)/tests/clock.so: tests/integration/clock.c
+# A machine whose clock is wrong, or that is busy.
+$(B)/tests/machine.so: tests/integration/machine.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-missing-prototypes $(CFLAGS) -fPIC -shared -o $@ $<
 
@@ -210,7 +210,7 @@ $(B)/tests/hostile: tests/integration/hostile.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) -o $@ $<
 
-check-integration: $(PROGRAMS) $(B)/tests/bare $(B)/tests/crash.so $(B)/tests/clock.so $(B)/tests/hostile ## real daemons; needs root
+check-integration: $(PROGRAMS) $(B)/tests/bare $(B)/tests/crash.so $(B)/tests/machine.so $(B)/tests/hostile ## real daemons; needs root
 	@$(RUN) integration --each $(PYTEST) -- $(filter-out %/test_ctl_screens.py,$(wildcard tests/integration/test_*.py))
 
 check-lint: $(LIBRARY) $(B)/p2pctl ## floors, purity, headers, sleeps, manual, events, claims, sizes, peers

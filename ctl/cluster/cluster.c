@@ -61,6 +61,30 @@ static void slots_cell(const struct ctl *ctl, const cJSON *member, struct cell *
                     json_number(member, "slots", 0));
 }
 
+static void percent_cell(const cJSON *member, const char *key, struct cell *cell)
+{
+    if (json_is_set(member, key))
+        cell_printf(cell, "%.0f%%", 100 * json_number(member, key, 0));
+}
+
+static void cpu_cell(const struct ctl *ctl, const cJSON *member, struct cell *cell)
+{
+    (void)ctl;
+    percent_cell(member, "cpu", cell);
+}
+
+static void mem_cell(const struct ctl *ctl, const cJSON *member, struct cell *cell)
+{
+    (void)ctl;
+    percent_cell(member, "mem", cell);
+}
+
+static void loss_cell(const struct ctl *ctl, const cJSON *member, struct cell *cell)
+{
+    (void)ctl;
+    percent_cell(member, "loss", cell);
+}
+
 static void rtt_cell(const struct ctl *ctl, const cJSON *member, struct cell *cell)
 {
     (void)ctl;
@@ -99,6 +123,8 @@ static const struct column member_columns[] = {
     {"UUID", "uuid", COLUMN_EXTRA | COLUMN_NAME, NULL},
     {"TAGS", "tags", COLUMN_EXTRA, NULL},
     {"QUEUE", "queue", COLUMN_EXTRA | COLUMN_RIGHT, NULL},
+    {"CPU", "cpu", COLUMN_EXTRA | COLUMN_RIGHT, cpu_cell},
+    {"MEM", "mem", COLUMN_EXTRA | COLUMN_RIGHT, mem_cell},
     {"KEY", "key", COLUMN_EXTRA, NULL},
     {"PROTO", "protocol", COLUMN_EXTRA | COLUMN_RIGHT, NULL},
     {"PYTHON", "python", COLUMN_EXTRA, NULL},
@@ -106,6 +132,7 @@ static const struct column member_columns[] = {
     {"INCARNATION", "incarnation", COLUMN_EXTRA, NULL},
     {"REPORTED_BY", "reported_by", COLUMN_EXTRA, NULL},
     {"FIRST_SEEN", "first_seen", COLUMN_EXTRA | COLUMN_RIGHT, first_seen_cell},
+    {"LOSS", "loss", COLUMN_EXTRA | COLUMN_RIGHT, loss_cell},
 };
 const struct screen member_screen = {"members", member_columns, ARRAY_SIZE(member_columns)};
 

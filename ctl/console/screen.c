@@ -258,6 +258,14 @@ static struct cell *grid_cell(const struct grid *grid, size_t row, size_t column
     return &grid->cells[row * grid->columns_count + column];
 }
 
+static bool has_column(const struct grid *grid, const struct column *column)
+{
+    for (size_t i = 0; i < grid->columns_count; i++)
+        if (grid->columns[i] == column)
+            return true;
+    return false;
+}
+
 static int choose_columns(const struct screen *screen, const char *output, struct grid *grid)
 {
     bool add = output && *output == '+';
@@ -273,7 +281,8 @@ static int choose_columns(const struct screen *screen, const char *output, struc
             return unknown_column(screen, name, size);
         if (grid->columns_count == COLUMNS_MAX)
             return fail_usage("at most %d columns", COLUMNS_MAX);
-        grid->columns[grid->columns_count++] = column;
+        if (!add || !has_column(grid, column))
+            grid->columns[grid->columns_count++] = column;
         name += size + (name[size] == ',');
         name += strspn(name, "+");
     }

@@ -98,17 +98,22 @@ uint32_t place_free_slots(const struct place_node *node)
     return node->facts.slots > count ? node->facts.slots - count : 0;
 }
 
-/* The processor's load, where it was above what the tasks alone explained, else the tasks'. */
+/* What the tasks there, by what we know, make of its load. */
+static uint32_t tasks_load(const struct place_node *node)
+{
+    uint64_t load = (uint64_t)busy(node) * 1000 / MAX(node->facts.slots, 1U);
+
+    return (uint32_t)MIN(load, (uint64_t)UINT32_MAX);
+}
+
+/* The machine's load, where it was above what the tasks alone explained, else the tasks'. */
 uint32_t place_load(const struct place_node *node)
 {
     const struct place_facts *facts = &node->facts;
-    uint32_t slots = MAX(facts->slots, 1U);
-    uint64_t reported = ((uint64_t)facts->running + facts->queued) * 1000 / slots;
-    uint64_t now = (uint64_t)busy(node) * 1000 / slots;
+    uint64_t told = ((uint64_t)facts->running + facts->queued) * 1000 / MAX(facts->slots, 1U);
+    uint32_t now = tasks_load(node);
 
-    if (facts->load_permille > reported)
-        now = MAX(now, (uint64_t)facts->load_permille);
-    return (uint32_t)MIN(now, (uint64_t)UINT32_MAX);
+    return facts->load_permille > told ? MAX(now, facts->load_permille) : now;
 }
 
 static bool has_word(const char *const *words, size_t count, const char *word)
@@ -372,8 +377,11 @@ static struct node *draw(struct place *place, struct node **candidates, size_t *
 bool place_is_better(const struct place_node *a, const struct place_node *b)
 {
     bool a_free = place_free_slots(a) > 0, b_free = place_free_slots(b) > 0;
+    uint32_t a_load = place_load(a), b_load = place_load(b);
 
-    return a_free != b_free ? a_free : place_load(a) < place_load(b);
+    if (a_free != b_free)
+        return a_free;
+    return a_load != b_load ? a_load < b_load : tasks_load(a) < tasks_load(b);
 }
 
 bool place_fits(const struct place_node *node, const struct task_spec *spec)

@@ -508,22 +508,6 @@ struct slots_attempt *slots_next(const struct slots *slots, size_t *i)
     return entry ? &entry->public : NULL;
 }
 
-void slots_get_load(const struct slots *slots, struct slots_load *ret)
-{
-    uint64_t busy = (uint64_t)slots->running + slots->queued;
-
-    *ret = (struct slots_load){
-        .slots = slots->config.slots,
-        .used = slots->used,
-        .running = slots->running,
-        .queued = slots->queued,
-        .unacked = slots->unacked,
-        .load_permille =
-            slots->config.slots > 0 ? (uint32_t)(busy * 1000 / slots->config.slots) : 1000,
-        .is_draining = slots->is_draining,
-    };
-}
-
 uint32_t slots_get_free(const struct slots *slots, const char *type)
 {
     uint32_t free_slots = slots->config.slots - MIN(slots->used, slots->config.slots);

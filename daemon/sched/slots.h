@@ -139,7 +139,7 @@ int slots_offer(struct slots *slots, const struct slots_key *key, const char *or
 struct slots_load {
     uint32_t slots, used; /* used: slots taken */
     uint32_t running, queued, unacked;
-    uint32_t load_permille; /* (running + queued) / slots; 1000 without slots */
+    uint32_t load_permille; /* (running + queued) / slots, or the machine's where that is higher */
     bool is_draining;
 };
 
@@ -209,6 +209,10 @@ void slots_renewed(struct slots *slots, const struct slots_key *key, bool is_gra
 void slots_connected(struct slots *slots, const struct node_id *origin, usec_t now);
 
 /* While draining nothing is taken, what is queued goes back, what runs ends by itself. */
+/* How busy the machine itself is: its load average per core, 1000 = as much as it has. Counts in
+ * steps of a quarter, coarser where it is overloaded, for it is never twice the same. */
+void slots_set_machine_load(struct slots *slots, uint32_t load_permille);
+
 void slots_set_draining(struct slots *slots, bool is_draining, usec_t now);
 
 /* Ends what runs by TERM, then KILL, as stopped by this node: its origins place it anew. */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include "sched/slots_core.h"
 
+#define MACHINE_STEP_PERMILLE 250
+
 /*
  * What origins are told that ask before they place an attempt. Two that ask at the same moment must
  * not both see the last free slot: so a place is kept for whoever asked first, in what the others
@@ -37,6 +39,32 @@ static uint32_t count_places(const struct slots *slots, const struct slots_key *
     for (size_t i = 0; i < SLOTS_PLACES_MAX; i++)
         count += slots->places[i].until_usec > slots->now && !is_place_of(&slots->places[i], but);
     return count;
+}
+
+void slots_set_machine_load(struct slots *slots, uint32_t load_permille)
+{
+    uint32_t step = MACHINE_STEP_PERMILLE;
+
+    for (uint64_t limit = 1000; load_permille >= limit; limit *= 2)
+        step *= 2;
+    slots->machine_permille = load_permille - load_permille % step;
+}
+
+void slots_get_load(const struct slots *slots, struct slots_load *ret)
+{
+    uint32_t count = slots->config.slots;
+    uint64_t busy = (uint64_t)slots->running + slots->queued;
+    uint32_t permille = count > 0 ? (uint32_t)(busy * 1000 / count) : 0;
+
+    *ret = (struct slots_load){
+        .slots = count,
+        .used = slots->used,
+        .running = slots->running,
+        .queued = slots->queued,
+        .unacked = slots->unacked,
+        .load_permille = MAX(permille, slots->machine_permille),
+        .is_draining = slots->is_draining,
+    };
 }
 
 int slots_ask(struct slots *slots, const struct slots_key *key, const struct slots_wish *wish,

@@ -77,7 +77,8 @@ struct slots {
     usec_t now;
     uint64_t next_id;
     uint32_t used, running, queued, paused, unacked;
-    usec_t slice_end_usec; /* when the first turn ends that somebody waits for */
+    usec_t slice_end_usec;     /* when the first turn ends that somebody waits for */
+    uint32_t machine_permille; /* how busy the machine itself is */
     bool is_draining;
     bool is_stopping;
     struct slots_key *gone; /* owned; ring of SLOTS_GONE_MAX, NULL before the first attempt */

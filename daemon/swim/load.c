@@ -4,8 +4,6 @@
 #include <string.h>
 #include "swim/core.h"
 
-#define NOTICEABLE_PERMILLE 50
-
 static void on_timer(struct swim *swim, struct timer *timer)
 {
     timer_set(&swim->timers, timer, TIMER_NEVER);
@@ -19,13 +17,17 @@ int load_init(struct swim *swim)
     return timer_init(&swim->timers, &swim->load.timer, on_timer);
 }
 
+/* How busy the machine itself is changes all the time: acknowledgements tell of it soon enough. */
 static bool is_noticeable(const struct swim_load *a, const struct swim_load *b)
 {
-    int difference = (int)a->load_permille - (int)b->load_permille;
-
     return a->running != b->running || a->queued != b->queued || a->slots != b->slots ||
-           a->draining != b->draining || difference >= NOTICEABLE_PERMILLE ||
-           difference <= -NOTICEABLE_PERMILLE;
+           a->draining != b->draining;
+}
+
+static bool is_same(const struct swim_load *a, const struct swim_load *b)
+{
+    return !is_noticeable(a, b) && a->load_permille == b->load_permille &&
+           a->cpu_percent == b->cpu_percent && a->memory_percent == b->memory_percent;
 }
 
 void load_set(struct swim *swim, const struct swim_load *load)
@@ -35,15 +37,16 @@ void load_set(struct swim *swim, const struct swim_load *load)
                      ? usec_add(swim->load.spread_usec, swim->config.load_interval_usec)
                      : swim->now;
 
-    if (!is_noticeable(load, own))
+    if (is_same(load, own))
         return;
+    bool is_news = is_noticeable(load, own);
     /* Who stops taking work says so at once. */
     if (load->draining != own->draining)
         due = swim->now;
     *own = *load;
     swim->self->load_version = ++swim->load.version;
     swim->load.changes++;
-    if (!timer_is_armed(&swim->load.timer) || due < swim->load.timer.entry.time_usec)
+    if (is_news && (!timer_is_armed(&swim->load.timer) || due < swim->load.timer.entry.time_usec))
         timer_set(&swim->timers, &swim->load.timer, MAX(due, swim->now));
 }
 

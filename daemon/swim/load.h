@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * How busy members are. Our load rides on every acknowledgement; where it changed noticeably it is
- * spread to all as well, at most every load_interval. Loads are ordered by a version within a
- * generation of their member.
+ * How busy members are. Our load rides on every acknowledgement; where the work changed, not only
+ * how busy the machine itself is, it is spread to all as well, at most every load_interval. Loads
+ * are ordered by a version within a generation of their member.
  */
 
 #include "swim/timer.h"

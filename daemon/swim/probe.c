@@ -6,6 +6,7 @@
 #include "swim/core.h"
 
 #define RTT_MAX_USEC (10 * USEC_PER_MIN) /* what is longer is no round trip */
+#define LOSS_WEIGHT  16                  /* a request counts for so much of those before it */
 
 static struct probe *probe_free(struct swim *swim, struct probe *probe)
 {
@@ -51,6 +52,17 @@ void probe_measure(struct member *member, usec_t rtt_usec)
     }
     member->shown.rtt_usec = (uint32_t)smoothed;
     member->rtt_variance_usec = (uint32_t)variance;
+}
+
+/* Its requests before @answered came to nothing; at sent_count: all of them. */
+static void measure_loss(struct probe *probe, uint32_t answered)
+{
+    uint16_t *loss = &probe->target->shown.loss_permille;
+
+    for (uint32_t i = 0; i < answered; i++)
+        *loss = (uint16_t)(*loss + (1000 - *loss + LOSS_WEIGHT - 1) / LOSS_WEIGHT);
+    if (answered < probe->sent_count)
+        *loss = (uint16_t)(*loss - (*loss + LOSS_WEIGHT - 1) / LOSS_WEIGHT);
 }
 
 usec_t probe_timeout(const struct swim *swim, const struct member *member)
@@ -145,6 +157,7 @@ static void fail(struct swim *swim, struct probe *probe)
         return;
     }
     swim->probes.failed_count++;
+    measure_loss(probe, probe->sent_count);
     judge_health(swim, probe);
     memcpy(evidence.through, probe->helpers, sizeof(evidence.through));
     probe_free(swim, probe);
@@ -342,6 +355,7 @@ bool probe_take_ack(struct swim *swim, const struct source *source, const struct
         return false;
     usec_t rtt = swim->now - probe->sent_usec[request];
     probe_measure(probe->target, rtt);
+    measure_loss(probe, request);
     struct swim_event *event = event_add(swim, SWIM_EVENT_LIVENESS_REPLY, probe->target);
     event->wall_usec = probe->wall_usec[request];
     event->rtt_usec = rtt;
@@ -368,6 +382,7 @@ void probe_take_relayed(struct swim *swim, const struct source *source,
 
     if (!probe || request != probe->requests_max || helper_of(probe, source) < 0)
         return;
+    measure_loss(probe, probe->sent_count);
     if (member_suspicion(probe->target))
         suspicion_refresh(swim, probe->target);
     succeed(swim, probe);

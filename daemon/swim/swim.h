@@ -48,10 +48,12 @@ struct swim_incarnation {
 
 /* What a member says about its work, on every acknowledgement. */
 struct swim_load {
-    uint16_t load_permille; /* 1000 = every slot busy */
+    uint16_t load_permille; /* 1000 = every slot busy, or the machine itself */
     uint16_t running;
     uint16_t queued;
     uint16_t slots;
+    uint8_t cpu_percent;    /* load average of the machine per core; 255 = that or more */
+    uint8_t memory_percent; /* of the machine's memory that is in use, 0..100 */
     bool draining;
 };
 
@@ -112,6 +114,7 @@ struct swim_member {
     bool is_self : 1;
     bool is_seed : 1;
     bool is_unstable : 1;
+    uint16_t loss_permille; /* of our liveness requests to it, of the last 16 or so */
     uint16_t turn;  /* the core's own: 1-based place in the probing order; 0 = none */
     uint16_t rumor; /* and where the news of it wait; 0 = there are none */
 };

@@ -67,6 +67,8 @@ static inline void wire_write_load(struct writer *writer, uint32_t version,
     writer_u16(writer, load->running);
     writer_u16(writer, load->queued);
     writer_u16(writer, load->slots);
+    writer_u8(writer, load->cpu_percent);
+    writer_u8(writer, load->memory_percent);
     writer_u8(writer, load->draining ? WIRE_DRAINING : 0);
 }
 
@@ -78,5 +80,8 @@ static inline void wire_read_load(struct reader *reader, uint32_t *ret_version,
     ret->running = reader_u16(reader);
     ret->queued = reader_u16(reader);
     ret->slots = reader_u16(reader);
+    ret->cpu_percent = reader_u8(reader);
+    ret->memory_percent = reader_u8(reader);
+    reader->failed |= ret->memory_percent > 100;
     ret->draining = wire_read_flags(reader, WIRE_DRAINING) != 0;
 }

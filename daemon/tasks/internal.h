@@ -14,6 +14,7 @@
 #include "base/table.h"
 #include "sched/task_json.h"
 #include "tasks/hooks.h"
+#include "tasks/machine.h"
 #include "tasks/tasks.h"
 
 #define RUNS_MAX      1024
@@ -45,6 +46,8 @@ struct tasks {
     struct state_batch *batch; /* of this turn */
     sd_event_source *timer;
     sd_event_source *retry_timer; /* commits that the database could not take yet */
+    sd_event_source *machine_timer;
+    struct machine machine; /* how busy it is, as read last */
     struct list watches;
     struct list submissions;
     struct list runs; /* all that are known, by number */

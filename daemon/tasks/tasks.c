@@ -53,10 +53,13 @@ static void tell_load(struct tasks *tasks)
                            .running = (uint16_t)MIN(now.running, (uint32_t)UINT16_MAX),
                            .queued = (uint16_t)MIN(now.queued, (uint32_t)UINT16_MAX),
                            .slots = (uint16_t)MIN(now.slots, (uint32_t)UINT16_MAX),
+                           .cpu_percent = (uint8_t)MIN(tasks->machine.load_permille / 10, 255U),
+                           .memory_percent = (uint8_t)tasks->machine.memory_percent,
                            .draining = now.is_draining};
     if (load.load_permille == tasks->load.load_permille && load.running == tasks->load.running &&
         load.queued == tasks->load.queued && load.slots == tasks->load.slots &&
-        load.draining == tasks->load.draining)
+        load.cpu_percent == tasks->load.cpu_percent &&
+        load.memory_percent == tasks->load.memory_percent && load.draining == tasks->load.draining)
         return;
     tasks->load = load;
     tasks->setup.on_load(&load, tasks->setup.data);
@@ -142,6 +145,8 @@ static int make_timers(struct tasks *tasks)
     if (r >= 0)
         r = sd_event_add_time(tasks->event, &tasks->retry_timer, CLOCK_MONOTONIC, USEC_INFINITY,
                               TIMER_ACCURACY_USEC, on_retry_timer, tasks);
+    if (r >= 0)
+        r = machine_watch(tasks);
     if (r < 0)
         return r;
     (void)sd_event_source_set_enabled(tasks->timer, SD_EVENT_OFF);
@@ -246,6 +251,7 @@ struct tasks *tasks_free(struct tasks *tasks)
         free(attempt->userdata);
     sd_event_source_disable_unref(tasks->timer);
     sd_event_source_disable_unref(tasks->retry_timer);
+    sd_event_source_disable_unref(tasks->machine_timer);
     state_batch_free(tasks->batch);
     slots_free(tasks->slots);
     origin_free(tasks->origin);

@@ -57,7 +57,7 @@ EVENTS = [
 def member(name, state, address, types, load, running, slots, rtt, seen, **more):
     return {"name": name, "uuid": "0b7d9f6e-5a0e-4b6e-9d53-0c9d1f0a7c11", "role": "peer", "state": state,
             "self": False, "address": address, "types": types, "tags": {}, "load": load, "slots": slots,
-            "running": running, "queue": None if slots is None else 0, "rtt_ms": rtt, "last_seen": seen,
+            "running": running, "queue": None if slots is None else 0, "cpu": load, "mem": 0.5, "loss": 0, "rtt_ms": rtt, "last_seen": seen,
             "version": "1.0.0", "protocol": 1, "incarnation": "3.0", "flaps": 0, "reported_by": None,
             "draining": False, "unstable": False, "key": "3f9a", "first_seen": "@-90000", **more}
 

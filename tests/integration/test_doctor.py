@@ -82,7 +82,7 @@ def test_a_clock_that_is_wrong_is_told_by_how_much(make_lab, ahead, status, told
     lab = make_lab(STEADY)
     nodes = [lab.node(name, role="seed" if name == "seed" else "peer", types=["a"]) for name in ("seed", "one", "wrong")]
     for node in nodes:
-        node.launch(**({"LD_PRELOAD": str(BUILD / "tests/clock.so"), "P2P_CLOCK_AHEAD": str(ahead)}
+        node.launch(**({"LD_PRELOAD": str(BUILD / "tests/machine.so"), "P2P_CLOCK_AHEAD": str(ahead)}
                        if node.name == "wrong" else {}))
     lab.wait_joined()
 

@@ -144,6 +144,21 @@ static void a_busy_processor_counts_where_it_is_above_the_tasks(void **state _un
     place_free(place);
 }
 
+/* Both machines are busy with something else: then the tasks decide. */
+static void where_the_machines_are_as_busy_the_tasks_count(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    struct place_facts one = facts_of(1, 2, 4), two = facts_of(2, 1, 4), three = facts_of(3, 3, 4);
+
+    one.load_permille = two.load_permille = three.load_permille = 1000;
+    add(place, one);
+    add(place, two);
+    add(place, three);
+    assert_string_equal(choose(place, &spec), "lab-02");
+    place_free(place);
+}
+
 static void a_confidential_task_stays_here_or_nowhere(void **state _unused_)
 {
     struct place *place = make();
@@ -406,6 +421,7 @@ int main(void)
         cmocka_unit_test(ties_are_broken_by_chance),
         cmocka_unit_test(free_slots_are_found_among_many_full_nodes),
         cmocka_unit_test(a_busy_processor_counts_where_it_is_above_the_tasks),
+        cmocka_unit_test(where_the_machines_are_as_busy_the_tasks_count),
         cmocka_unit_test(a_confidential_task_stays_here_or_nowhere),
         cmocka_unit_test(reasons_say_what_is_in_the_way),
         cmocka_unit_test(a_node_with_too_few_cpus_is_not_chosen),

@@ -161,6 +161,28 @@ static void slots_are_never_exceeded_and_the_queue_is_served(void **state _unuse
     slots_free(slots);
 }
 
+static void the_machine_s_own_load_counts_where_it_is_higher(void **state _unused_)
+{
+    static const uint32_t steps[][2] = {{0, 0},       {249, 0},     {250, 250},
+                                        {999, 750},   {1000, 1000}, {1499, 1000},
+                                        {1500, 1500}, {3999, 3000}, {UINT32_MAX, 4194304000}};
+    struct slots *slots = make(2);
+    struct slots_load load;
+
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        slots_set_machine_load(slots, steps[i][0]);
+        slots_get_load(slots, &load);
+        assert_int_equal(load.load_permille, steps[i][1]);
+    }
+    slots_set_machine_load(slots, 600);
+    for (uint64_t i = 1; i <= 2; i++) {
+        assert_int_equal(offer(slots, "a", "u", i, 0), 0);
+        slots_get_load(slots, &load);
+        assert_int_equal(load.load_permille, 500 * i);
+    }
+    slots_free(slots);
+}
+
 static void users_are_served_in_turn(void **state _unused_)
 {
     struct slots *slots = make(1);
@@ -1006,6 +1028,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_attempt_starts_runs_ends_and_is_dropped),
         cmocka_unit_test(slots_are_never_exceeded_and_the_queue_is_served),
+        cmocka_unit_test(the_machine_s_own_load_counts_where_it_is_higher),
         cmocka_unit_test(users_are_served_in_turn),
         cmocka_unit_test(in_fifo_the_order_of_arrival_counts),
         cmocka_unit_test(a_type_at_its_maximum_does_not_hold_up_others),

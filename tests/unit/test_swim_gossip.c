@@ -235,6 +235,37 @@ static void a_load_rides_on_acknowledgements(void **state)
     rig_stop(&rig);
 }
 
+static void the_machine_s_own_load_is_not_spread_but_told(void **state)
+{
+    struct rig rig;
+    struct message ping = {.type = MESSAGE_PING, .seq = 9}, ack;
+    struct swim_load load = busy(0);
+
+    (void)state;
+    rig_start(&rig, NULL);
+    rig_meet(&rig, 5);
+    swim_set_load(rig.swim, &load, rig.now);
+    rig_run(&rig, 500 * MSEC);
+    usec_t spread = rig.swim->load.spread_usec;
+    load.load_permille = 3000;
+    load.cpu_percent = 255;
+    load.memory_percent = 93;
+    swim_set_load(rig.swim, &load, rig.now);
+    uint32_t version = rig.swim->load.version;
+    rig_run(&rig, 5000 * MSEC);
+    assert_int_equal(rig.swim->load.spread_usec, spread);
+    rig_say(&rig, 1, &ping);
+    assert_true(rig_sent(&rig, 1, MESSAGE_ACK, &ack));
+    assert_int_equal(ack.load_version, version);
+    assert_int_equal(ack.load.load_permille, 3000);
+    assert_int_equal(ack.load.cpu_percent, 255);
+    assert_int_equal(ack.load.memory_percent, 93);
+    /* What is said already makes no version. */
+    swim_set_load(rig.swim, &load, rig.now);
+    assert_int_equal(rig.swim->load.version, version);
+    rig_stop(&rig);
+}
+
 static void a_load_is_spread_once_per_interval(void **state)
 {
     struct rig rig;
@@ -318,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_burst_of_news_travels_in_few_packets),
         cmocka_unit_test(nothing_is_sent_in_rounds_while_nothing_is_new),
         cmocka_unit_test(a_load_rides_on_acknowledgements),
+        cmocka_unit_test(the_machine_s_own_load_is_not_spread_but_told),
         cmocka_unit_test(a_load_is_spread_once_per_interval),
         cmocka_unit_test(only_a_newer_load_of_the_same_process_counts),
         cmocka_unit_test(a_newcomer_learns_loads_with_the_table),

@@ -10,8 +10,13 @@ static struct message sample(enum message_type type)
 
     message.wall_usec = NET_WALL;
     message.digest = 0x1122334455667788;
-    message.load = (struct swim_load){
-        .load_permille = 900, .running = 3, .queued = 2, .slots = 4, .draining = true};
+    message.load = (struct swim_load){.load_permille = 900,
+                                      .running = 3,
+                                      .queued = 2,
+                                      .slots = 4,
+                                      .cpu_percent = 255,
+                                      .memory_percent = 100,
+                                      .draining = true};
     message.load_version = 77;
     message.id = net_id(5);
     message.incarnation = (struct swim_incarnation){NET_GENERATION, 9};

@@ -41,6 +41,37 @@ static void an_answer_to_any_request_saves_the_target(void **state)
     }
 }
 
+static uint16_t loss(struct rig *rig, size_t peer)
+{
+    struct node_id id = net_id(peer);
+
+    return swim_find(rig->swim, &id)->loss_permille;
+}
+
+static void requests_without_an_answer_are_loss(void **state)
+{
+    static const uint16_t wanted[] = {0, 63 - 4, 122 - 8};
+
+    (void)state;
+    for (uint32_t request = 0; request < 3; request++) {
+        struct rig rig;
+        struct message ping;
+        size_t target = rig_start_probe(&rig, 6, &ping);
+        rig_run(&rig, 700 * MSEC);
+        assert_int_equal(loss(&rig, target), 0);
+        rig_ack(&rig, target, ping.seq + request);
+        assert_int_equal(loss(&rig, target), wanted[request]);
+        rig_stop(&rig);
+    }
+    struct rig rig;
+    struct message ping;
+    size_t target = rig_start_probe(&rig, 6, &ping);
+    rig_run(&rig, 1100 * MSEC);
+    assert_int_equal(rig_state(&rig, target), SWIM_SUSPECT);
+    assert_in_range(loss(&rig, target), 170, 185);
+    rig_stop(&rig);
+}
+
 static void an_answer_from_another_or_to_another_request_does_not(void **state)
 {
     struct rig rig;
@@ -435,6 +466,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_repeated_and_helpers_asked_with_the_second),
         cmocka_unit_test(an_answer_to_any_request_saves_the_target),
+        cmocka_unit_test(requests_without_an_answer_are_loss),
         cmocka_unit_test(an_answer_from_another_or_to_another_request_does_not),
         cmocka_unit_test(a_helper_that_was_asked_saves_the_target),
         cmocka_unit_test(a_relayed_answer_of_a_suspect_defers_its_verdict),

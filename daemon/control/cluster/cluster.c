@@ -41,14 +41,21 @@ static void add_load(cJSON *json, const struct swim_member *member)
         json_add_null(json, "slots");
         json_add_null(json, "running");
         json_add_null(json, "queue");
+        json_add_null(json, "cpu");
+        json_add_null(json, "mem");
         json_add_null(json, "rtt_ms");
+        json_add_null(json, "loss");
         return;
     }
     json_add_double(json, "load", member->load.load_permille / 1000.0);
     json_add_u64(json, "slots", member->load.slots);
     json_add_u64(json, "running", member->load.running);
     json_add_u64(json, "queue", member->load.queued);
+    json_add_double(json, "cpu", member->load.cpu_percent / 100.0);
+    json_add_double(json, "mem", member->load.memory_percent / 100.0);
     add_msec(json, "rtt_ms", member->rtt_usec);
+    json_add_double(json, "loss",
+                    member->rtt_usec > 0 ? member->loss_permille / 1000.0 : (double)NAN);
 }
 
 static void add_record(cJSON *json, const struct record *record)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Preloaded into p2pnode: a machine whose clock is wrong. P2P_CLOCK_AHEAD says by how many seconds,
- * which may be negative. Only the wall clock: the clock of the loop is right on such a machine too.
+ * Preloaded into p2pnode: a machine whose clock is wrong, or that is busy with something else.
+ * P2P_CLOCK_AHEAD says by how many seconds, which may be negative. Only the wall clock: the clock
+ * of the loop is right on such a machine too. P2P_LOAD names a file with the load average per core.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -47,4 +49,19 @@ time_t time(time_t *ret)
     if (ret)
         *ret = now.tv_sec;
     return now.tv_sec;
+}
+
+int getloadavg(double *ret, int count)
+{
+    const char *path = getenv("P2P_LOAD");
+    FILE *file = path ? fopen(path, "re") : NULL;
+    double load = 0;
+
+    if (file) {
+        (void)!fscanf(file, "%lf", &load);
+        (void)fclose(file);
+    }
+    for (int i = 0; i < count; i++)
+        ret[i] = load * (double)sysconf(_SC_NPROCESSORS_ONLN);
+    return count;
 }
