@@ -403,6 +403,15 @@ void join_start(struct swim *swim)
 
 /* --- Frames --- */
 
+/* Digests are of the living: of two that know each other they are equal, and would keep the
+ * newcomer from pulling what we know of the dead. */
+static bool has_only_tombstones_to_tell(const struct swim *swim)
+{
+    size_t alive = members_alive_count(&swim->members);
+
+    return alive <= 2 && swim->members.all.count > alive;
+}
+
 void join_take_join(struct swim *swim, const struct source *source, const struct message *message)
 {
     struct message answer = {.type = MESSAGE_WELCOME};
@@ -415,7 +424,7 @@ void join_take_join(struct swim *swim, const struct source *source, const struct
     if (swim->self->shown.state != SWIM_ALIVE)
         return;
     answer.seq = message->seq;
-    answer.digest = swim->members.digest;
+    answer.digest = has_only_tombstones_to_tell(swim) ? 0 : swim->members.digest;
     answer.count = (uint32_t)members_alive_count(&swim->members);
     answer.address = *source->address;
     view_claim(swim, swim->self, &claim);
