@@ -88,6 +88,32 @@ static void print_gossip(const struct ctl *ctl, const cJSON *answer)
     putchar('\n');
 }
 
+static void print_since(const char *what, const char *time, const char *more)
+{
+    char age[RENDER_TEXT_MAX];
+
+    printf("%s %s%s", what, time ? render_age(render_seconds_since(time), age) : "never",
+           time ? " ago" : "");
+    if (time && more) {
+        fputs(" with ", stdout);
+        render_text(stdout, more, strlen(more));
+    }
+}
+
+/* Whether the daemon's own wheels turn. */
+static void print_activity(const cJSON *answer)
+{
+    const cJSON *gossip = json_member(answer, "gossip"), *net = json_member(answer, "net");
+
+    printf("  Activity: ");
+    print_since("last probe", json_text(gossip, "last_probe", NULL), NULL);
+    print_since(", gossip", json_text(gossip, "last_gossip", NULL), NULL);
+    print_since(", sync", json_text(gossip, "last_sync", NULL),
+                json_text(gossip, "last_sync_with", NULL));
+    printf("; %.0f of %.0f connections\n", json_number(net, "connections", 0),
+           json_number(net, "connections_max", 0));
+}
+
 static void print_tasks(const cJSON *answer)
 {
     const cJSON *tasks = json_member(answer, "tasks"), *types = json_member(tasks, "types");
@@ -229,6 +255,8 @@ static int print_screen(struct ctl *ctl, const cJSON *answer)
     print_node(answer);
     print_cluster(ctl, answer);
     print_gossip(ctl, answer);
+    if (ctl->globals.verbose)
+        print_activity(answer);
     print_tasks(answer);
     print_stores(answer);
     print_problems(ctl, answer);

@@ -245,6 +245,7 @@ static void on_round(struct swim *swim, struct timer *timer)
     if (is_probed(swim, target))
         return;
     swim->probes.rounds_count++;
+    swim->probes.round_usec = swim->now;
     (void)start(swim, target, PROBE_ROUND, 0);
 }
 

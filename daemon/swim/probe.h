@@ -60,6 +60,7 @@ struct probes {
     struct list active;
     size_t counts[_PROBE_KIND_MAX];
     struct timer round_timer;
+    usec_t round_usec;     /* last one in which somebody was probed; 0 = none */
     uint32_t health;       /* Lifeguard's multiplier - 1, 0..PROBE_HEALTH_MAX */
     usec_t grace_end_usec; /* nobody is accused before */
     uint64_t rounds_count;

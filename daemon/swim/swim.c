@@ -456,6 +456,8 @@ void swim_get_statistics(const struct swim *swim, struct swim_statistics *ret)
         .suspects = (uint32_t)swim->freeze.suspects_count,
         .is_frozen = swim->freeze.is_on,
         .last_sync_usec = swim->sync.last_usec,
+        .last_probe_usec = swim->probes.round_usec,
+        .last_gossip_usec = swim->gossip.round_usec,
         .last_sync_with = swim->sync.last_with,
     };
     join_count(swim, &ret->seeds_configured, &ret->seeds_reachable, &ret->seeds_needed);

@@ -115,8 +115,8 @@ struct swim_member {
     bool is_seed : 1;
     bool is_unstable : 1;
     uint16_t loss_permille; /* of our liveness requests to it, of the last 16 or so */
-    uint16_t turn;  /* the core's own: 1-based place in the probing order; 0 = none */
-    uint16_t rumor; /* and where the news of it wait; 0 = there are none */
+    uint16_t turn;          /* the core's own: 1-based place in the probing order; 0 = none */
+    uint16_t rumor;         /* and where the news of it wait; 0 = there are none */
 };
 
 /* Its opaque record of floor 4, meta_size bytes. */
@@ -320,13 +320,16 @@ struct swim_statistics {
     uint32_t seeds_configured, seeds_reachable, seeds_needed;
     uint64_t packets_received, packets_malformed, gossip_duplicates;
     uint64_t probes, probes_failed, suspicions, suspicions_refuted, deaths;
-    uint64_t flaps;    /* deaths of others that they refuted */
-    uint32_t health;   /* Lifeguard's local health multiplier, 0 = healthy */
-    uint32_t suspects; /* members that are suspect now */
-    bool is_frozen;    /* so many that verdicts wait: this node may be the one cut off */
-    usec_t last_sync_usec;
+    uint64_t flaps;        /* deaths of others that they refuted */
+    uint32_t health;       /* Lifeguard's local health multiplier, 0 = healthy */
+    uint32_t suspects;     /* members that are suspect now */
+    bool is_frozen;        /* so many that verdicts wait: this node may be the one cut off */
+    usec_t last_sync_usec; /* 0 = never, as the two below */
+    usec_t last_probe_usec;
+    usec_t last_gossip_usec;
     struct node_id last_sync_with;
 };
+
 /* The @i-th type of frames: how many came and went. Return: its name, "ping"; NULL past the last.
  */
 const char *swim_get_frames(const struct swim *swim, size_t i, uint64_t *ret_received,

@@ -29,6 +29,7 @@ PROGRAM = os.path.join(os.environ.get("P2PNODE_BUILD", HERE.parent.parent / "bui
 SCREENS = {
     "status": "status",
     "status-alone": "",
+    "status-verbose": "status -v",
     "status-check": "status --check -q",
     "status-check-line": "status --check",
     "members": "members --legend",

@@ -110,6 +110,19 @@ def test_ping_says_that_the_node_is_running(steady):
     wait_for(lambda: reached() == {name: ("ok", "ok") for name in ("seed", "lab-02", "lab-03")}, 10, reached)
 
 
+def test_status_says_what_the_daemon_did_last(steady):
+    node = steady["lab-01"]
+    gossip = wait_for(lambda: all((gossip := node.call("Status")["gossip"])[key] for key in
+                                  ("last_probe", "last_gossip", "last_sync", "last_sync_with")) and gossip, 30, "all three")
+    assert gossip["last_sync_with"] in ("seed", "lab-02", "lab-03")
+    wait_for(lambda: node.call("Status")["gossip"]["last_probe"] > gossip["last_probe"], 30, "the next probe")
+    assert node.ctl("submit", "-N", "lab-02", "--wait", "--", "true").stdout == ""
+    net = node.call("Status")["net"]
+    assert net["connections"] >= 1 and net["connections_max"] == 64
+    assert re.search(r"^  Activity: last probe .*, gossip .*, sync .* ago with [\w-]+; \d+ of 64 connections$",
+                     node.ctl("status", "-v").stdout, re.M)
+
+
 def test_a_killed_node_is_dead_at_all_others_and_the_seed_gets_the_line(lab):
     dead, seed = lab["lab-03"], lab["seed"]
     before = time.time()

@@ -336,6 +336,11 @@ static void add_rtts(const struct swim *swim, cJSON *json)
     add_msec(json, "rtt_p99_ms", count > 0 ? rtts[MIN(count * 99 / 100, count - 1)] : 0);
 }
 
+static void add_moment(const struct node *node, cJSON *json, const char *key, usec_t usec)
+{
+    json_add_time(json, key, usec > 0 ? node_wall_of(node, usec) : 0);
+}
+
 static void add_gossip_summary(const struct node *node, const struct swim_statistics *statistics,
                                cJSON *reply)
 {
@@ -354,6 +359,19 @@ static void add_gossip_summary(const struct node *node, const struct swim_statis
                     statistics->probes > 0
                         ? (double)statistics->probes_failed / (double)statistics->probes
                         : (double)NAN);
+    const struct swim_member *peer = swim_find(swim, &statistics->last_sync_with);
+    add_moment(node, json, "last_sync", statistics->last_sync_usec);
+    json_add_string(json, "last_sync_with", peer ? peer->name : NULL);
+    add_moment(node, json, "last_probe", statistics->last_probe_usec);
+    add_moment(node, json, "last_gossip", statistics->last_gossip_usec);
+}
+
+static void add_net_summary(const struct node *node, cJSON *reply)
+{
+    cJSON *json = cJSON_AddObjectToObject(reply, "net");
+
+    json_add_u64(json, "connections", peers_connections(node->peers));
+    json_add_u64(json, "connections_max", node->config->net.connections_max);
 }
 
 static void add_task_summary(const struct node *node, cJSON *reply)
@@ -428,6 +446,7 @@ void method_status(struct node *node, struct call *call)
     add_node_summary(node, reply);
     add_cluster_summary(node, &counts, &statistics, reply);
     add_gossip_summary(node, &statistics, reply);
+    add_net_summary(node, reply);
     add_task_summary(node, reply);
     add_store_summaries(node, reply);
     cJSON_AddItemToObject(reply, "problems", problems.json);
