@@ -117,7 +117,7 @@ $(B)/tests/bench_%: $(B)/obj/tests/bench/bench_%.o $(LIBRARY)
 
 export P2PNODE_BUILD := $(abspath $(B))
 STEPS_QUICK = check-unit check-scenarios check-storm check-corpus check-screens check-lint
-STEPS_ALL   = check-clang check-storms check-mutants check-integration check-bench check-fuzz check-boot check-packages format-check analyze
+STEPS_ALL   = check-clang check-storms check-mutants check-integration check-bench check-fuzz check-boot check-packages check-container format-check analyze
 HERE        = $(MAKE) --no-print-directory
 
 .PHONY: check check-all check-sanitized check-clang check-fuzz
@@ -301,13 +301,15 @@ APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev 
        libsystemd-dev libconfig-dev libcjson-dev libssl-dev libsqlite3-dev libseccomp-dev \
        libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3 \
        debhelper mmdebstrap systemd-container prometheus zsh fish \
-       rpm rpmlint lintian python3-firewall ufw qemu-system-x86 e2fsprogs
+       rpm rpmlint lintian python3-firewall ufw qemu-system-x86 e2fsprogs \
+       podman podman-compose crun netavark aardvark-dns iptables
 APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev gearman-job-server gearman-tools rsync nginx-light curl openssl redis-server \
     openssh-client openssh-server beanstalkd parallel bubblewrap
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
        libconfig-devel cjson-devel openssl-devel sqlite-devel libseccomp-devel libsmartcols-devel \
        libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite golang-github-prometheus zsh fish \
-       rpm-build rpmlint systemd-rpm-macros systemd-container mmdebstrap dpkg python3-firewall
+       rpm-build rpmlint systemd-rpm-macros systemd-container mmdebstrap dpkg python3-firewall \
+       podman podman-compose crun netavark aardvark-dns iptables-nft
 # What pkg-config says when everything to build with is there.
 PKG := libconfig libcjson libsystemd openssl sqlite3 libseccomp smartcols
 SUDO = $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -360,7 +362,7 @@ STAGE = rm -rf build/$(1) && mkdir -p build/$(1)/p2pnode-$(VERSION) && \
 PACKAGER = env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CI
 PACKED  := Makefile README.md LICENSE $(wildcard $(addsuffix /*,daemon daemon/* ctl etc etc/* systemd packaging/*))
 
-.PHONY: deb rpm check-boot check-packages check-apparmor check-qemu
+.PHONY: deb rpm check-boot check-packages check-container check-apparmor check-qemu
 check-boot: deb rpm ## boots a real systemd in a container and uses the packages there; needs root
 	@$(RUN) boot-deb tests/boot/boot.sh deb build/p2pnode_$(VERSION)_*.deb build/boot
 	@$(RUN) boot-rpm tests/boot/boot.sh rpm build/p2pnode-$(VERSION)-*.rpm build/boot
@@ -368,6 +370,10 @@ check-boot: deb rpm ## boots a real systemd in a container and uses the packages
 
 check-packages: deb rpm ## lintian, rpmlint, firewall files; needs root
 	@$(RUN) packages tests/packages/lint.sh build/p2pnode_$(VERSION)_*.deb build/p2pnode-$(VERSION)-*.rpm build/boot
+
+check-container: deb ## the image of packaging/container, and its lab of twelve, with podman; needs root
+	@tests/boot/tree.sh build/boot/bookworm
+	@$(RUN) container tests/packages/container.sh build/p2pnode_$(VERSION)_*.deb build/boot
 
 check-apparmor: ## the profile, with the parser of Debian 13, which has to be reached; needs root
 	@$(RUN) apparmor tests/packages/apparmor.sh build/boot
