@@ -117,7 +117,7 @@ $(B)/tests/bench_%: $(B)/obj/tests/bench/bench_%.o $(LIBRARY)
 
 export P2PNODE_BUILD := $(abspath $(B))
 STEPS_QUICK = check-unit check-scenarios check-storm check-corpus check-screens check-lint
-STEPS_ALL   = check-clang check-storms check-mutants check-integration check-bench check-fuzz check-boot check-packages check-container format-check analyze
+STEPS_ALL   = check-clang check-storms check-mutants check-integration check-bench check-fuzz check-boot check-packages check-piuparts check-container check-apparmor format-check analyze
 HERE        = $(MAKE) --no-print-directory
 
 .PHONY: check check-all check-sanitized check-clang check-fuzz
@@ -302,7 +302,7 @@ APT := build-essential pkg-config clang clang-format clang-tidy libclang-rt-dev 
        libsmartcols-dev libcmocka-dev python3 python3-pytest mandoc nftables iproute2 sqlite3 \
        debhelper mmdebstrap systemd-container prometheus zsh fish \
        rpm rpmlint lintian python3-firewall ufw qemu-system-x86 e2fsprogs \
-       podman podman-compose crun netavark aardvark-dns iptables
+       piuparts podman podman-compose crun netavark aardvark-dns iptables
 APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev gearman-job-server gearman-tools rsync nginx-light curl openssl redis-server \
     openssh-client openssh-server beanstalkd parallel bubblewrap
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
@@ -362,7 +362,7 @@ STAGE = rm -rf build/$(1) && mkdir -p build/$(1)/p2pnode-$(VERSION) && \
 PACKAGER = env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CI
 PACKED  := Makefile README.md LICENSE $(wildcard $(addsuffix /*,daemon daemon/* ctl etc etc/* systemd packaging/*))
 
-.PHONY: deb rpm check-boot check-packages check-container check-apparmor check-qemu
+.PHONY: deb rpm check-boot check-packages check-piuparts check-container check-apparmor check-qemu
 check-boot: deb rpm ## boots a real systemd in a container and uses the packages there; needs root
 	@$(RUN) boot-deb tests/boot/boot.sh deb build/p2pnode_$(VERSION)_*.deb build/boot
 	@$(RUN) boot-rpm tests/boot/boot.sh rpm build/p2pnode-$(VERSION)-*.rpm build/boot
@@ -371,11 +371,15 @@ check-boot: deb rpm ## boots a real systemd in a container and uses the packages
 check-packages: deb rpm ## lintian, rpmlint, firewall files; needs root
 	@$(RUN) packages tests/packages/lint.sh build/p2pnode_$(VERSION)_*.deb build/p2pnode-$(VERSION)-*.rpm build/boot
 
+check-piuparts: deb ## the .deb comes, is upgraded and goes without a trace; needs root
+	@tests/boot/tree.sh build/boot/bookworm
+	@$(RUN) piuparts tests/packages/piuparts.sh build/p2pnode_$(VERSION)_*.deb build/boot
+
 check-container: deb ## the image of packaging/container, and its lab of twelve, with podman; needs root
 	@tests/boot/tree.sh build/boot/bookworm
 	@$(RUN) container tests/packages/container.sh build/p2pnode_$(VERSION)_*.deb build/boot
 
-check-apparmor: ## the profile, with the parser of Debian 13, which has to be reached; needs root
+check-apparmor: ## the profile, with the parser of Debian 13; needs root
 	@$(RUN) apparmor tests/packages/apparmor.sh build/boot
 
 check-qemu: deb $(B)/tests/hostile ## boots an emulated machine: tasks at level full, in control groups; needs root

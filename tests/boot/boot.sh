@@ -9,15 +9,6 @@ kind=$1 package=$2 work=$3
 here=$(dirname "$(readlink -f "$0")")
 [ "$(id -u)" = 0 ] || { echo 'boot tests need root'; exit 1; }
 
-# repack DEB TO VERSION: the same package under another version, to upgrade from.
-repack() {
-    rm -rf "$work/repack"
-    dpkg-deb -R "$1" "$work/repack"
-    sed -i "s/^Version: .*/Version: $3/" "$work/repack/DEBIAN/control"
-    dpkg-deb --root-owner-group -b "$work/repack" "$2" > /dev/null
-    rm -rf "$work/repack"
-}
-
 # install_rpm RPM TREE: its nodes are enabled, so that the boot starts them.
 install_rpm() {
     # shellcheck disable=SC2016
@@ -35,7 +26,7 @@ install -D -m 755 "$here/$kind.sh" "$job/job.sh"
 install -m 644 "$here/steps.sh" "$job/"
 install -m 644 "$package" "$job/p2pnode.$kind"
 if [ "$kind" = deb ]; then
-    repack "$package" "$job/previous.deb" 0.0.9
+    "$here/repack.sh" "$package" "$job/previous.deb" 0.0.9
 else
     tree=$work/bookworm-rpm
     rm -rf "$tree"

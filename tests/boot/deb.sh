@@ -195,6 +195,8 @@ upgrade() {
     task=$(submit_waiting lab lab /usr/share/go)
     step 'a task is under way' until_true task_is lab "$task" running
     pid=$(main_pid p2pnode@lab) id=$(id_of lab) keys=$(sha256sum /etc/p2pnode/keys)
+    # As AppArmor 4 has, whose rule the profile is for.
+    mkdir -p /etc/apparmor.d/abi && touch /etc/apparmor.d/abi/4.0
     step 'an upgrade' apt-get install -y --no-install-recommends /job/p2pnode.deb
     step 'has restarted the daemon' until_true is_other p2pnode@lab "$pid"
     step 'which is the new one, as its task runner' until_true runs_installed p2pnode@lab p2pnode-exec@lab
@@ -204,8 +206,10 @@ upgrade() {
     step 'the task is not forgotten' ctl lab task wait "$task"
     step 'and has run' [ "$(ctl lab task logs --stdout "$task")" = 'done' ]
     step 'the changed configuration stays' has 'changed here' /etc/p2pnode/lab.conf
+    step 'the profile of AppArmor is there, where its rule is known' [ -s /etc/apparmor.d/p2pnode-exec ]
     step 'the package is removed' apt-get remove -y p2pnode
     step 'its nodes are stopped' [ -z "$(pgrep -l p2pnode | show)" ]
+    step 'the profile is gone' [ ! -L /etc/apparmor.d/p2pnode-exec ]
     step 'the state stays' [ -s /var/lib/p2pnode/lab/keyring -a -s /etc/p2pnode/keys ]
     step 'the package comes back' apt-get install -y --no-install-recommends /job/p2pnode.deb
     step 'its nodes start' systemctl start p2pnode@seed p2pnode@lab
