@@ -117,7 +117,7 @@ $(B)/tests/bench_%: $(B)/obj/tests/bench/bench_%.o $(LIBRARY)
 
 export P2PNODE_BUILD := $(abspath $(B))
 STEPS_QUICK = check-unit check-scenarios check-storm check-corpus check-screens check-lint
-STEPS_ALL   = check-clang check-storms check-mutants check-integration check-bench check-fuzz check-boot check-packages check-piuparts check-container check-apparmor format-check analyze
+STEPS_ALL   = check-clang check-storms check-mutants check-integration check-bench check-fuzz check-boot check-qemu check-packages check-piuparts check-container check-apparmor format-check analyze
 HERE        = $(MAKE) --no-print-directory
 
 .PHONY: check check-all check-sanitized check-clang check-fuzz
@@ -308,7 +308,7 @@ APT_BENCH := golang-go golang-github-hashicorp-memberlist-dev gearman-job-server
 DNF := gcc make pkgconf clang clang-tools-extra compiler-rt cppcheck gcovr git systemd-devel \
        libconfig-devel cjson-devel openssl-devel sqlite-devel libseccomp-devel libsmartcols-devel \
        libcmocka-devel python3 python3-pytest mandoc nftables iproute sqlite golang-github-prometheus zsh fish \
-       rpm-build rpmlint systemd-rpm-macros systemd-container mmdebstrap dpkg python3-firewall \
+       rpm-build rpmlint systemd-rpm-macros systemd-container mmdebstrap dpkg python3-firewall qemu-system-x86-core e2fsprogs \
        podman podman-compose crun netavark aardvark-dns iptables-nft
 # What pkg-config says when everything to build with is there.
 PKG := libconfig libcjson libsystemd openssl sqlite3 libseccomp smartcols
@@ -366,7 +366,7 @@ PACKED  := Makefile README.md LICENSE $(wildcard $(addsuffix /*,daemon daemon/* 
 check-boot: deb rpm ## boots a real systemd in a container and uses the packages there; needs root
 	@$(RUN) boot-deb tests/boot/boot.sh deb build/p2pnode_$(VERSION)_*.deb build/boot
 	@$(RUN) boot-rpm tests/boot/boot.sh rpm build/p2pnode-$(VERSION)-*.rpm build/boot
-	@sed -n 's/^figure  //p' build/boot/*.log
+	@sed -n 's/^figure  //p' build/boot/deb.log build/boot/rpm.log
 
 check-packages: deb rpm ## lintian, rpmlint, firewall files; needs root
 	@$(RUN) packages tests/packages/lint.sh build/p2pnode_$(VERSION)_*.deb build/p2pnode-$(VERSION)-*.rpm build/boot
@@ -382,8 +382,9 @@ check-container: deb ## the image of packaging/container, and its lab of twelve,
 check-apparmor: ## the profile, with the parser of Debian 13; needs root
 	@$(RUN) apparmor tests/packages/apparmor.sh build/boot
 
-check-qemu: deb $(B)/tests/hostile ## boots an emulated machine: tasks at level full, in control groups; needs root
+check-qemu: deb $(B)/tests/hostile ## boots an emulated machine: control groups (level full), a cut of power; needs root
 	@$(RUN) qemu tests/boot/qemu.sh build/p2pnode_$(VERSION)_*.deb $(B)/tests/hostile build/boot
+	@sed -n 's/^figure  //p' build/boot/qemu.log
 
 deb: build/deb/done ## build/p2pnode_*.deb
 	@ls build/p2pnode_*.deb

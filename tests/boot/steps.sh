@@ -27,9 +27,9 @@ step() {
 # figure WHAT VALUE: measured, not judged.
 figure() { printf 'figure  %s: %s\n' "$1" "$2"; }
 
-# until_true COMMAND...: again until it succeeds; a minute at most, which is for machines that are held up.
+# until_true COMMAND...: again until it succeeds; PATIENCE at most, which is for machines that are held up.
 until_true() {
-    local end=$((SECONDS + 60))
+    local end=$((SECONDS + ${PATIENCE:-60}))
     until "$@"; do
         [ $SECONDS -lt $end ] || return 1
         read -r -t 0.1 <> <(:) || true

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # tree.sh TREE: a minimal Debian 12 in the directory TREE that boots systemd, runs /job/job.sh as its only task, and
-# ends with its status. What the packages depend on is in it, so that installing them needs no network.
+# ends with its status. What the packages depend on is in it, so that installing them needs no network; and a kernel.
 set -euo pipefail
 
 tree=$1
@@ -9,11 +9,11 @@ here=$(dirname "$(readlink -f "$0")")
 packages=systemd,systemd-sysv,dbus,procps,rpm,libcjson1,libconfig9,libseccomp2,libsmartcols1,libsqlite3-0,libssl3,python3
 
 # Made anew where what it is made of has changed.
-made_of=$(cat "$here/tree.sh" "$here/job.service" | sha256sum)
+made_of=$(cat "$here/tree.sh" "$here/kernel.sh" "$here/job.service" | sha256sum)
 [ ! -e "$tree.done" ] || [ "$(cat "$tree.done")" != "$made_of" ] || exit 0
 rm -rf "$tree" "$tree.done"
 mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' \
-    --include="$packages" bookworm "$tree"
+    --include="$packages" --customize-hook="$here/kernel.sh" bookworm "$tree"
 
 install -m 644 "$here/job.service" "$tree/etc/systemd/system/job.service"
 mkdir -p "$tree/job" "$tree/etc/systemd/system/multi-user.target.wants"

@@ -1,119 +1,221 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs in a freshly booted machine: tasks at level full, whose control groups the kernel keeps. Each step says what it
-# shows; the closing line is what tests/tally.py counts.
-set -uo pipefail
-cd /tmp
-export LC_ALL=C.UTF-8
-passed=0 failed=0
+# Runs in a freshly booted machine: tasks at level full, whose control groups the kernel keeps; then the power is cut
+# while tasks run, and at the second start it is looked at what is left of them. /job has p2pnode.deb, and hostile.
+export PATIENCE=180 # what is emulated is slow
+. /job/steps.sh
+cd /job || exit 1
 
-step() { # step TEXT COMMAND...
-    local text=$1
+group=/sys/fs/cgroup/p2pnode.slice/p2pnode-exec@seed.service
+
+seed() { ctl seed --request-timeout 60s "$@"; }
+# Turns are between users.
+as_another() { setpriv --reuid p2pnode --regid p2pnode --clear-groups p2pctl -i seed --request-timeout 60s "$@"; }
+submit() { seed submit --wait "$@"; }
+ends_with() { # ends_with CODE COMMAND...
+    local wanted=$1 code=0
     shift
-    "$@" > step.out 2>&1
-    local code=$?
-    if [ $code = 0 ]; then
-        passed=$((passed + 1))
-        echo "ok      $text"
-    else
-        failed=$((failed + 1))
-        echo "FAILED  $text (exit $code)"
-        sed 's/^/        /' step.out
-    fi
-}
-
-# until_true COMMAND...: again until it succeeds, 60 s at most: this machine is slow.
-until_true() {
-    local end=$((SECONDS + 60))
-    until "$@"; do
-        [ $SECONDS -lt $end ] || return 1
-        read -r -t 0.2 <> <(:) || true
-    done
-}
-
-# ends_with CODE COMMAND...
-ends_with() {
-    local wanted=$1
-    shift
-    "$@"
-    local code=$?
+    "$@" || code=$?
     [ "$code" = "$wanted" ] || { echo "exit $code"; return 1; }
 }
-
-seed() { p2pctl -i seed --request-timeout 60s "$@"; }
-# Turns are between users.
-as_another() {
-    setpriv --reuid p2pnode --regid p2pnode --clear-groups p2pctl -i seed --request-timeout 60s "$@"
-}
-submit() { seed submit --wait "$@"; }
 runs() { seed ping && submit -- true; }
-main_pid() { systemctl show -P MainPID "$1"; }
-groups() { echo /sys/fs/cgroup/p2pnode.slice/p2pnode-exec@seed.service/task-*; }
-says() { # says FILE WORDS: in the group of a task
-    grep -qsE "$2" /sys/fs/cgroup/p2pnode.slice/p2pnode-exec@seed.service/task-*/"$1"
+is_full() { seed doctor sandbox | show | has -E 'level full( |"|$)'; }
+has_own_group() { submit -- cat /proc/self/cgroup | show | has /task-; }
+is_empty() { [ "$(echo "$group"/task-*)" = "$group/task-*" ]; }
+id_of() { seed task list --no-legend -o id,name | awk -v name="$1" '$2 == name { print $1 }'; }
+none_called() { [ -z "$(pgrep -a -f "$1" | show)" ]; }
+
+# group_of WORDS: the control group of the task that has a process with these words. Any of it may be gone meanwhile.
+group_of() {
+    local one pid
+    for one in "$group"/task-*; do
+        for pid in $(cat "$one/cgroup.procs"); do
+            tr '\0' ' ' < "/proc/$pid/cmdline" | has -F "$1" && echo "$one" && return 0
+        done
+    done 2> /dev/null
+    return 1
 }
-throttled() { says cpu.max '^20000 100000$' && says cpu.stat '^nr_throttled [1-9]'; }
-is_empty() { [ "$(groups)" = '/sys/fs/cgroup/p2pnode.slice/p2pnode-exec@seed.service/task-*' ]; }
-reason() { seed task list | tail -1; }
-told() { reason && reason | grep -q "$1"; }
-restarted() { [ "$(main_pid p2pnode-exec@seed)" != "$1" ] && [ "$(main_pid p2pnode-exec@seed)" != 0 ] && runs; }
+# group_says WORDS FILE LINE: a line of a file of that group.
+group_says() {
+    local path
+    path=$(group_of "$1") && grep -sE "$3" "$path/$2"
+}
+
+install_and_start() {
+    chmod 755 hostile
+    step 'the package installs' apt-get install -y --no-install-recommends ./p2pnode.deb
+    # One slot, so that two users take turns.
+    printf 'tasks = { slots = 1; quantum = "2s"; output_max = "1MiB"; };\n' >> /etc/p2pnode/seed.conf
+    step 'a node is enabled and started' systemctl enable --now p2pnode@seed
+    step 'a task runs' until_true runs
+    step 'level full is what a task gets' is_full
+    step 'and what it can ask for' submit --sandbox full -- true
+    step 'it is in a control group of its own' has_own_group
+    step 'which is gone with it' until_true is_empty
+}
+
+told() { seed task list --no-legend --full | tail -n 1 | show | has -F "$1"; }
+together() { submit --memory 64MiB -- sh -c \
+    'for i in 1 2 3 4; do (head -c 30000000 /dev/zero | tail -c 30000000 | sleep 1000) & done; wait'; }
+in_files() { submit --memory 64MiB -- python3 -c \
+    'import os; f = os.memfd_create("x"); [os.write(f, bytes(1 << 20)) for i in range(200)]'; }
+# a Python call of SIZE with the limit LIMIT.
+call() { submit --memory "$2" --function f --code "def f(): return len(b'x' * ($1 << 20))"; }
+call_has_result() { [ "$(call 20 256MiB)" = $((20 << 20)) ]; }
+
+limit_memory() {
+    step 'a process over the limit of memory is killed' ends_with 137 submit --memory 64MiB -- tail /dev/zero
+    step 'and its user hears why, and what to do' \
+        told 'out of memory (signal 9): limit 64MiB; it gets more with --memory 128MiB'
+    step 'so are many that are over it together' ends_with 137 together
+    step 'with the same words' told 'out of memory (signal 9): limit 64MiB; it gets more with --memory 128MiB'
+    step 'files in memory count' ends_with 137 in_files
+    step 'a function in a warm helper, too' ends_with 137 call 200 64MiB
+    step 'and below the limit it has its result' call_has_result
+    step 'memory that is reserved and not used is free' submit --memory 64MiB -- python3 -c \
+        'import mmap; mmap.mmap(-1, 1 << 29)'
+}
+
+# Of its CPU time the kernel gave a fifth of each period of 100 ms; what it gave too much it takes from the next ones.
+has_a_fifth() {
+    local path
+    path=$(group_of ': fifth') || return 1
+    awk '{ value[$1] = $2 }
+        END { exit !(value["nr_throttled"] >= 20 && value["usage_usec"] <= (value["nr_periods"] + 2) * 22000) }' \
+        "$path/cpu.stat"
+}
+# cancels TASK...: which end by it, with all that they have.
+cancels() {
+    local id
+    seed task cancel --yes --all --grace 1s || return 1
+    for id; do
+        ends_with 143 seed task wait --timeout 60s "$id" || return 1
+    done
+}
+logs_have() { seed task logs "$1" 2>&1 | has "$2"; }
+# Until it may not fork any more; all of them wait for what never comes.
+forks() { seed submit -- sh -c ': bomb; sleep 1000 | (exec 3<&0; while :; do read _ <&3 & done)'; }
+
+limit_the_rest() {
+    local id
+    id=$(seed submit --cpus 0.2 -- sh -c ': fifth; while :; do :; done')
+    step 'a limit of CPUs is the one of the group' until_true group_says ': fifth' cpu.max '^20000 100000$'
+    step 'and the kernel gives a fifth of a CPU' until_true has_a_fifth
+    step 'the task is cancelled' cancels "$id"
+    id=$(forks)
+    step 'a fork bomb may not fork any more' until_true logs_have "$id" 'Cannot fork'
+    step 'its group may have 1,024 processes' group_says ': bomb' pids.max '^1024$'
+    step 'and has nearly as many' group_says ': bomb' pids.current '^10[0-2][0-9]$'
+    step 'the daemon answers' seed ping
+    step 'the bomb is cancelled' cancels "$id"
+    step 'with all that it had' none_called ': bomb'
+    step 'the time limit is kept' ends_with 124 submit --timeout 1s -- sh -c 'trap "" TERM; sleep 1000 & sleep 1000'
+    step 'nothing is left of their groups' until_true is_empty
+}
+
+# One that does not listen to SIGTERM, and has a child that left its session.
+stubborn() { printf ': %s; trap "" TERM; setsid sh -c ": %s; trap \\"\\" TERM; while :; do sleep 0.1; done" & wait' "$1" "$1"; }
+is_frozen() { group_says ": $1" cgroup.events '^frozen 1$' && ! group_says ": $2" cgroup.events '^frozen 1$'; }
+says_paused() { seed task list --no-legend -o id,reason | has "^${1%@*} *paused"; }
+
+take_turns() {
+    local mine other
+    mine=$(seed submit -- sh -c "$(stubborn mine)")
+    step 'a task runs' until_true group_of ': mine'
+    other=$(as_another submit -- sh -c "$(stubborn other)")
+    step "at the end of its time slice it is frozen for another user's" until_true is_frozen mine other
+    step 'which its user is told' until_true says_paused "$mine"
+    step 'then it is its turn again, and the other is frozen' until_true is_frozen other mine
+    step 'and once more' until_true is_frozen mine other
+    step 'both are cancelled, frozen or not' cancels "$mine" "$other"
+    step 'with all their processes' none_called ': (mine|other);'
+    step 'nothing is left of their groups' until_true is_empty
+}
+
+is_whole() { [ "$(main_pid p2pnode@seed) $(main_pid p2pnode-exec@seed)" = "$pids" ]; }
 hostile() {
-    submit --in /job/hostile=hostile --env P2_SOCKET=/run/p2pnode/seed.sock --env P2_STATE=/var/lib/p2pnode/seed \
+    submit --in hostile --env P2_SOCKET=/run/p2pnode/seed.sock --env P2_STATE=/var/lib/p2pnode/seed \
         --env P2_KEYS=/var/lib/p2pnode/seed/keyring --env P2_ROOT=/var/lib/p2pnode-exec/seed \
         --env P2_PID="$(main_pid p2pnode@seed)" --env P2_EXEC="$(main_pid p2pnode-exec@seed)" \
         --env P2_ADDRESS=127.0.0.1 --env P2_PORT=7717 -- ./hostile "$1"
 }
 kept_out() { hostile "$1" && is_whole; }
-is_whole() { [ "$(main_pid p2pnode@seed) $(main_pid p2pnode-exec@seed)" = "$pids" ]; }
+output_is_cut() {
+    local size
+    size=$(hostile output 2>&1 | wc -c)
+    echo "$size bytes"
+    [ "$size" -gt $((1 << 19)) ] && [ "$size" -lt $((2 << 20)) ]
+}
 
-chmod 755 /job/hostile
-step 'the package installs' apt-get install -y --no-install-recommends /job/p2pnode.deb
-printf 'tasks = { slots = 2; quantum = "1s"; output_max = "1MiB"; };\n' >> /etc/p2pnode/seed.conf
-step 'systemctl start p2pnode@seed' systemctl start p2pnode@seed
-step 'a task runs' until_true runs
-step 'level full is what a task gets' sh -c 'p2pctl -i seed doctor sandbox | grep -E "level full( |\"|$)"'
-step 'and what it can ask for' submit --sandbox full -- true
-step 'it is in a control group of its own' sh -c 'p2pctl -i seed submit --wait -- cat /proc/self/cgroup | grep "/task-"'
-step 'which is gone with it' until_true is_empty
+keep_out() {
+    local attempt
+    for attempt in $(./hostile); do
+        # Of the disk there is no more to see here than below this level.
+        [ "$attempt" = fill ] || [ "$attempt" = output ] || step "a hostile task: $attempt" kept_out "$attempt"
+    done
+    step 'a hostile task: output, which is cut' output_is_cut
+    step 'both programs are those of the beginning' is_whole
+}
+
+kill_runner() {
+    local runner id
+    runner=$(main_pid p2pnode-exec@seed)
+    id=$(seed submit --retries 9 -- sh -c "$(stubborn survivor)")
+    step 'a task runs' until_true group_of ': survivor'
+    systemctl kill --signal=KILL --kill-whom=main p2pnode-exec@seed
+    step 'p2pnode-exec is killed, and back' until_true is_other p2pnode-exec@seed "$runner"
+    step 'it tells level full' until_true is_full
+    step 'the task is cancelled' cancels "$id"
+    step 'no group is left over' until_true is_empty
+    step 'no process either' until_true none_called ': survivor;'
+}
+
+put_file() { head -c 3000000 /dev/urandom > stored && sync stored && seed file put stored; }
+task_is() { seed task list --no-legend -o name,state | has "^$1 *$2\$"; }
+
+cut_power() {
+    step 'a file is stored' put_file
+    step 'a task has ended' submit --name ended -- echo ended
+    seed submit --name running -- sh -c 'until [ -e /usr/share/go ]; do sleep 0.1; done; echo went' > /dev/null
+    step 'another runs' until_true task_is running running
+    step 'a third is accepted' seed submit --name waiting -- echo waited
+    finish
+    # Nothing of the machine is told: the last line leaves it, and that was it.
+    python3 -c 'import termios; termios.tcdrain(1)'
+    echo b > /proc/sysrq-trigger
+}
+
+attempts_of() { seed task show "$(id_of "$1")" --json | grep -o '"attempt":[0-9]*' | head -n 1; }
+logs_are() { [ "$(seed task logs --stdout "$(id_of "$1")" | show)" = "$2" ]; }
+file_comes_back() { seed file get stored back && cmp stored back; }
+
+look_again() {
+    step 'after a cut of power the node is there again' until_true is_active p2pnode@seed
+    step 'it answers' until_true seed ping
+    step 'the file is whole' file_comes_back
+    step 'the output of the task that had ended is there' logs_are ended ended
+    touch /usr/share/go
+    step 'the task that ran ends' seed task wait "$(id_of running)"
+    step 'after a second attempt' [ "$(attempts_of running)" = '"attempt":2' ]
+    step 'which has its output' logs_are running went
+    step 'the one that was accepted as well' seed task wait "$(id_of waiting)"
+    step 'and its output is there' logs_are waiting waited
+    step 'at level full, as before' is_full
+    step 'the rest of the first start is gone' until_true is_empty
+    finish
+}
+
+if [ -e second-start ]; then
+    look_again
+    exit
+fi
+touch second-start
+sync
+install_and_start
 pids="$(main_pid p2pnode@seed) $(main_pid p2pnode-exec@seed)"
-
-step 'one process over the limit of memory is killed' ends_with 137 submit --memory 64MiB -- tail /dev/zero
-step 'and its user hears why, and what to do' told 'out of memory (signal 9): limit 64MiB; it gets more with --memory 128MiB'
-step 'so are many that are over it together' ends_with 137 submit --memory 64MiB -- sh -c \
-    'for i in 1 2 3 4; do (head -c 30000000 /dev/zero | tail -c 30000000 | sleep 1000) & done; wait'
-step 'and files in memory count' ends_with 137 submit --memory 64MiB -- python3 -c \
-    'import os; f = os.memfd_create("x"); [os.write(f, bytes(1 << 20)) for i in range(200)]'
-step 'a function in a warm helper, too' ends_with 137 submit --memory 64MiB --function f \
-    --code 'def f(): return len(b"x" * (200 << 20))'
-step 'and below the limit it has its result' sh -c '[ "$(p2pctl -i seed submit --wait --memory 256MiB --function f \
-    --code "def f(): return len(b\"x\" * (20 << 20))")" = 20971520 ]'
-step 'memory that is reserved and not used is free' submit --memory 64MiB -- python3 -c \
-    'import mmap; mmap.mmap(-1, 1 << 29)'
-
-seed submit --cpus 0.2 -- sh -c 'while :; do :; done' > id
-step 'the kernel holds a fifth of a CPU' until_true throttled
-seed submit -- sh -c 'trap "" TERM; setsid sh -c "trap \"\" TERM; sleep 1000.99" & wait' > second
-as_another submit -- sh -c 'while :; do :; done' > third
-step 'with more tasks than slots, a user waits frozen for his turn' until_true says cgroup.events '^frozen 1'
-step 'cancelled all the same' sh -c 'p2pctl -i seed task cancel --yes --all --grace 1s && p2pctl -i seed task wait --timeout 60s \
-    $(cat id second third); [ -z "$(pgrep -f "1000[.]99")" ]'
-step 'nothing is left of their groups' until_true is_empty
-step 'the time limit is kept in a group' ends_with 124 submit --timeout 1s -- sh -c 'trap "" TERM; sleep 1000 & sleep 1000'
-
-for attempt in $(/job/hostile); do
-    [ "$attempt" = fill ] || [ "$attempt" = output ] || step "a hostile task: $attempt" kept_out "$attempt"
-done
-step 'a hostile task: output' hostile output
-step 'both programs are those of the beginning' is_whole
-
-pid=$(main_pid p2pnode-exec@seed)
-seed submit --retries 2 -- sleep 1000.98 > id
-step 'a task runs while p2pnode-exec is killed' until_true says cgroup.procs '[0-9]'
-kill -KILL "$pid"
-step 'it is back, at level full' until_true restarted "$pid"
-step 'and tells that it is' until_true sh -c 'p2pctl -i seed doctor sandbox | grep -E "level full( |\"|$)"'
-seed task cancel --yes --all --grace 1s > /dev/null 2>&1
-step 'no group is left over' until_true is_empty
-step 'no process either' until_true sh -c '[ -z "$(pgrep -f "1000[.]98")" ]'
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+limit_memory
+limit_the_rest
+take_turns
+keep_out
+kill_runner
+cut_power
