@@ -152,6 +152,22 @@ class Shell:
         except AssertionError:
             raise AssertionError(f"{wanted!r} did not come of {keys!r}: {self.text!r}") from None
 
+    def complete(self, start, wanted):
+        """Types, and presses the tab key; again when the bell says that nothing fits: a daemon that is slow to answer is
+        not waited for."""
+        bells = -1
+
+        def look():
+            nonlocal bells
+            if re.search(wanted, self.shown()):
+                return True
+            if self.text.count("\a") > bells:
+                bells = self.text.count("\a")
+                os.write(self.master, b"\t")
+            return False
+        os.write(self.master, start.encode())
+        wait_for(look, 20, lambda: f"{wanted!r} to come of {start!r}: {self.text!r}")
+
     def close(self):
         self.process.kill()
         self.process.wait(10)
@@ -163,7 +179,7 @@ class Shell:
     (["zsh", "-f", "-i"], "p2pctl.zsh", "autoload -Uz compinit; compinit -u -D; source ./p2pctl.zsh"),
     (["zsh", "-f", "-i"], "_p2pctl", "fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D")],
     ids=["bash", "zsh", "zsh as installed"])
-def test_the_tab_key_completes_words(lab, command, script, setup, tmp_path):
+def test_the_tab_key_completes_words_and_live_names(lab, command, script, setup, tmp_path):
     (tmp_path / script).write_text(run_program([CTL, "completion", command[0]]).stdout)
     shell = Shell(command, tmp_path, PATH=f"{CTL.parent}:/usr/bin:/bin", P2PNODE_SOCKET=str(lab["seed"].socket),
                   P2PCTL_PAGER="cat")
@@ -172,18 +188,22 @@ def test_the_tab_key_completes_words(lab, command, script, setup, tmp_path):
         shell.type(f"{setup}; echo rea''dy\n", r"(?m)^ready$(?s:.)+\S ")
         shell.type("p2pctl no\t", r"p2pctl node ?$")
         shell.type("sh\t", r"p2pctl node show ?$")
+        shell.complete("l", r"p2pctl node show lab-05")
+        shell.type("\025p2pctl file get ", r"p2pctl file get $")
+        shell.complete("da", r"p2pctl file get data\.csv")
     finally:
         shell.close()
 
 
 def test_fish_completes(lab):
-    program = f'{CTL} completion fish | source; complete -C "p2pctl node show "'
-
-    def complete():
-        result = run_program(["fish", "-N", "-c", program], env=environment(
+    def complete(line):
+        result = run_program(["fish", "-N", "-c", f'{CTL} completion fish | source; complete -C "{line}"'], env=environment(
             PATH=f"{CTL.parent}:/usr/bin:/bin", P2PNODE_SOCKET=str(lab["seed"].socket), HOME=str(lab.directory)))
-        return [line.split("\t")[0] for line in result.stdout.splitlines()]
-    wait_for(lambda: complete() == ["lab-05", "seed"], 10, complete)
+        return [word.split("\t")[0] for word in result.stdout.splitlines()]
+    for line, expected in (("p2pctl node show ", ["lab-05", "seed"]), ("p2pctl file get d", ["data.csv"]),
+                           ("p2pctl task logs ", ["1@seed"]), ("p2pctl task list --all", ["--all-nodes"])):
+        wait_for(lambda line=line, expected=expected: complete(line) == expected, 10,
+                 lambda line=line: f"{line}: {complete(line)}")
 
 
 def test_other_shells_are_wrong_usage():
