@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include "base/text.h"
 #include "console/failure.h"
 
 #define STEP_SIZE ((size_t)64 * 1024)
@@ -12,12 +13,13 @@ static int tell(const char *path, int error)
     return fail(error_from_errno(-error), strerror(error), NULL, "cannot read %s", path);
 }
 
-int input_read(const char *path, size_t max, uint8_t **ret, size_t *ret_size)
+int input_read(const char *path, size_t max, const char *hint, uint8_t **ret, size_t *ret_size)
 {
     _cleanup_free_ uint8_t *data = NULL;
     _cleanup_close_ int fd = -EBADF;
     const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
     size_t size = 0, allocated = 0;
+    char limit[32];
     ssize_t count;
 
     fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
@@ -37,7 +39,8 @@ int input_read(const char *path, size_t max, uint8_t **ret, size_t *ret_size)
             return tell(name, errno);
         size += count > 0 ? (size_t)count : 0;
         if (size > max)
-            return fail(ERROR_TOO_LARGE, NULL, NULL, "%s is larger than %zu bytes", name, max);
+            return fail(ERROR_TOO_LARGE, NULL, hint, "%s is larger than %s", name,
+                        text_format_size(max, limit));
     } while (count != 0);
     data[size] = '\0';
     *ret = TAKE_PTR(data);

@@ -9,8 +9,9 @@
 /**
  * input_read() - all of a file
  * @path:  "-" = stdin
- * @max:   bytes; more is a failure
+ * @max:   bytes; more is a failure,
+ * @hint:  and what to do then; NULL for none
  *
  * Return: 0 with *@ret, NUL-terminated beyond @ret_size and owned by the caller; or the exit code.
  */
-int input_read(const char *path, size_t max, uint8_t **ret, size_t *ret_size);
+int input_read(const char *path, size_t max, const char *hint, uint8_t **ret, size_t *ret_size);

@@ -95,12 +95,14 @@ static char *instance_of(const char *path)
     return strndup(name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
 }
 
-/* Return: 0, or the exit code; all errors are told. */
+/* Return: 0, or the exit code; all errors and warnings are told. */
 static int load_config(const char *path, struct config **ret)
 {
     _cleanup_strings_ struct config_strings errors = {0};
     int r = config_load(path, environ, ret, &errors);
 
+    for (size_t i = 0; r == 0 && i < (*ret)->warnings.count; i++)
+        fprintf(stderr, "warning: %s\n", text_mask_controls((*ret)->warnings.items[i]));
     for (size_t i = 0; i < errors.count; i++)
         fprintf(stderr, "%s\n", text_mask_controls(errors.items[i]));
     if (r == -ENOMEM)

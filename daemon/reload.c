@@ -98,6 +98,8 @@ static int take_over(struct reload *reload, struct config_strings *ret_changed,
         r = subtract(&all, ret_restart, ret_changed);
     if (r < 0)
         return r;
+    for (size_t i = 0; i < reload->loaded->warnings.count; i++)
+        log_warning("%s", reload->loaded->warnings.items[i]);
     config_adopt(node->config, reload->loaded);
     node->keyring_differs = reload->keyring_differs;
     r = node_parts_reload(node);

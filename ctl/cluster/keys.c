@@ -130,7 +130,7 @@ int keys_install_run(struct ctl *ctl)
     if (ctl->globals.node)
         return fail(ERROR_USAGE, NULL, "to bring a key to all nodes: p2pctl keys rotate",
                     "a key ring is installed on this node only");
-    int r = input_read(ctl->options.words[0], KEYRING_TEXT_MAX, &text, &size);
+    int r = input_read(ctl->options.words[0], KEYRING_TEXT_MAX, NULL, &text, &size);
     if (r != 0)
         return r;
     fd = hold(text, size);

@@ -65,7 +65,7 @@ static int read_text(const char *word, uint8_t **ret)
             return fail_memory();
         size = strlen(word);
     } else {
-        int r = input_read(word, MESSAGE_MAX, ret, &size);
+        int r = input_read(word, MESSAGE_MAX, NULL, ret, &size);
         if (r != 0)
             return r;
     }

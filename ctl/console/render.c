@@ -89,15 +89,7 @@ void render_tinted(const struct ctl *ctl, FILE *stream, enum tone tone, const ch
 
 char *render_size(double size, char target[static RENDER_TEXT_MAX])
 {
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-    size_t unit = 0;
-
-    while (size >= 1023.95 && unit + 1 < ARRAY_SIZE(units)) {
-        size /= 1024;
-        unit++;
-    }
-    snprintf(target, RENDER_TEXT_MAX, "%.*f %s", unit > 0, size, units[unit]);
-    return target;
+    return text_show_size(size, target);
 }
 
 /* Whole units, rounded down, so that 59.9 s never reads "60s". */

@@ -51,7 +51,7 @@ static int add_value(cJSON *parameters, const uint8_t *value, size_t size, int *
 static int read_value(const char *word, uint8_t **ret, size_t *ret_size)
 {
     if (strcmp(word, "-") == 0 || *word == '@')
-        return input_read(*word == '@' ? word + 1 : word, VALUE_MAX, ret, ret_size);
+        return input_read(*word == '@' ? word + 1 : word, VALUE_MAX, NULL, ret, ret_size);
     *ret = (uint8_t *)strdup(word);
     *ret_size = strlen(word);
     return *ret ? 0 : fail_memory();

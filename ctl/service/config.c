@@ -81,7 +81,15 @@ int config_check_run(struct ctl *ctl)
         json_add_string(answer, "schema", "p2pctl.config-check/1");
         json_add_string(answer, "file", path);
         json_add_bool(answer, "ok", true);
+        cJSON *warnings = cJSON_AddArrayToObject(answer, "warnings");
+        for (size_t i = 0; i < config->warnings.count; i++)
+            cJSON_AddItemToArray(warnings, cJSON_CreateString(config->warnings.items[i]));
         return render_json(ctl, answer, NULL);
+    }
+    for (size_t i = 0; i < config->warnings.count && !ctl->globals.quiet; i++) {
+        fputs("warning: ", stderr);
+        render_text(stderr, config->warnings.items[i], strlen(config->warnings.items[i]));
+        fputc('\n', stderr);
     }
     if (ctl_is_chatty(ctl))
         fprintf(stderr, "%s: no errors\n", path);

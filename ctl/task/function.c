@@ -41,7 +41,7 @@ static int read_file(const char *argument, cJSON *python)
     path = strndup(argument, (size_t)(colon - argument));
     if (!path)
         return fail_memory();
-    int r = input_read(path, CODE_MAX, &code, &size);
+    int r = input_read(path, CODE_MAX, NULL, &code, &size);
     if (r != 0)
         return r;
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;

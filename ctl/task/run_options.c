@@ -49,7 +49,9 @@ static int read_list(const char *path, cJSON *parameters)
 {
     _cleanup_free_ uint8_t *text = NULL;
     size_t size = 0, column = 0;
-    int r = input_read(path, TEXT_MAX, &text, &size);
+    int r = input_read(path, TEXT_MAX,
+                       "cut it outside of { }, and run one part after the other: p2pctl run PART",
+                       &text, &size);
 
     if (r != 0)
         return r;

@@ -137,6 +137,20 @@ char *text_format_size(uint64_t size, char target[static 32])
     return target;
 }
 
+char *text_show_size(double size, char target[static 32])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    size_t unit = 0;
+
+    /* What would be rounded up to 1024.0 is one of the next unit. */
+    while (size >= 1023.95 && unit + 1 < ARRAY_SIZE(units)) {
+        size /= 1024;
+        unit++;
+    }
+    snprintf(target, 32, "%.*f %s", unit > 0, size, units[unit]);
+    return target;
+}
+
 static bool is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

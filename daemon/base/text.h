@@ -35,6 +35,9 @@ char *text_format_usec(usec_t usec, char target[static 32]);
 /* The same for sizes: "64KiB", "1000", "0". Returns @target. */
 char *text_format_size(uint64_t size, char target[static 32]);
 
+/* For people: "0 B", "21.5 MiB". Returns @target. */
+char *text_show_size(double size, char target[static 32]);
+
 /* Whether @text is 1..63 bytes of [A-Za-z0-9._-], not starting with '-' or '.'. */
 bool text_is_node_name(const char *text);
 

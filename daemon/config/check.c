@@ -7,8 +7,10 @@
 
 #include "config/load.h"
 
+#include <errno.h>
 #include <string.h>
 #include "base/address.h"
+#include "base/words.h"
 
 static const char *origin_of(const struct load *load, const char *path)
 {
@@ -66,6 +68,56 @@ static void check_types(struct load *load)
                               "tasks.types: type \"%s\" is there twice", tasks->types[i].name);
 }
 
+static bool is_below(const char *path, const struct config_strings *places)
+{
+    for (size_t i = 0; i < places->count; i++) {
+        const char *place = places->items[i];
+        size_t size = strlen(place);
+        while (size > 0 && place[size - 1] == '/')
+            size--;
+        if (strncmp(path, place, size) == 0 && (path[size] == '/' || path[size] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+int config_find_unseen(const struct config *config, const struct config_type *type, char **ret)
+{
+    const struct config_sandbox_rules *sandbox = &config->sandbox;
+    _cleanup_free_ char **words = NULL;
+    char *path;
+
+    if (!config->tasks.enabled || sandbox->mode == CONFIG_SANDBOX_NONE || !type->command)
+        return 0;
+    int r = words_split(type->command, &words);
+    if (r <= 0 || *words[0] != '/' || is_below(words[0], &sandbox->read) ||
+        is_below(words[0], &sandbox->write))
+        return r == -ENOMEM ? r : 0;
+    path = strdup(words[0]);
+    if (!path)
+        return -ENOMEM;
+    *ret = path;
+    return 1;
+}
+
+/* A handler that no task finds would be told by the log of each task only. */
+static void check_handlers(struct load *load)
+{
+    const struct config_tasks *tasks = &load->config->tasks;
+
+    for (size_t i = 0; i < tasks->types_count; i++) {
+        _cleanup_free_ char *path = NULL;
+        int r = config_find_unseen(load->config, &tasks->types[i], &path);
+        if (r == 1)
+            load_warn(load, origin_of(load, "tasks.types"),
+                      "tasks.types: type \"%s\": tasks do not see %.200s: it is in neither "
+                      "sandbox.read nor sandbox.write",
+                      tasks->types[i].name ? tasks->types[i].name : "", path);
+        else
+            (void)load_succeeds(load, r);
+    }
+}
+
 /* Who listens on IPv4 alone cannot be reached at an IPv6 address. */
 static void check_addresses(struct load *load)
 {
@@ -86,5 +138,6 @@ void load_check(struct load *load)
     check_sizes(load);
     check_security(load);
     check_types(load);
+    check_handlers(load);
     check_addresses(load);
 }

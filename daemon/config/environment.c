@@ -77,7 +77,7 @@ static void set_key(struct load *load, size_t index, const char *variable, const
         (void)load_succeeds(load, r);
 }
 
-/* Whether @name starts with PREFIX and the name of a section, and so was meant for this program. */
+/* Whether @name starts with PREFIX and the name of a section: it was meant for this program. */
 static bool is_ours(const char *name)
 {
     char variable[VARIABLE_MAX];
@@ -97,19 +97,21 @@ static void complain_unknown(struct load *load, const char *name)
 {
     char variables[128][VARIABLE_MAX];
     const char *words[129] = {NULL};
+    /* What names no section may be another program's. */
+    void (*tell)(struct load * load, const char *where, const char *format, ...) _printf_(3, 4) =
+        is_ours(name) ? load_complain : load_warn;
 
-    if (!is_ours(name))
-        return;
+    if (strcmp(name, PREFIX "SOCKET") == 0 || strcmp(name, PREFIX "INSTANCE") == 0)
+        return; /* p2pctl's */
     for (size_t i = 0; i < MIN(config_keys_length, ARRAY_SIZE(variables)); i++) {
         format_variable(&config_keys[i], variables[i]);
         words[i] = variables[i];
     }
     const char *closest = text_closest(name, words);
     if (closest)
-        load_complain(load, "environment", "unknown variable %.100s; did you mean %s?", name,
-                      closest);
+        tell(load, "environment", "unknown variable %.100s; did you mean %s?", name, closest);
     else
-        load_complain(load, "environment", "unknown variable %.100s", name);
+        tell(load, "environment", "unknown variable %.100s", name);
 }
 
 void load_environment(struct load *load, char *const *environment)

@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <net/if.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include "base/address.h"
 #include "base/macro.h"
 #include "base/text.h"
@@ -142,6 +144,12 @@ static bool is_path_or_empty(const char *text)
     return *text == '/' || *text == '\0';
 }
 
+/* As long as the address of a Unix socket can be. */
+static bool is_socket_or_empty(const char *text)
+{
+    return is_path_or_empty(text) && strlen(text) < sizeof(((struct sockaddr_un *)0)->sun_path);
+}
+
 static int count_words(const char *text)
 {
     _cleanup_free_ char **words = NULL;
@@ -202,6 +210,8 @@ const struct key_form form_seed = {is_seed, "IP:PORT, [IP6]:PORT or HOST:PORT"};
 const struct key_form form_network = {is_network, "a network such as 10.0.4.0/24 or fd00::/64"};
 const struct key_form form_path = {is_path, "an absolute path"};
 const struct key_form form_path_or_empty = {is_path_or_empty, "an absolute path"};
+const struct key_form form_socket_or_empty = {is_socket_or_empty,
+                                              "an absolute path of at most 107 bytes"};
 const struct key_form form_not_empty = {is_not_empty, "a text that is not empty"};
 const struct key_form form_command = {is_command, "a command: words, with every quote closed"};
 const struct key_form form_command_or_empty = {is_command_or_empty,

@@ -18,6 +18,7 @@ extern const struct key_form form_seed;
 extern const struct key_form form_network;
 extern const struct key_form form_path;
 extern const struct key_form form_path_or_empty;
+extern const struct key_form form_socket_or_empty;
 extern const struct key_form form_not_empty;
 extern const struct key_form form_command; /* at least one word */
 extern const struct key_form form_command_or_empty;

@@ -9,17 +9,15 @@
 #define ERRORS_MAX     200
 #define HOST_NAME_SIZE 256
 
-void load_complain(struct load *load, const char *where, const char *format, ...)
+/* Adds "@where: text" to @lines, of which there are so many at most. */
+static void _printf_(4, 0) add_line(struct load *load, struct config_strings *lines,
+                                    const char *where, const char *format, va_list arguments)
 {
     _cleanup_free_ char *text = NULL, *line = NULL;
-    va_list arguments;
 
-    if (load->errors->count >= ERRORS_MAX)
+    if (lines->count >= ERRORS_MAX)
         return;
-    va_start(arguments, format);
-    int size = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    if (size < 0) {
+    if (vasprintf(&text, format, arguments) < 0) {
         text = NULL;
         load->is_out_of_memory = true;
         return;
@@ -29,9 +27,29 @@ void load_complain(struct load *load, const char *where, const char *format, ...
         load->is_out_of_memory = true;
         return;
     }
-    (void)load_succeeds(load, strings_add(load->errors, line));
-    if (load->errors->count == ERRORS_MAX - 1)
-        (void)load_succeeds(load, strings_add(load->errors, "more errors are not shown"));
+    (void)load_succeeds(load, strings_add(lines, line));
+    if (lines->count == ERRORS_MAX - 1)
+        (void)load_succeeds(load, strings_add(lines, lines == load->errors
+                                                         ? "more errors are not shown"
+                                                         : "more warnings are not shown"));
+}
+
+void load_complain(struct load *load, const char *where, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add_line(load, load->errors, where, format, arguments);
+    va_end(arguments);
+}
+
+void load_warn(struct load *load, const char *where, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add_line(load, &load->config->warnings, where, format, arguments);
+    va_end(arguments);
 }
 
 void load_complain_value(struct load *load, const char *where, const char *name,
@@ -158,6 +176,7 @@ struct config *config_free(struct config *config)
         value_clear(&config_keys[i], config);
     config_strings_done(&config->all_seeds);
     config_strings_done(&config->origins);
+    config_strings_done(&config->warnings);
     free(config);
     return NULL;
 }

@@ -21,6 +21,10 @@ struct load {
 /* Adds "@where: text"; bounded, so that a hostile file cannot make it grow without end. */
 void load_complain(struct load *load, const char *where, const char *format, ...) _printf_(3, 4);
 
+/* The same for what is no error, but probably not meant: it goes to the configuration's warnings.
+ */
+void load_warn(struct load *load, const char *where, const char *format, ...) _printf_(3, 4);
+
 /* Complains that the value of @name, a key like @key, is not what it wants: "got ..." where known.
  */
 void load_complain_value(struct load *load, const char *where, const char *name,

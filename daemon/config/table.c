@@ -178,7 +178,7 @@ const struct key config_keys[] = {
     {"net.rate_limit", KEY_SIZE, AT(net.rate_limit), KIB(1), TIB(1), "0", .has_zero = true,
      .help = "per node and direction: \"50MiB\" = per second"},
 
-    {"control.socket", KEY_TEXT, AT(control.socket), .standard = "", .needs_restart = true, .form = &form_path_or_empty,
+    {"control.socket", KEY_TEXT, AT(control.socket), .standard = "", .needs_restart = true, .form = &form_socket_or_empty,
      .help = "\"\" = /run/p2pnode/INSTANCE.sock"},
     {"control.mode", KEY_MODE, AT(control.mode), 0, 0777, "0660", .help = ""},
     {"control.user_group", KEY_TEXT, AT(control.user_group), .standard = "p2pnode", .help = "may submit, read, store"},

@@ -408,6 +408,15 @@ def test_durations_are_checked_before_the_call(command, ctl, daemon):
     assert daemon.calls == []
 
 
+def test_a_list_of_more_than_a_call_holds_is_told_how_to_go_on(ctl, daemon, tmp_path):
+    path = tmp_path / "tasks.txt"
+    path.write_text("a1 " * (300 * 1024 + 1))
+    result = ctl("run", str(path))
+    assert result.returncode == 1 and b"tasks.txt is larger than 900KiB\n" in result.stderr
+    assert result.stderr.endswith(b"run one part after the other: p2pctl run PART\n")
+    assert daemon.calls == []
+
+
 @pytest.mark.parametrize("tag", ["x", "", "=2.07"])
 def test_a_tag_to_look_for_has_a_value(tag, ctl, daemon):
     result = ctl("members", "--tag", tag)

@@ -44,6 +44,18 @@ def test_a_good_configuration_says_nothing(check):
     assert check('seeds = ( "10.0.4.2:7717", "[fd00::2]:7717", "seed-1.lab" );\n') == (0, [])
 
 
+def test_what_is_probably_not_meant_is_a_warning(check):
+    code, lines = check('tasks = { types = ( { name = "a"; command = "/tmp/a.sh"; } ); };\n', P2PNODE_SEDES="10.0.4.2")
+    assert code == 0
+    assert lines == ["warning: environment: unknown variable P2PNODE_SEDES; did you mean P2PNODE_SEEDS?",
+                     'warning: lab.conf:1: tasks.types: type "a": tasks do not see /tmp/a.sh: it is in neither '
+                     "sandbox.read nor sandbox.write"]
+
+
+def test_a_socket_too_long_for_an_address_is_refused(check):
+    assert check('control = { socket = "/%s"; };\n' % ("x" * 107))[0] == 78
+
+
 def test_all_errors_are_told_at_once_with_file_and_line(check):
     code, errors = check("""\
 node = { name = "a b"; rolle = "peer"; };

@@ -207,6 +207,23 @@ def test_a_key_that_others_may_read_fails(lab):
     assert [one["status"] for one in found] == ["warning"] and "differs" in found[0]["message"]
 
 
+def test_a_handler_that_tasks_do_not_see_is_told(make_lab):
+    node = make_lab().node("lone", {"tasks": {"types": [{"name": "a", "command": "/tmp/handler.sh"}]}}, role="seed")
+    node.start()
+
+    def told():
+        """While p2pnode-exec starts there is a failure beside it."""
+        checks = json.loads(node.ctl("--json=short", "doctor", "sandbox", code=None).stdout)["checks"]
+        return [one["fix"] for one in checks if one["message"] == "type a: tasks do not see /tmp/handler.sh"]
+    (fix,) = wait_for(told, 10, "the warning")
+    assert "sandbox.read" in fix
+
+
+def test_sizes_are_for_people(lab):
+    (found,) = findings(lab["work"], "disk")["disk"]
+    assert re.match(r"\d+\.\d [KMGTP]iB free at /.*; files take \S+ (B|[KMGTP]iB) of 20\.0 GiB$", found["message"])
+
+
 def test_files_that_take_all_they_may_fail_the_disk(lab):
     reload(lab["work"], {"files": {"quota": "1MiB"}})
     lab["work"].ctl("file", "put", "-", "work:big", stdin=b"x" * (1 << 20))

@@ -332,6 +332,60 @@ static void errors_of_the_environment_are_told(void **state _unused_)
     config_file_assert_error(&lab, 3, "environment: P2PNODE_HOOKS: hooks are set in the file only");
 }
 
+static void unknown_variables_of_no_section_are_warned_of(void **state _unused_)
+{
+    char *environment[] = {(char[]){"P2PNODE_SEDES=x"},   (char[]){"P2PNODE_BUILD_DIRECTORY=x"},
+                           (char[]){"P2PNODE_SOCKET=/x"}, (char[]){"P2PNODE_INSTANCE=lab"},
+                           (char[]){"P2PNODEX=1"},        NULL};
+
+    config_file_load(&lab, "", environment);
+    assert_int_equal(lab.result, 0);
+    assert_int_equal(lab.config->warnings.count, 2);
+    assert_string_equal(lab.config->warnings.items[0],
+                        "environment: unknown variable P2PNODE_SEDES; did you mean P2PNODE_SEEDS?");
+    assert_string_equal(lab.config->warnings.items[1],
+                        "environment: unknown variable P2PNODE_BUILD_DIRECTORY");
+}
+
+static void a_socket_is_as_long_as_an_address_may_be(void **state _unused_)
+{
+    char text[200], path[109] = "/";
+
+    memset(path + 1, 'x', 106);
+    snprintf(text, sizeof(text), "control = { socket = \"%s\"; };", path);
+    config_file_load(&lab, text, NULL);
+    assert_int_equal(lab.result, 0);
+    path[107] = 'x';
+    snprintf(text, sizeof(text), "control = { socket = \"%s\"; };", path);
+    config_file_load(&lab, text, NULL);
+    assert_int_equal(lab.errors.count, 1);
+    assert_non_null(strstr(lab.errors.items[0], "an absolute path of at most 107 bytes"));
+}
+
+static void handlers_that_tasks_do_not_see_are_warned_of(void **state _unused_)
+{
+    static const char types[] =
+        "tasks = { types = ( { name = \"a\"; command = \"/tmp/h.sh 1\"; },\n"
+        "{ name = \"b\"; command = \"/usr/bin/env x\"; }, { name = \"c\"; command = \"/usrx\"; },\n"
+        "{ name = \"d\"; command = \"env /tmp/x\"; }, { name = \"e\"; } ); };";
+    char text[1024];
+
+    config_file_load(&lab, types, NULL);
+    assert_int_equal(lab.result, 0);
+    assert_int_equal(lab.config->warnings.count, 2);
+    assert_non_null(strstr(lab.config->warnings.items[0],
+                           "lab.conf:1: tasks.types: type \"a\": tasks do not see /tmp/h.sh: it is "
+                           "in neither sandbox.read nor sandbox.write"));
+    assert_non_null(strstr(lab.config->warnings.items[1], "do not see /usrx:"));
+    snprintf(text, sizeof(text), "%s sandbox = { read = ( \"/usrx/\" ); write = ( \"/tmp\" ); };",
+             types);
+    config_file_load(&lab, text, NULL);
+    assert_int_equal(lab.config->warnings.count, 1); /* /usr/bin/env */
+    snprintf(text, sizeof(text), "%s sandbox = { mode = \"none\"; };", types);
+    config_file_load(&lab, text, NULL);
+    assert_int_equal(lab.config->warnings.count, 0);
+}
+
 static void relations_between_keys_are_checked(void **state _unused_)
 {
     load("membership = {\n probe_interval = \"800ms\"; };\n"
@@ -443,6 +497,9 @@ int main(void)
         TEST(commands_close_their_quotes),
         TEST(the_environment_overrides_the_file),
         TEST(errors_of_the_environment_are_told),
+        TEST(unknown_variables_of_no_section_are_warned_of),
+        TEST(a_socket_is_as_long_as_an_address_may_be),
+        TEST(handlers_that_tasks_do_not_see_are_warned_of),
         TEST(relations_between_keys_are_checked),
         TEST(a_default_gives_way_to_what_is_written),
         TEST(networks_and_paths_are_checked),

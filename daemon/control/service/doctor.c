@@ -187,6 +187,21 @@ static void check_key(struct doctor *doctor)
 
 /* --- Sandbox --- */
 
+/* Programs of task types that no task can run. */
+static void check_handlers(struct doctor *doctor)
+{
+    const struct config *config = doctor->node->config;
+
+    for (size_t i = 0; i < config->tasks.types_count; i++) {
+        _cleanup_free_ char *path = NULL;
+        if (config_find_unseen(config, &config->tasks.types[i], &path) <= 0)
+            continue;
+        report(doctor, VERDICT_WARNING,
+               "move it below /usr, or add its directory to sandbox.read; then p2pctl reload",
+               "type %s: tasks do not see %s", config->tasks.types[i].name, path);
+    }
+}
+
 static void check_sandbox(struct doctor *doctor)
 {
     const struct node *node = doctor->node;
@@ -205,6 +220,7 @@ static void check_sandbox(struct doctor *doctor)
              node->instance);
     for (const char *const *missing = exec_get_missing(exec); *missing; missing++)
         report(doctor, is_refused ? VERDICT_FAILED : VERDICT_WARNING, fix, "%s", *missing);
+    check_handlers(doctor);
     if (!is_refused)
         report(doctor, VERDICT_OK, NULL, "level %s", exec_level_name(level));
 }
@@ -234,8 +250,9 @@ static void check_disk(struct doctor *doctor)
     files_get_usage(node->files, &usage);
     if (wrong == 0)
         report(doctor, VERDICT_OK, NULL, "%s free at %s; files take %s of %s",
-               text_format_size(left, free_text), node->state_dir,
-               text_format_size(usage.used, used_text), text_format_size(usage.quota, quota_text));
+               text_show_size((double)left, free_text), node->state_dir,
+               text_show_size((double)usage.used, used_text),
+               text_show_size((double)usage.quota, quota_text));
 }
 
 /* --- Cluster --- */
