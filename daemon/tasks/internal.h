@@ -137,8 +137,8 @@ extern const struct exec_handler worker_exec_handler;
 void worker_act(struct tasks *tasks, const struct slots_action *action);
 /* At start: a result that its origin has not acknowledged. */
 int worker_restore(const struct state_result *result, void *tasks);
-/* What an origin is told that asks for a place. */
 enum origin_refusal worker_get_refusal(enum slots_handback reason);
+/* What an origin is told that asks for a place. */
 void worker_answer(struct tasks *tasks, const struct slots_key *key, const struct slots_wish *wish,
                    struct place_answer *ret);
 /* Under which the worker's side keeps the output of an attempt. */

@@ -176,7 +176,6 @@ int runs_forget(struct tasks *tasks, uint64_t number)
     if (run->workflow)
         return -EBUSY;
     forget(run);
-    tasks_pump(tasks);
     return 0;
 }
 

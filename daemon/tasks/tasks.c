@@ -456,10 +456,17 @@ int tasks_cancel(struct tasks *tasks, uint64_t number, int signal, usec_t grace_
 
 int tasks_forget(struct tasks *tasks, uint64_t number)
 {
-    int r = origin_forget(tasks->origin, number, tasks_now(tasks));
+    return origin_forget(tasks->origin, number, tasks_now(tasks));
+}
 
+void tasks_settle(struct tasks *tasks, state_done_t done, void *data)
+{
+    if (tasks->is_closed || !tasks->batch) {
+        done(-ECANCELED, data);
+        return;
+    }
+    state_batch_after(tasks->batch, done, data);
     tasks_pump(tasks);
-    return r;
 }
 
 /* Waits for the commit of task @number. */

@@ -112,9 +112,17 @@ struct origin *tasks_get_origin(struct tasks *tasks);
 const struct slots *tasks_get_slots(const struct tasks *tasks);
 const struct exec *tasks_get_exec(const struct tasks *tasks);
 
-/* As origin_cancel and origin_forget. */
+/* As origin_cancel. */
 int tasks_cancel(struct tasks *tasks, uint64_t number, int signal, usec_t grace_usec);
+
+/* As origin_forget; it is done with what else this turn does: tasks_settle() follows. */
 int tasks_forget(struct tasks *tasks, uint64_t number);
+
+/*
+ * Does what this turn asked for, in one commit. @done hears when all of it is on the disk, or of
+ * the error, in which case none of it is; without memory for that, the node ends.
+ */
+void tasks_settle(struct tasks *tasks, state_done_t done, void *data);
 
 /* As origin_retry; @done and @ret as of tasks_submit(). */
 int tasks_retry(struct tasks *tasks, uint64_t number, const char *node, tasks_submitted_t done,

@@ -134,6 +134,21 @@ def test_the_worker_is_killed_at_every_write(lab):
     print(f"\n{at - 1} boundaries of the worker")
 
 
+def test_what_was_cleaned_stays_so_wherever_the_node_is_killed(lab):
+    node = lab["lab-01"]
+    at = 0
+    reached = True
+    while reached:
+        at += 1
+        assert at < BOUNDARIES_MAX
+        node.wait_task(submit(node, "lab-01"), "succeeded", timeout=20)
+        answers = []
+        reached = strike(node, at, lambda: answers.append(node.ctl("task", "clean", "--yes", code=None).code))
+        if answers[0] == 0:
+            assert node.tasks() == [], f"killed at boundary {at}, and what was dropped is back"
+    assert at > 1, "nothing was written before the answer"
+
+
 def test_what_was_accepted_survives_a_kill_at_once(make_lab):
     """A restart that has work to take up wrote while it still read, and the log of the database had holes."""
     lab = make_lab(FAST)
