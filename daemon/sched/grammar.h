@@ -20,7 +20,7 @@
 #include "sched/task.h"
 
 #define GRAMMAR_SIZE_MAX   ((size_t)4 * 1024 * 1024) /* bytes of a file */
-#define GRAMMAR_TASKS_MAX  100000
+#define GRAMMAR_TASKS_MAX  20000 /* a list is read in one turn of the loop: some 0.1 s */
 #define GRAMMAR_LINE_MAX   65536 /* bytes */
 #define GRAMMAR_ERRORS_MAX 100   /* that are kept; the rest is counted */
 #define GRAMMAR_NEEDS_MAX  1000  /* of one task */

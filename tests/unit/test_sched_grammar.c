@@ -451,7 +451,7 @@ static void limits_hold_at_the_limit_and_one_past_it(void **state _unused_)
     plan = workflow_plan_free(plan);
     memcpy(text + used, "b1", 2);
     assert_int_equal(grammar_parse("t", text, used + 2, &options, &plan, &errors), -EINVAL);
-    assert_string_equal(errors.lines[0], "t:100001:1: more than 100000 tasks");
+    assert_string_equal(errors.lines[0], "t:20001:1: more than 20000 tasks");
     grammar_errors_done(&errors);
 
     memset(text, ' ', size);
