@@ -148,6 +148,7 @@ static const struct option task_cancel_options[] = {
 
 static const struct option task_retry_options[] = {
     {"all-failed", 0, NULL, "all of mine that failed"},
+    {"edit", 0, NULL, "change its words in $EDITOR first"},
     END,
 };
 
@@ -312,7 +313,8 @@ const struct command commands[] = {
     {"task", "cancel", NULL, "ID... | --all | --type T", "end tasks: TERM, then KILL",
      "p2pctl task cancel 42", task_cancel_options, 0, COMMAND_WORDS_MAX, task_cancel_run},
     {"task", "retry", NULL, "ID... | --all-failed", "run tasks that have ended once more",
-     "p2pctl task retry 42\np2pctl task retry 42 -N lab-11\np2pctl task retry --all-failed",
+     "p2pctl task retry 42\np2pctl task retry 42 -N lab-11\np2pctl task retry --edit 42\n"
+     "p2pctl task retry --all-failed",
      task_retry_options, 0, COMMAND_WORDS_MAX, task_retry_run},
     {"task", "get", NULL, "ID [DIR]", "fetch the results of a task",
      "p2pctl task get 42\np2pctl task get 42 results/", task_get_options, 1, 2, task_get_run},

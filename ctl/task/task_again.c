@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "console/failure.h"
 #include "console/render.h"
+#include "task/task_edit.h"
 
 /* `task retry` and `task clean`: what can be done with tasks that have ended. */
 
@@ -12,11 +13,18 @@ int task_retry_run(struct ctl *ctl)
     const struct options *options = &ctl->options;
     bool all_failed = options_has(options, "all-failed");
     _cleanup_json_ cJSON *answer = NULL;
-    cJSON *parameters;
+    cJSON *parameters, *args = NULL;
 
     if ((options->words_count > 0) == all_failed)
         return fail_usage("retry what? Give ids, or --all-failed");
+    if (options_has(options, "edit") && options->words_count != 1)
+        return fail_usage("--edit takes the id of one task");
+    int r = options_has(options, "edit") ? task_edit_words(ctl, options->words[0], &args) : 0;
+    if (r != 0)
+        return r;
     parameters = cJSON_CreateObject();
+    if (args)
+        cJSON_AddItemToObject(parameters, "args", args);
     cJSON *ids = all_failed ? NULL : cJSON_AddArrayToObject(parameters, "ids");
     for (size_t i = 0; ids && i < options->words_count; i++)
         cJSON_AddItemToArray(ids, cJSON_CreateString(options->words[i]));
@@ -24,7 +32,7 @@ int task_retry_run(struct ctl *ctl)
         json_add_bool(parameters, "all_failed", true);
     if (ctl->globals.node)
         json_add_string(parameters, "run_on", ctl->globals.node);
-    int r = client_call(ctl, (struct call){"RetryTask", parameters, -1, false, NULL}, &answer);
+    r = client_call(ctl, (struct call){"RetryTask", parameters, -1, false, NULL}, &answer);
     if (r != 0)
         return r;
     if (ctl->globals.json != JSON_OFF)

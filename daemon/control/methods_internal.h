@@ -108,6 +108,11 @@ bool read_inputs(struct call *call, struct inputs *inputs);
 /* Answers with what tasks_stage() said. */
 void fail_inputs(struct call *call, int r, const struct inputs *inputs, size_t bad);
 
+/* A list of texts; false: the call has been answered. submit.c */
+bool read_words(struct call *call, const char *key, struct task_words *words);
+/* The arguments of a function are JSON; false: the call has been answered. submit.c */
+bool check_json_args(struct call *call, const struct task_words *args);
+
 /* The parameter `after`, as task_spec.after; false: the call has been answered. after.c */
 bool read_after(struct node *node, struct call *call, struct task_words *words);
 /* tasks.retry_on as flags of task.h; submit.c */

@@ -326,7 +326,28 @@ int origin_cancel(struct origin *origin, uint64_t number, int signal, usec_t gra
     return 0;
 }
 
-int origin_retry(struct origin *origin, uint64_t number, const char *node, usec_t now)
+/* Return: 0, -EINVAL, -ENOMEM. */
+static int set_args(struct task *task, const struct task_words *args)
+{
+    struct task_spec changed = task->spec; /* for the check: it owns nothing */
+    struct task_words copy = {0};
+    char reason[TASK_REASON_MAX + 1];
+
+    changed.args = *args;
+    int r = task_spec_check(&changed, reason);
+    for (size_t i = 0; r >= 0 && i < args->count; i++)
+        r = task_words_add(&copy, args->items[i]);
+    if (r < 0) {
+        task_words_done(&copy);
+        return r;
+    }
+    task_words_done(&task->spec.args);
+    task->spec.args = copy;
+    return 0;
+}
+
+int origin_retry(struct origin *origin, uint64_t number, const char *node,
+                 const struct task_words *args, usec_t now)
 {
     struct job *job = job_find(origin, number);
     struct task *task;
@@ -340,6 +361,9 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node, usec_
     if (node && task->spec.is_confidential && node[0] != '\0' &&
         strcmp(node, origin->config.name) != 0)
         return -EPERM;
+    int r = args ? set_args(task, args) : 0;
+    if (r < 0)
+        return r;
     if (node)
         task_format_text(task->spec.node, sizeof(task->spec.node), "%s", node);
     task_words_done(&task->spec.after); /* who asks for it now does not want to wait */
@@ -353,7 +377,8 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node, usec_
     job->gates &= ~(1U << ORIGIN_ENDED);
     list_append(&origin->active, &job->active);
     job_set_state(origin, job, TASK_PENDING);
-    (void)task_add_timeline(task, origin_wall(origin), "to run again, asked for by a user");
+    (void)task_add_timeline(task, origin_wall(origin), "to run again%s, asked for by a user",
+                            args ? " with other words" : "");
     job_commit(origin, job, 1U << ORIGIN_ACCEPTED);
     job_place(origin, job);
     return 0;

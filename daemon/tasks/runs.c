@@ -289,7 +289,7 @@ static void submit(struct run *run, const struct workflow_action *action)
 static void repeat(struct run *run, const struct workflow_action *action)
 {
     struct tasks *tasks = run->tasks;
-    int r = origin_retry(tasks->origin, action->number, NULL, tasks_now(tasks));
+    int r = origin_retry(tasks->origin, action->number, NULL, NULL, tasks_now(tasks));
 
     if (r == 0 || r == -EBUSY) /* busy: somebody has it run again already */
         workflow_submitted(run->workflow, action->step, action->number);

@@ -482,8 +482,9 @@ static struct submission *add_submission(struct tasks *tasks, uint64_t number,
     return submission;
 }
 
-int tasks_retry(struct tasks *tasks, uint64_t number, const char *node, tasks_submitted_t done,
-                void *data, struct submission **ret)
+int tasks_retry(struct tasks *tasks, uint64_t number, const char *node,
+                const struct task_words *args, tasks_submitted_t done, void *data,
+                struct submission **ret)
 {
     const struct task *task = origin_find(tasks->origin, number);
     struct submission *submission = add_submission(tasks, number, done, data);
@@ -493,7 +494,7 @@ int tasks_retry(struct tasks *tasks, uint64_t number, const char *node, tasks_su
     if (!submission)
         return -ENOMEM;
     results.attempt = task ? (uint32_t)task->attempt : 0;
-    int r = origin_retry(tasks->origin, number, node, tasks_now(tasks));
+    int r = origin_retry(tasks->origin, number, node, args, tasks_now(tasks));
     if (r < 0) {
         tasks_submit_forget(submission);
         return r;

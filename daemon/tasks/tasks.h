@@ -125,8 +125,9 @@ int tasks_forget(struct tasks *tasks, uint64_t number);
 void tasks_settle(struct tasks *tasks, state_done_t done, void *data);
 
 /* As origin_retry; @done and @ret as of tasks_submit(). */
-int tasks_retry(struct tasks *tasks, uint64_t number, const char *node, tasks_submitted_t done,
-                void *data, struct submission **ret);
+int tasks_retry(struct tasks *tasks, uint64_t number, const char *node,
+                const struct task_words *args, tasks_submitted_t done, void *data,
+                struct submission **ret);
 
 /* The handler's words for a type, "built-in demo" where it has none, NULL where this node does not
  * do it. */

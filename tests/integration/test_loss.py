@@ -70,6 +70,23 @@ def test_a_task_whose_node_died_runs_again_elsewhere_and_ends_once(lab):
     assert told["message"].endswith(f" moved from {first} to {other}: {first} dead") and told["node"] == other
 
 
+def test_a_task_that_takes_its_nodes_along_stops_at_its_limit(lab):
+    origin = lab["origin"]
+    task = origin.submit("--retries", "1", "--", *held(lab, "t"))
+    wait_for(lambda: starts(lab, "t"), 5, "the first start")
+    first, = starts(lab, "t")
+    lab[first].kill()
+    wait_for(lambda: starts(lab, "t") == ["worker-1", "worker-2"], 15, "the second start")
+    lab[{"worker-1": "worker-2", "worker-2": "worker-1"}[first]].kill()
+    shown = origin.wait_task(task, "lost")
+    assert shown["attempt"] == 2 and shown["reason"].endswith(" dead; last of 2 attempts"), shown["reason"]
+    origin.ctl("task", "wait", task, code=125)
+    lab["worker-1"].start()
+    again = origin.submit("-N", "worker-1", "--", "true")
+    origin.wait_task(again, "succeeded")
+    assert origin.task(task)["state"] == "lost" and len(starts(lab, "t")) == 2, "it ran once more"
+
+
 def test_who_waits_for_a_task_does_not_notice_the_death_of_its_node(lab):
     origin = lab["origin"]
     process = origin.ctl_start("submit", "--wait", "--", *held(lab, "t", "exit 7"))

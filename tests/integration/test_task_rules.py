@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lib.lab import FAST, STEADY
+from lib.lab import FAST, STEADY, environment
 from lib.wait import wait_for
 
 MIB = 1024 * 1024
@@ -326,3 +326,68 @@ def test_a_node_with_too_few_cpus_is_not_chosen(make_lab, tmp_path):
     wait_for(lambda: small.task(small.tasks()[-1]["id"])["reason"]
              == "the only node for commands with 1.5 CPUs, large, is draining", 10, "the reason")
     small.ctl("task", "cancel", "--all", "--grace", "0")
+
+
+# ---- once more, with other words
+
+@pytest.fixture
+def retry_with(node, tmp_path):
+    """`task retry --edit` where the editor is a Python script that has the file's path in argv[1]."""
+    def run(task, script, *options, code=0):
+        editor = tmp_path / "editor"
+        editor.write_text(f"#!/usr/bin/python3\nimport pathlib, sys\npath = pathlib.Path(sys.argv[1])\n{script}\n")
+        editor.chmod(0o755)
+        (tmp_path / "tmp").mkdir(exist_ok=True)
+        result = node.ctl("task", "retry", "--edit", task, *options, code=code,
+                          env=environment(EDITOR=str(editor), TMPDIR=str(tmp_path / "tmp")))
+        assert list((tmp_path / "tmp").iterdir()) == [], "the file stays"
+        return result
+    return run
+
+
+@pytest.mark.parametrize("words", [["echo", "plain"], ["printf", "%s|", "two words", "it's", '"', "", "#", "a\nb", "'\"'"]])
+def test_words_that_are_not_changed_stay_as_they_are(node, retry_with, words):
+    task = node.submit("--", *words)
+    node.wait_task(task, "succeeded")
+    said = node.ctl("task", "logs", task).stdout
+    assert retry_with(task, "assert path.stat().st_mode & 0o777 == 0o600").stdout == f"{task}\n"
+    shown = node.wait_task(task, "succeeded")
+    assert shown["args"] == words and shown["attempt"] == 2
+    assert node.ctl("task", "logs", task).stdout == said
+
+
+def test_a_task_runs_again_with_other_words(node, retry_with):
+    task = node.submit("--", "sh", "-c", "echo worng; exit 3")
+    node.wait_task(task, "failed")
+    retry_with(task, 'path.write_text(path.read_text().replace("worng", "right").replace("exit 3", "exit 0") + "\\n")')
+    node.wait_task(task, "succeeded")
+    assert node.ctl("task", "logs", task).stdout == "right\n"
+    typed = node.submit("q1", "before")
+    node.wait_task(typed, "succeeded")
+    retry_with(typed, 'path.write_text(path.read_text().replace("before", "after \\n again"))')
+    assert node.wait_task(typed, "succeeded")["args"] == ["after", "again"]
+
+
+def test_what_an_editor_leaves_that_cannot_run_changes_nothing(node, retry_with):
+    task = node.submit("--", "echo", "once")
+    node.wait_task(task, "succeeded")
+    assert "a command needs at least one word" in retry_with(task, 'path.write_text("")', code=2).stderr
+    assert "a quote is not closed" in retry_with(task, "path.write_text(\"echo 'x\")", code=2).stderr
+    assert "the editor failed, nothing was changed" in retry_with(task, "sys.exit(1)", code=1).stderr
+    python = node.submit("--code", "def f(x): return x", "--function", "f", "1")
+    node.wait_task(python, "succeeded")
+    assert "argument 1 is no JSON: nonsense" in retry_with(python, 'path.write_text("nonsense")', code=2).stderr
+    assert [node.task(each)["attempt"] for each in (task, python)] == [1, 1]
+
+
+def test_an_editor_is_for_one_task_that_has_ended(node, retry_with):
+    running = node.submit("--", "sleep", "300")
+    node.wait_task(running, "running")
+    assert "has not ended" in retry_with(running, "raise SystemExit('it was asked')", code=1).stderr
+    assert "--edit takes the id of one task" in retry_with(running, "", running, code=2).stderr
+    node.ctl("task", "cancel", running, "--grace", "0")
+    node.wait_task(running, "cancelled")
+    for words, editor in (([], ""), (["--no-input"], "true")):
+        told = node.ctl("task", "retry", "--edit", running, *words, code=2, env=environment(EDITOR=editor)).stderr
+        assert "an editor needs a terminal" in told
+    assert "cannot be started" in node.ctl("task", "retry", "--edit", running, code=4, env=environment(EDITOR="/no/editor")).stderr

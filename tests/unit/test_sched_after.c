@@ -186,7 +186,7 @@ static void who_waits_can_be_cancelled_and_run_all_the_same(void **state _unused
     expect(origin, "send 1, ");
     assert_int_equal(origin_cancel(origin, 2, 15, 0, 0), 0);
     expect(origin, "ended 2 cancelled, send 3, ");
-    assert_int_equal(origin_retry(origin, 2, NULL, 0), 0);
+    assert_int_equal(origin_retry(origin, 2, NULL, NULL, 0), 0);
     expect(origin, "send 2, ");
     end(origin, 1, 0);
     expect(origin, "ended 1 succeeded, ");

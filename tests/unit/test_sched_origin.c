@@ -425,7 +425,7 @@ static void a_confidential_task_for_another_node_is_refused(void **state _unused
     assert_string_equal(actions(origin, 1), "placed 1, commit 1, accepted 1, send 1.1 lab-01, ");
     end(origin, 1, 1, 1, TASK_END_EXIT, 0, 2);
     (void)actions(origin, 2);
-    assert_int_equal(origin_retry(origin, 1, "lab-02", 3), -EPERM);
+    assert_int_equal(origin_retry(origin, 1, "lab-02", NULL, 3), -EPERM);
     origin_free(origin);
 }
 
@@ -849,17 +849,45 @@ static void a_task_runs_again_when_a_user_asks_for_it(void **state _unused_)
     add_node(origin, 2, 0);
     add_node(origin, 3, 0);
     submit(origin, 1, 0);
-    assert_int_equal(origin_retry(origin, 1, NULL, 0), -EBUSY);
+    assert_int_equal(origin_retry(origin, 1, NULL, NULL, 0), -EBUSY);
     (void)actions(origin, 0);
     end(origin, 1, 1, 2, TASK_END_EXIT, 1, 1);
     (void)actions(origin, 1);
-    assert_int_equal(origin_retry(origin, 1, "lab-03", 2), 0);
+    assert_int_equal(origin_retry(origin, 1, "lab-03", NULL, 2), 0);
     assert_string_equal(actions(origin, 2), "placed 1, commit 1, accepted 1, send 1.2 lab-03, ");
     end(origin, 1, 2, 3, TASK_END_EXIT, 0, 3);
     (void)actions(origin, 3);
     assert_int_equal(state_of(origin, 1), TASK_SUCCEEDED);
     assert_int_equal(origin_find(origin, 1)->tries_max, 4);
-    assert_int_equal(origin_retry(origin, 9, NULL, 3), -ENOENT);
+    assert_int_equal(origin_retry(origin, 9, NULL, NULL, 3), -ENOENT);
+    origin_free(origin);
+}
+
+static void a_task_runs_again_with_other_words(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of(TASK_TYPE_COMMAND);
+    struct task_words words = {0}, none = {0};
+
+    spec.is_command = true;
+    assert_int_equal(task_words_add(&spec.args, "false"), 0);
+    assert_int_equal(task_words_add(&words, "echo"), 0);
+    assert_int_equal(task_words_add(&words, ""), 0);
+    add_node(origin, 2, 0);
+    submit_spec(origin, 1, &spec, 0);
+    (void)actions(origin, 0);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 1, 1);
+    (void)actions(origin, 1);
+    assert_int_equal(origin_retry(origin, 1, NULL, &none, 2), -EINVAL); /* a command of no word */
+    assert_int_equal(state_of(origin, 1), TASK_FAILED);
+    assert_string_equal(origin_find(origin, 1)->spec.args.items[0], "false");
+    assert_int_equal(origin_retry(origin, 1, NULL, &words, 2), 0);
+    assert_non_null(strstr(actions(origin, 2), "send 1.2 lab-02"));
+    assert_int_equal(origin_find(origin, 1)->spec.args.count, 2);
+    assert_string_equal(origin_find(origin, 1)->spec.args.items[0], "echo");
+    assert_string_equal(origin_find(origin, 1)->spec.args.items[1], "");
+    task_words_done(&words);
+    task_spec_done(&spec);
     origin_free(origin);
 }
 
@@ -1086,6 +1114,7 @@ int main(void)
         cmocka_unit_test(cancelling_what_runs_waits_for_its_end),
         cmocka_unit_test(a_cancelled_task_is_not_tried_again),
         cmocka_unit_test(a_task_runs_again_when_a_user_asks_for_it),
+        cmocka_unit_test(a_task_runs_again_with_other_words),
         cmocka_unit_test(a_restart_asks_the_workers_and_goes_on),
         cmocka_unit_test(after_a_restart_a_silent_worker_is_given_up_after_one_lease),
         cmocka_unit_test(own_work_of_before_the_restart_is_lost_at_once),

@@ -438,7 +438,7 @@ static void user_interferes(struct lab *lab, unsigned node)
     if (lab_chance(lab, 700)) {
         (void)origin_cancel(entry->origin, number, 15, 3 * USEC_PER_SEC, lab->now);
     } else if (!record->is_once && record->is_accepted) {
-        if (origin_retry(entry->origin, number, NULL, lab->now) == 0)
+        if (origin_retry(entry->origin, number, NULL, NULL, lab->now) == 0)
             record->ended = 0;
     }
 }

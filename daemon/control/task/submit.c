@@ -33,7 +33,7 @@ static const char *hint_for_words(const char *key)
                                    : NULL;
 }
 
-static bool read_words(struct call *call, const char *key, struct task_words *words)
+bool read_words(struct call *call, const char *key, struct task_words *words)
 {
     const cJSON *array = NULL;
 
@@ -141,6 +141,17 @@ static bool read_cpus(struct call *call, struct task_spec *spec)
     return false;
 }
 
+bool check_json_args(struct call *call, const struct task_words *args)
+{
+    for (size_t i = 0; i < args->count; i++)
+        if (!json_is_value(text_skip_name(args->items[i]))) {
+            call_fail(call, ERROR_USAGE, "a text stands in quotes of its own: '\"text\"'",
+                      "argument %zu is no JSON: %.64s", i + 1, args->items[i]);
+            return false;
+        }
+    return true;
+}
+
 static bool read_python(struct call *call, struct task_spec *spec)
 {
     const cJSON *object = NULL;
@@ -158,13 +169,7 @@ static bool read_python(struct call *call, struct task_spec *spec)
                   "python: not an object of the texts file, function and code");
         return false;
     }
-    for (size_t i = 0; i < spec->args.count; i++)
-        if (!json_is_value(text_skip_name(spec->args.items[i]))) {
-            call_fail(call, ERROR_USAGE, "a text stands in quotes of its own: '\"text\"'",
-                      "argument %zu is no JSON: %.64s", i + 1, spec->args.items[i]);
-            return false;
-        }
-    return true;
+    return check_json_args(call, &spec->args);
 }
 
 static bool read_spec(struct node *node, struct call *call, struct task_spec *spec)

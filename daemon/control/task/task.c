@@ -225,6 +225,9 @@ static void add_command(const struct node *node, const struct task *task, cJSON 
     while (used >= sizeof(text) && *text && !text_is_utf8(text, strlen(text)))
         text[strlen(text) - 1] = '\0';
     json_add_string(json, "command", text);
+    cJSON *args = cJSON_AddArrayToObject(json, "args");
+    for (size_t i = 0; i < task->spec.args.count; i++)
+        cJSON_AddItemToArray(args, cJSON_CreateString(task->spec.args.items[i]));
 }
 
 static void add_limits(const struct node *node, const struct task *task, cJSON *json)

@@ -96,12 +96,41 @@ static bool is_failed(const struct call *call, const struct task *task)
            task->state != TASK_CANCELLED && may_change_task(call, task);
 }
 
-static void ask(struct retry *retry, uint64_t number, const char *run_on)
+static void ask(struct retry *retry, uint64_t number, const char *run_on,
+                const struct task_words *args)
 {
     struct submission *submission;
 
-    if (tasks_retry(retry->node->tasks, number, run_on, on_saved, retry, &submission) >= 0)
+    if (tasks_retry(retry->node->tasks, number, run_on, args, on_saved, retry, &submission) >= 0)
         retry->pending++;
+}
+
+/* The other words, for the one task of the list. False: the call has been answered. */
+static bool read_args(struct node *node, struct call *call, struct task_words *args, bool *ret_has)
+{
+    const cJSON *array = NULL, *ids = NULL;
+    char reason[TASK_REASON_MAX + 1];
+
+    if (!read_array(call, "args", &array) || !read_array(call, "ids", &ids))
+        return false;
+    if (!array)
+        return true;
+    if (cJSON_GetArraySize(ids) != 1) {
+        call_invalid(call, "args");
+        return false;
+    }
+    const struct task *task = find_own_task(node, call, ids->child->valuestring);
+    if (!task || !read_words(call, "args", args) ||
+        (task->spec.python && !check_json_args(call, args)))
+        return false;
+    struct task_spec changed = task->spec; /* for the check: it owns nothing */
+    changed.args = *args;
+    if (task_spec_check(&changed, reason) < 0) {
+        call_fail(call, ERROR_USAGE, NULL, "%s", reason);
+        return false;
+    }
+    *ret_has = true;
+    return true;
 }
 
 void method_retry_task(struct node *node, struct call *call)
@@ -109,10 +138,11 @@ void method_retry_task(struct node *node, struct call *call)
     struct origin *origin = tasks_get_origin(node->tasks);
     const cJSON *ids = NULL;
     const char *run_on = NULL;
-    bool all_failed = false;
+    _cleanup_(task_words_done) struct task_words args = {0};
+    bool all_failed = false, has_args = false;
 
-    if (!read_array(call, "ids", &ids) || !read_bool(call, "all_failed", &all_failed) ||
-        !read_string(call, "run_on", &run_on))
+    if (!read_args(node, call, &args, &has_args) || !read_array(call, "ids", &ids) ||
+        !read_bool(call, "all_failed", &all_failed) || !read_string(call, "run_on", &run_on))
         return;
     if ((ids != NULL) == all_failed)
         return call_invalid(call, "ids");
@@ -131,12 +161,12 @@ void method_retry_task(struct node *node, struct call *call)
     call_on_gone(call, on_gone, retry);
     json_for_each (id, ids) {
         const struct task *task = find_task(node, call, id->valuestring);
-        ask(retry, task->number, run_on);
+        ask(retry, task->number, run_on, has_args ? &args : NULL);
     }
     for (const struct task *task = NULL;
          all_failed && (task = origin_next(origin, task ? task->number : 0));)
         if (is_failed(call, task) && !is_in_run(node, task))
-            ask(retry, task->number, run_on);
+            ask(retry, task->number, run_on, NULL);
     retry->is_asking = false;
     finish(retry);
 }
