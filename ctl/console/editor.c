@@ -54,7 +54,7 @@ static int edit(const char *path, char **ret)
                     "the editor cannot be started");
     if (status != 0)
         return fail_with(1, ERROR_CONFLICT, NULL, NULL, "the editor failed, nothing was changed");
-    return input_read(path, EDITOR_SIZE_MAX, (uint8_t **)ret, &size);
+    return input_read(path, EDITOR_SIZE_MAX, NULL, (uint8_t **)ret, &size);
 }
 
 /* A new file, for this user alone. Return: 0, or the exit code. */
