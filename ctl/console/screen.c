@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "console/screen.h"
 
-#include <fnmatch.h>
 #include <libsmartcols/libsmartcols.h>
 #include <stdarg.h>
 #include <string.h>
@@ -55,7 +54,7 @@ char *screen_value(const cJSON *value)
     return text;
 }
 
-static const struct column *find_column(const struct screen *screen, const char *name, size_t size)
+const struct column *screen_find_column(const struct screen *screen, const char *name, size_t size)
 {
     for (size_t i = 0; i < screen->columns_count; i++) {
         const struct column *column = &screen->columns[i];
@@ -66,7 +65,7 @@ static const struct column *find_column(const struct screen *screen, const char 
     return NULL;
 }
 
-static int unknown_column(const struct screen *screen, const char *name, size_t size)
+int screen_fail_column(const struct screen *screen, const char *name, size_t size)
 {
     const char *names[COLUMNS_MAX + 1];
     _cleanup_free_ char *word = strndup(name, size);
@@ -83,158 +82,6 @@ static int unknown_column(const struct screen *screen, const char *name, size_t 
     if (closest)
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", closest);
     return fail(ERROR_USAGE, NULL, hint, "unknown column \"%s\"", word);
-}
-
-/* Whether @value, or one element of it, is @wanted; an object's elements are compared as
- * "key=value". */
-static bool value_matches(const cJSON *value, const char *wanted, bool glob)
-{
-    if (cJSON_IsArray(value) || cJSON_IsObject(value)) {
-        for (const cJSON *item = value->child; item; item = item->next) {
-            _cleanup_free_ char *part = screen_value(item);
-            _cleanup_free_ char *pair = NULL;
-            if (!part ||
-                (cJSON_IsObject(value) && asprintf(&pair, "%s=%s", item->string, part) < 0))
-                return false;
-            const char *text = pair ? pair : part;
-            if (glob ? fnmatch(wanted, text, 0) == 0 : strcmp(wanted, text) == 0)
-                return true;
-        }
-        return false;
-    }
-    _cleanup_free_ char *text = screen_value(value);
-    return text && (glob ? fnmatch(wanted, text, 0) == 0 : strcmp(wanted, text) == 0);
-}
-
-/* What --filter asks of a row. */
-struct filter {
-    const char *key;
-    const char *wanted;
-    bool is_negated;
-    bool is_glob;
-};
-
-/* "KEY=VAL", "KEY!=VAL", "KEY~GLOB". */
-static int parse_filter(const struct screen *screen, const char *text, struct filter *ret)
-{
-    size_t size = strcspn(text, "!=~");
-    const struct column *column = find_column(screen, text, size);
-    const char *rest = text + size;
-    bool is_negated = *rest == '!';
-
-    rest += is_negated;
-    if (size == 0 || (*rest != '=' && *rest != '~'))
-        return fail_usage("--filter is KEY=VAL, KEY!=VAL or KEY~GLOB, not \"%s\"", text);
-    if (!column || !column->key)
-        return unknown_column(screen, text, size);
-    *ret = (struct filter){column->key, rest + 1, is_negated, *rest == '~'};
-    return 0;
-}
-
-static bool filter_wants(const struct filter *filter, const cJSON *row)
-{
-    return value_matches(json_member(row, filter->key), filter->wanted, filter->is_glob) !=
-           filter->is_negated;
-}
-
-int screen_filter(const struct screen *screen, const char *text, cJSON *rows)
-{
-    struct filter filter = {.wanted = ""};
-    int r = parse_filter(screen, text, &filter);
-
-    for (cJSON *row = r == 0 ? rows->child : NULL, *next; row; row = next) {
-        next = row->next;
-        if (!filter_wants(&filter, row))
-            cJSON_Delete(cJSON_DetachItemViaPointer(rows, row));
-    }
-    return r;
-}
-
-int screen_wants(const struct ctl *ctl, const struct screen *screen, const cJSON *row, bool *ret)
-{
-    struct filter filter = {.wanted = ""};
-    int r = 0;
-
-    *ret = true;
-    for (size_t i = 0; i < ctl->globals.filters_count && r == 0; i++) {
-        r = parse_filter(screen, ctl->globals.filters[i], &filter);
-        if (r == 0 && !filter_wants(&filter, row))
-            *ret = false;
-    }
-    return r;
-}
-
-struct sort_row {
-    cJSON *row;
-    const cJSON *value;
-    size_t place;
-};
-
-static int compare_rows(const void *a, const void *b, void *descending)
-{
-    const struct sort_row *left = a, *right = b;
-    int order;
-
-    if (cJSON_IsNumber(left->value) && cJSON_IsNumber(right->value)) {
-        double x = left->value->valuedouble, y = right->value->valuedouble;
-        order = (x > y) - (x < y);
-    } else if (cJSON_IsNumber(left->value) || cJSON_IsNumber(right->value)) {
-        order = cJSON_IsNumber(left->value) ? 1 : -1; /* unknown sorts below every number */
-    } else {
-        _cleanup_free_ char *x = screen_value(left->value);
-        _cleanup_free_ char *y = screen_value(right->value);
-        order = strverscmp(x ? x : "", y ? y : "");
-    }
-    if (order == 0)
-        return (left->place > right->place) - (left->place < right->place);
-    return *(bool *)descending ? -order : order;
-}
-
-static int apply_sort(const struct screen *screen, const char *sort, cJSON *rows)
-{
-    size_t size = strcspn(sort, ":"), count = (size_t)cJSON_GetArraySize(rows), i = 0;
-    const struct column *column = find_column(screen, sort, size);
-    bool descending = strcmp(sort + size, ":desc") == 0;
-    _cleanup_free_ struct sort_row *sorted = calloc(count + 1, sizeof(*sorted));
-
-    if (!sorted)
-        return fail_memory();
-    if (!column || !column->key)
-        return unknown_column(screen, sort, size);
-    if (sort[size] != '\0' && !descending && strcmp(sort + size, ":asc") != 0)
-        return fail_usage("--sort is COL or COL:desc, not \"%s\"", sort);
-    for (cJSON *row = rows->child; row; row = row->next, i++)
-        sorted[i] = (struct sort_row){row, json_member(row, column->key), i};
-    qsort_r(sorted, count, sizeof(*sorted), compare_rows, &descending);
-    for (i = 0; i < count; i++)
-        cJSON_AddItemToArray(rows, cJSON_DetachItemViaPointer(rows, sorted[i].row));
-    return 0;
-}
-
-void screen_keep(const struct ctl *ctl, const char *list, cJSON *answer,
-                 bool (*wanted)(const struct ctl *ctl, const cJSON *row))
-{
-    cJSON *rows = cJSON_GetObjectItemCaseSensitive(answer, list);
-
-    for (cJSON *row = rows ? rows->child : NULL, *next; row; row = next) {
-        next = row->next;
-        if (!wanted(ctl, row))
-            cJSON_Delete(cJSON_DetachItemViaPointer(rows, row));
-    }
-}
-
-int screen_select(const struct ctl *ctl, const struct screen *screen, cJSON *answer)
-{
-    cJSON *rows = cJSON_GetObjectItemCaseSensitive(answer, screen->list);
-    int r = 0;
-
-    if (!cJSON_IsArray(rows))
-        return 0;
-    for (size_t i = 0; i < ctl->globals.filters_count && r == 0; i++)
-        r = screen_filter(screen, ctl->globals.filters[i], rows);
-    if (ctl->globals.sort && r == 0)
-        r = apply_sort(screen, ctl->globals.sort, rows);
-    return r;
 }
 
 /* What is drawn: the chosen columns, and a cell for each of them in each row. */
@@ -276,9 +123,9 @@ static int choose_columns(const struct screen *screen, const char *output, struc
                 grid->columns[grid->columns_count++] = &screen->columns[i];
     for (const char *name = output ? output + add : ""; *name;) {
         size_t size = strcspn(name, ",");
-        const struct column *column = find_column(screen, name, size);
+        const struct column *column = screen_find_column(screen, name, size);
         if (!column)
-            return unknown_column(screen, name, size);
+            return screen_fail_column(screen, name, size);
         if (grid->columns_count == COLUMNS_MAX)
             return fail_usage("at most %d columns", COLUMNS_MAX);
         if (!add || !has_column(grid, column))
@@ -286,7 +133,7 @@ static int choose_columns(const struct screen *screen, const char *output, struc
         name += size + (name[size] == ',');
         name += strspn(name, "+");
     }
-    return grid->columns_count > 0 ? 0 : unknown_column(screen, "", 0);
+    return grid->columns_count > 0 ? 0 : screen_fail_column(screen, "", 0);
 }
 
 static size_t text_width(const char *text)

@@ -42,6 +42,12 @@ struct screen {
     size_t columns_count;
 };
 
+/* The column called so, or whose key is that; NULL for none. */
+const struct column *screen_find_column(const struct screen *screen, const char *name, size_t size);
+
+/* Tells that there is none. Return: the exit code. */
+int screen_fail_column(const struct screen *screen, const char *name, size_t size);
+
 /* The value as text: a string as it is, numbers short, lists with commas, null "". Owned by the
  * caller. */
 char *screen_value(const cJSON *value);
