@@ -455,6 +455,21 @@ static bool merge_arrays(cJSON *first, cJSON *part)
     return true;
 }
 
+int client_each(struct ctl *ctl, struct call call,
+                int (*take)(struct ctl *ctl, cJSON *part, void *data), void *data)
+{
+    bool last = false;
+    int r = client_start(ctl, call);
+
+    while (r == 0 && !last) {
+        _cleanup_json_ cJSON *part = NULL;
+        r = client_next(ctl, &part, &last);
+        if (r == 0)
+            r = take(ctl, part, data);
+    }
+    return r;
+}
+
 int client_list(struct ctl *ctl, struct call call, const char *list, cJSON **ret)
 {
     _cleanup_json_ cJSON *first = NULL;

@@ -85,6 +85,15 @@ int client_next(struct ctl *ctl, cJSON **ret, bool *ret_last);
 int client_call(struct ctl *ctl, struct call call, cJSON **ret);
 
 /**
+ * client_each() - one call whose list may come in parts, each handed to @take
+ * @take: borrows it. Return: 0 for the next, or the exit code, which ends it
+ *
+ * Return: 0, or as @take, or as client_next().
+ */
+int client_each(struct ctl *ctl, struct call call,
+                int (*take)(struct ctl *ctl, cJSON *part, void *data), void *data);
+
+/**
  * client_list() - one call whose list may come in parts
  * @list:  the key of the array
  *

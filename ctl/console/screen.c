@@ -11,7 +11,6 @@
 #include "console/failure.h"
 #include "console/watch.h"
 
-#define COLUMNS_MAX    48
 #define GAP            2
 #define SHORTENED_MIN  8 /* a text column is not shortened below this */
 #define WIDTH_DEFAULT  80
@@ -67,7 +66,7 @@ const struct column *screen_find_column(const struct screen *screen, const char 
 
 int screen_fail_column(const struct screen *screen, const char *name, size_t size)
 {
-    const char *names[COLUMNS_MAX + 1];
+    const char *names[SCREEN_COLUMNS_MAX + 1];
     _cleanup_free_ char *word = strndup(name, size);
     char hint[96] = "see all columns: -o help";
 
@@ -86,9 +85,10 @@ int screen_fail_column(const struct screen *screen, const char *name, size_t siz
 
 /* What is drawn: the chosen columns, and a cell for each of them in each row. */
 struct grid {
-    const struct column *columns[COLUMNS_MAX];
-    size_t widths[COLUMNS_MAX];
+    const struct column *columns[SCREEN_COLUMNS_MAX];
+    size_t widths[SCREEN_COLUMNS_MAX];
     size_t columns_count;
+    bool has_head;
     struct cell *cells; /* owned; row by row */
     size_t rows_count;
 };
@@ -126,8 +126,8 @@ static int choose_columns(const struct screen *screen, const char *output, struc
         const struct column *column = screen_find_column(screen, name, size);
         if (!column)
             return screen_fail_column(screen, name, size);
-        if (grid->columns_count == COLUMNS_MAX)
-            return fail_usage("at most %d columns", COLUMNS_MAX);
+        if (grid->columns_count == SCREEN_COLUMNS_MAX)
+            return fail_usage("at most %d columns", SCREEN_COLUMNS_MAX);
         if (!add || !has_column(grid, column))
             grid->columns[grid->columns_count++] = column;
         name += size + (name[size] == ',');
@@ -174,7 +174,7 @@ static int fill_grid(const struct ctl *ctl, const cJSON *rows, struct grid *grid
         return fail_memory();
     grid->rows_count = count;
     for (size_t c = 0; c < grid->columns_count; c++)
-        grid->widths[c] = ctl->globals.no_header ? 0 : strlen(grid->columns[c]->name);
+        grid->widths[c] = grid->has_head ? strlen(grid->columns[c]->name) : 0;
     json_for_each (row, rows) {
         for (size_t c = 0; c < grid->columns_count; c++) {
             const struct column *column = grid->columns[c];
@@ -294,7 +294,7 @@ static int draw(struct libscols_table *table, const struct ctl *ctl, const struc
     scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
     /* The cells are clean already; a second escaping would spoil the first. */
     scols_table_enable_noencoding(table, 1);
-    scols_table_enable_noheadings(table, ctl->globals.no_header);
+    scols_table_enable_noheadings(table, !grid->has_head);
     scols_table_enable_colors(table, ctl->globals.color);
     for (size_t c = 0; c < grid->columns_count; c++)
         if (grid->columns[c] &&
@@ -326,17 +326,59 @@ static void print_column_help(const struct screen *screen)
                screen->columns[i].flags & COLUMN_EXTRA ? "  (with -o)" : "");
 }
 
-int screen_format(const struct ctl *ctl, const struct screen *screen, const cJSON *answer,
-                  size_t width, char **ret)
+/* Fills the first row up, so that the columns stand as they stood above. */
+static void pad_row(const struct grid *grid)
 {
-    _cleanup_(grid_done) struct grid grid = {0};
+    for (size_t c = 0; c < grid->columns_count && grid->rows_count > 0; c++) {
+        struct cell *cell = grid_cell(grid, 0, c);
+        size_t width = cell->text ? text_width(cell->text) : 0;
+        if (!grid->columns[c] || !cell->text || width >= grid->widths[c])
+            continue;
+        int missing = (int)(grid->widths[c] - width);
+        _cleanup_free_ char *before = TAKE_PTR(cell->text);
+        if (grid->columns[c]->flags & COLUMN_RIGHT)
+            cell_printf(cell, "%*s%s", missing, "", before);
+        else
+            cell_printf(cell, "%s%*s", before, missing, "");
+    }
+}
+
+/* The columns of the parts before, at least as wide as they were. */
+static void follow(struct grid *grid, const struct screen_flow *flow)
+{
+    for (size_t c = 0; c < grid->columns_count; c++)
+        if (flow->widths[c] == WIDTH_INFINITE)
+            grid->columns[c] = NULL;
+        else
+            grid->widths[c] = MAX(grid->widths[c], flow->widths[c]);
+}
+
+static void remember(const struct grid *grid, struct screen_flow *flow)
+{
+    flow->is_begun = true;
+    for (size_t c = 0; c < grid->columns_count; c++)
+        flow->widths[c] = grid->columns[c] ? grid->widths[c] : WIDTH_INFINITE;
+}
+
+/* @flow NULL: of one part. */
+static int format_part(const struct ctl *ctl, const struct screen *screen, const cJSON *answer,
+                       size_t width, struct screen_flow *flow, char **ret)
+{
+    bool is_later = flow && flow->is_begun;
+    _cleanup_(grid_done) struct grid grid = {.has_head = !ctl->globals.no_header && !is_later};
     int r = choose_columns(screen, ctl->globals.output, &grid);
 
     if (r == 0)
         r = fill_grid(ctl, json_member(answer, screen->list), &grid);
     if (r != 0)
         return r;
+    if (is_later)
+        follow(&grid, flow);
     fit_grid(&grid, width);
+    if (is_later)
+        pad_row(&grid);
+    if (flow)
+        remember(&grid, flow);
     struct libscols_table *table = scols_new_table();
     if (!table)
         return fail_memory();
@@ -345,18 +387,46 @@ int screen_format(const struct ctl *ctl, const struct screen *screen, const cJSO
     return r < 0 ? fail_memory() : 0;
 }
 
-int screen_print(const struct ctl *ctl, const struct screen *screen, const cJSON *answer)
+int screen_format(const struct ctl *ctl, const struct screen *screen, const cJSON *answer,
+                  size_t width, char **ret)
+{
+    return format_part(ctl, screen, answer, width, NULL, ret);
+}
+
+static int print_part(const struct ctl *ctl, const struct screen *screen, const cJSON *answer,
+                      struct screen_flow *flow)
 {
     _cleanup_free_ char *text = NULL;
+    bool is_help = ctl->globals.output && strcmp(ctl->globals.output, "help") == 0;
 
-    if (ctl->globals.output && strcmp(ctl->globals.output, "help") == 0) {
+    if (is_help && (!flow || !flow->is_begun))
         print_column_help(screen);
-        return 0;
-    }
-    int r = screen_format(ctl, screen, answer, terminal_width(ctl), &text);
+    if (is_help && flow)
+        flow->is_begun = true;
+    int r = is_help ? 0 : format_part(ctl, screen, answer, terminal_width(ctl), flow, &text);
     if (r == 0 && text)
         print_trimmed(text);
     return r;
+}
+
+int screen_print(const struct ctl *ctl, const struct screen *screen, const cJSON *answer)
+{
+    return print_part(ctl, screen, answer, NULL);
+}
+
+int screen_show_part(const struct ctl *ctl, const struct screen *screen, cJSON *part,
+                     struct screen_flow *flow)
+{
+    int r = screen_select(ctl, screen, part);
+
+    if (r != 0)
+        return r;
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, part, screen->list);
+    /* Nothing below the head, or nothing more of it. */
+    if (flow->is_begun && cJSON_GetArraySize(json_member(part, screen->list)) == 0)
+        return 0;
+    return print_part(ctl, screen, part, flow);
 }
 
 int screen_show(struct ctl *ctl, const struct screen *screen, cJSON *answer,

@@ -13,6 +13,8 @@
 #include "ctl.h"
 #include "console/render.h"
 
+#define SCREEN_COLUMNS_MAX 48
+
 #define COLUMN_RIGHT (1U << 0) /* numbers */
 #define COLUMN_LOW   (1U << 1) /* the first to go where the terminal is narrow */
 #define COLUMN_EXTRA (1U << 2) /* shown only when -o asks for it */
@@ -75,6 +77,19 @@ int screen_format(const struct ctl *ctl, const struct screen *screen, const cJSO
 
 /* The same on stdout, for its terminal. */
 int screen_print(const struct ctl *ctl, const struct screen *screen, const cJSON *answer);
+
+/* What the parts of one list have in common: where their columns stand. */
+struct screen_flow {
+    bool is_begun;
+    size_t widths[SCREEN_COLUMNS_MAX]; /* SIZE_MAX where the column is left out */
+};
+
+/*
+ * One part of a list that is too long to be held: its table below the one before, or its JSON
+ * lines; neither with --sort nor as one JSON. @flow is zero at first. Return: 0, or the exit code.
+ */
+int screen_show_part(const struct ctl *ctl, const struct screen *screen, cJSON *part,
+                     struct screen_flow *flow);
 
 /* The lists that `top` shows too, with the columns of their commands. */
 extern const struct screen member_screen;

@@ -25,8 +25,20 @@ int file_check_overwrite(const struct options *options);
 /* Whether --rate is a size. */
 int file_check_rate(const struct options *options);
 
-/* What is stored at @place, by the glob that its rest is. Return: 0, or the exit code. */
-int file_list(struct ctl *ctl, const struct place *place, bool all_nodes, cJSON **ret);
+/* What a glob means; of a million files no more is held. */
+struct file_names {
+    struct file_name {
+        char *name; /* owned */
+        uint64_t size;
+    } * items; /* owned */
+    size_t count, allocated;
+};
+
+void file_names_done(struct file_names *names);
+
+/* What is stored at @place, by the glob that its rest is. Return: 0, or the exit code, also where
+ * there is none. */
+int file_find(struct ctl *ctl, const struct place *place, struct file_names *ret);
 
 /* Whether @text means names rather than being one. */
 bool file_is_glob(const char *text);

@@ -199,25 +199,19 @@ static int get_many(struct ctl *ctl, const struct place *source, const struct wh
 /* Every file that a glob means. */
 static int get_glob(struct ctl *ctl, const struct place *place, const struct where *where)
 {
-    _cleanup_json_ cJSON *answer = NULL;
-    size_t count, i = 0;
-    int r = file_list(ctl, place, false, &answer);
+    _cleanup_(file_names_done) struct file_names names = {0};
+    int r = file_find(ctl, place, &names);
 
     if (r != 0)
         return r;
-    const cJSON *files = json_member(answer, "files");
-    count = (size_t)cJSON_GetArraySize(files);
-    if (count == 0)
-        return fail(ERROR_NOT_FOUND, NULL, NULL, "no file matches \"%s\"", place->rest);
     if (!where->is_directory && !where->is_stored)
         return fail_usage("several files need a directory, and %s is none", where->path);
-    _cleanup_free_ struct file_wanted *wanted = calloc(count, sizeof(*wanted));
+    _cleanup_free_ struct file_wanted *wanted = calloc(names.count, sizeof(*wanted));
     if (!wanted)
         return fail_memory();
-    json_for_each (file, files)
-        wanted[i++] = (struct file_wanted){.name = json_text(file, "name", ""),
-                                           .size = (uint64_t)json_number(file, "size_bytes", 0)};
-    return get_many(ctl, place, where, wanted, count);
+    for (size_t i = 0; i < names.count; i++)
+        wanted[i] = (struct file_wanted){.name = names.items[i].name, .size = names.items[i].size};
+    return get_many(ctl, place, where, wanted, names.count);
 }
 
 static int find_where(struct ctl *ctl, struct where *ret)

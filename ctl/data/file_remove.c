@@ -84,22 +84,19 @@ static int remove_some(struct ctl *ctl, const struct place *place, cJSON *names)
 /* Every file that a glob means, after asking once. */
 static int remove_glob(struct ctl *ctl, const struct place *place)
 {
-    _cleanup_json_ cJSON *answer = NULL;
+    _cleanup_(file_names_done) struct file_names found = {0};
     _cleanup_free_ char *question = NULL;
-    int r = file_list(ctl, place, false, &answer);
+    int r = file_find(ctl, place, &found);
 
     if (r != 0)
         return r;
-    const cJSON *files = json_member(answer, "files");
-    if (cJSON_GetArraySize(files) == 0)
-        return fail(ERROR_NOT_FOUND, NULL, NULL, "no file matches \"%s\"", place->rest);
-    if (asprintf(&question, "remove %d files", cJSON_GetArraySize(files)) < 0)
+    if (asprintf(&question, "remove %zu files", found.count) < 0)
         return fail_memory();
     r = ctl_confirm(ctl, question);
-    for (const cJSON *file = files->child; file && r == 0;) {
+    for (size_t i = 0; i < found.count && r == 0;) {
         cJSON *names = cJSON_CreateArray();
-        for (size_t i = 0; file && i < MANY_MAX; i++, file = file->next)
-            cJSON_AddItemToArray(names, cJSON_CreateString(json_text(file, "name", "")));
+        for (size_t end = MIN(i + MANY_MAX, found.count); i < end; i++)
+            cJSON_AddItemToArray(names, cJSON_CreateString(found.items[i].name));
         r = remove_some(ctl, place, names);
     }
     return r;

@@ -236,6 +236,38 @@ def test_a_list_in_parts_is_one_list(ctl):
     assert [task["id"] for task in tasks] == [task["id"] for task in TASKS]
 
 
+def files_in_parts(*sizes, longest=0):
+    """As many files as the sizes say in each part; the name of one is the longest."""
+    numbers, parts = iter(range(sum(sizes))), []
+    for size in sizes:
+        files = [{"name": f"f{i:03}" + "x" * (20 if i == longest else 0), "node": "lab-01", "size_bytes": 10 ** (i % 7),
+                  "sha256": f"{i:064}", "owner": "ann", "modified": "2026-01-02T03:04:05.000Z"}
+                 for i in (next(numbers) for _ in range(size))]
+        parts.append({"schema": "p2pctl.files/1", "files": files})
+    return parts
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "name,size"], ["-o", "size,name"], ["--no-legend"],
+                                     ["--filter", "name~f00*"], ["--filter", "name=f003"], ["--filter", "name=none"],
+                                     ["-o", "help"], ["--json=lines"]], ids=" ".join)
+def test_files_that_come_in_parts_are_one_table(ctl, daemon, options):
+    """What is shown part by part is what is shown of the whole, which has to be there to be sorted."""
+    daemon.answers["ListFiles"] = files_in_parts(40, 3, 1, 20)
+    parts = ctl("file", "ls", "--legend", *options, COLUMNS="60")
+    assert parts.returncode == 0 and parts.stdout
+    daemon.answers["ListFiles"] = files_in_parts(64)
+    assert ctl("file", "ls", "--legend", *options, COLUMNS="60").stdout == parts.stdout
+    assert ctl("file", "ls", "--legend", "--sort", "name", *options, COLUMNS="60").stdout == parts.stdout
+
+
+def test_a_later_part_only_gets_wider(ctl, daemon):
+    daemon.answers["ListFiles"] = files_in_parts(3, 3, 3, longest=4)
+    lines = ctl("file", "ls", "-o", "name,node", COLUMNS="60").stdout.decode().splitlines()
+    assert [line.split()[0][:4] for line in lines] == ["NAME"] + [f"f{i:03}" for i in range(9)]
+    columns = [line.index(" lab-01") for line in lines[1:]]
+    assert columns[:3] == [columns[0]] * 3 and columns[3:] == [columns[3]] * 6 and columns[3] > columns[0]
+
+
 def test_the_error_is_json_and_stdout_stays_empty(ctl):
     result = ctl("submit", "d1", "--json")
     assert result.stdout == b"" and result.returncode == 4

@@ -5,10 +5,12 @@ import hashlib
 import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
-from lib.lab import FAST
+from fake_daemon import FakeDaemon
+from lib.lab import CTL, FAST, environment
 from lib.wait import wait_for
 
 MIB = 1 << 20
@@ -262,6 +264,27 @@ class Growth:
 
     def get(self):
         return self.read(self.node, "VmHWM") - self.before
+
+
+PEAK = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); " \
+       "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+
+
+@pytest.mark.parametrize("options", [[], ["--json=lines"]], ids=["table", "lines"])
+def test_a_list_of_very_many_files_is_not_held(tmp_path, options):
+    def peak(parts):
+        daemon.answers["ListFiles"] = [{"schema": "p2pctl.files/1", "files": files}] * parts
+        command = [CTL, "--socket", daemon.path, "file", "ls", *options]
+        return int(subprocess.check_output([sys.executable, "-IS", "-c", PEAK, *command], env=environment(), timeout=120))
+
+    files = [{"name": f"f{i:05}", "node": "lab-01", "size_bytes": i, "sha256": f"{i:064}", "owner": "ann",
+              "modified": "2026-01-02T03:04:05.000Z", "executable": False} for i in range(500)]
+    daemon = FakeDaemon(tmp_path / "p2pnode" / "lab.sock", {})
+    try:
+        few, many = peak(2), peak(80)
+    finally:
+        daemon.close()
+    assert many <= few + 4096, f"{few} KiB for 1,000 files, {many} KiB for 40,000"
 
 
 def test_very_many_tiny_files_in_bounded_memory(lab, node, tmp_path):

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/table.h"
+#include "client.h"
+#include "commands.h"
+#include "console/failure.h"
+#include "console/render.h"
+#include "console/screen.h"
+#include "data/file.h"
+#include "data/place.h"
+
+/* `p2pctl file ls`, and the names that a glob means. */
+
+static void size_cell(const struct ctl *ctl, const cJSON *file, struct cell *cell)
+{
+    char text[RENDER_TEXT_MAX];
+    double size = json_number(file, "size_bytes", 0);
+
+    if (options_has(&ctl->options, "bytes"))
+        cell_printf(cell, "%.0f", size);
+    else
+        cell_printf(cell, "%s", render_size(size, text));
+}
+
+static void hash_cell(const struct ctl *ctl, const cJSON *file, struct cell *cell)
+{
+    (void)ctl;
+    cell_printf(cell, "%.8s", json_text(file, "sha256", "-"));
+}
+
+static void modified_cell(const struct ctl *ctl, const cJSON *file, struct cell *cell)
+{
+    char text[RENDER_TEXT_MAX];
+
+    cell_printf(cell, "%s", render_time(ctl, json_text(file, "modified", NULL), text));
+}
+
+static const struct column file_columns[] = {
+    {"NAME", "name", COLUMN_NAME, NULL},
+    {"SIZE", "size_bytes", COLUMN_RIGHT, size_cell},
+    {"NODES", "node", 0, NULL},
+    {"SHA256", "sha256", COLUMN_LOW, hash_cell},
+    {"OWNER", "owner", COLUMN_LOW, NULL},
+    {"MODIFIED", "modified", COLUMN_RIGHT | COLUMN_LOW, modified_cell},
+};
+const struct screen file_screen = {"files", file_columns, ARRAY_SIZE(file_columns)};
+
+/* "lab-01" becomes "lab-01,lab-03". */
+static void add_node(cJSON *file, const char *node)
+{
+    _cleanup_free_ char *nodes = NULL;
+
+    if (asprintf(&nodes, "%s,%s", json_text(file, "node", ""), node) >= 0)
+        cJSON_ReplaceItemInObjectCaseSensitive(file, "node", cJSON_CreateString(nodes));
+}
+
+/* The same content under the same name is one row. */
+static void merge_nodes(cJSON *files)
+{
+    _cleanup_free_ char **keys = calloc((size_t)cJSON_GetArraySize(files) + 1, sizeof(*keys));
+    struct table seen;
+    size_t count = 0;
+
+    if (!keys)
+        return;
+    table_init(&seen, 0, (uint64_t)(uintptr_t)files);
+    for (cJSON *file = files->child, *next; file; file = next) {
+        const char *sha256 = json_text(file, "sha256", NULL);
+        next = file->next;
+        if (!sha256 || asprintf(&keys[count], "%s/%s", json_text(file, "name", ""), sha256) < 0)
+            continue;
+        cJSON *first = table_find(&seen, keys[count]);
+        if (!first) {
+            (void)table_insert(&seen, keys[count++], file);
+            continue;
+        }
+        free(keys[count]);
+        add_node(first, json_text(file, "node", ""));
+        cJSON_Delete(cJSON_DetachItemViaPointer(files, file));
+    }
+    table_done(&seen);
+    while (count > 0)
+        free(keys[--count]);
+}
+
+/* What the line below a list says. */
+struct total {
+    size_t count;
+    double size;
+};
+
+static void add_files(struct total *total, const cJSON *files)
+{
+    json_for_each (file, files) {
+        total->count++;
+        total->size += json_number(file, "size_bytes", 0);
+    }
+}
+
+static void print_total(const struct total *total, FILE *stream)
+{
+    char text[RENDER_TEXT_MAX];
+
+    fprintf(stream, "%zu file%s, %s.\n", total->count, total->count == 1 ? "" : "s",
+            render_size(total->size, text));
+}
+
+static void file_footer(const struct ctl *ctl, const cJSON *answer, FILE *stream)
+{
+    struct total total = {0};
+
+    (void)ctl;
+    add_files(&total, json_member(answer, "files"));
+    print_total(&total, stream);
+}
+
+static struct call list_call(const struct ctl *ctl, const struct place *place, bool all_nodes)
+{
+    cJSON *parameters = place_parameters(ctl, place);
+
+    if (*place->rest)
+        json_add_string(parameters, "glob", place->rest);
+    if (all_nodes)
+        json_add_bool(parameters, "all_nodes", true);
+    return (struct call){"ListFiles", parameters, -1, false, NULL};
+}
+
+/* --- Names, where there is no screen --- */
+
+void file_names_done(struct file_names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->items[i].name);
+    free(names->items);
+    *names = (struct file_names){0};
+}
+
+static int add_names(struct ctl *ctl, cJSON *part, void *data)
+{
+    struct file_names *names = data;
+
+    (void)ctl;
+    json_for_each (file, json_member(part, "files")) {
+        if (names->count == names->allocated) {
+            size_t allocated = MAX((size_t)64, 2 * names->allocated);
+            struct file_name *items = reallocarray(names->items, allocated, sizeof(*items));
+            if (!items)
+                return fail_memory();
+            names->items = items;
+            names->allocated = allocated;
+        }
+        char *name = strdup(json_text(file, "name", ""));
+        if (!name)
+            return fail_memory();
+        names->items[names->count++] =
+            (struct file_name){name, (uint64_t)json_number(file, "size_bytes", 0)};
+    }
+    return 0;
+}
+
+int file_find(struct ctl *ctl, const struct place *place, struct file_names *ret)
+{
+    _cleanup_(file_names_done) struct file_names names = {0};
+    int r = client_each(ctl, list_call(ctl, place, false), add_names, &names);
+
+    if (r != 0)
+        return r;
+    if (names.count == 0)
+        return fail(ERROR_NOT_FOUND, NULL, NULL, "no file matches \"%s\"", place->rest);
+    *ret = names;
+    names = (struct file_names){0};
+    return 0;
+}
+
+/* --- ls --- */
+
+struct listing {
+    struct screen_flow flow;
+    struct total total;
+};
+
+static int show_part(struct ctl *ctl, cJSON *part, void *data)
+{
+    struct listing *listing = data;
+    int r = screen_show_part(ctl, &file_screen, part, &listing->flow);
+
+    if (r == 0)
+        add_files(&listing->total, json_member(part, "files"));
+    return r;
+}
+
+/* As it comes: nothing of a million files is held. */
+static int list_in_parts(struct ctl *ctl, const struct place *place)
+{
+    struct listing listing = {0};
+    int r = client_each(ctl, list_call(ctl, place, false), show_part, &listing);
+
+    if (r == 0 && ctl->globals.json == JSON_OFF && ctl->globals.legend) {
+        putchar('\n');
+        print_total(&listing.total, stdout);
+    }
+    return r;
+}
+
+/* What needs all of them: their order, the nodes of each, one JSON, what changed since. */
+static bool needs_all(const struct ctl *ctl, bool all_nodes)
+{
+    const struct globals *globals = &ctl->globals;
+
+    return all_nodes || globals->sort || globals->json == JSON_SHORT ||
+           globals->json == JSON_PRETTY || ctl->shown;
+}
+
+int file_list_run(struct ctl *ctl)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    struct place place = {.rest = ""};
+    bool all_nodes = options_has(&ctl->options, "all-nodes");
+
+    if (ctl->options.words_count > 0)
+        place_parse(ctl->options.words[0], &place);
+    if (all_nodes && (*place.node || ctl->globals.node))
+        return fail_usage("name a node, or say --all-nodes, but not both");
+    if (!needs_all(ctl, all_nodes))
+        return list_in_parts(ctl, &place);
+    int r = client_list(ctl, list_call(ctl, &place, all_nodes), "files", &answer);
+    if (r != 0)
+        return r;
+    cJSON *files = cJSON_GetObjectItemCaseSensitive(answer, "files");
+    if (ctl->globals.json == JSON_OFF && all_nodes && cJSON_IsArray(files)) {
+        _cleanup_free_ char *names = screen_value(json_member(answer, "unanswered"));
+        if (names && *names)
+            fprintf(stderr, "no answer: %s\n", names);
+        merge_nodes(files);
+    }
+    return screen_show(ctl, &file_screen, answer, file_footer);
+}
