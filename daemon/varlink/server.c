@@ -382,16 +382,32 @@ static bool is_served(const struct sockaddr_un *address)
     return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
 }
 
+/*
+ * A socket is born with the group of its process, and stays with it: a service, as ours, may not be
+ * allowed to give anything away, not even to itself. Return: 0 or -errno.
+ */
+static int give_to_group(const char *path, gid_t group)
+{
+    struct stat status;
+
+    if (stat(path, &status) < 0)
+        return -errno;
+    if (status.st_gid != group && chown(path, (uid_t)-1, group) < 0)
+        return -errno;
+    return 0;
+}
+
 static int set_access(const struct server_config *config)
 {
     const struct group *group = *config->user_group ? getgrnam(config->user_group) : NULL;
     mode_t mode = group ? config->mode : config->mode & 0700;
+    int r = group ? give_to_group(config->path, group->gr_gid) : 0;
 
     if (!group && *config->user_group)
         log_warning("No group \"%s\": the control socket is for its owner only",
                     config->user_group);
-    else if (group && chown(config->path, (uid_t)-1, group->gr_gid) < 0) {
-        log_warning_errno(-errno, "Cannot give the control socket to group \"%s\": %m",
+    else if (r < 0) {
+        log_warning_errno(r, "Cannot give the control socket to group \"%s\": %m",
                           config->user_group);
         mode &= 0700;
     }

@@ -22,6 +22,8 @@ security() {
 }
 exposure() { systemd-analyze security --no-pager "$1" | sed -n 's/.*exposure level for .*: \([0-9.]*\) .*/\1/p'; }
 as_daemon() { setpriv --reuid p2pnode --regid p2pnode --clear-groups "$@"; }
+as_member() { setpriv --reuid nobody --regid nogroup --groups p2pnode "$@"; }
+as_nobody() { setpriv --reuid nobody --regid nogroup --clear-groups "$@"; }
 tells_status() { systemctl show -P StatusText p2pnode@seed | has alive; }
 
 install_and_start() {
@@ -40,6 +42,9 @@ install_and_start() {
     figure 'exposure' "p2pnode@ $(exposure p2pnode@seed.service), p2pnode-exec@ $(exposure p2pnode-exec@seed.service)"
     step 'the key ring is handed over as a credential' [ -e /run/credentials/p2pnode@seed.service/keys ]
     step 'which the daemon cannot read at its source' not as_daemon cat /etc/p2pnode/keys
+    step 'a member of the group p2pnode needs no more to run a task' \
+        [ "$(as_member p2pctl -i lab submit --wait -- echo mine)" = mine ]
+    step 'anybody else needs it' not as_nobody p2pctl -i lab status
     step 'STATUS= tells what systemctl status shows' until_true tells_status
 }
 

@@ -10,10 +10,12 @@
 #include <cmocka.h>
 
 #include <grp.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include "base/log.h"
 #include "base/usec.h"
@@ -624,6 +626,52 @@ static void strangers_are_refused_and_groups_let_in(void **state _unused_)
     assert_int_equal(ask_as(gid), 1);
 }
 
+/* A process like a service that may not give files away. Return: the mode of its socket; or 0. */
+static mode_t mode_without_chown(const char *user_group)
+{
+    static const int forbidden[] = {SCMP_SYS(chown), SCMP_SYS(lchown), SCMP_SYS(fchown),
+                                    SCMP_SYS(fchownat)};
+    const struct server_config config = config_of(user_group, "", 0660);
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    struct server *own = NULL;
+    sd_event *loop = NULL;
+    struct stat status = {.st_mode = 0};
+    int r = filter ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < ARRAY_SIZE(forbidden) && r == 0; i++)
+        r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), forbidden[i], 0);
+    if (r == 0)
+        r = seccomp_load(filter);
+    if (r == 0)
+        r = sd_event_new(&loop);
+    if (r >= 0 && server_new(loop, &config, dispatch, NULL, &own) == 0)
+        (void)stat(path, &status);
+    server_free(own);
+    sd_event_unref(loop);
+    if (filter)
+        seccomp_release(filter);
+    return status.st_mode & 0777;
+}
+
+static void its_own_group_is_let_in_by_a_process_that_may_give_nothing_away(void **state _unused_)
+{
+    const struct group *own = getgrgid(getegid());
+    int status;
+
+    assert_non_null(own);
+    server = server_free(server);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(mode_without_chown(own->gr_name) == 0660 &&
+                      mode_without_chown(own->gr_gid ? "root" : "daemon") == 0600
+                  ? 0
+                  : 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    start("", "", 0660);
+}
+
 /* --- The socket --- */
 
 static void a_live_socket_is_not_taken_and_a_stale_one_is(void **state _unused_)
@@ -703,6 +751,7 @@ int main(void)
         test(a_value_goes_into_the_descriptor_or_beside),
         test(the_server_may_go_while_calls_wait),
         test(strangers_are_refused_and_groups_let_in),
+        test(its_own_group_is_let_in_by_a_process_that_may_give_nothing_away),
         test(a_live_socket_is_not_taken_and_a_stale_one_is),
         test(a_path_that_cannot_be_bound_is_an_error),
         test(a_socket_that_was_handed_over_is_not_removed),
