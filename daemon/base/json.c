@@ -65,12 +65,29 @@ int json_parse_up_to(const char *text, size_t size, size_t size_max, cJSON **ret
     if (!copy)
         return -ENOMEM;
     cJSON *json = cJSON_ParseWithOpts(copy, &end, true);
+    explicit_bzero(copy, size);
     if (!cJSON_IsObject(json)) {
         cJSON_Delete(json);
         return -EBADMSG;
     }
     *ret = json;
     return 0;
+}
+
+/* By recursion: json_parse() lets no deep ones in. */
+static void wipe(cJSON *json)
+{
+    for (cJSON *item = json; item; item = item->next) {
+        if (item->valuestring)
+            explicit_bzero(item->valuestring, strlen(item->valuestring));
+        wipe(item->child);
+    }
+}
+
+void json_forget(cJSON *json)
+{
+    wipe(json);
+    cJSON_Delete(json);
 }
 
 bool json_is_value(const char *text)

@@ -22,6 +22,15 @@ static inline void json_freep(cJSON **json)
 }
 #define _cleanup_json_ _cleanup_(json_freep)
 
+/* Overwrites all texts of @json, NULL or not, and frees it. */
+void json_forget(cJSON *json);
+
+static inline void json_forgetp(cJSON **json)
+{
+    json_forget(*json);
+}
+#define _cleanup_secret_json_ _cleanup_(json_forgetp)
+
 #define json_for_each(item, array)                                                                 \
     for (cJSON *item = (array) ? (array)->child : NULL; item; item = item->next)
 

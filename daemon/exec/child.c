@@ -118,6 +118,7 @@ int exec_child_new(sd_event *event, uint64_t id, struct supervisor_job *job,
                                  .control = -EBADF,
                                  .is_private = job->level >= EXEC_NAMESPACES,
                                  .has_network = job->network,
+                                 .is_python = job->start->is_python,
                                  .timeout_usec = job->start->limits.timeout_usec,
                                  .grace_usec = job->start->limits.grace_usec};
     list_init(&child->link);
@@ -138,7 +139,8 @@ int exec_child_new(sd_event *event, uint64_t id, struct supervisor_job *job,
 
 bool exec_child_fits(const struct exec_child *child, const struct supervisor_job *job)
 {
-    return child->is_private == (job->level >= EXEC_NAMESPACES) &&
+    return child->is_python == job->start->is_python &&
+           child->is_private == (job->level >= EXEC_NAMESPACES) &&
            (!child->is_private || child->has_network == job->network);
 }
 

@@ -31,6 +31,8 @@ struct exec_child {
     bool is_retired;  /* it gets no further task */
     bool is_private;  /* namespaces are part of what it keeps; */
     bool has_network; /* but not this one */
+    bool is_python;   /* holds functions; */
+    pid_t helper;     /* the warm helper that forked it, or 0; the owner's */
     usec_t free_usec; /* when it became free; the owner's */
 };
 

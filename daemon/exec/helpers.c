@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,13 +13,13 @@
 #include <sys/uio.h>
 #include "base/log.h"
 #include "exec/request.h"
+#include "exec/spawn.h"
 #include "exec/warm.h"
 
 #define LIBRARY             "p2pnode-warm.so"
 #define RETRY_USEC          (60 * USEC_PER_SEC) /* after one that did not become ready */
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
 #define ANSWER_WAIT_MSEC    1000
-#define TEXT_FD             4
 #define WORDS_MAX           (8 + EXEC_PATHS_MAX)
 
 /* The file python.py, which python_text.c embeds. */
@@ -114,54 +113,16 @@ static int on_helper(sd_event_source *source _unused_, int fd, uint32_t events _
     return 0;
 }
 
-static int set_actions(const struct helpers *helpers, posix_spawn_file_actions_t *actions,
-                       int socket_fd)
-{
-    /* First out of the way of where they go. */
-    const int high_socket = 10, high_text = 11;
-    int r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-
-    if (r == 0)
-        r = posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    if (r == 0)
-        r = posix_spawn_file_actions_adddup2(actions, socket_fd, high_socket);
-    if (r == 0)
-        r = posix_spawn_file_actions_adddup2(actions, helpers->text_fd, high_text);
-    if (r == 0)
-        r = posix_spawn_file_actions_adddup2(actions, high_socket, STDERR_FILENO + 1);
-    if (r == 0)
-        r = posix_spawn_file_actions_adddup2(actions, high_text, TEXT_FD);
-    if (r == 0)
-        r = posix_spawn_file_actions_addclosefrom_np(actions, TEXT_FD + 1);
-    return -r;
-}
-
-static int set_attributes(posix_spawnattr_t *attributes)
-{
-    sigset_t none, all;
-
-    sigemptyset(&none);
-    sigfillset(&all);
-    int r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                     POSIX_SPAWN_SETSID);
-    if (r == 0)
-        r = posix_spawnattr_setsigmask(attributes, &none);
-    if (r == 0)
-        r = posix_spawnattr_setsigdefault(attributes, &all);
-    return -r;
-}
-
 static int spawn(const struct helpers *helpers, int socket_fd, pid_t *ret_pid)
 {
-    /* A library that starts threads when it is imported could not be forked. */
+    /* A library that starts threads when it is imported could not be forked; and what is bound when
+     * it is first called would be so in each task. */
     static char blas[] = "OPENBLAS_NUM_THREADS=1", openmp[] = "OMP_NUM_THREADS=1",
-                mkl[] = "MKL_NUM_THREADS=1", socket_number[] = "3";
-    char *const environment[] = {blas, openmp, mkl, NULL};
+                mkl[] = "MKL_NUM_THREADS=1", bind[] = "LD_BIND_NOW=1", socket_number[] = "3";
+    char *const environment[] = {blas, openmp, mkl, bind, NULL};
     char *words[WORDS_MAX];
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
+    const int fds[] = {socket_fd, helpers->text_fd};
     size_t count = 0;
-    int r;
 
     while (helpers->words[count]) {
         words[count] = helpers->words[count];
@@ -172,16 +133,7 @@ static int spawn(const struct helpers *helpers, int socket_fd, pid_t *ret_pid)
     for (char **module = helpers->python->modules; *module; module++)
         words[count++] = *module;
     words[count] = NULL;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    r = set_actions(helpers, &actions, socket_fd);
-    if (r == 0)
-        r = set_attributes(&attributes);
-    if (r == 0)
-        r = -posix_spawn(ret_pid, words[0], &actions, &attributes, words, environment);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return r;
+    return spawn_program(words[0], words, environment, fds, ARRAY_SIZE(fds), ret_pid);
 }
 
 /* The first message that a helper gets. */
@@ -296,21 +248,49 @@ static int ask(const struct helper *helper, const struct supervisor_job *job, co
     return 0;
 }
 
+/* Somebody asks: those that are there stay, those that lack are started. */
+static void wake(struct helpers *helpers)
+{
+    (void)sd_event_source_set_time_relative(helpers->idle, helpers->python->idle_usec);
+    (void)sd_event_source_set_enabled(helpers->idle, SD_EVENT_ONESHOT);
+    fill(helpers);
+}
+
+bool helpers_can_run(const struct exec_start *start)
+{
+    for (char **variable = start->environment; *variable; variable++)
+        if (strncmp(*variable, "PYTHON", strlen("PYTHON")) == 0)
+            return false;
+    return true;
+}
+
+bool helpers_use(struct helpers *helpers, pid_t pid)
+{
+    wake(helpers);
+    for (size_t i = 0; i < helpers->items_count; i++) {
+        struct helper *helper = &helpers->items[i];
+        if (helper->pid == pid && helper->is_ready && !is_used_up(helper)) {
+            helper->jobs++;
+            return true;
+        }
+    }
+    return false;
+}
+
 int helpers_start(struct helpers *helpers, const struct supervisor_job *job, const int *fds,
-                  pid_t *ret_pid)
+                  pid_t *ret_helper, pid_t *ret_pid)
 {
     struct helper *helper;
     int r;
 
-    (void)sd_event_source_set_time_relative(helpers->idle, helpers->python->idle_usec);
-    (void)sd_event_source_set_enabled(helpers->idle, SD_EVENT_ONESHOT);
-    fill(helpers);
+    wake(helpers);
     helper = choose(helpers);
     if (!helper)
         return -EAGAIN;
     r = ask(helper, job, fds, ret_pid);
     if (r == 0) {
         helper->jobs++;
+        *ret_helper = helper->pid;
         return 0;
     }
     /* It may have forked all the same: then that supervisor finds its socket closed. */

@@ -20,16 +20,25 @@ int helpers_new(sd_event *event, const struct fence *fence, struct helpers **ret
 struct helpers *helpers_free(struct helpers *helpers);
 DEFINE_CLEANUP(struct helpers *, helpers_free)
 
+/* Whether a function can be run in a warm interpreter: some variables only count where one starts.
+ */
+bool helpers_can_run(const struct exec_start *start);
+
 /**
  * helpers_start() - a supervisor with an interpreter in it
  * @job: of a function; without words
  * @fds: the exec_message_fds() descriptors of its start message; the caller's
  *
  * Waits up to a second for a helper that does not answer, which is its end. Return: 0 with
- * *@ret_pid, a child of this process; -EAGAIN where no helper is ready; -ENOMEM.
+ * *@ret_pid, a child of this process, and *@ret_helper, the helper; -EAGAIN where none is ready;
+ * -ENOMEM.
  */
 int helpers_start(struct helpers *helpers, const struct supervisor_job *job, const int *fds,
-                  pid_t *ret_pid);
+                  pid_t *ret_helper, pid_t *ret_pid);
+
+/* A keeper of the helper @pid is to have a further task, which counts as one of the helper's.
+ * Return: whether it may: the helper is there, and has not done its share. */
+bool helpers_use(struct helpers *helpers, pid_t pid);
 
 bool helpers_has(const struct helpers *helpers, pid_t pid);
 

@@ -46,8 +46,9 @@ static int prepare(struct supervisor_job *job, const char **step)
     return r < 0 ? r : prepare_root(job, step);
 }
 
-/* Return: whether the supervisor came to its end. */
-static bool hold_in_child(const struct supervisor_job *job, const struct supervisor_job *idle)
+/* Return: as hold(); there can be another task where the supervisor came to its end. */
+static bool hold_in_child(const struct supervisor_job *job, const struct supervisor_job *idle,
+                          char ***ret_environment)
 {
     struct clone_args arguments = {.flags = TASK_FLAGS, .exit_signal = SIGCHLD};
     pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
@@ -55,7 +56,8 @@ static bool hold_in_child(const struct supervisor_job *job, const struct supervi
 
     if (pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-        (void)supervisor_run(job);
+        *ret_environment = supervisor_run(job);
+        return false;
     }
     if (pid < 0)
         supervisor_report_failure(job->control, "start a supervisor", -errno);
@@ -66,15 +68,18 @@ static bool hold_in_child(const struct supervisor_job *job, const struct supervi
     return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
 }
 
-/* Return: whether there can be another one. */
-static bool hold(const struct supervisor_job *job)
+/* Return: whether there can be another one. Not in the process of a function, which alone gets
+ * *@ret_environment. */
+static bool hold(const struct supervisor_job *job, char ***ret_environment)
 {
     const struct supervisor_job idle = {
         .fence = job->fence, .control = job->control, .root_fd = job->root_fd};
 
     if (job->level >= EXEC_NAMESPACES)
-        return hold_in_child(job, &idle);
-    (void)supervisor_hold(job);
+        return hold_in_child(job, &idle, ret_environment);
+    *ret_environment = supervisor_hold(job);
+    if (*ret_environment)
+        return false;
     supervisor_close_others(&idle);
     return true;
 }
@@ -100,18 +105,19 @@ static void take_job(struct supervisor_job *job, const struct request *request,
                      const struct exec_start *start)
 {
     job->start = start;
-    job->words = start->words;
+    job->words = start->is_python ? NULL : start->words;
     job->level = request->head.level;
     job->network = request->head.network;
     job->name = request->head.name;
+    job->extra_count = 0;
     supervisor_set_fds(job, request->fds);
 }
 
-static _Noreturn void keep(const struct supervisor_job *first)
+char **keeper_run(const struct supervisor_job *first, struct request *request,
+                  struct exec_message *message)
 {
-    static struct request request;
-    struct exec_message message = {.type = _EXEC_MESSAGE_TYPE_MAX};
     struct supervisor_job job = *first;
+    char **environment = NULL;
     const char *step = NULL;
 
     supervisor_set_up(&job);
@@ -120,28 +126,35 @@ static _Noreturn void keep(const struct supervisor_job *first)
         supervisor_report_failure(job.control, step, r);
         _exit(EXIT_FAILURE);
     }
-    for (unsigned count = 1; hold(&job) && count < KEEPER_TASKS_MAX; count++) {
-        exec_message_done(&message);
-        request_forget(&request);
-        if (!receive(&job, &request, &message))
+    for (unsigned count = 1; hold(&job, &environment) && count < KEEPER_TASKS_MAX; count++) {
+        exec_message_done(message);
+        request_forget(request);
+        if (!receive(&job, request, message))
             break;
-        take_job(&job, &request, &message.start);
+        take_job(&job, request, &message->start);
     }
+    if (environment)
+        return environment;
     _exit(EXIT_SUCCESS);
 }
 
 bool keeper_can_hold(const struct supervisor_job *job)
 {
-    return job->words && (job->level < EXEC_NAMESPACES ||
-                          (job->level == EXEC_NAMESPACES && root_can_prepare(job->fence)));
+    const bool has_files = job->inputs_fd >= 0 || job->results_fd >= 0;
+
+    if (job->level == EXEC_NAMESPACES)
+        return root_can_prepare(job->fence);
+    return job->level < EXEC_NAMESPACES && (job->words || !has_files);
 }
 
 int keeper_start(const struct supervisor_job *job, pid_t *ret_pid)
 {
+    static struct request request;
+    struct exec_message message = {.type = _EXEC_MESSAGE_TYPE_MAX};
     pid_t pid = supervisor_fork(job->level, job->network, false);
 
     if (pid == 0)
-        keep(job);
+        (void)keeper_run(job, &request, &message);
     if (pid < 0)
         return pid;
     *ret_pid = pid;

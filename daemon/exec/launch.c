@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "exec/launch.h"
 
-#include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include "base/macro.h"
+#include "exec/spawn.h"
 
 #define PROGRAM      "p2pnode-exec"
 #define LIBEXEC_PATH P2PNODE_PREFIX "/libexec/p2pnode/" PROGRAM
@@ -50,34 +48,6 @@ static const char *find_program(char beside[static PATH_MAX])
     return LIBEXEC_PATH;
 }
 
-static int set_actions(posix_spawn_file_actions_t *actions, int socket_fd)
-{
-    int r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-
-    if (r == 0)
-        r = posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    if (r == 0)
-        r = posix_spawn_file_actions_adddup2(actions, socket_fd, CHILD_SOCKET);
-    if (r == 0)
-        r = posix_spawn_file_actions_addclosefrom_np(actions, CHILD_SOCKET + 1);
-    return -r;
-}
-
-static int set_attributes(posix_spawnattr_t *attributes)
-{
-    sigset_t none, all;
-
-    sigemptyset(&none);
-    sigfillset(&all);
-    int r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                     POSIX_SPAWN_SETSID);
-    if (r == 0)
-        r = posix_spawnattr_setsigmask(attributes, &none);
-    if (r == 0)
-        r = posix_spawnattr_setsigdefault(attributes, &all);
-    return -r;
-}
-
 static int spawn(const char *program, const char *work_root, int socket_fd, pid_t *ret_pid)
 {
     char name[] = PROGRAM, socket_option[] = "--socket-fd", root_option[] = "--work-root";
@@ -85,25 +55,11 @@ static int spawn(const char *program, const char *work_root, int socket_fd, pid_
     char number[16];
     char *const arguments[] = {name, socket_option, number, root_option, root, NULL};
     char *const environment[] = {NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    pid_t pid;
 
     if (!root)
         return -ENOMEM;
     snprintf(number, sizeof(number), "%d", CHILD_SOCKET);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    int r = set_actions(&actions, socket_fd);
-    if (r == 0)
-        r = set_attributes(&attributes);
-    if (r == 0)
-        r = -posix_spawn(&pid, program, &actions, &attributes, arguments, environment);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    if (r == 0)
-        *ret_pid = pid;
-    return r;
+    return spawn_program(program, arguments, environment, &socket_fd, 1, ret_pid);
 }
 
 int launch_exec(const char *socket_path, const char *program, const char *work_root, int *ret_fd,

@@ -32,8 +32,10 @@ int exec_level_from_name(const char *name, enum exec_level *ret)
 
 static void free_strings(char **strings)
 {
-    for (char **s = strings; s && *s; s++)
+    for (char **s = strings; s && *s; s++) {
+        explicit_bzero(*s, strlen(*s));
         free(*s);
+    }
     free(strings);
 }
 
@@ -495,7 +497,7 @@ int exec_message_encode(const struct exec_message *message, char **ret, size_t *
 int exec_message_decode(const char *data, size_t size, struct exec_message *ret)
 {
     struct exec_message message = {0};
-    _cleanup_json_ cJSON *json = NULL;
+    _cleanup_secret_json_ cJSON *json = NULL;
     const char *name = NULL;
     size_t type = 0;
     int r;

@@ -150,7 +150,7 @@ struct exec_message {
     };
 };
 
-/* Frees what a decoded message owns; harmless on a zeroed one. */
+/* Wipes and frees what a decoded message owns; harmless on a zeroed one. */
 void exec_message_done(struct exec_message *message);
 
 /**

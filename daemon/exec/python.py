@@ -4,7 +4,10 @@
 p2pnode-exec hands this text to an interpreter in one of two ways. Without arguments that interpreter
 is the task: descriptor 3 is the job, a file of JSON. With arguments it is a warm helper: it imports
 what is configured, then serve() of the extension module forks a process for each task, which comes
-back from there fenced in like any other task, with its job at descriptor 3 too.
+back from there fenced in like any other task, with its job at descriptor 3 too. A page of memory
+that such a process writes to is copied first, and counting a reference is writing: most of what a
+small function costs is that. So the helper rehearses a call before it forks, and a task looks at
+nothing that it need not see.
 
 Standard output is for the result alone, so that programs can read it: what the function prints goes
 to standard error.
@@ -18,6 +21,7 @@ import sys
 JOB_FD = 3
 OWN_NAME = "p2pnode"  # what this text was compiled as
 MODULE = "__task__"
+REHEARSALS = 20
 MODULES = sys.modules  # whatever the function makes of that name
 
 
@@ -27,12 +31,11 @@ class Failure(Exception):
 
 def read_all(fd):
     """All bytes of a file, from its beginning whatever its offset."""
-    parts = []
-    while True:
-        part = os.pread(fd, 1 << 20, sum(map(len, parts)))
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
+    size = os.fstat(fd).st_size
+    data = os.pread(fd, size, 0)
+    while len(data) < size:  # one call gives 2 GiB at most
+        data += os.pread(fd, size - len(data), len(data))
+    return data
 
 
 def write_all(fd, data):
@@ -115,13 +118,23 @@ def exit_code(error):
     return 1
 
 
+def list_new_modules():
+    """Names and modules: the task's own, and what came after it; all, where it is not to be found."""
+    found = []
+    for item in reversed(MODULES.items()):
+        found.append(item)
+        if item[0] == MODULE:
+            break
+    return found
+
+
 def end(code, directory):
     """Ends the process. Python's own way takes everything apart, also what the process shares with
     the helper, which costs a multiple of a small task: here only what is the task's."""
     if "threading" in MODULES:
         MODULES["threading"]._shutdown()  # waits for those that are no daemons
     atexit._run_exitfuncs()
-    for name, module in list(MODULES.items()):
+    for name, module in reversed(list_new_modules()):
         file = getattr(module, "__file__", None) or ""
         if name == MODULE or str(file).startswith(directory):
             vars(module).clear()  # which closes, and so writes, the files that it left open
@@ -135,9 +148,29 @@ def end(code, directory):
     os._exit(code)
 
 
+def call(job):
+    """The result as JSON."""
+    args, kwargs = parse_arguments(job["args"])
+    function = find(load(job["file"], job["code"]), job["file"], job["function"])
+    return format_result(job["function"], function(*args, **kwargs))
+
+
+def rehearse():
+    """A call of nothing, again and again: the interpreter makes itself fast for what comes often, and
+    writes that into memory that all tasks then have in common."""
+    job = {"file": "p2pnode.py", "function": "f", "code": "def f(x):\n return x\n", "args": ["0"]}
+    data = json.dumps(job).encode()
+    for _ in range(REHEARSALS):
+        os.environb[b"P2P_TASK_ID"] = b""
+        job = json.loads(data)
+        call(job)
+        list_new_modules()
+        del MODULES[MODULE], os.environb[b"P2P_TASK_ID"]
+
+
 def run(job):
     """Return: the exit code."""
-    file, code, name = job["file"], job["code"], job["function"]
+    file, code = job["file"], job["code"]
     result_fd = os.dup(1)
     os.dup2(2, 1)
     sys.stdout.reconfigure(line_buffering=True)
@@ -145,9 +178,7 @@ def run(job):
     sys.path.insert(0, os.getcwd())
     sys.dont_write_bytecode = True
     try:
-        args, kwargs = parse_arguments(job["args"])
-        function = find(load(file, code), file, name)
-        text = format_result(name, function(*args, **kwargs))
+        text = call(job)
     except Failure as failure:
         print(f"p2pnode: {failure}", file=sys.stderr)
         return 1
@@ -170,6 +201,7 @@ def serve(socket_fd, library, modules):
     warm = loader.create_module(importlib.machinery.ModuleSpec("p2pnode_warm", loader, origin=library))
     if len(os.listdir("/proc/self/task")) > 1:
         sys.exit("p2pnode: what python.modules imports starts threads, and cannot be forked")
+    rehearse()
     gc.collect()
     gc.freeze()  # so that a task's collections do not touch, and thereby copy, what is shared
     variables = warm.serve(socket_fd)

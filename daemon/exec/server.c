@@ -306,29 +306,27 @@ static int start_command(struct supervisor_job *job, void *data _unused_, pid_t 
 struct function_start {
     struct exec_server *server;
     const int *fds; /* of the start message */
+    pid_t helper;   /* the one that was asked; 0 = none */
 };
-
-/* Some variables only count where an interpreter starts. */
-static bool has_python_variable(const struct exec_start *start)
-{
-    for (char **variable = start->environment; *variable; variable++)
-        if (strncmp(*variable, "PYTHON", strlen("PYTHON")) == 0)
-            return true;
-    return false;
-}
 
 /* In a warm helper where there is one, else in an interpreter of its own. */
 static int start_function(struct supervisor_job *job, void *data, pid_t *ret_pid)
 {
-    const struct function_start *function = data;
+    struct function_start *function = data;
     struct helpers *helpers = function->server->helpers;
-    const bool reads_environment = has_python_variable(job->start);
+    const bool is_warm = helpers_can_run(job->start);
 
-    if (!reads_environment && helpers_start(helpers, job, function->fds, ret_pid) == 0)
+    if (is_warm && helpers_start(helpers, job, function->fds, &function->helper, ret_pid) == 0)
         return 0;
-    job->words = helpers_get_words(helpers, reads_environment);
+    job->words = helpers_get_words(helpers, !is_warm);
     job->extra[job->extra_count++] = helpers_get_text_fd(helpers);
     return supervisor_start(job, ret_pid);
+}
+
+/* A keeper of functions shares the end of the helper that forked it. */
+static bool is_of_use(const struct exec_server *server, const struct exec_child *keeper)
+{
+    return !keeper->is_python || helpers_use(server->helpers, keeper->helper);
 }
 
 /* By a keeper that has no task, where there is one. */
@@ -337,10 +335,10 @@ static struct exec_child *give_task(struct exec_server *server, uint64_t id,
 {
     struct exec_child *child;
 
-    if (!keeper_can_hold(job))
+    if (!keeper_can_hold(job) || (!job->words && !helpers_can_run(job->start)))
         return NULL;
     while ((child = spares_take(&server->spares, job))) {
-        if (exec_child_give(child, id, job, fds) == 0)
+        if (is_of_use(server, child) && exec_child_give(child, id, job, fds) == 0)
             return child;
         exec_child_abandon(child);
         add_task(server, child);
@@ -375,12 +373,14 @@ static int start_task(struct exec_server *server, uint64_t id, const struct exec
                                  .name = name};
     supervisor_set_fds(&job, fds);
     struct exec_child *child = give_task(server, id, &job, fds);
-    if (!child)
+    if (!child) {
         r = exec_child_new(server->event, id, &job,
                            start->is_python ? start_function : start_command, &function, &child);
-    if (r < 0) {
-        remove_group(server, serial);
-        return r;
+        if (r < 0) {
+            remove_group(server, serial);
+            return r;
+        }
+        child->helper = function.helper;
     }
     child->owner = server;
     child->serial = serial;

@@ -2,9 +2,10 @@
 #include "exec/warm.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "exec/request.h"
+#include "exec/keeper.h"
 
 struct warm {
     int socket;
@@ -38,8 +39,8 @@ static bool make_fence(struct warm *warm, struct request *request)
     return message.type == EXEC_CONFIGURE && fence_new(&message.configure, &warm->fence) == 0;
 }
 
-/* In the supervisor's process; what it cannot read, p2pnode-exec has not sent. */
-static char **run(const struct warm *warm, const struct request *request)
+/* In the new process, a keeper or a supervisor; what it cannot read, p2pnode-exec has not sent. */
+static char **run(const struct warm *warm, struct request *request)
 {
     const bool has_group = request->head.has_group;
     struct exec_message message;
@@ -59,7 +60,7 @@ static char **run(const struct warm *warm, const struct request *request)
                                  .work_root = warm->work_root,
                                  .name = request->head.name};
     supervisor_set_fds(&job, request->fds + 1);
-    return supervisor_run(&job);
+    return keeper_can_hold(&job) ? keeper_run(&job, request, &message) : supervisor_run(&job);
 }
 
 char **warm_serve(int socket_fd, const struct warm_hooks *hooks)
@@ -69,6 +70,9 @@ char **warm_serve(int socket_fd, const struct warm_hooks *hooks)
 
     if (!getcwd(warm.work_root, sizeof(warm.work_root)) || !make_fence(&warm, &request))
         _exit(EXIT_FAILURE);
+    /* Else the first larger allocation of each task puts all in order that was freed before it. */
+    (void)mallopt(M_MXFAST, 0);
+    (void)malloc_trim(0);
     for (pid_t pid = 0; answer(&warm, pid) && request_receive(warm.socket, &request) > 0;
          forget(&request)) {
         hooks->before();

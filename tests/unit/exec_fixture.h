@@ -158,6 +158,49 @@ static int fixture_setup(void **state)
     return 0;
 }
 
+static _unused_ int connected_setup(void **state)
+{
+    (void)fixture_setup(state);
+    fixture_connect(*state);
+    return 0;
+}
+
+/* Set up with p2pnode-exec at one level, where need_level() says whether it is to be had. */
+static _unused_ int fixture_setup_at(void **state, enum exec_level level)
+{
+    (void)fixture_setup(state);
+    struct fixture *fixture = *state;
+
+    fixture->config.is_auto = false;
+    fixture->config.level = level;
+    fixture_connect(fixture);
+    return 0;
+}
+
+static _unused_ int none_setup(void **state)
+{
+    return fixture_setup_at(state, EXEC_NONE);
+}
+
+static _unused_ int landlock_setup(void **state)
+{
+    return fixture_setup_at(state, EXEC_LANDLOCK);
+}
+
+static _unused_ int namespaces_setup(void **state)
+{
+    return fixture_setup_at(state, EXEC_NAMESPACES);
+}
+
+/* Skips the test where this kernel or its administrator does not allow the level. */
+static _unused_ void need_level(const struct fixture *fixture)
+{
+    if (exec_get_level(fixture->exec) == EXEC_REFUSE) {
+        print_message("%s\n", exec_get_missing(fixture->exec)[0]);
+        skip();
+    }
+}
+
 static int fixture_teardown(void **state)
 {
     struct fixture *fixture = *state;
@@ -209,8 +252,30 @@ static _unused_ const char *text_of(const struct collected *task, enum exec_stre
     return task->bytes[stream] ? task->bytes[stream] : "";
 }
 
-/* How many processes have @word as a word of their command line. */
-static _unused_ unsigned count_processes(const char *word)
+/* A file of a process as text. Return: its size; 0 where the process is gone. */
+static size_t read_process(const char *number, const char *file, char *text, size_t size_max)
+{
+    char path[300];
+
+    snprintf(path, sizeof(path), "/proc/%s/%s", number, file);
+    int fd = number[0] >= '1' && number[0] <= '9' ? open(path, O_RDONLY) : -1;
+    ssize_t size = fd < 0 ? 0 : read(fd, text, size_max - 1);
+    close_fd(fd);
+    text[MAX(size, (ssize_t)0)] = '\0';
+    return (size_t)MAX(size, (ssize_t)0);
+}
+
+static bool has_word(const char *line, size_t size, const char *word)
+{
+    for (const char *part = line; part < line + size; part += strlen(part) + 1)
+        if (strcmp(part, word) == 0)
+            return true;
+    return false;
+}
+
+/* Signals the processes that have @word as a word of their command line, but not those of the name
+ * @but. Return: how many. */
+static unsigned signal_processes(const char *word, const char *but, int number)
 {
     DIR *proc = opendir("/proc");
     unsigned count = 0;
@@ -218,22 +283,23 @@ static _unused_ unsigned count_processes(const char *word)
 
     assert_non_null(proc);
     while ((entry = readdir(proc))) {
-        char path[300], line[4096];
-        snprintf(path, sizeof(path), "/proc/%s/cmdline", entry->d_name);
-        int fd = entry->d_name[0] >= '1' && entry->d_name[0] <= '9' ? open(path, O_RDONLY) : -1;
-        ssize_t size = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
-        close_fd(fd);
-        if (size <= 0)
+        char line[4096], name[32];
+        size_t size = read_process(entry->d_name, "cmdline", line, sizeof(line));
+        if (!has_word(line, size, word) ||
+            read_process(entry->d_name, "comm", name, sizeof(name)) == 0)
             continue;
-        line[size] = '\0';
-        for (char *part = line; part < line + size; part += strlen(part) + 1)
-            if (strcmp(part, word) == 0) {
-                count++;
-                break;
-            }
+        name[strcspn(name, "\n")] = '\0';
+        if (strcmp(name, but) != 0 && kill((pid_t)strtol(entry->d_name, NULL, 10), number) == 0)
+            count++;
     }
     closedir(proc);
     return count;
+}
+
+/* How many processes have @word as a word of their command line. */
+static _unused_ unsigned count_processes(const char *word)
+{
+    return signal_processes(word, "", 0);
 }
 
 static _unused_ unsigned count_entries(const char *path)

@@ -7,13 +7,6 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-static int connected_setup(void **state)
-{
-    fixture_setup(state);
-    fixture_connect(*state);
-    return 0;
-}
-
 static void exit_code_is_told(void **state)
 {
     const struct collected *task = run_shell(*state, "exit 7");

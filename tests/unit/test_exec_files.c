@@ -6,33 +6,6 @@
 
 #include "base/bundle.h"
 
-static int file_setup(void **state)
-{
-    fixture_setup(state);
-    fixture_connect(*state);
-    return 0;
-}
-
-static int landlock_setup(void **state)
-{
-    fixture_setup(state);
-    struct fixture *fixture = *state;
-    fixture->config.is_auto = false;
-    fixture->config.level = EXEC_LANDLOCK;
-    fixture_connect(*state);
-    return 0;
-}
-
-static int none_setup(void **state)
-{
-    fixture_setup(state);
-    struct fixture *fixture = *state;
-    fixture->config.is_auto = false;
-    fixture->config.level = EXEC_NONE;
-    fixture_connect(*state);
-    return 0;
-}
-
 static int new_file(void)
 {
     int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -322,10 +295,10 @@ static void killed_task_still_gives_what_it_had(void **state)
 }
 
 #define AT_ALL_LEVELS(test)                                                                        \
-    cmocka_unit_test_setup_teardown(test, file_setup, fixture_teardown),                           \
+    cmocka_unit_test_setup_teardown(test, connected_setup, fixture_teardown),                      \
         cmocka_unit_test_setup_teardown(test, landlock_setup, fixture_teardown),                   \
         cmocka_unit_test_setup_teardown(test, none_setup, fixture_teardown)
-#define AT_BEST(test) cmocka_unit_test_setup_teardown(test, file_setup, fixture_teardown)
+#define AT_BEST(test) cmocka_unit_test_setup_teardown(test, connected_setup, fixture_teardown)
 
 int main(void)
 {

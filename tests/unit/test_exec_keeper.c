@@ -5,38 +5,6 @@
 #include "exec_fixture.h"
 #include "exec/spares.h"
 
-static void connect_at(struct fixture *fixture, enum exec_level level)
-{
-    fixture->config.is_auto = false;
-    fixture->config.level = level;
-    fixture_connect(fixture);
-    if (exec_get_level(fixture->exec) == EXEC_REFUSE) {
-        print_message("%s\n", exec_get_missing(fixture->exec)[0]);
-        skip();
-    }
-}
-
-static int none_setup(void **state)
-{
-    fixture_setup(state);
-    connect_at(*state, EXEC_NONE);
-    return 0;
-}
-
-static int landlock_setup(void **state)
-{
-    fixture_setup(state);
-    connect_at(*state, EXEC_LANDLOCK);
-    return 0;
-}
-
-static int namespaces_setup(void **state)
-{
-    fixture_setup(state);
-    connect_at(*state, EXEC_NAMESPACES);
-    return 0;
-}
-
 /*
  * Runs @script, then @next until a keeper that held the one before has held the other. Return: of
  * that run. Where keepers are free again too late, as on a busy machine, two of them take turns: so
@@ -49,6 +17,7 @@ static const struct collected *run_after(struct fixture *fixture, const char *sc
     const struct collected *task;
     pid_t keepers[2];
 
+    need_level(fixture);
     do {
         assert_true(fixture_now() < deadline);
         for (size_t i = 0; i < ARRAY_SIZE(keepers); i++) {
@@ -114,6 +83,7 @@ static void many_tasks_at_once_have_keepers_each(void **state)
     struct fixture *fixture = *state;
     const uint64_t count = 12;
 
+    need_level(fixture);
     for (unsigned round = 0; round < 3; round++) {
         for (uint64_t i = 1; i <= count; i++)
             start_shell(fixture, i, "read line; echo done", PLAIN_TASK);

@@ -7,6 +7,7 @@
 
 #include "exec_fixture.h"
 #include <sys/mman.h>
+#include "exec/keeper.h"
 
 #define JOB_TEXT_MAX 4096
 #define WORKERS      2
@@ -56,7 +57,7 @@ static const char *result_of(const struct collected *task)
     return text_of(task, EXEC_STDOUT);
 }
 
-/* A helper, and what it forks, has the library among its words. */
+/* A helper has the library among its words, and what it forks as well, by a name of its own. */
 static const char *library_of(const struct fixture *fixture)
 {
     static char path[PATH_MAX];
@@ -66,18 +67,14 @@ static const char *library_of(const struct fixture *fixture)
     return path;
 }
 
-static unsigned count_helpers(const struct fixture *fixture)
+static unsigned signal_helpers(const struct fixture *fixture, int number)
 {
-    return count_processes(library_of(fixture));
+    return signal_processes(library_of(fixture), "p2pnode-task", number);
 }
 
-static void kill_helpers(const struct fixture *fixture)
+static unsigned count_helpers(const struct fixture *fixture)
 {
-    char command[PATH_MAX + 64];
-
-    /* By number: pgrep -f looks at whole command lines, and this one is on none but theirs. */
-    snprintf(command, sizeof(command), "kill -9 $(pgrep -f -x '.* 3 %s')", library_of(fixture));
-    assert_int_equal(system(command), 0);
+    return signal_helpers(fixture, 0);
 }
 
 static const char is_warm_code[] =
@@ -243,35 +240,79 @@ static void nothing_leaks_from_one_to_the_next(void **state)
     }
 }
 
+/* How often a secret is in a task's memory. The word is never put together, or it would find
+ * itself.
+ */
+static const char search[] =
+    "import re\\n"
+    "def f(x):\\n"
+    " found = 0\\n"
+    " with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb') as mem:\\n"
+    "  for line in list(maps):\\n"
+    "   m = re.match('([0-9a-f]+)-([0-9a-f]+) rw', line)\\n"
+    "   if not m or '[v' in line: continue\\n"
+    "   start, end = int(m[1], 16), int(m[2], 16)\\n"
+    "   mem.seek(start)\\n"
+    "   parts = mem.read(end - start).split(b'yellow-sub')[1:]\\n"
+    "   found += sum(part[:6][::-1] == b'eniram' for part in parts)\\n"
+    " return found";
+
+static void leave_a_secret(struct fixture *fixture)
+{
+    static const char *const secret[] = {"SECRET=yellow-submarine-4711", NULL};
+
+    start_function(fixture, 0, search, secret);
+    WAIT_FOR(fixture, fixture->tasks[0].has_ended);
+    assert_true(atoi(result_of(&fixture->tasks[0])) > 0); /* the search does find what is there */
+}
+
 /* The text of an earlier task's environment is nowhere in the memory of the next. */
 static void no_memory_of_another_task_is_seen(void **state)
 {
-    static const char *const secret[] = {"SECRET=yellow-submarine-4711", NULL};
-    /* The word is never put together, or it would find itself. */
-    static const char search[] =
-        "import re\\n"
-        "def f(x):\\n"
-        " found = 0\\n"
-        " with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb') as mem:\\n"
-        "  for line in list(maps):\\n"
-        "   m = re.match('([0-9a-f]+)-([0-9a-f]+) rw', line)\\n"
-        "   if not m or '[v' in line: continue\\n"
-        "   start, end = int(m[1], 16), int(m[2], 16)\\n"
-        "   mem.seek(start)\\n"
-        "   parts = mem.read(end - start).split(b'yellow-sub')[1:]\\n"
-        "   found += sum(part[:6][::-1] == b'eniram' for part in parts)\\n"
-        " return found";
     struct fixture *fixture = *state;
-    const struct collected *task;
 
     for (int i = 0; i < 2 * WORKERS; i++) {
-        start_function(fixture, 0, search, secret);
-        WAIT_FOR(fixture, fixture->tasks[0].has_ended);
-        assert_true(atoi(result_of(&fixture->tasks[0])) >
-                    0); /* the search does find what is there */
-        task = call(fixture, search);
-        assert_string_equal(result_of(task), "0\n");
+        leave_a_secret(fixture);
+        assert_string_equal(result_of(call(fixture, search)), "0\n");
     }
+}
+
+/* For sure in the same one: where keepers are free again too late, two of them take turns. */
+static void a_keeper_forgets_one_function_before_the_next(void **state)
+{
+    const usec_t deadline = fixture_now() + FIXTURE_DEADLINE_USEC;
+    struct fixture *fixture = *state;
+    pid_t keepers[2];
+
+    do {
+        assert_true(fixture_now() < deadline);
+        for (size_t i = 0; i < ARRAY_SIZE(keepers); i++) {
+            leave_a_secret(fixture);
+            keepers[i] = fixture->tasks[0].pid;
+        }
+        assert_string_equal(result_of(call(fixture, search)), "0\n");
+    } while (fixture->tasks[0].pid != keepers[0] && fixture->tasks[0].pid != keepers[1]);
+}
+
+static void functions_with_files_have_a_supervisor_of_their_own(void **state _unused_)
+{
+    const struct exec_start start = {.is_python = true};
+    char *const words[] = {NULL};
+    struct supervisor_job job = {
+        .start = &start, .level = EXEC_LANDLOCK, .inputs_fd = -EBADF, .results_fd = -EBADF};
+
+    assert_true(keeper_can_hold(&job));
+    job.inputs_fd = 5;
+    assert_false(keeper_can_hold(&job));
+    job.inputs_fd = -EBADF;
+    job.results_fd = 5;
+    assert_false(keeper_can_hold(&job));
+    job.level = EXEC_NONE;
+    assert_false(keeper_can_hold(&job));
+    job.words = words; /* the process of a command has nothing of its keeper's memory */
+    assert_true(keeper_can_hold(&job));
+    job.level = EXEC_FULL;
+    assert_false(keeper_can_hold(&job));
 }
 
 static void random_numbers_differ(void **state)
@@ -367,7 +408,7 @@ static void a_helper_that_dies_costs_no_task(void **state)
         assert_string_equal(text, "1\n");
     }
     WAIT_FOR(fixture, count_helpers(fixture) == WORKERS);
-    kill_helpers(fixture);
+    assert_int_equal(signal_helpers(fixture, SIGKILL), WORKERS);
     assert_string_equal(result_of(call(fixture, "def f(x):\\n return x")), "1\n");
     become_warm(fixture);
 }
@@ -474,6 +515,9 @@ int main(void)
         AT_ALL(a_function_may_take_its_surroundings_apart),
         AT_ALL(nothing_leaks_from_one_to_the_next),
         AT_ALL(no_memory_of_another_task_is_seen),
+        AT(a_keeper_forgets_one_function_before_the_next, setup_warm),
+        AT(a_keeper_forgets_one_function_before_the_next, setup_warm_none),
+        cmocka_unit_test(functions_with_files_have_a_supervisor_of_their_own),
         AT_ALL(random_numbers_differ),
         AT_ALL(it_is_killed_with_all_it_started),
         AT_ALL(limits_are_those_of_any_task),

@@ -8,36 +8,6 @@
 #include <sys/socket.h>
 #include "exec/landlock.h"
 
-static void connect_at(struct fixture *fixture, enum exec_level level)
-{
-    fixture->config.is_auto = false;
-    fixture->config.level = level;
-    fixture_connect(fixture);
-}
-
-static int landlock_setup(void **state)
-{
-    fixture_setup(state);
-    connect_at(*state, EXEC_LANDLOCK);
-    return 0;
-}
-
-static int namespaces_setup(void **state)
-{
-    fixture_setup(state);
-    connect_at(*state, EXEC_NAMESPACES);
-    return 0;
-}
-
-/* Skips the test where this kernel or its administrator does not allow the level. */
-static void need_level(struct fixture *fixture)
-{
-    if (exec_get_level(fixture->exec) == EXEC_REFUSE) {
-        print_message("%s\n", exec_get_missing(fixture->exec)[0]);
-        skip();
-    }
-}
-
 static int compare_lines(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -359,7 +329,6 @@ static void task_may_ask_for_more_than_the_configuration(void **state)
     struct fixture *fixture = *state;
     const char *const script = "ls -d /etc/passwd 2>/dev/null && cat /etc/passwd > /dev/null";
 
-    connect_at(fixture, EXEC_NONE);
     start_shell(fixture, 1, script, PLAIN_TASK);
     start_shell(fixture, 2, script, (struct exec_task){.stdin_fd = -1, .level = EXEC_LANDLOCK});
     WAIT_FOR(fixture, fixture->tasks[1].has_ended && fixture->tasks[2].has_ended);
@@ -398,7 +367,7 @@ int main(void)
         AT_BOTH(cpus_are_whole_ones),
         AT_NAMESPACES(private_root_shows_only_its_own),
         AT_NAMESPACES(processes_of_a_task_are_limited),
-        cmocka_unit_test_setup_teardown(task_may_ask_for_more_than_the_configuration, fixture_setup,
+        cmocka_unit_test_setup_teardown(task_may_ask_for_more_than_the_configuration, none_setup,
                                         fixture_teardown),
     };
 
