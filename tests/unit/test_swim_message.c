@@ -69,6 +69,16 @@ static size_t write_sample(enum message_type type, uint8_t data[static SWIM_PACK
     return writer.position;
 }
 
+/* The figures of PROTOCOL.md, section 3. */
+static void a_probe_is_as_small_as_it_is_said_to_be(void **state)
+{
+    uint8_t data[SWIM_PACKET_MAX];
+
+    (void)state;
+    assert_int_equal(write_sample(MESSAGE_PING, data), 16);
+    assert_int_equal(write_sample(MESSAGE_ACK, data), 31);
+}
+
 static void every_type_is_read_back_as_written(void **state)
 {
     (void)state;
@@ -353,6 +363,7 @@ static void a_step_past_32_bits_is_a_jump(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_probe_is_as_small_as_it_is_said_to_be),
         cmocka_unit_test(every_type_is_read_back_as_written),
         cmocka_unit_test(a_page_is_read_entry_by_entry),
         cmocka_unit_test(a_packet_that_is_cut_short_is_refused),
