@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/bundles.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include "store/attempt_files.h"
 #include "store/removal.h"
 #include "store/state_core.h"
 
 #define DIRECTORY "taskfiles"
+#define SUFFIX    ".out"
 #define PART      "part."
 
 struct bundles {
@@ -20,67 +21,51 @@ struct bundles {
     atomic_uint_fast64_t serial;
 };
 
-static void format_name(const struct bundles_key *key, char target[static BUNDLES_NAME_SIZE])
+static void format_name(const struct bundles_key *key, char target[static ATTEMPT_NAME_SIZE])
 {
-    char origin[NODE_ID_TEXT_MAX] = "";
+    struct attempt_name name = {key->origin, key->number, key->attempt};
 
-    if (key->kind == BUNDLES_IN) {
-        snprintf(target, BUNDLES_NAME_SIZE, "%" PRIu64 ".in", key->number);
-        return;
-    }
-    if (!node_id_is_null(&key->origin))
-        node_id_format(&key->origin, origin);
-    snprintf(target, BUNDLES_NAME_SIZE, "%s%s%" PRIu64 ".%" PRIu32 ".out", origin,
-             *origin ? "." : "", key->number, key->attempt);
+    if (key->kind == BUNDLES_IN)
+        snprintf(target, ATTEMPT_NAME_SIZE, "%" PRIu64 ".in", key->number);
+    else
+        attempt_files_format(&name, SUFFIX, target);
 }
 
-static void format_part(uint64_t serial, char target[static BUNDLES_NAME_SIZE])
+static void format_part(uint64_t serial, char target[static ATTEMPT_NAME_SIZE])
 {
-    snprintf(target, BUNDLES_NAME_SIZE, PART "%" PRIu64, serial);
+    snprintf(target, ATTEMPT_NAME_SIZE, PART "%" PRIu64, serial);
 }
 
 /* The reverse of format_name(): whether @name is one that we would give. */
 static bool parse_name(const char *name, struct bundles_key *ret)
 {
-    struct bundles_key key = {.kind = BUNDLES_OUT};
-    char origin[NODE_ID_TEXT_MAX], again[BUNDLES_NAME_SIZE];
-    const char *rest = name, *dot = strrchr(name, '.');
+    struct attempt_name attempt;
+    char again[ATTEMPT_NAME_SIZE];
 
-    if (dot && strcmp(dot, ".in") == 0) {
-        key.kind = BUNDLES_IN;
-        if (sscanf(rest, "%" SCNu64 ".in", &key.number) != 1)
-            return false;
-    } else {
-        if (strlen(name) > NODE_ID_TEXT_MAX && name[NODE_ID_TEXT_MAX - 1] == '.') {
-            memcpy(origin, name, NODE_ID_TEXT_MAX - 1);
-            origin[NODE_ID_TEXT_MAX - 1] = '\0';
-            if (node_id_parse(origin, &key.origin) < 0)
-                return false;
-            rest = name + NODE_ID_TEXT_MAX;
-        }
-        if (sscanf(rest, "%" SCNu64 ".%" SCNu32 ".out", &key.number, &key.attempt) != 2)
-            return false;
+    *ret = (struct bundles_key){.kind = BUNDLES_OUT};
+    if (attempt_files_parse(name, SUFFIX, &attempt)) {
+        ret->origin = attempt.origin;
+        ret->number = attempt.number;
+        ret->attempt = attempt.attempt;
+        return true;
     }
-    format_name(&key, again);
-    *ret = key;
+    ret->kind = BUNDLES_IN;
+    if (sscanf(name, "%" SCNu64 ".in", &ret->number) != 1)
+        return false;
+    format_name(ret, again);
     return strcmp(name, again) == 0;
 }
 
 int bundles_new(const char *directory, struct state *state, struct bundles **ret)
 {
     _cleanup_(bundles_freep) struct bundles *bundles = calloc(1, sizeof(*bundles));
-    _cleanup_close_ int fd = -EBADF;
 
     if (!bundles)
         return -ENOMEM;
     bundles->state = state;
-    bundles->directory_fd = -EBADF;
-    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || (mkdirat(fd, DIRECTORY, 0700) < 0 && errno != EEXIST))
-        return -errno;
-    bundles->directory_fd = openat(fd, DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    bundles->directory_fd = attempt_files_open(directory, DIRECTORY);
     if (bundles->directory_fd < 0)
-        return -errno;
+        return bundles->directory_fd;
     *ret = TAKE_PTR(bundles);
     return 0;
 }
@@ -94,35 +79,29 @@ struct bundles *bundles_free(struct bundles *bundles)
     return NULL;
 }
 
-static void close_stream(DIR **stream)
+struct sweep {
+    bundles_known_t is_known;
+    void *data;
+};
+
+static bool is_garbage(const char *name, void *data)
 {
-    if (*stream)
-        (void)closedir(*stream);
+    const struct sweep *sweep = data;
+    struct bundles_key key;
+
+    return strncmp(name, PART, strlen(PART)) == 0 ||
+           (parse_name(name, &key) && !sweep->is_known(&key, sweep->data));
 }
 
 int bundles_sweep(struct bundles *bundles, bundles_known_t is_known, void *data)
 {
-    _cleanup_close_ int fd = openat(bundles->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(close_stream) DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-    const struct dirent *entry;
-    struct bundles_key key;
-
-    if (!stream)
-        return -errno;
-    (void)TAKE_FD(fd);
-    while (errno = 0, (entry = readdir(stream))) {
-        bool is_part = strncmp(entry->d_name, PART, strlen(PART)) == 0;
-        if ((is_part || (parse_name(entry->d_name, &key) && !is_known(&key, data))) &&
-            unlinkat(bundles->directory_fd, entry->d_name, 0) < 0)
-            return -errno;
-    }
-    return -errno;
+    return attempt_files_sweep(bundles->directory_fd, is_garbage, &(struct sweep){is_known, data});
 }
 
 int bundles_create(struct bundles *bundles, struct bundles_part *ret)
 {
     uint64_t serial = atomic_fetch_add(&bundles->serial, 1);
-    char name[BUNDLES_NAME_SIZE];
+    char name[ATTEMPT_NAME_SIZE];
 
     format_part(serial, name);
     int fd = openat(bundles->directory_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -136,7 +115,7 @@ int bundles_create(struct bundles *bundles, struct bundles_part *ret)
 int bundles_keep(struct bundles_part *part, const struct bundles_key *key)
 {
     int directory_fd = part->bundles->directory_fd;
-    char name[BUNDLES_NAME_SIZE], part_name[BUNDLES_NAME_SIZE];
+    char name[ATTEMPT_NAME_SIZE], part_name[ATTEMPT_NAME_SIZE];
 
     format_part(part->serial, part_name);
     format_name(key, name);
@@ -149,7 +128,7 @@ int bundles_keep(struct bundles_part *part, const struct bundles_key *key)
 
 void bundles_part_done(struct bundles_part *part)
 {
-    char name[BUNDLES_NAME_SIZE];
+    char name[ATTEMPT_NAME_SIZE];
 
     if (part->bundles) {
         format_part(part->serial, name);
@@ -162,7 +141,7 @@ void bundles_part_done(struct bundles_part *part)
 int bundles_create_unnamed(struct bundles *bundles)
 {
     struct bundles_part part = BUNDLES_PART_NONE;
-    char name[BUNDLES_NAME_SIZE];
+    char name[ATTEMPT_NAME_SIZE];
     int r = bundles_create(bundles, &part);
 
     if (r < 0)
@@ -178,7 +157,7 @@ int bundles_create_unnamed(struct bundles *bundles)
 
 int bundles_open_read(const struct bundles *bundles, const struct bundles_key *key)
 {
-    char name[BUNDLES_NAME_SIZE];
+    char name[ATTEMPT_NAME_SIZE];
 
     format_name(key, name);
     int fd = openat(bundles->directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -198,7 +177,7 @@ uint64_t bundles_get_space(const struct bundles *bundles, uint64_t reserve)
 void bundles_remove(struct bundles *bundles, const struct bundles_key *key,
                     struct state_batch *batch)
 {
-    char name[BUNDLES_NAME_SIZE];
+    char name[ATTEMPT_NAME_SIZE];
 
     format_name(key, name);
     removal_after(bundles->state, batch, bundles->directory_fd, name);

@@ -19,8 +19,6 @@
 #include "base/worker.h"
 #include "store/state.h"
 
-#define BUNDLES_NAME_SIZE (NODE_ID_TEXT_MAX + 48)
-
 enum bundles_kind {
     BUNDLES_IN,  /* number = that of struct task_files; origin and attempt are 0 */
     BUNDLES_OUT, /* of an attempt; origin null = of an own task */

@@ -2,7 +2,6 @@
 #include "store/output.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,60 +13,32 @@
 #include "store/removal.h"
 
 #define DIRECTORY     "tasks"
+#define SUFFIX        ".log"
 #define ROOM_MIN      ((size_t)4096)
 #define OVERHEAD_MIN  ((uint64_t)4096)
 #define SPILL_MIN     ((size_t)4096)
 #define BUFFER_SIZE_1 ((size_t)512)
 
-void output_format_name(const struct output_key *key, char target[static OUTPUT_NAME_SIZE])
+void output_format_name(const struct output_key *key, char target[static ATTEMPT_NAME_SIZE])
 {
-    char origin[NODE_ID_TEXT_MAX] = "";
+    struct attempt_name name = {key->origin, key->number, key->attempt};
 
-    if (!node_id_is_null(&key->origin))
-        node_id_format(&key->origin, origin);
-    snprintf(target, OUTPUT_NAME_SIZE, "%s%s%" PRIu64 ".%" PRIu32 ".log", origin,
-             *origin ? "." : "", key->number, key->attempt);
-}
-
-/* The reverse, for the sweep: whether @name is one that we would give. */
-static bool parse_name(const char *name, struct output_key *ret)
-{
-    struct output_key key;
-    char origin[NODE_ID_TEXT_MAX], again[OUTPUT_NAME_SIZE];
-    const char *rest = name;
-
-    memset(&key, 0, sizeof(key));
-    if (strlen(name) > NODE_ID_TEXT_MAX && name[NODE_ID_TEXT_MAX - 1] == '.') {
-        memcpy(origin, name, NODE_ID_TEXT_MAX - 1);
-        origin[NODE_ID_TEXT_MAX - 1] = '\0';
-        if (node_id_parse(origin, &key.origin) < 0)
-            return false;
-        rest = name + NODE_ID_TEXT_MAX;
-    }
-    if (sscanf(rest, "%" SCNu64 ".%" SCNu32 ".log", &key.number, &key.attempt) != 2)
-        return false;
-    output_format_name(&key, again);
-    *ret = key;
-    return strcmp(name, again) == 0;
+    attempt_files_format(&name, SUFFIX, target);
 }
 
 int output_store_new(const char *directory, struct state *state, struct worker *worker,
                      struct output_store **ret)
 {
     _cleanup_(output_store_freep) struct output_store *store = calloc(1, sizeof(*store));
-    _cleanup_close_ int fd = -EBADF;
 
     if (!store)
         return -ENOMEM;
     *store = (struct output_store){.state = state, .worker = worker, .directory_fd = -EBADF};
     table_init(&store->outputs, sizeof(struct output_key), 0);
     list_init(&store->reads);
-    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || (mkdirat(fd, DIRECTORY, 0700) < 0 && errno != EEXIST))
-        return -errno;
-    store->directory_fd = openat(fd, DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    store->directory_fd = attempt_files_open(directory, DIRECTORY);
     if (store->directory_fd < 0)
-        return -errno;
+        return store->directory_fd;
     *ret = TAKE_PTR(store);
     return 0;
 }
@@ -114,27 +85,29 @@ struct output_store *output_store_free(struct output_store *store)
     return NULL;
 }
 
-static void close_stream(DIR **stream)
+struct sweep {
+    output_known_t is_known;
+    void *data;
+};
+
+static bool is_garbage(const char *text, void *data)
 {
-    if (*stream)
-        (void)closedir(*stream);
+    const struct sweep *sweep = data;
+    struct attempt_name name;
+    struct output_key key;
+
+    if (!attempt_files_parse(text, SUFFIX, &name))
+        return false;
+    memset(&key, 0, sizeof(key));
+    key.origin = name.origin;
+    key.number = name.number;
+    key.attempt = name.attempt;
+    return !sweep->is_known(&key, sweep->data);
 }
 
 int output_store_sweep(struct output_store *store, output_known_t is_known, void *data)
 {
-    _cleanup_close_ int fd = openat(store->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(close_stream) DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-    const struct dirent *entry;
-    struct output_key key;
-
-    if (!stream)
-        return -errno;
-    (void)TAKE_FD(fd);
-    while (errno = 0, (entry = readdir(stream)))
-        if (parse_name(entry->d_name, &key) && !is_known(&key, data) &&
-            unlinkat(store->directory_fd, entry->d_name, 0) < 0)
-            return -errno;
-    return -errno;
+    return attempt_files_sweep(store->directory_fd, is_garbage, &(struct sweep){is_known, data});
 }
 
 /* Keys are compared as bytes: what lies between the fields has to be the same too. */
@@ -214,7 +187,7 @@ static bool has_space(int fd, size_t size)
 static int write_log(const struct output_write *write_job)
 {
     const struct output_store *store = write_job->output->store;
-    char name[OUTPUT_NAME_SIZE];
+    char name[ATTEMPT_NAME_SIZE];
     int truncate = write_job->offset == 0 ? O_TRUNC : 0;
 
     output_format_name(&write_job->output->key, name);
@@ -476,7 +449,7 @@ void output_remove(struct output_store *store, const struct output_key *key,
                    struct state_batch *batch)
 {
     struct output *output = output_find(store, key);
-    char name[OUTPUT_NAME_SIZE];
+    char name[ATTEMPT_NAME_SIZE];
 
     if (output) {
         table_remove(&store->outputs, &output->key);

@@ -13,13 +13,13 @@
 #include <sys/types.h>
 #include "base/list.h"
 #include "base/table.h"
+#include "store/attempt_files.h"
 #include "store/output.h"
 #include "store/state_core.h"
 
 #define OUTPUT_HEAD_SIZE   ((size_t)16)
 #define OUTPUT_RECORD_MARK 0x707571
 #define OUTPUT_PIECE_MAX   ((size_t)32 * 1024) /* bytes of one record */
-#define OUTPUT_NAME_SIZE   (NODE_ID_TEXT_MAX + 48)
 
 struct output_store {
     struct state *state;   /* borrowed */
@@ -67,7 +67,7 @@ struct output {
 };
 
 /* "42.1.log", or with the origin before it. */
-void output_format_name(const struct output_key *key, char target[static OUTPUT_NAME_SIZE]);
+void output_format_name(const struct output_key *key, char target[static ATTEMPT_NAME_SIZE]);
 
 /* A job of the commits lane: worker_submit, or -ECANCELED where the worker is gone or going. */
 int output_submit(struct output_store *store, worker_run_t run, worker_done_t done, void *data);

@@ -61,7 +61,7 @@ static int keep_slice(struct output_read *read, const uint8_t *log, size_t log_s
 
 static int read_file(struct output_read *read)
 {
-    char name[OUTPUT_NAME_SIZE];
+    char name[ATTEMPT_NAME_SIZE];
     struct stat status;
 
     output_format_name(&read->key, name);
