@@ -56,23 +56,45 @@ static void expect(struct workflow *workflow, const char *expected)
     assert_string_equal(all, expected);
 }
 
+static void start(struct workflow *workflow, const char *expected)
+{
+    workflow_start(workflow);
+    expect(workflow, expected);
+}
+
+/* A step has ended so: what it asks for then. */
+static void end(struct workflow *workflow, uint32_t step, enum task_state state,
+                const char *expected)
+{
+    workflow_ended(workflow, step, state);
+    expect(workflow, expected);
+}
+
+static void expect_counts(struct workflow *workflow, uint32_t succeeded, uint32_t failed,
+                          uint32_t skipped)
+{
+    struct workflow_statistics statistics;
+
+    workflow_get_statistics(workflow, &statistics);
+    assert_int_equal(statistics.succeeded, succeeded);
+    assert_int_equal(statistics.failed, failed);
+    assert_int_equal(statistics.skipped, skipped);
+    assert_int_equal(succeeded + failed + skipped + statistics.waiting + statistics.submitted,
+                     statistics.total);
+}
+
 static void strict_order_starts_the_next_when_the_previous_ended(void **state _unused_)
 {
     struct workflow *workflow = make("a1 a2 c1", WORKFLOW_STRICT, false);
     struct workflow_statistics statistics;
 
     expect(workflow, "");
-    workflow_start(workflow);
-    expect(workflow, "+a1 ");
+    start(workflow, "+a1 ");
     expect(workflow, "");
-    workflow_ended(workflow, 0, TASK_SUCCEEDED);
-    expect(workflow, "+a2 ");
-    workflow_ended(workflow, 0, TASK_FAILED);
-    expect(workflow, "");
-    workflow_ended(workflow, 1, TASK_SUCCEEDED);
-    expect(workflow, "+c1 ");
-    workflow_ended(workflow, 2, TASK_SUCCEEDED);
-    expect(workflow, ". ");
+    end(workflow, 0, TASK_SUCCEEDED, "+a2 ");
+    end(workflow, 0, TASK_FAILED, "");
+    end(workflow, 1, TASK_SUCCEEDED, "+c1 ");
+    end(workflow, 2, TASK_SUCCEEDED, ". ");
     expect(workflow, "");
     workflow_get_statistics(workflow, &statistics);
     assert_int_equal(statistics.succeeded, 3);
@@ -84,34 +106,23 @@ static void a_group_runs_at_once_and_the_next_waits_for_all(void **state _unused
 {
     struct workflow *workflow = make("a1 {a3 b2 b3} a4", WORKFLOW_STRICT, false);
 
-    workflow_start(workflow);
-    expect(workflow, "+a1 ");
-    workflow_ended(workflow, 0, TASK_SUCCEEDED);
-    expect(workflow, "+a3 +b2 +b3 ");
+    start(workflow, "+a1 ");
+    end(workflow, 0, TASK_SUCCEEDED, "+a3 +b2 +b3 ");
     workflow_ended(workflow, 3, TASK_SUCCEEDED);
-    workflow_ended(workflow, 1, TASK_SUCCEEDED);
-    expect(workflow, "");
-    workflow_ended(workflow, 2, TASK_SUCCEEDED);
-    expect(workflow, "+a4 ");
+    end(workflow, 1, TASK_SUCCEEDED, "");
+    end(workflow, 2, TASK_SUCCEEDED, "+a4 ");
     workflow_free(workflow);
 }
 
 static void a_failure_stops_the_list_and_what_runs_may_end(void **state _unused_)
 {
     struct workflow *workflow = make("{a1 a2} b1 b2", WORKFLOW_STRICT, false);
-    struct workflow_statistics statistics;
     uint64_t number;
 
-    workflow_start(workflow);
-    expect(workflow, "+a1 +a2 ");
-    workflow_ended(workflow, 0, TASK_TIMED_OUT);
-    expect(workflow, "");
-    workflow_ended(workflow, 1, TASK_SUCCEEDED);
-    expect(workflow, ". ");
-    workflow_get_statistics(workflow, &statistics);
-    assert_int_equal(statistics.succeeded, 1);
-    assert_int_equal(statistics.failed, 1);
-    assert_int_equal(statistics.skipped, 2);
+    start(workflow, "+a1 +a2 ");
+    end(workflow, 0, TASK_TIMED_OUT, "");
+    end(workflow, 1, TASK_SUCCEEDED, ". ");
+    expect_counts(workflow, 1, 1, 2);
     assert_int_equal(workflow_get_step(workflow, 2, &number), WORKFLOW_SKIPPED);
     workflow_free(workflow);
 }
@@ -120,12 +131,9 @@ static void keep_going_only_counts_the_failure(void **state _unused_)
 {
     struct workflow *workflow = make("a1 b1", WORKFLOW_STRICT, true);
 
-    workflow_start(workflow);
-    expect(workflow, "+a1 ");
-    workflow_ended(workflow, 0, TASK_LOST);
-    expect(workflow, "+b1 ");
-    workflow_ended(workflow, 1, TASK_SUCCEEDED);
-    expect(workflow, ". ");
+    start(workflow, "+a1 ");
+    end(workflow, 0, TASK_LOST, "+b1 ");
+    end(workflow, 1, TASK_SUCCEEDED, ". ");
     workflow_free(workflow);
 }
 
@@ -133,12 +141,9 @@ static void types_do_not_wait_for_each_other_in_type_order(void **state _unused_
 {
     struct workflow *workflow = make("a1 b1 a2 {b2 b3} a3", WORKFLOW_TYPE, false);
 
-    workflow_start(workflow);
-    expect(workflow, "+a1 +b1 ");
-    workflow_ended(workflow, 1, TASK_SUCCEEDED);
-    expect(workflow, "+b2 +b3 ");
-    workflow_ended(workflow, 0, TASK_SUCCEEDED);
-    expect(workflow, "+a2 ");
+    start(workflow, "+a1 +b1 ");
+    end(workflow, 1, TASK_SUCCEEDED, "+b2 +b3 ");
+    end(workflow, 0, TASK_SUCCEEDED, "+a2 ");
     workflow_free(workflow);
 }
 
@@ -180,14 +185,12 @@ static void cancelling_ends_what_runs_and_skips_the_rest(void **state _unused_)
     struct workflow *workflow = make("{a1 a2} b1", WORKFLOW_STRICT, true);
     struct workflow_statistics statistics;
 
-    workflow_start(workflow);
-    expect(workflow, "+a1 +a2 ");
+    start(workflow, "+a1 +a2 ");
     workflow_ended(workflow, 0, TASK_SUCCEEDED);
     workflow_cancel(workflow);
     expect(workflow, "-a2 ");
     expect(workflow, "");
-    workflow_ended(workflow, 1, TASK_CANCELLED);
-    expect(workflow, ". ");
+    end(workflow, 1, TASK_CANCELLED, ". ");
     workflow_get_statistics(workflow, &statistics);
     assert_true(statistics.is_cancelled);
     assert_int_equal(statistics.skipped, 1);
@@ -216,13 +219,10 @@ static void a_restart_goes_on_where_the_records_end(void **state _unused_)
     assert_int_equal(workflow_restore_step(workflow, 2, 102, TASK_RUNNING), 0);
     assert_int_equal(workflow_restore_step(workflow, 2, 102, TASK_RUNNING), -EEXIST);
     assert_int_equal(workflow_restore_step(workflow, 5, 105, TASK_RUNNING), -EINVAL);
-    workflow_start(workflow);
-    expect(workflow, "+b1 +b3 ");
+    start(workflow, "+b1 +b3 ");
     workflow_ended(workflow, 1, TASK_SUCCEEDED);
-    workflow_ended(workflow, 3, TASK_SUCCEEDED);
-    expect(workflow, "");
-    workflow_ended(workflow, 2, TASK_SUCCEEDED);
-    expect(workflow, "+a2 ");
+    end(workflow, 3, TASK_SUCCEEDED, "");
+    end(workflow, 2, TASK_SUCCEEDED, "+a2 ");
     workflow_free(workflow);
 }
 
@@ -231,22 +231,8 @@ static void a_failure_before_the_restart_stops_it_too(void **state _unused_)
     struct workflow *workflow = make("a1 a2", WORKFLOW_STRICT, false);
 
     assert_int_equal(workflow_restore_step(workflow, 0, 100, TASK_FAILED), 0);
-    workflow_start(workflow);
-    expect(workflow, ". ");
+    start(workflow, ". ");
     workflow_free(workflow);
-}
-
-static void expect_counts(struct workflow *workflow, uint32_t succeeded, uint32_t failed,
-                          uint32_t skipped)
-{
-    struct workflow_statistics statistics;
-
-    workflow_get_statistics(workflow, &statistics);
-    assert_int_equal(statistics.succeeded, succeeded);
-    assert_int_equal(statistics.failed, failed);
-    assert_int_equal(statistics.skipped, skipped);
-    assert_int_equal(succeeded + failed + skipped + statistics.waiting + statistics.submitted,
-                     statistics.total);
 }
 
 static void what_a_step_needs_comes_first_in_free_order(void **state _unused_)
@@ -254,16 +240,11 @@ static void what_a_step_needs_comes_first_in_free_order(void **state _unused_)
     struct workflow *workflow =
         make("a1 b1 c1 d1\nc1: needs=a1,b1\nd1: needs=c1", WORKFLOW_FREE, false);
 
-    workflow_start(workflow);
-    expect(workflow, "+a1 +b1 ");
-    workflow_ended(workflow, 1, TASK_SUCCEEDED);
-    expect(workflow, "");
-    workflow_ended(workflow, 0, TASK_SUCCEEDED);
-    expect(workflow, "+c1 ");
-    workflow_ended(workflow, 2, TASK_SUCCEEDED);
-    expect(workflow, "+d1 ");
-    workflow_ended(workflow, 3, TASK_SUCCEEDED);
-    expect(workflow, ". ");
+    start(workflow, "+a1 +b1 ");
+    end(workflow, 1, TASK_SUCCEEDED, "");
+    end(workflow, 0, TASK_SUCCEEDED, "+c1 ");
+    end(workflow, 2, TASK_SUCCEEDED, "+d1 ");
+    end(workflow, 3, TASK_SUCCEEDED, ". ");
     workflow_free(workflow);
 }
 
@@ -271,14 +252,10 @@ static void inside_a_group_a_step_waits_for_what_it_needs(void **state _unused_)
 {
     struct workflow *workflow = make("{a1 b1 c1} d1\nc1: needs=b1", WORKFLOW_STRICT, false);
 
-    workflow_start(workflow);
-    expect(workflow, "+a1 +b1 ");
-    workflow_ended(workflow, 1, TASK_SUCCEEDED);
-    expect(workflow, "+c1 ");
-    workflow_ended(workflow, 2, TASK_SUCCEEDED);
-    expect(workflow, "");
-    workflow_ended(workflow, 0, TASK_SUCCEEDED);
-    expect(workflow, "+d1 ");
+    start(workflow, "+a1 +b1 ");
+    end(workflow, 1, TASK_SUCCEEDED, "+c1 ");
+    end(workflow, 2, TASK_SUCCEEDED, "");
+    end(workflow, 0, TASK_SUCCEEDED, "+d1 ");
     workflow_free(workflow);
 }
 
@@ -287,15 +264,11 @@ static void keep_going_skips_what_needs_the_failed_one(void **state _unused_)
     struct workflow *workflow =
         make("{a1 b1} {c1 d1} e1 f1\nc1: needs=a1\ne1: needs=c1", WORKFLOW_STRICT, true);
 
-    workflow_start(workflow);
-    expect(workflow, "+a1 +b1 ");
+    start(workflow, "+a1 +b1 ");
     workflow_ended(workflow, 0, TASK_FAILED);
-    workflow_ended(workflow, 1, TASK_SUCCEEDED);
-    expect(workflow, "+d1 ");
-    workflow_ended(workflow, 3, TASK_SUCCEEDED);
-    expect(workflow, "+f1 ");
-    workflow_ended(workflow, 5, TASK_SUCCEEDED);
-    expect(workflow, ". ");
+    end(workflow, 1, TASK_SUCCEEDED, "+d1 ");
+    end(workflow, 3, TASK_SUCCEEDED, "+f1 ");
+    end(workflow, 5, TASK_SUCCEEDED, ". ");
     expect_counts(workflow, 3, 1, 2);
     workflow_free(workflow);
 }
@@ -306,14 +279,10 @@ static void a_group_of_skipped_steps_holds_nothing_up(void **state _unused_)
     struct workflow *workflow =
         make("a1 b1 a2 {b2 b3} a3\nb1: needs=a1\nb2: needs=a1\nb3: needs=b1", WORKFLOW_TYPE, true);
 
-    workflow_start(workflow);
-    expect(workflow, "+a1 ");
-    workflow_ended(workflow, 0, TASK_TIMED_OUT);
-    expect(workflow, "+a2 ");
-    workflow_ended(workflow, 2, TASK_SUCCEEDED);
-    expect(workflow, "+a3 ");
-    workflow_ended(workflow, 5, TASK_SUCCEEDED);
-    expect(workflow, ". ");
+    start(workflow, "+a1 ");
+    end(workflow, 0, TASK_TIMED_OUT, "+a2 ");
+    end(workflow, 2, TASK_SUCCEEDED, "+a3 ");
+    end(workflow, 5, TASK_SUCCEEDED, ". ");
     expect_counts(workflow, 2, 1, 3);
     workflow_free(workflow);
 }
@@ -325,23 +294,16 @@ static void a_task_says_itself_what_its_failure_means(void **state _unused_)
         "a5: on_fail=stop",
         WORKFLOW_STRICT, false);
 
-    workflow_start(workflow);
-    expect(workflow, "+a1 ");
-    workflow_ended(workflow, 0, TASK_FAILED);
-    expect(workflow, "+a2 ");
-    workflow_ended(workflow, 1, TASK_SUCCEEDED);
-    expect(workflow, "+a3 ");
-    workflow_ended(workflow, 2, TASK_FAILED);
-    expect(workflow, "+a5 ");
-    workflow_ended(workflow, 4, TASK_FAILED);
-    expect(workflow, ". ");
+    start(workflow, "+a1 ");
+    end(workflow, 0, TASK_FAILED, "+a2 ");
+    end(workflow, 1, TASK_SUCCEEDED, "+a3 ");
+    end(workflow, 2, TASK_FAILED, "+a5 ");
+    end(workflow, 4, TASK_FAILED, ". ");
     expect_counts(workflow, 1, 3, 2);
     workflow_free(workflow);
     workflow = make("a1 a2\na1: on_fail=stop", WORKFLOW_STRICT, true);
-    workflow_start(workflow);
-    expect(workflow, "+a1 ");
-    workflow_ended(workflow, 0, TASK_FAILED);
-    expect(workflow, ". ");
+    start(workflow, "+a1 ");
+    end(workflow, 0, TASK_FAILED, ". ");
     workflow_free(workflow);
 }
 
@@ -353,10 +315,8 @@ static void taken_up_again_the_rest_is_run(void **state _unused_)
     assert_int_equal(workflow_settle_step(workflow, 1, 0, TASK_FAILED), 0);
     assert_int_equal(workflow_settle_step(workflow, 1, 0, TASK_FAILED), -EEXIST);
     assert_int_equal(workflow_settle_step(workflow, 9, 0, TASK_FAILED), -EINVAL);
-    workflow_start(workflow);
-    expect(workflow, "+a4 ");
-    workflow_ended(workflow, 3, TASK_SUCCEEDED);
-    expect(workflow, ". ");
+    start(workflow, "+a4 ");
+    end(workflow, 3, TASK_SUCCEEDED, ". ");
     expect_counts(workflow, 2, 1, 1);
     assert_int_equal(workflow_get_end(workflow, 1), TASK_FAILED);
     workflow_free(workflow);
@@ -371,12 +331,9 @@ static void taken_up_again_what_failed_is_repeated_in_its_turn(void **state _unu
     assert_int_equal(workflow_repeat_step(workflow, 1, 51), -EEXIST);
     assert_int_equal(workflow_restore_step(workflow, 1, 51, TASK_FAILED), -EEXIST);
     assert_int_equal(workflow_repeat_step(workflow, 2, 0), 0);
-    workflow_start(workflow);
-    expect(workflow, "*a2 ");
-    workflow_ended(workflow, 1, TASK_SUCCEEDED);
-    expect(workflow, "+a3 ");
-    workflow_ended(workflow, 2, TASK_FAILED);
-    expect(workflow, ". ");
+    start(workflow, "*a2 ");
+    end(workflow, 1, TASK_SUCCEEDED, "+a3 ");
+    end(workflow, 2, TASK_FAILED, ". ");
     expect_counts(workflow, 2, 1, 1);
     workflow_free(workflow);
 }
