@@ -368,6 +368,14 @@ def test_a_task_runs_again_with_other_words(node, retry_with):
     assert node.wait_task(typed, "succeeded")["args"] == ["after", "again"]
 
 
+def test_a_task_of_another_node_runs_again_with_other_words(lab, node, retry_with):
+    task = lab["lab-02"].submit("--", "echo", "there")
+    lab["lab-02"].wait_task(task, "succeeded")
+    assert retry_with(task, 'path.write_text("echo again")').stdout == f"{task}\n"
+    assert lab["lab-02"].wait_task(task, "succeeded")["args"] == ["echo", "again"]
+    assert node.ctl("task", "logs", task).stdout == "again\n"
+
+
 def test_what_an_editor_leaves_that_cannot_run_changes_nothing(node, retry_with):
     task = node.submit("--", "echo", "once")
     node.wait_task(task, "succeeded")

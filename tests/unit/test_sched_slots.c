@@ -890,6 +890,32 @@ static void what_is_stopped_before_it_began_goes_back(void **state _unused_)
     slots_free(slots);
 }
 
+static void what_could_not_begin_within_its_lease_goes_back(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key one = key_of(&other, 1), two = key_of(&other, 2);
+    enum slots_handback reason;
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    (void)actions(slots);
+    slots_tick(slots, LEASE);
+    assert_non_null(strstr(actions(slots), "kill 1 9, "));
+    slots_not_begun(slots, id_of(slots, 1), LEASE);
+    assert_string_equal(actions(slots), "handback 1, dropped 1, ");
+    assert_true(slots_was_handed_back(slots, &one, &reason));
+    assert_int_equal(reason, SLOTS_HANDBACK_RECALLED);
+    /* The slot is free again. */
+    assert_int_equal(offer(slots, "a", "u", 2, LEASE), 0);
+    assert_string_equal(actions(slots), "start 2, ");
+    slots_evict(slots, LEASE);
+    (void)actions(slots);
+    slots_not_begun(slots, id_of(slots, 2), LEASE);
+    assert_string_equal(actions(slots), "handback 2, dropped 2, ");
+    assert_true(slots_was_handed_back(slots, &two, &reason));
+    assert_int_equal(reason, SLOTS_HANDBACK_DRAINING);
+    slots_free(slots);
+}
+
 static void a_query_for_the_unknown_shuts_the_door(void **state _unused_)
 {
     struct slots *slots = make(1);
@@ -1063,6 +1089,7 @@ int main(void)
         cmocka_unit_test(what_went_back_is_remembered_as_not_begun),
         cmocka_unit_test(only_so_many_that_went_back_are_remembered),
         cmocka_unit_test(what_is_stopped_before_it_began_goes_back),
+        cmocka_unit_test(what_could_not_begin_within_its_lease_goes_back),
         cmocka_unit_test(a_query_for_the_unknown_shuts_the_door),
         cmocka_unit_test(ends_are_reported_until_they_are_acknowledged),
         cmocka_unit_test(ends_from_before_a_restart_are_reported),
