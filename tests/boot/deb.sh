@@ -26,11 +26,16 @@ as_member() { setpriv --reuid nobody --regid nogroup --groups p2pnode "$@"; }
 as_nobody() { setpriv --reuid nobody --regid nogroup --clear-groups "$@"; }
 tells_status() { systemctl show -P StatusText p2pnode@seed | has alive; }
 
+install_package() { apt-get install -y --no-install-recommends /job/p2pnode.deb 2>&1 | tee installed; }
+
 install_and_start() {
-    step 'the package installs, and needs no network' apt-get install -y --no-install-recommends /job/p2pnode.deb
+    step 'the package installs, and needs no network' install_package
     figure 'package' "$(stat -c %s /job/p2pnode.deb) bytes, installed $(dpkg-query -f '${Installed-Size}' -W p2pnode) KiB"
     figure 'depends on' "$(dpkg-query -f '${Depends}' -W p2pnode)"
     step 'a key ring was made, for root alone' [ "$(stat -c '%a %U' /etc/p2pnode/keys)" = '600 root' ]
+    step 'the installation says where, and what to do with it' has 'copy it to the others' installed
+    step 'configuration is for root and the daemon alone' \
+        [ "$(stat -c '%a %U %G' /etc/p2pnode/seed.conf)" = '640 root p2pnode' ]
     step 'nothing runs before it is started' [ -z "$(pgrep p2pnode)" ]
     step 'systemd-analyze verify finds nothing in the units' verify_units
     step 'systemctl start p2pnode@seed' systemctl start p2pnode@seed
@@ -131,6 +136,33 @@ reload() {
     cp n1.good /etc/p2pnode/n1.conf
 }
 
+hook_is_told() { journalctl -b -u p2pnode@n1 -o cat -g 'hook for' | show | has 'failed with 3; it said: bye n2'; }
+textfile_is_there() { has '^p2pnode_' /var/lib/p2pnode/n1/metrics.prom; }
+gives_metrics() { ctl lab metrics | has '^p2pnode_'; }
+is_reached() { ctl lab doctor | show | has '^ports *ok .* 5 other nodes reached by both'; }
+
+maintain() {
+    step 'doctor finds nothing that fails' until_true is_reached
+    step 'status --check' until_true ctl lab status --check
+    step 'metrics' gives_metrics
+    cat >> /etc/p2pnode/n1.conf << 'END'
+hooks   = ( { event = "member-left"; command = "/bin/sh -c 'echo bye $PEER_MEMBER; exit 3'"; } );
+metrics = { textfile = "/var/lib/p2pnode/n1/metrics.prom"; };
+END
+    step 'a hook, and a file for node_exporter' systemctl reload p2pnode@n1
+    step 'the file is written' until_true textfile_is_there
+    step 'a node is drained, from another one' ctl lab drain n2 --wait --reason 'more memory'
+    step 'which all see' until_true has_state seed n2 draining
+    step 'and undrained' ctl lab undrain n2
+    step 'which all see, too' until_true has_state seed n2 alive
+    step 'a node leaves' ctl n2 leave
+    step 'and has left' until_true has_state seed n2 left
+    step 'a hook is run, and what it said is in the journal since it failed' until_true hook_is_told
+    step 'the service is not ended' is_active p2pnode@n2
+    step 'it joins again' ctl n2 join 127.0.0.1:7717
+    step 'and is a member' until_true has_state seed n2 alive
+}
+
 # kill_main SIGNAL UNIT: and waits for the next one.
 restarts_after() {
     local pid
@@ -228,6 +260,7 @@ run_a_lab
 network
 read_the_journal
 reload
+maintain
 restart
 stop_gracefully
 purge

@@ -12,6 +12,7 @@ packages=systemd,systemd-sysv,dbus,procps,rpm,libcjson1,libconfig9,libseccomp2,l
 made_of=$(cat "$here/tree.sh" "$here/kernel.sh" "$here/job.service" | sha256sum)
 [ ! -e "$tree.done" ] || [ "$(cat "$tree.done")" != "$made_of" ] || exit 0
 rm -rf "$tree" "$tree.done"
+mkdir -p "$(dirname "$tree")"
 mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' \
     --include="$packages" --customize-hook="$here/kernel.sh" bookworm "$tree"
 

@@ -82,6 +82,7 @@ step 'a base image, without a registry' base
 step 'the image of one node is built' build
 step 'no key ring is in it' once --entrypoint sh p2pnode -c 'cd /etc/p2pnode && [ -e node.conf ] && [ ! -e keys ]'
 step 'the image makes one' make_keys
+[ $failed = 0 ] || { finish; exit 1; }
 begin=$SECONDS
 step 'compose starts three seeds and nine peers' compose up -d
 for node in seed-{1,2,3} peer-{1,2,3,4,5,6,7,8,9}; do
