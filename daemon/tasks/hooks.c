@@ -181,9 +181,10 @@ bool hooks_on_output(struct hooks *hooks, uint64_t id, const void *bytes, size_t
 /* The log is the only one that hears of it. */
 static void tell_end(struct hook *hook, const struct exec_status *status)
 {
-    const char *said = hook->output_size > 0 ? "; it said: " : "";
-
+    while (hook->output_size > 0 && hook->output[hook->output_size - 1] == '\n')
+        hook->output_size--;
     hook->output[hook->output_size] = '\0';
+    const char *said = hook->output_size > 0 ? "; it said: " : "";
     text_mask_controls(hook->output);
     if (hook->is_over_time)
         log_warning("The hook for %s, %s, took longer than %llu s and was ended%s%s", hook->event,

@@ -81,7 +81,7 @@ def test_what_fails_is_logged_with_what_it_said(make_node):
     node.settings["hooks"] = [{"event": "file-stored", "command": bad}, {"event": "file-stored", "command": "/no/such/thing"}]
     node.start()
     node.ctl("file", "put", "-", "lone:note", stdin=b"x")
-    wait_for(lambda: f"The hook for file-stored, {bad}, failed with 3; it said: no paper" in node.log_text(), 10, "a line")
+    wait_for(lambda: f"The hook for file-stored, {bad}, failed with 3; it said: no paper\n" in node.log_text(), 10, "a line")
     wait_for(lambda: "The hook for file-stored, /no/such/thing, " in node.log_text(), 10, "a line of the other")
     assert node.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
 
