@@ -155,17 +155,25 @@ def call(job):
     return format_result(job["function"], function(*args, **kwargs))
 
 
+def set_environment(variables):
+    """What os knows of it; the process has it already. By what os.environ is made of: by its own way each
+    variable would be set once more. Where it is made of something else, a helper ends here at once."""
+    data = os.environ._data
+    data.clear()
+    data.update([variable.split(b"=", 1) for variable in variables])
+
+
 def rehearse():
     """A call of nothing, again and again: the interpreter makes itself fast for what comes often, and
     writes that into memory that all tasks then have in common."""
     job = {"file": "p2pnode.py", "function": "f", "code": "def f(x):\n return x\n", "args": ["0"]}
     data = json.dumps(job).encode()
     for _ in range(REHEARSALS):
-        os.environb[b"P2P_TASK_ID"] = b""
+        set_environment([b"P2P_TASK_ID="])
         job = json.loads(data)
         call(job)
         list_new_modules()
-        del MODULES[MODULE], os.environb[b"P2P_TASK_ID"]
+        del MODULES[MODULE]
 
 
 def run(job):
@@ -204,11 +212,7 @@ def serve(socket_fd, library, modules):
     rehearse()
     gc.collect()
     gc.freeze()  # so that a task's collections do not touch, and thereby copy, what is shared
-    variables = warm.serve(socket_fd)
-    os.environb.clear()
-    for variable in variables:
-        name, _, value = variable.partition(b"=")
-        os.environb[name] = value
+    set_environment(warm.serve(socket_fd))
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random:  # all tasks would draw the same numbers; Python's own generator sees to itself
         numpy_random.seed()

@@ -2,13 +2,15 @@
 
 /*
  * The extension module p2pnode_warm, by which an interpreter becomes a warm helper: one function,
- * serve(SOCKET), which returns the environment of a task, a list of bytes, in that task's process.
+ * serve(SOCKET), which returns the environment of a task, a list of bytes, in that task's process,
+ * where it is set already.
  *
  * What it needs of Python is a few functions of the stable ABI (PEP 384), the same in every CPython
  * from 3.7 on. They are declared here, so that neither building p2pnode nor changing the
  * interpreter needs Python's headers; they are the interpreter's own, and nothing is linked.
  */
 
+#include <unistd.h>
 #include "exec/warm.h"
 
 #define MODULE_API_VERSION 3 /* of the limited API */
@@ -54,6 +56,7 @@ static struct object *serve(struct object *self _unused_, struct object *socket)
     char **environment = warm_serve((int)PyLong_AsLong(socket), &hooks);
     struct object *list = PyList_New(0);
 
+    environ = environment;
     for (char **variable = environment; list && *variable; variable++) {
         struct object *item = PyBytes_FromString(*variable);
         if (!item || PyList_Append(list, item) < 0)

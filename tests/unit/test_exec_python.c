@@ -315,6 +315,33 @@ static void functions_with_files_have_a_supervisor_of_their_own(void **state _un
     assert_false(keeper_can_hold(&job));
 }
 
+/* As the function sees it, as the programs that it starts, and as both do after a change. Only what
+ * is warm: an interpreter that starts adds LC_CTYPE (PEP 538). */
+static void the_environment_is_exactly_the_documented_one(void **state)
+{
+    static const char *const variables[] = {"A=b=c", "EMPTY=", "P2P_TASK_ID=1@lab-01", NULL};
+    static const char code[] =
+        "import os, subprocess\\n"
+        "def look():\\n"
+        " seen = subprocess.run(['/usr/bin/env', '-0'], stdout=subprocess.PIPE).stdout\\n"
+        " assert sorted(seen.split(bytes(1))[:-1]) == sorted(k + b'=' + v for k, v in "
+        "os.environb.items()), seen\\n"
+        "def f(x):\\n"
+        " look()\\n"
+        " found = sorted(os.environ), os.environ['A'], os.environ['EMPTY']\\n"
+        " del os.environ['A']\\n"
+        " os.environ['B'] = 'x'\\n"
+        " look()\\n"
+        " return found";
+    struct fixture *fixture = *state;
+
+    start_function(fixture, 0, code, variables);
+    WAIT_FOR(fixture, fixture->tasks[0].has_ended);
+    assert_string_equal(result_of(&fixture->tasks[0]),
+                        "[[\"A\", \"EMPTY\", \"P2P_INPUT_DIR\", \"P2P_OUTPUT_DIR\", "
+                        "\"P2P_TASK_ID\", \"TMPDIR\"], \"b=c\", \"\"]\n");
+}
+
 static void random_numbers_differ(void **state)
 {
     static const char code[] = "import random\\ndef f(x):\\n return random.random()";
@@ -518,6 +545,8 @@ int main(void)
         AT(a_keeper_forgets_one_function_before_the_next, setup_warm),
         AT(a_keeper_forgets_one_function_before_the_next, setup_warm_none),
         cmocka_unit_test(functions_with_files_have_a_supervisor_of_their_own),
+        AT(the_environment_is_exactly_the_documented_one, setup_warm),
+        AT(the_environment_is_exactly_the_documented_one, setup_warm_none),
         AT_ALL(random_numbers_differ),
         AT_ALL(it_is_killed_with_all_it_started),
         AT_ALL(limits_are_those_of_any_task),
