@@ -105,7 +105,11 @@ def beanstalkd(count, tools):
 
 @contextlib.contextmanager
 def ssh_config(wait_for):
-    """A server of our own on loopback and the client's file that leads to `peer` there, on one kept connection."""
+    """A server of our own on loopback and the client's file that leads to `peer` there, on one kept connection.
+
+    With a SHLVL, Debian's bash does not take itself for the first shell of a login by ssh: what the administrator's
+    .bashrc costs is not to be counted.
+    """
     with tempfile.TemporaryDirectory(prefix="p2pnode-ssh-") as name:
         directory, port = pathlib.Path(name), free_port()
         for key in ("host", "user"):
@@ -114,7 +118,7 @@ def ssh_config(wait_for):
         server, client = directory / "sshd.conf", directory / "ssh.conf"
         server.write_text(f"Port {port}\nListenAddress 127.0.0.1\nHostKey {directory}/host\nUsePAM no\n"
                           f"AuthorizedKeysFile {directory}/authorized\nStrictModes no\nPermitRootLogin yes\n"
-                          f"PidFile none\nMaxSessions 100\nMaxStartups 100\n")
+                          f"PidFile none\nMaxSessions 100\nMaxStartups 100\nSetEnv SHLVL=2\n")
         client.write_text(f"Host peer\n HostName 127.0.0.1\n Port {port}\n IdentityFile {directory}/user\n"
                           f" StrictHostKeyChecking no\n UserKnownHostsFile {directory}/known\n LogLevel ERROR\n"
                           f" ControlMaster auto\n ControlPath {directory}/control\n ControlPersist 60\n")
