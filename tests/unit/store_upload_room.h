@@ -52,6 +52,52 @@ _unused_ static int room_teardown(void **state)
     return 0;
 }
 
+/* What is tried with a process that dies at the first call to the disk, at the second, ... */
+struct crash_trial {
+    void (*fill)(struct files *files);
+    int (*change)(struct files *files);       /* 0 where nothing failed */
+    size_t (*count)(const struct room *room); /* how much of it is seen by who comes after */
+};
+
+struct crash {
+    const struct crash_trial *trial;
+    char *directory;
+    int at;
+};
+
+static void change_until_it_crashes(void *data)
+{
+    const struct crash *crash = data;
+    struct room room = {.directory = crash->directory};
+
+    room_open(&room);
+    fault_arm(crash->at, FAULT_CRASH);
+    if (crash->trial->change(room.files) != 0)
+        _exit(3);
+    fault_disarm();
+    files_free(room.files);
+}
+
+/* @counts: how often each count was seen, until a process did not die any more. */
+_unused_ static void crash_everywhere(const struct crash_trial *trial, size_t *counts)
+{
+    int code = FAULT_CRASH_CODE;
+
+    for (int at = 1; code == FAULT_CRASH_CODE; at++) {
+        _cleanup_(directory_freep) char *directory = directory_new();
+        struct room room = {.directory = directory};
+        struct crash crash = {.trial = trial, .directory = directory, .at = at};
+        room_open(&room);
+        trial->fill(room.files);
+        files_free(room.files);
+        code = in_child(change_until_it_crashes, &crash);
+        assert_true(code == FAULT_CRASH_CODE || code == 0);
+        room_open(&room);
+        counts[trial->count(&room)]++;
+        files_free(room.files);
+    }
+}
+
 _unused_ static struct upload_offer offer_of(const char *name, uint64_t size)
 {
     return (struct upload_offer){.name = name,

@@ -226,7 +226,7 @@ static void fill(struct files *files)
 }
 
 /* Each of the three is the old or the new one, whole, and counted. */
-static size_t count_new(struct room *room)
+static size_t count_new(const struct room *room)
 {
     size_t count = 0, used = 0;
     char name[8];
@@ -291,44 +291,20 @@ static void a_disk_that_fails_leaves_each_file_whole(void **state)
     }
 }
 
-struct crash {
-    char *directory;
-    int at;
-};
-
-static void replace_until_it_crashes(void *data)
+static int replace(struct files *files)
 {
-    struct crash *crash = data;
-    struct room room = {.directory = crash->directory};
     int results[3];
 
-    room_open(&room);
-    fault_arm(crash->at, FAULT_CRASH);
-    if (replace_three(room.files, results) != 0)
-        _exit(3);
-    fault_disarm();
-    files_free(room.files);
+    return replace_three(files, results);
 }
 
 static void a_crash_leaves_each_file_old_or_new_with_its_own_metadata(void **state)
 {
-    int code = FAULT_CRASH_CODE, at;
+    static const struct crash_trial trial = {fill, replace, count_new};
     size_t counts[4] = {0};
 
     (void)state;
-    for (at = 1; code == FAULT_CRASH_CODE; at++) {
-        _cleanup_(directory_freep) char *directory = directory_new();
-        struct room room = {.directory = directory};
-        struct crash crash = {.directory = directory, .at = at};
-        room_open(&room);
-        fill(room.files);
-        files_free(room.files);
-        code = in_child(replace_until_it_crashes, &crash);
-        assert_true(code == FAULT_CRASH_CODE || code == 0);
-        room_open(&room);
-        counts[count_new(&room)]++;
-        files_free(room.files);
-    }
+    crash_everywhere(&trial, counts);
     assert_true(counts[0] > 0 && counts[1] > 0 && counts[2] > 0 && counts[3] > 0);
 }
 

@@ -134,44 +134,20 @@ static void a_disk_that_fails_leaves_the_sums_right(void **state)
     assert_true(at > 5);
 }
 
-struct crash {
-    char *directory;
-    int at;
-};
-
-static void remove_until_it_crashes(void *data)
+static int remove_them(struct files *files)
 {
-    struct crash *crash = data;
-    struct room room = {.directory = crash->directory};
     struct files_removal removals[COUNT];
 
-    room_open(&room);
-    fault_arm(crash->at, FAULT_CRASH);
-    if (remove_all(room.files, removals) != 0)
-        _exit(3);
-    fault_disarm();
-    files_free(room.files);
+    return remove_all(files, removals);
 }
 
 static void a_crash_leaves_each_file_whole_or_gone(void **state)
 {
-    int code = FAULT_CRASH_CODE, at;
+    static const struct crash_trial trial = {fill, remove_them, expect_consistent};
     size_t counts[COUNT + 1] = {0};
 
     (void)state;
-    for (at = 1; code == FAULT_CRASH_CODE; at++) {
-        _cleanup_(directory_freep) char *directory = directory_new();
-        struct room room = {.directory = directory};
-        struct crash crash = {.directory = directory, .at = at};
-        room_open(&room);
-        fill(room.files);
-        files_free(room.files);
-        code = in_child(remove_until_it_crashes, &crash);
-        assert_true(code == FAULT_CRASH_CODE || code == 0);
-        room_open(&room);
-        counts[expect_consistent(&room)]++;
-        files_free(room.files);
-    }
+    crash_everywhere(&trial, counts);
     for (size_t i = 0; i <= COUNT; i++)
         assert_true(counts[i] > 0);
 }

@@ -69,55 +69,43 @@ static void short_writes_are_gone_on_with(void **state)
 
 /* --- Crashes at every write boundary --- */
 
-struct crash {
-    char *directory;
-    int at;
-};
-
-static void replace_until_it_crashes(void *data)
+static void put_old(struct files *files)
 {
-    struct crash *crash = data;
-    struct room room = {.directory = crash->directory};
+    assert_int_equal(put_text(files, "f", "old"), 0);
+}
 
-    room_open(&room);
-    fault_arm(crash->at, FAULT_CRASH);
+static int put_newer(struct files *files)
+{
     struct upload_offer offer = offer_of("f", 5);
+
     offer.owner = "user2";
-    if (put(room.files, &offer, "newer", 5) != 0)
-        _exit(3);
-    fault_disarm();
-    files_free(room.files);
+    return put(files, &offer, "newer", 5);
+}
+
+/* Whether it is the newer one, which is as it should be, like the old one. */
+static size_t is_newer(const struct room *room)
+{
+    struct files_info info;
+
+    assert_int_equal(files_stat(room->files, "f", &info), 0);
+    bool is_old = info.size == 3;
+    expect_content(room->files, "f", is_old ? "old" : "newer");
+    assert_string_equal(info.owner, is_old ? "user1" : "user2");
+    assert_true(info.has_sha256);
+    assert_int_equal(usage_of(room->files).count, 1);
+    assert_int_equal(usage_of(room->files).used, info.size);
+    assert_int_equal(count_parts(room), 0);
+    return !is_old;
 }
 
 static void crash_leaves_the_old_or_the_new_file_with_its_own_metadata(void **state)
 {
-    (void)state;
-    int code = FAULT_CRASH_CODE, at, old_count = 0;
+    static const struct crash_trial trial = {put_old, put_newer, is_newer};
+    size_t counts[2] = {0};
 
-    for (at = 1; code == FAULT_CRASH_CODE; at++) {
-        _cleanup_(directory_freep) char *directory = directory_new();
-        struct room room = {.directory = directory};
-        struct crash crash = {.directory = directory, .at = at};
-        struct files_info info;
-        room_open(&room);
-        assert_int_equal(put_text(room.files, "f", "old"), 0);
-        files_free(room.files);
-        code = in_child(replace_until_it_crashes, &crash);
-        assert_true(code == FAULT_CRASH_CODE || code == 0);
-        room_open(&room);
-        assert_int_equal(files_stat(room.files, "f", &info), 0);
-        bool is_old = info.size == 3;
-        old_count += is_old;
-        expect_content(room.files, "f", is_old ? "old" : "newer");
-        assert_string_equal(info.owner, is_old ? "user1" : "user2");
-        assert_true(info.has_sha256);
-        assert_int_equal(usage_of(room.files).count, 1);
-        assert_int_equal(usage_of(room.files).used, info.size);
-        assert_int_equal(count_parts(&room), 0);
-        files_free(room.files);
-    }
-    assert_true(at > 5);
-    assert_true(old_count > 0);
+    (void)state;
+    crash_everywhere(&trial, counts);
+    assert_true(counts[0] > 0 && counts[1] > 0 && counts[0] + counts[1] > 4);
 }
 
 /* --- Several threads --- */
