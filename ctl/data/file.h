@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 #include "client.h"
+#include "console/progress.h"
 #include "ctl.h"
 #include "data/part.h"
 #include "data/place.h"
@@ -96,7 +97,25 @@ struct file_sum {
     size_t moved;
     size_t kept;
     uint64_t bytes; /* of those that moved */
+    int failure;    /* the first exit code */
+    char name[32];  /* "400 files", for the progress */
 };
+
+/* Their packs: the first small, since it is waited for; and what goes with one call. */
+#define FILE_PACK_FIRST     256
+#define FILE_PACK_BYTES_MAX ((uint64_t)16 * 1024 * 1024)
+#define FILE_PACK_NAMES_MAX ((size_t)512 * 1024) /* a call has at most 1 MiB of JSON */
+
+/* What one of them ended with; it does not hinder the others. */
+void file_note(struct file_sum *sum, int r);
+
+/* Ctrl-C and the progress, from the first to the last. @sum has the count and stays where it is. */
+void file_begin_many(const struct ctl *ctl, struct file_sum *sum, struct progress *progress);
+
+/* Tells the sum where there were too many for one line each. @r: what ended them all, or 0. Return:
+ * the exit code. */
+int file_end_many(const struct ctl *ctl, const struct file_sum *sum,
+                  const struct progress *progress, int r);
 
 /*
  * One that has come: with --json as the end of a transfer of it alone. @item: name, size_bytes,
@@ -105,9 +124,6 @@ struct file_sum {
  */
 int file_show_one(const struct ctl *ctl, struct file_sum *sum, const char *schema, const cJSON *end,
                   const cJSON *item, const char *owner, const char *sha256);
-
-/* The line at the end, where there were too many for one each. */
-void file_show_sum(const struct ctl *ctl, const struct file_sum *sum, double seconds);
 
 /* Adds what a put says about every file: --overwrite, --rate, and whether it waits. */
 void file_add_options(const struct ctl *ctl, cJSON *parameters, bool waits);

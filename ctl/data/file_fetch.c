@@ -17,11 +17,8 @@
  * written. All of a pack are on the disk before any of them has its name.
  */
 
-#define PACK_FILES_FIRST   256 /* the first is not to be waited for long, */
 #define PACK_FILES_MAX     4096
 #define PACK_FILES_UNKNOWN 256 /* where nobody knows how large they are */
-#define PACK_BYTES_MAX     ((uint64_t)16 * 1024 * 1024)
-#define PACK_NAMES_MAX     ((size_t)512 * 1024) /* a call has at most 1 MiB of JSON */
 
 /* One call. */
 struct pack {
@@ -43,7 +40,6 @@ struct fetch {
     struct progress progress;
     struct file_sum sum;
     uint64_t total, done;
-    int failure; /* the first exit code */
 };
 
 static void pack_done(struct pack *pack)
@@ -52,11 +48,6 @@ static void pack_done(struct pack *pack)
     free(pack->entries);
     close_fd(pack->fd);
     *pack = (struct pack){.fd = -EBADF};
-}
-
-static void note(struct fetch *fetch, int r)
-{
-    fetch->failure = fetch->failure ? fetch->failure : r;
 }
 
 /* "DIRECTORY/NAME", for the caller to free; or NULL. */
@@ -76,14 +67,14 @@ static bool is_free(struct fetch *fetch, const char *name)
     struct stat status;
 
     if (!path) {
-        note(fetch, fail_memory());
+        file_note(&fetch->sum, fail_memory());
         return false;
     }
     int r = file_check_name(name);
     bool may_replace = overwrite && strcmp(overwrite, "never") != 0;
     if (r == 0 && !may_replace && lstat(path, &status) == 0)
         r = file_fail_exists(path);
-    note(fetch, r);
+    file_note(&fetch->sum, r);
     return r == 0;
 }
 
@@ -94,9 +85,9 @@ static bool has_room(const struct fetch *fetch, const struct pack *pack, uint64_
 {
     uint64_t size = fetch->wanted[fetch->next].size;
 
-    return pack->count < fetch->pack_files_max && names < PACK_NAMES_MAX &&
+    return pack->count < fetch->pack_files_max && names < FILE_PACK_NAMES_MAX &&
            (size == FILE_SIZE_UNKNOWN ? pack->count < PACK_FILES_UNKNOWN
-                                      : pack->count == 0 || bytes + size <= PACK_BYTES_MAX);
+                                      : pack->count == 0 || bytes + size <= FILE_PACK_BYTES_MAX);
 }
 
 static cJSON *choose(struct fetch *fetch, struct pack *pack)
@@ -230,7 +221,8 @@ static void refuse(struct fetch *fetch, struct file_wanted *one, const cJSON *go
         (code == ERROR_NOT_FOUND && !*fetch->source->node && !fetch->ctl->globals.node))
         one->is_left = true;
     else
-        note(fetch, fail(code, NULL, NULL, "%s", json_text(got, "message", "it was refused")));
+        file_note(&fetch->sum,
+                  fail(code, NULL, NULL, "%s", json_text(got, "message", "it was refused")));
 }
 
 static void write_all(struct fetch *fetch, const struct pack *pack, const cJSON *files,
@@ -249,7 +241,7 @@ static void write_all(struct fetch *fetch, const struct pack *pack, const cJSON 
         offset += (off_t)json_number(got, "size_bytes", 0);
         is_kept[index] = r > 0;
         if (r < 0)
-            note(fetch, -r);
+            file_note(&fetch->sum, -r);
     }
 }
 
@@ -268,7 +260,7 @@ static void name_all(struct fetch *fetch, const struct pack *pack, const cJSON *
             r = file_show_one(fetch->ctl, &fetch->sum, "p2pctl.file-get/1", pack->end, got,
                               json_text(got, "owner", NULL),
                               is_kept[index] ? NULL : json_text(got, "sha256", ""));
-        note(fetch, r);
+        file_note(&fetch->sum, r);
     }
 }
 
@@ -289,7 +281,7 @@ static int write_pack(struct fetch *fetch, const struct pack *pack)
     progress_wipe(&fetch->progress);
     write_all(fetch, pack, files, parts, is_kept);
     if (directory < 0 || syncfs(directory) < 0)
-        note(fetch, fail_to_write(fetch->directory, errno));
+        file_note(&fetch->sum, fail_to_write(fetch->directory, errno));
     else
         name_all(fetch, pack, files, parts, is_kept);
     for (size_t i = 0; i < pack->count; i++)
@@ -329,10 +321,9 @@ int file_fetch(struct ctl *ctl, const struct place *source, const char *director
                           .directory = directory,
                           .wanted = wanted,
                           .count = count,
-                          .pack_files_max = PACK_FILES_FIRST,
+                          .pack_files_max = FILE_PACK_FIRST,
                           .buffer = buffer,
                           .sum = {.count = count}};
-    char name[32];
 
     if (!buffer)
         return fail_memory();
@@ -341,16 +332,6 @@ int file_fetch(struct ctl *ctl, const struct place *source, const char *director
         fetch.total +=
             wanted[i].is_left || wanted[i].size == FILE_SIZE_UNKNOWN ? 0 : wanted[i].size;
     }
-    snprintf(name, sizeof(name), "%zu files", count);
-    client_catch_interrupt();
-    progress_init(&fetch.progress, ctl, name);
-    int r = move_all(&fetch);
-    if (r == CLIENT_INTERRUPTED) {
-        if (!ctl->globals.quiet)
-            fprintf(stderr, "\n%s: interrupted\n", name);
-        return EXIT_INTERRUPTED;
-    }
-    if (r == 0)
-        file_show_sum(ctl, &fetch.sum, progress_elapsed(&fetch.progress));
-    return r != 0 ? r : fetch.failure;
+    file_begin_many(ctl, &fetch.sum, &fetch.progress);
+    return file_end_many(ctl, &fetch.sum, &fetch.progress, move_all(&fetch));
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <string.h>
+#include "console/failure.h"
 #include "data/file.h"
 #include "console/render.h"
 
@@ -58,7 +60,7 @@ int file_show_one(const struct ctl *ctl, struct file_sum *sum, const char *schem
     return 0;
 }
 
-void file_show_sum(const struct ctl *ctl, const struct file_sum *sum, double seconds)
+static void show_sum(const struct ctl *ctl, const struct file_sum *sum, double seconds)
 {
     char text[RENDER_TEXT_MAX], rate[RENDER_TEXT_MAX], span[RENDER_TEXT_MAX];
     double size = (double)sum->bytes;
@@ -70,4 +72,29 @@ void file_show_sum(const struct ctl *ctl, const struct file_sum *sum, double sec
             render_mark(MARK_DONE));
     if (sum->kept > 0)
         fprintf(stderr, "%zu files are as new there, and were kept\n", sum->kept);
+}
+
+void file_note(struct file_sum *sum, int r)
+{
+    sum->failure = sum->failure ? sum->failure : r;
+}
+
+void file_begin_many(const struct ctl *ctl, struct file_sum *sum, struct progress *progress)
+{
+    snprintf(sum->name, sizeof(sum->name), "%zu files", sum->count);
+    client_catch_interrupt();
+    progress_init(progress, ctl, sum->name);
+}
+
+int file_end_many(const struct ctl *ctl, const struct file_sum *sum,
+                  const struct progress *progress, int r)
+{
+    if (r == CLIENT_INTERRUPTED) {
+        if (!ctl->globals.quiet)
+            fprintf(stderr, "\n%s: interrupted\n", sum->name);
+        return EXIT_INTERRUPTED;
+    }
+    if (r == 0)
+        show_sum(ctl, sum, progress_elapsed(progress));
+    return r != 0 ? r : sum->failure;
 }

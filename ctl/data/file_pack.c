@@ -16,10 +16,7 @@
  * that one call stores thousands. While the daemon moves one such pack the next is read.
  */
 
-#define PACK_FILES_FIRST 256 /* the daemon is not to wait long for the first, */
-#define PACK_FILES_MAX   2048
-#define PACK_BYTES_MAX   ((uint64_t)16 * 1024 * 1024)
-#define PACK_NAMES_MAX   ((size_t)512 * 1024) /* a call has at most 1 MiB of JSON */
+#define PACK_FILES_MAX 2048
 
 struct pack {
     struct ctl *ctl; /* borrowed: whose connection it went over */
@@ -44,7 +41,6 @@ struct packs {
     struct progress progress;
     struct file_sum sum;
     uint64_t total, done;
-    int failure; /* the first exit code */
 };
 
 static void pack_done(struct pack *pack)
@@ -52,11 +48,6 @@ static void pack_done(struct pack *pack)
     cJSON_Delete(pack->files);
     close_fd(pack->fd);
     *pack = (struct pack){.fd = -EBADF};
-}
-
-static void note(struct packs *packs, int r)
-{
-    packs->failure = packs->failure ? packs->failure : r;
 }
 
 static bool is_same(const struct stat *a, const struct stat *b)
@@ -106,9 +97,9 @@ static int add_file(struct packs *packs, struct pack *pack, const struct file_so
     int r = read_file(packs, source->path, &status);
 
     if (r < 0) {
-        note(packs, fail(error_from_errno(r),
-                         r == -EMSGSIZE ? "it changed while it was read" : strerror(-r), NULL,
-                         "cannot store %s", source->path));
+        file_note(&packs->sum, fail(error_from_errno(r),
+                                    r == -EMSGSIZE ? "it changed while it was read" : strerror(-r),
+                                    NULL, "cannot store %s", source->path));
         return 0;
     }
     for (size_t done = 0; done < (size_t)status.st_size;) {
@@ -134,7 +125,7 @@ static int read_pack(struct packs *packs, struct pack *pack)
     if (!pack->files || pack->fd < 0)
         return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
     for (; r == 0 && packs->next < packs->count && pack->count < files_max &&
-           pack->bytes + FILE_PACKED_MAX <= PACK_BYTES_MAX && names < PACK_NAMES_MAX;
+           pack->bytes + FILE_PACKED_MAX <= FILE_PACK_BYTES_MAX && names < FILE_PACK_NAMES_MAX;
          packs->next++) {
         names += 2 * strlen(packs->sources[packs->next].name) + 100;
         r = add_file(packs, pack, &packs->sources[packs->next]);
@@ -164,13 +155,15 @@ static void take_outcome(struct packs *packs, const cJSON *end, const cJSON *sen
 
     if (error) {
         enum error_code code = error_from_varlink(error);
-        note(packs, fail(code, NULL,
-                         code == ERROR_CONFLICT ? "p2pctl file put --overwrite=always ..." : NULL,
-                         "%s", json_text(got, "message", "it was refused")));
+        file_note(&packs->sum,
+                  fail(code, NULL,
+                       code == ERROR_CONFLICT ? "p2pctl file put --overwrite=always ..." : NULL,
+                       "%s", json_text(got, "message", "it was refused")));
         return;
     }
-    note(packs, file_show_one(packs->ctl, &packs->sum, "p2pctl.file-put/1", end, sent,
-                              json_text(end, "owner", NULL), json_text(got, "sha256", NULL)));
+    file_note(&packs->sum,
+              file_show_one(packs->ctl, &packs->sum, "p2pctl.file-put/1", end, sent,
+                            json_text(end, "owner", NULL), json_text(got, "sha256", NULL)));
 }
 
 /* What became of a pack that was sent. */
@@ -257,29 +250,19 @@ int file_pack_put(struct ctl *ctl, const struct place *target, const struct file
                           .target = target,
                           .sources = sources,
                           .count = count,
-                          .pack_files_max = PACK_FILES_FIRST,
+                          .pack_files_max = FILE_PACK_FIRST,
                           .buffer = buffer,
                           .sum = {.count = count},
                           .other = *ctl,
                           .is_parallel = !has_twins(sources, count)};
-    char name[32];
 
     if (!buffer)
         return fail_memory();
     for (size_t i = 0; i < count; i++)
         packs.total += sources[i].size;
-    snprintf(name, sizeof(name), "%zu files", count);
-    client_catch_interrupt();
-    progress_init(&packs.progress, ctl, name);
+    file_begin_many(ctl, &packs.sum, &packs.progress);
     packs.other.client = NULL;
     int r = move_all(&packs);
     packs.other.client = client_free(packs.other.client);
-    if (r == CLIENT_INTERRUPTED) {
-        if (!ctl->globals.quiet)
-            fprintf(stderr, "\n%s: interrupted\n", name);
-        return EXIT_INTERRUPTED;
-    }
-    if (r == 0)
-        file_show_sum(ctl, &packs.sum, progress_elapsed(&packs.progress));
-    return r != 0 ? r : packs.failure;
+    return file_end_many(ctl, &packs.sum, &packs.progress, r);
 }

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from fake_daemon import FakeDaemon
+from lib.disk import disk_at
 from lib.lab import CTL, FAST, environment
 from lib.wait import wait_for
 
@@ -131,31 +132,28 @@ def test_a_file_that_changes_while_it_is_read_is_not_stored(lab, node, tmp_path,
 # ---- full disks
 
 @pytest.fixture
-def small_disk(tmp_path):
-    path = tmp_path / "small"
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", path], check=True)
-    yield path
-    subprocess.run(["umount", path], check=True)
+def small(tmp_path):
+    with disk_at(tmp_path / "small", 2) as path:
+        yield path
 
 
-def test_a_get_onto_a_full_disk_leaves_nothing(node, where, tmp_path, small_disk):
+def test_a_get_onto_a_full_disk_leaves_nothing(node, where, tmp_path, small):
     source = tmp_path / "large"
     source.write_bytes(os.urandom(8 * MIB))
     node.ctl("file", "put", source, *([where] if where else []))
-    result = node.ctl("file", "get", f"{where}large", small_disk / "large", code=1)
+    result = node.ctl("file", "get", f"{where}large", small / "large", code=1)
     assert "No space left on device" in result.stderr and result.stderr.startswith("p2pctl: "), result.stderr
-    assert list(small_disk.iterdir()) == []
+    assert list(small.iterdir()) == []
 
 
-def test_of_many_got_onto_a_full_disk_those_that_fit_are_whole(node, where, tmp_path, small_disk):
+def test_of_many_got_onto_a_full_disk_those_that_fit_are_whole(node, where, tmp_path, small):
     paths = [tmp_path / f"f{i:02}" for i in range(40)]
     for path in paths:
         path.write_bytes(os.urandom(100_000))
     node.ctl("file", "put", *paths, *([where] if where else []))
-    result = node.ctl("file", "get", f"{where}f*", small_disk, code=1)
+    result = node.ctl("file", "get", f"{where}f*", small, code=1)
     assert "No space left on device" in result.stderr, result.stderr
-    found = sorted(small_disk.iterdir())
+    found = sorted(small.iterdir())
     assert 10 <= len(found) < 40
     for path in found:
         assert path.read_bytes() == (tmp_path / path.name).read_bytes()

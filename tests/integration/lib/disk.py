@@ -8,18 +8,33 @@ from .wait import wait_for
 
 
 @contextlib.contextmanager
+def disk_at(path, size):
+    """A disk of so many MiB at this path, which is made for it."""
+    path.mkdir()
+    mount(path, size)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+def mount(path, size, options=""):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}M{options}", "tmpfs", path], check=True)
+
+
+@contextlib.contextmanager
 def small_disks():
     """A function that gives a node, which does not run yet, a disk of its own of so many MiB."""
     mounted = []
 
-    def mount(node, size):
+    def give(node, size):
         node.directory.mkdir(mode=0o711)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}M,mode=711", "tmpfs", node.directory], check=True)
+        mount(node.directory, size, ",mode=711")
         mounted.append(node)
         return node
 
     try:
-        yield mount
+        yield give
     finally:
         for node in mounted:
             code = node.stop() if node.is_running else 0
