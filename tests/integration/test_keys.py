@@ -285,6 +285,7 @@ def test_the_gates(lab):
     old = ring(seed)[0]
     assert "is in use here" in seed.ctl("keys", "remove", old, "--yes", code=1).stderr
     assert 'begins with "ffff0000"' in seed.ctl("keys", "use", "ffff0000", code=4).stderr
+    assert ": give four digits at least" in seed.ctl("keys", "use", old[:3], code=4).stderr
     assert "nobody can be asked whether to remove key" in seed.ctl("keys", "remove", old, "--no-input", code=2).stderr
     assert "on this node only" in seed.ctl("-N", "lab-01", "keys", "install", lab.keyring, code=2).stderr
     not_a_ring = lab.directory / "not-a-ring"

@@ -110,7 +110,8 @@ static const struct keyring_key *find_key(struct node *node, struct call *call, 
     }
     if (!found)
         call_fail(call, ERROR_NOT_FOUND, "p2pctl keys list",
-                  "no key in the ring of this node begins with \"%s\"", text);
+                  "no key in the ring of this node begins with \"%s\"%s", text,
+                  size < 4 ? ": give four digits at least" : "");
     return found;
 }
 
