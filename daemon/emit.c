@@ -218,6 +218,7 @@ static void on_log(int level, const char *text, void *data _unused_)
 
 int emit_open(const struct config *config)
 {
+    struct output_trouble trouble;
     enum subsystem subsystem;
     int level;
 
@@ -232,6 +233,12 @@ int emit_open(const struct config *config)
     set_levels((int)config->log.level, taps.tap_level);
     pthread_mutex_unlock(&taps.lock);
     log_set_sink(on_log, NULL);
+    output_get_trouble(&trouble);
+    if (trouble.missing)
+        log_warning("log.target: there is no %s; the log goes to %s", trouble.missing,
+                    trouble.instead);
+    if (r < 0)
+        log_error_errno(r, "Cannot open %s (log.file): %m", config->log.file);
     return r;
 }
 

@@ -172,9 +172,7 @@ int main(int argc, char **argv)
     /* Threads of ours allocate seldom; a heap for each would be 130 KiB that no other can use. */
     (void)mallopt(M_ARENA_MAX, 1);
     umask(0077);
-    r = journal_open(config);
-    if (r < 0)
-        log_warning_errno(r, "Cannot open %s: %m", config->log.file);
+    (void)journal_open(config);
     r = run(instance, path, TAKE_PTR(config));
     journal_close();
     return r;

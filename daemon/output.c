@@ -10,13 +10,14 @@
 #include <time.h>
 #include "config/events.h"
 
-#define JOURNAL_SOCKET "/run/systemd/journal/socket"
-#define SYSLOG_SOCKET  "/dev/log"
-#define LINE_SIZE_MAX  4096
+#define LINE_SIZE_MAX 4096
+
+static struct output_sockets sockets = {"/run/systemd/journal/socket", "/dev/log"};
 
 struct output {
     pthread_mutex_t lock;
     enum config_target target;
+    struct output_trouble trouble;
     output_send_t send; /* NULL = sd_journal_sendv, and only for the journal */
     int facility;
     int file_fd;
@@ -30,15 +31,30 @@ static struct output output = {
     .file_fd = -EBADF,
 };
 
+/* What was asked for and is not there gives way to what is: no line gets lost. */
 static enum config_target choose_target(enum config_target wanted)
 {
-    if (wanted != CONFIG_TARGET_AUTO)
-        return wanted;
-    if (isatty(STDERR_FILENO))
+    bool has_syslog = access(sockets.syslog, W_OK) == 0;
+
+    if (wanted == CONFIG_TARGET_STDERR || (wanted == CONFIG_TARGET_AUTO && isatty(STDERR_FILENO)))
         return CONFIG_TARGET_STDERR;
-    if (access(JOURNAL_SOCKET, W_OK) == 0)
+    if (wanted == CONFIG_TARGET_SYSLOG && has_syslog)
+        return CONFIG_TARGET_SYSLOG;
+    if (access(sockets.journal, W_OK) == 0)
         return CONFIG_TARGET_JOURNAL;
-    return access(SYSLOG_SOCKET, W_OK) == 0 ? CONFIG_TARGET_SYSLOG : CONFIG_TARGET_STDERR;
+    return has_syslog ? CONFIG_TARGET_SYSLOG : CONFIG_TARGET_STDERR;
+}
+
+static struct output_trouble compare_target(enum config_target wanted, enum config_target target)
+{
+    if (wanted == CONFIG_TARGET_AUTO || wanted == target)
+        return (struct output_trouble){.missing = NULL};
+    return (struct output_trouble){
+        .missing = wanted == CONFIG_TARGET_JOURNAL ? sockets.journal : sockets.syslog,
+        .instead = target == CONFIG_TARGET_JOURNAL  ? "the journal"
+                   : target == CONFIG_TARGET_SYSLOG ? "syslog"
+                                                    : "standard error",
+    };
 }
 
 /* In the order of the configuration's words: daemon, user, local0 ... local7. */
@@ -63,6 +79,8 @@ int output_open(const struct config_log *log)
     output.file_fd = close_fd(output.file_fd);
     output.file_fd = fd;
     output.target = choose_target(log->target);
+    output.trouble = compare_target(log->target, output.target);
+    output.trouble.file_error = -r;
     output.facility = facility_of(log->facility);
     output.has_prefix = getenv("JOURNAL_STREAM") != NULL;
     if (output.target == CONFIG_TARGET_SYSLOG)
@@ -78,7 +96,23 @@ void output_close(void)
         closelog();
     output.file_fd = close_fd(output.file_fd);
     output.target = CONFIG_TARGET_STDERR;
+    output.trouble = (struct output_trouble){.missing = NULL};
     pthread_mutex_unlock(&output.lock);
+}
+
+void output_get_trouble(struct output_trouble *ret)
+{
+    pthread_mutex_lock(&output.lock);
+    *ret = output.trouble;
+    pthread_mutex_unlock(&output.lock);
+}
+
+struct output_sockets output_set_sockets(struct output_sockets other)
+{
+    struct output_sockets former = sockets;
+
+    sockets = other;
+    return former;
 }
 
 void output_set_send(output_send_t send)

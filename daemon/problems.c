@@ -7,6 +7,7 @@
 #include "base/macro.h"
 #include "control/methods_internal.h"
 #include "journal.h"
+#include "output.h"
 
 #define LOOK_USEC          (5 * USEC_PER_SEC)
 #define SUSPICION_TEXT_MAX 1600 /* names of all who had no answer */
@@ -145,6 +146,24 @@ static void tell_sandbox(const struct audience *audience)
             tell(audience, "sandbox", false, *missing);
 }
 
+static void tell_log(const struct audience *audience)
+{
+    struct output_trouble trouble;
+    char text[512];
+
+    output_get_trouble(&trouble);
+    if (trouble.missing) {
+        snprintf(text, sizeof(text), "log.target: there is no %s; the log goes to %s",
+                 trouble.missing, trouble.instead);
+        tell(audience, "log", false, text);
+    }
+    if (trouble.file_error) {
+        snprintf(text, sizeof(text), "log.file: cannot open %.300s: %s",
+                 audience->node->config->log.file, strerror(trouble.file_error));
+        tell(audience, "log", false, text);
+    }
+}
+
 static void tell_own(const struct audience *audience)
 {
     const struct node *node = audience->node;
@@ -162,6 +181,7 @@ static void tell_own(const struct audience *audience)
         tell(audience, "keyring-differs", false, text);
     }
     tell_sandbox(audience);
+    tell_log(audience);
     files_get_usage(node->files, &usage);
     if (usage.quota > 0 && usage.used >= usage.quota)
         tell(audience, "disk-full", true, "the quota of stored files (files.quota) is used up");

@@ -71,9 +71,7 @@ static void tell_failure(struct reload *reload)
     else
         log_error_errno(reload->r, "The configuration was not reloaded, the former one stays: %m");
     /* The log file may have been rotated all the same. */
-    int r = journal_open(reload->node->config);
-    if (r < 0)
-        log_error_errno(r, "Cannot open %s: %m", reload->node->config->log.file);
+    (void)journal_open(reload->node->config);
 }
 
 /* What of @all is not in @except. Return: 0, -ENOMEM. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "journal.h"
+#include "output.h"
 
 /* What the last record had, as journald would have got it. */
 static char record[4096];
@@ -405,9 +406,54 @@ static void a_log_file_that_cannot_be_opened_is_told(void **state _unused_)
                            (char[]){"P2PNODE_LOG_TARGET=stderr"}, NULL};
 
     assert_int_equal(config_load(NULL, environment, &config, &errors), 0);
+    records_count = 0;
     assert_int_equal(journal_open(config), -ENOENT);
+    assert_field("MESSAGE=Cannot open /nonexistent/x (log.file): No such file or directory");
     journal_drain(NULL);
-    assert_int_equal(records_count, 1);
+    assert_int_equal(records_count, 2);
+    struct output_trouble trouble;
+    output_get_trouble(&trouble);
+    assert_int_equal(trouble.file_error, ENOENT);
+    assert_null(trouble.missing);
+}
+
+static const char *wanted_target;
+
+static void open_target(void)
+{
+    _cleanup_(config_freep) struct config *config = NULL;
+    _cleanup_strings_ struct config_strings errors = {0};
+    char variable[64];
+    char *environment[] = {(char[]){"P2PNODE_NODE_NAME=lab-01"}, variable, NULL};
+
+    snprintf(variable, sizeof(variable), "P2PNODE_LOG_TARGET=%s", wanted_target);
+    assert_int_equal(config_load(NULL, environment, &config, &errors), 0);
+    assert_int_equal(journal_open(config), 0);
+    journal_drain(NULL);
+}
+
+static void a_logger_that_is_not_there_gives_way_and_that_is_told(void **state _unused_)
+{
+    static const struct output_sockets nowhere = {"/nonexistent/journal", "/nonexistent/log"};
+    struct output_sockets former = output_set_sockets(nowhere);
+    struct output_trouble trouble;
+
+    wanted_target = "journal";
+    assert_string_equal(written_to_stderr(open_target),
+                        "warning: log.target: there is no /nonexistent/journal; the log goes to "
+                        "standard error\nnotice: node lab-01 is draining\n");
+    output_get_trouble(&trouble);
+    assert_string_equal(trouble.missing, nowhere.journal);
+    wanted_target = "syslog";
+    assert_string_equal(written_to_stderr(open_target),
+                        "warning: log.target: there is no /nonexistent/log; the log goes to "
+                        "standard error\nnotice: node lab-01 is draining\n");
+    /* Whoever wants what there is hears nothing. */
+    wanted_target = "stderr";
+    assert_string_equal(written_to_stderr(open_target), "notice: node lab-01 is draining\n");
+    output_get_trouble(&trouble);
+    assert_null(trouble.missing);
+    (void)output_set_sockets(former);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -431,6 +477,7 @@ int main(void)
         TEST(under_systemd_the_level_is_a_prefix),
         TEST(a_plain_file_gets_the_lines_of_the_seeds),
         TEST(a_log_file_that_cannot_be_opened_is_told),
+        TEST(a_logger_that_is_not_there_gives_way_and_that_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
