@@ -223,8 +223,9 @@ int node_make_tasks(struct node *node);
 int node_make_control(struct node *node);
 
 /* The configuration says something else now: every part hears it, also after one that could not
- * follow. Says itself what went wrong. Return: 0, or the first negative errno. */
-int node_parts_reload(struct node *node);
+ * follow. Says itself what went wrong, and adds it to @ret_errors. Return: 0, or the first negative
+ * errno. */
+int node_parts_reload(struct node *node, struct config_strings *ret_errors);
 
 /* node_events.c: from cluster.h and peers.h; @data is the node. */
 void node_on_swim_event(const struct swim_event *event, void *data);

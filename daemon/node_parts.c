@@ -6,8 +6,10 @@
 #include <string.h>
 #include <sys/random.h>
 #include "base/log.h"
+#include "config/value.h"
 #include "control/methods.h"
 #include "journal.h"
+#include "output.h"
 #include "paths.h"
 #include "tasks/python.h"
 
@@ -416,7 +418,23 @@ static int reload_log(struct node *node)
     return journal_open(node->config);
 }
 
-int node_parts_reload(struct node *node)
+static void tell_part(const struct node *node, const char *what, int r,
+                      struct config_strings *ret_errors)
+{
+    _cleanup_free_ char *text = NULL;
+    struct output_trouble trouble;
+
+    log_error_errno(r, "Cannot give the %s all of the new configuration: %m", what);
+    output_get_trouble(&trouble);
+    bool is_file = strcmp(what, "log") == 0 && trouble.file_error;
+    if (asprintf(&text, "%s%s: %s", is_file ? "log.file: " : "",
+                 is_file ? node->config->log.file : what, strerror(-r)) < 0)
+        text = NULL;
+    else
+        (void)strings_add(ret_errors, text);
+}
+
+int node_parts_reload(struct node *node, struct config_strings *ret_errors)
 {
     static const struct {
         int (*reload)(struct node *node);
@@ -434,10 +452,9 @@ int node_parts_reload(struct node *node)
 
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
         int r = parts[i].reload(node);
-        if (r < 0)
-            log_error_errno(r, "Cannot give the %s all of the new configuration: %m",
-                            parts[i].what);
         result = result < 0 ? result : MIN(r, 0);
+        if (r < 0)
+            tell_part(node, parts[i].what, r, ret_errors);
     }
     return result;
 }

@@ -18,6 +18,7 @@ struct reload {
     struct config *loaded;   /* owned; afterwards */
     struct config_strings errors;
     bool keyring_differs;
+    bool is_partial; /* in force, but for the errors */
     int r;
 };
 
@@ -100,8 +101,12 @@ static int take_over(struct reload *reload, struct config_strings *ret_changed,
         log_warning("%s", reload->loaded->warnings.items[i]);
     config_adopt(node->config, reload->loaded);
     node->keyring_differs = reload->keyring_differs;
-    r = node_parts_reload(node);
-    journal_config_reloaded(ret_changed, ret_restart);
+    r = node_parts_reload(node, &reload->errors);
+    reload->is_partial = r < 0;
+    if (r < 0)
+        log_error("The configuration was reloaded in part");
+    else
+        journal_config_reloaded(ret_changed, ret_restart);
     return r;
 }
 
@@ -123,9 +128,11 @@ static void done(void *data)
         reload->r = take_over(reload, &changed, &restart);
     if (reload->r != -ESHUTDOWN)
         (void)sd_notify(false, "READY=1");
-    tell(&reloads->served,
-         &(struct reload_outcome){
-             .r = reload->r, .errors = &reload->errors, .changed = &changed, .restart = &restart});
+    tell(&reloads->served, &(struct reload_outcome){.r = reload->r,
+                                                    .is_partial = reload->is_partial,
+                                                    .errors = &reload->errors,
+                                                    .changed = &changed,
+                                                    .restart = &restart});
     if (is_wanted && !reloads->reload)
         begin(reload->node);
 }

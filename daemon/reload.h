@@ -17,6 +17,7 @@ struct node;
 struct reload_outcome {
     int r; /* 0; -EINVAL: errors say what is wrong, and nothing has changed; -ESHUTDOWN while the
               node stops; -ENOMEM, -EBUSY, -EAGAIN; else a part could not follow, as the log says */
+    bool is_partial; /* in force, but for the errors */
     const struct config_strings *errors;
     const struct config_strings *changed; /* keys that are in force now */
     const struct config_strings *restart; /* keys that changed and need a restart */

@@ -8,7 +8,9 @@
 #include "config/load.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/address.h"
 #include "base/words.h"
 
@@ -118,6 +120,20 @@ static void check_handlers(struct load *load)
     }
 }
 
+/* A file that is made when it is written has to have a place. */
+static void check_place(struct load *load, const char *key, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char directory[LOAD_WHERE_MAX];
+    struct stat status;
+
+    if (!slash || slash == path)
+        return;
+    snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path), path);
+    if (stat(directory, &status) < 0 && (errno == ENOENT || errno == ENOTDIR))
+        load_warn(load, origin_of(load, key), "%s: there is no directory %.200s", key, directory);
+}
+
 /* Who listens on IPv4 alone cannot be reached at an IPv6 address. */
 static void check_addresses(struct load *load)
 {
@@ -139,5 +155,7 @@ void load_check(struct load *load)
     check_security(load);
     check_types(load);
     check_handlers(load);
+    check_place(load, "log.file", load->config->log.file);
+    check_place(load, "metrics.textfile", load->config->metrics.textfile);
     check_addresses(load);
 }

@@ -126,6 +126,23 @@ def test_each_key_is_taken_over_or_told_to_need_a_restart_as_the_manual_says(lab
     assert node.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
 
 
+def test_a_log_file_that_cannot_be_opened_fails_with_its_path(node):
+    told = len(node.events("config-reloaded"))
+    rewrite(node, {"log": {"file": "/nonexistent/x.log"}, "tasks": {"slots": 3}})
+    result = node.ctl("reload", code=1)
+    assert result.stderr == ("p2pctl: not all of the configuration could be reloaded: log.file: /nonexistent/x.log: "
+                             "No such file or directory\nhint: p2pctl doctor\n")
+    # The rest is in force, and nobody says that all of it is.
+    assert str(node.json("config", "show", "tasks.slots")["config"][0]["value"]) == "3"
+    assert len(node.events("config-reloaded")) == told
+    problems = [one["message"] for one in node.json("status")["problems"] if one["code"] == "log"]
+    assert problems == ["log.file: cannot open /nonexistent/x.log: No such file or directory"]
+    checked = node.ctl("config", "check", node.config)
+    assert "log.file: there is no directory /nonexistent\n" in checked.stderr
+    reload(node, {})
+    assert not [one for one in node.json("status")["problems"] if one["code"] == "log"]
+
+
 def test_a_bad_file_fails_with_all_errors_and_changes_nothing(node):
     node.config.write_text(format_config(merge(node.settings, {"tasks": {"slots": 5}, "log": {"level": "loud"},
                                                                "gossip": {"fanout": 0}})))

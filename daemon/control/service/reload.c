@@ -53,14 +53,15 @@ static void on_done(const struct reload_outcome *outcome, void *data)
 
     call_on_gone(call, NULL, NULL);
     reloading_free(reloading);
-    if (outcome->r == -EINVAL && outcome->errors->count > 0)
+    if (outcome->r == -EINVAL && !outcome->is_partial && outcome->errors->count > 0)
         return fail_config(call, node->config_path, outcome->errors);
     if (outcome->r == -ESHUTDOWN)
         return call_fail(call, ERROR_BUSY, NULL, "cannot reload: the node is about to stop");
     if (outcome->r < 0)
-        return call_fail(call, ERROR_INTERNAL, "p2pctl events --type config-reloaded,problem",
+        return call_fail(call, ERROR_INTERNAL, "p2pctl doctor",
                          "not all of the configuration could be reloaded: %s",
-                         strerror(-outcome->r));
+                         outcome->errors->count > 0 ? outcome->errors->items[0]
+                                                    : strerror(-outcome->r));
     cJSON *reply = call_new_reply("p2pctl.reload/1");
     add_strings(reply, "changed", outcome->changed);
     add_strings(reply, "needs_restart", outcome->restart);
