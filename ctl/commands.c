@@ -269,7 +269,7 @@ const struct command commands[] = {
      ping_run},
     {"join", NULL, NULL, "ADDR|NODE...", "join a cluster through these nodes",
      "p2pctl join 10.0.4.2:7717", timeout_options, 1, COMMAND_WORDS_MAX, join_run},
-    {"leave", NULL, NULL, "", "leave the cluster until told to join", "p2pctl leave",
+    {"leave", NULL, NULL, "", "leave the cluster until told to join, or until restart", "p2pctl leave",
      timeout_options, 0, 0, leave_run},
     {"forget", NULL, NULL, "NODE|ADDR|UUID", "drop a node that is gone for good",
      "p2pctl forget lab-09 --yes\np2pctl forget 10.0.4.9:7717\np2pctl forget 8f3ac2d1", NULL, 1, 1,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/address.h"
+#include "base/log.h"
 
 /* One entry of the configuration. */
 struct entry {
@@ -13,6 +14,7 @@ struct entry {
     bool is_name;
     struct address addresses[SEEDS_PER_NAME_MAX];
     size_t count;
+    int error; /* of the last look-up, for gai_strerror(); 0 = none */
 };
 
 struct entries {
@@ -73,7 +75,8 @@ static void look_up_name(struct entry *entry)
     snprintf(port, sizeof(port), "%d", CONFIG_PORT_DEFAULT);
     if (colon)
         snprintf(port, sizeof(port), "%.6s", colon + 1);
-    if (getaddrinfo(host, port, &hints, &found) != 0)
+    entry->error = getaddrinfo(host, port, &hints, &found);
+    if (entry->error != 0)
         return;
     entry->count = 0;
     for (const struct addrinfo *info = found; info; info = info->ai_next)
@@ -106,6 +109,17 @@ static void tell(const struct seeds *seeds, const struct entries *entries)
     seeds->on_found(found, count, (uint32_t)entries->count, seeds->data);
 }
 
+/* Once, until it is found. */
+static void tell_unknown_names(const struct seeds *seeds, const struct entries *entries)
+{
+    for (size_t i = 0; i < entries->count; i++) {
+        const struct entry *entry = &entries->items[i], *known = find(&seeds->known, entry->text);
+        if (entry->error != 0 && (!known || known->error == 0))
+            log_warning("Cannot find the address of the seed %s: %s", entry->text,
+                        gai_strerror(entry->error));
+    }
+}
+
 static void lookup_done(void *data)
 {
     struct lookup *lookup = data;
@@ -113,6 +127,7 @@ static void lookup_done(void *data)
 
     if (seeds) {
         seeds->lookup = NULL;
+        tell_unknown_names(seeds, &lookup->entries);
         tell(seeds, &lookup->entries);
         entries_done(&seeds->known);
         seeds->known = lookup->entries;

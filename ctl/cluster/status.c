@@ -92,8 +92,9 @@ static void print_since(const char *what, const char *time, const char *more)
 {
     char age[RENDER_TEXT_MAX];
 
-    printf("%s %s%s", what, time ? render_age(render_seconds_since(time), age) : "never",
-           time ? " ago" : "");
+    printf("%s %s", what, time ? render_age(render_seconds_since(time), age) : "never");
+    if (time && strcmp(age, "now") != 0)
+        printf(" ago");
     if (time && more) {
         fputs(" with ", stdout);
         render_text(stdout, more, strlen(more));

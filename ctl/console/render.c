@@ -47,6 +47,18 @@ const char *render_tone(enum tone tone)
     return tones[tone];
 }
 
+/* U+0080 to U+009F are control characters too; U+202A to U+202E and U+2066 to U+2069 turn around
+ * what follows. */
+static bool steers_terminal(const unsigned char *character)
+{
+    if (character[0] == 0xc2)
+        return character[1] < 0xa0;
+    if (character[0] != 0xe2)
+        return false;
+    return (character[1] == 0x80 && character[2] >= 0xaa && character[2] <= 0xae) ||
+           (character[1] == 0x81 && character[2] >= 0xa6 && character[2] <= 0xa9);
+}
+
 /* How many of the @size bytes are one printable character, or 0. */
 static size_t printable(const char *text, size_t size)
 {
@@ -54,10 +66,9 @@ static size_t printable(const char *text, size_t size)
 
     if (first < 0x80)
         return first >= 0x20 && first != 0x7f;
-    /* U+0080 to U+009F are control characters too, and steer some terminals. */
     for (size_t length = 2; length <= 4 && length <= size; length++)
         if (text_is_utf8(text, length))
-            return first == 0xc2 && (unsigned char)text[1] < 0xa0 ? 0 : length;
+            return steers_terminal((const unsigned char *)text) ? 0 : length;
     return 0;
 }
 

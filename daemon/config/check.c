@@ -146,6 +146,20 @@ static void check_addresses(struct load *load)
                    "is IPv6, but listen.address is IPv4");
 }
 
+static void check_seeds(struct load *load)
+{
+    const struct config *config = load->config;
+    uint32_t quorum = config->membership.seed_quorum;
+    size_t count = config->all_seeds.count;
+
+    if (config->seeds_file && *config->seeds_file && count == 0)
+        load_warn(load, origin_of(load, "seeds_file"), "seeds_file: there is no seed in it");
+    if (quorum != CONFIG_QUORUM_ALL && quorum > count && count > 0)
+        load_warn(load, origin_of(load, "membership.seed_quorum"),
+                  "membership.seed_quorum: %u, but there are %zu seeds: it is that many", quorum,
+                  count);
+}
+
 void load_check(struct load *load)
 {
     if (load->is_out_of_memory)
@@ -158,4 +172,5 @@ void load_check(struct load *load)
     check_place(load, "log.file", load->config->log.file);
     check_place(load, "metrics.textfile", load->config->metrics.textfile);
     check_addresses(load);
+    check_seeds(load);
 }

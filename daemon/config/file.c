@@ -344,7 +344,7 @@ void load_file(struct load *load, const char *path)
 /* Without the white space around it and without a comment. */
 static char *strip(char *line)
 {
-    line[strcspn(line, "#\r\n")] = '\0';
+    line[strcspn(line, "#\n")] = '\0';
     while (isspace((unsigned char)*line))
         line++;
     for (size_t length = strlen(line); length > 0 && isspace((unsigned char)line[length - 1]);)
@@ -357,6 +357,7 @@ void load_seeds_file(struct load *load)
     const char *path = load->config->seeds_file;
     _cleanup_free_ char *line = NULL;
     size_t size = 0;
+    ssize_t length;
     struct address address;
     unsigned number = 0;
     char what[LOAD_WHERE_MAX];
@@ -370,13 +371,18 @@ void load_seeds_file(struct load *load)
         load_complain(load, where, "%s%s", what, strerror(errno));
         return;
     }
-    while (number < FILE_SIZE_MAX && getline(&line, &size, file) >= 0) {
+    while (number < FILE_SIZE_MAX && (length = getline(&line, &size, file)) >= 0) {
+        bool is_text = strlen(line) == (size_t)length;
         const char *text = strip(line);
         number++;
-        if (!*text)
+        if (!*text && is_text)
             continue;
         snprintf(load->where, sizeof(load->where), "%s:%u", path, number);
-        if (!strchr(text, ':') || address_parse(text, 0, &address) < 0 || address.port == 0)
+        if (!is_text || !text_is_printable(text) || strncmp(text, "\xef\xbb\xbf", 3) == 0)
+            load_complain(load, load->where,
+                          "expected IP:PORT in plain text, without control "
+                          "characters or a byte order mark");
+        else if (!strchr(text, ':') || address_parse(text, 0, &address) < 0 || address.port == 0)
             load_complain(load, load->where, "expected IP:PORT, not \"%.100s\"", text);
         else if (load->config->all_seeds.count > CONFIG_LIST_MAX)
             break;

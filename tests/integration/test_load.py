@@ -47,6 +47,14 @@ def test_the_columns_of_a_machine(lab):
     assert rows["one"][:2] == ["1.50", "160%"] and rows["seed*"][:2] == ["0.00", "0%"]
     assert rows["seed*"][3] == "-"
     wait_for(lambda: all(member["loss"] == 0 for name, member in seed.members().items() if name != "seed"), 30, "answers")
+    # status has the mean of those that are alive.
+    lab["two"].kill()
+    lab.wait_state("two", "dead", 60)
+
+    def means():
+        losses = [one["loss"] for one in seed.members().values() if one["state"] == "alive" and one["loss"] is not None]
+        return seed.call("Status")["gossip"]["loss"], sum(losses) / len(losses)
+    wait_for(lambda: means()[0] == pytest.approx(means()[1]), 30, means)
     # A column that is there already is not there twice.
     head = seed.ctl("members", "-o", "+version,proto").stdout.splitlines()[0].split()
     assert head.count("VERSION") == 1 and head[-1] == "PROTO"

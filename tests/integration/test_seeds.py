@@ -124,6 +124,7 @@ def test_a_seed_that_moves_is_found_by_its_name(named):
     node = lab.add("lab-01", {"seeds": ["seed.lab"], "membership": {"snapshot": False}})
     node.start()  # before anybody can resolve the name
     assert seeds_of(node) == {"configured": 1, "reachable": 0, "needed": 1}
+    wait_for(lambda: "Cannot find the address of the seed seed.lab: " in node.log_text(), 20, "the log to say so")
     first.start()
     lab.name("seed.lab", first.ip)
     wait_for(lambda: "seed-1" in node.sees_alive(), 10, "the seed when its name is there")

@@ -216,6 +216,36 @@ static void the_seeds_file_has_one_address_per_line(void **state _unused_)
     assert_string_equal(lab.config->all_seeds.items[2], "192.168.1.2:5001");
 }
 
+static void seeds_that_cannot_be_meant_are_warned_of(void **state _unused_)
+{
+    char text[256];
+
+    load("seeds = ( \"10.0.0.1:1\" ); membership = { seed_quorum = \"9\"; };");
+    assert_int_equal(lab.result, 0);
+    assert_int_equal(lab.config->warnings.count, 1);
+    assert_non_null(strstr(lab.config->warnings.items[0],
+                           "membership.seed_quorum: 9, but there are 1 seeds: it is that many"));
+    load("seeds = ( \"10.0.0.1:1\" ); membership = { seed_quorum = \"all\"; };");
+    assert_int_equal(lab.config->warnings.count, 0);
+    config_file_write(lab.directory, "config.txt", "# nobody\n");
+    snprintf(text, sizeof(text), "seeds_file = \"%s/config.txt\";", lab.directory);
+    load(text);
+    assert_int_equal(lab.result, 0);
+    assert_int_equal(lab.config->warnings.count, 1);
+    assert_non_null(strstr(lab.config->warnings.items[0], "seeds_file: there is no seed in it"));
+}
+
+static void write_bytes(const char *name, const char *data, size_t size)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", lab.directory, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
 static void a_bad_line_of_the_seeds_file_is_told_with_its_number(void **state _unused_)
 {
     char text[256];
@@ -227,6 +257,23 @@ static void a_bad_line_of_the_seeds_file_is_told_with_its_number(void **state _u
     assert_int_equal(lab.errors.count, 3);
     config_file_assert_error(&lab, 0, "config.txt:2: expected IP:PORT, not \"192.168.1.2\"");
     config_file_assert_error(&lab, 2, "config.txt:4: expected IP:PORT, not \"1.2.3.4:0\"");
+    /* Nothing of a line is left out in silence. */
+    config_file_write(lab.directory, "config.txt",
+                      "\xef\xbb\xbf"
+                      "192.168.1.1:5000\r\n192.168.1.2:5000\r\n192.168.1.3:1\r192.168.1.4:1\n");
+    load(text);
+    assert_int_equal(lab.errors.count, 2);
+    config_file_assert_error(&lab, 0,
+                             "config.txt:1: expected IP:PORT in plain text, without "
+                             "control characters or a byte order mark");
+    config_file_assert_error(&lab, 1,
+                             "config.txt:3: expected IP:PORT in plain text, without "
+                             "control characters or a byte order mark");
+    write_bytes("config.txt", "192.168.1.1:5000\0rest\n", 22);
+    load(text);
+    config_file_assert_error(&lab, 0,
+                             "config.txt:1: expected IP:PORT in plain text, without "
+                             "control characters or a byte order mark");
     load("seeds_file = \"/nonexistent\";");
     config_file_assert_error(&lab, 0,
                              "lab.conf:1: seeds_file: /nonexistent: No such file or directory");
@@ -490,6 +537,7 @@ int main(void)
         TEST(seeds_are_addresses_or_names),
         TEST(a_list_has_a_limit),
         TEST(the_seeds_file_has_one_address_per_line),
+        TEST(seeds_that_cannot_be_meant_are_warned_of),
         TEST(a_bad_line_of_the_seeds_file_is_told_with_its_number),
         TEST(an_included_file_counts_and_keeps_its_own_lines),
         TEST(types_have_defaults_and_are_checked),

@@ -25,6 +25,35 @@ static void sizes_have_one_decimal_and_binary_units(void **state)
     assert_string_equal(render_size(1024.0 * 1024 - 1, text), "1.0 MiB");
 }
 
+static void what_steers_a_terminal_is_shown_not_done(void **state)
+{
+    static const char *const texts[][2] = {
+        {"a\033[31m", "a\\x1b[31m"},
+        {"\xc2\x9b", "\\xc2\\x9b"},
+        {"\xe2\x80\xae"
+         "txt",
+         "\\xe2\\x80\\xaetxt"},
+        {"\xe2\x81\xa6"
+         "b",
+         "\\xe2\\x81\\xa6"
+         "b"},
+        {"\xe2\x80\x99", "\xe2\x80\x99"},
+        {"\xd7\x90", "\xd7\x90"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        char *shown = NULL;
+        size_t size;
+        FILE *stream = open_memstream(&shown, &size);
+        assert_non_null(stream);
+        render_text(stream, texts[i][0], strlen(texts[i][0]));
+        assert_int_equal(fclose(stream), 0);
+        assert_string_equal(shown, texts[i][1]);
+        free(shown);
+    }
+}
+
 static void spans_round_down_between_units(void **state)
 {
     char text[RENDER_TEXT_MAX];
@@ -150,6 +179,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_have_one_decimal_and_binary_units),
+        cmocka_unit_test(what_steers_a_terminal_is_shown_not_done),
         cmocka_unit_test(spans_round_down_between_units),
         cmocka_unit_test(elapsed_times_have_two_units),
         cmocka_unit_test(times_are_read_as_utc),

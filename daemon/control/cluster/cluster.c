@@ -336,6 +336,21 @@ static void add_rtts(const struct swim *swim, cJSON *json)
     add_msec(json, "rtt_p99_ms", count > 0 ? rtts[MIN(count * 99 / 100, count - 1)] : 0);
 }
 
+/* Of our last liveness requests to all that are alive, how many were not answered. */
+static double mean_loss(const struct swim *swim)
+{
+    uint64_t permille = 0, count = 0;
+
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        if (member->state == SWIM_ALIVE && member->rtt_usec > 0) {
+            permille += member->loss_permille;
+            count++;
+        }
+    }
+    return count > 0 ? (double)permille / (double)count / 1000 : (double)NAN;
+}
+
 static void add_moment(const struct node *node, cJSON *json, const char *key, usec_t usec)
 {
     json_add_time(json, key, usec > 0 ? node_wall_of(node, usec) : 0);
@@ -355,10 +370,7 @@ static void add_gossip_summary(const struct node *node, const struct swim_statis
         json, "key",
         is_encrypted ? keyring_format_fingerprint(node->keyring->keys[0].id, fingerprint) : NULL);
     add_rtts(swim, json);
-    json_add_double(json, "loss",
-                    statistics->probes > 0
-                        ? (double)statistics->probes_failed / (double)statistics->probes
-                        : (double)NAN);
+    json_add_double(json, "loss", mean_loss(swim));
     const struct swim_member *peer = swim_find(swim, &statistics->last_sync_with);
     add_moment(node, json, "last_sync", statistics->last_sync_usec);
     json_add_string(json, "last_sync_with", peer ? peer->name : NULL);
