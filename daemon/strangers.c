@@ -35,12 +35,16 @@ void strangers_acquit(struct strangers *strangers, const struct address *from)
             strangers->items[i - 1] = strangers->items[--strangers->count];
 }
 
-/* Said of the first that does not open, and each time there are twice as many. */
+/*
+ * Said of the first, and each time there are twice as many. Of what is forged only hellos count,
+ * with which every stranger begins: the rest may be for the session that this node had before it
+ * was restarted, from members that do not know of the new one yet.
+ */
 void strangers_watch(struct strangers *strangers, const struct seal_statistics *statistics,
                      const struct address *from, usec_t now)
 {
     uint64_t foreign_keys = statistics->dropped[SEAL_DROP_KEY];
-    uint64_t count = foreign_keys + statistics->dropped[SEAL_DROP_FORGED];
+    uint64_t count = foreign_keys + statistics->foreign_hellos;
 
     if (foreign_keys > strangers->foreign_keys)
         remember(strangers, from, statistics->unknown_key_id, now);

@@ -26,7 +26,7 @@ struct strangers {
     size_t count;
     usec_t next_usec;      /* when the next new one may be remembered */
     uint64_t foreign_keys; /* datagrams with a foreign key, when last looked */
-    uint64_t told_next;    /* datagrams that do not open until the next word about them */
+    uint64_t told_next;    /* datagrams of others until the next word about them */
 };
 
 /* Somebody there wrote with a key of ours: what was there before is over. */

@@ -316,8 +316,10 @@ static int receive_hello(struct seal *seal, const struct address *from, const st
     if (r < 0)
         return r;
     r = open_for(seal, packet, &origin, &NODE_ID_NULL, NULL);
-    if (r == -EKEYREJECTED)
+    if (r == -EKEYREJECTED) {
+        seal->statistics.foreign_hellos++;
         return state_drop(seal, SEAL_DROP_FORGED);
+    }
     if (r < 0)
         return r;
     if (packet_read_hello(seal->plain, opened_size(packet), &hello) < 0)

@@ -91,6 +91,8 @@ struct seal_statistics {
     uint64_t sent[_SEAL_KIND_MAX];
     uint64_t received[_SEAL_KIND_MAX]; /* well formed; some of them are dropped */
     size_t peers_count, handshakes_count;
+    /* Of SEAL_DROP_FORGED: a hello is bound to nothing but the cluster, so it is of another one. */
+    uint64_t foreign_hellos;
     uint32_t unknown_key_id; /* what the last datagram said that was dropped with SEAL_DROP_KEY */
 };
 

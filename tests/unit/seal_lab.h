@@ -224,6 +224,14 @@ static _unused_ uint64_t lab_dropped(const struct lab *lab, size_t node, enum se
     return statistics.dropped[why];
 }
 
+static _unused_ uint64_t lab_foreign(const struct lab *lab, size_t node)
+{
+    struct seal_statistics statistics;
+
+    seal_get_statistics(lab->nodes[node].seal, &statistics);
+    return statistics.foreign_hellos;
+}
+
 static _unused_ size_t lab_peers(const struct lab *lab, size_t node)
 {
     struct seal_statistics statistics;

@@ -401,6 +401,7 @@ static void two_clusters_with_one_key_never_meet(void **state)
     lab_pass(&lab, 4 * USEC_PER_SEC);
     assert_int_equal(lab.nodes[0].got_count + lab.nodes[1].got_count, 0);
     assert_true(lab_dropped(&lab, 1, SEAL_DROP_FORGED) > 0);
+    assert_int_equal(lab_foreign(&lab, 1), lab_dropped(&lab, 1, SEAL_DROP_FORGED));
 }
 
 static void two_clear_clusters_never_meet(void **state)
@@ -415,6 +416,26 @@ static void two_clear_clusters_never_meet(void **state)
     lab_pass(&lab, 4 * USEC_PER_SEC);
     assert_int_equal(lab.nodes[1].got_count, 0);
     assert_true(lab_dropped(&lab, 1, SEAL_DROP_FORGED) > 0);
+    assert_int_equal(lab_foreign(&lab, 1), lab_dropped(&lab, 1, SEAL_DROP_FORGED));
+}
+
+static void what_is_for_a_former_session_is_of_this_cluster(void **state)
+{
+    size_t former;
+
+    (void)state;
+    lab_start(&lab, 2);
+    talk(0, 1);
+    talk(1, 0);
+    former = lab.records_count;
+    lab_restart(&lab, 0, 1);
+    lab_send(&lab, 0, 1, "I am back");
+    lab_run(&lab);
+    for (size_t i = 0; i < former; i++)
+        if (lab.records[i].to == 0)
+            (void)lab_replay(&lab, i);
+    assert_true(lab_dropped(&lab, 0, SEAL_DROP_FORGED) > 0);
+    assert_int_equal(lab_foreign(&lab, 0), 0);
 }
 
 static void another_key_is_not_opened(void **state)
@@ -529,6 +550,7 @@ int main(void)
         cmocka_unit_test_teardown(wrong_node_at_the_address_gets_nothing, stop),
         cmocka_unit_test_teardown(two_clusters_with_one_key_never_meet, stop),
         cmocka_unit_test_teardown(two_clear_clusters_never_meet, stop),
+        cmocka_unit_test_teardown(what_is_for_a_former_session_is_of_this_cluster, stop),
         cmocka_unit_test_teardown(another_key_is_not_opened, stop),
         cmocka_unit_test_teardown(clear_packets_are_not_taken_by_a_sealed_cluster, stop),
         cmocka_unit_test_teardown(cloned_node_can_be_heard_beside_the_first, stop),

@@ -79,11 +79,25 @@ static void the_one_quiet_for_longest_goes(void **state _unused_)
     assert_false(strangers.items[1].is_told);
 }
 
-static void what_is_only_damaged_names_no_key(void **state _unused_)
+static void what_is_for_a_former_session_is_no_strangers(void **state _unused_)
 {
     struct address from = {.family = 4, .port = 7717};
 
     statistics.dropped[SEAL_DROP_FORGED] = 5;
+    strangers_watch(&strangers, &statistics, &from, USEC_PER_SEC);
+    assert_int_equal(strangers.count, 0);
+    assert_int_equal(strangers.told_next, 0);
+    /* Nor does it keep the word about a stranger back. */
+    knock(1, 7, 2 * USEC_PER_SEC);
+    assert_int_equal(strangers.told_next, 2);
+}
+
+static void a_hello_of_another_cluster_names_no_key(void **state _unused_)
+{
+    struct address from = {.family = 4, .port = 7717};
+
+    statistics.dropped[SEAL_DROP_FORGED] = 5;
+    statistics.foreign_hellos = 5;
     strangers_watch(&strangers, &statistics, &from, USEC_PER_SEC);
     assert_int_equal(strangers.count, 0);
     assert_int_equal(strangers.told_next, 10);
@@ -98,7 +112,8 @@ int main(void)
         test(a_flood_adds_one_a_second),
         test(who_proves_a_key_of_ours_is_no_stranger_any_more),
         test(the_one_quiet_for_longest_goes),
-        test(what_is_only_damaged_names_no_key),
+        test(what_is_for_a_former_session_is_no_strangers),
+        test(a_hello_of_another_cluster_names_no_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
