@@ -30,13 +30,27 @@ struct census {
     enum fitness pinned_fitness;
 };
 
+/* Nodes may share a name: who left counts least, then who is dead, then who is of less use. */
+static bool is_nearer(const struct census *census, const struct place_node *node,
+                      enum fitness fitness)
+{
+    enum place_state old, new = node->facts.state;
+
+    if (!census->pinned)
+        return true;
+    old = census->pinned->facts.state;
+    if ((old >= PLACE_DEAD || new >= PLACE_DEAD) && old != new)
+        return new < old;
+    return fitness > census->pinned_fitness;
+}
+
 static void take_census(const struct place *place, const struct task_spec *spec, struct census *ret)
 {
     *ret = (struct census){0};
     for (size_t i = 0; i < place->nodes_count; i++) {
         const struct place_node *node = &place->nodes[i]->public;
         enum fitness fitness = place_judge(node, spec);
-        if (spec->node[0] != '\0' && fitness != UNFIT_OTHER) {
+        if (spec->node[0] != '\0' && fitness != UNFIT_OTHER && is_nearer(ret, node, fitness)) {
             ret->pinned = node;
             ret->pinned_fitness = fitness;
         }
@@ -128,7 +142,8 @@ void place_explain_none(const struct place *place, const struct task_spec *spec,
 
     take_census(place, spec, &census);
     describe_type(spec, census.counts[UNFIT_SMALL] > 0, type);
-    if (census.handlers == 0 && census.largest)
+    if (census.largest &&
+        (census.pinned ? census.pinned_fitness == UNFIT_SMALL : census.handlers == 0))
         explain_small(spec, &census, reason);
     else if (spec->is_confidential && census.handlers == 0)
         (void)snprintf(reason, size, "confidential, and this node does not handle %s", type);

@@ -211,6 +211,44 @@ static void reasons_say_what_is_in_the_way(void **state _unused_)
     place_free(place);
 }
 
+static void of_two_nodes_of_one_name_the_living_one_is_spoken_of(void **state _unused_)
+{
+    for (unsigned living = 2; living <= 3; living++) {
+        struct place *place = make();
+        struct task_spec a = spec_of("a");
+        struct place_facts here = facts_of(living, 0, 8), left = facts_of(5 - living, 0, 8);
+
+        (void)snprintf(here.name, sizeof(here.name), "n2");
+        (void)snprintf(left.name, sizeof(left.name), "n2");
+        (void)snprintf(a.node, sizeof(a.node), "n2");
+        here.is_draining = true;
+        left.state = PLACE_LEFT;
+        add(place, here);
+        add(place, left);
+        assert_string_equal(choose(place, &a), "n2 is draining");
+        here.types_count = 0; /* what the other one could do does not help */
+        add(place, here);
+        assert_string_equal(choose(place, &a), "n2 does not handle type a");
+        here.types_count = 2;
+        here.cpus = 1;
+        a.cpus_milli = 2000;
+        left.state = PLACE_DEAD;
+        add(place, here);
+        add(place, left);
+        assert_string_equal(choose(place, &a), "n2 has only 1 CPU");
+        here.cpus = a.cpus_milli = 0;
+        left.state = PLACE_LEFT;
+        add(place, left);
+        here.state = PLACE_DEAD; /* it may come back */
+        add(place, here);
+        assert_string_equal(choose(place, &a), "n2 is dead");
+        here.state = PLACE_LEFT;
+        add(place, here);
+        assert_string_equal(choose(place, &a), "n2 is gone");
+        place_free(place);
+    }
+}
+
 static void a_node_with_too_few_cpus_is_not_chosen(void **state _unused_)
 {
     struct place *place = make();
@@ -424,6 +462,7 @@ int main(void)
         cmocka_unit_test(where_the_machines_are_as_busy_the_tasks_count),
         cmocka_unit_test(a_confidential_task_stays_here_or_nowhere),
         cmocka_unit_test(reasons_say_what_is_in_the_way),
+        cmocka_unit_test(of_two_nodes_of_one_name_the_living_one_is_spoken_of),
         cmocka_unit_test(a_node_with_too_few_cpus_is_not_chosen),
         cmocka_unit_test(a_dry_run_tells_of_nodes_with_too_few_cpus),
         cmocka_unit_test(commands_go_to_nodes_that_take_them_and_to_oneself),
