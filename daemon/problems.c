@@ -99,6 +99,28 @@ static void tell_members(const struct audience *audience, const struct swim_stat
         tell(audience, "alone", true, "no other node answers, though others are known");
 }
 
+/* Whether somebody wrote with a key that is not in our ring. */
+static bool has_heard_other_key(const struct node *node)
+{
+    const struct strangers *strangers = cluster_get_strangers(node->cluster);
+
+    for (size_t i = 0; i < strangers->count; i++)
+        if (!keyring_find(node->keyring, strangers->items[i].key_id))
+            return true;
+    return false;
+}
+
+/* Why no seed answers, as far as can be told from here: whoever has another key gets no answer. */
+static const char *guess_silence(const struct node *node)
+{
+    if (!node->keyring)
+        return ": not running, not reached, or of another cluster";
+    if (!has_heard_other_key(node))
+        return ": not running, not reached, or of another cluster or key";
+    return "; were the cluster's keys changed meanwhile? compare \"p2pctl keys list\" here and "
+           "on a member";
+}
+
 static void tell_seeds(const struct audience *audience, const struct swim_statistics *statistics)
 {
     const struct node *node = audience->node;
@@ -112,14 +134,10 @@ static void tell_seeds(const struct audience *audience, const struct swim_statis
     bool needs_seeds = statistics->seeds_reachable > 0 || counts.others_alive == 0;
     if (!node->has_joined && needs_seeds &&
         statistics->seeds_reachable < statistics->seeds_needed) {
-        /* Whoever has another key hears nothing at all. */
-        bool is_silent = statistics->seeds_reachable == 0 && node->config->security.encrypt;
         snprintf(text, sizeof(text), "%u of %u seeds have answered (needs %u)%s",
                  statistics->seeds_reachable, statistics->seeds_configured,
                  statistics->seeds_needed,
-                 is_silent ? "; were the cluster's keys changed meanwhile? compare \"p2pctl keys "
-                             "list\" here and on a member"
-                           : "");
+                 statistics->seeds_reachable == 0 ? guess_silence(node) : "");
         audience->each(&(struct problem){.code = "below-quorum",
                                          .since_wall_usec = node->started_wall_usec,
                                          .message = text,

@@ -101,11 +101,23 @@ def test_a_node_with_another_key_is_told_at_both_ends(make_lab):
     lab.node("seed", role="seed").start()
     stranger = lab.node("stranger", {"security": {"keyring": str(lab.make_keyring("other"))}}).start()
     found = wait_for(lambda: failed(findings_of(stranger, "cluster"), "cluster"), 60, "the quorum to be missed")
-    assert "0 of 1 seeds have answered" in found[0][0] and "keys changed" in found[0][0]
+    assert "0 of 1 seeds have answered (needs 1): not running, not reached, or of another cluster or key" in found[0][0]
     assert "p2pctl config show seeds" in found[0][1]
     wait_for(lambda: lab["seed"].events("cluster-mismatch"), 60, "the seed to hear strangers")
     event = lab["seed"].events("cluster-mismatch")[0]
     assert stranger.ip in event["message"]
+
+
+def test_a_seed_that_is_down_is_no_change_of_keys(make_lab):
+    """Nothing was heard with another key, so none is suspected."""
+    lab = make_lab(STEADY)
+    lab.node("seed", role="seed")
+    node = lab.node("lab-01").start()
+    found = wait_for(lambda: failed(findings_of(node, "cluster"), "cluster"), 60, "the quorum to be missed")
+    assert "0 of 1 seeds have answered (needs 1): not running" in found[0][0]
+    assert "keys changed" not in found[0][0]
+    status = node.ctl("status", "--check", code=5).stdout
+    assert "seeds have answered" in status and "keys changed" not in status
 
 
 def findings_of(node, *words):

@@ -153,6 +153,8 @@ def test_whoever_was_away_too_long_is_told_what_to_do(mortals):
     assert told[0]["message"].endswith("it is probably the one that missed a change of keys. Copy the file keyring of "
                                        "the state directory there to this machine, and here: p2pctl keys install FILE")
     assert away.ctl("status", "--check", code=5)
+    quorum = [p["message"] for p in away.call("Status")["problems"] if p["code"] == "below-quorum"]
+    assert quorum and "were the cluster's keys changed meanwhile?" in quorum[0]
     told = wait_for(lambda: problem(here), 15, "it to say so of the other")
     assert told[0]["node"] == "lab-03" and f"uses key {old}" in told[0]["message"]
     assert told[0]["message"].endswith(f"it missed a change of keys. Copy {here.directory}/keyring of this node to that "
