@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <systemd/sd-login.h>
 #include "base/log.h"
 #include "config/value.h"
 #include "control/methods.h"
@@ -290,6 +291,16 @@ int node_tell_record(struct node *node)
     return cluster_set_meta(node->cluster, data, size);
 }
 
+/* Whether this is p2pnode@INSTANCE.service, whose task runner is a unit beside it. */
+static bool has_exec_unit(const char *instance)
+{
+    _cleanup_free_ char *own = NULL, *expected = NULL;
+
+    if (sd_pid_get_unit(0, &own) < 0 || asprintf(&expected, "p2pnode@%s.service", instance) < 0)
+        return false;
+    return strcmp(own, expected) == 0;
+}
+
 int node_make_tasks(struct node *node)
 {
     _cleanup_free_ char *exec_path = NULL;
@@ -302,6 +313,7 @@ int node_make_tasks(struct node *node)
                                         .start = &node->start,
                                         .state_dir = node->state_dir,
                                         .exec_socket_path = exec_path,
+                                        .is_exec_unit = has_exec_unit(node->instance),
                                         .state = node->state,
                                         .outputs = node->outputs,
                                         .bundles = node->bundles,

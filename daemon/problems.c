@@ -150,12 +150,33 @@ static void tell_seeds(const struct audience *audience, const struct swim_statis
     }
 }
 
+/* Between two tries nothing is known to be wrong. */
+static void tell_runner(const struct audience *audience, const struct exec *exec)
+{
+    char text[512];
+
+    if (!exec_has_failed(exec))
+        return;
+    if (exec_is_unit(exec))
+        snprintf(text, sizeof(text),
+                 "no task can run: the task runner does not answer; systemctl start "
+                 "p2pnode-exec@%s.socket",
+                 audience->node->instance);
+    else
+        snprintf(text, sizeof(text), "no task can run: %s", *exec_get_missing(exec));
+    tell(audience, "sandbox", true, text);
+}
+
 static void tell_sandbox(const struct audience *audience)
 {
     const struct exec *exec = tasks_get_exec(audience->node->tasks);
 
-    if (!exec || !exec_is_ready(exec))
+    if (!exec)
         return;
+    if (!exec_is_ready(exec)) {
+        tell_runner(audience, exec);
+        return;
+    }
     if (exec_get_level(exec) == EXEC_REFUSE)
         tell(audience, "sandbox", true,
              "no task can run: this kernel does not give the sandbox that the configuration wants");

@@ -18,6 +18,7 @@
 
 #define RETRY_MIN_USEC      (100 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC      (30 * USEC_PER_SEC)
+#define RETRY_UNIT_USEC     (2 * USEC_PER_SEC) /* at most: to connect costs next to nothing */
 #define RETRY_ACCURACY_USEC USEC_PER_MSEC
 #define STEADY_USEC         (60 * USEC_PER_SEC) /* up for so long, it starts again without delay */
 #define STOP_WAIT_USEC      (15 * USEC_PER_SEC) /* for p2pnode-exec to end its tasks and itself */
@@ -38,6 +39,8 @@ struct exec {
     sd_event_source *timer; /* to launch it, or to kill one that does not end */
     usec_t retry_usec;
     usec_t ready_usec; /* when it last said hello */
+    bool is_unit;      /* never a child of ours */
+    bool has_failed;
     char problem[192]; /* why there is none */
     const char *problems[2];
     struct table runs; /* by id, of struct exec_run, owned */
@@ -59,9 +62,26 @@ static void arm(struct exec *exec, usec_t delay_usec)
 
 static void note_problem(struct exec *exec, const char *what, int error)
 {
-    snprintf(exec->problem, sizeof(exec->problem), "p2pnode-exec is not running: %s: %s", what,
-             strerror(-error));
-    log_warning("%s", exec->problem);
+    char problem[sizeof(exec->problem)];
+
+    if (exec->is_unit)
+        snprintf(problem, sizeof(problem), "the task runner does not answer at %s: %s",
+                 exec->socket_path, strerror(-error));
+    else
+        snprintf(problem, sizeof(problem), "p2pnode-exec is not running: %s: %s", what,
+                 strerror(-error));
+    /* What lasts is said once. */
+    if (strcmp(problem, exec->problem) == 0)
+        log_debug("%s", problem);
+    else
+        log_warning("%s", problem);
+    snprintf(exec->problem, sizeof(exec->problem), "%s", problem);
+}
+
+static void note_failure(struct exec *exec)
+{
+    exec->has_failed = true;
+    exec->handler.on_failed(exec->data);
 }
 
 /* When nothing is left of the last p2pnode-exec, another one, later each time. */
@@ -70,7 +90,7 @@ static void plan_launch(struct exec *exec)
     if (exec->channel || exec->pid > 0)
         return;
     arm(exec, exec->retry_usec);
-    exec->retry_usec = MIN(2 * exec->retry_usec, RETRY_MAX_USEC);
+    exec->retry_usec = MIN(2 * exec->retry_usec, exec->is_unit ? RETRY_UNIT_USEC : RETRY_MAX_USEC);
 }
 
 static void on_run_output(struct exec_run *run, enum exec_stream stream, const void *bytes,
@@ -106,6 +126,8 @@ static void on_message(struct exec_message *message, int *fds, void *data)
         exec->hello = *message;
         *message = (struct exec_message){.type = _EXEC_MESSAGE_TYPE_MAX};
         exec->ready_usec = now_of(exec);
+        exec->has_failed = false;
+        exec->problem[0] = '\0';
         exec->handler.on_ready(exec->data);
         break;
     case EXEC_STARTED:
@@ -131,6 +153,7 @@ static void on_closed(int error, void *data)
 {
     struct exec *exec = data;
     struct exec_status lost = {.code = -1, .error = -ECONNRESET};
+    const bool was_ready = exec_is_ready(exec);
 
     snprintf(lost.reason, sizeof(lost.reason), "p2pnode-exec ended");
     exec->channel = exec_channel_free(exec->channel);
@@ -143,6 +166,8 @@ static void on_closed(int error, void *data)
     if (exec->pid > 0)
         arm(exec, STOP_WAIT_USEC);
     plan_launch(exec);
+    if (!was_ready)
+        note_failure(exec);
 }
 
 static const struct exec_channel_handler channel_handler = {on_message, on_closed};
@@ -187,12 +212,15 @@ static int launch(struct exec *exec)
 {
     _cleanup_close_ int fd = -EBADF;
     pid_t pid = 0;
-    int r = launch_exec(exec->socket_path, exec->program, exec->work_root, &fd, &pid);
+    int r =
+        launch_exec(exec->socket_path, !exec->is_unit, exec->program, exec->work_root, &fd, &pid);
 
     if (r < 0)
         return r;
     if (pid > 0)
         r = watch_child(exec, pid);
+    else
+        exec->is_unit = true;
     if (r >= 0)
         r = exec_channel_new(exec->event, fd, &channel_handler, exec, &exec->channel);
     if (r < 0) {
@@ -222,6 +250,7 @@ static int on_timer(sd_event_source *source, uint64_t now_usec, void *data)
     if (r < 0) {
         note_problem(exec, "cannot start it", r);
         plan_launch(exec);
+        note_failure(exec);
     }
     return 0;
 }
@@ -300,6 +329,7 @@ int exec_new(sd_event *event, const struct exec_config *config, const struct exe
     exec->data = data;
     exec->pidfd = -EBADF;
     exec->retry_usec = RETRY_MIN_USEC;
+    exec->is_unit = config->is_unit;
     exec->hello.type = exec->configuration.type = _EXEC_MESSAGE_TYPE_MAX;
     exec->problems[0] = exec->problem;
     snprintf(exec->problem, sizeof(exec->problem), "p2pnode-exec is not running yet");
@@ -372,6 +402,16 @@ int exec_configure(struct exec *exec, const struct exec_config *config)
 bool exec_is_ready(const struct exec *exec)
 {
     return exec->channel && exec->hello.type == EXEC_HELLO;
+}
+
+bool exec_has_failed(const struct exec *exec)
+{
+    return exec->has_failed;
+}
+
+bool exec_is_unit(const struct exec *exec)
+{
+    return exec->is_unit;
 }
 
 enum exec_level exec_get_level(const struct exec *exec)

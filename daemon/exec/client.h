@@ -26,6 +26,7 @@ enum exec_stream {
 struct exec_config {
     const char *program;     /* NULL = beside the daemon's own binary, else in libexec */
     const char *socket_path; /* tried first, if not NULL: a p2pnode-exec that systemd keeps */
+    bool is_unit;            /* that one or none; so it is, too, once it has been there */
     const char *work_root;   /* of the child: made if missing, its parent being there; emptied */
     bool is_auto;            /* the best level, or */
     enum exec_level level;   /* this one and no weaker */
@@ -60,6 +61,9 @@ struct exec_task {
 struct exec_handler {
     /* p2pnode-exec has answered: exec_get_level() and exec_get_missing() hold. May come again. */
     void (*on_ready)(void *data);
+    /* It could not be had: exec_get_missing() says why. It is tried again, until on_ready. May come
+     * again. */
+    void (*on_failed)(void *data);
     /* The command runs. */
     void (*on_started)(uint64_t id, uint64_t pid, void *data);
     /* 1..65536 bytes, in the order of each stream. */
@@ -74,7 +78,7 @@ struct exec;
 /**
  * exec_new() - the client, and p2pnode-exec on its way
  * @config:  copied
- * @handler: copied; all four are set
+ * @handler: copied; all five are set
  * @data:    borrowed, handed to the handlers
  *
  * Return: 0; -EINVAL for a path that is not absolute and plain, or too many; -EMSGSIZE for too long
@@ -96,6 +100,12 @@ DEFINE_CLEANUP(struct exec *, exec_free)
 int exec_configure(struct exec *exec, const struct exec_config *config);
 
 bool exec_is_ready(const struct exec *exec);
+
+/* Whether it could not be had when it was tried last: neither ready nor on its way. */
+bool exec_has_failed(const struct exec *exec);
+
+/* Whether it is a unit of its own, which only systemd can start. */
+bool exec_is_unit(const struct exec *exec);
 
 /* The level of a task that asks for no more; EXEC_REFUSE while not ready. */
 enum exec_level exec_get_level(const struct exec *exec);

@@ -62,8 +62,8 @@ static int spawn(const char *program, const char *work_root, int socket_fd, pid_
     return spawn_program(program, arguments, environment, &socket_fd, 1, ret_pid);
 }
 
-int launch_exec(const char *socket_path, const char *program, const char *work_root, int *ret_fd,
-                pid_t *ret_pid)
+int launch_exec(const char *socket_path, bool may_spawn, const char *program, const char *work_root,
+                int *ret_fd, pid_t *ret_pid)
 {
     _cleanup_close_ int ours = -EBADF, its = -EBADF;
     char beside[PATH_MAX];
@@ -73,7 +73,7 @@ int launch_exec(const char *socket_path, const char *program, const char *work_r
         r = connect_to(socket_path, ret_fd);
         if (r == 0)
             *ret_pid = 0;
-        if (r != -ENOENT && r != -ECONNREFUSED)
+        if (!may_spawn || (r != -ENOENT && r != -ECONNREFUSED))
             return r;
     }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

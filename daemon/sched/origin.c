@@ -13,6 +13,7 @@ static const char *const refusal_names[_ORIGIN_REFUSED_MAX] = {
     [ORIGIN_REFUSED_NO_SPACE] = "no-space",
     [ORIGIN_REFUSED_UNREACHABLE] = "unreachable",
     [ORIGIN_REFUSED_RECALLED] = "recalled",
+    [ORIGIN_REFUSED_UNABLE] = "unable",
 };
 
 const char *origin_refusal_name(enum origin_refusal refusal)

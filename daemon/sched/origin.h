@@ -56,6 +56,7 @@ enum origin_refusal {
     ORIGIN_REFUSED_NO_SPACE,    /* its disk is full */
     ORIGIN_REFUSED_UNREACHABLE, /* nothing of the offer has left this node */
     ORIGIN_REFUSED_RECALLED,    /* handed back on ORIGIN_RECALL */
+    ORIGIN_REFUSED_UNABLE,      /* nothing can run there: it has no sandbox */
     _ORIGIN_REFUSED_MAX,
 };
 

@@ -224,6 +224,7 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
         [ORIGIN_REFUSED_NO_SPACE] = "its disk is full",
         [ORIGIN_REFUSED_UNREACHABLE] = "it cannot be reached",
         [ORIGIN_REFUSED_RECALLED] = "it did not begin within its lease",
+        [ORIGIN_REFUSED_UNABLE] = "it is unable to run tasks",
     };
     struct task *task = job->task;
     const char *text = refusal == ORIGIN_REFUSED_RECALLED && job->is_recalled

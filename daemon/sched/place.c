@@ -126,7 +126,10 @@ static bool has_word(const char *const *words, size_t count, const char *word)
 
 static bool handles(const struct place_facts *facts, const struct task_spec *spec)
 {
-    if (!facts->has_tasks || facts->slots == 0)
+    const bool is_heard = facts->state == PLACE_ALIVE || facts->is_self;
+
+    /* Who is not there has slots by what it told last, if it did. */
+    if (!facts->has_tasks || (facts->slots == 0 && !is_heard))
         return false;
     if (spec->is_command)
         return facts->has_commands || facts->is_self;
@@ -163,6 +166,8 @@ enum fitness place_judge(const struct place_node *node, const struct task_spec *
         return UNFIT_DRAINING;
     if (facts->is_unstable && !facts->is_self)
         return UNFIT_UNSTABLE;
+    if (facts->slots == 0)
+        return UNFIT_UNABLE;
     return place_free_slots(node) > 0 ? FIT_FREE : FIT_FULL;
 }
 

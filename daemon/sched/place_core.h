@@ -40,7 +40,8 @@ enum fitness {
     UNFIT_SUSPECT,
     UNFIT_DRAINING,
     UNFIT_UNSTABLE,
-    FIT_FULL, /* it would wait in the node's queue */
+    UNFIT_UNABLE, /* it tells that it runs tasks, and no slots: there is no sandbox for them */
+    FIT_FULL,     /* it would wait in the node's queue */
     FIT_FREE,
 };
 

@@ -7,15 +7,11 @@
 #include "sched/place_core.h"
 
 static const char *const fitness_texts[] = {
-    [UNFIT_OTHER] = "not asked for",
-    [UNFIT_TYPE] = "does not handle it",
-    [UNFIT_SMALL] = "too few CPUs",
-    [UNFIT_GONE] = "dead",
-    [UNFIT_SUSPECT] = "suspect",
-    [UNFIT_DRAINING] = "draining",
-    [UNFIT_UNSTABLE] = "unstable",
-    [FIT_FULL] = "no free slot",
-    [FIT_FREE] = "ok",
+    [UNFIT_OTHER] = "not asked for", [UNFIT_TYPE] = "does not handle it",
+    [UNFIT_SMALL] = "too few CPUs",  [UNFIT_GONE] = "dead",
+    [UNFIT_SUSPECT] = "suspect",     [UNFIT_DRAINING] = "draining",
+    [UNFIT_UNSTABLE] = "unstable",   [UNFIT_UNABLE] = "unable to run tasks",
+    [FIT_FULL] = "no free slot",     [FIT_FREE] = "ok",
 };
 
 #define TYPE_TEXT_MAX 96

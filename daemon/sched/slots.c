@@ -169,6 +169,14 @@ static void keep_paused(struct slots *slots, struct entry *entry)
         entry_start(slots, entry);
 }
 
+static void hand_back_unable(struct slots *slots, struct entry *entry)
+{
+    if (entry->public.state == SLOTS_PAUSED)
+        keep_paused(slots, entry);
+    else
+        entry_hand_back(slots, entry, SLOTS_HANDBACK_UNABLE);
+}
+
 static void hand_back_draining(struct slots *slots, struct entry *entry)
 {
     if (entry->public.state == SLOTS_PAUSED)
@@ -414,6 +422,14 @@ void slots_set_draining(struct slots *slots, bool is_draining, usec_t now)
     slots->is_draining = is_draining || slots->is_stopping;
     if (slots->is_draining)
         for_each_queued(slots, hand_back_draining);
+}
+
+void slots_set_able(struct slots *slots, bool is_able, usec_t now)
+{
+    advance(slots, now);
+    slots->is_unable = !is_able;
+    if (slots->is_unable)
+        for_each_queued(slots, hand_back_unable);
 }
 
 static void kill_all(struct slots *slots, enum kill_reason reason)

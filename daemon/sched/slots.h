@@ -102,6 +102,7 @@ enum slots_handback {
     SLOTS_HANDBACK_RECALLED, /* also: its lease was over before it was its turn */
     SLOTS_HANDBACK_TYPE,     /* a reload took its type away */
     SLOTS_HANDBACK_NO_SPACE, /* the disk has no room for its input files */
+    SLOTS_HANDBACK_UNABLE,   /* nothing can run here */
 };
 
 struct slots_action {
@@ -129,9 +130,9 @@ int slots_set_config(struct slots *slots, const struct slots_config *config, use
  * @lease_usec: 0 = none (the own node)
  *
  * Return: 0 accepted; 1 it is here already (a repeated offer); -EBUSY the queue is full; -ESHUTDOWN
- * draining; -ENOENT no such type here, or no commands; -EPERM a confidential task of another node;
- * -ESTALE the origin was told before that this attempt is not here (any more): it comes too late;
- * -EINVAL the specification; -ENOMEM.
+ * draining; -ENODEV nothing can run here; -ENOENT no such type here, or no commands; -EPERM a
+ * confidential task of another node; -ESTALE the origin was told before that this attempt is not
+ * here (any more): it comes too late; -EINVAL the specification; -ENOMEM.
  */
 int slots_offer(struct slots *slots, const struct slots_key *key, const char *origin_name,
                 const struct task_spec *spec, usec_t lease_usec, usec_t now);
@@ -154,8 +155,8 @@ struct slots_wish {
  * @ret: with the places that are kept for others; filled in also where this fails
  *
  * A place is kept for it, that is, others that ask are told of it, for SLOTS_PLACE_KEEP_USEC, until
- * its offer or slots_release(). Return: 0; -EBUSY, -ESHUTDOWN or -ENOENT, as its offer would get
- * now; -ENOMEM.
+ * its offer or slots_release(). Return: 0; -EBUSY, -ESHUTDOWN, -ENODEV or -ENOENT, as its offer
+ * would get now; -ENOMEM.
  */
 int slots_ask(struct slots *slots, const struct slots_key *key, const struct slots_wish *wish,
               usec_t now, struct slots_load *ret);
@@ -214,6 +215,12 @@ void slots_connected(struct slots *slots, const struct node_id *origin, usec_t n
 void slots_set_machine_load(struct slots *slots, uint32_t load_permille);
 
 void slots_set_draining(struct slots *slots, bool is_draining, usec_t now);
+
+/*
+ * While nothing can run here (there is no sandbox), there are no slots and nothing is taken, and
+ * what is queued goes back. What was told to start and cannot is for slots_hand_back().
+ */
+void slots_set_able(struct slots *slots, bool is_able, usec_t now);
 
 /* Ends what runs by TERM, then KILL, as stopped by this node: its origins place it anew. */
 void slots_evict(struct slots *slots, usec_t now);

@@ -20,6 +20,8 @@ int slots_check_room(const struct slots *slots, const struct node_id *origin, co
 
     if (slots->is_draining)
         return -ESHUTDOWN;
+    if (slots->is_unable)
+        return -ENODEV;
     if (slots->config.slots == 0 || !slots_find_type_name(slots, type, kind) ||
         (kind == TASK_COMMAND && !is_own && !slots->config.has_commands) ||
         (kind == TASK_PYTHON && !is_own && !slots->config.has_python))
@@ -57,7 +59,7 @@ void slots_get_load(const struct slots *slots, struct slots_load *ret)
     uint32_t permille = count > 0 ? (uint32_t)(busy * 1000 / count) : 0;
 
     *ret = (struct slots_load){
-        .slots = count,
+        .slots = slots->is_unable ? 0 : count,
         .used = slots->used,
         .running = slots->running,
         .queued = slots->queued,
@@ -74,6 +76,8 @@ int slots_ask(struct slots *slots, const struct slots_key *key, const struct slo
 
     slots->now = MAX(slots->now, now);
     slots_get_load(slots, ret);
+    /* That nothing can run now is for gossip to tell, which also tells when that is over. */
+    ret->slots = slots->config.slots;
     r = slots_check_room(slots, &key->origin, wish->type, wish->kind);
     if (r < 0)
         return r;

@@ -81,6 +81,7 @@ struct slots {
     uint32_t machine_permille; /* how busy the machine itself is */
     bool is_draining;
     bool is_stopping;
+    bool is_unable;         /* nothing can run here */
     struct slots_key *gone; /* owned; ring of SLOTS_GONE_MAX, NULL before the first attempt */
     size_t gone_next;
     struct table back_by_key; /* of struct back, owned: what was handed back */

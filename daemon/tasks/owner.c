@@ -209,6 +209,7 @@ static void offer_here(struct tasks *tasks, const struct origin_action *action)
         origin_refused(tasks->origin, number, attempt, &key.origin,
                        r == -EBUSY       ? ORIGIN_REFUSED_BUSY
                        : r == -ESHUTDOWN ? ORIGIN_REFUSED_DRAINING
+                       : r == -ENODEV    ? ORIGIN_REFUSED_UNABLE
                                          : ORIGIN_REFUSED_TYPE,
                        now);
 }

@@ -114,6 +114,7 @@ int parts_make_exec(struct tasks *tasks)
     if (!read || !write || !modules || asprintf(&work_root, "%s/work", tasks->setup.state_dir) < 0)
         return -ENOMEM;
     const struct exec_config config = {.socket_path = tasks->setup.exec_socket_path,
+                                       .is_unit = tasks->setup.is_exec_unit,
                                        .work_root = work_root,
                                        .is_auto = sandbox->mode == CONFIG_SANDBOX_AUTO,
                                        .level = level_of(sandbox->mode),

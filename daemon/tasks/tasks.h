@@ -30,6 +30,7 @@ struct tasks_setup {
     const struct state_start *start;
     const char *state_dir;
     const char *exec_socket_path; /* of a p2pnode-exec that systemd keeps, or NULL */
+    bool is_exec_unit;            /* it is that one or none */
     struct state *state;
     struct output_store *outputs;
     struct bundles *bundles;

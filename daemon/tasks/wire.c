@@ -194,6 +194,8 @@ static enum origin_refusal refusal_of(int r)
         return ORIGIN_REFUSED_BUSY;
     case ESHUTDOWN:
         return ORIGIN_REFUSED_DRAINING;
+    case ENODEV:
+        return ORIGIN_REFUSED_UNABLE;
     case ENOSPC:
         return ORIGIN_REFUSED_NO_SPACE;
     default:

@@ -93,9 +93,6 @@ void worker_hand_over(struct job *job)
         worker_end_without_run(job, r, "the sandbox that it asks for is not to be had here");
     else if (r == -EACCES && !command)
         worker_end_without_run(job, r, "the type is not for the user who submitted it");
-    else if (r == -EPERM)
-        worker_end_without_run(job, r,
-                               "the sandbox that the configuration wants is not to be had here");
     else if (r != -EAGAIN)
         worker_end_without_run(job, r, strerror(-r));
 }
@@ -139,12 +136,40 @@ static void start(struct tasks *tasks, struct slots_attempt *attempt)
         worker_hand_over(job);
 }
 
+/* Nothing can run here: what p2pnode-exec does not have goes back, and no more is taken. */
+static void give_back(struct tasks *tasks)
+{
+    struct slots_attempt *attempt;
+    size_t i = 0;
+
+    slots_set_able(tasks->slots, false, tasks_now(tasks));
+    while ((attempt = slots_next(tasks->slots, &i))) {
+        struct job *job = attempt->userdata;
+        if (!job || job->is_handed ||
+            slots_hand_back(tasks->slots, attempt->id, SLOTS_HANDBACK_UNABLE, tasks_now(tasks)) < 0)
+            continue;
+        supply_drop(job);
+        i = 0;
+    }
+    tasks_pump(tasks);
+}
+
+static void on_exec_failed(void *data)
+{
+    give_back(data);
+}
+
 static void on_exec_ready(void *data)
 {
     struct tasks *tasks = data;
     struct slots_attempt *attempt;
     size_t i = 0;
 
+    if (exec_get_level(tasks->exec) == EXEC_REFUSE) {
+        give_back(tasks);
+        return;
+    }
+    slots_set_able(tasks->slots, true, tasks_now(tasks));
     while ((attempt = slots_next(tasks->slots, &i))) {
         struct job *job = attempt->userdata;
         if (attempt->state != SLOTS_STARTING || !job || job->is_handed || !supply_is_ready(job))
@@ -239,6 +264,7 @@ static void on_exec_exit(uint64_t id, const struct exec_status *status, void *da
 
 const struct exec_handler worker_exec_handler = {
     .on_ready = on_exec_ready,
+    .on_failed = on_exec_failed,
     .on_started = on_exec_started,
     .on_output = on_exec_output,
     .on_exit = on_exec_exit,
@@ -348,6 +374,8 @@ enum origin_refusal worker_get_refusal(enum slots_handback reason)
         return ORIGIN_REFUSED_TYPE;
     case SLOTS_HANDBACK_NO_SPACE:
         return ORIGIN_REFUSED_NO_SPACE;
+    case SLOTS_HANDBACK_UNABLE:
+        return ORIGIN_REFUSED_UNABLE;
     case SLOTS_HANDBACK_RECALLED:
         break;
     }

@@ -173,12 +173,19 @@ restarts_after() {
 watchdog_is_told() { journalctl -b -u p2pnode@n3 -o cat | grep -i watchdog | show | has .; }
 wrong_is_told() { journalctl -b -u p2pnode@wrong -o cat | show | has 'wrong.conf:2: '; }
 
+runner_is_missed() { ctl lab status | show | has 'the task runner does not answer'; }
+
 restart() {
     step 'a daemon that is killed is started again' restarts_after KILL p2pnode@n2
     step 'the watchdog restarts a daemon that hangs' restarts_after STOP p2pnode@n3
     step 'which the journal says' until_true watchdog_is_told
     step 'the watchdog restarts a task runner that hangs' restarts_after STOP p2pnode-exec@lab
     step 'tasks run again' [ "$(ctl lab submit --wait -N lab -- echo ran)" = ran ]
+    step 'a task runner is stopped' systemctl stop p2pnode-exec@lab.socket p2pnode-exec@lab.service
+    step 'which status says, with what to do' until_true runner_is_missed
+    step 'tasks run elsewhere' [ "$(ctl lab submit --wait --retries 0 -- echo ran)" = ran ]
+    step 'it is started again' systemctl start p2pnode-exec@lab.socket
+    step 'and takes tasks by itself' [ "$(ctl lab submit --wait -N lab -- echo ran)" = ran ]
     step 'six are alive again' until_true alive seed 6
     printf '%s\n' 'listen = { port = 7799; };' 'sedes  = ( "127.0.0.1:7717" );' > /etc/p2pnode/wrong.conf
     step 'a wrong configuration does not start' not systemctl start p2pnode@wrong

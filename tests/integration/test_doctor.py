@@ -152,6 +152,33 @@ def test_a_sandbox_that_is_not_to_be_had_fails_and_is_told(make_lab):
     assert node.ctl("submit", "--wait", "a1").stdout == "Executing task: a1\n"
 
 
+def test_a_node_without_a_sandbox_gets_no_tasks_until_it_has_one(make_lab):
+    """What waits there goes back, and runs elsewhere: it costs no attempt. What must run there waits, and says why."""
+    lab = make_lab(STEADY)
+    seed = lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
+    lab.node("good", {"tasks": {"slots": 1}})
+    bare = lab.node("bare", {"tasks": {"slots": 1}}, place=WithoutCgroups(lab.network, 3))
+    lab.start()
+    holder = seed.submit("-N", "bare", "--", "sleep", "600")
+    seed.wait_task(holder, "running")
+    bound = seed.submit("-N", "bare", "--retries", "0", "--", "true")
+    wait_for(lambda: seed.members()["bare"]["queue"] == 1, 10, "it to be queued")
+    reload(bare, {"sandbox": {"mode": "full"}})
+    wait_for(lambda: seed.task(bound)["reason"] == "bare is unable to run tasks", 20, "it to be handed back")
+    assert bare.call("Status")["node"]["accepting"] is False
+    wait_for(lambda: seed.members()["bare"]["slots"] == 0, 10, "the seed to know")
+    wait_for(lambda: re.search(r"bare .*unable to run tasks", seed.ctl("submit", "--dry-run", "--", "true").stdout),
+             10, "its placement to know")
+    for task in [seed.submit("--retries", "0", "--", "true") for _ in range(4)]:
+        done = seed.wait_task(task, "succeeded", timeout=30)
+        assert (done["node"], done["attempt"]) == ("good", 1)
+    assert seed.task(holder)["state"] == "running"
+    seed.ctl("task", "cancel", holder)
+    seed.wait_task(holder, "cancelled")
+    reload(bare, {"sandbox": {"mode": "auto"}})
+    assert seed.wait_task(bound, "succeeded", timeout=30)["node"] == "bare"
+
+
 class InAContainer(Loopback):
     """Parts of /proc are hidden, as podman and docker do, and so the kernel allows no other one beside it."""
     prefix = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc/fs && exec "$@"', "sh")

@@ -41,7 +41,7 @@ struct fixture {
     char directory[64]; /* made for this test */
     char work_root[96];
     char program[PATH_MAX];
-    unsigned ready_count;
+    unsigned ready_count, failed_count;
     struct collected tasks[FIXTURE_TASKS_MAX]; /* by id */
 };
 
@@ -51,6 +51,11 @@ static const char *const fixture_read[] = {
 static void fixture_on_ready(void *data)
 {
     ((struct fixture *)data)->ready_count++;
+}
+
+static void fixture_on_failed(void *data)
+{
+    ((struct fixture *)data)->failed_count++;
 }
 
 static void fixture_on_started(uint64_t id, uint64_t pid, void *data)
@@ -86,8 +91,8 @@ static void fixture_on_exit(uint64_t id, const struct exec_status *status, void 
     task->status = *status;
 }
 
-static const struct exec_handler fixture_handler = {fixture_on_ready, fixture_on_started,
-                                                    fixture_on_output, fixture_on_exit};
+static const struct exec_handler fixture_handler = {
+    fixture_on_ready, fixture_on_failed, fixture_on_started, fixture_on_output, fixture_on_exit};
 
 static usec_t fixture_now(void)
 {

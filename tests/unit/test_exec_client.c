@@ -297,7 +297,8 @@ static void program_that_is_not_there_is_told_and_tried_again(void **state)
     assert_int_equal(
         exec_new(fixture->event, &fixture->config, &fixture_handler, fixture, &fixture->exec), 0);
     WAIT_FOR(fixture, strstr(exec_get_missing(fixture->exec)[0], "No such file or directory"));
-    assert_false(exec_is_ready(fixture->exec));
+    assert_false(exec_is_ready(fixture->exec) || exec_is_unit(fixture->exec));
+    assert_true(exec_has_failed(fixture->exec) && fixture->failed_count > 0);
 }
 
 static void malformed_paths_are_refused(void **state)

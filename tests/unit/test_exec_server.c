@@ -99,19 +99,27 @@ static void client_that_breaks_the_protocol_is_dropped(void **state)
     expect_rejection(*state, large, sizeof(large), 0);
 }
 
-static void systemd_socket_serves_one_client_after_the_other(void **state)
+/* What systemd does for p2pnode-exec@.socket. Return: its p2pnode-exec. */
+static pid_t run_unit(struct fixture *fixture, const char *path)
 {
-    struct fixture *fixture = *state;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char path[100];
     int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-    snprintf(path, sizeof(path), "%s/exec.sock", fixture->directory);
     strcpy(address.sun_path, path);
     assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(listener, 4), 0);
     pid_t pid = run_program(fixture, listener, true);
     close_fd(listener);
+    return pid;
+}
+
+static void systemd_socket_serves_one_client_after_the_other(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[100];
+
+    snprintf(path, sizeof(path), "%s/exec.sock", fixture->directory);
+    pid_t pid = run_unit(fixture, path);
     fixture->config.socket_path = path;
     fixture->config.program = "/nonexistent";
     for (int i = 0; i < 3; i++) {
@@ -125,6 +133,57 @@ static void systemd_socket_serves_one_client_after_the_other(void **state)
     assert_int_equal(kill(pid, SIGTERM), 0);
     assert_int_equal(await_exit(pid), 0);
     assert_int_equal(count_entries(fixture->work_root), 0);
+}
+
+static void stop_unit(pid_t pid, const char *path)
+{
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(await_exit(pid), 0);
+}
+
+/* A child could be started: @program is there. */
+static void a_unit_that_is_gone_is_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[100];
+
+    snprintf(path, sizeof(path), "%s/exec.sock", fixture->directory);
+    pid_t pid = run_unit(fixture, path);
+    fixture->config.socket_path = path;
+    fixture_connect(fixture);
+    for (int i = 0; i < 2; i++) {
+        const unsigned ready = fixture->ready_count, failed = fixture->failed_count;
+        assert_false(exec_has_failed(fixture->exec));
+        stop_unit(pid, path);
+        WAIT_FOR(fixture, fixture->failed_count >= failed + 2);
+        assert_true(exec_has_failed(fixture->exec) && exec_is_unit(fixture->exec));
+        assert_int_equal(fixture->ready_count, ready);
+        assert_non_null(strstr(exec_get_missing(fixture->exec)[0], "does not answer at "));
+        pid = run_unit(fixture, path);
+        WAIT_FOR(fixture, fixture->ready_count > ready);
+        assert_int_equal(run_shell(fixture, "exit 6")->status.code, 6);
+    }
+    fixture->exec = exec_free(fixture->exec);
+    stop_unit(pid, path);
+}
+
+static void a_unit_that_was_never_there_is_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[100];
+
+    snprintf(path, sizeof(path), "%s/exec.sock", fixture->directory);
+    fixture->config.socket_path = path;
+    fixture->config.is_unit = true;
+    assert_int_equal(
+        exec_new(fixture->event, &fixture->config, &fixture_handler, fixture, &fixture->exec), 0);
+    WAIT_FOR(fixture, fixture->failed_count >= 2);
+    assert_int_equal(fixture->ready_count, 0);
+    pid_t pid = run_unit(fixture, path);
+    WAIT_FOR(fixture, fixture->ready_count > 0);
+    fixture->exec = exec_free(fixture->exec);
+    stop_unit(pid, path);
 }
 
 static void wrong_usage_is_told_by_its_exit_code(void **state)
@@ -229,6 +288,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ALONE(client_that_breaks_the_protocol_is_dropped),
         ALONE(systemd_socket_serves_one_client_after_the_other),
+        ALONE(a_unit_that_is_gone_is_waited_for),
+        ALONE(a_unit_that_was_never_there_is_waited_for),
         ALONE(wrong_usage_is_told_by_its_exit_code),
         ALONE(work_root_is_taken_only_if_it_is_nobody_elses),
         ALONE(leftovers_are_removed_and_a_second_user_of_the_work_root_is_refused),

@@ -76,6 +76,26 @@ static void the_least_loaded_node_is_chosen(void **state _unused_)
     place_free(place);
 }
 
+static void a_node_that_has_no_slots_for_now_gets_nothing_and_is_waited_for(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    struct place_facts unable = facts_of(2, 0, 0);
+
+    add(place, unable);
+    assert_string_equal(choose(place, &spec),
+                        "the only node for type a, lab-02, is unable to run tasks");
+    assert_true(place_has_handler(place, &spec));
+    add(place, facts_of(1, 7, 8));
+    assert_string_equal(choose(place, &spec), "lab-01");
+    (void)snprintf(spec.node, sizeof(spec.node), "lab-02");
+    assert_string_equal(choose(place, &spec), "lab-02 is unable to run tasks");
+    struct place_facts able = facts_of(2, 0, 8);
+    assert_int_equal(place_set_node(place, &able, 0), 1);
+    assert_string_equal(choose(place, &spec), "lab-02");
+    place_free(place);
+}
+
 static void own_placements_are_debited_until_the_node_reports_them(void **state _unused_)
 {
     struct place *place = make();
@@ -455,6 +475,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_least_loaded_node_is_chosen),
+        cmocka_unit_test(a_node_that_has_no_slots_for_now_gets_nothing_and_is_waited_for),
         cmocka_unit_test(own_placements_are_debited_until_the_node_reports_them),
         cmocka_unit_test(ties_are_broken_by_chance),
         cmocka_unit_test(free_slots_are_found_among_many_full_nodes),

@@ -916,6 +916,39 @@ static void what_could_not_begin_within_its_lease_goes_back(void **state _unused
     slots_free(slots);
 }
 
+static void without_a_sandbox_nothing_is_taken_and_what_has_not_begun_goes_back(
+    void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 2);
+    const struct slots_wish wish = {.type = "a"};
+    enum slots_handback reason;
+    struct slots_load load;
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_int_equal(offer(slots, "a", "u", 2, 0), 0);
+    assert_string_equal(actions(slots), "start 1, ");
+    slots_set_able(slots, false, 1);
+    assert_string_equal(actions(slots), "handback 2, dropped 2, ");
+    assert_true(slots_was_handed_back(slots, &key, &reason));
+    assert_int_equal(reason, SLOTS_HANDBACK_UNABLE);
+    assert_int_equal(slots_hand_back(slots, id_of(slots, 1), SLOTS_HANDBACK_UNABLE, 1), 0);
+    assert_string_equal(actions(slots), "handback 1, dropped 1, ");
+    assert_int_equal(offer(slots, "a", "u", 3, 2), -ENODEV);
+    key = key_of(&other, 3);
+    assert_int_equal(slots_ask(slots, &key, &wish, 2, &load), -ENODEV);
+    assert_int_equal(load.slots, 1);
+    slots_get_load(slots, &load);
+    assert_int_equal(load.slots, 0);
+    assert_false(load.is_draining);
+    slots_set_able(slots, true, 3);
+    slots_get_load(slots, &load);
+    assert_int_equal(load.slots, 1);
+    assert_int_equal(offer(slots, "a", "u", 3, 3), 0);
+    assert_string_equal(actions(slots), "start 3, ");
+    slots_free(slots);
+}
+
 static void a_query_for_the_unknown_shuts_the_door(void **state _unused_)
 {
     struct slots *slots = make(1);
@@ -1090,6 +1123,7 @@ int main(void)
         cmocka_unit_test(only_so_many_that_went_back_are_remembered),
         cmocka_unit_test(what_is_stopped_before_it_began_goes_back),
         cmocka_unit_test(what_could_not_begin_within_its_lease_goes_back),
+        cmocka_unit_test(without_a_sandbox_nothing_is_taken_and_what_has_not_begun_goes_back),
         cmocka_unit_test(a_query_for_the_unknown_shuts_the_door),
         cmocka_unit_test(ends_are_reported_until_they_are_acknowledged),
         cmocka_unit_test(ends_from_before_a_restart_are_reported),

@@ -215,8 +215,10 @@ static void check_sandbox(struct doctor *doctor)
     enum exec_level level = exec_get_level(exec);
     bool is_refused = !exec_is_ready(exec) || level == EXEC_REFUSE;
     snprintf(fix, sizeof(fix),
-             "systemctl status p2pnode-exec@%s; the levels are explained in "
-             "p2pnode.conf(5), sandbox.mode",
+             exec_has_failed(exec) && exec_is_unit(exec)
+                 ? "systemctl start p2pnode-exec@%s.socket"
+                 : "systemctl status p2pnode-exec@%s; the levels are explained in "
+                   "p2pnode.conf(5), sandbox.mode",
              node->instance);
     for (const char *const *missing = exec_get_missing(exec); *missing; missing++)
         report(doctor, is_refused ? VERDICT_FAILED : VERDICT_WARNING, fix, "%s", *missing);
