@@ -49,6 +49,19 @@ static int compare_instances(const void *a, const void *b)
     return strcmp(left->name, right->name);
 }
 
+/* A second name of a socket that is listed itself. */
+static bool is_second(const char *directory, const char *path)
+{
+    char target[FIND_PATH_MAX];
+    ssize_t size = readlink(path, target, sizeof(target) - 1);
+    size_t length = strlen(directory);
+
+    if (size < 0)
+        return false;
+    target[size] = '\0';
+    return strncmp(target, directory, length) == 0 && target[length] == '/';
+}
+
 /* Adds DIRECTORY/NAME.sock where somebody listens. */
 static void consider(const char *directory, const char *file, struct instances *ret)
 {
@@ -60,7 +73,8 @@ static void consider(const char *directory, const char *file, struct instances *
         strcmp(file + size - strlen(SUFFIX), SUFFIX) != 0)
         return;
     int length = snprintf(instance->path, sizeof(instance->path), "%s/%s", directory, file);
-    if (length < 0 || (size_t)length >= sizeof(instance->path))
+    if (length < 0 || (size_t)length >= sizeof(instance->path) ||
+        is_second(directory, instance->path))
         return;
     memcpy(instance->name, file, size - strlen(SUFFIX));
     instance->name[size - strlen(SUFFIX)] = '\0';

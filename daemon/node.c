@@ -405,6 +405,8 @@ static void take_down(struct node *node)
     node->stop_step = NODE_STOP_END;
     journal_set_observer(NULL, NULL);
     node_keys_close(node);
+    if (node->socket_link)
+        (void)unlink(node->socket_link);
     server_free(node->server);
     remote_free(node->remote);
     sd_event_source_disable_unref(node->tick);
@@ -444,6 +446,7 @@ static void take_down(struct node *node)
     drain_done(&node->drain);
     sd_event_unref(node->event);
     free(node->socket_path);
+    free(node->socket_link);
     free(node->state_dir);
     free(node);
 }

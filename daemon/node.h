@@ -59,6 +59,7 @@ struct node {
     sd_event *event;
     char *state_dir;
     char *socket_path;
+    char *socket_link;       /* at the standard place to another one; or NULL */
     struct keyring *keyring; /* NULL where nothing is encrypted */
     bool keyring_differs;    /* the configured file says something else than what is in use */
     struct worker *worker;

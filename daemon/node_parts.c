@@ -343,6 +343,16 @@ static struct server_config access_of(const struct node *node)
                                   .listen_fd = -EBADF};
 }
 
+/* Without it the node works, but "systemctl reload" does not find it. */
+static void link_socket(struct node *node)
+{
+    int r = paths_link_socket(node->socket_path, node->instance, &node->socket_link);
+
+    if (r < 0)
+        log_warning_errno(r, "Cannot make %s.sock a link to %s (control.socket): %m",
+                          node->instance, node->socket_path);
+}
+
 int node_make_control(struct node *node)
 {
     const struct server_config access = access_of(node);
@@ -353,9 +363,10 @@ int node_make_control(struct node *node)
         r = server_new(node->event, &access, methods_dispatch, node, &node->server);
     if (r == -EADDRINUSE)
         log_error("%s: a daemon called \"%s\" runs already", node->socket_path, node->instance);
-    else if (r >= 0)
+    else if (r >= 0) {
+        link_socket(node);
         r = textfile_new(node, &node->textfile);
-    else
+    } else
         return log_error_errno(r, "Cannot serve the control socket %s: %m", node->socket_path);
     return r;
 }

@@ -109,6 +109,32 @@ int paths_get_socket(const char *configured, const char *instance, char **ret)
     return 0;
 }
 
+int paths_link_socket(const char *socket, const char *instance, char **ret)
+{
+    const char *systemd = get_variable("RUNTIME_DIRECTORY");
+    _cleanup_free_ char *path = NULL;
+    struct stat status;
+
+    if (!systemd)
+        return 0;
+    if (asprintf(&path, "%.*s/%s.sock", (int)strcspn(systemd, ":"), systemd, instance) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    if (strcmp(path, socket) == 0)
+        return 0;
+    if (lstat(path, &status) == 0) {
+        if (!S_ISLNK(status.st_mode))
+            return -EEXIST;
+        if (unlink(path) < 0)
+            return -errno;
+    }
+    if (symlink(socket, path) < 0)
+        return -errno;
+    *ret = TAKE_PTR(path);
+    return 1;
+}
+
 int paths_get_keyring(const char *configured, const char *state_dir, char **ret)
 {
     const char *credentials = get_variable("CREDENTIALS_DIRECTORY");

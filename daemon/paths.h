@@ -22,6 +22,14 @@ int paths_get_state_dir(const char *configured, const char *instance, char **ret
 int paths_get_socket(const char *configured, const char *instance, char **ret);
 
 /*
+ * Under systemd (with $RUNTIME_DIRECTORY): makes a link from the standard place of the socket to
+ * @socket, where that is another one, so that "p2pctl -i INSTANCE" finds it. A former link is
+ * replaced, all else is left alone. Return: 1 with the link's path; 0 where none is needed; -EEXIST
+ * where something else is there; -ENOMEM, or what symlink said.
+ */
+int paths_link_socket(const char *socket, const char *instance, char **ret);
+
+/*
  * The file of a key ring called @configured: absolute, or a systemd credential of that name, or in
  * the state directory. Return: 0, -ENOMEM.
  */

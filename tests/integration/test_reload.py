@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Reading the configuration again while the daemon runs: what is taken over, what is not, and who hears of it."""
 import json
+import os
 import pathlib
 import re
 import signal
@@ -10,7 +11,7 @@ import threading
 
 import pytest
 
-from lib.lab import STEADY, format_config, merge
+from lib.lab import CTL, STEADY, environment, format_config, merge, run_program
 from lib.varlink import VarlinkError
 from lib.wait import wait_for
 
@@ -328,3 +329,23 @@ def test_an_environment_that_overrides_still_does(make_lab):
     node.start(P2PNODE_TASKS_SLOTS="4")
     assert reload(node, {"tasks": {"slots": 2}})["changed"] == []
     assert node.call("Status")["tasks"]["slots"] == 4
+
+
+def test_another_socket_is_found_by_the_name_of_the_instance(make_lab):
+    """As "systemctl reload" does it: p2pctl -i INSTANCE reload, with the directory that systemd made."""
+    lab = make_lab()
+    run = lab.directory / "run" / "p2pnode"
+    run.mkdir(parents=True)
+    node = lab.node("lone", {"control": {"socket": str(run / "other.sock")}}, role="seed")
+    node.socket = run / "other.sock"
+    node.start(RUNTIME_DIRECTORY=str(run))
+    env = environment(XDG_RUNTIME_DIR=str(run.parent))
+    result = run_program([CTL, "-i", "lone", "reload"], env=env)
+    assert (result.code, result.stdout) == (0, "reloaded: nothing changed\n"), result
+    # It is one daemon, not two, for who names none.
+    assert os.readlink(run / "lone.sock") == str(node.socket)
+    hint = run_program([CTL, "-i", "no-such", "status"], env=env).stderr
+    running = re.search(r"running: (.*)\)", hint)[1].split(", ")
+    assert "other" in running and "lone" not in running
+    assert node.stop() == 0
+    assert not os.path.lexists(run / "lone.sock")

@@ -137,6 +137,29 @@ static void the_socket_is_named_after_the_instance(void **state _unused_)
     assert_string_equal(configured, "/tmp/mine.sock");
 }
 
+static void another_socket_is_found_at_the_standard_place(void **state _unused_)
+{
+    _cleanup_free_ char *path = NULL, *link = NULL;
+    char target[256] = "";
+
+    assert_int_equal(paths_link_socket("/tmp/other.sock", "lab", &link), 0); /* not under systemd */
+    setenv("RUNTIME_DIRECTORY", in_directory("run"), 1);
+    assert_int_equal(paths_get_socket("", "lab", &path), 0);
+    assert_int_equal(paths_link_socket(path, "lab", &link), 0);
+    assert_null(link);
+    assert_int_equal(symlink("/former", path), 0);
+    assert_int_equal(paths_link_socket("/tmp/other.sock", "lab", &link), 1);
+    assert_string_equal(link, path);
+    assert_true(readlink(path, target, sizeof(target) - 1) > 0);
+    assert_string_equal(target, "/tmp/other.sock");
+    /* What is no link is another's. */
+    assert_int_equal(unlink(path), 0);
+    put_text("run/lab.sock", "", 0600);
+    char *none = NULL;
+    assert_int_equal(paths_link_socket("/tmp/other.sock", "lab", &none), -EEXIST);
+    assert_null(none);
+}
+
 /* Runs as an ordinary user, in a child of its own. */
 static void as_user(void *data _unused_)
 {
@@ -320,6 +343,7 @@ int main(void)
         test(the_first_state_directory_of_systemd_is_taken),
         test(no_place_for_the_state_is_an_error),
         test(the_socket_is_named_after_the_instance),
+        test(another_socket_is_found_at_the_standard_place),
         test(an_ordinary_user_keeps_things_at_home),
         test(a_key_ring_is_a_path_a_credential_or_in_the_state),
         test(without_encryption_there_is_no_key_ring),
