@@ -126,8 +126,12 @@ int keys_load(const struct config *config, const char *state_dir, struct keyring
     }
     r = read_text(path, &text);
     if (r < 0) {
-        log_error("no key ring: %s: %s", path, strerror(-r));
-        log_error("hint: make one for the whole cluster: (umask 077; p2pctl keys gen > %s)", path);
+        const char *origin = paths_get_keyring_origin(config->security.keyring, path);
+
+        log_error("no key ring: %s: %s", origin, strerror(-r));
+        log_error("hint: copy that of the cluster there, or, once for a new cluster: "
+                  "(umask 077; p2pctl keys gen > %s)",
+                  origin);
         return -ENOKEY;
     }
     r = parse(path, &text, ret);

@@ -135,16 +135,24 @@ int paths_link_socket(const char *socket, const char *instance, char **ret)
     return 1;
 }
 
+const char *paths_get_keyring_origin(const char *configured, const char *path)
+{
+    bool is_handed_over = get_variable("CREDENTIALS_DIRECTORY") && strcmp(configured, "keys") == 0;
+
+    return is_handed_over ? "/etc/p2pnode/keys" : path;
+}
+
 int paths_get_keyring(const char *configured, const char *state_dir, char **ret)
 {
     const char *credentials = get_variable("CREDENTIALS_DIRECTORY");
+    struct stat status;
     char *path;
 
     if (configured[0] == '/') {
         path = strdup(configured);
     } else {
         if (credentials && asprintf(&path, "%s/%s", credentials, configured) >= 0) {
-            if (access(path, F_OK) == 0) {
+            if (stat(path, &status) == 0 && status.st_size > 0) {
                 *ret = path;
                 return 0;
             }

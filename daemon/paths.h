@@ -31,6 +31,10 @@ int paths_link_socket(const char *socket, const char *instance, char **ret);
 
 /*
  * The file of a key ring called @configured: absolute, or a systemd credential of that name, or in
- * the state directory. Return: 0, -ENOMEM.
+ * the state directory. An empty credential is none: that is what the unit hands over where the
+ * machine has no key ring. Return: 0, -ENOMEM.
  */
 int paths_get_keyring(const char *configured, const char *state_dir, char **ret);
+
+/* Where a person puts the key ring that @path, from the above, is or would be. Borrowed. */
+const char *paths_get_keyring_origin(const char *configured, const char *path);

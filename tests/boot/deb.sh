@@ -196,6 +196,24 @@ restart() {
     systemctl reset-failed p2pnode@wrong
 }
 
+no_keys_is_told() { journalctl -b -u p2pnode@nokeys -o cat | show | has 'no key ring: /etc/p2pnode/keys: '; }
+
+without_keys() {
+    mv /etc/p2pnode/keys keys.away
+    echo 'listen = { port = 7798; };' > /etc/p2pnode/nokeys.conf
+    step 'without a key ring a node does not start' not systemctl start p2pnode@nokeys
+    step 'it ended with 78' [ "$(systemctl show -P ExecMainStatus p2pnode@nokeys)" = 78 ]
+    step 'and is not tried again' [ "$(systemctl show -P ActiveState p2pnode@nokeys)" = failed ]
+    step 'the journal says what is missing, and where' until_true no_keys_is_told
+    echo 'security = { encrypt = false; };' >> /etc/p2pnode/nokeys.conf
+    step 'one that does not encrypt needs none' systemctl start p2pnode@nokeys
+    step 'and those that have theirs start as before' systemctl restart p2pnode@n2
+    mv keys.away /etc/p2pnode/keys
+    systemctl stop p2pnode@nokeys
+    rm /etc/p2pnode/nokeys.conf
+    step 'six are alive again' until_true alive seed 6
+}
+
 # Runs until FILE is there.
 submit_waiting() { ctl "$1" submit -N "$2" -- sh -c "until [ -e $3 ]; do sleep 0.1; done; echo done"; }
 task_is() { ctl "$1" task list --no-legend -o id,state | has "^${2%@*} *$3"; }
@@ -269,6 +287,7 @@ read_the_journal
 reload
 maintain
 restart
+without_keys
 stop_gracefully
 purge
 upgrade

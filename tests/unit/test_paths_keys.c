@@ -207,6 +207,20 @@ static void a_key_ring_is_a_path_a_credential_or_in_the_state(void **state _unus
     assert_string_equal(plain, "/state/other");
 }
 
+static void an_empty_credential_is_none(void **state _unused_)
+{
+    _cleanup_free_ char *path = NULL;
+
+    setenv("CREDENTIALS_DIRECTORY", directory, 1);
+    put_text("keys", "", 0600);
+    assert_int_equal(paths_get_keyring("keys", "/state", &path), 0);
+    assert_string_equal(path, "/state/keys");
+    assert_string_equal(paths_get_keyring_origin("keys", path), "/etc/p2pnode/keys");
+    assert_string_equal(paths_get_keyring_origin("other", path), path);
+    unsetenv("CREDENTIALS_DIRECTORY");
+    assert_string_equal(paths_get_keyring_origin("keys", path), path);
+}
+
 /* --- Keys --- */
 
 struct loaded {
@@ -346,6 +360,7 @@ int main(void)
         test(another_socket_is_found_at_the_standard_place),
         test(an_ordinary_user_keeps_things_at_home),
         test(a_key_ring_is_a_path_a_credential_or_in_the_state),
+        test(an_empty_credential_is_none),
         test(without_encryption_there_is_no_key_ring),
         test(a_key_ring_is_copied_for_the_owner_alone),
         test(the_copy_wins_and_a_difference_is_told),
