@@ -152,7 +152,7 @@ int paths_get_keyring(const char *configured, const char *state_dir, char **ret)
         path = strdup(configured);
     } else {
         if (credentials && asprintf(&path, "%s/%s", credentials, configured) >= 0) {
-            if (stat(path, &status) == 0 && status.st_size > 0) {
+            if (stat(path, &status) == 0 && status.st_size > 1) {
                 *ret = path;
                 return 0;
             }

@@ -31,8 +31,8 @@ int paths_link_socket(const char *socket, const char *instance, char **ret);
 
 /*
  * The file of a key ring called @configured: absolute, or a systemd credential of that name, or in
- * the state directory. An empty credential is none: that is what the unit hands over where the
- * machine has no key ring. Return: 0, -ENOMEM.
+ * the state directory. One that is an empty line is none: that is what the unit hands over
+ * where the machine has no key ring. Return: 0, -ENOMEM.
  */
 int paths_get_keyring(const char *configured, const char *state_dir, char **ret);
 

@@ -196,6 +196,42 @@ restart() {
     systemctl reset-failed p2pnode@wrong
 }
 
+nothing_is_called() {
+    [ -z "$(systemctl list-units --all --plain --no-legend "p2pnode*@$1.*" | show)" ] &&
+        [ -z "$(find /run/p2pnode* /var/lib/p2pnode* -name "$1*" | show)" ]
+}
+
+nosuch_is_told() { journalctl -b -u p2pnode@nosuch -o cat | show | has '^Assertion failed .*/etc/p2pnode/nosuch\.conf'; }
+
+mistype() {
+    step 'a name that has no configuration does not start' not systemctl start p2pnode@nosuch
+    step 'the journal says which file is missing' until_true nosuch_is_told
+    step 'nothing is left of it' until_true nothing_is_called nosuch
+}
+
+restart_often() {
+    local i
+    for i in {1..12}; do
+        systemctl restart p2pnode@n2 || return 1
+    done
+}
+# Between two starts it is "activating".
+is_given_up() { [ "$(systemctl show -P ActiveState p2pnode@taken)" = failed ]; }
+
+limit_starts() {
+    local PATIENCE=150
+    echo 'listen = { port = 7717; };' > /etc/p2pnode/taken.conf
+    step 'a daemon that cannot have its port is tried again' not systemctl start p2pnode@taken
+    step 'a dozen restarts by hand are done meanwhile' restart_often
+    step 'six are alive again' until_true alive seed 6
+    step 'tasks run there' [ "$(ctl lab submit --wait -N n2 -- echo ran)" = ran ]
+    step 'in the end it is given up' until_true is_given_up
+    step 'after that many starts' [ "$(systemctl show -P NRestarts p2pnode@taken)" -ge 20 ]
+    systemctl stop p2pnode@taken
+    systemctl reset-failed p2pnode@taken
+    rm /etc/p2pnode/taken.conf
+}
+
 no_keys_is_told() { journalctl -b -u p2pnode@nokeys -o cat | show | has 'no key ring: /etc/p2pnode/keys: '; }
 
 without_keys() {
@@ -205,8 +241,8 @@ without_keys() {
     step 'it ended with 78' [ "$(systemctl show -P ExecMainStatus p2pnode@nokeys)" = 78 ]
     step 'and is not tried again' [ "$(systemctl show -P ActiveState p2pnode@nokeys)" = failed ]
     step 'the journal says what is missing, and where' until_true no_keys_is_told
-    echo 'security = { encrypt = false; };' >> /etc/p2pnode/nokeys.conf
-    step 'one that does not encrypt needs none' systemctl start p2pnode@nokeys
+    echo 'security = { encrypt = false; tls = false; };' >> /etc/p2pnode/nokeys.conf
+    step 'one that encrypts nothing needs none' systemctl start p2pnode@nokeys
     step 'and those that have theirs start as before' systemctl restart p2pnode@n2
     mv keys.away /etc/p2pnode/keys
     systemctl stop p2pnode@nokeys
@@ -286,7 +322,9 @@ network
 read_the_journal
 reload
 maintain
+mistype
 restart
+limit_starts
 without_keys
 stop_gracefully
 purge

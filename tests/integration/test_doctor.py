@@ -136,7 +136,7 @@ def test_a_sandbox_that_is_not_to_be_had_fails_and_is_told(make_lab):
     node = lab.node("lone", {"sandbox": {"mode": "full"}}, role="seed", types=["a"],
                     place=WithoutCgroups(lab.network, 1)).start()
     found = wait_for(lambda: failed(findings_of(node, "sandbox"), "sandbox"), 10, "the sandbox to be tried")
-    assert all(fix.startswith("systemctl status p2pnode-exec@lone") for _, fix in found)
+    assert all(fix.startswith("systemctl status p2pnode-exec@lone") and "p2pnode(8)" in fix for _, fix in found)
 
     def refused():
         result = node.ctl("status", "--check", code=None)

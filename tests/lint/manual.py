@@ -72,6 +72,16 @@ def check_commands(errors):
         errors.append("p2pctl help lists no command")
 
 
+def check_options(errors):
+    page = (ROOT / "ctl/p2pctl.1").read_text()
+    table = "".join((ROOT / name).read_text() for name in ("ctl/commands.c", "ctl/globals.c"))
+    options = set(re.findall(r"""^    \{"([a-z-]+)", (?:'.'|0),""", table, re.M))
+    errors += [f"ctl/p2pctl.1: the option --{option} is missing" for option in sorted(options)
+               if not re.search(rf"-{option}\b", page)]
+    if len(options) < 50:
+        errors.append("ctl/commands.c: no options found")
+
+
 def check_example(errors):
     dump = subprocess.run([P2PCTL, "config", "dump-default"], capture_output=True, text=True, check=True).stdout
     if dump != (ROOT / "etc/p2pnode/p2pnode.conf.example").read_text():
@@ -86,6 +96,7 @@ def main():
     check_frames(errors)
     check_details(errors)
     check_commands(errors)
+    check_options(errors)
     check_example(errors)
     print("\n".join(errors), end="\n" if errors else "")
     return 1 if errors else 0

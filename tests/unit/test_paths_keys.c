@@ -212,7 +212,7 @@ static void an_empty_credential_is_none(void **state _unused_)
     _cleanup_free_ char *path = NULL;
 
     setenv("CREDENTIALS_DIRECTORY", directory, 1);
-    put_text("keys", "", 0600);
+    put_text("keys", "\n", 0600);
     assert_int_equal(paths_get_keyring("keys", "/state", &path), 0);
     assert_string_equal(path, "/state/keys");
     assert_string_equal(paths_get_keyring_origin("keys", path), "/etc/p2pnode/keys");

@@ -218,7 +218,7 @@ static void check_sandbox(struct doctor *doctor)
              exec_has_failed(exec) && exec_is_unit(exec)
                  ? "systemctl start p2pnode-exec@%s.socket"
                  : "systemctl status p2pnode-exec@%s; the levels are explained in "
-                   "p2pnode.conf(5), sandbox.mode",
+                   "p2pnode(8), Tasks",
              node->instance);
     for (const char *const *missing = exec_get_missing(exec); *missing; missing++)
         report(doctor, is_refused ? VERDICT_FAILED : VERDICT_WARNING, fix, "%s", *missing);
