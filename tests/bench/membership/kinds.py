@@ -96,7 +96,7 @@ class P2pnode(Member):
     keys = RUN / "keys"
     LINE = re.compile(rb"^(\d{4}-\d\d-\d\dT\d\d:\d\d):(\d\d\.\d{3})Z "
                       rb"(?:member (\S+) (joined|alive|dead|left|suspect)|message from (\S+): (\S+)"
-                      rb"|Dead Node:([\d.]+):.*:([\d.]+)\n)", re.M)
+                      rb"|Dead Node:([\d.]+):.*\n)", re.M)
     EVENTS = {b"joined": "alive", b"alive": "alive", b"dead": "dead", b"left": "left", b"suspect": "suspect"}
 
     def __init__(self, number):
@@ -118,8 +118,10 @@ class P2pnode(Member):
             log = {{ target = "stderr"; file = "{self.events}"; }};
             """)
         self.minutes = {}
+        self.dead = set()
 
     def start(self):
+        self.dead.clear()
         self.launch([self.program, "-c", self.config])
 
     def send(self, text):
@@ -140,14 +142,15 @@ class P2pnode(Member):
         return self.minutes[minute]
 
     def parse(self, data):
-        own = self.address.encode()
-        for minute, second, member, event, sender, text, dead, reporter in self.LINE.findall(data):
+        for minute, second, member, event, sender, text, dead in self.LINE.findall(data):
             stamp = self.seconds_of(minute) + float(second)
             if member:
+                self.dead.discard(member.decode())
                 yield stamp, self.EVENTS[event], member.decode()
             elif sender:
                 yield stamp, "message", text.decode()
-            elif reporter == own:  # in a seed's log: what others report to it
+            elif name_at(dead.decode()) not in self.dead:  # a seed has the reports of others, too: the first word counts
+                self.dead.add(name_at(dead.decode()))
                 yield stamp, "dead", name_at(dead.decode())
 
 
