@@ -21,8 +21,6 @@ static int check_shape(const char *text, size_t size)
 
     for (size_t i = 0; i < size; i++) {
         char c = text[i];
-        if (c == '\0')
-            return -EBADMSG;
         if (in_string) {
             if (c == '\\') {
                 if (size - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
@@ -59,7 +57,7 @@ int json_parse_up_to(const char *text, size_t size, size_t size_max, cJSON **ret
     r = check_shape(text, size);
     if (r < 0)
         return r;
-    if (!text_is_utf8(text, size))
+    if (!text_is_utf8(text, size) || memchr(text, '\0', size))
         return -EBADMSG;
     copy = strndup(text, size);
     if (!copy)

@@ -37,6 +37,12 @@ static void anything_but_one_object_is_refused(void **state _unused_)
         if (parse(texts[i], &json) != -EBADMSG)
             fail_msg("%s was taken", texts[i]);
     assert_int_equal(json_parse("{\"a\":\"b\0c\"}", 11, &json), -EBADMSG);
+    /* Nor behind a backslash: the copy would end there, and what is overwritten after it would not.
+     */
+    char text[4096];
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "{\"a\":\"\\\0", 8);
+    assert_int_equal(json_parse(text, sizeof(text), &json), -EBADMSG);
     assert_null(json);
 }
 
