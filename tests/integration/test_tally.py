@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""What tests/tally.py makes of tests that fail: once, again and again, and in crowds."""
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+TALLY = pathlib.Path(__file__).parent.parent / "tally.py"
+FAILS_ONCE = """
+import pathlib
+def test_%s():
+    first = pathlib.Path(__file__).with_name("%s.ran")
+    ran = first.exists()
+    first.touch()
+    assert ran
+"""
+
+
+@pytest.fixture
+def tally(tmp_path):
+    def run(*words):
+        return subprocess.run([sys.executable, TALLY, "--file", "tally", *words], cwd=tmp_path,
+                              capture_output=True, text=True, check=False, timeout=120)
+
+    def run_files(**texts):
+        for name, text in texts.items():
+            (tmp_path / f"test_{name}.py").write_text(text)
+        files = [f"test_{name}.py" for name in texts]
+        return run("step", "--each", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--", *files)
+    run_files.run = run
+    return run_files
+
+
+def test_what_passes_alone_has_passed_and_is_named(tally):
+    result = tally(a=FAILS_ONCE % ("once", "once") + "def test_good(): pass\n", b="def test_fine(): pass\n")
+    assert result.returncode == 0, result.stdout
+    assert "assert ran" in result.stdout  # what it said when it failed is not lost
+    assert "step: 3 passed, 0 failed" in result.stdout
+    result = tally.run("--total")
+    assert (result.returncode, result.stdout.splitlines()) == (
+        0, ["passed only when it ran again, alone: test_a.py::test_once", "3 passed, 0 failed"])
+
+
+def test_what_fails_twice_has_failed(tally):
+    result = tally(a="def test_bad(): assert not 'this'\ndef test_good(): pass\n")
+    assert result.returncode == 1 and "step: 1 passed, 1 failed" in result.stdout
+    result = tally.run("--total")
+    assert (result.returncode, result.stdout) == (1, "1 passed, 1 failed\n")
+
+
+def test_a_crowd_of_failures_is_not_tried_again(tally):
+    result = tally(a="".join(FAILS_ONCE % (name, name) for name in ("a", "b")),
+                   b="".join(FAILS_ONCE % (name, name) for name in ("c", "d")))
+    assert result.returncode == 1 and "step: 0 passed, 4 failed" in result.stdout
+
+
+def test_what_is_no_test_is_not_tried_again(tally):
+    assert "step: 0 passed, 1 failed" in tally(a="import nothing_of_that_name\n").stdout
+    assert "step: 0 passed, 1 failed" in tally(a="import os\ndef test_dies(): os._exit(1)\n").stdout
+
+
+def test_nothing_tested_has_failed(tally):
+    result = tally.run("--total")
+    assert result.returncode == 1
