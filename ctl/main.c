@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/stdfd.h"
 #include "client.h"
 #include "commands.h"
 #include "console/failure.h"
@@ -114,8 +115,10 @@ static int end_output(int r)
 int main(int argc, char **argv)
 {
     struct ctl ctl = {0};
-    int r;
+    int r = stdfd_hold();
 
+    if (r < 0)
+        return error_get_exit(ERROR_INTERNAL);
     render_init();
     r = dispatch(&ctl, argc, argv);
     ctl_done(&ctl);

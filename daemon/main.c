@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/log.h"
+#include "base/stdfd.h"
 #include "base/text.h"
 #include "config/config.h"
 #include "journal.h"
@@ -149,8 +150,11 @@ int main(int argc, char **argv)
     struct options options = {0};
     _cleanup_free_ char *path = NULL, *instance = NULL;
     _cleanup_(config_freep) struct config *config = NULL;
-    int r = parse_options(argc, argv, &options);
+    int r = stdfd_hold();
 
+    if (r < 0)
+        return EXIT_FAILURE;
+    r = parse_options(argc, argv, &options);
     if (r >= 0)
         return r;
     path = options.config_path ? strdup(options.config_path) : NULL;

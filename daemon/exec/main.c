@@ -15,6 +15,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include "base/log.h"
+#include "base/stdfd.h"
 #include "exec/server.h"
 #include "exec/workroot.h"
 
@@ -78,18 +79,12 @@ static int parse_options(int argc, char **argv, struct options *options)
     return -1;
 }
 
-/* Descriptors 0 to 2 are there, signals are as a task expects them, and enough files can be open.
- */
+/* Signals are as a task expects them, and enough files can be open. */
 static int prepare_process(void)
 {
     struct rlimit files;
     sigset_t waited;
-    int fd;
 
-    do
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    close_fd(fd);
     for (int i = 1; i <= SIGRTMAX; i++)
         if (i != SIGKILL && i != SIGSTOP)
             (void)signal(i, SIG_DFL);
@@ -144,8 +139,11 @@ int main(int argc, char **argv)
     _cleanup_free_ char *work_root = NULL;
     bool is_listening = false;
     int fd = -EBADF;
-    int r = parse_options(argc, argv, &options);
+    int r = stdfd_hold();
 
+    if (r < 0)
+        return EXIT_FAILURE;
+    r = parse_options(argc, argv, &options);
     if (r >= 0)
         return r;
     if (!options.work_root) {
