@@ -126,7 +126,7 @@ static bool pause_one(struct slots *slots)
     return false;
 }
 
-static void start_next(struct slots *slots)
+void slots_start_next(struct slots *slots)
 {
     struct entry *entry;
 
@@ -136,7 +136,7 @@ static void start_next(struct slots *slots)
     while (pause_one(slots));
 }
 
-static void advance(struct slots *slots, usec_t now)
+void slots_advance(struct slots *slots, usec_t now)
 {
     slots->now = MAX(slots->now, now);
 }
@@ -205,7 +205,7 @@ int slots_set_config(struct slots *slots, const struct slots_config *config, use
     const struct slots_type *old;
     int r;
 
-    advance(slots, now);
+    slots_advance(slots, now);
     if (!is_valid(config))
         return -EINVAL;
     r = copy_config(slots, config);
@@ -221,7 +221,7 @@ int slots_set_config(struct slots *slots, const struct slots_config *config, use
         slots->running_types[entry->type - slots->types]++;
     }
     for_each_queued(slots, queue_again);
-    start_next(slots);
+    slots_start_next(slots);
     return 0;
 }
 
@@ -248,22 +248,13 @@ static int check_offer(const struct slots *slots, const struct slots_key *key,
     return slots_check_room(slots, &key->origin, spec->type, task_spec_get_kind(spec));
 }
 
-static void set_lease(struct slots *slots, struct entry *entry, usec_t lease_usec)
-{
-    if (lease_usec == 0)
-        return;
-    entry->lease_usec = CLAMP(lease_usec, USEC_PER_SEC, USEC_PER_DAY);
-    entry->lease_end_usec = usec_add(slots->now, entry->lease_usec);
-    entry->renew_usec = usec_add(slots->now, entry->lease_usec / 3);
-}
-
 int slots_offer(struct slots *slots, const struct slots_key *key, const char *origin_name,
                 const struct task_spec *spec, usec_t lease_usec, usec_t now)
 {
     struct entry *entry;
     int r;
 
-    advance(slots, now);
+    slots_advance(slots, now);
     if (table_find(&slots->by_key, key))
         return 1;
     slots_release(slots, key);
@@ -279,14 +270,14 @@ int slots_offer(struct slots *slots, const struct slots_key *key, const char *or
     entry->public.timeout_usec = spec->timeout_usec          ? spec->timeout_usec
                                  : entry->type->timeout_usec ? entry->type->timeout_usec
                                                              : slots->config.timeout_usec;
-    set_lease(slots, entry, lease_usec);
+    entry_set_lease(slots, entry, lease_usec);
     r = queue_add(slots, entry);
     if (r < 0) {
         entry_free(slots, entry);
         return r;
     }
     entry_arm(slots, entry);
-    start_next(slots);
+    slots_start_next(slots);
     return 0;
 }
 
@@ -296,7 +287,7 @@ int slots_restore(struct slots *slots, const struct slots_key *key, const char *
     struct entry *entry;
     int r;
 
-    advance(slots, now);
+    slots_advance(slots, now);
     if (table_find(&slots->by_key, key))
         return -EEXIST;
     r = entry_new(slots, key, origin_name, spec, &entry);
@@ -310,9 +301,11 @@ struct slots_attempt *slots_query(struct slots *slots, const struct slots_key *k
 {
     struct entry *entry = table_find(&slots->by_key, key);
 
-    advance(slots, now);
-    if (entry)
+    slots_advance(slots, now);
+    if (entry) {
+        entry_ask_renewal(slots, entry);
         return &entry->public;
+    }
     /* Without memory for that, there is none to take it up either. */
     if (!is_gone(slots, key) && slots_make_gone(slots) == 0)
         slots_remember_gone(slots, key);
@@ -323,37 +316,37 @@ void slots_started(struct slots *slots, uint64_t id, usec_t now)
 {
     struct entry *entry = table_find(&slots->by_id, &id);
 
-    advance(slots, now);
+    slots_advance(slots, now);
     if (!entry || entry->public.state != SLOTS_STARTING)
         return;
     entry->public.state = SLOTS_RUNNING;
     entry->public.started_usec = entry->slice_usec = slots->now;
     entry_tell(slots, entry, SLOTS_STARTED);
     entry_arm(slots, entry);
-    start_next(slots);
+    slots_start_next(slots);
 }
 
 void slots_exited(struct slots *slots, uint64_t id, const struct task_end *end, usec_t now)
 {
     struct entry *entry = table_find(&slots->by_id, &id);
 
-    advance(slots, now);
+    slots_advance(slots, now);
     if (!entry || (entry->public.state != SLOTS_STARTING && entry->public.state != SLOTS_RUNNING &&
                    entry->public.state != SLOTS_PAUSED))
         return;
     entry_end(slots, entry, end);
-    start_next(slots);
+    slots_start_next(slots);
 }
 
 int slots_hand_back(struct slots *slots, uint64_t id, enum slots_handback reason, usec_t now)
 {
     struct entry *entry = table_find(&slots->by_id, &id);
 
-    advance(slots, now);
+    slots_advance(slots, now);
     if (!entry || entry->public.state != SLOTS_STARTING || entry->killing != KILL_NONE)
         return -ESRCH;
     entry_hand_back(slots, entry, reason);
-    start_next(slots);
+    slots_start_next(slots);
     return 0;
 }
 
@@ -362,19 +355,19 @@ void slots_cancel(struct slots *slots, const struct slots_key *key, int signal, 
 {
     struct entry *entry = table_find(&slots->by_key, key);
 
-    advance(slots, now);
+    slots_advance(slots, now);
     if (!entry)
         return;
     entry_kill(slots, entry, KILL_CANCEL, signal > 0 && signal <= 64 ? signal : SIGTERM,
                grace_usec);
-    start_next(slots);
+    slots_start_next(slots);
 }
 
 void slots_recall(struct slots *slots, const struct slots_key *key, usec_t now)
 {
     struct entry *entry = table_find(&slots->by_key, key);
 
-    advance(slots, now);
+    slots_advance(slots, now);
     if (entry && entry->public.state == SLOTS_QUEUED)
         entry_hand_back(slots, entry, SLOTS_HANDBACK_RECALLED);
 }
@@ -383,42 +376,14 @@ void slots_acked(struct slots *slots, const struct slots_key *key, usec_t now)
 {
     struct entry *entry = table_find(&slots->by_key, key);
 
-    advance(slots, now);
+    slots_advance(slots, now);
     if (entry && entry->public.state == SLOTS_ENDED)
         entry_drop(slots, entry);
 }
 
-void slots_renewed(struct slots *slots, const struct slots_key *key, bool is_granted,
-                   usec_t asked_usec, usec_t now)
-{
-    struct entry *entry = table_find(&slots->by_key, key);
-
-    advance(slots, now);
-    if (!entry || entry->lease_usec == 0 || entry->public.state == SLOTS_ENDED)
-        return;
-    if (is_granted && entry->killing != KILL_LEASE) {
-        usec_t end = usec_add(MIN(asked_usec, entry->asked_usec), entry->lease_usec);
-        entry->lease_end_usec = MAX(entry->lease_end_usec, end);
-    } else {
-        entry->lease_end_usec = slots->now;
-    }
-    entry_check(slots, entry);
-    start_next(slots);
-}
-
-void slots_connected(struct slots *slots, const struct node_id *origin, usec_t now)
-{
-    advance(slots, now);
-    list_for_each (link, &slots->ended) {
-        struct entry *entry = list_entry(link, struct entry, ended);
-        if (node_id_is_equal(&entry->public.key.origin, origin))
-            entry_tell(slots, entry, SLOTS_REPORT);
-    }
-}
-
 void slots_set_draining(struct slots *slots, bool is_draining, usec_t now)
 {
-    advance(slots, now);
+    slots_advance(slots, now);
     slots->is_draining = is_draining || slots->is_stopping;
     if (slots->is_draining)
         for_each_queued(slots, hand_back_draining);
@@ -426,7 +391,7 @@ void slots_set_draining(struct slots *slots, bool is_draining, usec_t now)
 
 void slots_set_able(struct slots *slots, bool is_able, usec_t now)
 {
-    advance(slots, now);
+    slots_advance(slots, now);
     slots->is_unable = !is_able;
     if (slots->is_unable)
         for_each_queued(slots, hand_back_unable);
@@ -440,13 +405,13 @@ static void kill_all(struct slots *slots, enum kill_reason reason)
 
 void slots_evict(struct slots *slots, usec_t now)
 {
-    advance(slots, now);
+    slots_advance(slots, now);
     kill_all(slots, KILL_EVICT);
 }
 
 void slots_stop(struct slots *slots, usec_t now)
 {
-    advance(slots, now);
+    slots_advance(slots, now);
     slots->is_stopping = true;
     slots_set_draining(slots, true, now);
     kill_all(slots, KILL_STOP);
@@ -454,14 +419,14 @@ void slots_stop(struct slots *slots, usec_t now)
 
 void slots_tick(struct slots *slots, usec_t now)
 {
-    advance(slots, now);
+    slots_advance(slots, now);
     while (heap_deadline(&slots->timers) <= slots->now) {
         struct heap_entry *first = heap_first(&slots->timers);
         struct entry *entry = CONTAINER_OF(first, struct entry, timer);
         (void)heap_set(&slots->timers, first, SLOTS_NEVER);
         entry_check(slots, entry);
     }
-    start_next(slots);
+    slots_start_next(slots);
 }
 
 bool slots_next_action(struct slots *slots, struct slots_action *ret)

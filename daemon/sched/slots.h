@@ -172,6 +172,8 @@ int slots_restore(struct slots *slots, const struct slots_key *key, const char *
 /**
  * slots_query() - an origin asks what became of an attempt
  *
+ * So it is there: SLOTS_RENEW follows for one that goes on.
+ *
  * Return: the attempt; NULL where it is not here, and then an offer of it that is still on its way
  * will be refused (-ESTALE).
  */
@@ -206,7 +208,10 @@ void slots_acked(struct slots *slots, const struct slots_key *key, usec_t now);
 void slots_renewed(struct slots *slots, const struct slots_key *key, bool is_granted,
                    usec_t asked_usec, usec_t now);
 
-/* The connection to @origin is back: ends that it has not acknowledged are reported again. */
+/*
+ * The connection to @origin is back: ends that it has not acknowledged are reported again, and the
+ * leases of what is still here are to be renewed at once.
+ */
 void slots_connected(struct slots *slots, const struct node_id *origin, usec_t now);
 
 /* While draining nothing is taken, what is queued goes back, what runs ends by itself. */

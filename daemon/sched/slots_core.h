@@ -3,8 +3,9 @@
 
 /*
  * What the files of the slots share: slots.c has the calls of the owner, slots_queue.c whose turn
- * it is, slots_run.c the life of one attempt, slots_ask.c what those who ask are told, slots_back.c
- * what never began. Nobody else includes this.
+ * it is, slots_run.c the life of one attempt, slots_ask.c what those who ask are told,
+ * slots_lease.c for how long those of other nodes go on, slots_back.c what never began. Nobody else
+ * includes this.
  */
 
 #include "base/heap.h"
@@ -127,6 +128,17 @@ const struct slots_type *slots_find_type_name(const struct slots *slots, const c
 /* Whether such an attempt of @origin would be taken now: 0, -ESHUTDOWN, -ENOENT, -EBUSY. */
 int slots_check_room(const struct slots *slots, const struct node_id *origin, const char *type,
                      enum task_kind kind);
+
+/* slots.c */
+void slots_advance(struct slots *slots, usec_t now);
+/* Whoever's turn it is begins. */
+void slots_start_next(struct slots *slots);
+
+/* slots_lease.c */
+/* @lease_usec: 0 = none */
+void entry_set_lease(struct slots *slots, struct entry *entry, usec_t lease_usec);
+/* Asks now, where there is a lease that is not over. */
+void entry_ask_renewal(struct slots *slots, struct entry *entry);
 
 /* slots_back.c */
 /* That @key went back to its origin, for slots_was_handed_back(). */

@@ -369,10 +369,7 @@ void entry_check(struct slots *slots, struct entry *entry)
     }
     if (is_timed(entry) && now >= timeout_of(entry))
         entry_kill(slots, entry, KILL_TIMEOUT, SIGTERM, slots->config.kill_grace_usec);
-    if (now >= entry->renew_usec) {
-        entry->asked_usec = now;
-        entry->renew_usec = usec_add(now, entry->lease_usec / 3);
-        entry_tell(slots, entry, SLOTS_RENEW);
-    }
+    if (now >= entry->renew_usec)
+        entry_ask_renewal(slots, entry);
     entry_arm(slots, entry);
 }

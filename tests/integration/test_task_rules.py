@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from lib.lab import FAST, STEADY, environment
-from lib.wait import wait_for
+from lib.lab import FAST, STEADY, environment, merge
+from lib.wait import holds_for, wait_for
 
 MIB = 1024 * 1024
 
@@ -293,6 +293,24 @@ def test_what_only_waited_when_its_origin_died_runs_though_it_must_not_run_twice
     assert origin.ctl("task", "logs", waiting).stdout == "once\n"
     assert "not taken by worker: it did not begin within its lease" in [entry["text"] for entry in shown["timeline"]]
     assert origin.wait_task(begun, "unknown")["reason"].startswith("attempt 1 lost: ")
+
+
+def test_what_runs_goes_on_when_its_origin_is_back_within_the_lease(make_lab):
+    """Its worker asked twice in vain, and would ask again when it is too late: an origin that is back is asked at once."""
+    lab = make_lab(merge(STEADY, {"tasks": {"lease": "18s"}}))
+    origin, worker = lab.node("origin", {"tasks": {"enabled": False}}, role="seed"), lab.node("worker")
+    lab.start()
+    task = origin.submit("--", "sleep", "300")
+    origin.wait_task(task, "running")
+    origin.kill()
+    holds_for(lambda: worker.call("Status")["tasks"]["running"] == 1, 12.5, "the task to run while its origin is away")
+    origin.start()
+    wait_for(lambda: "worker" in origin.sees_alive(), 10, "the worker to be seen")
+    holds_for(lambda: worker.call("Status")["tasks"]["running"] == 1, 7, "the task to run when the old lease is over")
+    shown = origin.task(task)
+    assert (shown["state"], shown["attempt"]) == ("running", 1), shown
+    origin.ctl("task", "cancel", task)
+    origin.wait_task(task, "cancelled")
 
 
 # ---- nodes of different sizes

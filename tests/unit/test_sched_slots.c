@@ -481,6 +481,54 @@ static void the_lease_is_renewed_every_third_of_it(void **state _unused_)
     slots_free(slots);
 }
 
+static void an_origin_that_is_back_is_asked_for_the_lease_at_once(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+    usec_t back = LEASE - 1;
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    (void)actions(slots);
+    slots_tick(slots, LEASE / 3); /* it is away: there is no answer */
+    slots_tick(slots, LEASE / 3 * 2);
+    (void)actions(slots);
+    slots_connected(slots, &self, back);
+    assert_string_equal(actions(slots), "");
+    slots_connected(slots, &other, back);
+    assert_string_equal(actions(slots), "renew 1, ");
+    slots_renewed(slots, &key, true, back, LEASE);
+    assert_string_equal(actions(slots), "");
+    assert_int_equal(slots_deadline(slots), back + LEASE / 3);
+    slots_tick(slots, back + LEASE - 1);
+    assert_null(strstr(actions(slots), "kill"));
+    slots_tick(slots, back + LEASE);
+    assert_non_null(strstr(actions(slots), "kill 1 9"));
+    /* Nothing helps that. */
+    slots_connected(slots, &other, back + LEASE);
+    assert_string_equal(actions(slots), "");
+    slots_free(slots);
+}
+
+static void an_origin_that_asks_is_asked_for_the_lease_at_once(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1), own = key_of(&self, 2);
+    struct task_spec spec = spec_of("a", "u");
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    assert_int_equal(slots_offer(slots, &own, "lab-01", &spec, 0, 0), 0);
+    (void)actions(slots);
+    assert_non_null(slots_query(slots, &key, 7));
+    assert_string_equal(actions(slots), "renew 1, ");
+    assert_non_null(slots_query(slots, &own, 7));
+    assert_string_equal(actions(slots), "");
+    finish(slots, 1, 0, 8);
+    (void)actions(slots);
+    assert_non_null(slots_query(slots, &key, 9));
+    assert_string_equal(actions(slots), "");
+    slots_free(slots);
+}
+
 static void an_answer_cannot_stretch_the_lease(void **state _unused_)
 {
     struct slots *slots = make(1);
@@ -1103,6 +1151,8 @@ int main(void)
         cmocka_unit_test(a_cancel_before_the_start_was_told_runs_nothing),
         cmocka_unit_test(the_lease_is_renewed_every_third_of_it),
         cmocka_unit_test(an_answer_cannot_stretch_the_lease),
+        cmocka_unit_test(an_origin_that_is_back_is_asked_for_the_lease_at_once),
+        cmocka_unit_test(an_origin_that_asks_is_asked_for_the_lease_at_once),
         cmocka_unit_test(a_refused_renewal_kills_at_once),
         cmocka_unit_test(the_own_node_needs_no_lease),
         cmocka_unit_test(what_waits_past_its_lease_goes_back),

@@ -706,6 +706,47 @@ static void every_check_sees_its_mutant(void **state _unused_)
     free(lab);
 }
 
+/* One task of node 0 that runs on node 1 for as long as the lab exists. */
+static void begin_long_task(struct lab *lab)
+{
+    struct lab_process *process = lab->nodes[1].processes;
+    struct task_spec spec = {.type = "a", .user = "u", .node = "lab-02", .retries = 3};
+    char reason[TASK_REASON_MAX + 1];
+
+    assert_int_equal(origin_submit(lab->nodes[0].origin, 1, &spec, true, lab->now, reason), 0);
+    while (!process->is_used)
+        run(lab, lab->now + USEC_PER_MSEC);
+    (void)heap_set(&lab->events, &process->end->timer, LAB_NEVER);
+}
+
+/* The worst moment to go away is right before a lease is renewed: a third of it is over then. */
+static void an_origin_that_is_back_within_the_lease_loses_nothing(void **state _unused_)
+{
+    struct lab *lab = calloc(1, sizeof(*lab));
+
+    assert_non_null(lab);
+    for (usec_t away = USEC_PER_SEC / 2; away < LAB_LEASE * 2 / 3; away += USEC_PER_SEC / 2) {
+        *lab = (struct lab){0};
+        rng_init(&lab->rng, FIRST_SEED + away);
+        for (unsigned i = 0; i < 2; i++)
+            start_node(lab, i);
+        run(lab, 2 * USEC_PER_SEC);
+        begin_long_task(lab);
+        usec_t begun = lab->now;
+        run(lab, begun + LAB_LEASE - USEC_PER_SEC / 4);
+        kill_node(lab, 0);
+        run(lab, lab->now + away);
+        start_node(lab, 0);
+        run(lab, begun + 4 * LAB_LEASE);
+        assert_string_equal(lab->violation, "");
+        assert_true(lab->nodes[1].processes[0].is_used);
+        assert_false(lab->nodes[1].processes[0].is_ending);
+        assert_int_equal(lab->starts, 1);
+        lab_done(lab);
+    }
+    free(lab);
+}
+
 static int replay(const char *text)
 {
     struct lab *lab = calloc(1, sizeof(*lab));
@@ -726,6 +767,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_promise_holds_through_every_storm),
         cmocka_unit_test(the_same_seed_is_the_same_storm),
         cmocka_unit_test(every_check_sees_its_mutant),
+        cmocka_unit_test(an_origin_that_is_back_within_the_lease_loses_nothing),
     };
 
     return argc > 1 ? replay(argv[1]) : cmocka_run_group_tests(tests, NULL, NULL);
