@@ -155,12 +155,21 @@ static void write_event(enum event event, int level, const char *message, const 
     output_write(level, message, line ? line : message, record.fields, record.count);
 }
 
+static bool is_confidential(const struct field *fields)
+{
+    for (; fields->name; fields++)
+        if (fields->is_number && strcmp(fields->name, "CONFIDENTIAL") == 0)
+            return true;
+    return false;
+}
+
 static void observe(enum event event, int level, const char *message, const char *line,
                     const struct field *fields)
 {
     if (!state.observer)
         return;
     _cleanup_json_ cJSON *json = cJSON_CreateObject();
+    bool stays = is_confidential(fields);
     for (; fields->name; fields++)
         if (fields->is_number || fields->text)
             json_add_field(json, fields);
@@ -173,6 +182,7 @@ static void observe(enum event event, int level, const char *message, const char
         .message = message,
         .fields = json,
         .line = line,
+        .is_confidential = stays,
     };
     state.observer(&seen, state.observer_data);
 }
@@ -197,18 +207,22 @@ void emit(enum event event, int level, const char *line, const struct field *fie
                                        .event = event_get_info(event)->name,
                                        .wall_usec = wall_now(),
                                        .text = message,
-                                       .line = line});
+                                       .line = line,
+                                       .stays = is_confidential(fields)});
     observe(event, level, message, line, fields);
 }
 
 /* Diagnostics of base/log: a line without a name. */
-static void on_log(int level, const char *text, void *data _unused_)
+static void on_log(int how, const char *text, void *data _unused_)
 {
     _cleanup_(record_done) struct record record = {0};
     _cleanup_free_ char *copy = clean(strdup(text));
+    int level = LOG_PRI(how);
 
-    if (!copy || level > tap_line(&(struct emit_line){
-                             .level = level, .wall_usec = wall_now(), .text = copy}))
+    if (!copy ||
+        level >
+            tap_line(&(struct emit_line){
+                .level = level, .wall_usec = wall_now(), .text = copy, .stays = how & LOG_STAYS}))
         return;
     record_add(&record, "MESSAGE=%s", copy);
     record_add(&record, "PRIORITY=%d", level);

@@ -22,6 +22,9 @@ struct field {
 #define FIELDS(...)        ((const struct field[]){__VA_ARGS__, {.name = NULL}})
 #define NO_FIELDS          ((const struct field[]){{.name = NULL}})
 
+/* The mark of an event that no other node may hear of: in the journal PEER_CONFIDENTIAL=1. */
+#define CONFIDENTIAL(yes) ((struct field){.name = "CONFIDENTIAL", .number = 1, .is_number = (yes)})
+
 /* @line: the seed's text, or NULL. @format makes the message. */
 void emit(enum event event, int level, const char *line, const struct field *fields,
           const char *format, ...) _printf_(5, 6);
@@ -39,6 +42,7 @@ struct emit_line {
     uint64_t wall_usec;
     const char *text;
     const char *line; /* the seed's text, or NULL */
+    bool stays;       /* on this node: it is about a confidential task, or may be */
 };
 
 /* Called from any thread, under a lock: must not log. */

@@ -9,6 +9,8 @@
  * their own, and all others in one that is also kept on disk, where the last HISTORY_STORED_MAX
  * survive a restart. They are written some at a time, on the commits lane, and read back there; an
  * answer is what the disk has and what memory has, each once. Messages are in memory only.
+ *
+ * Of confidential tasks callers of other nodes hear nothing, neither in a list nor as they follow.
  */
 
 #include "base/id.h"
@@ -50,9 +52,10 @@ void history_save(struct history *history);
 void history_add_message(struct history *history, const char *sender, const char *text,
                          uint64_t wall_usec);
 
-/* What happened to @name, oldest first: {time, text} for each event about it but the frequent ones.
- */
-void history_add_timeline(const struct history *history, const char *name, cJSON *list);
+/* What happened to @name, oldest first: {time, text} for each event about it but the frequent ones,
+ * as far as @caller may hear of it. */
+void history_add_timeline(const struct history *history, const struct caller *caller,
+                          const char *name, cJSON *list);
 
 /* Methods Events and Inbox. */
 void history_serve_events(struct history *history, struct call *call, uint64_t wall_usec);

@@ -292,7 +292,8 @@ static void _printf_(6, 7) emit_task(enum event event, int level, const struct j
         reason = NULL;
     emit(event, level, NULL,
          FIELDS(TEXT("TASK", task->id), TEXT("NAME", task->name), TEXT("USER", task->user),
-                TEXT("WORKFLOW", task->workflow), TEXT("MEMBER", node), TEXT("REASON", reason)),
+                TEXT("WORKFLOW", task->workflow), TEXT("MEMBER", node), TEXT("REASON", reason),
+                CONFIDENTIAL(task->is_confidential)),
          "task %s%s%s %s%s%s", task->id, task->name ? " " : "", task->name ? task->name : "", what,
          reason ? ": " : "", reason ? reason : "");
 }

@@ -31,9 +31,10 @@ struct journal_event {
     uint64_t wall_usec;
     const char *node; /* this node's name */
     const char *message;
-    const cJSON *fields; /* object of strings and numbers: the PEER_ fields, lower case: "member",
-                            "task" ... */
-    const char *line;    /* the seed's text, or NULL */
+    const cJSON *fields;  /* object of strings and numbers: the PEER_ fields, lower case: "member",
+                             "task" ... */
+    const char *line;     /* the seed's text, or NULL */
+    bool is_confidential; /* about a task that no other node may hear of */
 };
 
 typedef void (*journal_observer_t)(const struct journal_event *event, void *data);
@@ -63,6 +64,7 @@ struct journal_task {
     const char *name;     /* "a1", a label, or NULL */
     const char *user;     /* "user1@lab-01" */
     const char *workflow; /* "w7@lab-01" */
+    bool is_confidential; /* what is told of it stays on this node */
 };
 
 /* In all of these, strings may be NULL where they are not known; members are borrowed for the call.

@@ -95,6 +95,8 @@ static bool is_wanted(const struct watcher *watcher, const struct emit_line *lin
 {
     if (line->level > watcher->level || (watcher->is_wire && !line->line))
         return false;
+    if (line->stays && watcher->call->caller.is_remote)
+        return false;
     return watcher->subsystem == ANY_SUBSYSTEM ||
            (line->event && (int)line->subsystem == watcher->subsystem);
 }

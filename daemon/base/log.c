@@ -44,7 +44,7 @@ void log_line(int level, const char *format, ...)
     int saved = errno;
     va_list arguments;
 
-    if (level > log_get_level())
+    if (LOG_PRI(level) > log_get_level())
         return;
     va_start(arguments, format);
     emit(level, format, arguments);
@@ -57,7 +57,7 @@ int log_line_errno(int level, int error, const char *format, ...)
     int saved = errno;
     va_list arguments;
 
-    if (level > log_get_level())
+    if (LOG_PRI(level) > log_get_level())
         return error;
     errno = -error;
     va_start(arguments, format);

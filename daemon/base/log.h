@@ -10,6 +10,12 @@
 #include <syslog.h>
 #include "base/macro.h"
 
+/*
+ * Or'ed to a level: the line is about a task, which may be confidential, so it is for eyes on this
+ * node only. The sink sees it in its @level.
+ */
+#define LOG_STAYS 0x400
+
 typedef void (*log_sink_t)(int level, const char *text, void *data);
 
 /* @sink NULL = stderr. @data is borrowed for as long as the sink is installed. */

@@ -141,6 +141,12 @@ const struct swim_member *find_live(struct node *node, struct call *call, const 
 /* Answers with Internal. */
 void fail_memory(struct call *call);
 
+/* Of a confidential task another node hears nothing, not even that there is one. task.c */
+bool may_hear_of(const struct call *call, const struct task_spec *spec);
+/* The tasks submitted here that the caller may hear of: the next one after @task, the first one
+ * where that is NULL. task.c */
+const struct task *next_task(const struct node *node, const struct call *call,
+                             const struct task *task);
 /* Only one's own tasks may be changed, unless one is an administrator. task.c */
 bool may_change_task(const struct call *call, const struct task *task);
 

@@ -274,7 +274,8 @@ void collect_end(struct tasks *tasks, const struct node_id *from, uint64_t numbe
     }
     int r = begin(tasks, from, number, attempt, end);
     if (r < 0) /* the worker tells again */
-        log_debug_errno(r, "Cannot fetch the results of task %llu: %m", (unsigned long long)number);
+        log_line_errno(LOG_DEBUG | LOG_STAYS, r, "Cannot fetch the results of task %llu: %m",
+                       (unsigned long long)number);
 }
 
 void collects_close(struct tasks *tasks)

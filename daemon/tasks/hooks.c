@@ -178,7 +178,8 @@ bool hooks_on_output(struct hooks *hooks, uint64_t id, const void *bytes, size_t
     return true;
 }
 
-/* The log is the only one that hears of it. */
+/* The log is the only one that hears of it, and of this node alone: what a hook says may be of a
+ * confidential task. */
 static void tell_end(struct hook *hook, const struct exec_status *status)
 {
     while (hook->output_size > 0 && hook->output[hook->output_size - 1] == '\n')
@@ -187,21 +188,22 @@ static void tell_end(struct hook *hook, const struct exec_status *status)
     const char *said = hook->output_size > 0 ? "; it said: " : "";
     text_mask_controls(hook->output);
     if (hook->is_over_time)
-        log_warning("The hook for %s, %s, took longer than %llu s and was ended%s%s", hook->event,
-                    hook->command, (unsigned long long)(HOOKS_TIMEOUT_USEC / USEC_PER_SEC), said,
-                    hook->output);
+        log_line(LOG_WARNING | LOG_STAYS,
+                 "The hook for %s, %s, took longer than %llu s and was ended%s%s", hook->event,
+                 hook->command, (unsigned long long)(HOOKS_TIMEOUT_USEC / USEC_PER_SEC), said,
+                 hook->output);
     else if (status->error != 0)
-        log_warning("The hook for %s, %s, did not run: %s", hook->event, hook->command,
-                    status->reason);
+        log_line(LOG_WARNING | LOG_STAYS, "The hook for %s, %s, did not run: %s", hook->event,
+                 hook->command, status->reason);
     else if (status->signal != 0)
-        log_warning("The hook for %s, %s, was ended by signal %d%s%s", hook->event, hook->command,
-                    status->signal, said, hook->output);
+        log_line(LOG_WARNING | LOG_STAYS, "The hook for %s, %s, was ended by signal %d%s%s",
+                 hook->event, hook->command, status->signal, said, hook->output);
     else if (status->code != 0)
-        log_warning("The hook for %s, %s, failed with %d%s%s", hook->event, hook->command,
-                    status->code, said, hook->output);
+        log_line(LOG_WARNING | LOG_STAYS, "The hook for %s, %s, failed with %d%s%s", hook->event,
+                 hook->command, status->code, said, hook->output);
     else
-        log_debug("The hook for %s, %s, has run%s%s", hook->event, hook->command, said,
-                  hook->output);
+        log_line(LOG_DEBUG | LOG_STAYS, "The hook for %s, %s, has run%s%s", hook->event,
+                 hook->command, said, hook->output);
 }
 
 bool hooks_on_exit(struct hooks *hooks, uint64_t id, const struct exec_status *status)

@@ -34,7 +34,8 @@ static struct journal_task describe(const struct tasks *tasks, const struct task
     return (struct journal_task){.id = names->id,
                                  .name = strcmp(names->name, "-") == 0 ? NULL : names->name,
                                  .user = names->user,
-                                 .workflow = task->spec.workflow > 0 ? names->workflow : NULL};
+                                 .workflow = task->spec.workflow > 0 ? names->workflow : NULL,
+                                 .is_confidential = task->spec.is_confidential};
 }
 
 static struct output_key key_of(uint64_t number, uint64_t attempt)
@@ -55,7 +56,8 @@ static void finish_output(struct tasks *tasks, uint64_t number, uint64_t attempt
         inflow_close(tasks, number, attempt);
     /* Busy: it is on its way with an earlier commit of the same end. */
     if (r < 0 && r != -EBUSY)
-        log_warning_errno(r, "Cannot keep the output of task %llu: %m", (unsigned long long)number);
+        log_line_errno(LOG_WARNING | LOG_STAYS, r, "Cannot keep the output of task %llu: %m",
+                       (unsigned long long)number);
 }
 
 static struct submission *find_submission(struct tasks *tasks, uint64_t number)
@@ -94,7 +96,8 @@ static void take_back(struct tasks *tasks, uint64_t number, int r)
         about.step = task->spec.step;
     }
     if (origin_take_back(tasks->origin, number, tasks_now(tasks)) < 0) {
-        log_error_errno(r, "Cannot save task %llu: %m", (unsigned long long)number);
+        log_line_errno(LOG_ERR | LOG_STAYS, r, "Cannot save task %llu: %m",
+                       (unsigned long long)number);
         origin_uncommitted(tasks->origin, number, tasks_now(tasks));
         return;
     }
@@ -381,7 +384,8 @@ void owner_take_output(struct tasks *tasks, const struct node_id *from, uint64_t
     int r = output_append(output, piece->stream, piece->wall_usec, piece->data + skip,
                           piece->size - skip);
     if (r < 0)
-        log_debug_errno(r, "Cannot keep output of task %llu: %m", (unsigned long long)number);
+        log_line_errno(LOG_DEBUG | LOG_STAYS, r, "Cannot keep output of task %llu: %m",
+                       (unsigned long long)number);
 }
 
 void owner_cut_output(struct tasks *tasks, const struct node_id *from, uint64_t number,
@@ -392,5 +396,6 @@ void owner_cut_output(struct tasks *tasks, const struct node_id *from, uint64_t 
     int r = output ? output_cut(output, wall_usec) : 0;
 
     if (r < 0)
-        log_debug_errno(r, "Cannot mark the output of task %llu: %m", (unsigned long long)number);
+        log_line_errno(LOG_DEBUG | LOG_STAYS, r, "Cannot mark the output of task %llu: %m",
+                       (unsigned long long)number);
 }

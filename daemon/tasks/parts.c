@@ -156,8 +156,9 @@ static int restore_task(const struct state_task *stored, void *data)
     if (r >= 0)
         r = origin_restore(tasks->origin, task, tasks_now(tasks));
     if (r < 0)
-        return log_error_errno(r, "Cannot take up task %llu from the database: %m",
-                               (unsigned long long)stored->number);
+        return log_line_errno(LOG_ERR | LOG_STAYS, r,
+                              "Cannot take up task %llu from the database: %m",
+                              (unsigned long long)stored->number);
     TAKE_PTR(task);
     return 0;
 }

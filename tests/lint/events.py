@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Every event has a row, a function in the journal, and a text for operators; and nothing else has."""
+"""Every event has a row, a function in the journal, and a text for operators; and nothing else has.
+
+Diagnostics that name a task, which may be confidential, stay on the node.
+"""
 import pathlib
 import re
 import sys
@@ -23,8 +26,17 @@ def compare(errors, what, expected, found):
     errors += [f"{what}: {name} is not in the contract" for name in sorted(set(found) - set(expected))]
 
 
+def check_diagnostics(errors):
+    """A line with the number of a task carries LOG_STAYS: `monitor` of other nodes does not get it."""
+    for path in sorted((ROOT / "daemon").rglob("*.c")):
+        for call in re.findall(r"\blog_\w+\([^;]*;", path.read_text()):
+            if re.search(r"\b[Tt]ask %", call) and "LOG_STAYS" not in call:
+                errors.append(f"{path.relative_to(ROOT)}: {' '.join(call.split())} names a task, without LOG_STAYS")
+
+
 def main():
     errors = []
+    check_diagnostics(errors)
     table = (ROOT / "daemon/config/events.c").read_text()
     rows = dict(re.findall(r'\{"([a-z-]+)", "([0-9a-f]{32})", LOG_', table))
     compare(errors, "daemon/config/events.c", CONTRACT, rows)

@@ -76,7 +76,7 @@ static void an_event_is_listed_with_all_that_it_said(void **state _unused_)
                         "{\"schema\":\"p2pctl.events/1\",\"events\":[{\"seq\":1,"
                         "\"time\":\"2026-11-21T07:07:50.000Z\",\"type\":\"member-dead\","
                         "\"node\":\"lab-02\",\"task\":null,\"message\":\"member-dead of lab-02\","
-                        "\"line\":\"Line:1\"}]}");
+                        "\"line\":\"Line:1\",\"confidential\":false}]}");
     call_lab_done(&lab);
 }
 
@@ -236,12 +236,61 @@ static void a_timeline_has_what_happened_to_one_node(void **state _unused_)
     add_event("gossip", "lab-02", WALL);
     add_event("member-joined", "lab-03", WALL);
     add_event("member-dead", "lab-02", WALL + SECOND);
-    history_add_timeline(history, "lab-02", list);
+    history_add_timeline(history, &(struct caller){0}, "lab-02", list);
     _cleanup_free_ char *text = json_format(list);
     assert_string_equal(text, "[{\"time\":\"2026-11-21T07:07:50.000Z\","
                               "\"text\":\"member-joined of lab-02\"},"
                               "{\"time\":\"2026-11-21T07:07:51.000Z\","
                               "\"text\":\"member-dead of lab-02\"}]");
+}
+
+/* Of a task, confidential or not, of lab-02. */
+static void add_task_event(const char *message, bool is_confidential)
+{
+    _cleanup_json_ cJSON *fields = cJSON_CreateObject();
+
+    json_add_string(fields, "member", "lab-02");
+    history_add_event(&(struct journal_event){.type = "task-ended",
+                                              .wall_usec = WALL,
+                                              .message = message,
+                                              .fields = fields,
+                                              .is_confidential = is_confidential},
+                      history);
+}
+
+static void of_confidential_tasks_other_nodes_hear_nothing(void **state _unused_)
+{
+    _cleanup_json_ cJSON *list = cJSON_CreateArray();
+    const struct caller remote = {.is_remote = true};
+    struct call_lab lab, here;
+
+    add_task_event("open", false);
+    add_task_event("secret", true);
+    struct call *call = call_lab_new(&lab, "Events", "{\"lines\":1}", false);
+    call->caller = remote;
+    history_serve_events(history, call, WALL);
+    assert_non_null(strstr(lab.last, "\"message\":\"open\",\"line\":null,\"confidential\":false"));
+    assert_null(strstr(lab.last, "secret"));
+    call_lab_done(&lab);
+
+    history_add_timeline(history, &remote, "lab-02", list);
+    assert_int_equal(cJSON_GetArraySize(list), 1);
+    history_add_timeline(history, &(struct caller){0}, "lab-02", list);
+    assert_int_equal(cJSON_GetArraySize(list), 3);
+
+    call = call_lab_new(&lab, "Events", "{\"follow\":true,\"lines\":0}", true);
+    call->caller = remote;
+    history_serve_events(history, call, WALL);
+    history_serve_events(
+        history, call_lab_new(&here, "Events", "{\"follow\":true,\"lines\":0}", true), WALL);
+    add_task_event("secret", true);
+    assert_int_equal(lab.notified, 0);
+    assert_int_equal(here.notified, 1);
+    assert_non_null(strstr(here.last, "\"confidential\":true"));
+    add_task_event("open", false);
+    assert_int_equal(lab.notified, 1);
+    call_lab_done(&lab);
+    call_lab_done(&here);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -258,6 +307,7 @@ int main(void)
         test(a_follower_that_is_behind_misses_and_sees_the_gap),
         test(the_inbox_keeps_the_last_messages),
         test(a_timeline_has_what_happened_to_one_node),
+        test(of_confidential_tasks_other_nodes_hear_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,13 +54,16 @@ static struct call *ask(struct call_lab *lab, const char *parameters)
 }
 
 /* The messages of the events listed, "a b ". */
-static void assert_events(struct node *node, const char *parameters, const char *expected)
+static void assert_events_for(struct node *node, bool is_remote, const char *parameters,
+                              const char *expected)
 {
     struct call_lab lab;
     const cJSON *list = NULL;
     char text[256] = "";
 
-    (void)ask(&lab, parameters);
+    struct call *call = call_lab_new(&lab, "Events", parameters, true);
+    call->caller.is_remote = is_remote;
+    history_serve_events(history, call, WALL_USEC);
     assert_true(lab.is_answered || worker_wait(node->worker, &lab.is_answered));
     assert_string_equal(lab.error, "");
     _cleanup_json_ cJSON *reply = cJSON_Parse(lab.last);
@@ -70,6 +73,47 @@ static void assert_events(struct node *node, const char *parameters, const char 
                  cJSON_GetStringValue(cJSON_GetObjectItem(item, "message")));
     assert_string_equal(text, expected);
     call_lab_done(&lab);
+}
+
+static void assert_events(struct node *node, const char *parameters, const char *expected)
+{
+    assert_events_for(node, false, parameters, expected);
+}
+
+/* As a former version wrote it, which did not say whether the task was confidential. */
+static void put_old_event(struct node *node)
+{
+    _cleanup_(state_batch_freep) struct state_batch *batch = NULL;
+
+    assert_int_equal(state_batch_new(&batch), 0);
+    state_put_event(batch,
+                    &(struct state_event){
+                        .sequence = 1,
+                        .wall_usec = WALL_USEC,
+                        .type = "task-ended",
+                        .record = "{\"message\":\"old\",\"task\":\"\\\"confidential\\\":false\"}"});
+    assert_int_equal(state_commit(node->state, &batch), 0);
+}
+
+static void what_was_confidential_is_so_after_a_restart(void **state)
+{
+    struct node *node = *state;
+
+    put_old_event(node);
+    die(node);
+    live(node);
+    history_add_event(&(struct journal_event){.type = "task-ended",
+                                              .wall_usec = WALL_USEC,
+                                              .message = "\"confidential\":false",
+                                              .is_confidential = true},
+                      history);
+    add("task-ended", "open");
+    add("member-dead", "b");
+    die(node);
+    live(node);
+    assert_events_for(node, true, "{}", "open b ");
+    assert_events_for(node, true, "{\"lines\":1,\"types\":[\"task-*\"]}", "open ");
+    assert_events(node, "{}", "old \"confidential\":false open b ");
 }
 
 static void events_survive_a_restart(void **state)
@@ -178,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(events_survive_a_restart),
+        test(what_was_confidential_is_so_after_a_restart),
         test(what_is_in_memory_and_on_disk_is_told_once),
         test(gossip_and_liveness_are_not_written),
         test(a_burst_is_written_before_it_is_forgotten),

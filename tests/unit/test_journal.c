@@ -210,10 +210,14 @@ static void failures_of_tasks_are_notices(void **state _unused_)
     assert_field("MESSAGE=task 42@lab-01 a1 failed on lab-03 in 1.00s: exit 1");
     assert_field("PRIORITY=5");
     assert_field("PEER_TASK=42@lab-01");
+    assert_null(strstr(record, "CONFIDENTIAL"));
     journal_task_ended(&task, "lab-03", "cancelled", "", USEC_PER_SEC);
     assert_field("MESSAGE=task 42@lab-01 a1 cancelled on lab-03 in 1.00s");
     journal_task_lost(&task, "lab-03", "node dead");
     assert_field("MESSAGE=task 42@lab-01 a1 lost with lab-03: node dead");
+    task.is_confidential = true;
+    journal_task_lost(&task, "lab-01", "node dead");
+    assert_field("PEER_CONFIDENTIAL=1");
 }
 
 static void a_text_from_elsewhere_cannot_forge_a_record(void **state _unused_)

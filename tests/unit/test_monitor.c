@@ -110,6 +110,30 @@ static void each_sees_what_it_asked_for(void **state _unused_)
     call_lab_done(&info);
 }
 
+static void lines_about_tasks_stay_on_the_node(void **state _unused_)
+{
+    const struct journal_task secret = {.id = "7@lab-01", .is_confidential = true};
+    const struct journal_task task = {.id = "8@lab-01"};
+    struct call_lab here, there;
+
+    watch(&here, "{}");
+    struct call *call = call_lab_new(&there, "Monitor", "{}", true);
+    call->caller.is_remote = true;
+    monitor_serve(monitor, call);
+    log_line_errno(LOG_WARNING | LOG_STAYS, -ENOSPC, "Cannot keep the output of task 7: %m");
+    journal_task_started(&secret, "lab-01", 1);
+    run();
+    assert_int_equal(here.notified, 2);
+    assert_int_equal(there.notified, 0);
+    assert_int_equal(records_count, 1); /* the log itself has the warning */
+    log_warning_errno(-ENOSPC, "Cannot keep a file: %m");
+    journal_task_started(&task, "lab-02", 1);
+    run();
+    assert_int_equal(there.notified, 2);
+    call_lab_done(&here);
+    call_lab_done(&there);
+}
+
 static void *speak(void *data _unused_)
 {
     for (int i = 0; i < 100; i++)
@@ -213,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         test(whoever_watches_sees_more_than_the_log),
         test(each_sees_what_it_asked_for),
+        test(lines_about_tasks_stay_on_the_node),
         test(lines_come_from_any_thread),
         test(a_slow_reader_misses_lines_and_is_told),
         test(the_queue_is_bounded_and_sending_does_not_feed_it),

@@ -185,7 +185,8 @@ void method_show_node(struct node *node, struct call *call)
     }
     cJSON *reply = call_new_reply("p2pctl.node/1");
     member_fill(node, member, cJSON_AddObjectToObject(reply, "member"));
-    history_add_timeline(node->history, member->name, cJSON_AddArrayToObject(reply, "timeline"));
+    history_add_timeline(node->history, &call->caller, member->name,
+                         cJSON_AddArrayToObject(reply, "timeline"));
     call_reply(call, reply);
 }
 

@@ -95,7 +95,7 @@ static uint32_t count_running(const struct node *node)
     return load.running + load.queued;
 }
 
-static void add_running(const struct node *node, cJSON *reply)
+static void add_running(const struct node *node, const struct call *call, cJSON *reply)
 {
     const struct slots *slots = tasks_get_slots(node->tasks);
     cJSON *list = cJSON_AddArrayToObject(reply, "tasks");
@@ -104,7 +104,8 @@ static void add_running(const struct node *node, cJSON *reply)
 
     for (size_t i = 0; count < TASKS_MAX && (attempt = slots_next(slots, &i));) {
         char id[TASK_ID_TEXT_MAX];
-        if (attempt->state == SLOTS_QUEUED || attempt->state == SLOTS_ENDED)
+        if (attempt->state == SLOTS_QUEUED || attempt->state == SLOTS_ENDED ||
+            !may_hear_of(call, &attempt->spec))
             continue;
         cJSON *json = cJSON_CreateObject();
         json_add_string(json, "id", task_id_format(attempt->key.number, attempt->origin_name, id));
@@ -125,7 +126,7 @@ static cJSON *new_reply(const struct draining *draining, const char *type)
     json_add_string(reply, "name", node->config->node.name);
     json_add_string(reply, "reason", *draining->reason ? draining->reason : NULL);
     json_add_u64(reply, "running", count_running(node));
-    add_running(node, reply);
+    add_running(node, draining->call, reply);
     cJSON *list = cJSON_AddArrayToObject(reply, "handed");
     for (size_t i = 0; i < draining->handed_count; i++) {
         cJSON *json = cJSON_CreateObject();

@@ -125,13 +125,13 @@ struct minute {
     unsigned failed;
 };
 
-static unsigned count_minutes(struct node *node, struct minute minutes[static MINUTES])
+static unsigned count_minutes(const struct node *node, const struct call *call,
+                              struct minute minutes[static MINUTES])
 {
-    struct origin *origin = tasks_get_origin(node->tasks);
     uint64_t now = node_wall(node);
     unsigned most = 0;
 
-    for (const struct task *task = NULL; (task = origin_next(origin, task ? task->number : 0));) {
+    for (const struct task *task = NULL; (task = next_task(node, call, task));) {
         uint64_t age = usec_sub(now, task->ended_wall_usec) / USEC_PER_MIN;
         if (!task_state_is_final(task->state) || task->ended_wall_usec == 0 || age >= MINUTES)
             continue;
@@ -142,10 +142,10 @@ static unsigned count_minutes(struct node *node, struct minute minutes[static MI
     return most;
 }
 
-static void write_tasks(FILE *out, struct node *node)
+static void write_tasks(FILE *out, const struct node *node, const struct call *call)
 {
     struct minute minutes[MINUTES] = {{0}};
-    unsigned most = count_minutes(node, minutes);
+    unsigned most = count_minutes(node, call, minutes);
     double step = (WIDTH - 80.0) / MINUTES, unit = most > 0 ? (double)CHART_SIZE / most : 0;
 
     fprintf(out, "<text x=\"40\" y=\"%d\">tasks of the last hour, submitted here: %s</text>\n",
@@ -168,8 +168,8 @@ static void write_tasks(FILE *out, struct node *node)
     }
 }
 
-static void write_picture(FILE *out, struct node *node, const struct swim_member *const *members,
-                          size_t all)
+static void write_picture(FILE *out, const struct node *node, const struct call *call,
+                          const struct swim_member *const *members, size_t all)
 {
     size_t count = MIN(all, (size_t)MEMBERS_MAX);
     double size = CLAMP(2 * M_PI * RADIUS / (double)MAX(count, (size_t)1) / 3, 3.0, 22.0);
@@ -193,7 +193,7 @@ static void write_picture(FILE *out, struct node *node, const struct swim_member
     write_lines(out, members, count);
     for (size_t i = 0; i < count; i++)
         write_member(out, members[i], place_of(i, count), size);
-    write_tasks(out, node);
+    write_tasks(out, node, call);
     fputs("</svg>\n", out);
 }
 
@@ -207,7 +207,7 @@ void method_graph(struct node *node, struct call *call)
 
     if (!out)
         return fail_memory(call);
-    write_picture(out, node, members, swim_members_count(swim));
+    write_picture(out, node, call, members, swim_members_count(swim));
     if (fclose(out) != 0) {
         free(text);
         return fail_memory(call);

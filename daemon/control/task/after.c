@@ -38,7 +38,7 @@ static bool check(struct node *node, struct call *call, uint64_t number,
 {
     const struct task *task = origin_find(tasks_get_origin(node->tasks), number);
 
-    if (!task) {
+    if (!task || !may_hear_of(call, &task->spec)) {
         call_fail(call, ERROR_NOT_FOUND, "p2pctl task list", "no task %" PRIu64 " on %s", number,
                   node->config->node.name);
         return false;

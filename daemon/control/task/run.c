@@ -55,17 +55,15 @@ static cJSON *new_taskless(const char *name, enum task_state state, const char *
     return json;
 }
 
-/* What a task of a list is told as; of confidential ones another node hears the state alone. */
+/* What a task of a list is told as. */
 static void tell_task(const struct node *node, struct call *call, const struct task *task,
                       const char *name)
 {
     static const char *const keys[] = {"id",     "state",  "node",    "attempt", "exit",
                                        "signal", "reason", "started", "run_s"};
 
-    if (task->spec.is_confidential && call->caller.is_remote) {
-        call_notify(call, new_taskless(name, task->state, NULL));
+    if (!may_hear_of(call, &task->spec))
         return;
-    }
     cJSON *fields = cJSON_CreateObject(), *json = cJSON_CreateObject();
     task_fill(node, task, fields);
     json_add_string(json, "type", "task");
@@ -99,7 +97,7 @@ static const struct task *find_stranded(void *data)
     const struct task *task = NULL;
 
     while ((task = origin_next_stranded(origin, task)))
-        if (task->spec.workflow == onlooker->number)
+        if (task->spec.workflow == onlooker->number && may_hear_of(onlooker->call, &task->spec))
             return task;
     return NULL;
 }
@@ -170,7 +168,7 @@ static void tell_refused(const struct onlooker *onlooker, const struct workflow 
 
     for (uint32_t i = 0; i < plan->steps_count; i++) {
         const char *reason = workflow_get_reason(workflow, i);
-        if (*reason)
+        if (*reason && may_hear_of(onlooker->call, &plan->steps[i].spec))
             call_notify(onlooker->call, new_taskless(plan->steps[i].name, TASK_FAILED, reason));
     }
 }
@@ -187,7 +185,8 @@ static void on_done(struct run *run, void *data)
     call_reply(call, end);
 }
 
-static void add_types(struct node *node, const struct workflow_plan *plan, cJSON *json)
+static void add_types(struct node *node, const struct call *call, const struct workflow_plan *plan,
+                      cJSON *json)
 {
     const struct place *place = origin_get_place(tasks_get_origin(node->tasks));
     cJSON *types = cJSON_AddArrayToObject(json, "types");
@@ -199,7 +198,8 @@ static void add_types(struct node *node, const struct workflow_plan *plan, cJSON
             is_known =
                 is_known ||
                 strcmp(cJSON_GetObjectItemCaseSensitive(type, "name")->valuestring, name) == 0;
-        if (is_known || task_spec_get_kind(&plan->steps[i].spec) != TASK_TYPED)
+        if (is_known || task_spec_get_kind(&plan->steps[i].spec) != TASK_TYPED ||
+            !may_hear_of(call, &plan->steps[i].spec))
             continue;
         cJSON *type = cJSON_CreateObject();
         json_add_string(type, "name", name);
@@ -226,16 +226,20 @@ static void add_command(const struct task_spec *spec, cJSON *json)
     json_add_string(json, "command", call ? call : text);
 }
 
-static void add_needs(const struct workflow_plan *plan, size_t step, cJSON *json)
+static void add_needs(const struct call *call, const struct workflow_plan *plan, size_t step,
+                      cJSON *json)
 {
     cJSON *needs = cJSON_AddArrayToObject(json, "needs");
 
-    for (size_t i = 0; i < plan->steps[step].needs_count; i++)
-        cJSON_AddItemToArray(needs,
-                             cJSON_CreateString(plan->steps[plan->steps[step].needs[i]].name));
+    for (size_t i = 0; i < plan->steps[step].needs_count; i++) {
+        const struct workflow_step *other = &plan->steps[plan->steps[step].needs[i]];
+        if (may_hear_of(call, &other->spec))
+            cJSON_AddItemToArray(needs, cJSON_CreateString(other->name));
+    }
 }
 
-cJSON *run_new_plan(struct node *node, const struct workflow_plan *plan, const char *id)
+cJSON *run_new_plan(struct node *node, const struct call *call, const struct workflow_plan *plan,
+                    const char *id)
 {
     cJSON *json = cJSON_CreateObject();
 
@@ -243,19 +247,22 @@ cJSON *run_new_plan(struct node *node, const struct workflow_plan *plan, const c
     json_add_string(json, "id", id);
     cJSON *tasks = cJSON_AddArrayToObject(json, "tasks");
     for (size_t i = 0; i < plan->steps_count; i++) {
+        if (!may_hear_of(call, &plan->steps[i].spec))
+            continue;
         cJSON *item = cJSON_CreateObject();
         json_add_string(item, "task", plan->steps[i].name);
         json_add_string(item, "type", plan->steps[i].spec.type);
         json_add_u64(item, "number", plan->steps[i].spec.type_number);
         json_add_u64(item, "step", plan->steps[i].group);
         add_command(&plan->steps[i].spec, item);
-        add_needs(plan, i, item);
+        add_needs(call, plan, i, item);
         json_add_u64(item, "out", plan->steps[i].spec.outs.count);
         cJSON_AddItemToArray(tasks, item);
     }
-    add_types(node, plan, json);
+    add_types(node, call, plan, json);
     cJSON *inputs = cJSON_AddArrayToObject(json, "inputs");
-    for (size_t i = 0; i < plan->locals.count; i++)
+    /* Which files go along with a list is asked at one's own node alone. */
+    for (size_t i = 0; i < plan->locals.count && !call->caller.is_remote; i++)
         cJSON_AddItemToArray(inputs, cJSON_CreateString(plan->locals.items[i]));
     json_add_u64(json, "total", plan->steps_count);
     return json;
@@ -284,7 +291,7 @@ static void tell_steps(struct node *node, struct call *call, const struct run *r
 
     for (uint32_t i = 0; tasks && i < plan->steps_count; i++) {
         const char *name = plan->steps[i].name;
-        if (!is_current(run, i))
+        if (!is_current(run, i) || !may_hear_of(call, &plan->steps[i].spec))
             continue;
         if (tasks[i])
             tell_task(node, call, tasks[i], name);
@@ -338,7 +345,7 @@ static void resume(struct node *node, struct call *call, struct run *run, bool i
                   run_id_format(node, run, id), strerror(-r));
         return;
     }
-    call_notify(call, run_new_plan(node, plan, run_id_format(node, run, id)));
+    call_notify(call, run_new_plan(node, call, plan, run_id_format(node, run, id)));
     if (!is_detached)
         tell_steps(node, call, run, plan);
     if (is_detached || !run_get_workflow(run))

@@ -7,8 +7,10 @@
 #include "control/methods_internal.h"
 #include "tasks/runs.h"
 
-/* The first object of the stream; @id NULL: nothing is to be run. */
-cJSON *run_new_plan(struct node *node, const struct workflow_plan *plan, const char *id);
+/* The first object of the stream, as far as the caller may hear of the steps; @id NULL: nothing is
+ * to be run. */
+cJSON *run_new_plan(struct node *node, const struct call *call, const struct workflow_plan *plan,
+                    const char *id);
 
 /* The last one. */
 cJSON *run_new_end(const struct node *node, const struct run *run);

@@ -150,7 +150,7 @@ static void show_plan(struct node *node, struct call *call, const struct workflo
     static const char *const empty[] = {"id",    "succeeded",  "failed", "skipped",
                                         "nodes", "elapsed_ms", "exit"};
 
-    call_notify(call, run_new_plan(node, plan, NULL));
+    call_notify(call, run_new_plan(node, call, plan, NULL));
     json_add_string(end, "type", "end");
     json_add_u64(end, "total", plan->steps_count);
     for (size_t i = 0; i < ARRAY_SIZE(empty); i++)
@@ -172,7 +172,8 @@ static void start(struct draft *draft)
         call_fail(call, error_from_errno(r), NULL, "cannot start the list: %s", strerror(-r));
         return;
     }
-    call_notify(call, run_new_plan(node, TAKE_PTR(draft->plan), run_id_format(node, run, id)));
+    call_notify(call,
+                run_new_plan(node, call, TAKE_PTR(draft->plan), run_id_format(node, run, id)));
     if (draft->is_detached)
         call_reply(call, run_new_end(node, run));
     else

@@ -109,6 +109,22 @@ void task_fill(const struct node *node, const struct task *task, cJSON *json)
     json_add_bool(json, "confidential", task->spec.is_confidential);
 }
 
+bool may_hear_of(const struct call *call, const struct task_spec *spec)
+{
+    return !(spec->is_confidential && call->caller.is_remote);
+}
+
+const struct task *next_task(const struct node *node, const struct call *call,
+                             const struct task *task)
+{
+    const struct origin *origin = tasks_get_origin(node->tasks);
+
+    do
+        task = origin_next(origin, task ? task->number : 0);
+    while (task && !may_hear_of(call, &task->spec));
+    return task;
+}
+
 bool pass_to_origin(struct node *node, struct call *call, const char *origin)
 {
     if (!*origin || strcmp(origin, node->config->node.name) == 0)
@@ -141,7 +157,7 @@ const struct task *find_task(struct node *node, struct call *call, const char *i
     if (pass_to_origin(node, call, origin))
         return NULL;
     const struct task *task = origin_find(tasks_get_origin(node->tasks), number);
-    if (!task || (task->spec.is_confidential && call->caller.is_remote)) {
+    if (!task || !may_hear_of(call, &task->spec)) {
         call_fail(call, ERROR_NOT_FOUND, "p2pctl task list", "no task %s on %s", id,
                   node->config->node.name);
         return NULL;
@@ -151,7 +167,6 @@ const struct task *find_task(struct node *node, struct call *call, const char *i
 
 void method_list_tasks(struct node *node, struct call *call)
 {
-    const struct origin *origin = tasks_get_origin(node->tasks);
     struct origin_statistics statistics;
     bool all_nodes = false;
 
@@ -159,15 +174,13 @@ void method_list_tasks(struct node *node, struct call *call)
         return;
     cJSON *reply = call_new_reply("p2pctl.tasks/1");
     cJSON *list = cJSON_AddArrayToObject(reply, "tasks");
-    origin_get_statistics(origin, &statistics);
+    origin_get_statistics(tasks_get_origin(node->tasks), &statistics);
     uint64_t skip = usec_sub(statistics.tasks, LIST_MAX);
-    for (const struct task *task = NULL; (task = origin_next(origin, task ? task->number : 0));) {
+    for (const struct task *task = NULL; (task = next_task(node, call, task));) {
         if (skip > 0) {
             skip--;
             continue;
         }
-        if (task->spec.is_confidential && call->caller.is_remote)
-            continue;
         cJSON *item = cJSON_CreateObject();
         task_fill(node, task, item);
         cJSON_AddItemToArray(list, item);
@@ -408,7 +421,8 @@ int signal_of(const char *name)
 
 bool may_change_task(const struct call *call, const struct task *task)
 {
-    return call->caller.is_admin || strcmp(call->caller.user, task->spec.user) == 0;
+    return may_hear_of(call, &task->spec) &&
+           (call->caller.is_admin || strcmp(call->caller.user, task->spec.user) == 0);
 }
 
 const struct task *find_own_task(struct node *node, struct call *call, const char *id)
@@ -450,9 +464,7 @@ static bool choose_listed(struct node *node, struct call *call, const cJSON *ids
 static void choose_matching(struct node *node, struct call *call, const char *type,
                             struct cancel *cancel)
 {
-    const struct origin *origin = tasks_get_origin(node->tasks);
-
-    for (const struct task *task = NULL; (task = origin_next(origin, task ? task->number : 0));)
+    for (const struct task *task = NULL; (task = next_task(node, call, task));)
         if (!task_state_is_final(task->state) && (!type || strcmp(type, task->spec.type) == 0) &&
             may_change_task(call, task))
             cancel->numbers[cancel->count++] = task->number;

@@ -135,7 +135,6 @@ static bool read_args(struct node *node, struct call *call, struct task_words *a
 
 void method_retry_task(struct node *node, struct call *call)
 {
-    struct origin *origin = tasks_get_origin(node->tasks);
     const cJSON *ids = NULL;
     const char *run_on = NULL;
     _cleanup_(task_words_done) struct task_words args = {0};
@@ -163,8 +162,7 @@ void method_retry_task(struct node *node, struct call *call)
         const struct task *task = find_task(node, call, id->valuestring);
         ask(retry, task->number, run_on, has_args ? &args : NULL);
     }
-    for (const struct task *task = NULL;
-         all_failed && (task = origin_next(origin, task ? task->number : 0));)
+    for (const struct task *task = NULL; all_failed && (task = next_task(node, call, task));)
         if (is_failed(call, task) && !is_in_run(node, task))
             ask(retry, task->number, run_on, NULL);
     retry->is_asking = false;

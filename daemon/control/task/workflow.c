@@ -187,11 +187,9 @@ void method_show_workflow(struct node *node, struct call *call)
     cJSON *reply = call_new_reply("p2pctl.workflow/1");
     fill(node, run, reply);
     cJSON *steps = cJSON_AddArrayToObject(reply, "steps");
-    for (size_t i = 0; tasks && i < plan->steps_count; i++) {
-        bool is_hidden = tasks[i] && tasks[i]->spec.is_confidential && call->caller.is_remote;
-        cJSON_AddItemToArray(steps,
-                             new_step(node, run, &plan->steps[i], is_hidden ? NULL : tasks[i]));
-    }
+    for (size_t i = 0; tasks && i < plan->steps_count; i++)
+        if (may_hear_of(call, &plan->steps[i].spec))
+            cJSON_AddItemToArray(steps, new_step(node, run, &plan->steps[i], tasks[i]));
     call_reply_list(call, reply, "steps");
 }
 
