@@ -8,6 +8,7 @@
 #include <systemd/sd-login.h>
 #include "base/log.h"
 #include "config/value.h"
+#include "control/data/file.h"
 #include "control/methods.h"
 #include "journal.h"
 #include "output.h"
@@ -182,6 +183,11 @@ static void on_stored(const struct transfers_stored *stored, void *data _unused_
     journal_file_stored(stored->name, stored->size, stored->owner, stored->count);
 }
 
+static void on_changed(const char *name, void *data _unused_)
+{
+    file_tell_changed(name, NULL);
+}
+
 int node_make_transfer(struct node *node)
 {
     const struct config_net *net = &node->config->net;
@@ -219,6 +225,7 @@ int node_make_transfer(struct node *node)
                                        .transfers_max = net->transfers_max,
                                        .rate_limit = net->rate_limit,
                                        .on_stored = on_stored,
+                                       .on_changed = on_changed,
                                        .data = node},
             &node->transfers);
     if (r >= 0)

@@ -222,7 +222,8 @@ static void refuse(struct fetch *fetch, struct file_wanted *one, const cJSON *go
         one->is_left = true;
     else
         file_note(&fetch->sum,
-                  fail(code, NULL, NULL, "%s", json_text(got, "message", "it was refused")));
+                  fail(code, NULL, code == ERROR_CONFLICT ? "see which are: p2pctl file ls" : NULL,
+                       "%s", json_text(got, "message", "it was refused")));
 }
 
 static void write_all(struct fetch *fetch, const struct pack *pack, const cJSON *files,

@@ -27,7 +27,10 @@ static void size_cell(const struct ctl *ctl, const cJSON *file, struct cell *cel
 static void hash_cell(const struct ctl *ctl, const cJSON *file, struct cell *cell)
 {
     (void)ctl;
-    cell_printf(cell, "%.8s", json_text(file, "sha256", "-"));
+    if (cJSON_IsTrue(json_member(file, "damaged")))
+        *cell = (struct cell){.text = strdup("damaged"), .tone = TONE_BAD};
+    else
+        cell_printf(cell, "%.8s", json_text(file, "sha256", "-"));
 }
 
 static void modified_cell(const struct ctl *ctl, const cJSON *file, struct cell *cell)

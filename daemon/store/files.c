@@ -120,10 +120,16 @@ static int reconcile(struct files *files)
     if (r == 0)
         r = database_execute(
             files->database,
+            /* Of the two rows that a crash may leave, the one that is about what is there. */
             "DELETE FROM file WHERE NOT EXISTS (SELECT 1 FROM present AS p"
-            " WHERE p.name = file.name AND p.inode = file.inode);"
-            "UPDATE file SET sha256 = NULL, size = p.size, modified = p.modified"
-            " FROM present AS p WHERE p.name = file.name"
+            " WHERE p.name = file.name) OR inode <> (SELECT f.inode"
+            " FROM file AS f JOIN present AS p ON p.name = f.name WHERE f.name = file.name"
+            " ORDER BY f.inode <> p.inode, f.size <> p.size OR f.modified <> p.modified, f.inode"
+            " LIMIT 1);"
+            "UPDATE file SET inode = p.inode FROM present AS p WHERE p.name = file.name"
+            " AND p.inode <> file.inode;"
+            "UPDATE file SET size = p.size, modified = p.modified FROM present AS p"
+            " WHERE p.name = file.name AND sha256 IS NULL"
             " AND (file.size <> p.size OR file.modified <> p.modified);"
             "INSERT INTO file(name, inode, size, modified, executable, owner, sha256)"
             " SELECT name, inode, size, modified, executable, '', NULL FROM present AS p"
@@ -243,6 +249,12 @@ static void read_metadata(sqlite3_stmt *statement, int column, struct files_info
         memcpy(info->sha256, hash, size);
 }
 
+/* Whether what is there is not what was stored, with that size and time. */
+static bool is_changed(const struct stat *status, uint64_t size, uint64_t modified_wall_usec)
+{
+    return (uint64_t)status->st_size != size || files_modified_of(status) != modified_wall_usec;
+}
+
 int files_load_info(struct files *files, const char *name, const struct stat *status,
                     struct files_info *ret)
 {
@@ -254,11 +266,13 @@ int files_load_info(struct files *files, const char *name, const struct stat *st
     sqlite3 *index;
     int r = files_get_index(files, &index);
 
-    /* Prepared once: of many small files this would be most of the work. */
+    /* Prepared once: of many small files this would be most of the work. There are two rows of a
+     * name while one file replaces another. */
     if (r == 0 && !files->lookup)
-        r = database_prepare(
-            index, &files->lookup,
-            "SELECT owner, sha256, size, modified FROM file WHERE name = ?1 AND inode = ?2", "");
+        r = database_prepare(index, &files->lookup,
+                             "SELECT owner, sha256, size, modified FROM file WHERE name = ?1"
+                             " ORDER BY inode <> ?2 LIMIT 1",
+                             "");
     if (r < 0)
         return r;
     (void)sqlite3_bind_text(files->lookup, 1, name, -1, SQLITE_STATIC);
@@ -267,10 +281,9 @@ int files_load_info(struct files *files, const char *name, const struct stat *st
     snprintf(info.name, sizeof(info.name), "%s", name);
     if (r > 0) {
         read_metadata(files->lookup, 0, &info);
-        /* Someone wrote into it since. */
-        if (database_column_u64(files->lookup, 2) != info.size ||
-            database_column_u64(files->lookup, 3) != info.modified_wall_usec)
-            info.has_sha256 = false;
+        info.is_changed =
+            info.has_sha256 && is_changed(status, database_column_u64(files->lookup, 2),
+                                          database_column_u64(files->lookup, 3));
     }
     (void)sqlite3_reset(files->lookup);
     if (r < 0)
@@ -415,6 +428,8 @@ int files_open_read(struct files *files, const char *name, int *ret_fd, struct f
     if (r == 0)
         r = files_load_info(files, name, &status, &info);
     pthread_mutex_unlock(&files->change_mutex);
+    if (r == 0 && info.is_changed)
+        r = -ESTALE;
     if (r < 0)
         return r;
     *ret = info;
@@ -422,13 +437,17 @@ int files_open_read(struct files *files, const char *name, int *ret_fd, struct f
     return 0;
 }
 
-static void read_info(sqlite3_stmt *statement, struct files_info *ret)
+static void read_info(struct files *files, sqlite3_stmt *statement, struct files_info *ret)
 {
+    struct stat status;
+
     snprintf(ret->name, sizeof(ret->name), "%s", database_column_text(statement, 0));
     ret->size = database_column_u64(statement, 1);
     ret->modified_wall_usec = database_column_u64(statement, 2);
     ret->is_executable = database_column_u64(statement, 3) != 0;
     read_metadata(statement, 4, ret);
+    ret->is_changed = ret->has_sha256 && files_look(files, ret->name, &status) == 0 &&
+                      is_changed(&status, ret->size, ret->modified_wall_usec);
 }
 
 static int list_locked(struct files *files, const char *glob, const char *after, size_t limit,
@@ -447,7 +466,7 @@ static int list_locked(struct files *files, const char *glob, const char *after,
             "tti", after, glob, (uint64_t)limit);
 
     while (r == 0 && (r = database_step(statement)) > 0) {
-        read_info(statement, &infos[n++]);
+        read_info(files, statement, &infos[n++]);
         r = 0;
     }
     *ret_count = n;

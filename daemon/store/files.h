@@ -74,7 +74,8 @@ struct files_info {
     uint64_t size;
     uint64_t modified_wall_usec;
     uint8_t sha256[FILES_HASH_SIZE];
-    bool has_sha256; /* false for a file that was put here by hand, or changed since */
+    bool has_sha256; /* false for a file that was put here by hand */
+    bool is_changed; /* it was stored, and is not what was stored any more: see files_open_read */
     bool is_executable;
 };
 
@@ -83,7 +84,12 @@ int files_stat(struct files *files, const char *name, struct files_info *ret);
 
 /*
  * Opens a file for reading; the descriptor is the caller's, and stays good when the file is
- * replaced or removed meanwhile. Return: as files_stat, or -EMFILE and the like.
+ * replaced or removed meanwhile. The hash is that of what was stored: a disk may have changed a
+ * byte since, so whoever reads to the end compares.
+ *
+ * Return: as files_stat; -ESTALE where size or time are not what was stored, since somebody wrote
+ * into the file or put another in its place; or -EMFILE and the like. What only has another inode
+ * is taken for the same: it came out of a backup.
  */
 int files_open_read(struct files *files, const char *name, int *ret_fd, struct files_info *ret);
 

@@ -50,8 +50,8 @@ int files_look(struct files *files, const char *name, struct stat *ret);
 /* The time of the last change of the content, in the wall clock's microseconds. */
 uint64_t files_modified_of(const struct stat *status);
 
-/* Under change_mutex: the metadata of the file with that status. Return: 0, -EIO, -EUCLEAN,
- * -ENOMEM. */
+/* Under change_mutex: the metadata of the file with that status, as of files_open_read. Return: 0,
+ * -EIO, -EUCLEAN, -ENOMEM. */
 int files_load_info(struct files *files, const char *name, const struct stat *status,
                     struct files_info *ret);
 

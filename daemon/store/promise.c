@@ -119,7 +119,8 @@ int promise_check_name(struct files *files, const char *name, uint64_t modified_
         r = files_load_info(files, name, &status, &stored);
     if (r < 0)
         return r;
-    if (overwrite == UPLOAD_NEWER && stored.modified_wall_usec >= modified_wall_usec)
+    if (overwrite == UPLOAD_NEWER && !stored.is_changed &&
+        stored.modified_wall_usec >= modified_wall_usec)
         return UPLOAD_KEPT;
     return files_get_indexed_size(files, name, ret_replaced);
 }

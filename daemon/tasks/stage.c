@@ -111,6 +111,9 @@ static int open_stored(struct stage *stage, const struct source *source, struct 
 
     if (r == -ENOENT)
         return fail(stage, r, "no file \"%s\" is stored on this node", source->stored);
+    if (r == -ESTALE)
+        return fail(stage, r, "the stored file \"%s\" is damaged: it was changed since then",
+                    source->stored);
     if (r < 0)
         return fail(stage, r, "cannot read the stored file \"%s\": %s", source->stored,
                     strerror(-r));

@@ -75,7 +75,8 @@ static int take_content(struct pass *pass, struct transfer_item *item,
         return file_job_fail(job, r, "cannot hash");
     /* A disk may have changed it since it was stored. */
     if (info->has_sha256 && memcmp(item->sha256, info->sha256, FILES_HASH_SIZE) != 0) {
-        transfer_item_settle(item, -EBADMSG, explain(-EBADMSG, item->name, reason));
+        r = file_job_is_exact(job) ? -ESTALE : -EBADMSG;
+        transfer_item_settle(item, r, explain(r, item->name, reason));
         return 0;
     }
     free(item->owner);
@@ -283,11 +284,13 @@ static int answer_all(struct answer *answer, struct reader *names, size_t count)
         char name[FILES_NAME_MAX + 1], reason[FILE_WIRE_REASON_MAX];
         reader_string8(names, name, sizeof(name));
         int64_t size = add_content(answer, name, room);
-        if (size < 0)
+        if (size < 0) {
+            file_job_note_refused(answer->job, (int)size, name);
             file_wire_add_result(answer->frame, answer->count, (int)size,
                                  explain((int)size, name, reason));
-        else
+        } else {
             room -= (uint64_t)size;
+        }
         answer->count++;
         if (file_job_is_cancelled(answer->job))
             r = -ECANCELED;

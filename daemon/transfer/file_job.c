@@ -29,6 +29,21 @@ static int fail_store(struct file_job *job, int r, const struct upload_refusal *
     return r;
 }
 
+int file_job_fail_changed(struct file_job *job, const char *name)
+{
+    char text[FILE_WIRE_REASON_MAX];
+
+    job->end.r = -ESTALE;
+    snprintf(job->end.reason, sizeof(job->end.reason), "%s",
+             file_wire_explain(-ESTALE, name, &(struct upload_refusal){0}, text));
+    return -ESTALE;
+}
+
+bool file_job_is_exact(const struct file_job *job)
+{
+    return !job->conn || conn_is_sealed(job->conn);
+}
+
 int file_job_fail_connection(struct file_job *job, int r)
 {
     char span[32];
@@ -163,7 +178,9 @@ static int put_here(struct file_job *job)
     r = fill_upload(job, upload);
     if (r < 0)
         return r;
-    r = upload_commit(upload, NULL, &job->end.info);
+    r = upload_commit(upload, job->has_sha256 ? job->sha256 : NULL, &job->end.info);
+    if (r == -EBADMSG)
+        return file_job_fail_changed(job, job->stored);
     if (r < 0) {
         upload_get_refusal(upload, &refusal);
         return fail_store(job, r, &refusal);
@@ -227,8 +244,10 @@ static int check_target(struct file_job *job, struct hasher *hasher, const struc
 
     if (r < 0)
         return file_job_fail(job, r, "cannot hash");
-    if ((end->has_sha256 && memcmp(sum, end->sha256, sizeof(sum)) != 0) ||
-        (job->end.info.has_sha256 && memcmp(sum, job->end.info.sha256, sizeof(sum)) != 0) ||
+    bool is_other = job->end.info.has_sha256 && memcmp(sum, job->end.info.sha256, sizeof(sum)) != 0;
+    if (is_other && file_job_is_exact(job))
+        return file_job_fail_changed(job, job->name);
+    if (is_other || (end->has_sha256 && memcmp(sum, end->sha256, sizeof(sum)) != 0) ||
         atomic_load(&job->done) != job->end.info.size)
         return fail_store(job, -EBADMSG, &(struct upload_refusal){0});
     memcpy(job->end.info.sha256, sum, sizeof(sum));
@@ -250,6 +269,8 @@ static int get_here(struct file_job *job, uint8_t *buffers)
         r = hasher_new(&own);
     if (r >= 0)
         r = files_open_read(job->files, job->name, &source, &job->end.info);
+    if (r == -ESTALE)
+        return file_job_fail_changed(job, job->name);
     if (r < 0)
         return file_job_fail(job, r, "cannot open the file");
     atomic_store(&job->total, job->end.info.size);
@@ -273,8 +294,13 @@ static int get_here(struct file_job *job, uint8_t *buffers)
 /* The answer to a put, before or after its content. */
 static int take_stored(struct file_job *job, const cJSON *frame)
 {
-    if (!file_wire_is(frame, "stored") && !file_wire_is(frame, "kept"))
-        return file_job_take_refusal(job, frame);
+    if (!file_wire_is(frame, "stored") && !file_wire_is(frame, "kept")) {
+        int q = file_job_take_refusal(job, frame);
+        /* Nothing becomes damaged under way: it has been so in the own store. */
+        return q == -EBADMSG && job->has_sha256 && file_job_is_exact(job)
+                   ? file_job_fail_changed(job, job->stored)
+                   : q;
+    }
     int r = file_wire_read_info(frame, &job->end.info);
     if (r < 0)
         return file_job_fail(job, r, "the other node broke the protocol");
@@ -328,7 +354,11 @@ static int send_content(struct file_job *job, struct hasher *hasher, uint8_t *bu
     int r = check_source(job);
     if (r >= 0 && is_hashed)
         r = hasher_get(hasher, sum);
-    return r < 0 ? r : content_send_frame(job, file_wire_done(is_hashed ? sum : NULL));
+    if (r < 0)
+        return r;
+    return content_send_frame(job, file_wire_done(job->has_sha256 ? job->sha256
+                                                  : is_hashed     ? sum
+                                                                  : NULL));
 }
 
 static int put_there(struct file_job *job, uint8_t *buffers)
@@ -438,8 +468,11 @@ static int open_stored(struct file_job *job)
     int r = files_open_read(job->files, job->stored, &job->fd, &info);
     if (r < 0) {
         job->fd = -EBADF;
-        return file_job_fail(job, r, "cannot open the file");
+        return r == -ESTALE ? file_job_fail_changed(job, job->stored)
+                            : file_job_fail(job, r, "cannot open the file");
     }
+    memcpy(job->sha256, info.sha256, sizeof(job->sha256));
+    job->has_sha256 = info.has_sha256;
     job->offer.size = info.size;
     job->offer.modified_wall_usec = info.modified_wall_usec;
     job->offer.is_executable = info.is_executable;

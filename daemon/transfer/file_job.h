@@ -58,8 +58,14 @@ struct file_job {
     usec_t waited_usec; /* for content, since the last that counts as progress */
     size_t waited_size; /* of it, what came meanwhile */
 
-    struct transfer_end end;        /* the outcome */
-    struct transfers_stored served; /* what other nodes stored, on a served connection */
+    struct transfer_end end; /* the outcome */
+    /* On a served connection: what other nodes stored, and the last that could not be given. */
+    struct transfers_stored served;
+    char changed[FILES_NAME_MAX + 1];
+
+    /* A put of a stored file: what it has to be at the other end. */
+    uint8_t sha256[FILES_HASH_SIZE];
+    bool has_sha256;
 };
 
 /* Return: a job, or NULL without memory; @fd stays the caller's then. */
@@ -78,7 +84,14 @@ int file_job_fail(struct file_job *job, int r, const char *what);
 int file_job_fail_connection(struct file_job *job, int r);
 int file_job_take_refusal(struct file_job *job, const cJSON *frame);
 
-/* One more for the journal. */
+/* The stored file of that name is damaged: it is not what was stored. Returns -ESTALE. */
+int file_job_fail_changed(struct file_job *job, const char *name);
+
+/* Whether bytes that are not what was stored were so where they are stored, not since then. */
+bool file_job_is_exact(const struct file_job *job);
+
+/* For the journal: a file of the own store that was refused, or one more that was stored. */
+void file_job_note_refused(struct file_job *job, int r, const char *name);
 void file_job_note_stored(struct file_job *job, const char *name, const char *owner, uint64_t size);
 
 /*

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <string.h>
 #include "store/batch.h"
 #include "transfer/file_content.h"
@@ -14,7 +15,14 @@ static int refuse(struct file_job *job, int r, const char *name,
 {
     char reason[FILE_WIRE_REASON_MAX];
 
+    file_job_note_refused(job, r, name);
     return content_send_frame(job, file_wire_error(r, file_wire_explain(r, name, refusal, reason)));
+}
+
+void file_job_note_refused(struct file_job *job, int r, const char *name)
+{
+    if (r == -ESTALE)
+        snprintf(job->changed, sizeof(job->changed), "%s", name);
 }
 
 void file_job_note_stored(struct file_job *job, const char *name, const char *owner, uint64_t size)
@@ -208,7 +216,8 @@ void file_job_serve(struct file_job *job)
     while (r >= 0 && !file_job_is_cancelled(job)) {
         r = serve_one(job, &batch);
         if (r >= 0 && !batch &&
-            (job->served.count > 0 || conn_wait(job->conn, conn_now() + LINGER_USEC) < 0))
+            (job->served.count > 0 || *job->changed ||
+             conn_wait(job->conn, conn_now() + LINGER_USEC) < 0))
             break;
     }
     job->is_reusable = r >= 0 && !file_job_is_cancelled(job);

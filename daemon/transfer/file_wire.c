@@ -18,6 +18,7 @@ static const struct {
     {EINVAL, "invalid"},  {ENOENT, "not-found"}, {EEXIST, "exists"},     {EFBIG, "too-large"},
     {EDQUOT, "quota"},    {ENOSPC, "no-space"},  {ELOOP, "not-a-file"},  {EBADMSG, "damaged"},
     {EMSGSIZE, "length"}, {EBUSY, "busy"},       {ECANCELED, "stopped"}, {EIO, "io"},
+    {ESTALE, "changed"},
 };
 
 cJSON *file_wire_new(const char *op)
@@ -431,6 +432,10 @@ char *file_wire_explain(int r, const char *name, const struct upload_refusal *re
     case EBADMSG:
         snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" arrived damaged: its SHA-256 is another",
                  shown);
+        break;
+    case ESTALE:
+        snprintf(target, FILE_WIRE_REASON_MAX,
+                 "\"%s\" is damaged: it was changed since it was stored", shown);
         break;
     case EMSGSIZE:
         snprintf(target, FILE_WIRE_REASON_MAX,

@@ -94,6 +94,8 @@ static void served_done(void *data)
     transfer->is_on_thread = false;
     if (job->served.count > 0)
         transfers->config.on_stored(&job->served, transfers->config.data);
+    if (*job->changed)
+        transfers->config.on_changed(job->changed, transfers->config.data);
     struct conn *conn = job->is_reusable && transfers->links ? TAKE_PTR(job->conn) : NULL;
     transfer_free(transfer);
     if (conn)

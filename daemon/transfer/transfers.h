@@ -41,6 +41,8 @@ struct transfers_config {
     uint64_t rate_limit;  /* bytes per second and direction; 0 = none */
     /* Files were stored here by another node; called in the loop. */
     void (*on_stored)(const struct transfers_stored *stored, void *data);
+    /* Another node was refused a file of the own store, as it was changed there; in the loop. */
+    void (*on_changed)(const char *name, void *data);
     void *data;
 };
 
@@ -97,7 +99,7 @@ void transfer_list_free(struct transfer_item *list, size_t count);
 struct transfer_end {
     int r; /* 0, UPLOAD_KEPT, or a negative errno as of upload.h and files.h; -EHOSTUNREACH,
               -ECONNRESET, -ETIMEDOUT for the other node; -EBUSY; -EBADMSG where the bytes are not
-              what was promised */
+              what was promised; -ESTALE where the stored file is not what was stored */
     char reason[TRANSFERS_REASON_MAX]; /* a sentence where r is negative */
     struct files_info info;            /* of what is stored, or was got */
     const char *owner;                 /* of a put; borrowed for on_end */

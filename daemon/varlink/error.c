@@ -74,6 +74,7 @@ enum error_code error_from_errno(int error)
     case ETIMEDOUT:
         return ERROR_TIMEOUT;
     case EEXIST:
+    case ESTALE:
         return ERROR_CONFLICT;
     case EMSGSIZE:
     case EFBIG:

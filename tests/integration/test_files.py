@@ -515,15 +515,71 @@ def test_files_survive_a_restart_and_a_crash(lab, node, make, tmp_path):
     assert [(file["name"], file["sha256"]) for file in listed] == [("data", hashlib.sha256(b"x" * 1000).hexdigest())]
 
 
-def test_a_file_that_rots_on_disk_is_not_handed_out(lab, node, make, where, tmp_path):
+def append(path):
+    with open(path, "ab") as file:
+        file.write(b"more")
+
+
+def replace(path):
+    other = path.with_name("other")
+    other.write_bytes(b"A" * path.stat().st_size)
+    other.rename(path)
+
+
+def rot(path):
     """One bit, and no sign of a change: only the hash can tell."""
-    path = (lab["lab-02" if where else "lab-01"].directory) / "peer_storage" / "data"
-    put(node, make("data", b"a" * 100000), where)
     status = path.stat()
     with open(path, "r+b") as file:
         file.seek(50000)
-        file.write(b"b")
+        file.write(b"`")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [append, replace, rot])
+def test_a_file_that_was_changed_in_the_store_is_not_handed_out(lab, node, make, where, tmp_path, change):
+    holder = lab["lab-02" if where else "lab-01"]
+    put(node, make("data", b"a" * 100000), where)
+    change(holder.directory / "peer_storage" / "data")
     target = tmp_path / "back"
-    result = node.ctl("file", "get", f"{where}data", target, code=1)
-    assert result.stderr.startswith("p2pctl: ") and not target.exists()
+    said = f'p2pctl: "data" on {holder.name} is damaged: it was changed since it was stored\n'
+    for options in ([], ["--verify"]):
+        result = node.ctl("file", "get", *options, f"{where}data", target, code=1)
+        assert result.stderr.startswith(said) and not target.exists()
+        assert f"p2pctl file rm {holder.name}:data" in result.stderr
+    # To no other node either.
+    result = node.ctl("file", "put", f"{holder.name}:data", "seed:copy", code=1)
+    assert result.stderr.startswith(said)
+    assert "copy" not in stored(lab["seed"])
+    told = [event["message"] for event in holder.json("events", "--type", "problem")["events"]]
+    assert 'the stored file "data" is damaged: it was changed since then' in told
+    if change is not rot:
+        listed = node.json("file", "ls", where)["files"][0]
+        assert listed["damaged"] is True and listed["sha256"] is None
+        assert "damaged" in node.ctl("file", "ls", where).stdout
+    # A new one is good, also where the damaged one seems to be as new.
+    put(node, make("data", b"new"), where, "--overwrite=newer" if change is not rot else "--overwrite=always")
+    assert node.ctl("file", "get", f"{where}data", "-").stdout == "new"
+    assert node.json("file", "ls", where)["files"][0]["damaged"] is False
+
+
+def test_of_many_those_that_were_changed_in_the_store_are_not_handed_out(lab, node, make, where, tmp_path):
+    holder = lab["lab-02" if where else "lab-01"]
+    paths = [make(f"f{i:02}", b"a" * 60000) for i in range(20)]
+    node.ctl("file", "put", *paths, *([where] if where else []))
+    for name, change in (("f03", append), ("f11", rot)):
+        change(holder.directory / "peer_storage" / name)
+    target = tmp_path / "back"
+    target.mkdir()
+    result = node.ctl("file", "get", f"{where}f*", target, code=1)
+    for name in ("f03", "f11"):
+        assert f'"{name}" on {holder.name} is damaged' in result.stderr
+    assert sorted(path.name for path in target.iterdir()) == sorted({path.name for path in paths} - {"f03", "f11"})
+
+
+def test_a_file_that_was_put_into_the_store_by_hand_is_handed_out(lab, node, where):
+    holder = lab["lab-02" if where else "lab-01"]
+    (holder.directory / "peer_storage" / "dropped").write_bytes(b"by hand")
+    try:
+        assert node.ctl("file", "get", f"{where}dropped", "-").stdout == "by hand"
+    finally:
+        node.ctl("file", "rm", f"{holder.name}:dropped")

@@ -247,21 +247,93 @@ static void file_put_there_by_hand_is_taken_up_without_a_hash(void **state)
     assert_int_equal(usage_of(room).used, 5);
 }
 
-static void file_changed_by_hand_loses_its_hash_and_keeps_its_owner(void **state)
+/* Now and after a start: the file is seen to be changed, and is not given. */
+static void assert_changed(struct room *room, const char *name)
+{
+    struct files_info info, *listed = NULL;
+    size_t count = 0;
+    int fd = -EBADF;
+
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(files_stat(room->files, name, &info), 0);
+        assert_true(info.is_changed);
+        assert_string_equal(info.owner, "user1");
+        assert_int_equal(files_open_read(room->files, name, &fd, &info), -ESTALE);
+        assert_int_equal(files_list(room->files, name, "", 10, &listed, &count), 0);
+        assert_int_equal(count, 1);
+        assert_true(listed[0].is_changed);
+        free(listed);
+        room_reopen(room);
+    }
+    assert_int_equal(fd, -EBADF);
+}
+
+/* What somebody writes below another name, and renames. */
+static void replace_by_hand(struct room *room, const char *name, const char *text)
+{
+    char path[4096];
+
+    write_by_hand(room, "new", text);
+    strcpy(path, path_of(room, name));
+    assert_int_equal(rename(path_of(room, "new"), path), 0);
+}
+
+static void file_changed_by_hand_is_damaged_and_not_given(void **state)
 {
     struct room *room = *state;
     struct files_info info;
 
     put(room, "f", "text");
     write_by_hand(room, "f", "other text");
+    assert_changed(room, "f");
+    /* Of the same size, but later. */
+    put(room, "g", "text");
+    write_by_hand(room, "g", "TEXT");
+    assert_changed(room, "g");
+    put(room, "h", "text");
+    replace_by_hand(room, "h", "TEXT");
+    assert_changed(room, "h");
+    assert_int_equal(usage_of(room).count, 3);
+    assert_int_equal(files_remove(room->files, "f", &info), 0);
+    assert_int_equal(usage_of(room).used, 8);
+}
+
+static void file_that_was_changed_can_be_put_again(void **state)
+{
+    struct room *room = *state;
+    struct files_info info;
+    int fd = -EBADF;
+
+    put(room, "f", "text");
+    write_by_hand(room, "f", "other text");
+    put(room, "f", "new text");
+    assert_int_equal(files_open_read(room->files, "f", &fd, &info), 0);
+    close(fd);
+    assert_true(info.has_sha256 && !info.is_changed);
+    assert_int_equal(usage_of(room).used, 8);
+}
+
+static void file_out_of_a_backup_is_what_was_stored(void **state)
+{
+    struct room *room = *state;
+    struct files_info before, info;
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+    int fd = -EBADF;
+
+    put(room, "f", "text");
+    assert_int_equal(files_stat(room->files, "f", &before), 0);
+    times[1] = (struct timespec){.tv_sec = (time_t)(before.modified_wall_usec / 1000000),
+                                 .tv_nsec = (long)(before.modified_wall_usec % 1000000) * 1000};
+    replace_by_hand(room, "f", "text");
+    assert_int_equal(utimensat(AT_FDCWD, path_of(room, "f"), times, 0), 0);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(files_stat(room->files, "f", &info), 0);
-        assert_false(info.has_sha256);
+        assert_int_equal(files_open_read(room->files, "f", &fd, &info), 0);
+        close(fd);
+        assert_memory_equal(info.sha256, before.sha256, sizeof(info.sha256));
         assert_string_equal(info.owner, "user1");
-        assert_int_equal(info.size, 10);
         room_reopen(room);
     }
-    assert_int_equal(usage_of(room).used, 10);
+    assert_int_equal(usage_of(room).used, 4);
 }
 
 static void file_removed_by_hand_stops_counting(void **state)
@@ -358,7 +430,9 @@ int main(void)
         test(bad_names_reach_nothing),
         test(planted_links_pipes_and_directories_are_not_opened),
         test(file_put_there_by_hand_is_taken_up_without_a_hash),
-        test(file_changed_by_hand_loses_its_hash_and_keeps_its_owner),
+        test(file_changed_by_hand_is_damaged_and_not_given),
+        test(file_that_was_changed_can_be_put_again),
+        test(file_out_of_a_backup_is_what_was_stored),
         test(file_removed_by_hand_stops_counting),
         test(parts_of_a_crash_are_removed_at_the_start),
         test(store_belongs_to_one_process),

@@ -137,7 +137,7 @@ static void one_that_cannot_be_had_does_not_hinder_the_others(void **state _unus
         list[2].name = strdup("../f2");
         rot(&depots[place], "f4");
         assert_int_equal(fetch(place, list, 6, &moving), 0);
-        assert_string_equal(moving.failures, "f1:2 ../f2:22 f3:27 f4:74 ");
+        assert_string_equal(moving.failures, "f1:2 ../f2:22 f3:27 f4:116 ");
         assert_int_equal(moving.stored, 2);
         assert_int_equal(lseek(content_fd, 0, SEEK_END), 20);
     }

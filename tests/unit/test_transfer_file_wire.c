@@ -79,8 +79,8 @@ static void a_hash_reads_back_as_it_was(void **state _unused_)
 
 static void every_refusal_keeps_its_errno_and_its_reason(void **state _unused_)
 {
-    static const int errors[] = {-EINVAL,  -ENOENT, -EEXIST,   -EFBIG,     -EDQUOT, -ENOSPC,
-                                 -EBADMSG, -ELOOP,  -EMSGSIZE, -ECANCELED, -EBUSY,  -EIO};
+    static const int errors[] = {-EINVAL, -ENOENT,   -EEXIST,    -EFBIG, -EDQUOT, -ENOSPC, -EBADMSG,
+                                 -ELOOP,  -EMSGSIZE, -ECANCELED, -EBUSY, -EIO,    -ESTALE};
     char reason[FILE_WIRE_REASON_MAX];
 
     for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
@@ -206,7 +206,7 @@ static void an_explanation_has_the_sizes(void **state _unused_)
                         "No such file or directory");
 
     /* A long name is cut, the sentence is not. */
-    static const int errors[] = {-EFBIG, -EDQUOT, -ENOSPC, -EBADMSG, -EMSGSIZE};
+    static const int errors[] = {-EFBIG, -EDQUOT, -ENOSPC, -EBADMSG, -EMSGSIZE, -ESTALE};
     char name[FILES_NAME_MAX + 1] = "";
     while (strlen(name) + 3 <= FILES_NAME_MAX)
         strcat(name, "\xe2\x82\xac");

@@ -239,7 +239,7 @@ static void what_is_got_is_checked(void **state _unused_)
     assert_int_equal(moving.end.info.size, 4);
     assert_int_equal(get_from(give_wrong_hash, &moving), -EBADMSG);
     assert_non_null(strstr(moving.end.reason, "arrived damaged"));
-    assert_int_equal(get_from(give_other_bytes, &moving), -EBADMSG);
+    assert_int_equal(get_from(give_other_bytes, &moving), -ESTALE);
     assert_int_equal(get_from(give_less, &moving), -EBADMSG);
     assert_int_equal(get_from(give_without_end, &moving), -EBADMSG);
     assert_true(moving.done <= 4);

@@ -20,6 +20,7 @@ struct depot {
     sd_event_source *source;
     struct transfers *transfers;
     unsigned stored;      /* by other nodes */
+    unsigned changed;     /* since they were stored, and wanted by other nodes */
     unsigned connections; /* of other nodes */
 };
 
@@ -53,6 +54,13 @@ static void depot_on_stored(const struct transfers_stored *stored, void *data)
     depot->stored += (unsigned)stored->count;
 }
 
+static void depot_on_changed(const char *name _unused_, void *data)
+{
+    struct depot *depot = data;
+
+    depot->changed++;
+}
+
 static void depot_on_files(struct lab_node *node, struct stream *stream)
 {
     struct depot *depot = node->data;
@@ -78,6 +86,7 @@ static _unused_ void depot_start(struct depot *depot, struct lab_node *node, uin
                                       .transfers_max = LAB_TRANSFERS,
                                       .rate_limit = rate_limit,
                                       .on_stored = depot_on_stored,
+                                      .on_changed = depot_on_changed,
                                       .data = depot};
     assert_int_equal(transfers_new(event, &config, &depot->transfers), 0);
     node->data = depot;

@@ -27,10 +27,32 @@ void file_fill(cJSON *json, const char *node, const struct files_info *info)
     json_add_string(json, "name", info->name);
     json_add_string(json, "node", node);
     json_add_u64(json, "size_bytes", info->size);
-    json_add_string(json, "sha256", info->has_sha256 ? sha256 : NULL);
+    json_add_string(json, "sha256", info->has_sha256 && !info->is_changed ? sha256 : NULL);
     json_add_string(json, "owner", info->owner);
     json_add_time(json, "modified", info->modified_wall_usec);
     json_add_bool(json, "executable", info->is_executable);
+    json_add_bool(json, "damaged", info->is_changed);
+}
+
+void file_tell_changed(const char *name, const char *node)
+{
+    char text[2 * FILES_NAME_MAX];
+
+    snprintf(text, sizeof(text), "the stored file \"%s\"%s%s is damaged: it was changed since then",
+             name, node ? " on " : "", node ? node : "");
+    journal_problem("file-damaged", node, text, false);
+}
+
+static void fail_changed(struct call *call, const char *name, const char *node)
+{
+    char hint[3 * FILES_NAME_MAX];
+
+    snprintf(hint, sizeof(hint),
+             "put it again:     p2pctl file put --overwrite=always FILE %s:%s\n"
+             "or remove it:     p2pctl file rm %s:%s",
+             node, name, node, name);
+    call_fail(call, ERROR_CONFLICT, hint,
+              "\"%s\" on %s is damaged: it was changed since it was stored", name, node);
 }
 
 void fail_file(struct call *call, int r, const char *name, const char *node, const char *reason)
@@ -49,6 +71,9 @@ void fail_file(struct call *call, int r, const char *name, const char *node, con
     case EEXIST:
         call_fail(call, ERROR_CONFLICT, "p2pctl file put --overwrite=always ...",
                   "\"%s\" is on %s already", name, node);
+        break;
+    case ESTALE:
+        fail_changed(call, name, node);
         break;
     case ETIMEDOUT:
         call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "%s",

@@ -46,12 +46,30 @@ static bool is_here(const struct moving *moving)
     return strcmp(moving->place, moving->node->config->node.name) == 0;
 }
 
+/* What was wanted and is damaged where it is stored: of many the first. */
+static void tell_changed(const struct moving *moving, const struct transfer_end *end)
+{
+    /* What a put wanted is in the own store. */
+    const char *place = moving->is_put || is_here(moving) ? NULL : moving->place;
+
+    if (end->r == -ESTALE) {
+        file_tell_changed(*moving->stored ? moving->stored : moving->name, place);
+        return;
+    }
+    for (size_t i = 0; i < end->count; i++)
+        if (end->list[i].r == -ESTALE) {
+            file_tell_changed(end->list[i].name, place);
+            return;
+        }
+}
+
 static void tell_journal(const struct moving *moving, const struct transfer_end *end)
 {
     const struct transfer_item *first = NULL;
     uint64_t size = 0;
     size_t count = 0;
 
+    tell_changed(moving, end);
     if (!moving->is_put || !is_here(moving))
         return;
     if (end->count == 0 && end->r == 0)
@@ -93,6 +111,10 @@ static void fill_list(cJSON *reply, const struct moving *moving, const struct tr
                 snprintf(text, sizeof(text), "\"%s\" is on %s already", item->name, place);
             else if (item->r == -ENOENT)
                 snprintf(text, sizeof(text), "no file \"%s\" on %s", item->name, place);
+            else if (item->r == -ESTALE)
+                snprintf(text, sizeof(text),
+                         "\"%s\" on %s is damaged: it was changed since it was stored", item->name,
+                         place);
             json_add_string(json, "message", *text ? text : item->reason);
         }
         cJSON_AddItemToArray(list, json);
@@ -133,6 +155,8 @@ static void on_end(const struct transfer_end *end, void *data)
     call_on_gone(call, NULL, NULL);
     if (end->r == -ENOENT && moving->may_search)
         file_search(moving->node, call, moving->name);
+    else if (end->r == -ESTALE && *moving->stored)
+        fail_file(call, end->r, moving->stored, moving->node->config->node.name, end->reason);
     else if (end->r < 0)
         fail_file(call, end->r, moving->name, moving->place, end->reason);
     else
@@ -326,6 +350,7 @@ static void put_stored(struct node *node, struct call *call, const char *stored)
     struct moving *moving = moving_new(node, call, to, name, true);
     if (!moving)
         return;
+    snprintf(moving->stored, sizeof(moving->stored), "%s", stored);
     offer.name = name;
     offer.size = FILES_SIZE_UNKNOWN; /* until the file is open */
     int r =
