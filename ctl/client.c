@@ -10,20 +10,23 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
+#include "base/text.h"
 #include "varlink/varlink.h"
 #include "console/failure.h"
 #include "find.h"
 #include "console/render.h"
 
 #define RECONNECT_USEC (100 * USEC_PER_MSEC)
+#define PROBE_USEC     USEC_PER_SEC
 
 struct client {
     struct varlink *varlink; /* owned */
     char name[64];           /* of the instance, for messages */
     char path[FIND_PATH_MAX];
-    bool survives;        /* as the call */
-    usec_t limit_usec;    /* of the current call; USEC_INFINITY = none */
-    usec_t deadline_usec; /* when it must have given its next sign */
+    char asked[NODE_NAME_MAX + 1]; /* which node the current call is for; "" = none was named */
+    bool survives;                 /* as the call */
+    usec_t limit_usec;             /* of the current call; USEC_INFINITY = none */
+    usec_t deadline_usec;          /* when it must have given its next sign */
     bool (*tolerates)(enum error_code code);
     bool is_lost;
 };
@@ -212,8 +215,18 @@ bool client_is_lost(const struct ctl *ctl)
     return ctl->client && ctl->client->is_lost;
 }
 
+static bool is_answering(const struct client *client);
+
+/* Where the daemon itself still answers, it is the node that it asked. */
 static int tell_silence(const struct ctl *ctl)
 {
+    const struct client *client = ctl->client;
+
+    if (*client->asked && is_answering(client))
+        return fail(ERROR_UNREACHABLE, NULL,
+                    "see how it is:    p2pctl ping --all\n"
+                    "to wait longer:   repeat the command with --request-timeout 60s",
+                    "%s gave no answer in time", client->asked);
     return fail_with(error_get_exit(ERROR_INTERNAL), ERROR_TIMEOUT, NULL,
                      "to wait longer: repeat the command with --request-timeout 60s",
                      "p2pnode \"%s\" gave no answer in time", ctl->client->name);
@@ -291,6 +304,59 @@ int client_reconnect(struct ctl *ctl, usec_t limit_usec)
     return 0;
 }
 
+/* Sends what is queued. Return: 0, as wait_for, or what the socket said. */
+static int flush(struct client *client)
+{
+    int r;
+
+    while ((r = varlink_flush(client->varlink)) > 0)
+        if ((r = wait_for(client, POLLOUT)) < 0)
+            break;
+    return r;
+}
+
+/* Return: 0 with the next message; 1 where the other side has closed; or as flush. */
+static int receive(struct client *client, struct varlink_message *ret)
+{
+    for (;;) {
+        int r = varlink_next(client->varlink, ret);
+        if (r != 0)
+            return MIN(r, 0);
+        r = wait_for(client, POLLIN);
+        if (r == 0)
+            r = varlink_receive(client->varlink);
+        if (r == 0)
+            return 1;
+        if (r < 0 && r != -EAGAIN)
+            return r;
+    }
+}
+
+/* Whether another question to the daemon is answered at once, and by another node than was asked.
+ */
+static bool is_answering(const struct client *client)
+{
+    _cleanup_varlink_message_ struct varlink_message message = VARLINK_MESSAGE_NULL;
+    _cleanup_json_ cJSON *json = varlink_build_call("org.p2pnode.Ping", NULL, false);
+    struct client probe = {.deadline_usec = usec_add(client_now(), PROBE_USEC)};
+    int fd = json ? find_connect(client->path) : -ENOMEM;
+    bool is_other = false;
+
+    if (fd < 0)
+        return false;
+    if (varlink_new(fd, &probe.varlink) < 0) {
+        close_fd(fd);
+        return false;
+    }
+    if (varlink_queue(probe.varlink, json, NULL, 0) >= 0 && flush(&probe) >= 0 &&
+        receive(&probe, &message) == 0) {
+        const char *name = json_text(json_member(message.json, "parameters"), "name", NULL);
+        is_other = name && strcmp(name, client->asked) != 0;
+    }
+    varlink_free(probe.varlink);
+    return is_other;
+}
+
 static int send_call(struct ctl *ctl, struct call call, const int *fds, size_t fds_count, bool more)
 {
     _cleanup_json_ cJSON *parameters = call.parameters;
@@ -300,6 +366,7 @@ static int send_call(struct ctl *ctl, struct call call, const int *fds, size_t f
     if (r != 0)
         return r;
     struct client *client = ctl->client;
+    snprintf(client->asked, sizeof(client->asked), "%s", json_text(parameters, "node", ""));
     snprintf(method, sizeof(method), "%s%s", strchr(call.method, '.') ? "" : "org.p2pnode.",
              call.method);
     _cleanup_json_ cJSON *json = varlink_build_call(method, TAKE_PTR(parameters), more);
@@ -317,9 +384,7 @@ static int send_call(struct ctl *ctl, struct call call, const int *fds, size_t f
     client->limit_usec = call.waits ? USEC_INFINITY : ctl->globals.request_timeout_usec;
     client->tolerates = call.tolerates;
     client->deadline_usec = usec_add(client_now(), ctl->globals.request_timeout_usec);
-    while ((r = varlink_flush(client->varlink)) > 0)
-        if ((r = wait_for(client, POLLOUT)) < 0)
-            break;
+    r = flush(client);
     client->deadline_usec = client->limit_usec == USEC_INFINITY
                                 ? USEC_INFINITY
                                 : usec_add(client_now(), client->limit_usec);
@@ -341,26 +406,11 @@ int client_start_with(struct ctl *ctl, struct call call, const int *fds, size_t 
 
 static int next_message(struct ctl *ctl, struct varlink_message *ret)
 {
-    struct client *client = ctl->client;
+    int r = receive(ctl->client, ret);
 
-    for (;;) {
-        int r = varlink_next(client->varlink, ret);
-        if (r > 0)
-            return 0;
-        if (r == 0) {
-            r = wait_for(client, POLLIN);
-            if (r == CLIENT_INTERRUPTED)
-                return r;
-            if (r == -ETIMEDOUT)
-                return tell_silence(ctl);
-        }
-        if (r == 0) {
-            r = varlink_receive(client->varlink);
-            if (r > 0 || r == -EAGAIN)
-                continue;
-        }
-        return tell_lost(client, r);
-    }
+    if (r == 0 || r == CLIENT_INTERRUPTED)
+        return r;
+    return r == -ETIMEDOUT ? tell_silence(ctl) : tell_lost(ctl->client, MIN(r, 0));
 }
 
 /* The option that @parameter came from, as it was given last; or NULL. */

@@ -29,7 +29,7 @@ static int remove_file(struct ctl *ctl, const struct place *place)
     cJSON *parameters = place_parameters(ctl, place);
 
     json_add_string(parameters, "name", place->rest);
-    int r = client_call(ctl, (struct call){"RemoveFile", parameters, -1, true, NULL}, &answer);
+    int r = client_call(ctl, (struct call){"RemoveFile", parameters, -1, false, NULL}, &answer);
     if (r != 0)
         return r;
     if (ctl->globals.json != JSON_OFF)
@@ -71,7 +71,7 @@ static int remove_some(struct ctl *ctl, const struct place *place, cJSON *names)
     int failure = 0;
 
     cJSON_AddItemToObject(parameters, "names", names);
-    int r = client_call(ctl, (struct call){"RemoveFile", parameters, -1, true, NULL}, &answer);
+    int r = client_call(ctl, (struct call){"RemoveFile", parameters, -1, false, NULL}, &answer);
     if (r != 0)
         return r;
     json_for_each (item, json_member(answer, "files")) {

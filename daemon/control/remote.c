@@ -395,8 +395,8 @@ static void on_answer(const struct remote_reply *reply, void *data)
 
     if (reply->r < 0) {
         call_on_gone(call, NULL, NULL);
-        call_fail(call, reply->r == -ETIMEDOUT ? ERROR_TIMEOUT : ERROR_UNREACHABLE,
-                  "p2pctl members", "cannot reach %s: %s", passed->name, strerror(-reply->r));
+        call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: %s", passed->name,
+                  strerror(-reply->r));
         free(passed);
         return;
     }

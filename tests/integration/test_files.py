@@ -583,3 +583,28 @@ def test_a_file_that_was_put_into_the_store_by_hand_is_handed_out(lab, node, whe
         assert node.ctl("file", "get", f"{where}dropped", "-").stdout == "by hand"
     finally:
         node.ctl("file", "rm", f"{holder.name}:dropped")
+
+
+@pytest.mark.parametrize("command", [
+    ["file", "rm", "lab-02:data"], ["file", "ls", "lab-02:"], ["mem", "get", "lab-02:key"], ["-N", "lab-02", "status"]])
+def test_a_node_that_does_not_answer_is_named(lab, node, make, command):
+    put(node, make("data", b"x"), "lab-02:")
+    late = lab["lab-02"]
+    late.pause()
+    try:
+        result = node.ctl("--request-timeout", "1s", *command, code=7)
+    finally:
+        late.resume()
+        lab.wait_joined()
+    # Where this machine is slower than the verdict of the others, it is that.
+    assert re.match("p2pctl: (lab-02 gave no answer in time|cannot reach lab-02: .*)\n", result.stderr)
+
+
+def test_a_daemon_that_does_not_answer_is_not_mistaken_for_the_other_node(lab, node):
+    node.pause()
+    try:
+        result = node.ctl("--request-timeout", "1s", "file", "ls", "lab-02:", code=1)
+    finally:
+        node.resume()
+        lab.wait_joined()
+    assert result.stderr.startswith('p2pctl: p2pnode "lab-01" gave no answer in time\n')
