@@ -47,16 +47,30 @@ const char *render_tone(enum tone tone)
     return tones[tone];
 }
 
-/* U+0080 to U+009F are control characters too; U+202A to U+202E and U+2066 to U+2069 turn around
- * what follows. */
-static bool steers_terminal(const unsigned char *character)
+/*
+ * Whether it makes a text look like another one: U+0080 to U+009F are control characters too,
+ * U+2028 to U+202E, U+2066 to U+2069 and the marks U+061C, U+200E and U+200F turn around what is
+ * beside them, U+200B, U+2060 to U+2064 and U+FEFF are seen by nobody. U+200C and U+200D are in the
+ * words of some languages.
+ */
+static bool misleads(const unsigned char *character)
 {
-    if (character[0] == 0xc2)
+    switch (character[0]) {
+    case 0xc2:
         return character[1] < 0xa0;
-    if (character[0] != 0xe2)
+    case 0xd8:
+        return character[1] == 0x9c;
+    case 0xef:
+        return character[1] == 0xbb && character[2] == 0xbf;
+    case 0xe2:
+        return character[1] == 0x80
+                   ? character[2] == 0x8b || character[2] == 0x8e || character[2] == 0x8f ||
+                         (character[2] >= 0xa8 && character[2] <= 0xae)
+                   : character[1] == 0x81 && character[2] >= 0xa0 && character[2] <= 0xa9 &&
+                         character[2] != 0xa5;
+    default:
         return false;
-    return (character[1] == 0x80 && character[2] >= 0xaa && character[2] <= 0xae) ||
-           (character[1] == 0x81 && character[2] >= 0xa6 && character[2] <= 0xa9);
+    }
 }
 
 /* How many of the @size bytes are one printable character, or 0. */
@@ -68,7 +82,7 @@ static size_t printable(const char *text, size_t size)
         return first >= 0x20 && first != 0x7f;
     for (size_t length = 2; length <= 4 && length <= size; length++)
         if (text_is_utf8(text, length))
-            return steers_terminal((const unsigned char *)text) ? 0 : length;
+            return misleads((const unsigned char *)text) ? 0 : length;
     return 0;
 }
 

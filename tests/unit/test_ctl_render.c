@@ -39,6 +39,13 @@ static void what_steers_a_terminal_is_shown_not_done(void **state)
          "b"},
         {"\xe2\x80\x99", "\xe2\x80\x99"},
         {"\xd7\x90", "\xd7\x90"},
+        {"\xe2\x80\x8b", "\\xe2\\x80\\x8b"},
+        {"\xe2\x80\x8f", "\\xe2\\x80\\x8f"},
+        {"\xe2\x80\x8d", "\xe2\x80\x8d"},
+        {"\xe2\x81\xa0", "\\xe2\\x81\\xa0"},
+        {"\xef\xbb\xbf", "\\xef\\xbb\\xbf"},
+        {"\xd8\x9c", "\\xd8\\x9c"},
+        {"\xd8\xa7", "\xd8\xa7"},
     };
 
     (void)state;
