@@ -55,6 +55,13 @@ int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **r
     return r;
 }
 
+const char *file_kept_word(const struct ctl *ctl)
+{
+    const char *overwrite = options_get(&ctl->options, "overwrite");
+
+    return overwrite && strcmp(overwrite, "newer") == 0 ? "as new there" : "the same there";
+}
+
 int file_show_end(const struct ctl *ctl, const cJSON *end)
 {
     double size = json_number(end, "size_bytes", 0);
@@ -68,7 +75,7 @@ int file_show_end(const struct ctl *ctl, const cJSON *end)
         return 0;
     render_text(stderr, name, strlen(name));
     if (cJSON_IsTrue(json_member(end, "kept"))) {
-        fputs("  is as new there, and was kept\n", stderr);
+        fprintf(stderr, "  is %s, and was kept\n", file_kept_word(ctl));
         return 0;
     }
     render_size(size, text);

@@ -17,6 +17,9 @@ int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **r
 /* The line that says it is done, or the object with --json. */
 int file_show_end(const struct ctl *ctl, const cJSON *end);
 
+/* Why what was there was kept, for a sentence. */
+const char *file_kept_word(const struct ctl *ctl);
+
 /* Whether @name can be a stored file's. Return: 0, or the exit code after telling. */
 int file_check_name(const char *name);
 
@@ -54,8 +57,13 @@ bool file_is_newer(const cJSON *end, const struct stat *here);
  * code. */
 int file_verify(const struct part *part, const char *target, const cJSON *end);
 
-/* Tells that a get would overwrite @target. Return: the exit code. */
-int file_fail_exists(const char *target);
+/*
+ * Whether @target may be replaced by what is got, by --overwrite and by what it is: a device, a
+ * pipe or a socket never is, nor the link to one. Return: 0 with whether there is something, and
+ * what; or the exit code after telling.
+ */
+int file_check_target(const struct ctl *ctl, const char *target, bool *ret_exists,
+                      struct stat *ret);
 
 /* The mode bits that matter, and the time. */
 void file_set_metadata(int fd, const cJSON *end);

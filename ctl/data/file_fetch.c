@@ -62,18 +62,17 @@ static char *path_of(const struct fetch *fetch, const char *name)
  * another node calls its files. */
 static bool is_free(struct fetch *fetch, const char *name)
 {
-    const char *overwrite = options_get(&fetch->ctl->options, "overwrite");
     _cleanup_free_ char *path = path_of(fetch, name);
     struct stat status;
+    bool exists;
 
     if (!path) {
         file_note(&fetch->sum, fail_memory());
         return false;
     }
     int r = file_check_name(name);
-    bool may_replace = overwrite && strcmp(overwrite, "never") != 0;
-    if (r == 0 && !may_replace && lstat(path, &status) == 0)
-        r = file_fail_exists(path);
+    if (r == 0)
+        r = file_check_target(fetch->ctl, path, &exists, &status);
     file_note(&fetch->sum, r);
     return r == 0;
 }

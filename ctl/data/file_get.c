@@ -115,10 +115,25 @@ static bool may_resume(const struct ctl *ctl, int r)
     return r == EXIT_INTERRUPTED || r == error_get_exit(ERROR_UNREACHABLE) || client_is_lost(ctl);
 }
 
-int file_fail_exists(const char *target)
+static int fail_exists(const char *target)
 {
     return fail(ERROR_CONFLICT, NULL, "to replace it: repeat the command with --overwrite=always",
                 "%s exists already", target);
+}
+
+int file_check_target(const struct ctl *ctl, const char *target, bool *ret_exists, struct stat *ret)
+{
+    const char *overwrite = options_get(&ctl->options, "overwrite");
+    struct stat behind; /* a link */
+
+    *ret_exists = lstat(target, ret) == 0;
+    if (!*ret_exists)
+        return 0;
+    if (stat(target, &behind) == 0 && !S_ISREG(behind.st_mode) && !S_ISDIR(behind.st_mode))
+        return fail(ERROR_CONFLICT, NULL,
+                    "to write into it: p2pctl file get [NODE:]NAME - > TARGET",
+                    "%s is no regular file, and is not replaced", target);
+    return !overwrite || strcmp(overwrite, "never") == 0 ? fail_exists(target) : 0;
 }
 
 static int get_to_file(struct ctl *ctl, const struct place *place, const char *target)
@@ -127,11 +142,11 @@ static int get_to_file(struct ctl *ctl, const struct place *place, const char *t
     _cleanup_(part_done) struct part part = PART_NONE;
     _cleanup_json_ cJSON *end = NULL, *parameters = get_parameters(ctl, place);
     struct stat here;
-    bool exists = lstat(target, &here) == 0;
-    int r;
+    bool exists;
+    int r = file_check_target(ctl, target, &exists, &here);
 
-    if (exists && (!overwrite || strcmp(overwrite, "never") == 0))
-        return file_fail_exists(target);
+    if (r != 0)
+        return r;
     r = part_open_again(target, &part);
     if (r != 0)
         return r;

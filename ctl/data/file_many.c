@@ -29,14 +29,14 @@ static int show_json(const struct ctl *ctl, const char *schema, const cJSON *end
     return render_json(ctl, json, NULL);
 }
 
-static void show_line(const cJSON *item, const char *sha256)
+static void show_line(const struct ctl *ctl, const cJSON *item, const char *sha256)
 {
     const char *name = json_text(item, "name", "");
     char text[RENDER_TEXT_MAX];
 
     render_text(stderr, name, strlen(name));
     if (!sha256) {
-        fputs("  is as new there, and was kept\n", stderr);
+        fprintf(stderr, "  is %s, and was kept\n", file_kept_word(ctl));
         return;
     }
     fprintf(stderr, "  %s  %s sha256 %.4s%s%.4s\n",
@@ -56,7 +56,7 @@ int file_show_one(const struct ctl *ctl, struct file_sum *sum, const char *schem
     if (ctl->globals.json != JSON_OFF)
         return show_json(ctl, schema, end, item, owner, sha256);
     if (sum->count <= SHOWN_MAX && ctl_is_chatty(ctl))
-        show_line(item, sha256);
+        show_line(ctl, item, sha256);
     return 0;
 }
 
@@ -71,7 +71,7 @@ static void show_sum(const struct ctl *ctl, const struct file_sum *sum, double s
             render_size(seconds > 0 ? size / seconds : 0, rate), render_span(seconds, span),
             render_mark(MARK_DONE));
     if (sum->kept > 0)
-        fprintf(stderr, "%zu files are as new there, and were kept\n", sum->kept);
+        fprintf(stderr, "%zu files are %s, and were kept\n", sum->kept, file_kept_word(ctl));
 }
 
 void file_note(struct file_sum *sum, int r)

@@ -97,7 +97,7 @@ static int add_file(struct packs *packs, struct pack *pack, const struct file_so
     int r = read_file(packs, source->path, &status);
 
     if (r < 0) {
-        file_note(&packs->sum, fail(error_from_errno(r),
+        file_note(&packs->sum, fail(r == -EMSGSIZE ? ERROR_CONFLICT : error_from_errno(r),
                                     r == -EMSGSIZE ? "it changed while it was read" : strerror(-r),
                                     NULL, "cannot store %s", source->path));
         return 0;

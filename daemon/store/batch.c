@@ -131,6 +131,18 @@ static int write_part(const struct batch *batch, struct entry *entry, const void
     return 0;
 }
 
+/* Whether the name is taken by that very content: an earlier answer may have been lost. */
+static bool is_stored(struct batch *batch, const struct entry *entry, const void *data)
+{
+    uint8_t sum[FILES_HASH_SIZE];
+    struct files_info info;
+
+    return files_stat(batch->files, entry->name, &info) == 0 && info.has_sha256 &&
+           !info.is_changed && info.size == entry->size &&
+           hasher_once(batch->hasher, data, entry->size, sum) == 0 &&
+           memcmp(sum, info.sha256, sizeof(sum)) == 0;
+}
+
 static int store(struct batch *batch, struct entry *entry, const void *data)
 {
     struct files *files = batch->files;
@@ -139,6 +151,8 @@ static int store(struct batch *batch, struct entry *entry, const void *data)
         return -EINVAL;
     int r = promise_look_name(files, entry->name, entry->modified_wall_usec, batch->overwrite,
                               &entry->replaced);
+    if (r == -EEXIST && is_stored(batch, entry, data))
+        return UPLOAD_KEPT;
     if (r != 0)
         return r;
     batch->promise.before = batch->promise.size;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/text.h"
+#include "transfer/file_client.h"
 #include "transfer/file_content.h"
 #include "transfer/file_fd.h"
 #include "transfer/file_fetch.h"
@@ -16,16 +17,6 @@ int file_job_fail(struct file_job *job, int r, const char *what)
 {
     job->end.r = r;
     snprintf(job->end.reason, sizeof(job->end.reason), "%s: %s", what, strerror(-r));
-    return r;
-}
-
-static int fail_store(struct file_job *job, int r, const struct upload_refusal *refusal)
-{
-    char text[FILE_WIRE_REASON_MAX];
-
-    job->end.r = r;
-    snprintf(job->end.reason, sizeof(job->end.reason), "%s",
-             file_wire_explain(r, job->name, refusal, text));
     return r;
 }
 
@@ -77,47 +68,6 @@ int file_job_take_refusal(struct file_job *job, const cJSON *frame)
     return job->end.r;
 }
 
-static void begin_at(struct file_job *job, uint64_t offset)
-{
-    atomic_store(&job->resumed, offset);
-    atomic_store(&job->done, offset);
-}
-
-/* --- The source of a put --- */
-
-/* Whether it is what it was when it was offered. Return: 0, -EMSGSIZE. */
-static int check_source(struct file_job *job)
-{
-    struct stat status;
-
-    if (!job->is_regular || fstat(job->fd, &status) < 0 ||
-        (status.st_mtim.tv_sec == job->source.st_mtim.tv_sec &&
-         status.st_mtim.tv_nsec == job->source.st_mtim.tv_nsec &&
-         status.st_size == job->source.st_size))
-        return 0;
-    return fail_store(job, -EMSGSIZE, &(struct upload_refusal){0});
-}
-
-/*
- * Whether the source begins with the @offset bytes that are there already; then it goes on behind
- * them. Return: 1, 0, or what went wrong.
- */
-static int begins_with(struct file_job *job, struct hasher *hasher, uint64_t offset,
-                       const uint8_t hash[static FILES_HASH_SIZE])
-{
-    uint8_t sum[FILES_HASH_SIZE];
-    int r = content_hash_start(job, hasher, job->fd, offset);
-
-    if (r >= 0)
-        r = hasher_get(hasher, sum);
-    if (r < 0)
-        return r == -EIO ? 0 : r;
-    if (memcmp(sum, hash, sizeof(sum)) != 0 || lseek(job->fd, (off_t)offset, SEEK_SET) < 0)
-        return 0;
-    begin_at(job, offset);
-    return 1;
-}
-
 /* --- Here: between the descriptor and the own store --- */
 
 static int agree_here(struct file_job *job, struct upload *upload)
@@ -132,7 +82,7 @@ static int agree_here(struct file_job *job, struct upload *upload)
     if (r >= 0)
         r = upload_get_hash(upload, hash);
     if (r >= 0)
-        r = begins_with(job, hasher, offset, hash);
+        r = client_begins_with(job, hasher, offset, hash);
     return r != 0 ? MIN(r, 0) : upload_restart(upload);
 }
 
@@ -150,11 +100,11 @@ static int fill_upload(struct file_job *job, struct upload *upload)
         if (got < 0)
             return file_job_fail(job, (int)got, "cannot read the content");
         if (got == 0)
-            return check_source(job);
+            return client_check_source(job);
         r = upload_write(upload, buffer, (size_t)got);
         if (r < 0) {
             upload_get_refusal(upload, &refusal);
-            return fail_store(job, r, &refusal);
+            return client_fail_store(job, r, &refusal);
         }
         atomic_fetch_add(&job->done, (uint_fast64_t)got);
     }
@@ -170,8 +120,11 @@ static int put_here(struct file_job *job)
         job->end.r = r;
         return files_stat(job->files, job->name, &job->end.info);
     }
+    if (r == -EEXIST && files_stat(job->files, job->name, &job->end.info) >= 0 &&
+        client_keep_same(job, &job->end.info) == 0)
+        return 0;
     if (r < 0)
-        return fail_store(job, r, &refusal);
+        return client_fail_store(job, r, &refusal);
     r = agree_here(job, upload);
     if (r < 0)
         return file_job_fail(job, r, "cannot go on with the content");
@@ -183,76 +136,10 @@ static int put_here(struct file_job *job)
         return file_job_fail_changed(job, job->stored);
     if (r < 0) {
         upload_get_refusal(upload, &refusal);
-        return fail_store(job, r, &refusal);
+        return client_fail_store(job, r, &refusal);
     }
     job->end.r = r;
     return r;
-}
-
-/* --- The target of a get --- */
-
-/* What the client has already, from an earlier get. Return: 0, or as file_job_fail. */
-static int look_at_target(struct file_job *job, struct hasher *hasher, uint64_t *ret,
-                          uint8_t hash[static FILES_HASH_SIZE])
-{
-    struct stat status;
-    int r = 0;
-
-    *ret = 0;
-    if (!job->offer.is_resumable || !job->is_regular || fstat(job->fd, &status) < 0 ||
-        status.st_size == 0)
-        return 0;
-    r = content_hash_start(job, hasher, job->fd, (uint64_t)status.st_size);
-    if (r >= 0)
-        r = hasher_get(hasher, hash);
-    if (r < 0)
-        return file_job_fail(job, r, "cannot read what is there already");
-    *ret = (uint64_t)status.st_size;
-    return 0;
-}
-
-/* Goes on behind @offset, or where that is 0 from the beginning. */
-static int begin_target(struct file_job *job, struct hasher *hasher, uint64_t offset)
-{
-    begin_at(job, offset);
-    if (!job->offer.is_resumable || !job->is_regular)
-        return 0;
-    if ((offset == 0 && (ftruncate(job->fd, 0) < 0 || hasher_reset(hasher) < 0)) ||
-        lseek(job->fd, (off_t)offset, SEEK_SET) < 0)
-        return file_job_fail(job, -errno, "cannot write the content");
-    return 0;
-}
-
-/* One piece of content for the client. @data must stay as it is until the next one. */
-static int take_piece(struct file_job *job, struct hasher *hasher, const uint8_t *data, size_t size)
-{
-    int r = hasher_add(hasher, data, size);
-
-    if (r >= 0)
-        r = file_fd_write(job, data, size);
-    if (r < 0)
-        return file_job_fail(job, r, "cannot write the content");
-    atomic_fetch_add(&job->done, (uint_fast64_t)size);
-    return 0;
-}
-
-/* Whether what came is what was stored: a disk may have changed it since. */
-static int check_target(struct file_job *job, struct hasher *hasher, const struct content_end *end)
-{
-    uint8_t sum[FILES_HASH_SIZE];
-    int r = hasher_get(hasher, sum);
-
-    if (r < 0)
-        return file_job_fail(job, r, "cannot hash");
-    bool is_other = job->end.info.has_sha256 && memcmp(sum, job->end.info.sha256, sizeof(sum)) != 0;
-    if (is_other && file_job_is_exact(job))
-        return file_job_fail_changed(job, job->name);
-    if (is_other || (end->has_sha256 && memcmp(sum, end->sha256, sizeof(sum)) != 0) ||
-        atomic_load(&job->done) != job->end.info.size)
-        return fail_store(job, -EBADMSG, &(struct upload_refusal){0});
-    memcpy(job->end.info.sha256, sum, sizeof(sum));
-    job->end.info.has_sha256 = true;
-    return 0;
 }
 
 static int get_here(struct file_job *job, uint8_t *buffers)
@@ -274,19 +161,19 @@ static int get_here(struct file_job *job, uint8_t *buffers)
     if (r < 0)
         return file_job_fail(job, r, "cannot open the file");
     atomic_store(&job->total, job->end.info.size);
-    r = look_at_target(job, hasher, &offset, hash);
+    r = client_look(job, hasher, &offset, hash);
     if (r < 0)
         return r;
     bool is_same = offset > 0 && offset <= job->end.info.size &&
                    content_hash_start(job, own, source, offset) >= 0 && hasher_get(own, sum) >= 0 &&
                    memcmp(sum, hash, sizeof(sum)) == 0 &&
                    lseek(source, (off_t)offset, SEEK_SET) >= 0;
-    r = begin_target(job, hasher, is_same ? offset : 0);
+    r = client_begin(job, hasher, is_same ? offset : 0);
     for (; r >= 0 && (got = read(source, buffers + half, FILE_WIRE_CHUNK)) != 0;
          half ^= FILE_WIRE_CHUNK)
         r = got < 0 ? file_job_fail(job, -errno, "cannot read the file")
-                    : take_piece(job, hasher, buffers + half, (size_t)got);
-    return r < 0 ? r : check_target(job, hasher, &(struct content_end){0});
+                    : client_take(job, hasher, buffers + half, (size_t)got);
+    return r < 0 ? r : client_check(job, hasher, &(struct content_end){0});
 }
 
 /* --- There: between the descriptor and another node's store --- */
@@ -295,7 +182,11 @@ static int get_here(struct file_job *job, uint8_t *buffers)
 static int take_stored(struct file_job *job, const cJSON *frame)
 {
     if (!file_wire_is(frame, "stored") && !file_wire_is(frame, "kept")) {
+        struct files_info stored;
         int q = file_job_take_refusal(job, frame);
+        if (q == -EEXIST && file_wire_read_info(frame, &stored) >= 0 &&
+            client_keep_same(job, &stored) == 0)
+            return 0;
         /* Nothing becomes damaged under way: it has been so in the own store. */
         return q == -EBADMSG && job->has_sha256 && file_job_is_exact(job)
                    ? file_job_fail_changed(job, job->stored)
@@ -320,7 +211,7 @@ static int agree_there(struct file_job *job, struct hasher *hasher, const cJSON 
         return r;
     if (!job->offer.is_resumable || offset > job->offer.size)
         return -EBADMSG;
-    r = begins_with(job, hasher, offset, hash);
+    r = client_begins_with(job, hasher, offset, hash);
     if (r < 0)
         return r;
     if (r == 0)
@@ -351,7 +242,7 @@ static int send_content(struct file_job *job, struct hasher *hasher, uint8_t *bu
             return r;
         atomic_fetch_add(&job->done, (uint_fast64_t)got);
     }
-    int r = check_source(job);
+    int r = client_check_source(job);
     if (r >= 0 && is_hashed)
         r = hasher_get(hasher, sum);
     if (r < 0)
@@ -402,15 +293,15 @@ static int receive_content(struct file_job *job, struct hasher *hasher, uint8_t 
     for (size_t half = 0; (r = content_receive_chunk(job, false, buffers + half, &size, &end)) > 0;
          half ^= FILE_WIRE_CHUNK) {
         if (size > job->end.info.size - atomic_load(&job->done))
-            return fail_store(job, -EBADMSG, &(struct upload_refusal){0});
-        r = take_piece(job, hasher, buffers + half, size);
+            return client_fail_store(job, -EBADMSG, &(struct upload_refusal){0});
+        r = client_take(job, hasher, buffers + half, size);
         if (r < 0)
             return r;
     }
     if (r < 0)
         return file_job_fail_connection(job, r);
     job->is_reusable = true;
-    return check_target(job, hasher, &end);
+    return client_check(job, hasher, &end);
 }
 
 static int get_there(struct file_job *job, uint8_t *buffers)
@@ -425,7 +316,7 @@ static int get_there(struct file_job *job, uint8_t *buffers)
 
     json_add_string(question, "name", job->name);
     if (r >= 0)
-        r = look_at_target(job, hasher, &offset, hash);
+        r = client_look(job, hasher, &offset, hash);
     if (r < 0) {
         cJSON_Delete(question);
         return job->end.r < 0 ? r : file_job_fail(job, r, "cannot hash");
@@ -442,7 +333,7 @@ static int get_there(struct file_job *job, uint8_t *buffers)
         (agreed > 0 && agreed != offset))
         return file_job_fail(job, -EBADMSG, "the other node broke the protocol");
     atomic_store(&job->total, job->end.info.size);
-    r = begin_target(job, hasher, agreed);
+    r = client_begin(job, hasher, agreed);
     return r < 0 ? r : receive_content(job, hasher, buffers);
 }
 

@@ -100,6 +100,22 @@ static int agree(struct file_job *job, struct upload *upload)
     return offset > 0 ? 0 : upload_restart(upload);
 }
 
+/* Says what has the name, since the very content may have been put before. */
+static int refuse_taken(struct file_job *job, const struct upload_offer *offer)
+{
+    char reason[FILE_WIRE_REASON_MAX];
+    struct files_info info;
+
+    if (files_stat(job->files, offer->name, &info) < 0 || info.is_changed ||
+        info.size != offer->size)
+        return refuse(job, -EEXIST, offer->name, &(struct upload_refusal){0});
+    cJSON *frame = file_wire_info("error", &info);
+    file_wire_add_error(
+        frame, -EEXIST,
+        file_wire_explain(-EEXIST, offer->name, &(struct upload_refusal){0}, reason));
+    return content_send_frame(job, frame);
+}
+
 static int serve_put(struct file_job *job, const cJSON *frame)
 {
     _cleanup_(upload_freep) struct upload *upload = NULL;
@@ -113,6 +129,8 @@ static int serve_put(struct file_job *job, const cJSON *frame)
     r = upload_new(job->files, &offer, &refusal, &upload);
     if (r == UPLOAD_KEPT && files_stat(job->files, offer.name, &info) >= 0)
         return content_send_frame(job, file_wire_info("kept", &info));
+    if (r == -EEXIST)
+        return refuse_taken(job, &offer);
     if (r != 0)
         return refuse(job, r < 0 ? r : -EIO, offer.name, &refusal);
     r = agree(job, upload);

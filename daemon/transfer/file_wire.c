@@ -378,9 +378,14 @@ cJSON *file_wire_error(int r, const char *reason)
 {
     cJSON *frame = file_wire_new("error");
 
+    file_wire_add_error(frame, r, reason);
+    return frame;
+}
+
+void file_wire_add_error(cJSON *frame, int r, const char *reason)
+{
     json_add_string(frame, "error", error_name(r));
     json_add_string(frame, "reason", reason);
-    return frame;
 }
 
 int file_wire_read_error(const cJSON *frame, char reason[static FILE_WIRE_REASON_MAX])
@@ -438,8 +443,7 @@ char *file_wire_explain(int r, const char *name, const struct upload_refusal *re
                  "\"%s\" is damaged: it was changed since it was stored", shown);
         break;
     case EMSGSIZE:
-        snprintf(target, FILE_WIRE_REASON_MAX,
-                 "\"%s\" changed while it was read: its size is another", shown);
+        snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" changed while it was read", shown);
         break;
     default:
         snprintf(target, FILE_WIRE_REASON_MAX, "%s", strerror(-r));

@@ -91,8 +91,10 @@ void file_wire_write_head(struct writer *writer, const struct files_info *info);
 /* Whether there was one. @ret->name stays as it is. */
 bool file_wire_read_head(struct reader *reader, struct files_info *ret);
 
-/* A refusal: errno by name, and a sentence. Reading gives a negative errno always. */
+/* A refusal: errno by name, and a sentence. Reading gives a negative errno always. One that is
+ * about a stored file may be added to its file_wire_info(). */
 cJSON *file_wire_error(int r, const char *reason);
+void file_wire_add_error(cJSON *frame, int r, const char *reason);
 int file_wire_read_error(const cJSON *frame, char reason[static FILE_WIRE_REASON_MAX]);
 
 /* The sentence for what upload.h and files.h said about @name on node "this". Returns @target. */

@@ -2,6 +2,7 @@
 """Files put, got, listed and removed, here and there; whole or not at all."""
 import fcntl
 import hashlib
+import json
 import os
 import pathlib
 import pty
@@ -185,7 +186,8 @@ def test_a_file_goes_from_any_node_to_any(node, make):
         {("lab-02", "data"), ("small", "copy"), ("lab-01", "again"), ("lab-01", "local")}
     assert len({file["sha256"] for file in listed}) == 1
     assert node.ctl("file", "put", "lab-02:absent", "small:", code=4).stderr.startswith("p2pctl: no file")
-    assert "already" in node.ctl("file", "put", "lab-02:data", "small:copy", code=1).stderr
+    node.ctl("file", "put", "lab-02:data", "small:copy")
+    assert "already" in node.ctl("file", "put", make("other", b"y" * 1000), "small:copy", code=1).stderr
     node.ctl("file", "put", "nobody:data", "small:", code=4)
     node.ctl("file", "put", "lab-02:data", "nobody:", code=4)
 
@@ -206,6 +208,7 @@ def test_several_are_got_in_one_go_and_by_glob(node, make, where, tmp_path):
 def test_one_of_many_that_is_refused_does_not_hinder_the_others(node, make, where):
     paths = [make(f"f{i:02}", b"%d" % i) for i in range(40)]
     put(node, paths[2], where)
+    paths[2].write_bytes(b"x")
     result = node.ctl("file", "put", *paths, tmp := paths[0].parent / "absent", *([where] if where else []), code=1)
     assert "\"f02\" is on lab-0" in result.stderr and str(tmp) in result.stderr
     listed = node.json("file", "ls", *([where] if where else []))["files"]
@@ -358,6 +361,47 @@ def test_nothing_is_overwritten_unasked(node, make, where):
     assert node.ctl("file", "get", f"{where}data", "-").stdout == "first"
     put(node, make("data", b"third"), where, "--overwrite=always")
     assert node.ctl("file", "get", f"{where}data", "-").stdout == "third"
+
+
+def test_what_is_there_with_the_same_content_is_stored(lab, node, make, where):
+    """Whoever was not told that his file is stored says it again."""
+    holder = lab["lab-02" if where else "lab-01"]
+    path = make("data", b"x" * 100000)
+    small = [make(f"s{i:02}", b"%d" % i) for i in range(20)]
+    for _ in range(2):
+        put(node, path, where)
+        node.ctl("file", "put", *small, *([where] if where else []))
+    assert len(stored(holder)) == 21
+    assert json.loads(put(node, path, where, "--json=short").stdout)["kept"] is True
+    assert put(node, path, where, "--no-wait").stdout == ""
+    path.write_bytes(b"y" * 100000)
+    assert "is on" in put_fails(node, path, where)
+    assert node.ctl("file", "get", f"{where}data", "-").stdout == "x" * 100000
+
+
+def put_fails(node, path, where):
+    return node.ctl("file", "put", path, *([where] if where else []), code=1).stderr
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_get_never_replaces_a_device_or_a_pipe(node, make, where, tmp_path, kind):
+    put(node, make("data", b"x"), where)
+    many = [make(f"s{i:02}", b"%d" % i) for i in range(20)]
+    node.ctl("file", "put", *many, *([where] if where else []))
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    for target in (tmp_path / "target", inside / "s03"):
+        if kind == "pipe":
+            os.mkfifo(target)
+        else:
+            target.symlink_to("/dev/null")
+    result = node.ctl("file", "get", "--overwrite=always", f"{where}data", tmp_path / "target", code=1)
+    assert f"{tmp_path}/target is no regular file, and is not replaced" in result.stderr
+    result = node.ctl("file", "get", "--overwrite=always", f"{where}s*", inside, code=1)
+    assert f"{inside}/s03 is no regular file, and is not replaced" in result.stderr
+    for target in (tmp_path / "target", inside / "s03"):
+        assert not target.is_file()
+    assert len(list(inside.iterdir())) == 20
 
 
 def test_newer_overwrites_only_what_is_older(node, make, where):

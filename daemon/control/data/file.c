@@ -75,9 +75,9 @@ void fail_file(struct call *call, int r, const char *name, const char *node, con
     case ESTALE:
         fail_changed(call, name, node);
         break;
-    case ETIMEDOUT:
-        call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "%s",
-                  reason && *reason ? reason : strerror(-r));
+    case EMSGSIZE:
+        call_fail(call, ERROR_CONFLICT, "once nobody writes into it: repeat the command", "%s",
+                  reason && *reason ? reason : "it changed while it was read");
         break;
     default:
         call_fail(call, error_from_errno(r), NULL, "%s", reason && *reason ? reason : strerror(-r));

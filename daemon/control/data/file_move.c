@@ -141,6 +141,32 @@ static void answer_end(const struct moving *moving, const struct transfer_end *e
     call_reply(moving->call, reply);
 }
 
+/* Whether it is the way to the other node that failed, or what came over it. */
+static bool is_unreachable(int r)
+{
+    return r == -EBADMSG || r == -EPROTO || r == -ETIMEDOUT ||
+           error_from_errno(r) == ERROR_UNREACHABLE;
+}
+
+static void answer_failure(struct moving *moving, const struct transfer_end *end)
+{
+    const char *place = moving->place;
+    char what[2 * FILES_NAME_MAX];
+
+    if (moving->count > 1)
+        snprintf(what, sizeof(what), "%zu files", moving->count);
+    else
+        snprintf(what, sizeof(what), "\"%s\"", moving->name);
+    if (!is_here(moving) && is_unreachable(end->r))
+        call_fail(moving->call, ERROR_UNREACHABLE, "p2pctl members", "cannot %s %s %s %s: %s",
+                  moving->is_put ? "put" : "get", what, moving->is_put ? "to" : "from", place,
+                  end->reason);
+    else if (end->r == -ESTALE && *moving->stored)
+        fail_file(moving->call, end->r, moving->stored, moving->node->config->node.name, NULL);
+    else
+        fail_file(moving->call, end->r, moving->name, place, end->reason);
+}
+
 static void on_end(const struct transfer_end *end, void *data)
 {
     _cleanup_(moving_freep) struct moving *moving = data;
@@ -155,10 +181,8 @@ static void on_end(const struct transfer_end *end, void *data)
     call_on_gone(call, NULL, NULL);
     if (end->r == -ENOENT && moving->may_search)
         file_search(moving->node, call, moving->name);
-    else if (end->r == -ESTALE && *moving->stored)
-        fail_file(call, end->r, moving->stored, moving->node->config->node.name, end->reason);
     else if (end->r < 0)
-        fail_file(call, end->r, moving->name, moving->place, end->reason);
+        answer_failure(moving, end);
     else
         answer_end(moving, end);
 }
