@@ -161,6 +161,12 @@ const struct task *find_own_task(struct node *node, struct call *call, const cha
  * it, or answered with why not. task.c
  */
 bool pass_to_origin(struct node *node, struct call *call, const char *origin);
+/*
+ * Answers with @reply once what this turn did to tasks is on the disk, so that a kill the moment
+ * after does not undo what has been told; or, where it cannot be written, with @failure, a constant
+ * text, and why. Takes the call and @reply. settle.c
+ */
+void reply_settled(struct node *node, struct call *call, cJSON *reply, const char *failure);
 /* "TERM" or "SIGTERM" to its number; -EINVAL. task.c */
 int signal_of(const char *name);
 

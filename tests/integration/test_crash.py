@@ -149,6 +149,33 @@ def test_what_was_cleaned_stays_so_wherever_the_node_is_killed(lab):
     assert at > 1, "nothing was written before the answer"
 
 
+@pytest.mark.parametrize("what", ["task", "workflow"])
+def test_what_was_cancelled_stays_so_wherever_the_node_is_killed(lab, tmp_path, what):
+    """The answer came before the word was on the disk: a kill at once, and the work went on."""
+    node = lab["lab-01"]
+    (tmp_path / "list").write_text("a1\na1: run=\"sleep 1000\" node=lab-01\n")
+    begin = ["submit", "-N", "lab-01", "--", "sleep", "1000"] if what == "task" else ["run", "--detach", tmp_path / "list"]
+    at = 0
+    reached = True
+    while reached:
+        at += 1
+        assert at < BOUNDARIES_MAX
+        begun = node.ctl(*begin).stdout.strip()
+        task = node.tasks()[-1]["id"] if what == "task" else \
+            wait_for(lambda begun=begun: [one["id"] for one in node.tasks() if one["workflow"] == begun], 10, "its task")[0]
+        node.wait_task(task, "running")
+        answers = []
+        # What is told with this signal goes on for a while, so that it is the word alone which ends it.
+        reached = strike(node, at, lambda begun=begun, answers=answers: answers.append(node.ctl(
+            what, "cancel", begun, "--signal", "CONT", "--grace", "1s", code=None).code))
+        if answers[0] != 0:
+            node.ctl(what, "cancel", begun)
+        node.wait_task(task, "cancelled", timeout=20)
+        if what == "workflow":
+            wait_for(lambda begun=begun: node.json("workflow", "show", begun)["state"] == "cancelled", 10, "its end")
+    assert at > 1, "nothing was written before the answer"
+
+
 def test_what_was_accepted_survives_a_kill_at_once(make_lab):
     """A restart that has work to take up wrote while it still read, and the log of the database had holes."""
     lab = make_lab(FAST)

@@ -508,5 +508,5 @@ void method_cancel_task(struct node *node, struct call *call)
             cJSON_AddItemToArray(list, item);
         }
     }
-    call_reply(call, reply);
+    reply_settled(node, call, reply, "cancelled, but not on the disk");
 }

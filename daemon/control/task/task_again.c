@@ -240,52 +240,6 @@ static void clean_workflows(struct clean *clean)
     }
 }
 
-/* The answer, until what it tells is on the disk. */
-struct cleaned {
-    struct call *call; /* borrowed; NULL = nobody waits for the answer any more */
-    cJSON *reply;      /* owned */
-};
-
-static void on_clean_gone(struct call *call _unused_, void *data)
-{
-    struct cleaned *cleaned = data;
-
-    cleaned->call = NULL;
-}
-
-static void on_cleaned(int r, void *data)
-{
-    struct cleaned *cleaned = data;
-    struct call *call = cleaned->call;
-    _cleanup_json_ cJSON *reply = cleaned->reply;
-
-    free(cleaned);
-    if (!call)
-        return;
-    call_on_gone(call, NULL, NULL);
-    if (r < 0)
-        call_fail(call, error_from_errno(r),
-                  "p2pctl task list     (after the next start of p2pnode)",
-                  "dropped, but not from the disk: %s", strerror(-r));
-    else
-        call_reply(call, TAKE_PTR(reply));
-}
-
-/* Answers with @reply once what was dropped is gone from the disk too. */
-static void settle(struct node *node, struct call *call, cJSON *reply)
-{
-    struct cleaned *cleaned = malloc(sizeof(*cleaned));
-
-    if (!cleaned) {
-        cJSON_Delete(reply);
-        fail_memory(call);
-        return;
-    }
-    *cleaned = (struct cleaned){.call = call, .reply = reply};
-    call_on_gone(call, on_clean_gone, cleaned);
-    tasks_settle(node->tasks, on_cleaned, cleaned);
-}
-
 void method_clean_tasks(struct node *node, struct call *call)
 {
     struct clean clean = {.node = node, .call = call, .state = -1};
@@ -312,5 +266,5 @@ void method_clean_tasks(struct node *node, struct call *call)
     if (clean.is_dry_run)
         call_reply(call, reply);
     else
-        settle(node, call, reply);
+        reply_settled(node, call, reply, "dropped, but not from the disk");
 }

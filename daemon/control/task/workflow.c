@@ -193,12 +193,12 @@ void method_show_workflow(struct node *node, struct call *call)
     call_reply_list(call, reply, "steps");
 }
 
-static void reply_workflow(struct node *node, struct call *call, const struct run *run)
+static cJSON *new_reply(const struct node *node, const struct run *run)
 {
     cJSON *reply = call_new_reply("p2pctl.workflow/1");
 
     fill(node, run, reply);
-    call_reply(call, reply);
+    return reply;
 }
 
 void method_resume_workflow(struct node *node, struct call *call)
@@ -224,7 +224,7 @@ void method_resume_workflow(struct node *node, struct call *call)
         call_fail(call, error_from_errno(r), NULL, "cannot take up %s: %s", id, strerror(-r));
     else {
         run_start(run);
-        reply_workflow(node, call, run);
+        reply_settled(node, call, new_reply(node, run), "taken up, but not on the disk");
     }
 }
 
@@ -246,5 +246,5 @@ void method_cancel_workflow(struct node *node, struct call *call)
     if (!run || !may_change(node, call, run))
         return;
     (void)run_cancel(run, signal, grace);
-    reply_workflow(node, call, run);
+    reply_settled(node, call, new_reply(node, run), "cancelled, but not on the disk");
 }

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "control/methods_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* An answer, until what it tells is on the disk. */
+struct settled {
+    struct call *call; /* borrowed; NULL = nobody waits for the answer any more */
+    cJSON *reply;      /* owned */
+    const char *failure;
+};
+
+static void on_gone(struct call *call _unused_, void *data)
+{
+    struct settled *settled = data;
+
+    settled->call = NULL;
+}
+
+static void on_settled(int r, void *data)
+{
+    struct settled *settled = data;
+    struct call *call = settled->call;
+    const char *failure = settled->failure;
+    _cleanup_json_ cJSON *reply = settled->reply;
+
+    free(settled);
+    if (!call)
+        return;
+    call_on_gone(call, NULL, NULL);
+    if (r < 0)
+        call_fail(call, error_from_errno(r),
+                  "p2pctl task list     (after the next start of p2pnode)", "%s: %s", failure,
+                  strerror(-r));
+    else
+        call_reply(call, TAKE_PTR(reply));
+}
+
+void reply_settled(struct node *node, struct call *call, cJSON *reply, const char *failure)
+{
+    struct settled *settled = malloc(sizeof(*settled));
+
+    if (!settled) {
+        cJSON_Delete(reply);
+        fail_memory(call);
+        return;
+    }
+    *settled = (struct settled){.call = call, .reply = reply, .failure = failure};
+    call_on_gone(call, on_gone, settled);
+    tasks_settle(node->tasks, on_settled, settled);
+}
