@@ -65,7 +65,7 @@ def member(name, state, address, types, load, running, slots, rtt, seen, **more)
 
 
 MEMBERS = [
-    member("lab-01", "alive", "10.0.4.11:7717", ["a", "b"], 0.41, 3, 8, None, "@-0", self=True),
+    member("lab-01", "alive", "10.0.4.11:7717", ["a", "b"], 0.41, 3, 8, None, "@+60", self=True),
     member("lab-03", "alive", "10.0.4.13:7717", ["a"], 0.88, 8, 8, 0.5, "@-70", tags={"room": "2.07"}),
     member("lab-05", "alive", "10.0.4.15:7717", ["c"], 0.1, 1, 8, 0.4, "@-130", draining=True),
     member("lab-07", "suspect", "10.0.4.17:7717", ["b"], None, None, None, None, "@-190",

@@ -3,7 +3,7 @@
 
 The table maps a method ("Status") to what it answers: one object, a list of objects (a stream or a list
 in parts), an Error, or a function of (parameters, descriptors) that returns any of these. "@-200" as a
-value stands for the time 200 seconds ago.
+value stands for the time 200 seconds ago; "@+60" is now, however long the answer takes.
 """
 import datetime
 import json
@@ -28,9 +28,9 @@ def resolve_times(value):
         return {key: resolve_times(item) for key, item in value.items()}
     if isinstance(value, list):
         return [resolve_times(item) for item in value]
-    if isinstance(value, str) and re.fullmatch(r"@-[0-9.]+", value):
+    if isinstance(value, str) and re.fullmatch(r"@[-+][0-9.]+", value):
         now = datetime.datetime.now(datetime.timezone.utc)
-        then = now - datetime.timedelta(seconds=float(value[2:]))
+        then = now - datetime.timedelta(seconds=-float(value[1:]))
         return then.strftime("%Y-%m-%dT%H:%M:%S.") + "%03dZ" % (then.microsecond // 1000)
     return value
 

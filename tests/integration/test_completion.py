@@ -130,7 +130,8 @@ class Shell:
                                         cwd=directory, env=environment(TERM="xterm", HOME=str(directory), **env))
         os.close(slave)
         self.text = ""
-        threading.Thread(target=self.read, daemon=True).start()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
 
     def read(self):
         while True:
@@ -170,7 +171,8 @@ class Shell:
 
     def close(self):
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
+        self.reader.join()  # ends with the last who has the terminal open, and before the number is another one's
         os.close(self.master)
 
 

@@ -207,7 +207,7 @@ def test_json_is_what_the_daemon_said(command, method, ctl):
     shown = json.loads(ctl(*command.split(), "--json").stdout)
 
     def same(a, b):
-        if isinstance(b, str) and b.startswith("@-"):
+        if isinstance(b, str) and b.startswith("@"):
             return isinstance(a, str)
         if isinstance(b, dict):
             return list(a) == list(b) and all(same(a[key], b[key]) for key in b)
@@ -608,9 +608,11 @@ class Terminal:
         self.process = subprocess.Popen([PROGRAM, *words], stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path,
                                         env=environment_of(tmp_path, TERM="xterm", **more))
         self.slave, self.drawn = slave, b""
-        threading.Thread(target=self.read, daemon=True).start()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
 
     def read(self):
+        """Until the other end is closed."""
         while True:
             try:
                 part = os.read(self.master, 65536)
@@ -628,6 +630,7 @@ class Terminal:
         code = self.process.wait(60)
         assert termios.tcgetattr(self.slave) == self.before
         os.close(self.slave)
+        self.reader.join()  # before the number is another terminal's
         os.close(self.master)
         return code
 

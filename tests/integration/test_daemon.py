@@ -284,7 +284,7 @@ def test_systemd_is_told_how_long_a_stop_may_take(lab):
     path = lab.directory / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(path))
-        notify.settimeout(10)
+        notify.settimeout(60)
         node = lab.node("lone", {"stop_grace": "100s"}, role="seed").start(NOTIFY_SOCKET=str(path))
         node.process.terminate()
         texts = notify.recv(4096)

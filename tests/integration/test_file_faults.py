@@ -11,7 +11,7 @@ import pytest
 
 from fake_daemon import FakeDaemon
 from lib.disk import disk_at
-from lib.lab import CTL, FAST, environment
+from lib.lab import CTL, STEADY, environment
 from lib.wait import wait_for
 
 MIB = 1 << 20
@@ -25,7 +25,7 @@ SCRIPTS = {
 
 @pytest.fixture(scope="module")
 def lab(make_module_lab):
-    lab = make_module_lab(FAST)
+    lab = make_module_lab(STEADY)
     lab.node("seed", role="seed")
     lab.node("lab-01")
     lab.node("lab-02")
@@ -86,7 +86,7 @@ def test_a_node_that_stalls_is_told_and_what_came_is_of_use(lab, node, tmp_path)
     late.pause()
     try:
         for process in (put, get):
-            _, stderr = process.communicate(timeout=90)
+            _, stderr = process.communicate(timeout=240)
             assert process.returncode == 7 and b"the other node has stalled" in stderr, stderr
     finally:
         late.resume()

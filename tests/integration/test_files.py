@@ -219,11 +219,14 @@ def test_put_without_waiting_is_done_by_the_daemon(lab, node, tmp_path):
     source = tmp_path / "large"
     source.write_bytes(bytes(5 * MIB))
     node.ctl("file", "put", "--no-wait", source, "lab-02:")
-    wait_for(lambda: stored(lab["lab-02"]).get("large") == 5 * MIB, 20, "the file to be stored")
+    # In the list it is a moment after it is on the disk.
+    wait_for(lambda: [file["size_bytes"] for file in lab["lab-02"].json("file", "ls")["files"]] == [5 * MIB], 20,
+             "the file to be stored")
+    assert stored(lab["lab-02"]) == {"large": 5 * MIB}
     assert "--no-wait" in node.ctl("file", "put", "--no-wait", "-", "lab-02:piped", stdin=b"x", code=2).stderr
 
 
-def test_what_is_on_its_way_is_in_the_status_and_on_the_screen(node, make):
+def test_what_is_on_its_way_is_in_the_status_and_on_the_screen(lab, node, make):
     source = make("large.bin", os.urandom(20 * MIB))
     process = node.ctl_start("file", "put", "--rate", "500KiB", source, "lab-02:")
 
@@ -233,11 +236,17 @@ def test_what_is_on_its_way_is_in_the_status_and_on_the_screen(node, make):
     assert (one["name"], one["files"], one["node"], one["direction"], one["total_bytes"]) == \
         ("large.bin", 1, "lab-02", "out", 20 * MIB)
     assert 0 < one["done_bytes"] < 20 * MIB and one["rate_bytes_s"] < 20 * MIB
-    picture = node.ctl("top", env=environment(COLUMNS="120", LINES="30")).stdout
-    assert re.search(r"TRANSFERS *$", picture, re.M) and re.search(r"large\.bin → lab-02 .*\d+% +[\d.]+ [KM]iB/s", picture)
+
+    def picture():
+        return node.ctl("top", env=environment(COLUMNS="120", LINES="30")).stdout
+    # The rate is that of the last moments, in which nothing may have come.
+    wait_for(lambda: re.search(r"large\.bin → lab-02 .*\d+% +[\d.]+ [KM]iB/s", picture()), 20, "it to be on the screen")
+    assert re.search(r"TRANSFERS *$", picture(), re.M)
     process.kill()
     wait_for(lambda: node.call("Status")["transfers"] == [], 20, "nothing to be on its way")
+    wait_for_quiet(lambda: parts(lab["lab-02"]))
     node.ctl("file", "put", source, "lab-02:")  # so that no part waits there to be resumed
+    wait_for(lambda: not parts(lab["lab-02"]), 5, "no part to be left")
 
 
 def test_a_rate_is_kept(node, tmp_path):

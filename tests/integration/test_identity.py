@@ -116,7 +116,7 @@ def test_the_loser_says_that_its_tasks_are_at_both(lab):
         "of the other's. This node took a new id, and 2 tasks that had not ended run there, too: p2pctl task list; "
         "cancel what is there twice")
     assert told["message"] in loser.ctl("status").stdout and not problems(winner, "id-conflict")
-    assert [event for event in loser.events("problem") if told["message"] in event["message"]]
+    wait_for(lambda: [event for event in loser.events("problem") if told["message"] in event["message"]], 10, "the log")
     for one in (node, copy):
         assert len(one.json("task", "list", "-s", "pending")["tasks"]) == 2
 

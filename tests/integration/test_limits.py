@@ -4,14 +4,14 @@ import os
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import STEADY
 
 LEVELS = ["landlock", "namespaces"]
 
 
 @pytest.fixture(scope="module")
 def lab(make_module_lab):
-    lab = make_module_lab(FAST)
+    lab = make_module_lab(STEADY)
     for i, level in enumerate(LEVELS):
         lab.node(level, {"sandbox": {"mode": level}, "tasks": {"slots": 4}}, role="peer" if i else "seed")
     return lab.start()

@@ -145,8 +145,8 @@ def test_the_lines_of_the_first_systems_are_said_word_for_word(make_node):
     def said(node, event, pattern, level):
         return [entry for entry in node.place.of(event)
                 if re.fullmatch(pattern, entry["MESSAGE"]) and entry["PRIORITY"] == level]
-    assert said(seed, "join-request", rf"join request from peer {re.escape(peer.address)}", "5")
-    assert said(peer, "peer-list", rf"peer list from seed: .*seed {re.escape(seed.address)}.*", "6")
+    wait_for(lambda: said(seed, "join-request", rf"join request from peer {re.escape(peer.address)}", "5"), 30, "the request")
+    wait_for(lambda: said(peer, "peer-list", rf"peer list from seed: .*seed {re.escape(seed.address)}.*", "6"), 30, "the list")
     wait_for(lambda: said(peer, "gossip", rf"{stamp}:{mine}:\d+", "6"), 30, "gossip of the seed")
     wait_for(lambda: said(seed, "liveness", rf"Liveness Request:{stamp}:({mine}|{others})", "7"), 30, "a request")
     wait_for(lambda: said(seed, "liveness", rf"Liveness Reply:{stamp}:({mine}:{others}|{others}:{mine})", "7"), 30,

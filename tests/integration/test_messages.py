@@ -91,7 +91,9 @@ def test_monitor_shows_the_wire_in_the_exact_texts(make_lab):
     lab = make_lab(FAST | {"log": {"level": "warning"}})
     seed, peer = lab.node("seed", role="seed"), lab.node("lab-01")
     lab.start()
-    here, there = seed.ctl_start("monitor", "--wire"), peer.ctl_start("monitor", "--wire")
+    there = peer.ctl_start("monitor", "--wire")
+    assert read_until(there, bool), "it to be watched from there"  # before it is from here: what is seen here is seen there
+    here = seed.ctl_start("monitor", "--wire")
     own, other = re.escape(seed.ip), re.escape(peer.ip)
     wanted = {f"Liveness Request:{TIME}:{own}", f"Liveness Request:{TIME}:{other}",
               f"Liveness Reply:{TIME}:{own}:{other}", f"Liveness Reply:{TIME}:{other}:{own}"}

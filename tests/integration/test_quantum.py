@@ -78,11 +78,14 @@ def test_whoever_leaves_the_group_is_stopped_too(lab):
 
 def test_a_pause_does_not_count_as_running(lab):
     seed, node = lab["lab-01"], lab["lab-02"]
-    limited = seed.submit("-N", "lab-02", "--timeout", "1s", "--", "bash", "-c", LOOP)
-    seed.wait_task(limited, "running")
-    other = node.submit("-N", "lab-02", "--timeout", "1s", "--", "bash", "-c", LOOP)
-    ended = [seed.wait_task(limited, "timed-out"), node.wait_task(other, "timed-out")]
+    holder = seed.submit("-N", "lab-02", "--", "sleep", "600")
+    seed.wait_task(holder, "running")
+    # Both are there before either begins, so that they take turns from the start.
+    tasks = [one.submit("-N", "lab-02", "--timeout", "2s", "--", "bash", "-c", LOOP) for one in (seed, node)]
+    wait_for(lambda: node.members()["lab-02"]["queue"] == 2, 10, "both to wait")
+    seed.ctl("task", "cancel", holder, "--grace", "0")
+    ended = [one.wait_task(task, "timed-out") for one, task in zip((seed, node), tasks)]
     for task in ended:
-        assert 0.9 < task["run_s"] < 30, task
-    # Each ran for its second, and whoever ended last was there for most of both.
+        assert 1.9 < task["run_s"] < 30, task
+    # Each ran for its time, and whoever ended last was there for most of both.
     assert max(seconds_there(task) - task["run_s"] for task in ended) > 0.5, ended

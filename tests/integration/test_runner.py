@@ -6,13 +6,13 @@ import signal
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import STEADY
 from lib.wait import wait_for
 
 
 @pytest.fixture
 def lab(make_lab):
-    lab = make_lab(FAST)
+    lab = make_lab(STEADY)
     lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
     lab.node("lab-01")
     return lab.start()

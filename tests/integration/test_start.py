@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """How a daemon that cannot start says so."""
 
+from lib.lab import STEADY
+
 
 def test_taken_address_ends_the_daemon_and_names_the_owner(make_lab):
-    lab = make_lab()
+    lab = make_lab(STEADY)
     first, neighbour = lab.node("first", role="seed"), lab.node("neighbour")
     lab.start()
     second = lab.node("second", {"listen": {"address": first.ip}})

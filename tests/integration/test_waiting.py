@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from lib.lab import FAST
+from lib.lab import FAST, STEADY
 from lib.wait import wait_for
 from test_workflow import Gates
 
@@ -40,7 +40,7 @@ def node(stranded):
 
 @pytest.fixture
 def lab(make_lab):
-    return make_waiting_lab(make_lab(FAST))
+    return make_waiting_lab(make_lab(STEADY))
 
 
 WHY = "the only node for type d, lab-03, is dead"
@@ -62,7 +62,7 @@ def notice(id, task="", noun="task"):
 
 def detach(process):
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=10)
+    stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, (stdout, stderr)
     return stdout.decode(), stderr.decode()
 
@@ -98,7 +98,7 @@ def test_task_wait_and_task_logs_hear_it_too(node):
     told = json.loads(reader.stdout.readline())
     assert told == {"type": "waiting", "id": task, "reason": WHY}
     reader.send_signal(signal.SIGINT)
-    end = json.loads(reader.communicate(timeout=10)[0])
+    end = json.loads(reader.communicate(timeout=60)[0])
     assert (end["type"], end["id"], end["state"]) == ("end", task, None) and reader.returncode == 0
     node.ctl("task", "cancel", task)
 
@@ -165,7 +165,7 @@ def test_submit_follow_gets_over_a_restart_and_shows_everything_once(lab):
     node.kill()
     node.start()
     lab.gates.open(1)
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 3 and stdout == b"two\n", (stdout, stderr)
 
 
@@ -177,7 +177,7 @@ def test_submit_wait_gets_over_a_restart(lab):
     node.kill()
     node.start()
     lab.gates.open(1)
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=60)
     lines = [json.loads(line) for line in stdout.splitlines()]
     assert process.returncode == 3 and (lines[-1]["type"], lines[-1]["id"]) == ("end", task), stderr
     assert "".join(line["data"] for line in lines[:-1]) == "one\ntwo\n"
@@ -192,9 +192,9 @@ def test_task_wait_gets_over_a_restart_and_its_time_limit_goes_on(lab):
         wait_asked(waiter)
     node.kill()
     node.start()
-    assert waiters[1].wait(20) == 124
+    assert waiters[1].wait(60) == 124
     lab.gates.open(1)
-    assert waiters[0].wait(20) == 4
+    assert waiters[0].wait(60) == 4
 
 
 def test_a_daemon_that_does_not_come_back_is_told_with_the_id(lab):
@@ -207,10 +207,10 @@ def test_a_daemon_that_does_not_come_back_is_told_with_the_id(lab):
     wait_asked(waiter)
     node.kill()
     for process, id in [(follower, "1@lab-01"), (waiter, "1")]:
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=60)
         assert process.returncode == 125
         assert stderr.decode() == ("p2pctl: lost the connection to p2pnode\n"
                                    f"hint: {id} goes on as soon as p2pnode runs again; look on with: p2pctl task wait 1\n")
-    error = json.loads(program.communicate(timeout=20)[1])["error"]
+    error = json.loads(program.communicate(timeout=60)[1])["error"]
     assert program.returncode == 125 and error["hint"] == f"p2pctl task wait {task}" and error["exit"] == 125
     lab.gates.open(1)

@@ -33,7 +33,10 @@ class Gates:
             "read": ["/usr", "/lib", "/lib64", "/bin", str(self.handler)], "write": [str(self.directory)]}}
 
     def open(self, number, code=0):
-        (self.directory / str(number)).write_text(str(code))
+        """At once: a task that finds its file finds the code in it, too."""
+        fresh = self.directory / f"{number}.new"
+        fresh.write_text(str(code))
+        fresh.rename(self.directory / str(number))
 
     def runs(self, number):
         """How often the task began."""

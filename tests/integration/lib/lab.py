@@ -183,7 +183,7 @@ class Node:
         return self.wait_end(timeout)
 
     def wait_end(self, timeout=60):
-        code = self.process.wait(timeout)
+        code = self.process.wait(timeout * PATIENCE)
         self.process = None
         return code
 
@@ -224,10 +224,13 @@ class Node:
         return json.loads(self.ctl("--json=short", *arguments, **options).stdout)
 
     def ctl_start(self, *arguments, **options):
-        """p2pctl in the background; the lab ends it if the test does not."""
+        """p2pctl in the background; the lab ends it if the test does not.
+
+        Its pipes have no buffer: a line that is read takes nothing along of what follows, which communicate() would miss.
+        """
         process = subprocess.Popen(
             [str(word) for word in (CTL, "--socket", self.socket, *arguments)],
-            env=environment(),
+            env=environment(), bufsize=0,
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
         self.lab.helpers.append(process)
         return process

@@ -49,9 +49,11 @@ def commands():
 
 def files_below(directory):
     """(path, status) of everything below it, without what went while this looked."""
-    for path in sorted(pathlib.Path(directory).rglob("*")):
-        with contextlib.suppress(FileNotFoundError):
-            yield path, path.lstat()
+    for place, directories, files in os.walk(directory):  # which passes over a directory that is gone; rglob() does not
+        for name in sorted(directories + files):
+            path = pathlib.Path(place, name)
+            with contextlib.suppress(FileNotFoundError):
+                yield path, path.lstat()
 
 
 def sizes(paths):
