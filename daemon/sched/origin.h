@@ -190,8 +190,9 @@ void origin_accepted(struct origin *origin, uint64_t number, uint64_t attempt,
                      const struct node_id *node, usec_t now);
 void origin_refused(struct origin *origin, uint64_t number, uint64_t attempt,
                     const struct node_id *node, enum origin_refusal refusal, usec_t now);
+/* @ago_usec: so long ago, where the origin was away and only hears of it now. */
 void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
-                    const struct node_id *node, usec_t now);
+                    const struct node_id *node, usec_t ago_usec, usec_t now);
 /* It was paused for other users, or goes on. */
 void origin_paused(struct origin *origin, uint64_t number, uint64_t attempt,
                    const struct node_id *node, bool is_paused, usec_t now);

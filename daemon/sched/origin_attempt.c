@@ -44,7 +44,7 @@ void origin_accepted(struct origin *origin, uint64_t number, uint64_t attempt,
 }
 
 void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
-                    const struct node_id *node, usec_t now)
+                    const struct node_id *node, usec_t ago_usec, usec_t now)
 {
     struct job *job = find_current(origin, number, attempt, node, now);
 
@@ -55,8 +55,8 @@ void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
     job->rebalance_usec = USEC_INFINITY;
     if (job->task->state != TASK_RUNNING) {
         job_set_state(origin, job, TASK_RUNNING);
-        job->task->started_wall_usec = origin_wall(origin);
-        (void)task_add_timeline(job->task, origin_wall(origin), "started on %s",
+        job->task->started_wall_usec = job_wall_before(origin, job, ago_usec);
+        (void)task_add_timeline(job->task, job->task->started_wall_usec, "started on %s",
                                 job->task->node_name);
         job_tell(origin, job, ORIGIN_STARTED);
     }

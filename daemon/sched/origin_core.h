@@ -146,6 +146,8 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
 void job_lose(struct origin *origin, struct job *job, const char *why);
 void job_end(struct origin *origin, struct job *job, const struct task_end *end);
 void job_finish(struct origin *origin, struct job *job, enum task_state state);
+/* The wall clock so long ago, but not before the task was submitted: a worker may say anything. */
+uint64_t job_wall_before(const struct origin *origin, const struct job *job, usec_t ago_usec);
 void job_check(struct origin *origin, struct job *job);
 void job_arm(struct origin *origin, struct job *job);
 void job_set_state(struct origin *origin, struct job *job, enum task_state state);

@@ -330,11 +330,18 @@ static bool has_run(const struct task_end *end)
            end->type == TASK_END_NO_RESULTS || end->run_usec > 0;
 }
 
+uint64_t job_wall_before(const struct origin *origin, const struct job *job, usec_t ago_usec)
+{
+    uint64_t wall = origin_wall(origin);
+
+    return MAX(wall - MIN(wall, ago_usec), MIN(wall, job->task->submitted_wall_usec));
+}
+
 void job_end(struct origin *origin, struct job *job, const struct task_end *end)
 {
     struct task *task = job->task;
     char text[TASK_REASON_MAX + 1], duration[32];
-    uint64_t wall = origin_wall(origin);
+    uint64_t wall = job_wall_before(origin, job, end->ago_usec);
 
     job->ack_attempt = task->attempt;
     job->ack_node = task->node;
@@ -342,7 +349,8 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
     task->has_end = true;
     task_format_text(task->end.text, sizeof(task->end.text), "%s", end->text);
     if (task->state == TASK_PENDING && has_run(end))
-        task->started_wall_usec = wall - MIN(wall, end->run_usec);
+        task->started_wall_usec =
+            job_wall_before(origin, job, usec_add(end->ago_usec, end->run_usec));
     (void)task_end_format(&task->end, text);
     (void)task_add_timeline(task, wall, "%s%s on %s after %s",
                             task_end_get_state(end) == TASK_SUCCEEDED ? "succeeded, " : "", text,
@@ -363,6 +371,7 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
     }
     detach(origin, job);
     job_finish(origin, job, task_end_get_state(end));
+    task->ended_wall_usec = wall;
     describe_end(job, text);
 }
 

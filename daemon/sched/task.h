@@ -176,6 +176,7 @@ struct task_end {
     int code;
     bool is_oom;
     usec_t run_usec;
+    usec_t ago_usec; /* how long it was over when it was told; a word of the worker, not kept */
     uint64_t memory_peak_size;      /* bytes; 0 = not known */
     struct task_files out;          /* its results; bundle is unused */
     char text[TASK_REASON_MAX + 1]; /* of TASK_END_NOT_RUN and where there is more to say */

@@ -109,7 +109,10 @@ static void reply(struct tasks *tasks, const char *op, const struct slots_key *k
 
 void wire_send_started(struct tasks *tasks, const struct slots_attempt *attempt)
 {
-    reply(tasks, "started", &attempt->key);
+    cJSON *frame = wire_new_frame("started", attempt->key.number, attempt->key.attempt);
+
+    json_add_u64(frame, "ago_usec", usec_sub(tasks_now(tasks), attempt->started_usec));
+    (void)wire_send(tasks, &attempt->key.origin, frame, NULL, 0);
 }
 
 void wire_send_paused(struct tasks *tasks, const struct slots_attempt *attempt, bool is_paused)
@@ -162,6 +165,7 @@ void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt)
     cJSON *frame = wire_new_frame("ended", attempt->key.number, attempt->key.attempt);
 
     cJSON_AddItemToObject(frame, "end", task_end_to_json(&attempt->end));
+    json_add_u64(frame, "ago_usec", usec_sub(tasks_now(tasks), attempt->ended_usec));
     (void)wire_send(tasks, &attempt->key.origin, frame, NULL, 0);
 }
 
@@ -319,7 +323,13 @@ static bool take_query(const struct incoming *in)
         wire_send_ended(in->tasks, attempt);
         return true;
     }
-    reply(in->tasks, attempt->state == SLOTS_QUEUED ? "accepted" : "started", &key);
+    /* What is being started may wait for its files still, and when a result of a former life of
+     * this node began is not known: its end tells. */
+    if (attempt->state == SLOTS_QUEUED || attempt->state == SLOTS_STARTING ||
+        attempt->started_usec == 0)
+        reply(in->tasks, "accepted", &key);
+    else
+        wire_send_started(in->tasks, attempt);
     if (attempt->userdata)
         outflow_start(attempt->userdata, have);
     return true;
@@ -387,7 +397,12 @@ static bool take_refused(const struct incoming *in)
 
 static bool take_started(const struct incoming *in)
 {
-    origin_started(in->tasks->origin, in->number, in->attempt, in->from, tasks_now(in->tasks));
+    uint64_t ago_usec = 0;
+
+    if (json_get_u64(in->header, "ago_usec", WIRE_NUMBER_MAX, &ago_usec) < 0)
+        return false;
+    origin_started(in->tasks->origin, in->number, in->attempt, in->from, ago_usec,
+                   tasks_now(in->tasks));
     return true;
 }
 
@@ -477,7 +492,8 @@ static bool take_ended(const struct incoming *in)
     const cJSON *json = NULL;
     struct task_end end;
 
-    if (json_get_object(in->header, "end", &json) <= 0 || task_end_from_json(json, &end) < 0)
+    if (json_get_object(in->header, "end", &json) <= 0 || task_end_from_json(json, &end) < 0 ||
+        json_get_u64(in->header, "ago_usec", WIRE_NUMBER_MAX, &end.ago_usec) < 0)
         return false;
     collect_end(in->tasks, in->from, in->number, in->attempt, &end);
     return true;

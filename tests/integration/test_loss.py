@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Tasks when nodes die: nothing accepted is lost, and the result comes once."""
+import datetime
 import os
 import re
+import time
 
 import pytest
 
@@ -203,6 +205,36 @@ def test_a_result_of_when_the_origin_was_away_arrives_when_it_is_back(steady):
     shown = origin.wait_task(task, "succeeded")
     assert shown["attempt"] == 1 and starts(lab, "t") == [worker]
     assert origin.ctl("task", "logs", task).stdout == f"begun on {worker}\nmeanwhile\n"
+
+
+def test_what_happened_while_the_origin_was_away_is_told_with_its_time(steady):
+    """Not with that of when it was heard of: by no more than what the word took to come."""
+    lab, origin = steady, steady["origin"]
+    over = lab.marks / "over"
+    ending = origin.submit("--", "sh", "-c", f"while [ ! -e {over} ]; do sleep 0.02; done")
+    running = origin.submit("--", *held(lab, "r"))
+    for task in (ending, running):
+        origin.wait_task(task, "running")
+    has_begun = time.time()
+    origin.kill()
+    over.touch()
+    busy = [lab["worker-1"], lab["worker-2"]]
+    wait_for(lambda: sum(one.call("Status")["tasks"]["running"] for one in busy) == 1, 10, "the end at the worker")
+    has_ended = time.time()
+    wait_for(lambda: time.time() > has_ended + 2, 10, "some time to tell the ends apart")
+    is_back = time.time()
+    origin.start()
+    lab.wait_joined()
+    told = origin.wait_task(ending, "succeeded"), origin.wait_task(running, "running")
+    delay = time.time() - is_back + 0.01
+
+    def instant(text):
+        return datetime.datetime.fromisoformat(text).timestamp()
+
+    assert instant(told[0]["ended"]) <= has_ended + delay
+    for task in told:
+        assert instant(task["submitted"]) <= instant(task["started"]) <= has_begun + delay
+    let_go(lab)
 
 
 def test_a_worker_keeps_an_unacknowledged_result_over_its_own_restart(steady):

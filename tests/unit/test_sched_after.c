@@ -102,7 +102,7 @@ static void one_waits_for_the_end_of_another(void **state _unused_)
     expect(origin, "send 1, ");
     assert_string_equal(reason_of(origin, 2), "after 1 (pending)");
     origin_accepted(origin, 1, 1, &self, 0);
-    origin_started(origin, 1, 1, &self, 0);
+    origin_started(origin, 1, 1, &self, 0, 0);
     expect(origin, "");
     assert_string_equal(reason_of(origin, 2), "after 1 (running)");
     assert_int_equal(origin_find(origin, 2)->state, TASK_PENDING);

@@ -174,7 +174,7 @@ static void start(struct origin *origin, uint64_t number, uint64_t attempt, unsi
     struct node_id id = node(at);
 
     origin_accepted(origin, number, attempt, &id, now);
-    origin_started(origin, number, attempt, &id, now);
+    origin_started(origin, number, attempt, &id, 0, now);
 }
 
 static void end(struct origin *origin, uint64_t number, uint64_t attempt, unsigned at,
@@ -271,6 +271,61 @@ static void a_task_goes_from_submitted_to_succeeded(void **state _unused_)
     assert_string_equal(task->timeline[1].text, "placed on lab-02: load 0.02, the only one");
     assert_string_equal(task->timeline[2].text, "started on lab-02");
     assert_string_equal(task->timeline[3].text, "succeeded, exit 0 on lab-02 after 1s");
+    origin_free(origin);
+}
+
+/* One task, offered to lab-02; then the origin is away until @now. */
+static struct origin *make_away(usec_t now)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    origin = restart(origin, now);
+    add_node(origin, 2, now);
+    (void)actions(origin, now);
+    return origin;
+}
+
+static void what_happened_while_the_origin_was_away_keeps_its_time(void **state _unused_)
+{
+    const struct node_id id = node(2);
+    const struct task_end over = {
+        .type = TASK_END_EXIT, .run_usec = 200, .ago_usec = 100, .code = 0};
+    struct origin *origin = make_away(1000);
+    const struct task *task = origin_find(origin, 1);
+
+    origin_started(origin, 1, 1, &id, 900, 1000);
+    assert_int_equal(task->started_wall_usec, WALL + 100);
+    /* Asked again it says so again, a little later. */
+    origin_started(origin, 1, 1, &id, 905, 1010);
+    assert_int_equal(task->started_wall_usec, WALL + 100);
+    origin_ended(origin, 1, 1, &id, &over, 2000);
+    assert_int_equal(task->ended_wall_usec, WALL + 1900);
+    assert_int_equal(task->started_wall_usec, WALL + 100);
+    origin_free(origin);
+
+    origin = make_away(1000);
+    task = origin_find(origin, 1);
+    origin_ended(origin, 1, 1, &id, &over, 1000);
+    assert_int_equal(task->ended_wall_usec, WALL + 900);
+    assert_int_equal(task->started_wall_usec, WALL + 700);
+    origin_free(origin);
+}
+
+static void nothing_happened_before_the_task_was_submitted(void **state _unused_)
+{
+    const struct node_id id = node(2);
+    const struct task_end over = {
+        .type = TASK_END_EXIT, .run_usec = UINT64_MAX, .ago_usec = UINT64_MAX};
+    struct origin *origin = make_away(1000);
+    const struct task *task = origin_find(origin, 1);
+
+    origin_started(origin, 1, 1, &id, UINT64_MAX, 1000);
+    assert_int_equal(task->started_wall_usec, WALL + 1);
+    origin_ended(origin, 1, 1, &id, &over, 2000);
+    assert_int_equal(task->ended_wall_usec, WALL + 1);
     origin_free(origin);
 }
 
@@ -1086,6 +1141,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_goes_from_submitted_to_succeeded),
+        cmocka_unit_test(what_happened_while_the_origin_was_away_keeps_its_time),
+        cmocka_unit_test(nothing_happened_before_the_task_was_submitted),
         cmocka_unit_test(nothing_is_said_before_it_is_on_disk),
         cmocka_unit_test(a_submission_that_cannot_be_saved_is_taken_back),
         cmocka_unit_test(a_commit_that_failed_is_asked_for_again),

@@ -218,7 +218,7 @@ static void on_message_to_origin(struct lab *lab, struct lab_event *event)
         origin_refused(origin, number, attempt, &from, event->refusal, lab->now);
         break;
     case LAB_RUNS:
-        origin_started(origin, number, attempt, &from, lab->now);
+        origin_started(origin, number, attempt, &from, 0, lab->now);
         break;
     case LAB_ENDED:
         origin_ended(origin, number, attempt, &from, &event->end, lab->now);
