@@ -317,7 +317,7 @@ int output_append(struct output *output, enum output_stream stream, uint64_t wal
     size_t records = (kept + OUTPUT_PIECE_MAX - 1) / OUTPUT_PIECE_MAX;
 
     assert(stream == OUTPUT_STDOUT || stream == OUTPUT_STDERR);
-    if (output->is_finished)
+    if (output->is_sealed)
         return -ESHUTDOWN;
     if (size == 0)
         return 0;
@@ -342,7 +342,7 @@ int output_append(struct output *output, enum output_stream stream, uint64_t wal
 
 int output_cut(struct output *output, uint64_t wall_usec)
 {
-    if (output->is_finished)
+    if (output->is_sealed)
         return -ESHUTDOWN;
     if (output->is_cut)
         return 0;
@@ -393,10 +393,10 @@ static void on_write_done(void *data)
         free_if_unused(output);
         return;
     }
-    if (!output->is_finished)
+    if (!output->is_sealed)
         spill_if_due(output);
     output_wake(output);
-    if (output->is_short && !output->is_finished && room_of(output) > room) {
+    if (output->is_short && !output->is_sealed && room_of(output) > room) {
         output->is_short = false;
         if (output->on_room)
             output->on_room(output->data);
@@ -422,14 +422,23 @@ static void on_stored(int r, void *data)
     free_if_unused(output);
 }
 
+void output_seal(struct output *output)
+{
+    if (output->is_sealed)
+        return;
+    output->is_sealed = true;
+    output_wake(output);
+}
+
 int output_finish(struct output *output, struct state_batch *batch)
 {
     if (output->is_storing)
         return -EBUSY;
-    if (output->has_file && !output->is_finished) {
+    if (output->has_file && !output->has_last) {
         int r = spill(output, true);
         if (r < 0)
             return r;
+        output->has_last = true;
     }
     /* An earlier run under the same key may have left the other kind; the blob is looked for first.
      */
@@ -438,10 +447,9 @@ int output_finish(struct output *output, struct state_batch *batch)
     else
         state_put_output(batch, &output->key.origin, output->key.number, output->key.attempt,
                          output->buffer, output->buffer_size);
-    output->is_finished = true;
     output->is_storing = true;
     state_batch_after(batch, on_stored, output);
-    output_wake(output);
+    output_seal(output);
     return 0;
 }
 
@@ -449,6 +457,8 @@ void output_remove(struct output_store *store, const struct output_key *key,
                    struct state_batch *batch)
 {
     struct output *output = output_find(store, key);
+    /* All of it is in memory, and was never on its way to the disk. */
+    const bool is_only_here = output && !output->has_file && !output->is_storing;
     char name[ATTEMPT_NAME_SIZE];
 
     if (output) {
@@ -457,6 +467,8 @@ void output_remove(struct output_store *store, const struct output_key *key,
         free_if_unused(output);
     }
     output_reject(store, key, -ENOENT);
+    if (is_only_here)
+        return;
     state_delete_output(batch, &key->origin, key->number, key->attempt);
     output_format_name(key, name);
     removal_after(store->state, batch, store->directory_fd, name);

@@ -79,7 +79,7 @@ size_t output_room(struct output *output);
 
 /*
  * Keeps @size bytes that arrived at @wall_usec. What is above the limit is dropped, and counted.
- * Return: 0; -ENOMEM (nothing kept); -ESHUTDOWN after output_finish.
+ * Return: 0; -ENOMEM (nothing kept); -ESHUTDOWN after output_seal or output_finish.
  */
 int output_append(struct output *output, enum output_stream stream, uint64_t wall_usec,
                   const void *data, size_t size);
@@ -93,6 +93,10 @@ struct output_size {
     int error; /* 0, or why the file could not be written: the rest was dropped */
 };
 void output_get_size(const struct output *output, struct output_size *ret);
+
+/* Nothing more comes, and who reads it hears so. It stays in memory, until output_finish() or
+ * output_remove(). */
+void output_seal(struct output *output);
 
 /*
  * Nothing more comes: puts the output into @batch, with which it becomes durable. Where that batch

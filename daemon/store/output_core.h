@@ -60,8 +60,9 @@ struct output {
     struct output_size size;
     bool has_file;
     bool is_cut;
-    bool is_short; /* output_room said 0 */
-    bool is_finished;
+    bool is_short;   /* output_room said 0 */
+    bool is_sealed;  /* nothing more comes */
+    bool has_last;   /* the last of it is on its way to the file */
     bool is_storing; /* a batch has it */
     bool is_removed; /* out of the table; freed when nobody uses it */
 };

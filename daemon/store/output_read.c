@@ -200,7 +200,7 @@ static int take_from_memory(struct output_read *read, const struct output *outpu
         memcpy(read->slice, data, size);
     read->slice_size = size;
     read->is_in_memory = true;
-    read->is_last = output->is_finished && read->query.cursor + size == output_end(output);
+    read->is_last = output->is_sealed && read->query.cursor + size == output_end(output);
     return 0;
 }
 
@@ -219,7 +219,7 @@ static int submit(struct output_read *read)
             read->query.cursor = end;
         if (read->query.cursor > end)
             read->is_in_memory = true;
-        else if (read->query.cursor == end && read->query.is_following && !output->is_finished) {
+        else if (read->query.cursor == end && read->query.is_following && !output->is_sealed) {
             list_append(&read->store->reads, &read->link);
             return 0;
         } else if (read->query.cursor >= output->file_size) {

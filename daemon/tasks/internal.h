@@ -3,10 +3,11 @@
 
 /*
  * What the files of tasks/ share. tasks.c has the life cycle and the pump, parts.c what they are
- * made of, owner.c does what the origin's side asks for, worker.c what the worker's side asks for,
- * wire.c the frames of both, runs.c workflows (with runs_record.c). Files that go with tasks:
- * stage.c takes them from clients, results.c gives to them, supply.c has them at the worker,
- * collect.c brings results to the origin; between nodes pull.c asks and serve.c answers.
+ * made of, commit.c saves what a turn changed. owner.c does what the origin's side asks for,
+ * worker.c what the worker's side asks for, keep.c keeps how attempts ended there; wire.c has the
+ * frames of both, runs.c workflows (with runs_record.c). Files that go with tasks: stage.c takes
+ * them from clients, results.c gives to them, supply.c has them at the worker, collect.c brings
+ * results to the origin; between nodes pull.c asks and serve.c answers.
  */
 
 #include "base/bundle.h"
@@ -45,8 +46,10 @@ struct tasks {
     struct exec *exec;         /* NULL where tasks are not enabled */
     struct state_batch *batch; /* of this turn */
     sd_event_source *timer;
+    sd_event_source *turn_end;
     sd_event_source *retry_timer; /* commits that the database could not take yet */
     sd_event_source *machine_timer;
+    sd_event_source *keep_timer;
     struct machine machine; /* how busy it is, as read last */
     struct list watches;
     struct list submissions;
@@ -57,6 +60,9 @@ struct tasks {
     size_t runs_count;
     struct tally tally;
     struct hooks hooks;
+    struct list held; /* of struct job: ends that are not on the disk yet, by when they are due */
+    usec_t keep_usec; /* when keep_timer comes */
+    int keep_error;   /* of the last one that went there; 0 = none */
     struct list stages, pulls, collects, servings;
     size_t stages_count, servings_count, reads_count, results_count;
     struct sent sent[SENT_MAX]; /* the inputs that were asked for last */
@@ -83,8 +89,13 @@ struct job {
     struct output *output;         /* borrowed from the store; NULL before the start */
     bool is_handed;                /* p2pnode-exec has it */
     bool is_paused;                /* not read from: the disk is behind */
-    bool is_kept;                  /* its result is in the database */
-    struct supply *supply;         /* owned: of its files; NULL = there are none any more */
+    /* Of attempts of other nodes, which keep.c keeps: */
+    struct list held;        /* in tasks.held */
+    usec_t keep_usec;        /* when it is due there */
+    struct keeping *keeping; /* borrowed: its way to the disk; NULL = it is on none */
+    bool is_kept;            /* its end is in the database, or on its way */
+    bool is_refused;         /* it did not fit on the disk */
+    struct supply *supply;   /* owned: of its files; NULL = there are none any more */
     /* For attempts of other nodes: the output on its way to the origin. */
     struct output_read *read;
     uint64_t cursor;
@@ -102,6 +113,14 @@ uint64_t tasks_wall(const struct tasks *tasks);
 /* Does what the cores ask for, until they ask for nothing; commits; arms the timer. */
 void tasks_pump(struct tasks *tasks);
 void tasks_tell_watchers(struct tasks *tasks, const struct task *task);
+
+/* commit.c: tasks.batch to the database. Return: 0 or a negative errno. */
+int commit_init(struct tasks *tasks);
+void commit_done(struct tasks *tasks);
+/* At the end of this turn of the loop. */
+void commit_soon(struct tasks *tasks);
+/* Before the loop is left. */
+void commit_now(struct tasks *tasks);
 
 /* owner.c */
 void owner_act(struct tasks *tasks, const struct origin_action *action);
@@ -150,6 +169,17 @@ struct bundles_key worker_results_key(const struct tasks *tasks, const struct sl
 void worker_hand_over(struct job *job);
 /* It cannot begin here. */
 void worker_end_without_run(struct job *job, int error, const char *text);
+
+/* keep.c: ends of foreign attempts on the worker's disk. Return: 0 or a negative errno. */
+int keep_init(struct tasks *tasks);
+void keep_done(struct tasks *tasks);
+/* It has ended, and will be kept, unless keep_drop() comes first. Nothing where it is or will be.
+ */
+void keep_end(struct job *job);
+/* Nobody wants its end any more. */
+void keep_drop(struct job *job);
+/* Writes at once what waits. */
+void keep_flush(struct tasks *tasks);
 
 /* outflow.c: output of foreign attempts on its way to their origins */
 /* Starts, or begins again behind what the origin has. */

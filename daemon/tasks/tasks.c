@@ -9,7 +9,6 @@
 #include "record.h"
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
-#define COMMIT_RETRY_USEC   (20 * USEC_PER_MSEC)
 
 static usec_t read_clock(clockid_t id)
 {
@@ -65,27 +64,6 @@ static void tell_load(struct tasks *tasks)
     tasks->setup.on_load(&load, tasks->setup.data);
 }
 
-/* Hands the turn's changes to the database; what it cannot take now, it gets a moment later. */
-static void commit(struct tasks *tasks)
-{
-    if (!tasks->batch || state_batch_is_empty(tasks->batch))
-        return;
-    int r = state_commit(tasks->state, &tasks->batch);
-    if (r == -EBUSY || r == -EAGAIN) {
-        (void)sd_event_source_set_time_relative(tasks->retry_timer, COMMIT_RETRY_USEC);
-        (void)sd_event_source_set_enabled(tasks->retry_timer, SD_EVENT_ONESHOT);
-        return;
-    }
-    if (r < 0) {
-        log_error_errno(r, "Cannot save the state of tasks: %m");
-        tasks->setup.on_fatal(r, tasks->setup.data);
-        return;
-    }
-    r = state_batch_new(&tasks->batch);
-    if (r < 0)
-        tasks->setup.on_fatal(r, tasks->setup.data);
-}
-
 void tasks_pump(struct tasks *tasks)
 {
     struct origin_action origin_action;
@@ -110,7 +88,7 @@ void tasks_pump(struct tasks *tasks)
     }
     tasks->is_pumping = false;
     tell_load(tasks);
-    commit(tasks);
+    commit_soon(tasks);
 
     usec_t deadline = MIN(origin_deadline(tasks->origin), slots_deadline(tasks->slots));
     (void)sd_event_source_set_time(tasks->timer, deadline);
@@ -129,12 +107,6 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     return 0;
 }
 
-static int on_retry_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
-{
-    commit(data);
-    return 0;
-}
-
 /* --- Life --- */
 
 static int make_timers(struct tasks *tasks)
@@ -143,16 +115,11 @@ static int make_timers(struct tasks *tasks)
                               TIMER_ACCURACY_USEC, on_timer, tasks);
 
     if (r >= 0)
-        r = sd_event_add_time(tasks->event, &tasks->retry_timer, CLOCK_MONOTONIC, USEC_INFINITY,
-                              TIMER_ACCURACY_USEC, on_retry_timer, tasks);
-    if (r >= 0)
         r = machine_watch(tasks);
     if (r < 0)
         return r;
     (void)sd_event_source_set_enabled(tasks->timer, SD_EVENT_OFF);
-    (void)sd_event_source_set_enabled(tasks->retry_timer, SD_EVENT_OFF);
     (void)sd_event_source_set_description(tasks->timer, "tasks");
-    (void)sd_event_source_set_description(tasks->retry_timer, "tasks-commit");
     return 0;
 }
 
@@ -178,6 +145,7 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     list_init(&tasks->watches);
     list_init(&tasks->submissions);
     list_init(&tasks->runs);
+    list_init(&tasks->held);
     list_init(&tasks->stages);
     list_init(&tasks->pulls);
     list_init(&tasks->collects);
@@ -195,9 +163,11 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     if (r >= 0)
         r = parts_make_slots(tasks, seed);
     if (r >= 0)
-        r = state_batch_new(&tasks->batch);
+        r = commit_init(tasks);
     if (r >= 0)
         r = make_timers(tasks);
+    if (r >= 0)
+        r = keep_init(tasks);
     if (r >= 0)
         r = hooks_init(&tasks->hooks, event, tasks->config, &tasks->exec);
     if (r >= 0)
@@ -223,6 +193,8 @@ void tasks_close(struct tasks *tasks)
 {
     tasks->exec = exec_free(tasks->exec);
     tasks_pump(tasks);
+    commit_now(tasks);
+    keep_flush(tasks);
     tasks->is_closed = true;
     supplies_close(tasks);
     collects_close(tasks);
@@ -241,6 +213,7 @@ struct tasks *tasks_free(struct tasks *tasks)
     tally_done(&tasks->tally);
     free(tasks->exec_socket_path);
     hooks_done(&tasks->hooks);
+    keep_done(tasks);
     pulls_free(tasks);
     collects_free(tasks);
     servings_free(tasks);
@@ -250,9 +223,8 @@ struct tasks *tasks_free(struct tasks *tasks)
          tasks->slots && (attempt = slots_next(tasks->slots, &i));)
         free(attempt->userdata);
     sd_event_source_disable_unref(tasks->timer);
-    sd_event_source_disable_unref(tasks->retry_timer);
     sd_event_source_disable_unref(tasks->machine_timer);
-    state_batch_free(tasks->batch);
+    commit_done(tasks);
     slots_free(tasks->slots);
     origin_free(tasks->origin);
     sd_event_unref(tasks->event);

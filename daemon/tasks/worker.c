@@ -118,6 +118,7 @@ static void start(struct tasks *tasks, struct slots_attempt *attempt)
         return;
     }
     *job = (struct job){.tasks = tasks, .attempt = attempt};
+    list_init(&job->held);
     attempt->userdata = job;
     int r = output_new(tasks->outputs, &key, tasks->config->tasks.output_size_max, on_room, job,
                        &job->output);
@@ -297,29 +298,6 @@ static void kill_job(struct tasks *tasks, struct slots_attempt *attempt, int sig
 
 /* --- Results --- */
 
-/* The result of a foreign attempt is kept until its origin has it, over a restart too. */
-static void keep_result(struct job *job)
-{
-    struct tasks *tasks = job->tasks;
-    const struct slots_attempt *attempt = job->attempt;
-    _cleanup_json_ cJSON *json = cJSON_CreateObject();
-    _cleanup_free_ char *text = NULL;
-
-    cJSON_AddItemToObject(json, "spec", task_spec_to_json(&attempt->spec));
-    cJSON_AddItemToObject(json, "end", task_end_to_json(&attempt->end));
-    json_add_string(json, "origin", attempt->origin_name);
-    text = json_format(json);
-    if (!text)
-        return;
-    if (job->output && output_finish(job->output, tasks->batch) < 0)
-        log_debug("Cannot keep the output of a task of another node");
-    state_put_result(tasks->batch, &(struct state_result){.origin = attempt->key.origin,
-                                                          .number = attempt->key.number,
-                                                          .attempt = (uint32_t)attempt->key.attempt,
-                                                          .record = text});
-    job->is_kept = true;
-}
-
 static void report(struct tasks *tasks, struct slots_attempt *attempt)
 {
     struct job *job = attempt->userdata;
@@ -334,8 +312,7 @@ static void report(struct tasks *tasks, struct slots_attempt *attempt)
         wire_send_ended(tasks, attempt);
         return;
     }
-    if (!job->is_kept)
-        keep_result(job);
+    keep_end(job);
     if (job->is_all_sent)
         wire_send_ended(tasks, attempt);
     else if (!job->is_sending)
@@ -357,9 +334,7 @@ static void drop(struct tasks *tasks, struct slots_attempt *attempt)
         if (attempt->end.out.size > 0)
             bundles_remove(tasks->bundles, &results, tasks->batch);
         output_remove(tasks->outputs, &key, tasks->batch);
-        if (job->is_kept)
-            state_delete_result(tasks->batch, &attempt->key.origin, attempt->key.number,
-                                (uint32_t)attempt->key.attempt);
+        keep_drop(job);
         peers_release(tasks->peers, &attempt->key.origin);
     }
     free(job);
@@ -471,6 +446,7 @@ int worker_restore(const struct state_result *stored, void *data)
     if (!job)
         return r < 0 ? r : -ENOMEM;
     *job = (struct job){.tasks = tasks, .attempt = attempt, .is_handed = true, .is_kept = true};
+    list_init(&job->held);
     attempt->userdata = job;
     peers_hold(tasks->peers, &key.origin);
     return 0;

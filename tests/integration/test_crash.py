@@ -44,6 +44,9 @@ class Crash:
 @pytest.fixture
 def lab(make_lab):
     lab = make_lab({**FAST, "tasks": {**FAST["tasks"], "lease": "1s"}})
+    lab.marks = lab.directory / "marks"
+    lab.marks.mkdir()
+    lab.settings = {**lab.settings, "sandbox": {"write": [str(lab.marks)]}}
     lab.node("lab-01", role="seed")
     lab.node("lab-02")
     for node in lab.nodes.values():
@@ -53,9 +56,10 @@ def lab(make_lab):
     return lab
 
 
-def submit(node, where, *options):
-    """The id of an accepted task, or None: whoever heard no id was promised nothing."""
-    result = node.ctl("submit", "-N", where, *options, "--", "sh", "-c", "echo $P2P_TASK_ID", code=None)
+def submit(node, where, *options, until=None):
+    """The id of an accepted task, or None: whoever heard no id was promised nothing. It ends when the file is there."""
+    wait = f"until test -e {until}; do sleep 0.05; done; " if until else ""
+    result = node.ctl("submit", "-N", where, *options, "--", "sh", "-c", wait + "echo $P2P_TASK_ID", code=None)
     return result.stdout.strip() or None
 
 
@@ -120,17 +124,24 @@ def test_the_worker_is_killed_at_every_write(lab):
         tasks = []
 
         def act():
-            tasks.extend([submit(origin, "lab-02"), submit(origin, "lab-02", "--retries", "0")])
-            wait_for(lambda: worker.crash.has_struck() or all(
-                origin.task(task)["state"] != "pending" and origin.task(task)["ended"] for task in tasks), 20,
-                "the tasks or the node to end")
+            go = lab.marks / str(at)
+            tasks.extend([submit(origin, "lab-02", until=go), submit(origin, "lab-02", "--retries", "0", until=go)])
+            wait_for(lambda: worker.crash.has_struck() or all(origin.task(task)["state"] == "running" for task in tasks), 20,
+                     "the tasks to run or the node to end")
+            # An end that is acknowledged at once is not written: so the origin does not hear of it for a while.
+            origin.pause()
+            go.touch()
+            wait_for(lambda: worker.crash.has_struck() or worker.kept_ends() == 2, 20, "both ends on the disk or the node to end")
+            origin.resume()
+            wait_for(lambda: worker.crash.has_struck() or all(origin.task(task)["ended"] for task in tasks) and
+                     worker.kept_ends() == 0, 20, "both ends to be acknowledged or the node to end")
 
         reached = strike(worker, at, act)
         wait_for(lambda: "lab-02" in origin.sees_alive(), 10, "the worker to be back")
         check(origin, tasks[0], "succeeded")
         check(origin, tasks[1], "succeeded", "unknown")
         assert origin.task(tasks[1])["attempt"] == 1, "it ran twice, though it must not"
-    assert at > 5, "hardly anything was written"
+    assert at > 10, "hardly anything was written"
     print(f"\n{at - 1} boundaries of the worker")
 
 

@@ -77,6 +77,34 @@ def test_the_output_of_a_task_that_no_longer_fits_ends_and_the_task_too(node):
     assert task["state"] in ("succeeded", "failed", "lost"), task
 
 
+def test_ends_that_a_worker_cannot_write_are_written_when_there_is_room(make_lab, small_disk):
+    """What could not be written once was taken as written, and went with the worker."""
+    lab = make_lab(STEADY)
+    go = lab.directory / "marks" / "go"
+    go.parent.mkdir()
+    lab.settings = {**lab.settings, "sandbox": {"write": [str(go.parent)]}}
+    origin = lab.node("origin", {"tasks": {"enabled": False}}, role="seed")
+    worker = small_disk(lab.node("worker", {"tasks": {"slots": 16}}), 24)
+    lab.start()
+    # More than what the log of the database has room for already.
+    command = f"until test -e {go}; do sleep 0.05; done; head -c 50000 /dev/zero | tr '\\0' x"
+    tasks = [origin.submit("--", "sh", "-c", command) for _ in range(16)]
+    for task in tasks:
+        origin.wait_task(task, "running")
+    origin.pause()
+    filler = fill(worker)
+    go.touch()
+    wait_for(lambda: "Cannot keep how tasks of other nodes ended" in worker.log_text(), 20, "the disk to be too small")
+    filler.unlink()
+    wait_for(lambda: worker.kept_ends() == 16, 20, "all ends on the disk")
+    worker.kill()
+    worker.start()
+    origin.resume()
+    for task in tasks:
+        assert origin.wait_task(task, "succeeded")["attempt"] == 1
+        assert origin.ctl("task", "logs", task).stdout == "x" * 50000
+
+
 def test_values_are_kept_in_memory_and_saved_when_there_is_room(node):
     filler = fill(node)
     node.ctl("mem", "set", "key", "value", code=None)

@@ -252,6 +252,23 @@ def test_a_worker_keeps_an_unacknowledged_result_over_its_own_restart(steady):
     assert origin.ctl("task", "logs", task).stdout == f"begun on {worker}\nmeanwhile\n"
 
 
+def test_a_worker_that_dies_keeps_an_unacknowledged_result_too(steady):
+    """It is written soon, not only at a stop."""
+    lab, origin = steady, steady["origin"]
+    task = origin.submit("--", *held(lab, "t", "echo meanwhile"))
+    name = origin.wait_task(task, "running")["node"]
+    wait_for(lambda: starts(lab, "t"), 5, "the start")
+    origin.pause()
+    let_go(lab)
+    wait_for(lambda: lab[name].kept_ends() == 1, 10, "the end on the worker's disk")
+    lab[name].kill()
+    lab[name].start()
+    origin.resume()
+    assert origin.wait_task(task, "succeeded")["attempt"] == 1 and starts(lab, "t") == [name]
+    assert origin.ctl("task", "logs", task).stdout == f"begun on {name}\nmeanwhile\n"
+    wait_for(lambda: lab[name].kept_ends() == 0, 10, "nothing to be kept any more")
+
+
 def test_a_workflow_goes_on_after_a_crash_of_its_origin(steady, tmp_path):
     lab, origin = steady, steady["origin"]
     path = tmp_path / "tasks.txt"

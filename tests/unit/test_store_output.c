@@ -161,6 +161,46 @@ static void nothing_is_kept_after_the_end(void **state)
     assert_int_equal(commit(node, batch), 0);
 }
 
+static void sealed_output_is_complete_before_it_is_on_the_disk(void **state)
+{
+    struct node *node = *state;
+    _cleanup_free_ char *text = make_text(100000);
+    size_t sizes[] = {0, 10, 100000};
+
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        _cleanup_answer_ struct answer sealed = {0}, stored = {0};
+        struct output *output = new_output(node, SIZE_MAX_HERE);
+        assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, text, sizes[i]), 0);
+        output_seal(output);
+        assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, "x", 1), -ESHUTDOWN);
+        read_all(node, &sealed);
+        assert_true(sealed.is_end);
+        assert_int_equal(sealed.size, sizes[i]);
+        assert_int_equal(finish(node, output), 0);
+        node_reopen(node);
+        read_all(node, &stored);
+        assert_true(stored.is_end);
+        assert_int_equal(stored.size, sizes[i]);
+        struct state_batch *batch = new_batch();
+        output_remove(node->store, &key, batch);
+        assert_int_equal(commit(node, batch), 0);
+    }
+}
+
+static void output_that_never_left_memory_costs_the_disk_nothing_when_it_is_removed(void **state)
+{
+    struct node *node = *state;
+    struct state_batch *batch = new_batch();
+    struct output *output = new_output(node, SIZE_MAX_HERE);
+
+    append(output, OUTPUT_STDOUT, "text");
+    output_seal(output);
+    output_remove(node->store, &key, batch);
+    assert_true(state_batch_is_empty(batch));
+    assert_null(output_find(node->store, &key));
+    state_batch_free(batch);
+}
+
 static void output_whose_batch_failed_is_finished_again(void **state)
 {
     struct node *node = *state;
@@ -428,6 +468,8 @@ int main(void)
         test(single_bytes_cannot_fill_the_disk_with_their_heads),
         test(key_is_taken_once),
         test(nothing_is_kept_after_the_end),
+        test(sealed_output_is_complete_before_it_is_on_the_disk),
+        test(output_that_never_left_memory_costs_the_disk_nothing_when_it_is_removed),
         test(output_whose_batch_failed_is_finished_again),
         test(full_disk_keeps_what_is_there_and_says_so),
         test(removed_output_is_gone_wherever_it_was),

@@ -5,6 +5,7 @@ A lab starts what it is told, answers through p2pctl or Varlink, and ends everyt
 and no file is left, whatever the test did. What a daemon or its p2pnode-exec says about a sanitizer, and
 an exit other than 0 after SIGTERM, fails the test.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 
@@ -254,6 +256,14 @@ class Node:
 
     def tasks(self):
         return self.call("ListTasks")["tasks"]
+
+    def kept_ends(self):
+        """How many tasks of other nodes are in its database as ended, and not acknowledged."""
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{self.directory}/state.db?mode=ro", uri=True)) as database:
+                return database.execute("SELECT count(*) FROM result").fetchone()[0]
+        except sqlite3.OperationalError:  # it is about to be made, or locked
+            return -1
 
     def wait_task(self, task, *states, timeout=15):
         """Waits until the task has one of the states; returns it."""
