@@ -3,10 +3,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include "console/render.h"
 
 #define BAR_WIDTH          20
+#define NAME_WIDTH_MIN     ((size_t)8)
 #define BAR_INTERVAL_USEC  (USEC_PER_SEC / 4)
 #define RATE_SECONDS       1.44 /* 1 / ln 2: a half-life of one second */
 #define LINE_INTERVAL_USEC (10 * USEC_PER_SEC)
@@ -95,28 +97,54 @@ static void print_json(const struct progress *progress, double done, double tota
     fprintf(stderr, "%s\n", text ? text : "{}");
 }
 
-static void begin_line(struct progress *progress)
+static size_t terminal_width(void)
 {
-    if (progress->ctl->globals.progress == PROGRESS_BAR) {
-        fputs("\r\033[K", stderr);
-        progress->shown = true;
-    }
-    render_text(stderr, progress->name, strlen(progress->name));
+    struct winsize size;
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : SIZE_MAX;
 }
 
-static void end_line(const struct progress *progress)
+/* What cannot be wiped as one line would fill the screen: first the name gives way, then the end.
+ */
+static void print_bar(struct progress *progress, const char *name, const char *rest)
 {
-    if (progress->ctl->globals.progress != PROGRESS_BAR)
-        fputc('\n', stderr);
+    size_t width = terminal_width() - 1, used = render_width(rest);
+    _cleanup_free_ char *start =
+        render_shorten(name, MAX(width - MIN(used, width), NAME_WIDTH_MIN));
+    _cleanup_free_ char *whole = NULL, *line = NULL;
+
+    if (!start || asprintf(&whole, "%s%s", start, rest) < 0 ||
+        !(line = render_shorten(whole, width)))
+        return;
+    fprintf(stderr, "\r\033[K%s", line);
+    progress->shown = true;
+}
+
+/* The line: what is done, made harmless, and @rest. */
+static void print_line(struct progress *progress, const char *rest)
+{
+    _cleanup_free_ char *name = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&name, &size);
+
+    if (!stream)
+        return;
+    render_text(stream, progress->name, strlen(progress->name));
+    if (fclose(stream) != 0)
+        return;
+    if (progress->ctl->globals.progress == PROGRESS_BAR)
+        print_bar(progress, name, rest);
+    else
+        fprintf(stderr, "%s%s\n", name, rest);
     fflush(stderr);
 }
 
-static void print_eta(double done, double total, double elapsed)
+static void print_eta(FILE *stream, double done, double total, double elapsed)
 {
     char text[RENDER_TEXT_MAX];
 
     if (done > 0 && total > done)
-        fprintf(stderr, "  ETA %s", render_span(elapsed * (total - done) / done, text));
+        fprintf(stream, "  ETA %s", render_span(elapsed * (total - done) / done, text));
 }
 
 void progress_bytes(struct progress *progress, double done, double total)
@@ -130,14 +158,19 @@ void progress_bytes(struct progress *progress, double done, double total)
         print_json(progress, done, total);
         return;
     }
-    begin_line(progress);
-    fprintf(stderr, "  %s", render_size(done, text));
+    _cleanup_free_ char *rest = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&rest, &size);
+    if (!stream)
+        return;
+    fprintf(stream, "  %s", render_size(done, text));
     if (total > 0)
-        fprintf(stderr, " of %s  %3.0f%%", render_size(total, text), 100 * done / total);
-    fprintf(stderr, "  %s/s", render_size(MAX(progress->rate, 0.0), text));
+        fprintf(stream, " of %s  %3.0f%%", render_size(total, text), 100 * done / total);
+    fprintf(stream, "  %s/s", render_size(MAX(progress->rate, 0.0), text));
     if (progress->rate > 0 && total > done)
-        fprintf(stderr, "  ETA %s", render_span((total - done) / progress->rate, text));
-    end_line(progress);
+        fprintf(stream, "  ETA %s", render_span((total - done) / progress->rate, text));
+    if (fclose(stream) == 0)
+        print_line(progress, rest);
 }
 
 void progress_steps(struct progress *progress, double done, double total, const char *what)
@@ -152,18 +185,23 @@ void progress_steps(struct progress *progress, double done, double total, const 
         print_json(progress, done, total);
         return;
     }
-    begin_line(progress);
-    fputs("  ", stderr);
+    _cleanup_free_ char *rest = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&rest, &size);
+    if (!stream)
+        return;
+    fputs("  ", stream);
     for (int i = 0; i < BAR_WIDTH; i++)
-        fputs(i < filled ? render_is_ascii() ? "#" : "█" : render_is_ascii() ? "." : "░", stderr);
-    fprintf(stderr, "  %.0f/%.0f  %.0f%%", done, total, total > 0 ? 100 * done / total : 0);
+        fputs(i < filled ? render_is_ascii() ? "#" : "█" : render_is_ascii() ? "." : "░", stream);
+    fprintf(stream, "  %.0f/%.0f  %.0f%%", done, total, total > 0 ? 100 * done / total : 0);
     if (*what) {
-        fputs("  ", stderr);
-        render_text(stderr, what, strlen(what));
+        fputs("  ", stream);
+        render_text(stream, what, strlen(what));
     }
-    fprintf(stderr, "  %s", render_span(elapsed, text));
-    print_eta(done, total, elapsed);
-    end_line(progress);
+    fprintf(stream, "  %s", render_span(elapsed, text));
+    print_eta(stream, done, total, elapsed);
+    if (fclose(stream) == 0)
+        print_line(progress, rest);
 }
 
 void progress_wipe(struct progress *progress)

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 #include <time.h>
+#include <wchar.h>
 #include "base/text.h"
 #include "console/failure.h"
 
@@ -99,6 +100,38 @@ void render_text(FILE *stream, const char *text, size_t size)
         text += length;
         size -= length;
     }
+}
+
+size_t render_width(const char *text)
+{
+    wchar_t wide[1024];
+    size_t count = mbstowcs(wide, text, ARRAY_SIZE(wide));
+    int width = count == (size_t)-1 ? -1 : wcswidth(wide, MIN(count, ARRAY_SIZE(wide)));
+
+    return width < 0 ? strlen(text) : (size_t)width;
+}
+
+char *render_shorten(const char *text, size_t width)
+{
+    const char *mark = render_mark(MARK_ELLIPSIS), *c = text;
+    size_t room = width - MIN(width, render_width(mark)), used = 0;
+    mbstate_t state = {0};
+    char *cut = NULL;
+
+    if (render_width(text) <= width)
+        return strdup(text);
+    while (*c) {
+        wchar_t wide;
+        size_t length = mbrtowc(&wide, c, strlen(c), &state);
+        int columns = length < (size_t)-2 ? wcwidth(wide) : 1;
+        if (length >= (size_t)-2)
+            length = 1;
+        if (columns < 0 || used + (size_t)columns > room)
+            break;
+        used += (size_t)columns;
+        c += length;
+    }
+    return asprintf(&cut, "%.*s%s", (int)(c - text), text, mark) < 0 ? NULL : cut;
 }
 
 void render_tinted(const struct ctl *ctl, FILE *stream, enum tone tone, const char *text)

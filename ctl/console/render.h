@@ -37,6 +37,13 @@ void render_text(FILE *stream, const char *text, size_t size);
 /* The same for a whole string, in a colour where @ctl wants that. */
 void render_tinted(const struct ctl *ctl, FILE *stream, enum tone tone, const char *text);
 
+/* How many columns of a terminal it takes. */
+size_t render_width(const char *text);
+
+/* At most @width columns of it, the last of them the mark where it is cut; for the caller to free.
+ * NULL without memory. */
+char *render_shorten(const char *text, size_t width);
+
 /* "21.5 MiB", "5 B". */
 char *render_size(double size, char target[static RENDER_TEXT_MAX]);
 

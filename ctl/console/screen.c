@@ -136,15 +136,6 @@ static int choose_columns(const struct screen *screen, const char *output, struc
     return grid->columns_count > 0 ? 0 : screen_fail_column(screen, "", 0);
 }
 
-static size_t text_width(const char *text)
-{
-    wchar_t wide[1024];
-    size_t count = mbstowcs(wide, text, ARRAY_SIZE(wide));
-    int width = count == (size_t)-1 ? -1 : wcswidth(wide, MIN(count, ARRAY_SIZE(wide)));
-
-    return width < 0 ? strlen(text) : (size_t)width;
-}
-
 /* Text from anywhere, made harmless before its width is measured. */
 static void clean_cell(struct cell *cell, unsigned flags)
 {
@@ -185,7 +176,7 @@ static int fill_grid(const struct ctl *ctl, const cJSON *rows, struct grid *grid
                 cell->text = screen_value(json_member(row, column->key));
             clean_cell(cell, column->flags);
             if (cell->text)
-                grid->widths[c] = MAX(grid->widths[c], text_width(cell->text));
+                grid->widths[c] = MAX(grid->widths[c], render_width(cell->text));
         }
         r++;
     }
@@ -216,29 +207,11 @@ static size_t grid_width(const struct grid *grid)
     return width > GAP ? width - GAP : 0;
 }
 
-/* Cuts the text to @width columns, the last of them the mark. */
 static void shorten_cell(struct cell *cell, size_t width)
 {
-    const char *mark = render_mark(MARK_ELLIPSIS);
-    size_t room = width - text_width(mark), used = 0;
-    const char *c = cell->text;
-    mbstate_t state = {0};
+    char *text = cell->text ? render_shorten(cell->text, width) : NULL;
 
-    if (!c || text_width(c) <= width)
-        return;
-    while (*c) {
-        wchar_t wide;
-        size_t length = mbrtowc(&wide, c, strlen(c), &state);
-        int columns = length < (size_t)-2 ? wcwidth(wide) : 1;
-        if (length >= (size_t)-2)
-            length = 1;
-        if (columns < 0 || used + (size_t)columns > room)
-            break;
-        used += (size_t)columns;
-        c += length;
-    }
-    char *text = NULL;
-    if (asprintf(&text, "%.*s%s", (int)(c - cell->text), cell->text, mark) < 0)
+    if (!text)
         return;
     free(cell->text);
     cell->text = text;
@@ -331,7 +304,7 @@ static void pad_row(const struct grid *grid)
 {
     for (size_t c = 0; c < grid->columns_count && grid->rows_count > 0; c++) {
         struct cell *cell = grid_cell(grid, 0, c);
-        size_t width = cell->text ? text_width(cell->text) : 0;
+        size_t width = cell->text ? render_width(cell->text) : 0;
         if (!grid->columns[c] || !cell->text || width >= grid->widths[c])
             continue;
         int missing = (int)(grid->widths[c] - width);

@@ -91,6 +91,12 @@ int file_show_end(const struct ctl *ctl, const cJSON *end)
     return 0;
 }
 
+bool file_may_go_on(int r)
+{
+    return r != EXIT_INTERRUPTED && r != error_get_exit(ERROR_NOT_RUNNING) &&
+           r != error_get_exit(ERROR_UNREACHABLE) && r != error_get_exit(ERROR_NOT_PERMITTED);
+}
+
 int file_check_name(const char *name)
 {
     if (text_is_file_name(name))

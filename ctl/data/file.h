@@ -20,6 +20,9 @@ int file_show_end(const struct ctl *ctl, const cJSON *end);
 /* Why what was there was kept, for a sentence. */
 const char *file_kept_word(const struct ctl *ctl);
 
+/* Whether it makes sense to go on with the next file after that exit code. */
+bool file_may_go_on(int r);
+
 /* Whether @name can be a stored file's. Return: 0, or the exit code after telling. */
 int file_check_name(const char *name);
 

@@ -176,13 +176,6 @@ static int put_word(struct ctl *ctl, const char *word, const struct place *targe
     return file_copy(ctl, &source, &to, !options_has(&ctl->options, "no-wait"));
 }
 
-/* Whether it makes sense to go on with the next file after that exit code. */
-static bool may_go_on(int r)
-{
-    return r != EXIT_INTERRUPTED && r != error_get_exit(ERROR_NOT_RUNNING) &&
-           r != error_get_exit(ERROR_UNREACHABLE) && r != error_get_exit(ERROR_NOT_PERMITTED);
-}
-
 static int put_all(struct ctl *ctl, size_t count, const struct place *target)
 {
     _cleanup_free_ bool *is_done = calloc(count, sizeof(*is_done));
@@ -191,9 +184,9 @@ static int put_all(struct ctl *ctl, size_t count, const struct place *target)
     if (!is_done)
         return fail_memory();
     r = put_small(ctl, count, target, is_done);
-    for (size_t i = 0; i < count && may_go_on(r); i++) {
+    for (size_t i = 0; i < count && file_may_go_on(r); i++) {
         int q = is_done[i] ? 0 : put_word(ctl, ctl->options.words[i], target);
-        r = r == 0 || !may_go_on(q) ? q : r;
+        r = r == 0 || !file_may_go_on(q) ? q : r;
     }
     return r;
 }

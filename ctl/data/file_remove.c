@@ -93,13 +93,17 @@ static int remove_glob(struct ctl *ctl, const struct place *place)
     if (asprintf(&question, "remove %zu files", found.count) < 0)
         return fail_memory();
     r = ctl_confirm(ctl, question);
-    for (size_t i = 0; i < found.count && r == 0;) {
+    if (r != 0)
+        return r;
+    int failure = 0;
+    for (size_t i = 0; i < found.count && file_may_go_on(r);) {
         cJSON *names = cJSON_CreateArray();
         for (size_t end = MIN(i + MANY_MAX, found.count); i < end; i++)
             cJSON_AddItemToArray(names, cJSON_CreateString(found.items[i].name));
         r = remove_some(ctl, place, names);
+        failure = failure ? failure : r;
     }
-    return r;
+    return failure;
 }
 
 /* How many words from @first on are names on one node. */
@@ -156,7 +160,12 @@ int file_remove_run(struct ctl *ctl)
             return fail_memory();
         r = ctl_confirm(ctl, question);
     }
-    for (size_t i = 0, count; i < options->words_count && r == 0; i += count)
+    if (r != 0)
+        return r;
+    int failure = 0;
+    for (size_t i = 0, count; i < options->words_count && file_may_go_on(r); i += count) {
         r = remove_words(ctl, i, &count);
-    return r;
+        failure = failure ? failure : r;
+    }
+    return failure;
 }

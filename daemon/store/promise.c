@@ -28,6 +28,15 @@ static int refuse(struct promise *promise, int error, uint64_t size, uint64_t li
     return error;
 }
 
+void promise_note_full(struct promise *promise, uint64_t size, uint64_t written)
+{
+    const struct files *files = promise->files;
+    uint64_t room = written + usec_sub(disk_free(files), files->limits.reserve);
+
+    /* What was freed since then did not help. */
+    (void)refuse(promise, -ENOSPC, size, files->limits.reserve, MIN(room, usec_sub(size, 1)));
+}
+
 /* Under files->mutex: whether @more bytes may be promised beyond what this one has. */
 static int check(struct promise *promise, uint64_t more, uint64_t disk)
 {

@@ -26,6 +26,10 @@ void promise_arrive(struct promise *promise, uint64_t size);
 /* What has arrived is dropped, and still to come. */
 void promise_restart(struct promise *promise);
 
+/* The disk is full though there was room: others took it. Notes the numbers in promise->refusal,
+ * for a file of @size bytes of which @written are there. */
+void promise_note_full(struct promise *promise, uint64_t size, uint64_t written);
+
 /* What was promised is stored now, or given up: it counts no more. */
 void promise_settle(struct promise *promise);
 

@@ -213,8 +213,10 @@ static int write_all(struct upload *upload, const uint8_t *data, size_t size)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == ENOSPC || errno == EDQUOT)) {
-            upload->promise.refusal = (struct upload_refusal){.size = upload->arrived + size,
-                                                              .available = upload->arrived};
+            promise_note_full(&upload->promise,
+                              upload->size == FILES_SIZE_UNKNOWN ? upload->arrived + size
+                                                                 : upload->size,
+                              upload->arrived);
             return -ENOSPC;
         }
         if (n < 0)
@@ -285,8 +287,12 @@ static int seal_part(struct upload *upload, const uint8_t *sha256, uint64_t *ret
         return -EBADMSG;
     if (futimens(upload->fd, times) < 0 ||
         fchmod(upload->fd, upload->info.is_executable ? 0700 : 0600) < 0 || fsync(upload->fd) < 0 ||
-        fstat(upload->fd, &status) < 0)
-        return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
+        fstat(upload->fd, &status) < 0) {
+        if (errno != ENOSPC && errno != EDQUOT)
+            return -EIO;
+        promise_note_full(&upload->promise, upload->arrived, 0);
+        return -ENOSPC;
+    }
     upload->info.has_sha256 = true;
     upload->info.size = upload->arrived;
     /* A file system may keep less of a time than it was given. */

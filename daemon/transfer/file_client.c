@@ -55,7 +55,7 @@ int client_begins_with(struct file_job *job, struct hasher *hasher, uint64_t off
 int client_keep_same(struct file_job *job, const struct files_info *stored)
 {
     _cleanup_(hasher_freep) struct hasher *hasher = NULL;
-    uint8_t sum[FILES_HASH_SIZE];
+    uint8_t sum[FILES_HASH_SIZE] = {0};
 
     /* Only of a regular file that is read from its beginning can the content be looked at. */
     if (!job->offer.is_resumable || !stored->has_sha256 || stored->is_changed ||

@@ -430,9 +430,12 @@ char *file_wire_explain(int r, const char *name, const struct upload_refusal *re
                  shown, size, limit, available);
         break;
     case ENOSPC:
-        snprintf(target, FILE_WIRE_REASON_MAX,
-                 "\"%s\" has %s, and the disk has room for %s (files.reserve is %s)", shown, size,
-                 available, limit);
+        if (refusal->size == 0)
+            snprintf(target, FILE_WIRE_REASON_MAX, "the disk has no room for \"%s\"", shown);
+        else
+            snprintf(target, FILE_WIRE_REASON_MAX,
+                     "\"%s\" has %s, and the disk has room for %s (files.reserve is %s)", shown,
+                     size, available, limit);
         break;
     case EBADMSG:
         snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" arrived damaged: its SHA-256 is another",

@@ -9,7 +9,9 @@ import pty
 import re
 import socket
 import stat
+import struct
 import subprocess
+import termios
 
 import pytest
 
@@ -284,6 +286,23 @@ def test_progress_has_rate_and_rest_on_a_terminal_and_nowhere_else(node, tmp_pat
     assert (quiet.stdout, quiet.stderr) == ("", "")
 
 
+def test_progress_is_never_wider_than_the_terminal(node, tmp_path):
+    """A line that wraps is not wiped by the next one."""
+    source = tmp_path / ("ж" * 90)
+    source.write_bytes(bytes(6 * MIB))
+    for columns in (60, 20):
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+        process = node.ctl_start("file", "put", source, "lab-02:", "--rate", "3MiB", "--overwrite=always", stderr=slave)
+        os.close(slave)
+        shown = read_terminal(master)
+        os.close(master)
+        assert process.wait(20) == 0, shown
+        lines = [line.removeprefix("\x1b[K") for line in shown.split("\r") if " MiB" in line and "sha256" not in line]
+        assert lines and all(len(line) < columns and line.startswith("жжж") for line in lines), lines
+        assert columns < 60 or all(re.search(r"…  \d+\.\d [KM]iB of 6\.0 MiB +\d+%", line) for line in lines), lines
+
+
 def test_stdin_is_stored_under_a_name(node, where):
     node.ctl("file", "put", "-", f"{where}piped" if where else "lab-01:piped", stdin=b"from a pipe")
     assert node.ctl("file", "get", f"{where}piped", "-").stdout_bytes == b"from a pipe"
@@ -462,6 +481,15 @@ def test_a_removed_file_is_gone(lab, node, make, where):
     node.ctl("file", "get", f"{where}data", "-", code=4)
     node.ctl("file", "rm", f"{where}data", code=4)
     assert stored(holder) == {} and holder.call("Status")["files"]["used_bytes"] == 0
+
+
+def test_one_of_many_that_cannot_be_removed_does_not_hinder_the_others(lab, node, make, where):
+    holder = lab["lab-02" if where else "lab-01"]
+    put(node, make("f1", b"x"), where)
+    put(node, make("f2", b"x"), where)
+    result = node.ctl("file", "rm", "--yes", f"{where}f1", f"{where}absent", f"{where}none*", f"{where}f2", code=4)
+    assert f'no file "absent" on {holder.name}' in result.stderr and 'no file matches "none*"' in result.stderr
+    assert stored(holder) == {}
 
 
 def test_too_large_a_file_is_refused_with_the_sizes(lab, node, make):

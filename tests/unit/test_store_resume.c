@@ -202,6 +202,10 @@ static void what_failed_is_not_kept(void **state)
     fault_arm(1, ENOSPC);
     assert_int_equal(upload_write(upload, content + ARRIVED, 1000), -ENOSPC);
     fault_disarm();
+    struct upload_refusal refusal;
+    upload_get_refusal(upload, &refusal);
+    assert_int_equal(refusal.size, SIZE);
+    assert_in_range(refusal.available, ARRIVED, SIZE - 1);
     upload_free(upload);
     assert_int_equal(count_entries(room), 0);
 }
