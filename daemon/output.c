@@ -122,16 +122,19 @@ void output_set_send(output_send_t send)
     pthread_mutex_unlock(&output.lock);
 }
 
-/* One write, so that lines of several threads never mix. What a full disk refuses is lost. */
-static void write_line(int fd, const char *prefix, const char *text)
+/* One write, so that lines of several threads never mix. What a full disk refuses is lost. Return:
+ * 0, or an errno. */
+static int write_line(int fd, const char *prefix, const char *text)
 {
     char line[LINE_SIZE_MAX];
     int size = snprintf(line, sizeof(line) - 1, "%s%s", prefix, text);
     size_t length = MIN((size_t)MAX(size, 0), sizeof(line) - 2);
 
     line[length++] = '\n';
-    if (write(fd, line, length) < 0)
-        return;
+    ssize_t written = write(fd, line, length);
+    if (written < 0)
+        return errno;
+    return (size_t)written < length ? ENOSPC : 0;
 }
 
 static void write_file(const char *text)
@@ -144,7 +147,7 @@ static void write_file(const char *text)
     gmtime_r(&now.tv_sec, &parts);
     strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &parts);
     snprintf(prefix, sizeof(prefix), "%s.%03ldZ ", date, now.tv_nsec / 1000000);
-    write_line(output.file_fd, prefix, text);
+    output.trouble.file_error = write_line(output.file_fd, prefix, text);
 }
 
 static void write_stderr(int level, const char *text)
@@ -155,7 +158,7 @@ static void write_stderr(int level, const char *text)
         snprintf(prefix, sizeof(prefix), "<%d>", level);
     else
         snprintf(prefix, sizeof(prefix), "%s: ", level_name(level));
-    write_line(STDERR_FILENO, prefix, text);
+    (void)write_line(STDERR_FILENO, prefix, text);
 }
 
 bool output_wants_fields(void)

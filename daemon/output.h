@@ -26,7 +26,7 @@ struct output_trouble {
     int file_error;      /* errno of log.file; 0 = none */
 };
 
-/* As of the last output_open(). */
+/* As of the last output_open(), and of the last line for log.file. */
 void output_get_trouble(struct output_trouble *ret);
 
 /* Where the two loggers listen; the texts are borrowed. */

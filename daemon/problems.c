@@ -197,16 +197,54 @@ static void tell_log(const struct audience *audience)
         tell(audience, "log", false, text);
     }
     if (trouble.file_error) {
-        snprintf(text, sizeof(text), "log.file: cannot open %.300s: %s",
+        snprintf(text, sizeof(text), "log.file: cannot write %.300s: %s",
                  audience->node->config->log.file, strerror(trouble.file_error));
         tell(audience, "log", false, text);
     }
 }
 
+static void tell_textfile(const struct audience *audience)
+{
+    int error = textfile_get_error(audience->node->textfile);
+    char text[512];
+
+    if (error == 0)
+        return;
+    snprintf(text, sizeof(text), "metrics.textfile: cannot write %.300s: %s",
+             audience->node->config->metrics.textfile, strerror(error));
+    tell(audience, "metrics", false, text);
+}
+
+enum problems_room problems_get_room(const struct node *node)
+{
+    uint64_t left = files_get_disk_free(node->files);
+    struct files_usage usage;
+
+    files_get_usage(node->files, &usage);
+    if (usage.quota > 0 && usage.used >= usage.quota)
+        return PROBLEMS_ROOM_QUOTA;
+    if (left == 0)
+        return PROBLEMS_ROOM_NONE;
+    return left <= node->config->files.reserve_size ? PROBLEMS_ROOM_RESERVE : PROBLEMS_ROOM_THERE;
+}
+
+static void tell_room(const struct audience *audience)
+{
+    static const char *const texts[] = {
+        [PROBLEMS_ROOM_QUOTA] = "the quota of stored files (files.quota) is used up",
+        [PROBLEMS_ROOM_RESERVE] =
+            "the disk of stored files has no more free space than files.reserve",
+        [PROBLEMS_ROOM_NONE] = "the disk of stored files is full",
+    };
+    enum problems_room room = problems_get_room(audience->node);
+
+    if (room != PROBLEMS_ROOM_THERE)
+        tell(audience, "disk-full", true, texts[room]);
+}
+
 static void tell_own(const struct audience *audience)
 {
     const struct node *node = audience->node;
-    struct files_usage usage;
     char text[512];
 
     if (!node->config->security.encrypt)
@@ -221,12 +259,8 @@ static void tell_own(const struct audience *audience)
     }
     tell_sandbox(audience);
     tell_log(audience);
-    files_get_usage(node->files, &usage);
-    if (usage.quota > 0 && usage.used >= usage.quota)
-        tell(audience, "disk-full", true, "the quota of stored files (files.quota) is used up");
-    else if (files_is_disk_full(node->files))
-        tell(audience, "disk-full", true,
-             "the disk of state_dir has no more free space than files.reserve");
+    tell_textfile(audience);
+    tell_room(audience);
 }
 
 /* "127.81.1.3:7717 (4f3a...) and 127.81.1.4:7717 (77d0...)" */

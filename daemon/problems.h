@@ -21,6 +21,16 @@ struct problem {
     bool degrades; /* the node's health */
 };
 
+/* Which of its limits stored files have come to. */
+enum problems_room {
+    PROBLEMS_ROOM_THERE,
+    PROBLEMS_ROOM_QUOTA,
+    PROBLEMS_ROOM_RESERVE, /* the disk has more, but files.reserve of it is for others */
+    PROBLEMS_ROOM_NONE,    /* the disk is full */
+};
+
+enum problems_room problems_get_room(const struct node *node);
+
 /* Calls @each for every problem; what it gets is borrowed for the call. */
 void problems_each(const struct node *node, void (*each)(const struct problem *problem, void *data),
                    void *data);

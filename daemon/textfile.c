@@ -15,7 +15,7 @@ struct textfile {
     struct node *node; /* borrowed */
     sd_event_source *timer;
     bool is_writing;
-    bool has_failed; /* the last time, and that was told */
+    int error; /* of the last time, which was told; 0 = none */
 };
 
 /* One text on its way to the disk. */
@@ -47,9 +47,9 @@ static void done(void *data)
     struct textfile *textfile = writing->textfile;
 
     textfile->is_writing = false;
-    if (writing->r < 0 && !textfile->has_failed)
+    if (writing->r < 0 && textfile->error == 0)
         log_warning_errno(writing->r, "Cannot write %s (metrics.textfile): %m", writing->path);
-    textfile->has_failed = writing->r < 0;
+    textfile->error = -writing->r;
     writing_free(writing);
 }
 
@@ -86,9 +86,14 @@ void textfile_reload(struct textfile *textfile)
 {
     bool is_wanted = *textfile->node->config->metrics.textfile;
 
-    textfile->has_failed = false;
+    textfile->error = 0;
     (void)sd_event_source_set_time_relative(textfile->timer, FIRST_USEC);
     (void)sd_event_source_set_enabled(textfile->timer, is_wanted ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+int textfile_get_error(const struct textfile *textfile)
+{
+    return textfile->error;
 }
 
 int textfile_new(struct node *node, struct textfile **ret)

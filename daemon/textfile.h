@@ -20,3 +20,6 @@ DEFINE_CLEANUP(struct textfile *, textfile_free)
 
 /* The configuration says something else now. */
 void textfile_reload(struct textfile *textfile);
+
+/* Why it could not be written the last time: an errno; 0 = it was, or never yet tried. */
+int textfile_get_error(const struct textfile *textfile);

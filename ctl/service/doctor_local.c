@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 #include "base/address.h"
+#include "base/machine.h"
 #include "base/text.h"
 #include "config/config.h"
 #include "console/render.h"
@@ -48,7 +49,9 @@ static void look_at_daemon(struct look *look)
     const char *instance = look->ctl->globals.instance;
     char fix[TEXT_SIZE];
 
-    snprintf(fix, sizeof(fix), "systemctl start p2pnode@%s", instance ? instance : "NAME");
+    snprintf(fix, sizeof(fix),
+             machine_has_systemd() ? "systemctl start p2pnode@%s" : "start it: p2pnode -i %s",
+             instance ? instance : "NAME");
     add(look, "daemon", "failed", fix, "%s%s does not run; what needs it was not checked",
         instance ? "p2pnode " : "p2pnode", instance ? instance : "");
 }
@@ -73,6 +76,8 @@ static struct config *read_config(struct look *look)
             errors.count > 1 ? " (and more)" : "");
         return NULL;
     }
+    for (size_t i = 0; i < config->warnings.count; i++)
+        add(look, "config", "warning", NULL, "%.900s", config->warnings.items[i]);
     add(look, "config", "ok", NULL, "%s has no errors", path);
     return config;
 }
@@ -127,7 +132,9 @@ static void look_at_clock(struct look *look)
     if (adjtimex(&timex) < 0)
         add(look, "clock", "skipped", NULL, "cannot tell: %s", strerror(errno));
     else if (timex.status & STA_UNSYNC)
-        add(look, "clock", "warning", "timedatectl set-ntp true     (or install chrony)",
+        add(look, "clock", "warning",
+            machine_has_systemd() ? "timedatectl set-ntp true     (or install chrony)"
+                                  : "run chrony here; in a container: on its host",
             "nothing keeps this machine's clock in time");
     else
         add(look, "clock", "ok", NULL, "kept in time");

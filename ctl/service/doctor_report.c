@@ -103,16 +103,33 @@ static void copy_masked(struct mask *mask, const char *text, FILE *out)
 }
 
 /* What the configuration says of commands is not for others. */
+static const char *const hidden[] = {"tasks.types", "tasks.on_done", "hooks", "messages.handler",
+                                     "node.tags"};
+
 static void hide_commands(cJSON *config)
 {
-    static const char *const hidden[] = {"tasks.types", "tasks.on_done", "hooks",
-                                         "messages.handler", "node.tags"};
-
     json_for_each (row, json_member(config, "config"))
         for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
             if (strcmp(json_text(row, "key", ""), hidden[i]) == 0)
                 cJSON_ReplaceItemInObjectCaseSensitive(row, "value",
                                                        cJSON_CreateString("(not shown)"));
+}
+
+/* Findings about programs: which key it is remains. */
+static void hide_programs(cJSON *doctor)
+{
+    char key[64];
+
+    json_for_each (check, json_member(doctor, "checks"))
+        for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
+            snprintf(key, sizeof(key), "%s: ", hidden[i]);
+            if (!strstr(json_text(check, "message", ""), key))
+                continue;
+            snprintf(key, sizeof(key), "%s: (not shown)", hidden[i]);
+            cJSON_ReplaceItemInObjectCaseSensitive(check, "message", cJSON_CreateString(key));
+            cJSON_DeleteItemFromObjectCaseSensitive(check, "fix");
+            break;
+        }
 }
 
 static void hide_tags(cJSON *members)
@@ -185,7 +202,9 @@ int doctor_write_report(struct ctl *ctl, const char *path, const cJSON *answer, 
     json_add_string(report, "schema", "p2pctl.report/1");
     json_add_string(report, "p2pctl", P2PNODE_VERSION);
     add_machine(report);
-    cJSON_AddItemToObject(report, "doctor", cJSON_Duplicate(answer, true));
+    cJSON *doctor = cJSON_Duplicate(answer, true);
+    hide_programs(doctor);
+    cJSON_AddItemToObject(report, "doctor", doctor);
     if (is_running) {
         add_answer(ctl, report, "status", "Status", client_parameters(ctl), NULL);
         add_answer(ctl, report, "members", "Members", client_parameters(ctl), hide_tags);

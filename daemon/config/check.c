@@ -12,7 +12,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/address.h"
-#include "base/words.h"
+#include "base/machine.h"
+#include "config/programs.h"
+
+#define UNIT_DIR "/etc/p2pnode/"
 
 static const char *origin_of(const struct load *load, const char *path)
 {
@@ -70,54 +73,19 @@ static void check_types(struct load *load)
                               "tasks.types: type \"%s\" is there twice", tasks->types[i].name);
 }
 
-static bool is_below(const char *path, const struct config_strings *places)
+static void warn_of_program(const struct program_trouble *trouble, void *data)
 {
-    for (size_t i = 0; i < places->count; i++) {
-        const char *place = places->items[i];
-        size_t size = strlen(place);
-        while (size > 0 && place[size - 1] == '/')
-            size--;
-        if (strncmp(path, place, size) == 0 && (path[size] == '/' || path[size] == '\0'))
-            return true;
-    }
-    return false;
+    struct load *load = data;
+
+    load_warn(load, origin_of(load, trouble->key), "%s: %s", trouble->key, trouble->message);
 }
 
-int config_find_unseen(const struct config *config, const struct config_type *type, char **ret)
+/* A file in /etc is that of the unit, where there are units. */
+static void check_programs(struct load *load, const char *path)
 {
-    const struct config_sandbox_rules *sandbox = &config->sandbox;
-    _cleanup_free_ char **words = NULL;
-    char *path;
+    bool is_unit = path && strncmp(path, UNIT_DIR, strlen(UNIT_DIR)) == 0 && machine_has_systemd();
 
-    if (!config->tasks.enabled || sandbox->mode == CONFIG_SANDBOX_NONE || !type->command)
-        return 0;
-    int r = words_split(type->command, &words);
-    if (r <= 0 || *words[0] != '/' || is_below(words[0], &sandbox->read) ||
-        is_below(words[0], &sandbox->write))
-        return r == -ENOMEM ? r : 0;
-    path = strdup(words[0]);
-    if (!path)
-        return -ENOMEM;
-    *ret = path;
-    return 1;
-}
-
-/* A handler that no task finds would be told by the log of each task only. */
-static void check_handlers(struct load *load)
-{
-    const struct config_tasks *tasks = &load->config->tasks;
-
-    for (size_t i = 0; i < tasks->types_count; i++) {
-        _cleanup_free_ char *path = NULL;
-        int r = config_find_unseen(load->config, &tasks->types[i], &path);
-        if (r == 1)
-            load_warn(load, origin_of(load, "tasks.types"),
-                      "tasks.types: type \"%s\": tasks do not see %.200s: it is in neither "
-                      "sandbox.read nor sandbox.write",
-                      tasks->types[i].name ? tasks->types[i].name : "", path);
-        else
-            (void)load_succeeds(load, r);
-    }
+    (void)load_succeeds(load, programs_check(load->config, is_unit, warn_of_program, load));
 }
 
 /* A file that is made when it is written has to have a place. */
@@ -160,7 +128,7 @@ static void check_seeds(struct load *load)
                   count);
 }
 
-void load_check(struct load *load)
+void load_check(struct load *load, const char *path)
 {
     if (load->is_out_of_memory)
         return;
@@ -168,7 +136,7 @@ void load_check(struct load *load)
     check_sizes(load);
     check_security(load);
     check_types(load);
-    check_handlers(load);
+    check_programs(load, path);
     check_place(load, "log.file", load->config->log.file);
     check_place(load, "metrics.textfile", load->config->metrics.textfile);
     check_addresses(load);

@@ -254,12 +254,6 @@ void config_strings_done(struct config_strings *strings);
 #define _cleanup_strings_ _cleanup_(config_strings_done)
 bool config_strings_contain(const struct config_strings *strings, const char *text);
 
-/*
- * The program of a type's command, where it is an absolute path that tasks do not see: it is below
- * no path of sandbox.read and sandbox.write. Return: 1 with *@ret, the caller's; 0; -ENOMEM.
- */
-int config_find_unseen(const struct config *config, const struct config_type *type, char **ret);
-
 /**
  * config_diff() - what a reload changes
  * @ret_changed: paths of all keys whose values differ

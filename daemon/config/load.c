@@ -202,7 +202,7 @@ int config_load(const char *path, char *const *environment, struct config **ret,
         load_seeds_file(&load);
     name_node(&load);
     gather_seeds(&load);
-    load_check(&load);
+    load_check(&load, path);
     if (load.is_out_of_memory)
         return -ENOMEM;
     if (errors->count > 0)

@@ -47,4 +47,4 @@ struct config_hook *load_add_hook(struct load *load);
 void load_file(struct load *load, const char *path);
 void load_environment(struct load *load, char *const *environment);
 void load_seeds_file(struct load *load);
-void load_check(struct load *load);
+void load_check(struct load *load, const char *path); /* NULL = there is no file */

@@ -62,8 +62,9 @@ struct files_usage {
 };
 void files_get_usage(struct files *files, struct files_usage *ret);
 
-/* Whether the disk has no byte more than files.reserve. */
-bool files_is_disk_full(const struct files *files);
+/* Bytes that a user may still put on their disk, files.reserve included; UINT64_MAX where it does
+ * not tell. */
+uint64_t files_get_disk_free(const struct files *files);
 
 /* Drops what waited to be resumed for longer than part_keep_usec. */
 void files_expire_parts(struct files *files, uint64_t now_wall_usec);

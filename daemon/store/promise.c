@@ -5,19 +5,13 @@
 #include "base/usec.h"
 #include "store/parts.h"
 
-/* Bytes that a user may still put on the disk; UINT64_MAX where it does not tell. */
-static uint64_t disk_free(const struct files *files)
+uint64_t files_get_disk_free(const struct files *files)
 {
     struct statvfs status;
 
     if (fstatvfs(files->directory_fd, &status) < 0)
         return UINT64_MAX;
     return (uint64_t)status.f_bavail * status.f_frsize;
-}
-
-bool files_is_disk_full(const struct files *files)
-{
-    return disk_free(files) <= files->limits.reserve;
 }
 
 static int refuse(struct promise *promise, int error, uint64_t size, uint64_t limit,
@@ -31,7 +25,7 @@ static int refuse(struct promise *promise, int error, uint64_t size, uint64_t li
 void promise_note_full(struct promise *promise, uint64_t size, uint64_t written)
 {
     const struct files *files = promise->files;
-    uint64_t room = written + usec_sub(disk_free(files), files->limits.reserve);
+    uint64_t room = written + usec_sub(files_get_disk_free(files), files->limits.reserve);
 
     /* What was freed since then did not help. */
     (void)refuse(promise, -ENOSPC, size, files->limits.reserve, MIN(room, usec_sub(size, 1)));
@@ -69,7 +63,7 @@ int promise_extend(struct promise *promise, uint64_t more)
     int r;
 
     do {
-        uint64_t disk = disk_free(files);
+        uint64_t disk = files_get_disk_free(files);
         pthread_mutex_lock(&files->mutex);
         r = check(promise, more, disk);
         if (r == 0) {

@@ -1,43 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "control/methods_internal.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/timex.h>
 #include "control/inner.h"
+#include "control/service/doctor_core.h"
 
 /*
  * Doctor: one check after the other, each with what is to be done about it. What Status and Ping
  * find out is taken from them.
  */
 
-#define REACHED_MAX      16 /* nodes that the check of the ports connects to */
-#define TEXT_SIZE        1024
-#define CLOCK_AHEAD_USEC ((int64_t)USEC_PER_SEC)        /* more is worth a word, */
-#define CLOCK_WRONG_USEC ((int64_t)(10 * USEC_PER_SEC)) /* and so much more than that */
-#define INODES_SHARE     100                            /* fewer than one in so many are free */
-
-enum verdict { VERDICT_OK, VERDICT_WARNING, VERDICT_FAILED, VERDICT_SKIPPED };
+#define REACHED_MAX 16 /* nodes that the check of the ports connects to */
+#define TEXT_SIZE   DOCTOR_TEXT_SIZE
 
 static const char *const verdicts[] = {"ok", "warning", "failed", "skipped"};
 
-struct doctor {
-    struct node *node; /* borrowed */
-    struct call *call; /* borrowed until gone */
-    struct inner *inner;
-    cJSON *checks;     /* owned */
-    cJSON *status;     /* owned: the reply of Status */
-    const char *check; /* under way */
-    bool wants[8];
-};
-
-/* @fix: NULL = there is nothing to be done. */
-static void _printf_(4, 5)
-    report(struct doctor *doctor, enum verdict verdict, const char *fix, const char *format, ...)
+void doctor_report(struct doctor *doctor, enum verdict verdict, const char *fix, const char *format,
+                   ...)
 {
     char text[TEXT_SIZE];
     va_list arguments;
@@ -53,8 +34,7 @@ static void _printf_(4, 5)
     cJSON_AddItemToArray(doctor->checks, json);
 }
 
-/* The problems of Status with one of these codes. Return: how many. */
-static size_t report_problems(struct doctor *doctor, enum verdict verdict, const char *code,
+size_t doctor_report_problems(struct doctor *doctor, enum verdict verdict, const char *code,
                               const char *fix)
 {
     const cJSON *problems = NULL;
@@ -68,7 +48,7 @@ static size_t report_problems(struct doctor *doctor, enum verdict verdict, const
         (void)json_get_string(problem, "node", &node);
         if (strcmp(found, code) != 0)
             continue;
-        report(doctor, verdict, fix, "%s%s%s", node ? node : "", node ? ": " : "", message);
+        doctor_report(doctor, verdict, fix, "%s%s%s", node ? node : "", node ? ": " : "", message);
         count++;
     }
     return count;
@@ -121,140 +101,12 @@ static void check_reached(struct doctor *doctor, const cJSON *ping)
             continue;
         snprintf(fix, sizeof(fix), "open udp and tcp %u in the firewalls there and on the way",
                  own->port);
-        report(doctor, VERDICT_FAILED, fix, "%.900s: %s", names, ways[i].what);
+        doctor_report(doctor, VERDICT_FAILED, fix, "%.900s: %s", names, ways[i].what);
     }
     if (wrong == 0)
-        report(doctor, VERDICT_OK, NULL, "udp and tcp %s; %d other node%s reached by both",
-               address_format(own, address), cJSON_GetArraySize(nodes),
-               cJSON_GetArraySize(nodes) == 1 ? "" : "s");
-}
-
-/* --- Clock --- */
-
-static void check_clock(struct doctor *doctor)
-{
-    static const char fix[] = "timedatectl set-ntp true     (or install chrony)";
-    struct node *node = doctor->node;
-    struct timex timex = {.modes = 0};
-    int64_t ahead = 0;
-    size_t count = clocks_compare(&node->clocks, node_now(node), &ahead);
-    uint64_t off = (uint64_t)(ahead < 0 ? -ahead : ahead);
-
-    if (adjtimex(&timex) >= 0 && (timex.status & STA_UNSYNC))
-        report(doctor, VERDICT_WARNING, fix, "nothing keeps this machine's clock in time");
-    if (count == 0)
-        report(doctor, VERDICT_SKIPPED, NULL, "no other node to compare the clock with");
-    else if ((int64_t)off > CLOCK_AHEAD_USEC)
-        report(doctor, (int64_t)off > CLOCK_WRONG_USEC ? VERDICT_FAILED : VERDICT_WARNING, fix,
-               "%" PRIu64 ".%" PRIu64 " s %s most of %zu other nodes", off / USEC_PER_SEC,
-               off / (100 * USEC_PER_MSEC) % 10, ahead > 0 ? "behind" : "ahead of", count);
-    else
-        report(doctor, VERDICT_OK, NULL, "within %" PRIu64 " ms of most of %zu other node%s",
-               off / USEC_PER_MSEC + 1, count, count == 1 ? "" : "s");
-}
-
-/* --- Key --- */
-
-static void check_key(struct doctor *doctor)
-{
-    const struct node *node = doctor->node;
-    char fingerprint[FINGERPRINT_TEXT_MAX], fix[TEXT_SIZE];
-    _cleanup_free_ char *path = NULL;
-    struct stat status;
-    size_t wrong = 0;
-
-    if (!node->keyring) {
-        (void)report_problems(doctor, VERDICT_WARNING, "not-encrypted",
-                              "set security.encrypt = true on all nodes, and restart them");
-        return;
-    }
-    wrong += report_problems(doctor, VERDICT_FAILED, "key-mismatch", "p2pctl keys list");
-    snprintf(fix, sizeof(fix), "cp %s/keyring to the file of security.keyring", node->state_dir);
-    wrong += report_problems(doctor, VERDICT_WARNING, "keyring-differs", fix);
-    if (asprintf(&path, "%s/keyring", node->state_dir) < 0) {
-        path = NULL;
-        return;
-    }
-    if (stat(path, &status) >= 0 && (status.st_mode & 077)) {
-        snprintf(fix, sizeof(fix), "chmod 600 %s     (and then: p2pctl keys rotate)", path);
-        report(doctor, VERDICT_FAILED, fix, "others may read %s", path);
-        wrong++;
-    }
-    if (wrong == 0)
-        report(doctor, VERDICT_OK, NULL, "key %s in use, and no node is known to lack it",
-               keyring_format_fingerprint(node->keyring->keys[0].id, fingerprint));
-}
-
-/* --- Sandbox --- */
-
-/* Programs of task types that no task can run. */
-static void check_handlers(struct doctor *doctor)
-{
-    const struct config *config = doctor->node->config;
-
-    for (size_t i = 0; i < config->tasks.types_count; i++) {
-        _cleanup_free_ char *path = NULL;
-        if (config_find_unseen(config, &config->tasks.types[i], &path) <= 0)
-            continue;
-        report(doctor, VERDICT_WARNING,
-               "move it below /usr, or add its directory to sandbox.read; then p2pctl reload",
-               "type %s: tasks do not see %s", config->tasks.types[i].name, path);
-    }
-}
-
-static void check_sandbox(struct doctor *doctor)
-{
-    const struct node *node = doctor->node;
-    const struct exec *exec = tasks_get_exec(node->tasks);
-    char fix[TEXT_SIZE];
-
-    if (!node->config->tasks.enabled || !exec) {
-        report(doctor, VERDICT_SKIPPED, NULL, "this node runs no tasks (tasks.enabled)");
-        return;
-    }
-    enum exec_level level = exec_get_level(exec);
-    bool is_refused = !exec_is_ready(exec) || level == EXEC_REFUSE;
-    snprintf(fix, sizeof(fix),
-             exec_has_failed(exec) && exec_is_unit(exec)
-                 ? "systemctl start p2pnode-exec@%s.socket"
-                 : "systemctl status p2pnode-exec@%s; the levels are explained in "
-                   "p2pnode(8), Tasks",
-             node->instance);
-    for (const char *const *missing = exec_get_missing(exec); *missing; missing++)
-        report(doctor, is_refused ? VERDICT_FAILED : VERDICT_WARNING, fix, "%s", *missing);
-    check_handlers(doctor);
-    if (!is_refused)
-        report(doctor, VERDICT_OK, NULL, "level %s", exec_level_name(level));
-}
-
-/* --- Disk --- */
-
-static void check_disk(struct doctor *doctor)
-{
-    const struct node *node = doctor->node;
-    struct statvfs disk;
-    struct files_usage usage;
-    char free_text[32], used_text[32], quota_text[32];
-    size_t wrong = report_problems(doctor, VERDICT_FAILED, "disk-full",
-                                   "p2pctl file ls, then p2pctl file rm NAME; or a larger "
-                                   "files.quota, then p2pctl reload");
-
-    if (statvfs(node->state_dir, &disk) < 0) {
-        report(doctor, VERDICT_FAILED, NULL, "%s: %s", node->state_dir, strerror(errno));
-        return;
-    }
-    uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
-    if (disk.f_files > 0 && disk.f_favail < disk.f_files / INODES_SHARE) {
-        report(doctor, VERDICT_WARNING, "df -i; remove small files there",
-               "the disk of %s has few inodes left", node->state_dir);
-        wrong++;
-    }
-    files_get_usage(node->files, &usage);
-    if (wrong == 0)
-        report(doctor, VERDICT_OK, NULL, "%s free at %s; files take %s of %s",
-               text_show_size((double)left, free_text), node->state_dir,
-               text_show_size((double)usage.used, used_text),
-               text_show_size((double)usage.quota, quota_text));
+        doctor_report(doctor, VERDICT_OK, NULL, "udp and tcp %s; %d other node%s reached by both",
+                      address_format(own, address), cJSON_GetArraySize(nodes),
+                      cJSON_GetArraySize(nodes) == 1 ? "" : "s");
 }
 
 /* --- Cluster --- */
@@ -272,18 +124,19 @@ static void check_members(struct doctor *doctor, size_t wrong)
                   strcmp(record.version, P2PNODE_VERSION) != 0;
     }
     if (others > 0)
-        report(doctor, VERDICT_WARNING, "p2pctl members -o +version,proto; upgrade the older ones",
-               "%zu node%s another version than %s", others, others == 1 ? " has" : "s have",
-               P2PNODE_VERSION);
+        doctor_report(doctor, VERDICT_WARNING,
+                      "p2pctl members -o +version,proto; upgrade the older ones",
+                      "%zu node%s another version than %s", others, others == 1 ? " has" : "s have",
+                      P2PNODE_VERSION);
     members_count(swim, &counts);
     if (counts.states[SWIM_DEAD] > 0)
-        report(doctor, VERDICT_WARNING,
-               "p2pctl members --state dead; start p2pnode there, or p2pctl forget NODE",
-               "%zu node%s dead", counts.states[SWIM_DEAD],
-               counts.states[SWIM_DEAD] == 1 ? " is" : "s are");
+        doctor_report(doctor, VERDICT_WARNING,
+                      "p2pctl members --state dead; start p2pnode there, or p2pctl forget NODE",
+                      "%zu node%s dead", counts.states[SWIM_DEAD],
+                      counts.states[SWIM_DEAD] == 1 ? " is" : "s are");
     else if (wrong + others == 0)
-        report(doctor, VERDICT_OK, NULL, "%zu of %zu nodes alive",
-               counts.states[SWIM_ALIVE] + counts.draining, counts.nodes);
+        doctor_report(doctor, VERDICT_OK, NULL, "%zu of %zu nodes alive",
+                      counts.states[SWIM_ALIVE] + counts.draining, counts.nodes);
 }
 
 static void check_cluster(struct doctor *doctor)
@@ -300,35 +153,16 @@ static void check_cluster(struct doctor *doctor)
          "start p2pnode on the seeds; p2pctl config show seeds"},
         {"alone", VERDICT_FAILED, "look at this machine's network: ip addr; p2pctl ping --all"},
         {"cut-off", VERDICT_FAILED, "look at this machine's network: ip addr; p2pctl ping --all"},
-        {"member-suspect", VERDICT_FAILED,
-         "p2pctl node show NODE; on it: journalctl -u 'p2pnode@*'"},
+        {"member-suspect", VERDICT_FAILED, "p2pctl node show NODE; on it: p2pctl doctor"},
         {"name-conflict", VERDICT_WARNING,
-         "on one of them: another node.name, then systemctl restart p2pnode@INSTANCE"},
+         "on one of them: another node.name, then restart p2pnode there"},
         {"id-conflict", VERDICT_WARNING, "p2pctl task list; p2pctl task cancel ID"},
     };
     size_t wrong = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-        wrong += report_problems(doctor, rows[i].verdict, rows[i].code, rows[i].fix);
+        wrong += doctor_report_problems(doctor, rows[i].verdict, rows[i].code, rows[i].fix);
     check_members(doctor, wrong);
-}
-
-/* --- Python --- */
-
-static void check_python(struct doctor *doctor)
-{
-    const struct config *config = doctor->node->config;
-    const char *interpreter = config->python.interpreter;
-    _cleanup_free_ char *target = realpath(interpreter, NULL);
-
-    if (!config->tasks.enabled)
-        report(doctor, VERDICT_SKIPPED, NULL, "this node runs no tasks (tasks.enabled)");
-    else if (access(interpreter, X_OK) < 0)
-        report(doctor, VERDICT_WARNING,
-               "apt install python3; or set python.interpreter, then p2pctl reload",
-               "no Python task can run here: %s: %s", interpreter, strerror(errno));
-    else
-        report(doctor, VERDICT_OK, NULL, "%s is %s", interpreter, target ? target : interpreter);
 }
 
 /* --- All of them --- */
@@ -339,9 +173,10 @@ static const struct {
     const char *name;
     void (*run)(struct doctor *doctor);
 } checks[] = {
-    {"ports", check_ports},     {"clock", check_clock}, {"key", check_key},
-    {"sandbox", check_sandbox}, {"disk", check_disk},   {"cluster", check_cluster},
-    {"python", check_python},
+    {"ports", check_ports},          {"clock", doctor_check_clock},
+    {"key", doctor_check_key},       {"sandbox", doctor_check_sandbox},
+    {"disk", doctor_check_disk},     {"cluster", check_cluster},
+    {"python", doctor_check_python},
 };
 
 static void doctor_free(struct doctor *doctor)
@@ -418,9 +253,10 @@ static void check_ports(struct doctor *doctor)
     if (cJSON_GetArraySize(names) == 0) {
         cJSON_Delete(names);
         cJSON_Delete(parameters);
-        report(doctor, VERDICT_OK, NULL, "udp and tcp %s; there is no other node to reach",
-               address_format(&swim_get_self(cluster_get_swim(doctor->node->cluster))->address,
-                              address));
+        doctor_report(
+            doctor, VERDICT_OK, NULL, "udp and tcp %s; there is no other node to reach",
+            address_format(&swim_get_self(cluster_get_swim(doctor->node->cluster))->address,
+                           address));
         return answer(doctor);
     }
     cJSON_AddItemToObject(parameters, "nodes", names);
