@@ -114,14 +114,18 @@ static void remember_when_quiet(struct node *node)
     }
 }
 
-static void save_values(struct node *node)
+static void save_values(struct node *node, bool is_last)
 {
+    bool keeps_values = node->config->mem.persist;
     _cleanup_(state_batch_freep) struct state_batch *batch = NULL;
 
-    if (!node->config->mem.persist || !memory_is_dirty(node->memory) || state_batch_new(&batch) < 0)
+    if ((!is_last && !memory_is_dirty(node->memory, keeps_values)) || state_batch_new(&batch) < 0)
         return;
-    memory_save(node->memory, batch);
-    if (state_commit(node->state, &batch) < 0)
+    if (is_last)
+        memory_save_last(node->memory, batch, keeps_values);
+    else
+        memory_save(node->memory, batch, keeps_values);
+    if (!state_batch_is_empty(batch) && state_commit(node->state, &batch) < 0)
         log_debug("Values are saved later: the disk is behind");
 }
 
@@ -174,7 +178,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
     struct node *node = data;
 
     memory_tick(node->memory, node_now(node));
-    save_values(node);
+    save_values(node, false);
     history_save(node->history);
     /* Each of these looks at all members, in a lab where all are busy with newcomers. */
     if (!swim_is_rushed(cluster_get_swim(node->cluster))) {
@@ -412,7 +416,7 @@ static void take_down(struct node *node)
     sd_event_source_disable_unref(node->tick);
     sd_event_source_disable_unref(node->stop_timer);
     if (node->memory && node->state)
-        save_values(node);
+        save_values(node, true);
     if (node->history)
         history_save(node->history);
     if (node->cluster && node->state && node->members_changed)

@@ -51,6 +51,14 @@ static int load_value(const struct state_value *value, void *data)
     return memory_load(node->memory, value, node_now(node), node_wall(node));
 }
 
+static int skip_value(const struct state_value *value, void *data)
+{
+    struct node *node = data;
+
+    memory_skip(node->memory, value);
+    return 0;
+}
+
 static struct files_limits limits_of_files(const struct config *config)
 {
     return (struct files_limits){.quota = config->files.quota_size,
@@ -107,8 +115,10 @@ int node_make_stores(struct node *node)
         return -EIO;
     const struct memory_limits memory_limits = limits_of_memory(config);
     r = memory_new(&memory_limits, seed, &node->memory);
-    if (r >= 0 && config->mem.persist)
-        r = state_load_values(node->state, load_value, node);
+    if (r >= 0) {
+        memory_begin(node->memory, node->start.versions);
+        r = state_load_values(node->state, config->mem.persist ? load_value : skip_value, node);
+    }
     if (r < 0)
         return log_error_errno(r, "Cannot load the stored values: %m");
     return 0;

@@ -27,6 +27,11 @@ struct memory {
     uint64_t used;   /* removed entries count until they are saved, so that they are bounded too */
     size_t count;    /* without removed ones */
     bool has_failed; /* a save was lost: the next one puts all */
+    size_t saving;   /* saves of values that have not come back */
+    uint64_t floor;  /* no version up to it is given: values that are gone may have had it */
+    uint64_t given;  /* the highest that any value here has or had */
+    uint64_t reserved; /* what a start after a crash begins above: nothing higher is given */
+    uint64_t asked;    /* what the disk was asked to reserve; 0 = it is not being asked */
 };
 
 int memory_new(const struct memory_limits *limits, uint64_t seed, struct memory **ret)
@@ -36,6 +41,7 @@ int memory_new(const struct memory_limits *limits, uint64_t seed, struct memory 
     if (!memory)
         return -ENOMEM;
     memory->limits = *limits;
+    memory->reserved = UINT64_MAX;
     table_init(&memory->entries, 0, seed);
     list_init(&memory->dirty);
     *ret = memory;
@@ -71,6 +77,13 @@ void memory_set_limits(struct memory *memory, const struct memory_limits *limits
     memory->limits = *limits;
 }
 
+void memory_begin(struct memory *memory, uint64_t versions)
+{
+    memory->floor = MAX(memory->floor, versions);
+    memory->given = MAX(memory->given, versions);
+    memory->reserved = versions + STATE_VERSIONS_AHEAD;
+}
+
 static uint64_t cost_of(size_t key_size, size_t owner_size, size_t size)
 {
     return (uint64_t)MEMORY_ENTRY_SIZE + key_size + owner_size + size;
@@ -104,6 +117,7 @@ static void drop(struct memory *memory, struct entry *entry)
 /* Turns an entry into the mark that tells the next save to delete it. */
 static void bury(struct memory *memory, struct entry *entry)
 {
+    memory->floor = MAX(memory->floor, entry->version);
     memory->used -= entry->size;
     memory->count--;
     free(TAKE_PTR(entry->data));
@@ -153,7 +167,14 @@ static int replace(struct memory *memory, struct entry *before, struct entry *en
     }
     memory->used += entry_cost(entry);
     memory->count++;
+    memory->given = MAX(memory->given, entry->version);
     return 0;
+}
+
+/* Above all that the key ever had: also before it was removed, and what a crash forgot. */
+static uint64_t next_version(const struct memory *memory, const struct entry *before)
+{
+    return MAX(before ? before->version : 0, memory->floor) + 1;
 }
 
 static int check_change(const struct memory *memory, const struct memory_change *change,
@@ -171,6 +192,8 @@ static int check_change(const struct memory *memory, const struct memory_change 
         return -EEXIST;
     if (change->has_if_version && change->if_version != version)
         return -ESTALE;
+    if (next_version(memory, before) > memory->reserved)
+        return -EBUSY;
     uint64_t cost =
         cost_of(strlen(change->key), change->owner ? strlen(change->owner) : 0, change->size);
     uint64_t others = memory->used - (before ? entry_cost(before) : 0);
@@ -196,7 +219,7 @@ int memory_set(struct memory *memory, const struct memory_change *change, usec_t
                   &entry);
     if (r < 0)
         return r;
-    entry->version = is_there(before, now) ? before->version + 1 : 1;
+    entry->version = next_version(memory, before);
     entry->modified_wall_usec = wall_usec;
     if (change->ttl_usec != USEC_INFINITY)
         entry->expires_wall_usec = usec_add(wall_usec, change->ttl_usec);
@@ -314,9 +337,40 @@ int memory_load(struct memory *memory, const struct state_value *value, usec_t n
     return 0;
 }
 
-bool memory_is_dirty(const struct memory *memory)
+void memory_skip(struct memory *memory, const struct state_value *value)
 {
-    return memory->has_failed || !list_is_empty(&memory->dirty);
+    memory->floor = MAX(memory->floor, value->version);
+    memory->given = MAX(memory->given, value->version);
+}
+
+/* Early enough: the disk may be behind for long while values are set as fast as they can be. */
+static bool wants_versions(const struct memory *memory)
+{
+    return memory->asked == 0 && memory->given > memory->reserved - STATE_VERSIONS_AHEAD * 7 / 8;
+}
+
+bool memory_is_dirty(const struct memory *memory, bool keeps_values)
+{
+    return (keeps_values && memory->has_failed) || !list_is_empty(&memory->dirty) ||
+           wants_versions(memory);
+}
+
+static void on_reserved(int r, void *data)
+{
+    struct memory *memory = data;
+
+    if (r == 0)
+        memory->reserved = memory->asked;
+    memory->asked = 0;
+}
+
+static void reserve_versions(struct memory *memory, struct state_batch *batch)
+{
+    if (!wants_versions(memory))
+        return;
+    memory->asked = memory->given + STATE_VERSIONS_AHEAD;
+    state_put_versions(batch, memory->asked);
+    state_batch_after(batch, on_reserved, memory);
 }
 
 static void put(struct state_batch *batch, const struct entry *entry)
@@ -341,13 +395,14 @@ static void on_saved(int r, void *data)
 {
     struct memory *memory = data;
 
+    memory->saving--;
     if (r < 0)
         memory->has_failed = true;
 }
 
-void memory_save(struct memory *memory, struct state_batch *batch)
+static void save_values(struct memory *memory, struct state_batch *batch)
 {
-    if (!memory_is_dirty(memory))
+    if (!memory->has_failed && list_is_empty(&memory->dirty))
         return;
     if (memory->has_failed) {
         state_clear_values(batch);
@@ -364,5 +419,40 @@ void memory_save(struct memory *memory, struct state_batch *batch)
         else
             drop(memory, entry);
     }
+    memory->saving++;
     state_batch_after(batch, on_saved, memory);
+}
+
+/* The first save after it puts all, which deletes what was removed meanwhile. */
+static void forget_changes(struct memory *memory)
+{
+    if (list_is_empty(&memory->dirty))
+        return;
+    list_for_each_safe (link, &memory->dirty) {
+        struct entry *entry = list_entry(link, struct entry, dirty);
+        if (entry->data)
+            list_remove(link);
+        else
+            drop(memory, entry);
+    }
+    memory->has_failed = true;
+}
+
+void memory_save(struct memory *memory, struct state_batch *batch, bool keeps_values)
+{
+    if (keeps_values)
+        save_values(memory, batch);
+    else
+        forget_changes(memory);
+    reserve_versions(memory, batch);
+}
+
+void memory_save_last(struct memory *memory, struct state_batch *batch, bool keeps_values)
+{
+    /* A save that is still on its way may fail alone: the versions that it takes along are lost. */
+    bool is_all = memory->saving == 0;
+
+    memory_save(memory, batch, keeps_values);
+    if (is_all)
+        state_put_versions(batch, keeps_values ? memory->floor : memory->given);
 }

@@ -30,6 +30,12 @@ int memory_new(const struct memory_limits *limits, uint64_t seed, struct memory 
 struct memory *memory_free(struct memory *memory);
 DEFINE_CLEANUP(struct memory *, memory_free)
 
+/*
+ * From here on versions are above @versions, of state_start, and what a crash may forget is not
+ * given: the limit is moved with the saves. Before the first set.
+ */
+void memory_begin(struct memory *memory, uint64_t versions);
+
 /* What is there already stays, also where it is more. */
 void memory_set_limits(struct memory *memory, const struct memory_limits *limits);
 
@@ -47,9 +53,12 @@ struct memory_change {
 /**
  * memory_set() - stores a value
  * @now:         monotonic
- * @ret_version: 1 for a new key, one more for each change
+ * @ret_version: one more for each change of the key. A key that is new begins above all that any
+ *               removed, expired or lost value had, at 1 where there was none: no two values of a
+ *               key ever have the same
  *
- * Return: 0; -EINVAL for a key that is none, or a ttl of 0; -ENAMETOOLONG above key_max; -EMSGSIZE
+ * Return: 0; -EBUSY where the disk did not take note of versions for STATE_VERSIONS_AHEAD of them;
+ * -EINVAL for a key that is none, or a ttl of 0; -ENAMETOOLONG above key_max; -EMSGSIZE
  * above value_max; -ENOSPC where the total would be above its limit; -EEXIST where if_absent and it
  * is there; -ESTALE where it has another version than if_version; -ENOMEM.
  */
@@ -93,11 +102,18 @@ uint64_t memory_used(const struct memory *memory); /* bytes, as counted against 
 int memory_load(struct memory *memory, const struct state_value *value, usec_t now,
                 uint64_t wall_usec);
 
-/* Whether memory_save has anything to put. */
-bool memory_is_dirty(const struct memory *memory);
+/* Instead of memory_load: the value is not kept, but its version is not given again. */
+void memory_skip(struct memory *memory, const struct state_value *value);
+
+/* Whether memory_save has anything to do. */
+bool memory_is_dirty(const struct memory *memory, bool keeps_values);
 
 /*
- * Puts what changed since the last save into @batch. Where that batch fails, the next save puts
- * all. The memory must outlive the batch.
+ * Puts what changed since the last save into @batch; without @keeps_values no values, but what has
+ * to be known of their versions. Where that batch fails, the next save puts all. The memory must
+ * outlive the batch.
  */
-void memory_save(struct memory *memory, struct state_batch *batch);
+void memory_save(struct memory *memory, struct state_batch *batch, bool keeps_values);
+
+/* The same at the end, after which nothing is set: the versions go on where they are. */
+void memory_save_last(struct memory *memory, struct state_batch *batch, bool keeps_values);

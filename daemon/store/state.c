@@ -177,6 +177,16 @@ static int start(sqlite3 *database, uint64_t wall_usec, struct state_start *ret)
     if (r == 0)
         r = database_get_u64(database, "SELECT value FROM meta WHERE key = 'next_workflow'",
                              &ret->next_workflow);
+    /* A database from before versions were kept knows those of its values, at least. */
+    if (r == 0)
+        r = database_execute(database, "INSERT OR IGNORE INTO meta(key, value) "
+                                       "SELECT 'versions', ifnull(max(version), 0) FROM value");
+    if (r == 0)
+        r = database_get_u64(database, "SELECT value FROM meta WHERE key = 'versions'",
+                             &ret->versions);
+    if (r == 0)
+        r = database_run(database, "UPDATE meta SET value = ?1 WHERE key = 'versions'", "i",
+                         ret->versions + STATE_VERSIONS_AHEAD);
     if (r == 0)
         r = database_get_u64(database, "SELECT ifnull(max(sequence), 0) FROM event", &last_event);
     if (r < 0)

@@ -25,11 +25,12 @@
 #include "base/macro.h"
 #include "base/worker.h"
 
-#define STATE_FILE        "state.db"
-#define STATE_MESSAGE_MAX 2048
-#define STATE_PENDING_MAX ((size_t)64 * 1024 * 1024) /* bytes of batches that wait for the disk */
-#define STATE_ROWS_MAX    10000                      /* rows of one query */
-#define STATE_GLOBS_MAX   32                         /* types of one event query */
+#define STATE_FILE           "state.db"
+#define STATE_MESSAGE_MAX    2048
+#define STATE_PENDING_MAX    ((size_t)64 * 1024 * 1024) /* bytes of batches that wait for the disk */
+#define STATE_ROWS_MAX       10000                      /* rows of one query */
+#define STATE_GLOBS_MAX      32                         /* types of one event query */
+#define STATE_VERSIONS_AHEAD UINT64_C(1000000) /* versions of values that a start may give away */
 
 struct state;
 
@@ -66,6 +67,8 @@ struct state_start {
     uint64_t next_task; /* above every number ever put, also of tasks deleted since; from 1 */
     uint64_t next_workflow;
     uint64_t next_event;
+    uint64_t versions; /* no version of a value that is lost or removed is above it; before this
+                          returns, STATE_VERSIONS_AHEAD more are taken to have been given */
 };
 
 /**
@@ -180,6 +183,8 @@ void state_put_members(struct state_batch *batch, const struct state_member *mem
 void state_put_value(struct state_batch *batch, const struct state_value *value);
 void state_delete_value(struct state_batch *batch, const char *key);
 void state_clear_values(struct state_batch *batch);
+/* What state_start.versions is to say next time. */
+void state_put_versions(struct state_batch *batch, uint64_t versions);
 void state_put_event(struct state_batch *batch, const struct state_event *event);
 /* That this node takes no tasks, and why; NULL = it does. */
 void state_put_drain(struct state_batch *batch, const char *reason);

@@ -199,6 +199,11 @@ void state_clear_values(struct state_batch *batch)
     record(batch, "DELETE FROM value", "");
 }
 
+void state_put_versions(struct state_batch *batch, uint64_t versions)
+{
+    record(batch, "UPDATE meta SET value = ?1 WHERE key = 'versions'", "i", versions);
+}
+
 void state_put_event(struct state_batch *batch, const struct state_event *event)
 {
     record(batch,

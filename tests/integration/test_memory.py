@@ -38,10 +38,10 @@ def test_what_was_set_is_got_and_nothing_else(node, where):
     assert node.ctl("mem", "get", f"{where}greeting").stdout_bytes == b"hello"
     reply = node.json("mem", "get", f"{where}greeting")
     assert reply["node"] == ("lab-02" if where == "lab-02:" else "lab-01")
-    assert (reply["schema"], reply["value"], reply["version"], reply["ttl_s"]) == ("p2pctl.mem/1", "hello", 1, None)
+    assert (reply["schema"], reply["value"], reply["ttl_s"]) == ("p2pctl.mem/1", "hello", None)
     node.ctl("mem", "set", f"{where}greeting", "good bye")
     assert node.ctl("mem", "get", f"{where}greeting").stdout_bytes == b"good bye"
-    assert node.json("mem", "get", f"{where}greeting")["version"] == 2
+    assert node.json("mem", "get", f"{where}greeting")["version"] == reply["version"] + 1
 
 
 def test_any_bytes_are_a_value(node, where, tmp_path):
@@ -69,8 +69,9 @@ def test_conditions_are_kept(node, where):
     result = node.ctl("mem", "set", f"{where}lock", "yours", "--if-absent", code=1)
     assert result.stderr.startswith("p2pctl: ")
     assert node.ctl("mem", "get", f"{where}lock").stdout == "mine"
-    node.ctl("mem", "set", f"{where}lock", "next", "--if-version", "1")
-    node.ctl("mem", "set", f"{where}lock", "late", "--if-version", "1", code=1)
+    version = str(node.json("mem", "get", f"{where}lock")["version"])
+    node.ctl("mem", "set", f"{where}lock", "next", "--if-version", version)
+    node.ctl("mem", "set", f"{where}lock", "late", "--if-version", version, code=1)
     assert node.ctl("mem", "get", f"{where}lock").stdout == "next"
     node.ctl("mem", "set", f"{where}other", "x", "--if-version", "1", code=1)
 
@@ -84,10 +85,10 @@ def test_a_value_with_a_ttl_goes_away(node, where):
 
 
 def test_list_and_remove(node, where):
-    for key in ("b", "a", "ab"):
-        node.ctl("mem", "set", f"{where}{key}", "12345")
+    versions = {key: node.json("mem", "set", f"{where}{key}", "12345")["version"] for key in ("b", "a", "ab")}
     keys = node.json("mem", "ls", *([where] if where else []))["keys"]
-    assert [(key["key"], key["size_bytes"], key["version"]) for key in keys] == [("a", 5, 1), ("ab", 5, 1), ("b", 5, 1)]
+    assert [(key["key"], key["size_bytes"]) for key in keys] == [("a", 5), ("ab", 5), ("b", 5)]
+    assert {key["key"]: key["version"] for key in keys} == versions
     assert [key["key"] for key in node.json("mem", "ls", f"{where}a")["keys"]] == ["a", "ab"]
     lines = node.ctl("mem", "ls", f"{where}a").stdout.splitlines()
     assert lines[0].split() == ["KEY", "SIZE", "VERSION", "TTL", "MODIFIED"] and lines[1].startswith("a ")
@@ -155,6 +156,37 @@ def test_values_survive_a_restart_with_their_version_and_time(make_lab, tmp_path
     assert node.json("mem", "get", "twice")["version"] == 2
     assert 3500 < node.json("mem", "get", "timed")["ttl_s"] <= 3600
     node.ctl("mem", "get", "gone", code=4)
+    assert node.json("mem", "set", "twice", "three")["version"] == 3
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "not-kept"])
+def test_no_version_is_given_twice(make_lab, keeps):
+    """Whoever read a value long ago and writes if it has not changed since never overwrites another."""
+    node = make_lab({"mem": {"persist": keeps}}).node("lone", role="seed").start()
+    seen = set()
+
+    def set_new():
+        version = node.json("mem", "set", "key", "x")["version"]
+        assert version not in seen
+        seen.add(version)
+
+    set_new()
+    set_new()
+    node.ctl("mem", "rm", "key")
+    set_new()
+    node.ctl("mem", "set", "key", "x", "--ttl", "1ms")
+    seen.add(max(seen) + 1)
+    wait_for(lambda: node.ctl("mem", "get", "key", code=None).code == 4, 5, "the end of its time")
+    set_new()
+    for end in (node.kill, node.stop, node.kill):
+        set_new()
+        end()
+        node.start()
+        set_new()
+        node.ctl("mem", "rm", "key")
+        set_new()
+        stale = [str(version) for version in seen if version != max(seen)][-1]
+        node.ctl("mem", "set", "key", "late", "--if-version", stale, code=1)
 
 
 def test_a_crash_loses_at_most_the_last_second(make_lab):

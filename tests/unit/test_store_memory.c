@@ -84,9 +84,56 @@ static void version_counts_the_changes_of_a_key(void **state)
         assert_int_equal(memory_set(memory, &change, NOW, WALL, &version), 0);
         assert_int_equal(version, i);
     }
+}
+
+static uint64_t version_of_set(struct memory *memory, const char *key, usec_t now)
+{
+    struct memory_change change = change_of(key, "v");
+    uint64_t version = 0;
+
+    assert_int_equal(memory_set(memory, &change, now, WALL, &version), 0);
+    return version;
+}
+
+static void removed_key_never_has_a_version_again(void **state)
+{
+    struct memory *memory = *state;
+    struct memory_change mortal = change_of("m", "v");
+    uint64_t version = 0;
+
+    assert_int_equal(version_of_set(memory, "k", NOW), 1);
+    assert_int_equal(version_of_set(memory, "k", NOW), 2);
     assert_int_equal(memory_remove(memory, "k", NOW), 0);
-    assert_int_equal(memory_set(memory, &change, NOW, WALL, &version), 0);
-    assert_int_equal(version, 1);
+    assert_int_equal(version_of_set(memory, "k", NOW), 3);
+    assert_int_equal(memory_remove(memory, "k", NOW), 0);
+    /* Another key does not know whether it was there before. */
+    assert_int_equal(version_of_set(memory, "new", NOW), 4);
+    mortal.ttl_usec = 10;
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(memory_set(memory, &mortal, NOW, WALL, &version), 0);
+    assert_int_equal(version, 8);
+    /* Its time is over: once it is seen when it is set, once it was found before. */
+    assert_int_equal(version_of_set(memory, "m", NOW + 10), 9);
+    assert_int_equal(memory_set(memory, &mortal, NOW, WALL, &version), 0);
+    memory_tick(memory, NOW + 10);
+    assert_int_equal(version_of_set(memory, "m", NOW + 10), version + 1);
+}
+
+static void removed_key_is_absent_to_if_version(void **state)
+{
+    struct memory *memory = *state;
+    struct memory_change change = change_of("k", "v");
+
+    assert_int_equal(version_of_set(memory, "k", NOW), 1);
+    assert_int_equal(memory_remove(memory, "k", NOW), 0);
+    change.has_if_version = true;
+    change.if_version = 1;
+    assert_int_equal(set(memory, &change), -ESTALE);
+    change.if_version = 0;
+    assert_int_equal(set(memory, &change), 0);
+    /* Whoever read the first one and comes late does not overwrite the second. */
+    change.if_version = 1;
+    assert_int_equal(set(memory, &change), -ESTALE);
 }
 
 static void key_is_1_to_255_bytes_of_printable_text(void **state)
@@ -178,7 +225,7 @@ static void removed_keys_are_bounded_until_they_are_saved(void **state)
     assert_in_range(i, 10, TOTAL_MAX / MEMORY_ENTRY_SIZE);
     assert_int_equal(memory_count(memory), 0);
     assert_int_equal(state_batch_new(&batch), 0);
-    memory_save(memory, batch);
+    memory_save(memory, batch, true);
     assert_int_equal(memory_used(memory), 0);
     assert_int_equal(set_text(memory, "k", ""), 0);
     state_batch_free(batch);
@@ -278,23 +325,33 @@ struct node {
     struct worker *worker;
     struct state *state;
     struct memory *memory;
+    bool keeps_values;
 };
 
 static int load_one(const struct state_value *value, void *data)
 {
-    return memory_load(data, value, NOW, WALL);
+    struct node *node = data;
+
+    if (node->keeps_values)
+        return memory_load(node->memory, value, NOW, WALL);
+    memory_skip(node->memory, value);
+    return 0;
 }
 
 static void node_open(struct node *node)
 {
     char message[STATE_MESSAGE_MAX];
+    struct state_start start;
 
     assert_int_equal(worker_new(1, 16, &node->worker), 0);
     assert_int_equal(state_open(node->directory, node->worker, 1, message, &node->state), 0);
+    assert_int_equal(state_start(node->state, WALL, &start), 0);
     assert_int_equal(memory_new(&limits, 1, &node->memory), 0);
-    assert_int_equal(state_load_values(node->state, load_one, node->memory), 0);
+    memory_begin(node->memory, start.versions);
+    assert_int_equal(state_load_values(node->state, load_one, node), 0);
 }
 
+/* As after a kill: what was not saved is not saved. */
 static void node_close(struct node *node)
 {
     node->worker = worker_free(node->worker);
@@ -307,6 +364,7 @@ static int node_setup(void **state)
     struct node *node = calloc(1, sizeof(*node));
 
     node->directory = directory_new();
+    node->keeps_values = true;
     node_open(node);
     *state = node;
     return 0;
@@ -329,16 +387,27 @@ static void on_saved(int r, void *data)
     *(bool *)data = true;
 }
 
-static void save(struct node *node)
+static void save_with(struct node *node, void (*put)(struct memory *, struct state_batch *, bool))
 {
     struct state_batch *batch = NULL;
     bool is_done = false;
 
     assert_int_equal(state_batch_new(&batch), 0);
-    memory_save(node->memory, batch);
+    put(node->memory, batch, node->keeps_values);
     state_batch_after(batch, on_saved, &is_done);
     assert_int_equal(state_commit(node->state, &batch), 0);
     assert_true(worker_wait(node->worker, &is_done));
+}
+
+static void save(struct node *node)
+{
+    save_with(node, memory_save);
+}
+
+static void stop(struct node *node)
+{
+    save_with(node, memory_save_last);
+    node_close(node);
 }
 
 static void values_survive_a_restart_with_version_owner_and_rest_of_their_time(void **state)
@@ -354,9 +423,9 @@ static void values_survive_a_restart_with_version_owner_and_rest_of_their_time(v
     assert_int_equal(set(node->memory, &change), 0);
     assert_int_equal(set(node->memory, &change), 0);
     assert_int_equal(set_text(node->memory, "gone", "z"), 0);
-    assert_true(memory_is_dirty(node->memory));
+    assert_true(memory_is_dirty(node->memory, true));
     save(node);
-    assert_false(memory_is_dirty(node->memory));
+    assert_false(memory_is_dirty(node->memory, true));
     uint64_t version;
     /* Set a second before "now" in wall time: a second of their time is over at the restart. */
     assert_int_equal(memory_set(node->memory, &mortal, NOW, WALL - USEC_PER_SEC, &version), 0);
@@ -373,11 +442,117 @@ static void values_survive_a_restart_with_version_owner_and_rest_of_their_time(v
     assert_int_equal(memory_get(node->memory, "m", NOW, &value), 0);
     assert_true(value.ttl_usec == 59 * USEC_PER_SEC);
     /* The row of what was over is deleted with the next save. */
-    assert_true(memory_is_dirty(node->memory));
+    assert_true(memory_is_dirty(node->memory, true));
     save(node);
     node_close(node);
     node_open(node);
-    assert_false(memory_is_dirty(node->memory));
+    assert_false(memory_is_dirty(node->memory, true));
+}
+
+static void versions_go_on_after_a_stop(void **state)
+{
+    struct node *node = *state;
+
+    assert_int_equal(version_of_set(node->memory, "kept", NOW), 1);
+    for (uint64_t i = 1; i <= 5; i++)
+        assert_int_equal(version_of_set(node->memory, "gone", NOW), i);
+    assert_int_equal(version_of_set(node->memory, "often", NOW), 1);
+    assert_int_equal(memory_remove(node->memory, "often", NOW), 0);
+    stop(node);
+    node_open(node);
+    assert_int_equal(version_of_set(node->memory, "kept", NOW), 2);
+    assert_int_equal(memory_remove(node->memory, "gone", NOW), 0);
+    stop(node);
+    node_open(node);
+    assert_int_equal(version_of_set(node->memory, "gone", NOW), 6);
+}
+
+static void versions_of_what_a_crash_forgot_are_not_given_again(void **state)
+{
+    struct node *node = *state;
+    uint64_t saved = version_of_set(node->memory, "k", NOW), lost = 0;
+
+    save(node);
+    for (size_t crashes = 0; crashes < 3; crashes++) {
+        for (size_t i = 0; i < 10; i++)
+            lost = version_of_set(node->memory, "k", NOW);
+        assert_true(lost > saved);
+        node_close(node);
+        node_open(node);
+        saved = version_of_set(node->memory, "k", NOW);
+        assert_true(saved > lost);
+    }
+    lost = version_of_set(node->memory, "never-saved", NOW);
+    node_close(node);
+    node_open(node);
+    assert_true(version_of_set(node->memory, "never-saved", NOW) > lost);
+}
+
+static void versions_without_saved_values_are_not_given_again(void **state)
+{
+    struct node *node = *state;
+
+    for (uint64_t i = 1; i <= 5; i++)
+        assert_int_equal(version_of_set(node->memory, "k", NOW), i);
+    stop(node);
+    node->keeps_values = false;
+    node_open(node);
+    assert_int_equal(memory_count(node->memory), 0);
+    assert_int_equal(version_of_set(node->memory, "k", NOW), 6);
+    stop(node);
+    node_open(node);
+    assert_int_equal(version_of_set(node->memory, "k", NOW), 7);
+    /* What is removed leaves nothing behind. */
+    assert_int_equal(memory_remove(node->memory, "k", NOW), 0);
+    save(node);
+    assert_int_equal(memory_used(node->memory), 0);
+    assert_false(memory_is_dirty(node->memory, false));
+    /* And the disk has what it is to have as soon as it keeps values again. */
+    node->keeps_values = true;
+    assert_true(memory_is_dirty(node->memory, true));
+    assert_int_equal(version_of_set(node->memory, "other", NOW), 8);
+    stop(node);
+    node_open(node);
+    assert_int_equal(memory_count(node->memory), 1);
+}
+
+static void disk_that_is_behind_for_long_stops_the_versions(void **state)
+{
+    struct node *node = *state;
+    struct memory_change change = change_of("k", "v");
+    uint64_t version = 0;
+    int r = 0;
+
+    assert_false(memory_is_dirty(node->memory, true));
+    while ((r = memory_set(node->memory, &change, NOW, WALL, &version)) == 0)
+        ;
+    assert_int_equal(r, -EBUSY);
+    assert_int_equal(version, STATE_VERSIONS_AHEAD);
+    fault_arm(1, ENOSPC);
+    save(node);
+    fault_disarm();
+    assert_int_equal(set(node->memory, &change), -EBUSY);
+    save(node);
+    assert_int_equal(version_of_set(node->memory, "k", NOW), STATE_VERSIONS_AHEAD + 1);
+    node_close(node);
+    node_open(node);
+    assert_int_equal(version_of_set(node->memory, "k", NOW), 2 * STATE_VERSIONS_AHEAD + 1);
+}
+
+static void last_save_beside_one_that_fails_keeps_versions_apart(void **state)
+{
+    struct node *node = *state;
+    struct state_batch *first = NULL;
+
+    assert_int_equal(version_of_set(node->memory, "k", NOW), 1);
+    assert_int_equal(state_batch_new(&first), 0);
+    memory_save(node->memory, first, true);
+    save_with(node, memory_save_last);
+    state_batch_free(first);
+    node_close(node);
+    node_open(node);
+    assert_int_equal(memory_count(node->memory), 0);
+    assert_true(version_of_set(node->memory, "k", NOW) > 1);
 }
 
 static void save_that_failed_is_made_up_for(void **state)
@@ -392,9 +567,9 @@ static void save_that_failed_is_made_up_for(void **state)
     fault_arm(1, ENOSPC);
     save(node);
     fault_disarm();
-    assert_true(memory_is_dirty(node->memory));
+    assert_true(memory_is_dirty(node->memory, true));
     save(node);
-    assert_false(memory_is_dirty(node->memory));
+    assert_false(memory_is_dirty(node->memory, true));
     node_close(node);
     node_open(node);
     struct memory_value value;
@@ -410,10 +585,10 @@ static void batch_that_was_freed_counts_as_failed(void **state)
 
     assert_int_equal(set_text(node->memory, "k", "1"), 0);
     assert_int_equal(state_batch_new(&batch), 0);
-    memory_save(node->memory, batch);
-    assert_false(memory_is_dirty(node->memory));
+    memory_save(node->memory, batch, true);
+    assert_false(memory_is_dirty(node->memory, true));
     state_batch_free(batch);
-    assert_true(memory_is_dirty(node->memory));
+    assert_true(memory_is_dirty(node->memory, true));
 }
 
 static void damaged_row_is_refused(void **state)
@@ -448,6 +623,8 @@ int main(void)
         test(value_is_any_bytes_and_comes_back),
         test(empty_value_is_a_value),
         test(version_counts_the_changes_of_a_key),
+        test(removed_key_never_has_a_version_again),
+        test(removed_key_is_absent_to_if_version),
         test(key_is_1_to_255_bytes_of_printable_text),
         test(value_above_its_limit_is_refused),
         test(total_is_bounded_and_replacing_counts_once),
@@ -459,6 +636,11 @@ int main(void)
         test(setting_again_renews_or_lifts_the_end),
         test(list_is_sorted_and_limited_to_its_prefix),
         test_node(values_survive_a_restart_with_version_owner_and_rest_of_their_time),
+        test_node(versions_go_on_after_a_stop),
+        test_node(versions_of_what_a_crash_forgot_are_not_given_again),
+        test_node(versions_without_saved_values_are_not_given_again),
+        test_node(disk_that_is_behind_for_long_stops_the_versions),
+        test_node(last_save_beside_one_that_fails_keeps_versions_apart),
         test_node(save_that_failed_is_made_up_for),
         test_node(batch_that_was_freed_counts_as_failed),
         test(damaged_row_is_refused),

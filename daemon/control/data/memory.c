@@ -62,6 +62,11 @@ static void fail_set(struct node *node, struct call *call, const char *key, int 
                   "the values on %s would need more than mem.limit (%s)", node->config->node.name,
                   text_format_size(limits->limit_size, text));
         break;
+    case EBUSY:
+        call_fail(call, ERROR_BUSY, "p2pctl doctor",
+                  "too many values were set since the disk of %s took the last",
+                  node->config->node.name);
+        break;
     case EEXIST:
         call_fail(call, ERROR_CONFLICT, NULL, "\"%s\" is there already", key);
         break;
