@@ -136,7 +136,7 @@ static void stream_done(struct stream *stream)
 int history_new(size_t messages_max, struct history **ret)
 {
     const size_t events_max[_RING_MAX] = {HISTORY_EVENTS_MAX, HISTORY_GOSSIP_MAX,
-                                          HISTORY_LIVENESS_MAX};
+                                          HISTORY_LIVENESS_MAX, HISTORY_VALUES_MAX};
     struct history *history = calloc(1, sizeof(*history));
 
     if (!history)
@@ -233,7 +233,9 @@ static unsigned ring_of(const char *type)
 {
     if (strcmp(type, "gossip") == 0)
         return RING_GOSSIP;
-    return strcmp(type, "liveness") == 0 ? RING_LIVENESS : RING_NAMED;
+    if (strcmp(type, "liveness") == 0)
+        return RING_LIVENESS;
+    return strcmp(type, "mem-changed") == 0 ? RING_VALUES : RING_NAMED;
 }
 
 void history_add_event(const struct journal_event *event, void *data)

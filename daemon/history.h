@@ -5,8 +5,9 @@
  * What happened here: the last events and the last messages received, for `p2pctl events` and
  * `inbox`, and those who follow them live. Nothing here decides anything.
  *
- * Events are in bounded rings in memory: gossip and liveness, which come every second, in rings of
- * their own, and all others in one that is also kept on disk, where the last HISTORY_STORED_MAX
+ * Events are in bounded rings in memory: gossip and liveness, which come every second, and changes
+ * of values, which programs make by the thousand, in rings of their own, and all others in one that
+ * is also kept on disk, where the last HISTORY_STORED_MAX
  * survive a restart. They are written some at a time, on the commits lane, and read back there; an
  * answer is what the disk has and what memory has, each once. Messages are in memory only.
  *
@@ -22,6 +23,7 @@
 #define HISTORY_EVENTS_MAX   512 /* in memory */
 #define HISTORY_GOSSIP_MAX   256
 #define HISTORY_LIVENESS_MAX 128
+#define HISTORY_VALUES_MAX   128
 #define HISTORY_STORED_MAX   STATE_ROWS_MAX
 
 struct history;

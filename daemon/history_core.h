@@ -31,6 +31,7 @@ enum {
     RING_NAMED,
     RING_GOSSIP,
     RING_LIVENESS,
+    RING_VALUES,
     _RING_MAX,
 };
 

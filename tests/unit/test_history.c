@@ -129,11 +129,13 @@ static void the_oldest_events_make_room_each_kind_for_its_own(void **state _unus
         add_event("liveness", NULL, WALL);
         add_event("member-joined", NULL, WALL);
         add_event("gossip", NULL, WALL);
+        add_event("mem-changed", NULL, WALL);
     }
-    assert_events("{\"lines\":3}", "1564 1565 1566 ");
+    assert_events("{\"lines\":4}", "2085 2086 2087 2088 ");
     assert_int_equal(count_events("{\"types\":[\"member-*\"]}"), HISTORY_EVENTS_MAX);
     assert_int_equal(count_events("{\"types\":[\"gossip\"]}"), HISTORY_GOSSIP_MAX);
     assert_int_equal(count_events("{\"types\":[\"liveness\"]}"), HISTORY_LIVENESS_MAX);
+    assert_int_equal(count_events("{\"types\":[\"mem-changed\"]}"), HISTORY_VALUES_MAX);
 }
 
 static void what_is_asked_wrongly_is_told(void **state _unused_)

@@ -143,16 +143,19 @@ static void what_is_in_memory_and_on_disk_is_told_once(void **state)
     assert_events(node, "{}", "a b ");
 }
 
-static void gossip_and_liveness_are_not_written(void **state)
+static void gossip_liveness_and_values_are_not_written(void **state)
 {
     struct node *node = *state;
 
     add("gossip", "a");
     add("liveness", "b");
+    for (int i = 0; i < HISTORY_EVENTS_MAX; i++)
+        add("mem-changed", "v");
     history_save(history);
     assert_int_equal(state_pending_count(node->state), 0);
     add("member-dead", "c");
-    assert_events(node, "{}", "a b c ");
+    assert_events(node, "{\"lines\":2}", "v c ");
+    assert_events(node, "{\"types\":[\"gossip\",\"liveness\",\"member-dead\"]}", "a b c ");
     die(node);
     live(node);
     assert_events(node, "{}", "c ");
@@ -224,7 +227,7 @@ int main(void)
         test(events_survive_a_restart),
         test(what_was_confidential_is_so_after_a_restart),
         test(what_is_in_memory_and_on_disk_is_told_once),
-        test(gossip_and_liveness_are_not_written),
+        test(gossip_liveness_and_values_are_not_written),
         test(a_burst_is_written_before_it_is_forgotten),
         test(what_was_told_before_the_disk_is_there_is_kept_too),
         test(a_follower_sees_the_disk_first),
