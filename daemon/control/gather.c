@@ -77,25 +77,84 @@ static bool ask(struct node *node, struct call *call, const struct swim_member *
     return false;
 }
 
-size_t ask_alive(struct node *node, struct call *call, const char *method, const cJSON *parameters,
-                 remote_reply_t reply, void *data)
-{
-    const struct swim *swim = cluster_get_swim(node->cluster);
-    size_t asked = 0;
+/* --- One thing that any of them may have --- */
 
-    for (size_t i = 0; i < swim_members_count(swim); i++) {
-        const struct swim_member *member = swim_member_at(swim, i);
-        if (!member->is_self && member->state == SWIM_ALIVE &&
-            remote_call(node->remote,
+struct inquiry {
+    ask_reply_t reply;
+    void *data; /* borrowed */
+    char name[NODE_NAME_MAX + 1];
+};
+
+static void on_inquiry_answer(const struct remote_reply *answer, void *data)
+{
+    _cleanup_free_ struct inquiry *inquiry = data;
+
+    inquiry->reply(inquiry->name, answer, inquiry->data);
+}
+
+static int inquire(struct node *node, struct call *call, const char *method,
+                   const cJSON *parameters, const struct swim_member *member,
+                   const struct inquiry *draft)
+{
+    struct inquiry *inquiry = malloc(sizeof(*inquiry));
+
+    if (!inquiry)
+        return -ENOMEM;
+    *inquiry = *draft;
+    snprintf(inquiry->name, sizeof(inquiry->name), "%s", member->name);
+    int r = remote_call(node->remote,
                         &(struct remote_request){.member = member,
                                                  .method = method,
                                                  .parameters = parameters,
                                                  .caller = &call->caller,
                                                  .timeout_usec = GATHER_TIMEOUT_USEC},
-                        reply, data, NULL) >= 0)
+                        on_inquiry_answer, inquiry, NULL);
+    if (r < 0)
+        free(inquiry);
+    return r;
+}
+
+size_t ask_others(struct node *node, struct call *call, const char *method, const cJSON *parameters,
+                  struct silence *silence, ask_reply_t reply, void *data)
+{
+    const struct swim *swim = cluster_get_swim(node->cluster);
+    const struct inquiry inquiry = {.reply = reply, .data = data};
+    size_t asked = 0;
+
+    for (size_t i = 0; i < swim_members_count(swim); i++) {
+        const struct swim_member *member = swim_member_at(swim, i);
+        if (member->is_self || member->state == SWIM_DEAD || member->state == SWIM_LEFT)
+            continue;
+        if (inquire(node, call, method, parameters, member, &inquiry) >= 0)
             asked++;
+        else
+            silence_add(silence, member->name);
     }
     return asked;
+}
+
+void silence_add(struct silence *silence, const char *name)
+{
+    size_t used = strlen(silence->names);
+
+    if (silence->count++ < SILENCE_NAMES_MAX)
+        snprintf(silence->names + used, sizeof(silence->names) - used, "%s%s", used > 0 ? ", " : "",
+                 name);
+}
+
+void fail_nowhere(struct call *call, const struct silence *silence, const char *hint,
+                  const char *what, const char *name)
+{
+    char more[48] = "";
+
+    if (silence->count > SILENCE_NAMES_MAX)
+        snprintf(more, sizeof(more), " and %zu more", silence->count - SILENCE_NAMES_MAX);
+    if (silence->count == 0)
+        call_fail(call, ERROR_NOT_FOUND, hint, "no node has a %s \"%s\"", what, name);
+    else
+        call_fail(call, ERROR_UNREACHABLE, "p2pctl members",
+                  "no node that answered has a %s \"%s\"; no answer from %s%s", what, name,
+                  silence->names, more);
 }
 
 void gather(struct node *node, struct call *call, cJSON *reply, const char *noun)

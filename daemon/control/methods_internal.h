@@ -202,10 +202,28 @@ void members_count(const struct swim *swim, struct member_counts *ret);
 /* Adds a member's fields; cluster.c. */
 void member_fill(const struct node *node, const struct swim_member *member, cJSON *json);
 
-/* Calls @method with @parameters (borrowed) at every other node that is alive, for the caller of
- * @call. @reply is never called from within. Return: how many are asked. gather.c */
-size_t ask_alive(struct node *node, struct call *call, const char *method, const cJSON *parameters,
-                 remote_reply_t reply, void *data);
+#define SILENCE_NAMES_MAX 5
+
+/* Of those that were asked for one thing: who did not say whether it has it. */
+struct silence {
+    size_t count;
+    char names[SILENCE_NAMES_MAX * (NODE_NAME_MAX + 2)]; /* the first of them: "lab-02, lab-03" */
+};
+void silence_add(struct silence *silence, const char *name);
+
+/* @name: of the node that answered, or did not (r below 0). */
+typedef void (*ask_reply_t)(const char *name, const struct remote_reply *reply, void *data);
+
+/* Calls @method with @parameters (borrowed) at every other node that is not dead, for the caller of
+ * @call; whom it cannot ask is added to @silence. @reply is called once for each that is asked, and
+ * never from within. Return: how many are asked. gather.c */
+size_t ask_others(struct node *node, struct call *call, const char *method, const cJSON *parameters,
+                  struct silence *silence, ask_reply_t reply, void *data);
+
+/* Ends a call for a @what ("file") that none had: not found with @hint, or, where somebody did not
+ * say so, unreachable. */
+void fail_nowhere(struct call *call, const struct silence *silence, const char *hint,
+                  const char *what, const char *name);
 /* Asks all other live nodes the same question and merges their arrays @noun. Takes the call and
  * @reply, whose array already has this node's entries. */
 void gather(struct node *node, struct call *call, cJSON *reply, const char *noun);

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from lib.lab import FAST, STEADY
+from lib.lab import FAST, STEADY, merge
 from lib.wait import wait_for
 
 
@@ -105,6 +105,26 @@ def test_each_node_has_its_own_store(node):
     assert node.ctl("mem", "get", "--any", "key").stdout == "one"
     node.ctl("mem", "set", "lab-02:only-there", "x")
     assert node.ctl("mem", "get", "--any", "only-there").stdout == "x"
+    node.ctl("mem", "get", "--any", "nowhere", code=4)
+
+
+def test_any_names_who_did_not_answer(make_lab):
+    """Who is held up may have it: that nobody has is not known then."""
+    lab = make_lab(merge(STEADY, {"membership": {"probe_interval": "60s", "probe_timeout": "30s"}}))
+    node, other, mute = lab.node("seed", role="seed"), lab.node("lab-01"), lab.node("mute")
+    lab.start()
+    other.ctl("mem", "set", "there", "x")
+    mute.ctl("mem", "set", "hidden", "y")
+    mute.pause()
+    try:
+        result = node.ctl("mem", "get", "--any", "hidden", code=7)
+        assert result.stdout == "" and "no answer from mute" in result.stderr and "lab-01" not in result.stderr
+        assert node.ctl("mem", "get", "--any", "hidden", "--default", "none", code=7).stdout == ""
+        assert node.ctl("mem", "get", "--any", "there").stdout == "x"
+        assert "no answer from mute" in node.ctl("file", "get", "nowhere", "-", code=7).stderr
+    finally:
+        mute.resume()
+    wait_for(lambda: node.ctl("mem", "get", "--any", "hidden", code=None).stdout == "y", 10, "the value")
     node.ctl("mem", "get", "--any", "nowhere", code=4)
 
 

@@ -10,6 +10,7 @@ struct search {
     struct node *node; /* borrowed */
     struct call *call; /* borrowed until gone; NULL = nobody waits, or one was found */
     size_t pending;
+    struct silence silence;
 };
 
 static void on_search_gone(struct call *call _unused_, void *data)
@@ -31,7 +32,15 @@ static const char *find_holder(const cJSON *files, const char *name)
     return NULL;
 }
 
-static void on_search_answer(const struct remote_reply *answer, void *data)
+static void fail_search(struct search *search, struct call *call)
+{
+    const char *name = NULL;
+
+    (void)json_get_string(call->parameters, "name", &name);
+    fail_nowhere(call, &search->silence, "p2pctl file ls --all-nodes", "file", name);
+}
+
+static void on_search_answer(const char *member, const struct remote_reply *answer, void *data)
 {
     struct search *search = data;
     struct call *call = search->call;
@@ -43,17 +52,16 @@ static void on_search_answer(const struct remote_reply *answer, void *data)
         json_get_array(answer->parameters, "files", &files) > 0) {
         (void)json_get_string(call->parameters, "name", &name);
         holder = find_holder(files, name);
+    } else if (call) {
+        silence_add(&search->silence, member);
     }
     if (holder || (call && search->pending == 0)) {
         search->call = NULL;
         call_on_gone(call, NULL, NULL);
-        if (holder) {
+        if (holder)
             file_get_from(search->node, call, holder, name);
-        } else {
-            (void)json_get_string(call->parameters, "name", &name);
-            call_fail(call, ERROR_NOT_FOUND, "p2pctl file ls --all-nodes",
-                      "no node has a file \"%s\"", name);
-        }
+        else
+            fail_search(search, call);
     }
     if (search->pending == 0)
         free(search);
@@ -78,13 +86,12 @@ void file_search(struct node *node, struct call *call, const char *name)
     quote_glob(name, glob);
     if (strlen(glob) <= FILES_NAME_MAX)
         json_add_string(parameters, "glob", glob);
-    search->pending =
-        ask_alive(node, call, "org.p2pnode.ListFiles", parameters, on_search_answer, search);
+    search->pending = ask_others(node, call, "org.p2pnode.ListFiles", parameters, &search->silence,
+                                 on_search_answer, search);
     if (search->pending > 0) {
         call_on_gone(call, on_search_gone, search);
         return;
     }
+    fail_search(search, call);
     free(search);
-    call_fail(call, ERROR_NOT_FOUND, "p2pctl file ls --all-nodes", "no node has a file \"%s\"",
-              name);
 }

@@ -131,6 +131,7 @@ struct search {
     struct node *node; /* borrowed */
     struct call *call; /* borrowed until gone; NULL = answered */
     size_t pending;
+    struct silence silence;
 };
 
 static void search_release(struct search *search)
@@ -144,27 +145,45 @@ static void on_search_gone(struct call *call _unused_, void *data)
     struct search *search = data;
 
     search->call = NULL;
-    search_release(search);
 }
 
-static void on_search_answer(const struct remote_reply *reply, void *data)
+/* The call, which is answered now. */
+static struct call *end_search(struct search *search)
+{
+    struct call *call = TAKE_PTR(search->call);
+
+    call_on_gone(call, NULL, NULL);
+    return call;
+}
+
+static void fail_search(struct search *search)
+{
+    const char *key = NULL;
+    struct call *call = end_search(search);
+
+    (void)json_get_string(call->parameters, "key", &key);
+    fail_nowhere(call, &search->silence, "p2pctl mem ls NODE:", "value called", key);
+}
+
+static bool says_no(const struct remote_reply *reply)
+{
+    return reply->r >= 0 && reply->error && error_from_varlink(reply->error) == ERROR_NOT_FOUND;
+}
+
+static void on_search_answer(const char *name, const struct remote_reply *reply, void *data)
 {
     struct search *search = data;
-    struct call *call = search->call;
 
     search->pending--;
-    if (call && reply->r >= 0 && !reply->error) {
-        call_on_gone(call, NULL, NULL);
-        search->call = NULL;
-        call_reply_bytes(call, cJSON_Duplicate(reply->parameters, true), "value",
-                         reply->body ? reply->body : "", reply->body_size);
-    } else if (call && search->pending == 0) {
-        const char *key = NULL;
-        call_on_gone(call, NULL, NULL);
-        search->call = NULL;
-        (void)json_get_string(call->parameters, "key", &key);
-        call_fail(call, ERROR_NOT_FOUND, "p2pctl mem ls NODE:", "no node has a value called \"%s\"",
-                  key);
+    if (search->call && reply->r >= 0 && !reply->error) {
+        cJSON *parameters = cJSON_Duplicate(reply->parameters, true);
+        call_reply_bytes(end_search(search), parameters, "value", reply->body ? reply->body : "",
+                         reply->body_size);
+    } else if (search->call) {
+        if (!says_no(reply))
+            silence_add(&search->silence, name);
+        if (search->pending == 0)
+            fail_search(search);
     }
     search_release(search);
 }
@@ -180,13 +199,13 @@ static void search_others(struct node *node, struct call *call, const char *key)
     }
     *search = (struct search){.node = node, .call = call};
     json_add_string(parameters, "key", key);
-    search->pending = ask_alive(node, call, call->method, parameters, on_search_answer, search);
-    if (search->pending == 0) {
-        free(search);
-        call_fail(call, ERROR_NOT_FOUND, "p2pctl mem ls", "no node has a value called \"%s\"", key);
-        return;
-    }
     call_on_gone(call, on_search_gone, search);
+    search->pending = ask_others(node, call, call->method, parameters, &search->silence,
+                                 on_search_answer, search);
+    if (search->pending == 0) {
+        fail_search(search);
+        search_release(search);
+    }
 }
 
 void method_get_memory(struct node *node, struct call *call)
