@@ -15,3 +15,14 @@
  * Return: 0 with *@ret, NUL-terminated beyond @ret_size and owned by the caller; or the exit code.
  */
 int input_read(const char *path, size_t max, const char *hint, uint8_t **ret, size_t *ret_size);
+
+/* Who knows how much there may be. */
+struct input_limit {
+    int (*ask)(void *data, size_t *ret_max); /* Return: 0, or the exit code after telling */
+    void *data;
+    const char *hint; /* where it is more; or NULL */
+};
+
+/* The same for what is seldom large: the limit is asked for where there is more than @max. */
+int input_read_asking(const char *path, size_t max, const struct input_limit *limit, uint8_t **ret,
+                      size_t *ret_size);

@@ -12,8 +12,8 @@
 
 /* `p2pctl mem`: values by key, each node its own. */
 
-#define VALUE_MAX        ((size_t)256 * 1024 * 1024)
-#define INLINE_VALUE_MAX ((size_t)256 * 1024) /* above, the value goes as a descriptor */
+#define VALUE_MAX        ((size_t)64 * 1024 * 1024) /* whatever mem.value_max there says */
+#define INLINE_VALUE_MAX ((size_t)256 * 1024)       /* above, the value goes as a descriptor */
 
 static bool is_absent(enum error_code code)
 {
@@ -48,10 +48,36 @@ static int add_value(cJSON *parameters, const uint8_t *value, size_t size, int *
                : 0;
 }
 
-static int read_value(const char *word, uint8_t **ret, size_t *ret_size)
+struct value_limit {
+    struct ctl *ctl;
+    const struct place *place;
+};
+
+/* How long a value may be there: most are so short that it need not be known. */
+static int ask_limit(void *data, size_t *ret_max)
 {
+    const struct value_limit *limit = data;
+    _cleanup_json_ cJSON *answer = NULL;
+    cJSON *parameters = place_parameters(limit->ctl, limit->place);
+    int r = client_call(limit->ctl, (struct call){"Status", parameters, -1, false, NULL}, &answer);
+
+    if (r == 0)
+        *ret_max = (size_t)json_number(json_member(answer, "mem"), "value_max_bytes", VALUE_MAX);
+    return r;
+}
+
+static int read_value(struct ctl *ctl, const struct place *place, const char *word, uint8_t **ret,
+                      size_t *ret_size)
+{
+    struct value_limit asked = {.ctl = ctl, .place = place};
+    const struct input_limit limit = {
+        .ask = ask_limit,
+        .data = &asked,
+        .hint = "that is mem.value_max; larger values are files: p2pctl file put"};
+
     if (strcmp(word, "-") == 0 || *word == '@')
-        return input_read(*word == '@' ? word + 1 : word, VALUE_MAX, NULL, ret, ret_size);
+        return input_read_asking(*word == '@' ? word + 1 : word, INLINE_VALUE_MAX, &limit, ret,
+                                 ret_size);
     *ret = (uint8_t *)strdup(word);
     *ret_size = strlen(word);
     return *ret ? 0 : fail_memory();
@@ -85,7 +111,7 @@ int memory_set_run(struct ctl *ctl)
     int r = parse_key(ctl->options.words[0], &place);
 
     if (r == 0)
-        r = read_value(ctl->options.words[1], &value, &size);
+        r = read_value(ctl, &place, ctl->options.words[1], &value, &size);
     if (r != 0)
         return r;
     parameters = place_parameters(ctl, &place);

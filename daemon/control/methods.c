@@ -204,9 +204,13 @@ static void pass_on(struct node *node, struct call *call, const struct method *m
 
     if (!member)
         return;
-    if (is_parameter(method, "value") && call_load_body(call, PEERS_BODY_MAX) < 0)
+    int r = is_parameter(method, "value") ? call_load_body(call, PEERS_BODY_MAX) : 0;
+    if (r == -EFBIG)
         call_fail(call, ERROR_TOO_LARGE, "p2pctl file put FILE NODE:",
-                  "only up to 2 MiB can go along with a question to another node");
+                  "only up to 2 MiB can go along with a question to another node, not %zu bytes",
+                  call->body_size);
+    else if (r < 0)
+        call_invalid(call, "value");
     else
         remote_forward(node->remote, member, call);
 }

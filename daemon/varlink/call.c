@@ -108,8 +108,10 @@ int call_load_body(struct call *call, size_t max)
         return 0;
     if (fstat(call->fds[0], &status) < 0 || !S_ISREG(status.st_mode))
         return -EINVAL;
-    if (status.st_size > (off_t)max)
+    if (status.st_size > (off_t)max) {
+        call->body_size = (size_t)status.st_size;
         return -EFBIG;
+    }
     data = malloc((size_t)status.st_size + 1);
     if (!data)
         return -ENOMEM;

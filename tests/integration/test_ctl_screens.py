@@ -377,7 +377,7 @@ def test_values_of_every_kind(ctl, daemon, tmp_path):
     assert ctl("mem", "set", "k", "-", stdin=b"\xff\x00").returncode == 0
     assert ctl("mem", "set", ":a:b", "text", "--if-absent", "--if-version", "3").returncode == 0
     assert [call for _, call, _ in daemon.calls] == [
-        {"key": "k"}, {"key": "k", "value_b64": "/wA="},
+        {}, {"key": "k"}, {"key": "k", "value_b64": "/wA="},
         {"key": "a:b", "if_absent": True, "if_version": 3, "value": "text"}]
     assert json.loads(ctl("mem", "get", "greeting", "-j").stdout)["value"] == "hello"
 
@@ -444,7 +444,7 @@ def test_a_list_of_more_than_a_call_holds_is_told_how_to_go_on(ctl, daemon, tmp_
     path = tmp_path / "tasks.txt"
     path.write_text("a1 " * (300 * 1024 + 1))
     result = ctl("run", str(path))
-    assert result.returncode == 1 and b"tasks.txt is larger than 900KiB\n" in result.stderr
+    assert result.returncode == 1 and b"tasks.txt (921603 bytes) is larger than 900KiB\n" in result.stderr
     assert result.stderr.endswith(b"run one part after the other: p2pctl run PART\n")
     assert daemon.calls == []
 

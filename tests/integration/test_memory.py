@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import subprocess
 
 import pytest
 
@@ -144,11 +145,27 @@ def test_limits_are_kept_and_told(node, where, tmp_path):
     node.ctl("mem", "set", f"{where}exact", f"@{path}")
     path.write_bytes(os.urandom((64 << 10) + 1))
     result = node.ctl("mem", "set", f"{where}more", f"@{path}", code=1)
-    assert "larger than mem.value_max (64KiB)" in result.stderr
+    assert "a value of 65537 bytes is larger than mem.value_max (64KiB)" in result.stderr
     node.ctl("mem", "get", f"{where}more", code=4)
+    path.write_bytes(os.urandom(300 << 10))
+    result = node.ctl("mem", "set", f"{where}more", f"@{path}", code=1)
+    assert "large (307200 bytes) is larger than 64KiB\n" in result.stderr and "file put" in result.stderr
+    result = node.ctl("mem", "set", f"{where}more", "-", stdin=path.read_bytes(), code=1)
+    assert "standard input is larger than 64KiB\n" in result.stderr
     node.ctl("mem", "set", where + "k" * 40, "x")
     assert "longer than mem.key_max" in node.ctl("mem", "set", where + "k" * 41, "x", code=1).stderr
     node.ctl("mem", "get", where + "k" * 41, code=4)
+
+
+def test_no_more_is_read_than_may_be_kept(node, where):
+    """The writer is not kept busy with what nobody takes, and p2pctl not with holding it."""
+    written = 0
+    process = node.ctl_start("mem", "set", f"{where}endless", "-", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    with pytest.raises(BrokenPipeError):
+        while written < 64 << 20:
+            written += os.write(process.stdin.fileno(), bytes(64 << 10))
+    assert process.wait(30) == 1 and b"larger than 64KiB" in process.stderr.read()
+    assert written < 1 << 20  # the limit is asked for after 256 KiB; and what the pipe holds
 
 
 def test_the_store_is_bounded_as_a_whole(node, where, tmp_path):

@@ -420,6 +420,7 @@ static void add_store_summaries(const struct node *node, cJSON *reply)
     json_add_u64(mem, "keys", memory_count(node->memory));
     json_add_u64(mem, "used_bytes", memory_used(node->memory));
     json_add_u64(mem, "limit_bytes", node->config->mem.limit_size);
+    json_add_u64(mem, "value_max_bytes", node->config->mem.value_size_max);
 }
 
 /* --- Problems --- */

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "control/methods_internal.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include "journal.h"
 
-static void fail_too_large(struct node *node, struct call *call)
+static void fail_too_large(struct node *node, struct call *call, uint64_t size)
 {
     char limit[32];
 
     call_fail(call, ERROR_TOO_LARGE, "larger values are files: p2pctl file put",
-              "the value is larger than mem.value_max (%s)",
+              "a value of %" PRIu64 " bytes is larger than mem.value_max (%s)", size,
               text_format_size(node->config->mem.value_size_max, limit));
 }
 
@@ -23,7 +24,7 @@ static bool load_value(struct node *node, struct call *call)
     if (r >= 0 && call->body)
         return true;
     if (r == -EFBIG)
-        fail_too_large(node, call);
+        fail_too_large(node, call, call->body_size);
     else if (r == -ENOMEM)
         fail_memory(call);
     else
@@ -55,7 +56,7 @@ static void fail_set(struct node *node, struct call *call, const char *key, int 
                   limits->key_size_max);
         break;
     case EMSGSIZE:
-        fail_too_large(node, call);
+        fail_too_large(node, call, call->body_size);
         break;
     case ENOSPC:
         call_fail(call, ERROR_NO_SPACE, "make room: p2pctl mem ls; p2pctl mem rm KEY",
