@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Killed at every write boundary: no accepted task is lost, no result is forgotten, none is a mixture."""
+import json
 import mmap
 import struct
 
@@ -154,8 +155,14 @@ def test_what_was_cleaned_stays_so_wherever_the_node_is_killed(lab):
         assert at < BOUNDARIES_MAX
         node.wait_task(submit(node, "lab-01"), "succeeded", timeout=20)
         answers = []
-        reached = strike(node, at, lambda: answers.append(node.ctl("task", "clean", "--yes", code=None).code))
-        if answers[0] == 0:
+
+        def act():
+            """Until nothing is held: the end of a task is shown before it is on the disk, and there until it is."""
+            answers.append(node.ctl("--json=short", "task", "clean", "--yes", code=None))
+            return answers[-1].code != 0 or json.loads(answers[-1].stdout)["held"] == 0
+
+        reached = strike(node, at, lambda act=act: wait_for(act, 10, "the task to be free"))
+        if answers[-1].code == 0:
             assert node.tasks() == [], f"killed at boundary {at}, and what was dropped is back"
     assert at > 1, "nothing was written before the answer"
 
