@@ -57,8 +57,14 @@ static void *serve(void *argument)
         pthread_mutex_unlock(&worker->mutex);
         job->run(job->data);
         pthread_mutex_lock(&worker->mutex);
+        const bool is_first = list_is_empty(&worker->finished);
         list_append(&worker->finished, &job->link);
+        if (!is_first)
+            continue;
+        /* Whom this wakes wants the mutex at once. */
+        pthread_mutex_unlock(&worker->mutex);
         (void)eventfd_write(worker->fd, 1);
+        pthread_mutex_lock(&worker->mutex);
     }
     pthread_mutex_unlock(&worker->mutex);
     return NULL;
@@ -189,11 +195,12 @@ int worker_submit(struct worker *worker, enum worker_lane lane_index, worker_run
     if (r == 0) {
         list_append(&lane->queue, &job->link);
         lane->queued++;
-        pthread_cond_signal(&lane->wanted);
     }
     pthread_mutex_unlock(&worker->mutex);
     if (r < 0)
         free(job);
+    else
+        pthread_cond_signal(&lane->wanted);
     return r;
 }
 

@@ -6,19 +6,28 @@
 /*
  * What tasks change goes to the database as one batch per turn of the loop: all that was ready to
  * be read in that turn is read first. Each commit is a visit of the lane and a sync of the disk,
- * so sixteen tasks that are submitted together are to cost one, and not sixteen.
+ * so sixteen tasks that are submitted together are to cost one, and not sixteen. Where many are
+ * under way, two commits are GAP_USEC apart for the same reason; where few are, nobody waits.
  */
 #define RETRY_USEC    (20 * USEC_PER_MSEC)
-#define ACCURACY_USEC USEC_PER_MSEC
+#define GAP_USEC      USEC_PER_MSEC
+#define FEW           4 /* tasks under way */
+#define ACCURACY_USEC (USEC_PER_MSEC / 2)
+
+static void come_again(struct tasks *tasks, usec_t when_usec)
+{
+    (void)sd_event_source_set_time(tasks->again_timer, when_usec);
+    (void)sd_event_source_set_enabled(tasks->again_timer, SD_EVENT_ONESHOT);
+}
 
 void commit_now(struct tasks *tasks)
 {
     if (!tasks->batch || state_batch_is_empty(tasks->batch))
         return;
+    tasks->commit_usec = tasks_now(tasks);
     int r = state_commit(tasks->state, &tasks->batch);
     if (r == -EBUSY || r == -EAGAIN) {
-        (void)sd_event_source_set_time_relative(tasks->retry_timer, RETRY_USEC);
-        (void)sd_event_source_set_enabled(tasks->retry_timer, SD_EVENT_ONESHOT);
+        come_again(tasks, usec_add(tasks->commit_usec, RETRY_USEC));
         return;
     }
     if (r < 0) {
@@ -40,11 +49,19 @@ void commit_soon(struct tasks *tasks)
 /* It has the priority of what it waits for: that is before it, and nothing that comes later. */
 static int on_turn_end(sd_event_source *source _unused_, void *data)
 {
-    commit_now(data);
+    struct tasks *tasks = data;
+    const usec_t due = usec_add(tasks->commit_usec, GAP_USEC);
+    struct origin_statistics statistics;
+
+    origin_get_statistics(tasks->origin, &statistics);
+    if (statistics.pending + statistics.running > FEW && tasks_now(tasks) < due)
+        come_again(tasks, due);
+    else
+        commit_now(tasks);
     return 0;
 }
 
-static int on_retry_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
+static int on_again_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
 {
     commit_now(data);
     return 0;
@@ -57,20 +74,20 @@ int commit_init(struct tasks *tasks)
     if (r >= 0)
         r = sd_event_add_defer(tasks->event, &tasks->turn_end, on_turn_end, tasks);
     if (r >= 0)
-        r = sd_event_add_time(tasks->event, &tasks->retry_timer, CLOCK_MONOTONIC, USEC_INFINITY,
-                              ACCURACY_USEC, on_retry_timer, tasks);
+        r = sd_event_add_time(tasks->event, &tasks->again_timer, CLOCK_MONOTONIC, USEC_INFINITY,
+                              ACCURACY_USEC, on_again_timer, tasks);
     if (r < 0)
         return r;
     (void)sd_event_source_set_enabled(tasks->turn_end, SD_EVENT_OFF);
-    (void)sd_event_source_set_enabled(tasks->retry_timer, SD_EVENT_OFF);
+    (void)sd_event_source_set_enabled(tasks->again_timer, SD_EVENT_OFF);
     (void)sd_event_source_set_description(tasks->turn_end, "tasks-turn-end");
-    (void)sd_event_source_set_description(tasks->retry_timer, "tasks-commit");
+    (void)sd_event_source_set_description(tasks->again_timer, "tasks-commit");
     return 0;
 }
 
 void commit_done(struct tasks *tasks)
 {
     sd_event_source_disable_unref(tasks->turn_end);
-    sd_event_source_disable_unref(tasks->retry_timer);
+    sd_event_source_disable_unref(tasks->again_timer);
     state_batch_free(tasks->batch);
 }

@@ -47,7 +47,9 @@ struct tasks {
     struct state_batch *batch; /* of this turn */
     sd_event_source *timer;
     sd_event_source *turn_end;
-    sd_event_source *retry_timer; /* commits that the database could not take yet */
+    sd_event_source
+        *again_timer;   /* a commit that was too soon, or that the database could not take */
+    usec_t commit_usec; /* when it was tried last */
     sd_event_source *machine_timer;
     sd_event_source *keep_timer;
     struct machine machine; /* how busy it is, as read last */

@@ -217,6 +217,15 @@ static int check_inputs(const struct tasks *tasks, const struct task_spec *spec)
                : -ENOSPC;
 }
 
+/* Whether "started" follows in a moment, which says that it was accepted as well. */
+static bool starts_at_once(const struct tasks *tasks, const struct slots_key *key)
+{
+    const struct slots_attempt *attempt = slots_find(tasks->slots, key);
+
+    return attempt && attempt->state == SLOTS_STARTING && attempt->spec.in.size == 0 &&
+           tasks->exec && exec_is_ready(tasks->exec);
+}
+
 static bool take_offer(const struct incoming *in)
 {
     struct tasks *tasks = in->tasks;
@@ -238,10 +247,10 @@ static bool take_offer(const struct incoming *in)
     if (r >= 0)
         r = slots_offer(tasks->slots, &key, origin, &spec, lease_usec, tasks_now(tasks));
     task_spec_done(&spec);
-    if (r >= 0)
-        reply(tasks, "accepted", &key);
-    else
+    if (r < 0)
         wire_send_refused(tasks, &key, refusal_of(r));
+    else if (r > 0 || !starts_at_once(tasks, &key))
+        reply(tasks, "accepted", &key);
     return true;
 }
 
