@@ -292,22 +292,75 @@ static void read_section(struct load *load, const config_setting_t *group, const
 }
 
 /* What libconfig could not read, in its words, with the file it was in. */
-static void complain_syntax(struct load *load, const config_t *file, const char *path)
+/* Where relative names of @include begin: beside the file. */
+static void get_directory(const char *path, char directory[static LOAD_WHERE_MAX])
 {
-    const char *name = config_error_file(file) ? config_error_file(file) : path;
+    const char *slash = strrchr(path, '/');
 
-    snprintf(load->where, sizeof(load->where), "%s:%d", name, config_error_line(file));
-    load_complain(load, load->where, "%s", config_error_text(file));
+    snprintf(directory, LOAD_WHERE_MAX, "%.*s", slash ? (int)MAX(slash - path, 1) : 1,
+             slash ? path : ".");
 }
 
 static void set_include_dir(config_t *file, const char *path)
 {
     char directory[LOAD_WHERE_MAX];
-    const char *slash = strrchr(path, '/');
 
-    snprintf(directory, sizeof(directory), "%.*s", slash ? (int)MAX(slash - path, 1) : 1,
-             slash ? path : ".");
+    get_directory(path, directory);
     config_set_include_dir(file, directory);
+}
+
+/* The name in `@include "NAME"` in that line of the file @path, of which it is a part: libconfig
+ * says only that there is one that it cannot read. Return: 0; -ENOENT where there is none. */
+static int read_include(const char *path, int number, char name[static LOAD_WHERE_MAX])
+{
+    _cleanup_free_ char *line = NULL;
+    const char *start = NULL;
+    size_t size = 0;
+    FILE *file = fopen(path, "re");
+
+    for (int i = 0; file && i < number && getline(&line, &size, file) >= 0; i++)
+        start = i + 1 == number ? strstr(line, "@include") : NULL;
+    if (file)
+        (void)fclose(file);
+    start = start ? strchr(start, '"') : NULL;
+    size_t length = start ? strcspn(start + 1, "\"\n") : 0;
+    if (length == 0 || length >= LOAD_WHERE_MAX)
+        return -ENOENT;
+    memcpy(name, start + 1, length);
+    name[length] = '\0';
+    return 0;
+}
+
+/* Why the file that @where includes cannot be read: a name that is relative is so to @path. */
+static void complain_include(struct load *load, const char *path, const char *including, int line)
+{
+    char name[LOAD_WHERE_MAX], directory[LOAD_WHERE_MAX], whole[2 * LOAD_WHERE_MAX];
+    FILE *file = NULL;
+
+    if (read_include(including, line, name) < 0) {
+        load_complain(load, load->where, "cannot read the file of an @include");
+        return;
+    }
+    get_directory(path, directory);
+    snprintf(whole, sizeof(whole), "%s%s%s", *name == '/' ? "" : directory, *name == '/' ? "" : "/",
+             name);
+    errno = 0;
+    if ((file = fopen(whole, "re")) != NULL)
+        (void)fclose(file);
+    load_complain(load, load->where, "@include: cannot read %.1000s: %s", whole,
+                  errno ? strerror(errno) : "not a file");
+}
+
+static void complain_syntax(struct load *load, const config_t *file, const char *path)
+{
+    const char *name = config_error_file(file) ? config_error_file(file) : path;
+    int line = config_error_line(file);
+
+    snprintf(load->where, sizeof(load->where), "%s:%d", name, line);
+    if (strcmp(config_error_text(file), "cannot open include file") == 0)
+        complain_include(load, path, name, line);
+    else
+        load_complain(load, load->where, "%s", config_error_text(file));
 }
 
 /* Devices and pipes may have no end. What is wrong is told of @where, after @what. */

@@ -93,6 +93,17 @@ def test_what_is_wrong_is_told_with_its_place(check, text, start):
     assert code == 78 and len(errors) >= 1 and errors[0].startswith(start), errors
 
 
+def test_an_included_file_that_cannot_be_read_is_named(tmp_path, check):
+    def why(text):
+        code, errors = check(text)
+        assert code == 78, errors
+        return errors[0]
+    told = why('# a\n@include "missing.conf"\n')
+    assert told == f"lab.conf:2: @include: cannot read {tmp_path}/missing.conf: No such file or directory"
+    told = why('@include "/no/such.conf"\n')
+    assert told == "lab.conf:1: @include: cannot read /no/such.conf: No such file or directory"
+
+
 def test_an_error_in_an_included_file_names_that_file(tmp_path, check):
     (tmp_path / "common.conf").write_text("listen = {\n  prot = 7;\n};\n")
     code, errors = check(f'@include "common.conf"\n')
