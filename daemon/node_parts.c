@@ -133,6 +133,21 @@ static void on_datagram(const struct address *from, const void *data, size_t siz
         cluster_receive(node->cluster, from, data, size);
 }
 
+/* What of listen.* is to be changed. */
+static void hint_listening(int r)
+{
+    if (r == -EADDRINUSE)
+        log_error("hint: choose another port with listen.port, or end the other program");
+    else if (r == -EADDRNOTAVAIL)
+        log_error("hint: listen.address has to be an address of this machine: ip addr");
+    else if (r == -ENODEV)
+        log_error("hint: listen.interface has to be an interface of this machine: ip link");
+    else if (r == -EACCES || r == -EPERM)
+        log_error("hint: choose another port with listen.port: those below 1024 are root's");
+    else
+        log_error("hint: look at listen.address, listen.interface and listen.port");
+}
+
 int node_make_cluster(struct node *node)
 {
     const struct config_listen *listen = &node->config->listen;
@@ -149,7 +164,7 @@ int node_make_cluster(struct node *node)
     r = bind_sockets_open(&address, listen->interface, error, &node->sockets);
     if (r < 0) {
         log_error("%s", error);
-        log_error("hint: choose another port with listen.port, or end the other program");
+        hint_listening(r);
         return r;
     }
     r = udp_new(node->event, TAKE_FD(node->sockets.udp_fd), SD_EVENT_PRIORITY_IMPORTANT,
