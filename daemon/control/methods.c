@@ -229,8 +229,7 @@ void methods_dispatch(struct call *call, void *data)
     }
     call->tally = &tallies[method - methods];
     if (method->needs_admin && !call->caller.is_admin) {
-        call_fail(call, ERROR_NOT_PERMITTED, NULL, "not permitted: user \"%s\" is not in group %s",
-                  call->caller.user, node->config->control.admin_group);
+        call_fail_group(call, node->config->control.admin_group);
         return;
     }
     const char *unknown = find_unknown(call, method);

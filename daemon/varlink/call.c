@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "varlink/call.h"
 
+#include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -145,6 +146,25 @@ void call_fail(struct call *call, enum error_code code, const char *hint, const 
     json_add_string(parameters, "message", text_mend_end(text));
     json_add_string(parameters, "hint", hint);
     finish(call, error_get_varlink(code), parameters, NULL, 0);
+}
+
+void call_fail_group(struct call *call, const char *group)
+{
+    const char *user = call->caller.user;
+    char hint[256];
+
+    if (*group && getgrnam(group))
+        snprintf(hint, sizeof(hint),
+                 "ask an administrator: usermod -aG %.64s %.64s     (then log in again)", group,
+                 user);
+    else if (*group)
+        snprintf(hint, sizeof(hint),
+                 "there is no such group yet: groupadd --system %.64s && usermod -aG %.64s %.64s",
+                 group, group, user);
+    else
+        snprintf(hint, sizeof(hint), "as root, or as who runs p2pnode: sudo p2pctl");
+    call_fail(call, ERROR_NOT_PERMITTED, hint, "not permitted: user \"%s\" is not in group %s",
+              user, *group ? group : "root");
 }
 
 void call_fail_as(struct call *call, const char *error, cJSON *parameters)

@@ -99,6 +99,10 @@ void call_notify(struct call *call, cJSON *parameters);
 void call_fail(struct call *call, enum error_code code, const char *hint, const char *format, ...)
     _printf_(4, 5);
 
+/* Refuses a caller who is not in @group, and hints at what lets him in: also where there is no such
+ * group. */
+void call_fail_group(struct call *call, const char *group);
+
 /* Passes on an error as it came from another node; @parameters is taken over. */
 void call_fail_as(struct call *call, const char *error, cJSON *parameters);
 

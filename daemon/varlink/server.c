@@ -171,8 +171,7 @@ static void client_dispatch(struct client *client, struct varlink_message *messa
     if (client->may_call)
         client->server->dispatch(call, client->server->data);
     else
-        call_fail(call, ERROR_NOT_PERMITTED, NULL, "not permitted: user \"%s\" is not in group %s",
-                  client->caller.user, client->server->config.user_group);
+        call_fail_group(call, client->server->config.user_group);
 }
 
 static const char *explain(int error)

@@ -55,7 +55,17 @@ def test_a_user_submits_reads_and_stores(node):
                                      ["keys", "rotate"], ["keys", "use", "3f9a"], ["keys", "remove", "--yes", "3f9a"]])
 def test_the_cluster_is_for_administrators(node, command):
     result = run_as(node, USER, [USERS], *command)
-    assert result.code == 6 and result.stderr.startswith(f'p2pctl: not permitted: user "{USER}" is not in group {ADMINS}')
+    assert result.code == 6 and result.stderr.startswith(f'p2pctl: not permitted: user "{USER}" is not in group {ADMINS}\n'
+                                                               f"hint: ask an administrator: usermod -aG {ADMINS} {USER}")
+
+
+def test_a_group_that_nobody_made_is_told(make_lab):
+    node = make_lab(STEADY).node("lone", {"control": {"user_group": USERS, "admin_group": "no-such-group"}},
+                                 role="seed").start()
+    result = run_as(node, USER, [USERS], "drain")
+    assert (result.code, result.stderr) == (
+        6, f'p2pctl: not permitted: user "{USER}" is not in group no-such-group\n'
+           f"hint: there is no such group yet: groupadd --system no-such-group && usermod -aG no-such-group {USER}\n")
 
 
 def test_an_administrator_may(node):
