@@ -414,5 +414,5 @@ void journal_problem(const char *code, const char *node, const char *text, bool 
     emit(EVENT_PROBLEM, is_over ? LOG_NOTICE : level_of(EVENT_PROBLEM), NULL,
          FIELDS(TEXT("CODE", code), TEXT("MEMBER", node),
                 TEXT("ACTION", is_over ? "over" : "begun")),
-         "%s%s", is_over ? "solved: " : "", text);
+         "%s%s%s%s", is_over ? "solved: " : "", node ? node : "", node ? ": " : "", text);
 }

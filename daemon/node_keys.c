@@ -352,11 +352,10 @@ static int describe_stranger(const struct node *node, const struct stranger *str
     if (!is_lost || usec_sub(now, stranger->last_usec) > fresh ||
         keyring_find(node->keyring, stranger->key_id))
         return 0;
-    int used =
-        snprintf(ret, NODE_KEYS_TEXT_MAX,
-                 "%s%s%s uses key %s, which this node does not have: ", member ? member->name : "",
-                 member ? " at " : "", address_format(&stranger->address, address),
-                 keyring_format_fingerprint(stranger->key_id, fingerprint));
+    int used = snprintf(ret, NODE_KEYS_TEXT_MAX,
+                        "%s%s%s key %s, which this node does not have: ", member ? "at " : "",
+                        address_format(&stranger->address, address), member ? " it uses" : " uses",
+                        keyring_format_fingerprint(stranger->key_id, fingerprint));
     advise(node, ret + used, NODE_KEYS_TEXT_MAX - (size_t)used);
     *ret_name = member ? member->name : NULL;
     *ret_since_wall_usec = usec_sub(node_wall(node), usec_sub(now, stranger->first_usec));

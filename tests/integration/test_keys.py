@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The key of a cluster is changed while it runs: nobody is cut off, whoever was away is told what to do."""
+import json
 import pathlib
 import re
 import signal
@@ -132,6 +133,22 @@ def test_whoever_comes_back_within_the_grace_is_brought_along(mortals):
     assert lab["lab-03"].ctl("message", "seed", "here again").code == 0
 
 
+def test_who_had_the_key_when_it_stopped_is_not_without_it(lab):
+    lab.start()
+    here, fresh = lab["seed"], make_fresh(lab)
+    for node in lab.running():
+        node.ctl("keys", "install", fresh)
+
+    def known():
+        keys = here.call("ListKeys")["keyring"]
+        return len(keys) == 2 and not any(key["missing"] for key in keys)
+    wait_for(known, 20, lambda: f"all to be known to have it: {here.call('ListKeys')}")
+    lab["lab-03"].stop()
+    lab.wait_state("lab-03", "left")
+    result = json.loads(here.ctl("--json=short", "keys", "rotate").stdout.splitlines()[-1])
+    assert result["resumed"] and result["absent"] == []
+
+
 def test_whoever_was_away_too_long_is_told_what_to_do(mortals):
     lab = mortals.start()
     away, here = lab["lab-03"], lab["seed"]  # which it asks in vain
@@ -157,6 +174,8 @@ def test_whoever_was_away_too_long_is_told_what_to_do(mortals):
     assert quorum and "were the cluster's keys changed meanwhile?" in quorum[0]
     told = wait_for(lambda: problem(here), 15, "it to say so of the other")
     assert told[0]["node"] == "lab-03" and f"uses key {old}" in told[0]["message"]
+    assert "lab-03" not in told[0]["message"].replace(str(here.directory), "")
+    assert sum(line.split().count("lab-03:") for line in here.ctl("status").stdout.splitlines() if "uses key" in line) == 1
     assert told[0]["message"].endswith(f"it missed a change of keys. Copy {here.directory}/keyring of this node to that "
                                        "machine, and there: p2pctl keys install FILE")
     assert wait_for(lambda: [e for e in away.events("problem") if f"uses key {new}" in e["message"]], 5)

@@ -205,15 +205,27 @@ static void begin_phase(struct rotating *rotating)
     rotating->failure[0] = '\0';
 }
 
+/* Whether @member had the key when it was heard of last. */
+static bool has_taken(const struct swim_member *member, uint32_t key_id)
+{
+    struct record record;
+
+    if (node_get_record(member, &record) < 0)
+        return false;
+    struct rotation_report report = {.keys = record.keys, .count = record.keys_count};
+    return rotation_report_has(&report, key_id);
+}
+
 /* Who did not get the key, since nobody is there to take it. */
-static void add_absent(const struct node *node, cJSON *reply)
+static void add_absent(const struct node *node, uint32_t key_id, cJSON *reply)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
     cJSON *absent = cJSON_AddArrayToObject(reply, "absent");
 
     for (size_t i = 0; i < swim_members_count(swim); i++) {
         const struct swim_member *member = swim_member_at(swim, i);
-        if (member->state == SWIM_DEAD || member->state == SWIM_LEFT)
+        if ((member->state == SWIM_DEAD || member->state == SWIM_LEFT) &&
+            !has_taken(member, key_id))
             cJSON_AddItemToArray(absent, cJSON_CreateString(member->name));
     }
 }
@@ -233,7 +245,7 @@ static void answer(struct rotating *rotating, size_t count)
             old, cJSON_CreateString(keyring_format_fingerprint(ring->keys[i].id, fingerprint)));
     json_add_double(reply, "grace_s", (double)rotating->grace_usec / USEC_PER_SEC);
     json_add_bool(reply, "resumed", rotating->is_resumed);
-    add_absent(rotating->node, reply);
+    add_absent(rotating->node, rotating->key_id, reply);
     call_reply(finish(rotating), reply);
 }
 
