@@ -339,6 +339,21 @@ def test_who_is_a_member_need_not_be_joined(steady):
     wait_for(lambda: other.state_of("lab-01") == "alive", 5, "it to be back")
 
 
+def test_a_node_is_no_way_to_itself(steady):
+    one, other = steady["lab-01"], steady["lab-02"]
+    for word in ("lab-01", one.address, one.ip):
+        result = one.ctl("join", word, code=2)
+        assert result.stderr == f"p2pctl: {word} is this node itself\nhint: name another node: p2pctl join 10.0.4.2:7717\n"
+    # One list for all nodes is no mistake.
+    assert one.ctl("join", one.address, other.address).stderr.startswith(f"joined through {other.address}: ")
+    assert one.ctl("join", "lab-01", "lab-02").stderr == "lab-02 is already a member\n"
+
+
+def test_a_join_says_how_many_addresses_it_takes(steady):
+    result = steady["lab-01"].ctl("join", *(f"127.0.0.1:{port}" for port in range(1, 66)), code=2)
+    assert result.stderr.startswith("p2pctl: join takes 64 addresses at most\n"), result
+
+
 def test_a_node_joins_leaves_and_forgets_by_itself(steady):
     for verb, words in {"joins": ["join", "127.0.0.1:1"], "leaves": ["leave"],
                         "forgets": ["forget", "--yes", "lab-03"]}.items():

@@ -292,7 +292,8 @@ void method_ping(struct node *node, struct call *call)
 struct contacts {
     struct address addresses[ADDRESSES_MAX];
     size_t count;
-    cJSON *already; /* owned */
+    cJSON *already;  /* owned */
+    const char *own; /* the word that means this node itself; borrowed from the call */
 };
 
 struct waiting {
@@ -398,6 +399,17 @@ static int on_join_timeout(sd_event_source *source _unused_, uint64_t usec _unus
     return 0;
 }
 
+/* Whether @text is this node itself, by its name, id or an address at which it listens. */
+static bool is_own(const struct node *node, const struct swim_member *member, const char *text)
+{
+    struct address address;
+
+    return (member && member->is_self) ||
+           (address_parse(text, CONFIG_PORT_DEFAULT, &address) >= 0 &&
+            (address_is_equal(&address, &node->sockets.address) ||
+             address_is_equal(&address, &swim_get_self(cluster_get_swim(node->cluster))->address)));
+}
+
 /* An address, or the name of somebody who is known: a live one need not be asked, unless we left.
  */
 static bool read_contact(const struct node *node, struct call *call, const char *text,
@@ -407,12 +419,22 @@ static bool read_contact(const struct node *node, struct call *call, const char 
     bool is_there = member && (member->state == SWIM_ALIVE || member->state == SWIM_SUSPECT);
     struct address *address = &contacts->addresses[contacts->count];
 
+    /* One list of addresses serves all nodes, with their own in it. */
+    if (is_own(node, member, text)) {
+        contacts->own = text;
+        return true;
+    }
     if (is_there && !node->has_left) {
         cJSON_AddItemToArray(contacts->already, cJSON_CreateString(text));
         return true;
     }
-    if (contacts->count == ADDRESSES_MAX ||
-        (!member && address_parse(text, CONFIG_PORT_DEFAULT, address) < 0)) {
+    if (contacts->count == ADDRESSES_MAX) {
+        call_fail(call, ERROR_USAGE,
+                  "one is enough, where it is a member: p2pctl join 10.0.4.2:7717",
+                  "join takes %d addresses at most", ADDRESSES_MAX);
+        return false;
+    }
+    if (!member && address_parse(text, CONFIG_PORT_DEFAULT, address) < 0) {
         call_fail(call, ERROR_USAGE, "p2pctl join 10.0.4.2:7717", "\"%s\" is no address", text);
         return false;
     }
@@ -450,6 +472,9 @@ void method_join(struct node *node, struct call *call)
     json_for_each (text, texts)
         if (!read_contact(node, call, text->valuestring, &contacts))
             return;
+    if (contacts.count == 0 && contacts.own && cJSON_GetArraySize(already) == 0)
+        return call_fail(call, ERROR_USAGE, "name another node: p2pctl join 10.0.4.2:7717",
+                         "%s is this node itself", contacts.own);
     if (contacts.count > 0)
         begin_join(node, call, &contacts, patience);
     else
