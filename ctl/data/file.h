@@ -68,7 +68,7 @@ int file_verify(const struct part *part, const char *target, const cJSON *end);
 int file_check_target(const struct ctl *ctl, const char *target, bool *ret_exists,
                       struct stat *ret);
 
-/* The mode bits that matter, and the time. */
+/* The permissions, but for what the umask denies, and the time. */
 void file_set_metadata(int fd, const cJSON *end);
 
 /* A small file that goes along with others. */

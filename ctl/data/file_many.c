@@ -23,6 +23,8 @@ static int show_json(const struct ctl *ctl, const char *schema, const cJSON *end
     json_add_string(json, "owner", owner);
     json_add_string(json, "modified", json_text(item, "modified", NULL));
     json_add_bool(json, "executable", cJSON_IsTrue(json_member(item, "executable")));
+    if (json_is_set(item, "mode"))
+        json_add_u64(json, "mode", (uint64_t)json_number(item, "mode", 0));
     json_add_bool(json, "kept", sha256 == NULL);
     json_add_u64(json, "resumed_bytes", 0);
     json_add_double(json, "elapsed_ms", json_number(end, "elapsed_ms", 0));

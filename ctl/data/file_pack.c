@@ -88,6 +88,7 @@ static cJSON *describe(const struct file_source *source, const struct stat *stat
                       (uint64_t)status->st_mtim.tv_nsec / 1000);
     if (status->st_mode & S_IXUSR)
         json_add_bool(item, "executable", true);
+    json_add_u64(item, "mode", status->st_mode & 0777);
     return item;
 }
 

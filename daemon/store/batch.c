@@ -25,6 +25,7 @@ struct entry {
     uint8_t sha256[FILES_HASH_SIZE];
     struct upload_refusal refusal;
     bool is_executable;
+    uint16_t mode;
     bool has_part;
     bool is_entered; /* into the index */
     int r;
@@ -190,6 +191,7 @@ int batch_add(struct batch *batch, const struct batch_file *file, const void *da
                             .modified_wall_usec =
                                 file->modified_wall_usec ? file->modified_wall_usec : wall_now(),
                             .is_executable = file->is_executable,
+                            .mode = file->mode,
                             .r = UNSETTLED};
     int r = entry->name ? table_insert(&batch->by_name, entry->name, entry) : -ENOMEM;
     if (r == -ENOMEM) {
@@ -226,7 +228,7 @@ static int prepare(sqlite3 *index, struct statements *ret)
 {
     int r = database_prepare(index, &ret->enter,
                              "INSERT OR REPLACE INTO file(name, inode, size, modified, executable, "
-                             "owner, sha256) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                             "owner, sha256, mode) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                              "");
 
     if (r == 0)
@@ -248,6 +250,7 @@ static int enter(struct batch *batch, sqlite3_stmt *statement, struct entry *ent
     (void)sqlite3_bind_int64(statement, 5, entry->is_executable);
     (void)sqlite3_bind_text(statement, 6, batch->owner, -1, SQLITE_STATIC);
     (void)sqlite3_bind_blob(statement, 7, entry->sha256, FILES_HASH_SIZE, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(statement, 8, entry->mode);
     int r = database_step(statement);
     if (r == 0) {
         entry->is_entered = true;

@@ -26,6 +26,7 @@ struct batch_file {
     const char *name;
     uint64_t modified_wall_usec; /* 0 = now */
     bool is_executable;
+    uint16_t mode; /* as of FILES_MODE_KNOWN */
 };
 
 /*

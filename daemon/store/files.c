@@ -20,6 +20,8 @@ static const char *const migrations[] = {
     "CREATE TABLE file(name TEXT NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
     " modified INTEGER NOT NULL, executable INTEGER NOT NULL, owner TEXT NOT NULL, sha256 BLOB,"
     " PRIMARY KEY(name, inode)) WITHOUT ROWID;",
+    /* As of FILES_MODE_KNOWN. */
+    "ALTER TABLE file ADD COLUMN mode INTEGER NOT NULL DEFAULT 0;",
     NULL,
 };
 
@@ -270,7 +272,7 @@ int files_load_info(struct files *files, const char *name, const struct stat *st
      * name while one file replaces another. */
     if (r == 0 && !files->lookup)
         r = database_prepare(index, &files->lookup,
-                             "SELECT owner, sha256, size, modified FROM file WHERE name = ?1"
+                             "SELECT owner, sha256, size, modified, mode FROM file WHERE name = ?1"
                              " ORDER BY inode <> ?2 LIMIT 1",
                              "");
     if (r < 0)
@@ -281,6 +283,7 @@ int files_load_info(struct files *files, const char *name, const struct stat *st
     snprintf(info.name, sizeof(info.name), "%s", name);
     if (r > 0) {
         read_metadata(files->lookup, 0, &info);
+        info.mode = (uint16_t)database_column_u64(files->lookup, 4);
         info.is_changed =
             info.has_sha256 && is_changed(status, database_column_u64(files->lookup, 2),
                                           database_column_u64(files->lookup, 3));
@@ -326,10 +329,11 @@ int files_enter(struct files *files, const struct files_info *info, uint64_t ino
     if (r == 0)
         r = database_run(
             index,
-            "INSERT OR REPLACE INTO file(name, inode, size, modified, executable, owner, sha256) "
-            "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            "tiiiitb", info->name, inode, info->size, info->modified_wall_usec,
-            (uint64_t)info->is_executable, info->owner, info->sha256, (size_t)FILES_HASH_SIZE);
+            "INSERT OR REPLACE INTO file(name, inode, size, modified, executable, owner, sha256, "
+            "mode) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "tiiiitbi", info->name, inode, info->size, info->modified_wall_usec,
+            (uint64_t)info->is_executable, info->owner, info->sha256, (size_t)FILES_HASH_SIZE,
+            (uint64_t)info->mode);
 
     if (r == 0)
         files_count(files, 1, (int64_t)info->size);
@@ -446,6 +450,7 @@ static void read_info(struct files *files, sqlite3_stmt *statement, struct files
     ret->modified_wall_usec = database_column_u64(statement, 2);
     ret->is_executable = database_column_u64(statement, 3) != 0;
     read_metadata(statement, 4, ret);
+    ret->mode = (uint16_t)database_column_u64(statement, 6);
     ret->is_changed = ret->has_sha256 && files_look(files, ret->name, &status) == 0 &&
                       is_changed(&status, ret->size, ret->modified_wall_usec);
 }
@@ -461,7 +466,7 @@ static int list_locked(struct files *files, const char *glob, const char *after,
     if (r == 0)
         r = database_prepare(
             index, &statement,
-            "SELECT name, size, modified, executable, owner, sha256 FROM file "
+            "SELECT name, size, modified, executable, owner, sha256, mode FROM file "
             "WHERE name > ?1 AND (?2 IS NULL OR name GLOB ?2) ORDER BY name LIMIT ?3",
             "tti", after, glob, (uint64_t)limit);
 

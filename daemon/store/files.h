@@ -26,6 +26,10 @@
 #define FILES_LIST_MAX     10000 /* entries of one page */
 #define FILES_SIZE_UNKNOWN UINT64_MAX
 
+/* Permissions of what was put, 0 to 0777, with this bit; 0 where nobody told but is_executable. Who
+ * may run or write with the rights of somebody else is never among them. */
+#define FILES_MODE_KNOWN 01000u
+
 struct files_limits {
     uint64_t quota;          /* bytes of all files */
     uint64_t file_max;       /* bytes of one */
@@ -78,7 +82,14 @@ struct files_info {
     bool has_sha256; /* false for a file that was put here by hand */
     bool is_changed; /* it was stored, and is not what was stored any more: see files_open_read */
     bool is_executable;
+    uint16_t mode; /* as of FILES_MODE_KNOWN */
 };
+
+/* What its permissions are, as far as they are known. */
+static inline uint16_t files_get_permissions(uint16_t mode, bool is_executable)
+{
+    return mode & FILES_MODE_KNOWN ? mode & 0777 : is_executable ? 0755 : 0644;
+}
 
 /* Return: 0; -EINVAL for a name that is none; -ENOENT; -ELOOP for what is no regular file; -EIO. */
 int files_stat(struct files *files, const char *name, struct files_info *ret);

@@ -129,6 +129,7 @@ int upload_new(struct files *files, const struct upload_offer *offer,
     upload->info.modified_wall_usec =
         offer->modified_wall_usec ? offer->modified_wall_usec : wall_now();
     upload->info.is_executable = offer->is_executable;
+    upload->info.mode = offer->mode;
     int r = promise_look_name(files, upload->info.name, upload->info.modified_wall_usec,
                               upload->overwrite, &upload->promise.replaced);
     if (r == 0)

@@ -30,6 +30,7 @@ struct upload_offer {
     uint64_t size;               /* FILES_SIZE_UNKNOWN for a stream */
     uint64_t modified_wall_usec; /* 0 = now */
     bool is_executable;
+    uint16_t mode;     /* as of FILES_MODE_KNOWN */
     bool is_resumable; /* the same name, owner, size and time mean the same content */
     enum upload_overwrite overwrite;
 };

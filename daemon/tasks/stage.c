@@ -117,7 +117,8 @@ static int open_stored(struct stage *stage, const struct source *source, struct 
     if (r < 0)
         return fail(stage, r, "cannot read the stored file \"%s\": %s", source->stored,
                     strerror(-r));
-    *ret = (struct content){.fd = fd, .size = info.size, .mode = info.is_executable ? 0755 : 0644};
+    *ret = (struct content){
+        .fd = fd, .size = info.size, .mode = files_get_permissions(info.mode, info.is_executable)};
     return 0;
 }
 

@@ -86,6 +86,7 @@ static int take_content(struct pass *pass, struct transfer_item *item,
     item->size = info->size;
     item->modified_wall_usec = info->modified_wall_usec;
     item->is_executable = info->is_executable;
+    item->mode = info->mode;
     transfer_item_settle(item, 0, NULL);
     r = file_fd_write(job, data, (size_t)info->size);
     if (r < 0)
@@ -146,15 +147,22 @@ static int take_refused(size_t i, int r, const char *reason, void *data)
 }
 
 /* The files of one body. Return: 0, -EBADMSG, or as file_job_fail. */
-static int take_body(struct pass *pass, size_t count, size_t size)
+static int take_body(struct pass *pass, size_t count, const cJSON *answer, size_t size)
 {
     struct file_job *job = pass->job;
     struct reader reader = reader_from(pass->buffer, size);
+    size_t coming = 0, come = 0;
+    const char *modes;
 
+    for (size_t i = pass->next; i < pass->next + count; i++)
+        coming += job->list[i].r >= 0;
+    if (file_wire_read_modes(answer, coming, &modes) < 0)
+        return -EBADMSG;
     for (size_t i = pass->next; i < pass->next + count; i++) {
         struct files_info info = {0};
         if (job->list[i].r < 0)
             continue;
+        info.mode = file_wire_get_mode(modes, come++);
         if (!file_wire_read_head(&reader, &info) || info.size > TRANSFERS_ITEM_MAX)
             return -EBADMSG;
         const uint8_t *data = reader_bytes(&reader, (size_t)info.size);
@@ -186,7 +194,7 @@ static int receive_some(struct pass *pass)
         r = content_receive_body(job, pass->buffer, size);
         if (r < 0)
             return file_job_fail_connection(job, r);
-        r = take_body(pass, count, size);
+        r = take_body(pass, count, answer, size);
     }
     pass->next += count;
     if (r == -EBADMSG)
@@ -240,12 +248,16 @@ struct answer {
     cJSON *frame;    /* owned */
     size_t used;
     size_t count;
+    char *modes; /* borrowed: of those that come */
+    size_t coming;
 };
 
 static int send_answer(struct answer *answer, bool is_last)
 {
     struct file_job *job = answer->job;
 
+    answer->modes[answer->coming * FILE_WIRE_MODE_SIZE] = '\0';
+    json_add_string(answer->frame, "modes", answer->modes);
     file_wire_end_fetched(answer->frame, answer->count, is_last);
     int r = answer->frame
                 ? frame_send(job->conn, answer->frame, answer->used, content_deadline(job))
@@ -254,7 +266,7 @@ static int send_answer(struct answer *answer, bool is_last)
         r = content_send_body(job, answer->buffer, answer->used);
     cJSON_Delete(answer->frame);
     answer->frame = file_wire_fetched();
-    answer->used = answer->count = 0;
+    answer->used = answer->count = answer->coming = 0;
     return r;
 }
 
@@ -272,6 +284,8 @@ static int64_t add_content(struct answer *answer, const char *name, uint64_t roo
     if (r < 0)
         return r;
     answer->used += writer.position + (size_t)stored.info.size;
+    file_wire_write_mode(answer->modes + answer->coming++ * FILE_WIRE_MODE_SIZE, stored.info.mode,
+                         stored.info.is_executable);
     return (int64_t)stored.info.size;
 }
 
@@ -312,12 +326,13 @@ static bool are_names(struct reader reader, size_t count)
 int file_fetch_serve(struct file_job *job, const cJSON *frame, size_t size)
 {
     _cleanup_free_ uint8_t *body = malloc(size + 1), *buffer = malloc(BUFFER_SIZE);
-    struct answer answer = {.job = job, .buffer = buffer};
+    _cleanup_free_ char *modes = malloc(BATCH_FILES_MAX * FILE_WIRE_MODE_SIZE + 1);
+    struct answer answer = {.job = job, .buffer = buffer, .modes = modes};
     size_t count;
     int r = file_wire_read_fetch(frame, &count);
 
     if (r >= 0)
-        r = body && buffer ? content_receive_body(job, body, size) : -ENOMEM;
+        r = body && buffer && modes ? content_receive_body(job, body, size) : -ENOMEM;
     if (r < 0)
         return r;
     struct reader names = reader_from(body, size);

@@ -367,6 +367,7 @@ static int open_stored(struct file_job *job)
     job->offer.size = info.size;
     job->offer.modified_wall_usec = info.modified_wall_usec;
     job->offer.is_executable = info.is_executable;
+    job->offer.mode = info.mode;
     atomic_store(&job->total, info.size);
     return 0;
 }

@@ -80,10 +80,16 @@ static int send_pack(struct pass *pass, size_t count, size_t table, size_t conte
 {
     struct file_job *job = pass->job;
     struct writer writer = writer_into(pass->buffer, table);
+    _cleanup_free_ char *modes = calloc(count + 1, FILE_WIRE_MODE_SIZE);
+
+    for (size_t i = 0; modes && i < count; i++)
+        file_wire_write_mode(modes + i * FILE_WIRE_MODE_SIZE, job->list[pass->next + i].mode,
+                             job->list[pass->next + i].is_executable);
     _cleanup_json_ cJSON *frame =
         file_wire_pack(&(struct file_wire_pack){.owner = job->owner,
                                                 .overwrite = job->offer.overwrite,
                                                 .count = count,
+                                                .modes = modes,
                                                 .is_last = is_last});
 
     for (size_t i = pass->next; i < pass->next + count; i++) {
@@ -191,7 +197,8 @@ static int put_all_here(struct pass *pass)
             return job->end.r < 0 ? r : file_job_fail(job, r, "cannot store the contents");
         const struct batch_file file = {.name = item->name,
                                         .modified_wall_usec = item->modified_wall_usec,
-                                        .is_executable = item->is_executable};
+                                        .is_executable = item->is_executable,
+                                        .mode = item->mode};
         r = batch_add(batch, &file, pass->buffer, (size_t)item->size);
         if (r == -ENOSPC) {
             batch_commit(batch);
@@ -252,8 +259,10 @@ static int answer(struct file_job *job, struct batch *batch)
 }
 
 /* The files of one body. Return: 0, -EBADMSG, or as batch_add. */
-static int add_files(struct batch *batch, size_t count, const uint8_t *body, size_t size)
+static int add_files(struct batch *batch, const struct file_wire_pack *pack, const uint8_t *body,
+                     size_t size)
 {
+    size_t count = pack->count;
     struct reader table = reader_from(body, size), contents = table;
     struct file_wire_row row;
 
@@ -268,7 +277,8 @@ static int add_files(struct batch *batch, size_t count, const uint8_t *body, siz
             return -EBADMSG;
         const struct batch_file file = {.name = row.name,
                                         .modified_wall_usec = row.modified_wall_usec,
-                                        .is_executable = row.is_executable};
+                                        .is_executable = row.is_executable,
+                                        .mode = file_wire_get_mode(pack->modes, i)};
         int r = batch_add(batch, &file, data, row.size);
         if (r < 0)
             return r;
@@ -289,7 +299,7 @@ int file_pack_serve(struct file_job *job, const cJSON *frame, size_t size, struc
     if (r >= 0)
         r = body ? content_receive_body(job, body, size) : -ENOMEM;
     if (r >= 0)
-        r = add_files(*batch, pack.count, body, size);
+        r = add_files(*batch, &pack, body, size);
     if (r < 0 || !pack.is_last)
         return r;
     batch_commit(*batch);

@@ -40,6 +40,23 @@ bool file_wire_is(const cJSON *frame, const char *op)
 static const char *const overwrite_names[] = {
     [UPLOAD_NEVER] = "never", [UPLOAD_NEWER] = "newer", [UPLOAD_ALWAYS] = "always"};
 
+static void add_mode(cJSON *frame, uint16_t mode)
+{
+    if (mode & FILES_MODE_KNOWN)
+        json_add_u64(frame, "mode", mode & 0777);
+}
+
+/* Return: 0, also where nothing was said; -EBADMSG. */
+static int read_mode(const cJSON *frame, uint16_t *ret)
+{
+    uint64_t mode = 0;
+    int r = json_get_u64(frame, "mode", 0777, &mode);
+
+    if (r > 0)
+        *ret = (uint16_t)(mode | FILES_MODE_KNOWN);
+    return r < 0 ? -EBADMSG : 0;
+}
+
 cJSON *file_wire_put(const struct upload_offer *offer)
 {
     cJSON *frame = file_wire_new("put");
@@ -52,6 +69,7 @@ cJSON *file_wire_put(const struct upload_offer *offer)
         json_add_u64(frame, "size", offer->size);
     json_add_u64(frame, "modified_usec", offer->modified_wall_usec);
     json_add_bool(frame, "executable", offer->is_executable);
+    add_mode(frame, offer->mode);
     json_add_bool(frame, "resumable", offer->is_resumable);
     json_add_string(frame, "overwrite", overwrite_names[offer->overwrite]);
     return frame;
@@ -81,7 +99,7 @@ int file_wire_read_put(const cJSON *frame, struct upload_offer *ret)
         json_get_u64(frame, "modified_usec", INTEGER_MAX, &offer.modified_wall_usec) <= 0 ||
         json_get_bool(frame, "executable", &offer.is_executable) <= 0 ||
         json_get_bool(frame, "resumable", &offer.is_resumable) < 0 ||
-        read_overwrite(frame, &offer.overwrite) < 0)
+        read_mode(frame, &offer.mode) < 0 || read_overwrite(frame, &offer.overwrite) < 0)
         return -EBADMSG;
     *ret = offer;
     return 0;
@@ -123,6 +141,7 @@ cJSON *file_wire_info(const char *op, const struct files_info *info)
     json_add_u64(frame, "size", info->size);
     json_add_u64(frame, "modified_usec", info->modified_wall_usec);
     json_add_bool(frame, "executable", info->is_executable);
+    add_mode(frame, info->mode);
     if (info->has_sha256)
         add_hash(frame, info->sha256);
     return frame;
@@ -137,7 +156,8 @@ int file_wire_read_info(const cJSON *frame, struct files_info *ret)
         json_get_string(frame, "owner", &owner) <= 0 || strlen(owner) > FILES_OWNER_MAX ||
         !text_is_printable(owner) || json_get_u64(frame, "size", INTEGER_MAX, &info.size) <= 0 ||
         json_get_u64(frame, "modified_usec", INTEGER_MAX, &info.modified_wall_usec) <= 0 ||
-        json_get_bool(frame, "executable", &info.is_executable) <= 0)
+        json_get_bool(frame, "executable", &info.is_executable) <= 0 ||
+        read_mode(frame, &info.mode) < 0)
         return -EBADMSG;
     int r = get_hash(frame, info.sha256);
     if (r < 0)
@@ -184,6 +204,39 @@ int file_wire_read_offset(const cJSON *frame, uint64_t *ret, uint8_t hash[static
 
 /* --- Packs --- */
 
+void file_wire_write_mode(char target[static FILE_WIRE_MODE_SIZE + 1], uint16_t mode,
+                          bool is_executable)
+{
+    mode = files_get_permissions(mode, is_executable);
+    for (size_t i = 0; i < FILE_WIRE_MODE_SIZE; i++)
+        target[i] = (char)('0' + (mode >> (3 * (FILE_WIRE_MODE_SIZE - 1 - i)) & 7));
+    target[FILE_WIRE_MODE_SIZE] = '\0';
+}
+
+int file_wire_read_modes(const cJSON *frame, size_t count, const char **ret)
+{
+    const char *modes = NULL;
+    int r = json_get_string(frame, "modes", &modes);
+
+    if (r < 0 || (r > 0 && (strlen(modes) != count * FILE_WIRE_MODE_SIZE ||
+                            strspn(modes, "01234567") != count * FILE_WIRE_MODE_SIZE)))
+        return -EBADMSG;
+    *ret = modes;
+    return 0;
+}
+
+uint16_t file_wire_get_mode(const char *modes, size_t i)
+{
+    uint16_t mode = 0;
+
+    if (!modes)
+        return 0;
+    for (const char *digit = modes + i * FILE_WIRE_MODE_SIZE, *end = digit + FILE_WIRE_MODE_SIZE;
+         digit < end; digit++)
+        mode = (uint16_t)(mode << 3 | (*digit - '0'));
+    return mode | FILES_MODE_KNOWN;
+}
+
 cJSON *file_wire_pack(const struct file_wire_pack *pack)
 {
     cJSON *frame = file_wire_new("pack");
@@ -191,6 +244,8 @@ cJSON *file_wire_pack(const struct file_wire_pack *pack)
     json_add_string(frame, "owner", pack->owner);
     json_add_string(frame, "overwrite", overwrite_names[pack->overwrite]);
     json_add_u64(frame, "count", pack->count);
+    if (pack->modes)
+        json_add_string(frame, "modes", pack->modes);
     json_add_bool(frame, "last", pack->is_last);
     return frame;
 }
@@ -203,7 +258,8 @@ int file_wire_read_pack(const cJSON *frame, struct file_wire_pack *ret)
     if (json_get_string(frame, "owner", &pack.owner) <= 0 ||
         read_overwrite(frame, &pack.overwrite) < 0 ||
         json_get_u64(frame, "count", BATCH_FILES_MAX, &count) <= 0 ||
-        json_get_bool(frame, "last", &pack.is_last) <= 0)
+        json_get_bool(frame, "last", &pack.is_last) <= 0 ||
+        file_wire_read_modes(frame, (size_t)count, &pack.modes) < 0)
         return -EBADMSG;
     pack.count = (size_t)count;
     *ret = pack;

@@ -39,6 +39,16 @@ void file_wire_add_offset(cJSON *frame, uint64_t offset,
 /* Return: 0, with 0 where nothing was said; -EBADMSG. */
 int file_wire_read_offset(const cJSON *frame, uint64_t *ret, uint8_t hash[static FILES_HASH_SIZE]);
 
+/*
+ * Permissions of many files: three octal digits for each. Older nodes say nothing, so reading gives
+ * NULL, and 0 for each. Return of reading: 0, -EBADMSG where it is not for so many.
+ */
+#define FILE_WIRE_MODE_SIZE 3
+void file_wire_write_mode(char target[static FILE_WIRE_MODE_SIZE + 1], uint16_t mode,
+                          bool is_executable);
+int file_wire_read_modes(const cJSON *frame, size_t count, const char **ret);
+uint16_t file_wire_get_mode(const char *modes, size_t i);
+
 /* Many small files in one frame, "pack": a table of them in its body, then their contents. */
 #define FILE_WIRE_PACK_MAX ((size_t)1024 * 1024) /* bytes of a body */
 
@@ -46,7 +56,8 @@ struct file_wire_pack {
     const char *owner; /* borrowed from the frame */
     enum upload_overwrite overwrite;
     size_t count;
-    bool is_last; /* an answer is wanted for all since the last one */
+    const char *modes; /* borrowed from the frame: see file_wire_get_mode */
+    bool is_last;      /* an answer is wanted for all since the last one */
 };
 cJSON *file_wire_pack(const struct file_wire_pack *pack);
 int file_wire_read_pack(const cJSON *frame, struct file_wire_pack *ret);

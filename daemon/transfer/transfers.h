@@ -83,7 +83,8 @@ struct transfer_item {
     uint64_t size;
     uint64_t modified_wall_usec; /* 0 = now */
     bool is_executable;
-    char *owner; /* owned; of a get */
+    uint16_t mode; /* as of FILES_MODE_KNOWN */
+    char *owner;   /* owned; of a get */
     /* The outcome: */
     int r;                           /* as of struct transfer_end */
     char *reason;                    /* owned; NULL, or a sentence where r is negative */

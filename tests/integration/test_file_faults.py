@@ -167,7 +167,7 @@ def test_many_are_got_together_whole_with_time_and_mode(node, where, tmp_path):
     paths = [tmp_path / f"f{i:03}" for i in range(400)]
     for i, path in enumerate(paths):
         path.write_bytes(os.urandom(i * 7))
-        path.chmod(0o755 if i % 2 else 0o644)
+        path.chmod((0o755, 0o644, 0o600, 0o400)[i % 4])
         os.utime(path, (1_700_000_000 + i, 1_700_000_000 + i))
     paths[7].write_bytes(os.urandom(600_000))  # one that goes alone
     node.ctl("file", "put", *paths, *([where] if where else []))

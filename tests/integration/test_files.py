@@ -20,6 +20,8 @@ from lib.process import files_below, sizes
 from lib.wait import wait_for
 
 MIB = 1 << 20
+UMASK = os.umask(0)
+os.umask(UMASK)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +178,19 @@ def test_time_and_mode_come_along(node, make, where, tmp_path):
     assert node.json("file", "ls", *([where] if where else []))["files"][0]["executable"] is True
     node.ctl("file", "get", "--verify", f"{where}tool", target)
     assert target.stat().st_mode & 0o111 == 0o111 and target.stat().st_mtime == 1_700_000_000
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o755, 0o4711, 0o666])
+def test_permissions_come_along_and_no_more_than_those(node, make, where, tmp_path, mode):
+    """All but what the umask denies; rights of somebody else are never lent."""
+    path, target = make("data", b"x"), tmp_path / "back"
+    path.chmod(mode)
+    put(node, path, where)
+    assert node.json("file", "ls", *([where] if where else []))["files"][0]["mode"] == mode & 0o777
+    node.ctl("file", "put", f"{where or ':'}data", "seed:copy")
+    for name in (f"{where}data", "seed:copy"):
+        node.ctl("file", "get", "--overwrite=always", name, target)
+        assert stat.S_IMODE(target.stat().st_mode) == mode & 0o777 & ~UMASK
 
 
 def test_a_file_goes_from_any_node_to_any(node, make):

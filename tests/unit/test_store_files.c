@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "store/database.h"
 #include "store/upload.h"
 #include "store_fault.h"
 
@@ -336,6 +337,40 @@ static void file_out_of_a_backup_is_what_was_stored(void **state)
     assert_int_equal(usage_of(room).used, 4);
 }
 
+static void store_of_an_older_version_is_taken_over(void **state)
+{
+    static const char *const older[] = {
+        "CREATE TABLE file(name TEXT NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
+        " modified INTEGER NOT NULL, executable INTEGER NOT NULL, owner TEXT NOT NULL, sha256 BLOB,"
+        " PRIMARY KEY(name, inode)) WITHOUT ROWID;",
+        "INSERT INTO file VALUES('f', 1, 4, 0, 1, 'user2', zeroblob(32))", NULL};
+    struct room *room = *state;
+    struct files_info info;
+    sqlite3 *database;
+
+    room->files = files_free(room->files);
+    assert_int_equal(remove(path_of(room, "-index.db")), 0);
+    assert_int_equal(database_open(path_of(room, "-index.db"), (const char *[]){older[0], NULL},
+                                   room->message, &database),
+                     0);
+    assert_int_equal(database_execute(database, older[1]), 0);
+    database_close(database);
+    write_by_hand(room, "f", "text");
+    assert_int_equal(chmod(path_of(room, "f"), 0700), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path_of(room, "f"),
+                               (struct timespec[]){{.tv_nsec = UTIME_OMIT}, {.tv_sec = 0}}, 0),
+                     0);
+    room_open(room);
+    assert_int_equal(files_stat(room->files, "f", &info), 0);
+    assert_true(info.has_sha256 && !info.is_changed && info.is_executable);
+    assert_string_equal(info.owner, "user2");
+    assert_int_equal(info.mode, 0);
+    assert_int_equal(files_get_permissions(info.mode, info.is_executable), 0755);
+    put(room, "g", "text");
+    room_reopen(room);
+    assert_string_equal(list(room, NULL, "", 10), "f g ");
+}
+
 static void file_removed_by_hand_stops_counting(void **state)
 {
     struct room *room = *state;
@@ -433,6 +468,7 @@ int main(void)
         test(file_changed_by_hand_is_damaged_and_not_given),
         test(file_that_was_changed_can_be_put_again),
         test(file_out_of_a_backup_is_what_was_stored),
+        test(store_of_an_older_version_is_taken_over),
         test(file_removed_by_hand_stops_counting),
         test(parts_of_a_crash_are_removed_at_the_start),
         test(store_belongs_to_one_process),

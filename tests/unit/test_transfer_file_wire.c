@@ -34,6 +34,7 @@ static void an_offer_reads_back_as_it_was(void **state _unused_)
                                      .size = sizes[i],
                                      .modified_wall_usec = (uint64_t)1 << 53,
                                      .is_executable = i % 2,
+                                     .mode = i % 3 ? FILES_MODE_KNOWN | 0640 : 0,
                                      .overwrite = overwrites[i % 3]},
                             back;
         _cleanup_json_ cJSON *frame = travel(file_wire_put(&offer));
@@ -44,6 +45,7 @@ static void an_offer_reads_back_as_it_was(void **state _unused_)
         assert_int_equal(back.size, offer.size);
         assert_int_equal(back.modified_wall_usec, offer.modified_wall_usec);
         assert_int_equal(back.is_executable, offer.is_executable);
+        assert_int_equal(back.mode, offer.mode);
         assert_int_equal(back.overwrite, offer.overwrite);
     }
 }
@@ -75,6 +77,30 @@ static void a_hash_reads_back_as_it_was(void **state _unused_)
     _cleanup_json_ cJSON *frame = travel(file_wire_done(hash));
     assert_int_equal(file_wire_read_done(frame, back), 1);
     assert_memory_equal(back, hash, sizeof(hash));
+}
+
+static void modes_of_many_come_along_or_are_not_known(void **state _unused_)
+{
+    static const char *const bad[] = {"{\"modes\":\"64475\"}", "{\"modes\":\"6447558\"}",
+                                      "{\"modes\":\"644758\"}", "{\"modes\":3}"};
+    char text[2 * FILE_WIRE_MODE_SIZE + 1];
+    const char *modes;
+
+    file_wire_write_mode(text, FILES_MODE_KNOWN | 0604, true);
+    file_wire_write_mode(text + FILE_WIRE_MODE_SIZE, 0, true);
+    assert_string_equal(text, "604755");
+    _cleanup_json_ cJSON *frame = file_wire_new("pack"), *older = file_wire_new("pack");
+    json_add_string(frame, "modes", text);
+    assert_int_equal(file_wire_read_modes(frame, 2, &modes), 0);
+    assert_int_equal(file_wire_get_mode(modes, 0), FILES_MODE_KNOWN | 0604);
+    assert_int_equal(file_wire_get_mode(modes, 1), FILES_MODE_KNOWN | 0755);
+    assert_int_equal(file_wire_read_modes(frame, 1, &modes), -EBADMSG);
+    assert_int_equal(file_wire_read_modes(older, 2, &modes), 0);
+    assert_int_equal(file_wire_get_mode(modes, 1), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        _cleanup_json_ cJSON *json = cJSON_Parse(bad[i]);
+        assert_int_equal(file_wire_read_modes(json, 2, &modes), -EBADMSG);
+    }
 }
 
 static void every_refusal_keeps_its_errno_and_its_reason(void **state _unused_)
@@ -222,6 +248,7 @@ int main(void)
         cmocka_unit_test(an_offer_reads_back_as_it_was),
         cmocka_unit_test(a_file_reads_back_as_it_was),
         cmocka_unit_test(a_hash_reads_back_as_it_was),
+        cmocka_unit_test(modes_of_many_come_along_or_are_not_known),
         cmocka_unit_test(every_refusal_keeps_its_errno_and_its_reason),
         cmocka_unit_test(a_reason_is_cut_between_characters),
         cmocka_unit_test(malformed_frames_are_refused),

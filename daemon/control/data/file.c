@@ -19,6 +19,14 @@ void file_format_sha256(const uint8_t hash[static FILES_HASH_SIZE],
         snprintf(target + 2 * i, 3, "%02x", hash[i]);
 }
 
+void file_add_mode(cJSON *json, uint16_t mode)
+{
+    if (mode & FILES_MODE_KNOWN)
+        json_add_u64(json, "mode", mode & 0777);
+    else
+        json_add_null(json, "mode");
+}
+
 void file_fill(cJSON *json, const char *node, const struct files_info *info)
 {
     char sha256[2 * FILES_HASH_SIZE + 1];
@@ -31,6 +39,7 @@ void file_fill(cJSON *json, const char *node, const struct files_info *info)
     json_add_string(json, "owner", info->owner);
     json_add_time(json, "modified", info->modified_wall_usec);
     json_add_bool(json, "executable", info->is_executable);
+    file_add_mode(json, info->mode);
     json_add_bool(json, "damaged", info->is_changed);
 }
 

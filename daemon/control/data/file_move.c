@@ -103,6 +103,7 @@ static void fill_list(cJSON *reply, const struct moving *moving, const struct tr
                 json_add_string(json, "owner", item->owner);
                 json_add_time(json, "modified", item->modified_wall_usec);
                 json_add_bool(json, "executable", item->is_executable);
+                file_add_mode(json, item->mode);
             }
         } else if (item->r < 0) {
             char text[512] = "";
@@ -270,10 +271,12 @@ static bool read_offer(struct call *call, struct upload_offer *ret)
 {
     const char *overwrite = "never", *modified = NULL;
     bool executable = false;
+    uint64_t mode = UINT64_MAX;
     int r;
 
     if (!read_string(call, "overwrite", &overwrite) || !read_string(call, "modified", &modified) ||
-        !read_bool(call, "executable", &executable) || !check_common(call))
+        !read_bool(call, "executable", &executable) || !read_u64(call, "mode", 0777, &mode) ||
+        !check_common(call))
         return false;
     r = parse_overwrite(overwrite);
     if (r < 0) {
@@ -286,6 +289,8 @@ static bool read_offer(struct call *call, struct upload_offer *ret)
     }
     ret->overwrite = (enum upload_overwrite)r;
     ret->is_executable = executable;
+    if (mode <= 0777)
+        ret->mode = (uint16_t)(mode | FILES_MODE_KNOWN);
     ret->owner = call->caller.user;
     return true;
 }
@@ -295,14 +300,17 @@ static bool read_offer(struct call *call, struct upload_offer *ret)
 static int read_item(const cJSON *json, struct transfer_item *ret)
 {
     const char *name = NULL, *modified = NULL;
+    uint64_t mode = UINT64_MAX;
 
-    if (json_get_string(json, "name", &name) <= 0 ||
+    if (json_get_string(json, "name", &name) <= 0 || json_get_u64(json, "mode", 0777, &mode) < 0 ||
         json_get_u64(json, "size_bytes", TRANSFERS_ITEM_MAX, &ret->size) <= 0 ||
         json_get_string(json, "modified", &modified) < 0 ||
         json_get_bool(json, "executable", &ret->is_executable) < 0 ||
         (modified && json_parse_time(modified, &ret->modified_wall_usec) < 0) ||
         strlen(name) > FILES_NAME_MAX)
         return -EINVAL;
+    if (mode <= 0777)
+        ret->mode = (uint16_t)(mode | FILES_MODE_KNOWN);
     ret->name = strdup(name);
     return ret->name ? 0 : -ENOMEM;
 }
