@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <string.h>
 #include <systemd/sd-event.h>
+#include <unistd.h>
 #include "base/usec.h"
 #include "net/bind.h"
 #include "net/conn.h"
@@ -19,9 +20,13 @@
 
 static const struct node_id lab_a = {{0xaa}}, lab_b = {{0xbb}}, lab_c = {{0xcc}};
 
+/* Of this process alone: tests run side by side, and one looks who has a port. */
 static _unused_ struct address lab_loopback(uint16_t port)
 {
-    return (struct address){.bytes = {127, 21, 0, 1}, .port = port, .family = 4};
+    uint32_t id = (uint32_t)getpid();
+
+    return (struct address){
+        .bytes = {127, 21, (uint8_t)(id >> 8), (uint8_t)id}, .port = port, .family = 4};
 }
 
 /* A ring whose key n is all bytes @first + n. */
