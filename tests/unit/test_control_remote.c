@@ -352,11 +352,11 @@ static void a_stream_that_began_in_time_may_last(void **state _unused_)
 {
     struct asked asked = {0};
 
-    ask(one, two, "Hold", "{}", 200 * USEC_PER_MSEC, &asked);
+    ask(one, two, "Hold", "{}", 2 * USEC_PER_SEC, &asked);
     lab_run_until(event, two->held_count == 1);
     call_notify(two->held[0], new_block(10));
     lab_run_until(event, asked.answers == 1);
-    lab_run_for(300 * USEC_PER_MSEC);
+    lab_run_for(2100 * USEC_PER_MSEC);
     assert_false(asked.is_over);
     done(&asked);
 }

@@ -168,8 +168,9 @@ static void task_over_its_time_is_ended_and_says_so(void **state)
     task.limits.timeout_usec = 50 * USEC_PER_MSEC;
     task.limits.grace_usec = 5 * USEC_PER_SEC;
     start_shell(fixture, 1, "exec sleep 1000", task);
+    /* Time enough for the shell to come to its trap. */
     start_shell(fixture, 2, "trap '' TERM; while :; do sleep 1000; done",
-                (struct exec_task){.stdin_fd = -1, .limits = {.timeout_usec = 50 * USEC_PER_MSEC}});
+                (struct exec_task){.stdin_fd = -1, .limits = {.timeout_usec = 2 * USEC_PER_SEC}});
     WAIT_FOR(fixture, fixture->tasks[1].has_ended && fixture->tasks[2].has_ended);
     assert_int_equal(fixture->tasks[1].status.signal, SIGTERM);
     assert_true(fixture->tasks[1].status.timed_out);

@@ -108,7 +108,7 @@ static void their_connection_serves_while_ours_is_not_made(void **state _unused_
     struct bind_sockets silent = lab_listen();
     struct address address = two->address;
 
-    lab_restart_node(one, LAB_IDLE_USEC, 300 * USEC_PER_MSEC, 16);
+    lab_restart_node(one, LAB_IDLE_USEC, 2 * USEC_PER_SEC, 16);
     two->address = silent.address;
     assert_int_equal(lab_send(one, two, "x", 1, NULL, 0), 0);
     assert_int_equal(lab_send(two, one, "y", 1, NULL, 0), 0);
