@@ -137,7 +137,7 @@ def test_a_log_file_that_cannot_be_opened_fails_with_its_path(node):
     assert str(node.json("config", "show", "tasks.slots")["config"][0]["value"]) == "3"
     assert len(node.events("config-reloaded")) == told
     problems = [one["message"] for one in node.json("status")["problems"] if one["code"] == "log"]
-    assert problems == ["log.file: cannot open /nonexistent/x.log: No such file or directory"]
+    assert problems == ["log.file: cannot write /nonexistent/x.log: No such file or directory"]
     checked = node.ctl("config", "check", node.config)
     assert "log.file: there is no directory /nonexistent\n" in checked.stderr
     reload(node, {})
