@@ -172,6 +172,25 @@ static void each_mistake_has_its_sentence(void **state)
     }
 }
 
+static void what_a_forked_process_returns_is_no_result(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct collected *task =
+        call(fixture,
+             "import os\\ndef f(x):\\n child = os.fork()\\n if child == 0:\\n  return 'child'\\n "
+             "os.waitpid(child, 0)\\n return 'task'");
+
+    assert_string_equal(result_of(task), "\"task\"\n");
+    assert_non_null(
+        strstr(text_of(task, EXEC_STDERR), "p2pnode: f forked, and returned in the new"));
+    /* The other way around: it outlives the task, which is over with it. */
+    task = call(fixture,
+                "import os, time\\ndef f(x):\\n if os.fork() == 0:\\n  time.sleep(600)\\n return "
+                "os.getpid() > 0");
+    assert_string_equal(result_of(task), "true\n");
+    assert_string_equal(result_of(call(fixture, "def f(x):\\n return x")), "1\n");
+}
+
 static void sys_exit_sets_the_code(void **state)
 {
     const struct collected *task = call(*state, "import sys\\ndef f(x):\\n sys.exit(7)");
@@ -538,6 +557,7 @@ int main(void)
         AT_ALL(an_exception_is_a_traceback_and_exit_1),
         AT_ALL(each_mistake_has_its_sentence),
         AT_ALL(sys_exit_sets_the_code),
+        AT_ALL(what_a_forked_process_returns_is_no_result),
         AT_ALL(the_end_is_orderly),
         AT_ALL(a_function_may_take_its_surroundings_apart),
         AT_ALL(nothing_leaks_from_one_to_the_next),
