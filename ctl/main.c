@@ -77,12 +77,62 @@ static bool asks_for_json(int argc, char *const *argv)
     return false;
 }
 
+/* Whether the exit code is to be that of a task: then every failure of our own is 125. */
+static bool hands_code_on(const struct options *options)
+{
+    const struct command *command = options->command;
+
+    if (command && strcmp(command->noun, "submit") == 0)
+        return (options_has(options, "wait") || options_has(options, "follow")) &&
+               !options_has(options, "dry-run");
+    return command && strcmp(command->noun, "task") == 0 && strcmp(command->verb, "wait") == 0 &&
+           options->words_count == 1;
+}
+
+/* "-f", also among others: "-qf". */
+static bool has_letter(const char *argument, char letter)
+{
+    return argument[0] == '-' && argument[1] != '-' && strchr(argument, letter);
+}
+
+/*
+ * The same as far as the words tell, before a mistake in them is told. What follows an option may
+ * be its value: of `task wait` it is taken for no id, and with one id or none the code is handed
+ * on.
+ */
+static bool seems_to_hand_code_on(int argc, char *const *argv)
+{
+    const struct command *submit = command_find("submit", NULL),
+                         *wait = command_find("task", "wait");
+    const struct command *found = NULL;
+    bool stays = false, is_dry = false;
+    int ids = 0;
+
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (!found)
+            found = command_find(argv[i], NULL);
+        else if (found == wait)
+            ids += *argv[i] != '-' && *argv[i - 1] != '-';
+        if (!found && command_is_noun(argv[i]) && i + 1 < argc) {
+            found = command_find(argv[i], argv[i + 1]);
+            i++;
+        }
+        stays = stays || strcmp(argv[i], "--wait") == 0 || strcmp(argv[i], "--follow") == 0 ||
+                has_letter(argv[i], 'f');
+        is_dry = is_dry || strcmp(argv[i], "--dry-run") == 0;
+    }
+    return found && ((found == submit && stays && !is_dry) || (found == wait && ids <= 1));
+}
+
 static int dispatch(struct ctl *ctl, int argc, char *const *argv)
 {
     int helped = 0;
 
     fail_configure(asks_for_json(argc, argv), false);
+    fail_hand_on(seems_to_hand_code_on(argc, argv));
     int r = options_parse(argc, argv, &ctl->options);
+    if (r == 0)
+        fail_hand_on(hands_code_on(&ctl->options));
     if (r == 0)
         r = globals_read(&ctl->options, &ctl->globals);
     if (r != 0 || show_help(ctl, &helped))

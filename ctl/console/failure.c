@@ -20,9 +20,9 @@ void fail_configure(bool json, bool verbose)
     settings.verbose = verbose;
 }
 
-void fail_hand_on(void)
+void fail_hand_on(bool hand_on)
 {
-    settings.hand_on = true;
+    settings.hand_on = hand_on;
 }
 
 static void print_hints(const char *hints)

@@ -18,8 +18,9 @@
 /* @json: as JSON. @verbose: with the code. */
 void fail_configure(bool json, bool verbose);
 
-/* From now on failures of our own exit with 125, but a time limit reached is 124 as ever. */
-void fail_hand_on(void);
+/* Whether failures of our own exit with 125, of the command line too; but a time limit that is
+ * reached is 124 as ever. */
+void fail_hand_on(bool hand_on);
 
 /**
  * fail() - tell a failure

@@ -386,10 +386,8 @@ int submit_run(struct ctl *ctl)
 
     if (r != 0)
         return r;
-    if (stays && !options_has(&ctl->options, "dry-run")) {
-        fail_hand_on(); /* the command line is right */
+    if (stays && !options_has(&ctl->options, "dry-run"))
         client_catch_interrupt();
-    }
     r = check_place_of_results(&ctl->options);
     if (r == 0 && function_is_asked(&ctl->options))
         r = function_add(&ctl->options, parameters);

@@ -339,8 +339,6 @@ int task_wait_run(struct ctl *ctl)
 
     if (r != 0)
         return r;
-    if (wait.count == 1)
-        fail_hand_on();
     client_catch_interrupt();
     r = wait_for_tasks(ctl, &wait, &answer);
     if (r == CLIENT_INTERRUPTED)

@@ -431,7 +431,7 @@ def test_an_older_daemon(ctl, daemon):
 
 
 @pytest.mark.parametrize("command", [
-    "join 10.0.4.2 --timeout x", "leave --timeout x", "task cancel 42 --grace x", "task wait 42 --timeout x",
+    "join 10.0.4.2 --timeout x", "leave --timeout x", "task cancel 42 --grace x", "task wait 42 43 --timeout x",
     "task list --since x", "inbox --since x", "events --since x", "mem set k v --ttl x", "submit a1 --timeout x",
     "submit a1 --retry-delay x"])
 def test_durations_are_checked_before_the_call(command, ctl, daemon):
@@ -447,6 +447,19 @@ def test_a_list_of_more_than_a_call_holds_is_told_how_to_go_on(ctl, daemon, tmp_
     assert result.returncode == 1 and b"tasks.txt (921603 bytes) is larger than 900KiB\n" in result.stderr
     assert result.stderr.endswith(b"run one part after the other: p2pctl run PART\n")
     assert daemon.calls == []
+
+
+@pytest.mark.parametrize("command, code", [
+    ("submit --wait a1 --memory 0", 125), ("submit --memory 0 a1", 2), ("submit -qf a1 --bogus", 125),
+    ("submit --bogus --wait a1", 125), ("submit --bogus a1", 2), ("submit --dry-run --wait a1 --bogus", 2),
+    ("submit --wait", 125), ("-N lab-03 submit --wait --confidential a1", 125), ("submit --bogus -- cmd --wait", 2),
+    ("submit a1 --follow --after", 125), ("task wait 42 --timeout x", 125), ("task wait 42 --bogus", 125),
+    ("task wait 42 --state x", 125), ("task wait 42 43 --state x", 2), ("task wait --any 42 43 --timeout x", 2),
+    ("task wait 42 43 --bogus", 2), ("task list --bogus", 2), ("--json submit --wait a1 --bogus", 125)])
+def test_where_a_task_code_is_handed_on_a_mistake_in_the_command_line_is_125(command, code, ctl, daemon):
+    result = ctl(*command.split())
+    assert result.returncode == code and result.stdout == b"" and daemon.calls == []
+    assert not command.startswith("--json") or b'"exit":%d}' % code in result.stderr
 
 
 @pytest.mark.parametrize("tag", ["x", "", "=2.07"])

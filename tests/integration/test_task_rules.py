@@ -82,7 +82,6 @@ def test_code_125_is_for_every_failure_of_ours_where_a_task_code_was_to_be_hande
     node.ctl("submit", "--wait", "--python", "/no/such/missing.py:f", code=125)
     node.ctl("submit", "--python", "/no/such/missing.py:f", code=4)
     node.ctl("submit", "--wait", "--in", "/no/such/file", "--", "true", code=125)
-    node.ctl("submit", "--wait", "--python", "nonsense", code=2)
 
 
 def test_a_dry_run_refuses_what_the_real_one_refuses(node, write):
