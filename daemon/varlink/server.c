@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -11,8 +10,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include "base/log.h"
+#include "varlink/peer.h"
 
-#define GROUPS_MAX       1024
 #define CLIENTS_PER_TURN 16 /* liveness has its turn after them */
 #define LISTEN_BACKLOG   128
 
@@ -23,8 +22,7 @@ struct client {
     struct varlink *varlink;
     uint32_t events;   /* that the poll waits for */
     struct list calls; /* the one under way: answers have no number, so they keep the order */
-    struct caller caller;
-    bool may_call;
+    struct peer peer;
     bool is_oneway;  /* of the call under way: it wants no answer */
     bool is_closing; /* flush what is queued, then close */
     bool is_at_work; /* its own event is being handled, and sends what is queued at its end */
@@ -44,7 +42,6 @@ struct server {
     bool is_bound; /* the socket at the path is ours to remove */
     struct list clients;
     struct list unsent; /* of them, those with something for the source above */
-    size_t clients_count;
     server_dispatch_t dispatch;
     void *data;
     uint64_t answered;
@@ -57,7 +54,6 @@ static void client_free(struct client *client)
         call_abandon(list_entry(link, struct call, link));
     list_remove(&client->link);
     list_remove(&client->unsent);
-    client->server->clients_count--;
     (void)epoll_ctl(client->server->poll_fd, EPOLL_CTL_DEL, varlink_fd(client->varlink), NULL);
     varlink_free(client->varlink);
     free(client);
@@ -159,7 +155,7 @@ static void client_dispatch(struct client *client, struct varlink_message *messa
     }
     *call = (struct call){.method = parsed.method,
                           .parameters = parsed.parameters ? parsed.parameters : &no_parameters,
-                          .caller = client->caller,
+                          .caller = client->peer.caller,
                           .wants_more = parsed.more,
                           .transport = &transport,
                           .connection = client};
@@ -168,7 +164,7 @@ static void client_dispatch(struct client *client, struct varlink_message *messa
     list_append(&client->calls, &call->link);
     client->is_oneway = parsed.oneway;
     call->json = TAKE_PTR(message->json);
-    if (client->may_call)
+    if (client->peer.may_call)
         client->server->dispatch(call, client->server->data);
     else
         call_fail_group(call, client->server->config.user_group);
@@ -271,41 +267,25 @@ static int on_answers(sd_event_source *source, void *data)
     return 0;
 }
 
-static bool is_in_group(const char *name, gid_t gid, const gid_t *groups, size_t count)
+/*
+ * Whether there is a place for one more. A single user never gets all of them, whatever it forgets
+ * to close, and who may not call at all takes none of those who may. Else *@ret_why says why not.
+ */
+static bool has_place(const struct server *server, const struct peer *peer, const char **ret_why)
 {
-    struct group *group = *name ? getgrnam(name) : NULL;
+    size_t max = server->config.clients_max, reserve = max / 8, count = 0, of_user = 0;
 
-    if (!group)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        if (groups[i] == group->gr_gid)
-            return true;
-    return gid == group->gr_gid;
-}
-
-static int identify(struct client *client, int fd)
-{
-    gid_t groups[GROUPS_MAX];
-    socklen_t size = sizeof(groups);
-    struct ucred peer;
-    socklen_t peer_size = sizeof(peer);
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_size) < 0)
-        return -errno;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
-        size = 0;
-    size_t count = size / sizeof(groups[0]);
-    struct caller *caller = &client->caller;
-    const struct passwd *user = getpwuid(peer.uid);
-    if (user && strlen(user->pw_name) < 64)
-        strcpy(caller->user, user->pw_name);
-    else
-        snprintf(caller->user, sizeof(caller->user), "%u", (unsigned)peer.uid);
-    caller->is_admin = peer.uid == 0 || peer.uid == geteuid() ||
-                       is_in_group(client->server->config.admin_group, peer.gid, groups, count);
-    client->may_call =
-        caller->is_admin || is_in_group(client->server->config.user_group, peer.gid, groups, count);
-    return 0;
+    list_for_each (link, &server->clients) {
+        const struct client *other = list_entry(link, struct client, link);
+        count += other->peer.may_call == peer->may_call;
+        of_user += other->peer.uid == peer->uid;
+    }
+    *ret_why = "too many clients at the control socket";
+    if (!peer->may_call)
+        return count < MAX(reserve, (size_t)1);
+    if (count < max && of_user >= max - reserve)
+        *ret_why = "too many clients of this user at the control socket";
+    return count < max && of_user < max - reserve;
 }
 
 static void open_spare(struct server *server)
@@ -321,6 +301,18 @@ static void turn_away(struct server *server)
     open_spare(server);
 }
 
+static void send_busy(int fd, const char *why)
+{
+    char text[160];
+    int size = snprintf(text, sizeof(text),
+                        "{\"error\":\"org.p2pnode.Busy\",\"parameters\":{\"message\":\"%s\","
+                        "\"hint\":null}}",
+                        why);
+
+    /* With the NUL that ends a message. */
+    (void)send(fd, text, (size_t)size + 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static int accept_client(struct server *server)
 {
     _cleanup_close_ int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -332,22 +324,23 @@ static int accept_client(struct server *server)
             turn_away(server);
         return r;
     }
-    if (server->clients_count >= server->config.clients_max) {
-        static const char busy[] = "{\"error\":\"org.p2pnode.Busy\",\"parameters\":{\"message\":"
-                                   "\"too many clients at the control socket\",\"hint\":null}}";
-        (void)send(fd, busy, sizeof(busy), MSG_NOSIGNAL | MSG_DONTWAIT);
+    struct peer peer;
+    const char *why;
+    r = peer_identify(fd, server->config.user_group, server->config.admin_group, &peer);
+    if (r < 0)
+        return r;
+    if (!has_place(server, &peer, &why)) {
+        send_busy(fd, why);
         return 0;
     }
     _cleanup_free_ struct client *client = calloc(1, sizeof(*client));
     if (!client)
         return -ENOMEM;
     client->server = server;
+    client->peer = peer;
     list_init(&client->link);
     list_init(&client->unsent);
     list_init(&client->calls);
-    r = identify(client, fd);
-    if (r < 0)
-        return r;
     r = varlink_new(fd, &client->varlink);
     if (r < 0)
         return r;
@@ -358,7 +351,6 @@ static int accept_client(struct server *server)
         return r;
     }
     list_append(&server->clients, &client->link);
-    server->clients_count++;
     TAKE_PTR(client);
     return 0;
 }

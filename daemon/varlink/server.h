@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The control socket: accepts clients, tells who they are by SO_PEERCRED and SO_PEERGROUPS, cuts
+ * The control socket: accepts clients, knows who they are (peer.h), cuts
  * their bytes into calls and gives those to one dispatch function, the next one of a client when
  * the one before has been answered. It knows no method. Everything about one client is bounded: the
  * size of a call, what is read ahead, bytes that wait for a slow reader.
@@ -19,8 +19,8 @@ struct server_config {
     const char
         *user_group; /* may call; "" or unknown: only root, the daemon's own user and admins */
     const char *admin_group; /* may call what administrators may */
-    size_t clients_max;
-    int listen_fd; /* from socket activation, taken over; -EBADF: bind @path */
+    size_t clients_max;      /* who may call; one user has seven eighths of them at most */
+    int listen_fd;           /* from socket activation, taken over; -EBADF: bind @path */
 };
 
 /* Owns the call from here on; must answer it, now or later. */

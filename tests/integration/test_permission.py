@@ -3,6 +3,8 @@
 import grp
 import pwd
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -90,6 +92,47 @@ def test_list_mine_shows_only_the_users_own(node):
     run_as(node, OTHER, [USERS], "submit", "--wait", "a2")
     lines = run_as(node, USER, [USERS], "task", "list", "--mine", "--no-legend").stdout.splitlines()
     assert lines and all(f" {USER} " in line for line in lines)
+
+
+HOLD = """
+import socket, sys
+held = []
+while True:
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(sys.argv[1])
+    try:
+        client.sendall(b'{"method":"org.p2pnode.Status"}\\0')
+    except BrokenPipeError:
+        pass  # it was answered before
+    if b"too many clients" in client.recv(65536):
+        break
+    held.append(client)
+print(len(held), flush=True)
+sys.stdin.read()
+"""
+
+
+def hold_all(lab, node, user, groups):
+    """A program of the user's that keeps all connections it can get. Returns how many."""
+    entry = pwd.getpwnam(user)
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(node.socket)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, user=entry.pw_uid, group=entry.pw_gid,
+                               extra_groups=[grp.getgrnam(group).gr_gid for group in groups])
+    lab.helpers.append(process)
+    return int(process.stdout.readline())
+
+
+def test_no_user_locks_out_the_others(make_lab):
+    lab = make_lab(STEADY)
+    node = lab.node("lone", {"control": {"user_group": USERS, "admin_group": ADMINS, "mode": "0666", "clients_max": 16}},
+                    role="seed").start()
+    assert hold_all(lab, node, "bin", []) == 2, "who may not call"
+    assert hold_all(lab, node, USER, [USERS]) == 14
+    result = run_as(node, USER, [USERS], "status")
+    assert result.code == 1 and "too many clients of this user" in result.stderr
+    assert run_as(node, OTHER, [USERS], "status").code == 0
+    assert node.ctl("status").code == 0
+    assert run_as(node, "sys", [], "status").code == 1
 
 
 def test_what_is_on_disk_is_for_the_daemon_alone(node):

@@ -479,6 +479,31 @@ static void clients_have_a_bound(void **state _unused_)
         varlink_free(clients[i]);
 }
 
+static void one_user_never_has_all_places(void **state _unused_)
+{
+    struct server_config config = config_of("", "", 0660);
+    struct varlink *clients[14], *client;
+
+    config.clients_max = 16;
+    assert_int_equal(server_set_access(server, &config), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
+        clients[i] = dial();
+        ask(clients[i], "Echo", "{}");
+        assert_answer(clients[i], "{\"parameters\":{}}");
+    }
+    client = dial();
+    assert_non_null(strstr(answer(client), "too many clients of this user"));
+    assert_answer(client, "");
+    varlink_free(client);
+    varlink_free(clients[0]);
+    run_now();
+    clients[0] = dial();
+    ask(clients[0], "Echo", "{}");
+    assert_answer(clients[0], "{\"parameters\":{}}");
+    for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+        varlink_free(clients[i]);
+}
+
 static void without_descriptors_clients_are_turned_away(void **state _unused_)
 {
     struct varlink *client = dial();
@@ -746,6 +771,7 @@ int main(void)
         test(a_reader_that_is_behind_is_seen_and_catches_up),
         test(a_reader_that_never_reads_is_cut),
         test(clients_have_a_bound),
+        test(one_user_never_has_all_places),
         test(without_descriptors_clients_are_turned_away),
         test(descriptors_come_with_their_call),
         test(a_value_goes_into_the_descriptor_or_beside),
