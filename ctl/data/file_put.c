@@ -32,7 +32,8 @@ static int show_end(const struct ctl *ctl, const char *name, const cJSON *end, b
         return file_show_end(ctl, end);
     if (ctl_is_chatty(ctl)) {
         render_text(stderr, name, strlen(name));
-        fprintf(stderr, "  is on its way; what becomes of it: p2pctl events --type 'file-*'\n");
+        fprintf(stderr, "  is on its way; what becomes of it: p2pctl events --type "
+                        "'file-*,problem'\n");
     }
     return 0;
 }

@@ -243,6 +243,18 @@ def test_put_without_waiting_is_done_by_the_daemon(lab, node, tmp_path):
     assert "--no-wait" in node.ctl("file", "put", "--no-wait", "-", "lab-02:piped", stdin=b"x", code=2).stderr
 
 
+def test_a_put_without_waiting_that_fails_is_an_event(node, make):
+    def told():
+        return [event["message"] for event in node.json("events", "--type", "problem")["events"]]
+    node.ctl("file", "put", "--no-wait", make("giant", bytes(2 * MIB)), "small:")
+    wait_for(lambda: any(message.startswith('cannot put "giant" to small: "giant" has 2MiB') for message in told()), 20,
+             "the refusal to be told")
+    many = [make(f"s{i:02}", bytes(250_000)) for i in range(20)]
+    node.ctl("file", "put", "--no-wait", *many, "small:")
+    wait_for(lambda: any(re.match(r'cannot put \d+ of 20 files to small: "s\d\d" has 250000 bytes', message)
+                         for message in told()), 20, "the refusals to be told")
+
+
 def test_what_is_on_its_way_is_in_the_status_and_on_the_screen(lab, node, make):
     source = make("large.bin", os.urandom(20 * MIB))
     process = node.ctl_start("file", "put", "--rate", "500KiB", source, "lab-02:")

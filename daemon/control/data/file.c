@@ -47,8 +47,8 @@ void file_tell_changed(const char *name, const char *node)
 {
     char text[2 * FILES_NAME_MAX];
 
-    snprintf(text, sizeof(text), "the stored file \"%s\"%s%s is damaged: it was changed since then",
-             name, node ? " on " : "", node ? node : "");
+    snprintf(text, sizeof(text), "the stored file \"%s\" is damaged: it was changed since then",
+             name);
     journal_problem("file-damaged", node, text, false);
 }
 

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "control/data/file.h"
 #include "control/data/moving.h"
-#include "journal.h"
 #include "store/batch.h"
 
 /* Files put and got: the transfers of clients. */
@@ -40,49 +39,6 @@ static void on_progress(const struct transfer_progress *progress, void *data)
 }
 
 /* --- Ends --- */
-
-static bool is_here(const struct moving *moving)
-{
-    return strcmp(moving->place, moving->node->config->node.name) == 0;
-}
-
-/* What was wanted and is damaged where it is stored: of many the first. */
-static void tell_changed(const struct moving *moving, const struct transfer_end *end)
-{
-    /* What a put wanted is in the own store. */
-    const char *place = moving->is_put || is_here(moving) ? NULL : moving->place;
-
-    if (end->r == -ESTALE) {
-        file_tell_changed(*moving->stored ? moving->stored : moving->name, place);
-        return;
-    }
-    for (size_t i = 0; i < end->count; i++)
-        if (end->list[i].r == -ESTALE) {
-            file_tell_changed(end->list[i].name, place);
-            return;
-        }
-}
-
-static void tell_journal(const struct moving *moving, const struct transfer_end *end)
-{
-    const struct transfer_item *first = NULL;
-    uint64_t size = 0;
-    size_t count = 0;
-
-    tell_changed(moving, end);
-    if (!moving->is_put || !is_here(moving))
-        return;
-    if (end->count == 0 && end->r == 0)
-        journal_file_stored(end->info.name, end->info.size, end->info.owner, 1);
-    for (size_t i = 0; i < end->count; i++)
-        if (end->list[i].r == 0) {
-            first = first ? first : &end->list[i];
-            size += end->list[i].size;
-            count++;
-        }
-    if (first)
-        journal_file_stored(first->name, size, end->owner, count);
-}
 
 /* What became of each of many files. */
 static void fill_list(cJSON *reply, const struct moving *moving, const struct transfer_end *end)
@@ -158,7 +114,7 @@ static void answer_failure(struct moving *moving, const struct transfer_end *end
         snprintf(what, sizeof(what), "%zu files", moving->count);
     else
         snprintf(what, sizeof(what), "\"%s\"", moving->name);
-    if (!is_here(moving) && is_unreachable(end->r))
+    if (!moving_is_here(moving) && is_unreachable(end->r))
         call_fail(moving->call, ERROR_UNREACHABLE, "p2pctl members", "cannot %s %s %s %s: %s",
                   moving->is_put ? "put" : "get", what, moving->is_put ? "to" : "from", place,
                   end->reason);
@@ -173,12 +129,9 @@ static void on_end(const struct transfer_end *end, void *data)
     _cleanup_(moving_freep) struct moving *moving = data;
     struct call *call = moving->call;
 
-    tell_journal(moving, end);
-    if (!call) {
-        if (end->r < 0)
-            log_warning("Cannot move the file \"%s\": %s", moving->name, end->reason);
+    moving_tell_journal(moving, end);
+    if (!call)
         return;
-    }
     call_on_gone(call, NULL, NULL);
     if (end->r == -ENOENT && moving->may_search)
         file_search(moving->node, call, moving->name);

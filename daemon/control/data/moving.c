@@ -3,7 +3,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include "control/data/file.h"
+#include "journal.h"
 
 #define RATE_OLD 0.7 /* weight of what the rate was, four times a second */
 
@@ -44,6 +46,74 @@ void moving_note(struct moving *moving, const struct transfer_progress *progress
     moving->progress_usec = now;
     moving->done = progress->done;
     moving->total = progress->total;
+}
+
+bool moving_is_here(const struct moving *moving)
+{
+    return strcmp(moving->place, moving->node->config->node.name) == 0;
+}
+
+/* What was wanted and is damaged where it is stored: of many the first. */
+static void tell_changed(const struct moving *moving, const struct transfer_end *end)
+{
+    /* What a put wanted is in the own store. */
+    const char *place = moving->is_put || moving_is_here(moving) ? NULL : moving->place;
+
+    if (end->r == -ESTALE) {
+        file_tell_changed(*moving->stored ? moving->stored : moving->name, place);
+        return;
+    }
+    for (size_t i = 0; i < end->count; i++)
+        if (end->list[i].r == -ESTALE) {
+            file_tell_changed(end->list[i].name, place);
+            return;
+        }
+}
+
+/* Nobody waits: what became of it is an event. */
+static void tell_failure(const struct moving *moving, const struct transfer_end *end)
+{
+    char text[TRANSFERS_REASON_MAX + 2 * FILES_NAME_MAX];
+    const char *reason = end->reason;
+    size_t failed = 0;
+
+    for (size_t i = 0; i < end->count; i++)
+        if (end->list[i].r < 0 && failed++ == 0 && end->list[i].reason)
+            reason = end->list[i].reason;
+    if (end->r < 0)
+        failed = moving->count;
+    if (failed == 0)
+        return;
+    if (moving->count > 1)
+        snprintf(text, sizeof(text), "cannot put %zu of %zu files to %s: %s", failed, moving->count,
+                 moving->place, reason);
+    else
+        snprintf(text, sizeof(text), "cannot put \"%s\" to %s: %s", moving->name, moving->place,
+                 reason);
+    journal_problem("file-not-put", NULL, text, false);
+}
+
+void moving_tell_journal(const struct moving *moving, const struct transfer_end *end)
+{
+    const struct transfer_item *first = NULL;
+    uint64_t size = 0;
+    size_t count = 0;
+
+    tell_changed(moving, end);
+    if (!moving->call)
+        tell_failure(moving, end);
+    if (!moving->is_put || !moving_is_here(moving))
+        return;
+    if (end->count == 0 && end->r == 0)
+        journal_file_stored(end->info.name, end->info.size, end->info.owner, 1);
+    for (size_t i = 0; i < end->count; i++)
+        if (end->list[i].r == 0) {
+            first = first ? first : &end->list[i];
+            size += end->list[i].size;
+            count++;
+        }
+    if (first)
+        journal_file_stored(first->name, size, end->owner, count);
 }
 
 void file_add_transfers(const struct node *node, cJSON *json)

@@ -36,5 +36,11 @@ struct moving *moving_new(struct node *node, struct call *call, const char *plac
 struct moving *moving_free(struct moving *moving);
 DEFINE_CLEANUP(struct moving *, moving_free)
 
+/* Whether the other end is this node's store. */
+bool moving_is_here(const struct moving *moving);
+
+/* At its end: what was stored here, what is damaged, and what failed where nobody waits. */
+void moving_tell_journal(const struct moving *moving, const struct transfer_end *end);
+
 /* Four times a second, as the handler of the transfer hears of it. */
 void moving_note(struct moving *moving, const struct transfer_progress *progress);
