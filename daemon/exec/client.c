@@ -44,6 +44,7 @@ struct exec {
     char problem[192]; /* why there is none */
     const char *problems[2];
     struct table runs; /* by id, of struct exec_run, owned */
+    struct exec_runs pipes;
 };
 
 static usec_t now_of(const struct exec *exec)
@@ -149,6 +150,18 @@ static void on_message(struct exec_message *message, int *fds, void *data)
     }
 }
 
+/* All of them, those that are over at once too. */
+static void end_runs(struct exec *exec, const struct exec_status *status)
+{
+    struct exec_run *run;
+
+    for (size_t i = 0; (run = table_next(&exec->runs, &i));)
+        if (exec_run_end(run, status)) {
+            on_run_over(run);
+            i = 0; /* the table has changed */
+        }
+}
+
 static void on_closed(int error, void *data)
 {
     struct exec *exec = data;
@@ -161,13 +174,12 @@ static void on_closed(int error, void *data)
     note_problem(exec, "the connection ended", error < 0 ? error : -ECONNRESET);
     if (exec->ready_usec > 0 && usec_sub(now_of(exec), exec->ready_usec) > STEADY_USEC)
         exec->retry_usec = RETRY_MIN_USEC;
-    table_for_each (&exec->runs, struct exec_run *, run)
-        (void)exec_run_end(run, &lost);
     if (exec->pid > 0)
         arm(exec, STOP_WAIT_USEC);
     plan_launch(exec);
     if (!was_ready)
         note_failure(exec);
+    end_runs(exec, &lost);
 }
 
 static const struct exec_channel_handler channel_handler = {on_message, on_closed};
@@ -342,6 +354,8 @@ int exec_new(sd_event *event, const struct exec_config *config, const struct exe
     if (r == 0)
         r = set_configuration(exec, config);
     if (r == 0)
+        r = exec_runs_init(&exec->pipes, event);
+    if (r >= 0)
         r = sd_event_add_time_relative(event, &exec->timer, CLOCK_MONOTONIC, 0, RETRY_ACCURACY_USEC,
                                        on_timer, exec);
     if (r < 0)
@@ -372,6 +386,7 @@ struct exec *exec_free(struct exec *exec)
     table_for_each (&exec->runs, struct exec_run *, run)
         exec_run_free(run);
     table_done(&exec->runs);
+    exec_runs_done(&exec->pipes);
     sd_event_source_disable_unref(exec->timer);
     exec_message_done(&exec->hello);
     exec_message_done(&exec->configuration);
@@ -488,7 +503,7 @@ int exec_start(struct exec *exec, uint64_t id, const struct exec_task *task)
         return -EBUSY;
     if (table_find(&exec->runs, &id))
         return -EEXIST;
-    r = exec_run_new(exec->event, id, &run_handler, exec, &run, outputs);
+    r = exec_run_new(&exec->pipes, id, &run_handler, exec, &run, outputs);
     if (r < 0)
         return r;
     r = table_insert(&exec->runs, &run->id, run);
