@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "emit.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -75,7 +74,7 @@ static uint64_t wall_now(void)
     return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void record_field(struct record *record, const struct field *field)
+static void record_field(struct record *record, const struct journal_field *field)
 {
     if (field->is_number) {
         record_add(record, "PEER_%s=%" PRIu64, field->name, field->number);
@@ -84,23 +83,6 @@ static void record_field(struct record *record, const struct field *field)
     _cleanup_free_ char *text = clean(strdup(field->text));
     if (text)
         record_add(record, "PEER_%s=%s", field->name, text);
-}
-
-static void json_add_field(cJSON *json, const struct field *field)
-{
-    char key[32];
-    size_t i;
-
-    for (i = 0; i < sizeof(key) - 1 && field->name[i]; i++)
-        key[i] = (char)tolower((unsigned char)field->name[i]);
-    key[i] = '\0';
-    if (field->is_number) {
-        json_add_u64(json, key, field->number);
-        return;
-    }
-    _cleanup_free_ char *text = clean(strdup(field->text));
-    if (text)
-        json_add_string(json, key, text);
 }
 
 /* Return: the level of the log. */
@@ -132,7 +114,7 @@ void emit_set_tap(emit_tap_t tap, void *data, int level)
 
 /* Most events are for the history alone: what goes to the log is made where it is wanted. */
 static void write_event(enum event event, int level, const char *message, const char *line,
-                        const struct field *fields)
+                        const struct journal_field *fields)
 {
     const struct event_info *info = event_get_info(event);
     _cleanup_(record_done) struct record record = {0};
@@ -155,7 +137,7 @@ static void write_event(enum event event, int level, const char *message, const 
     output_write(level, message, line ? line : message, record.fields, record.count);
 }
 
-static bool is_confidential(const struct field *fields)
+static bool is_confidential(const struct journal_field *fields)
 {
     for (; fields->name; fields++)
         if (fields->is_number && strcmp(fields->name, "CONFIDENTIAL") == 0)
@@ -163,16 +145,45 @@ static bool is_confidential(const struct field *fields)
     return false;
 }
 
+/* Fields as the observer is to see them; most texts are clean and stay where they are. */
+struct clean_fields {
+    struct journal_field fields[FIELDS_MAX + 1];
+    char *copies[FIELDS_MAX]; /* owned */
+    size_t count;
+};
+
+static void clean_fields_done(struct clean_fields *clean_fields)
+{
+    for (size_t i = 0; i < clean_fields->count; i++)
+        free(clean_fields->copies[i]);
+}
+
+static void clean_fields_init(struct clean_fields *ret, const struct journal_field *fields)
+{
+    ret->count = 0;
+    for (; fields->name && ret->count < FIELDS_MAX; fields++) {
+        char *copy = NULL;
+        if (!fields->is_number && !fields->text)
+            continue;
+        ret->fields[ret->count] = *fields;
+        if (!fields->is_number && !text_is_printable(fields->text)) {
+            copy = clean(strdup(fields->text));
+            if (!copy)
+                continue;
+            ret->fields[ret->count].text = copy;
+        }
+        ret->copies[ret->count++] = copy;
+    }
+    ret->fields[ret->count].name = NULL;
+}
+
 static void observe(enum event event, int level, const char *message, const char *line,
-                    const struct field *fields)
+                    const struct journal_field *fields)
 {
     if (!state.observer)
         return;
-    _cleanup_json_ cJSON *json = cJSON_CreateObject();
-    bool stays = is_confidential(fields);
-    for (; fields->name; fields++)
-        if (fields->is_number || fields->text)
-            json_add_field(json, fields);
+    _cleanup_(clean_fields_done) struct clean_fields clean_fields;
+    clean_fields_init(&clean_fields, fields);
     const struct journal_event seen = {
         .event = event,
         .type = event_get_info(event)->name,
@@ -180,14 +191,14 @@ static void observe(enum event event, int level, const char *message, const char
         .wall_usec = wall_now(),
         .node = state.node,
         .message = message,
-        .fields = json,
+        .fields = clean_fields.fields,
         .line = line,
-        .is_confidential = stays,
+        .is_confidential = is_confidential(fields),
     };
     state.observer(&seen, state.observer_data);
 }
 
-void emit(enum event event, int level, const char *line, const struct field *fields,
+void emit(enum event event, int level, const char *line, const struct journal_field *fields,
           const char *format, ...)
 {
     _cleanup_free_ char *message = NULL;

@@ -9,24 +9,19 @@
 
 #include "journal.h"
 
-/* One PEER_ field; without a text and not a number it is left out. */
-struct field {
-    const char *name; /* "MEMBER"; NULL ends a list */
-    const char *text;
-    uint64_t number;
-    bool is_number;
-};
-
-#define TEXT(key, value)   ((struct field){.name = (key), .text = (value)})
-#define NUMBER(key, value) ((struct field){.name = (key), .number = (value), .is_number = true})
-#define FIELDS(...)        ((const struct field[]){__VA_ARGS__, {.name = NULL}})
-#define NO_FIELDS          ((const struct field[]){{.name = NULL}})
+/* Of a list of fields; without a text and not a number one is left out. */
+#define TEXT(key, value) ((struct journal_field){.name = (key), .text = (value)})
+#define NUMBER(key, value)                                                                         \
+    ((struct journal_field){.name = (key), .number = (value), .is_number = true})
+#define FIELDS(...) ((const struct journal_field[]){__VA_ARGS__, {.name = NULL}})
+#define NO_FIELDS   ((const struct journal_field[]){{.name = NULL}})
 
 /* The mark of an event that no other node may hear of: in the journal PEER_CONFIDENTIAL=1. */
-#define CONFIDENTIAL(yes) ((struct field){.name = "CONFIDENTIAL", .number = 1, .is_number = (yes)})
+#define CONFIDENTIAL(yes)                                                                          \
+    ((struct journal_field){.name = "CONFIDENTIAL", .number = 1, .is_number = (yes)})
 
 /* @line: the seed's text, or NULL. @format makes the message. */
-void emit(enum event event, int level, const char *line, const struct field *fields,
+void emit(enum event event, int level, const char *line, const struct journal_field *fields,
           const char *format, ...) _printf_(5, 6);
 
 /* As journal_open and its kin. */

@@ -241,16 +241,13 @@ static unsigned ring_of(const char *type)
 void history_add_event(const struct journal_event *event, void *data)
 {
     struct history *history = data;
-    const char *member = NULL, *task = NULL;
     unsigned ring = ring_of(event->type);
 
-    (void)json_get_string(event->fields, "member", &member);
-    (void)json_get_string(event->fields, "task", &task);
     stream_add(&history->events, ring,
                &(struct entry){.wall_usec = event->wall_usec,
                                .type = event->type,
-                               .node = member,
-                               .task = task,
+                               .node = journal_event_text(event, "MEMBER"),
+                               .task = journal_event_text(event, "TASK"),
                                .message = event->message,
                                .line = event->line,
                                .is_confidential = event->is_confidential});

@@ -33,6 +33,14 @@ void journal_set_send(journal_send_t send)
     output_set_send(send);
 }
 
+const char *journal_event_text(const struct journal_event *event, const char *name)
+{
+    for (const struct journal_field *field = event->fields; field && field->name; field++)
+        if (strcmp(field->name, name) == 0)
+            return field->text;
+    return NULL;
+}
+
 static int level_of(enum event event)
 {
     return event_get_info(event)->level;

@@ -17,11 +17,18 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
-#include "base/json.h"
 #include "base/usec.h"
 #include "config/config.h"
 #include "config/events.h"
 #include "swim/swim.h"
+
+/* One PEER_ field of an event. */
+struct journal_field {
+    const char *name; /* "MEMBER", static; NULL ends a list */
+    const char *text; /* NULL where it is a number */
+    uint64_t number;
+    bool is_number;
+};
 
 /* What the observer sees; all borrowed for the time of the call. */
 struct journal_event {
@@ -31,11 +38,13 @@ struct journal_event {
     uint64_t wall_usec;
     const char *node; /* this node's name */
     const char *message;
-    const cJSON *fields;  /* object of strings and numbers: the PEER_ fields, lower case: "member",
-                             "task" ... */
-    const char *line;     /* the seed's text, or NULL */
-    bool is_confidential; /* about a task that no other node may hear of */
+    const struct journal_field *fields; /* only those with a value */
+    const char *line;                   /* the seed's text, or NULL */
+    bool is_confidential;               /* about a task that no other node may hear of */
 };
+
+/* The text of a field; NULL = it has none of that name. */
+const char *journal_event_text(const struct journal_event *event, const char *name);
 
 typedef void (*journal_observer_t)(const struct journal_event *event, void *data);
 

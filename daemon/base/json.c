@@ -219,14 +219,17 @@ void json_add_string(cJSON *object, const char *key, const char *text)
         cJSON_AddNullToObject(object, key);
 }
 
-/* cJSON prints numbers from 10^15 on with an exponent and rounded, so integers go in as raw text.
- */
+/* cJSON prints numbers from 10^15 on with an exponent and rounded, so integers go in as raw text;
+ * written by hand, for there is one in nearly every message. */
 void json_add_u64(cJSON *object, const char *key, uint64_t value)
 {
-    char text[32];
+    char text[32], *start = text + sizeof(text) - 1;
 
-    snprintf(text, sizeof(text), "%" PRIu64, value);
-    cJSON_AddRawToObject(object, key, text);
+    *start = '\0';
+    do
+        *--start = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    cJSON_AddRawToObject(object, key, start);
 }
 
 void json_add_i64(cJSON *object, const char *key, int64_t value)

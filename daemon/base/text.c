@@ -223,16 +223,31 @@ static size_t decode_utf8(const uint8_t *data, size_t size, uint32_t *ret)
     return length;
 }
 
+/* How many of the bytes, at least, are ASCII: looked at eight at a time. */
+static size_t skip_ascii(const uint8_t *data, size_t size)
+{
+    size_t i = 0;
+
+    for (uint64_t word; i + sizeof(word) <= size; i += sizeof(word)) {
+        memcpy(&word, data + i, sizeof(word));
+        if (word & UINT64_C(0x8080808080808080))
+            break;
+    }
+    return i;
+}
+
 bool text_is_utf8(const void *data, size_t size)
 {
     const uint8_t *bytes = data;
     uint32_t point;
 
-    for (size_t i = 0; i < size;) {
+    for (size_t i = skip_ascii(bytes, size); i < size;) {
         size_t length = decode_utf8(bytes + i, size - i, &point);
         if (length == 0)
             return false;
         i += length;
+        if (length > 1)
+            i += skip_ascii(bytes + i, size - i);
     }
     return true;
 }
@@ -242,12 +257,22 @@ static bool is_control(uint32_t point)
     return point < 0x20 || (point >= 0x7f && point < 0xa0) || point == 0x2028 || point == 0x2029;
 }
 
+/* Most text is nothing but this. */
+static size_t count_printable_ascii(const char *text)
+{
+    const char *end = text;
+
+    while (*end >= ' ' && *end <= '~')
+        end++;
+    return (size_t)(end - text);
+}
+
 bool text_is_printable(const char *text)
 {
-    size_t size = strlen(text);
+    size_t start = count_printable_ascii(text), size = start + strlen(text + start);
     uint32_t point;
 
-    for (size_t i = 0; i < size;) {
+    for (size_t i = start; i < size;) {
         size_t length = decode_utf8((const uint8_t *)text + i, size - i, &point);
         if (length == 0 || is_control(point))
             return false;
@@ -258,10 +283,10 @@ bool text_is_printable(const char *text)
 
 char *text_mask_controls(char *text)
 {
-    size_t size = strlen(text), used = 0;
+    size_t used = count_printable_ascii(text), size = used + strlen(text + used);
     uint32_t point;
 
-    for (size_t i = 0; i < size;) {
+    for (size_t i = used; i < size;) {
         size_t length = decode_utf8((const uint8_t *)text + i, size - i, &point);
         if (length == 0 || is_control(point)) {
             text[used++] = '?';

@@ -141,9 +141,10 @@ static const char *find_parameters(const struct method *method)
     const char **text = &found[method - methods];
     char start[64];
 
-    snprintf(start, sizeof(start), "\nmethod %s(", method->name);
-    if (!*text)
+    if (!*text) {
+        snprintf(start, sizeof(start), "\nmethod %s(", method->name);
         *text = strstr(interface_text, start);
+    }
     return *text;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tasks/hooks.h"
 
-#include <ctype.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -57,23 +57,16 @@ static void _printf_(2, 3) add_field(struct hook *hook, const char *format, ...)
 
 static void add_event(struct hook *hook, const struct journal_event *event)
 {
-    char key[32];
-
     add_field(hook, "PEER_EVENT=%s", event->type);
     add_field(hook, "PEER_NODE=%s", event->node);
     add_field(hook, "PEER_MESSAGE=%s", event->message);
     if (event->line)
         add_field(hook, "PEER_LINE=%s", event->line);
-    json_for_each (field, event->fields) {
-        size_t i;
-        for (i = 0; i < sizeof(key) - 1 && field->string[i]; i++)
-            key[i] = (char)toupper((unsigned char)field->string[i]);
-        key[i] = '\0';
-        if (cJSON_IsString(field))
-            add_field(hook, "PEER_%s=%s", key, field->valuestring);
+    for (const struct journal_field *field = event->fields; field->name; field++)
+        if (field->is_number)
+            add_field(hook, "PEER_%s=%" PRIu64, field->name, field->number);
         else
-            add_field(hook, "PEER_%s=%.0f", key, field->valuedouble);
-    }
+            add_field(hook, "PEER_%s=%s", field->name, field->text);
 }
 
 /* --- Running --- */

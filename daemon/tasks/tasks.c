@@ -351,11 +351,10 @@ bool tasks_are_reported(const struct tasks *tasks)
 static void run_on_done(struct tasks *tasks, const struct journal_event *event)
 {
     char origin[NODE_NAME_MAX + 1];
-    const char *id = NULL;
+    const char *id = journal_event_text(event, "TASK");
     uint64_t number;
 
-    if (json_get_string(event->fields, "task", &id) <= 0 ||
-        task_id_parse(id, "", &number, origin) < 0)
+    if (!id || task_id_parse(id, "", &number, origin) < 0)
         return;
     const struct task *task = origin_find(tasks->origin, number);
     if (task && task->spec.on_done)

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-
+#include <stdio.h>
 #include <string.h>
 #include "base/macro.h"
 #include "base/text.h"
@@ -155,6 +155,24 @@ static void utf8_is_checked_strictly(void **state _unused_)
         assert_true(text_is_utf8(good[i], strlen(good[i])));
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
         assert_false(text_is_utf8(bad[i], strlen(bad[i])));
+    /* ASCII is passed over in steps: wherever the rest begins and ends, it is looked at. */
+    for (int before = 0; before < 20; before++)
+        for (int after = 0; after < 20; after++) {
+            char text[64];
+            for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+                snprintf(text, sizeof(text), "%.*s%s%.*s", before, "abcdefghijklmnopqrst", good[i],
+                         after, "abcdefghijklmnopqrst");
+                assert_true(text_is_utf8(text, strlen(text)) && text_is_printable(text));
+            }
+            for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                snprintf(text, sizeof(text), "%.*s%s%.*s", before, "abcdefghijklmnopqrst", bad[i],
+                         after, "abcdefghijklmnopqrst");
+                assert_false(text_is_utf8(text, strlen(text)) || text_is_printable(text));
+                assert_int_equal(
+                    strncmp(text_mask_controls(text), "abcdefghijklmnopqrst", (size_t)before), 0);
+                assert_int_equal(text[before + (*bad[i] == 'a')], '?');
+            }
+        }
 }
 
 static void a_character_that_was_cut_in_two_is_dropped(void **state _unused_)

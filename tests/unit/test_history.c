@@ -25,10 +25,10 @@ static int end(void **state _unused_)
 
 static void add_event(const char *type, const char *member, uint64_t wall_usec)
 {
-    _cleanup_json_ cJSON *fields = cJSON_CreateObject();
+    const struct journal_field fields[] = {{.name = member ? "MEMBER" : NULL, .text = member},
+                                           {.name = NULL}};
     char message[64];
 
-    json_add_string(fields, "member", member);
     snprintf(message, sizeof(message), "%s of %s", type, member ? member : "nobody");
     history_add_event(&(struct journal_event){.type = type,
                                               .wall_usec = wall_usec,
@@ -82,12 +82,8 @@ static void an_event_is_listed_with_all_that_it_said(void **state _unused_)
 
 static void a_line_that_is_the_message_is_listed_as_both(void **state _unused_)
 {
-    _cleanup_json_ cJSON *fields = cJSON_CreateObject();
-    struct journal_event event = {.type = "liveness",
-                                  .wall_usec = WALL,
-                                  .message = "Line:2",
-                                  .fields = fields,
-                                  .line = (char[]){"Line:2"}};
+    struct journal_event event = {
+        .type = "liveness", .wall_usec = WALL, .message = "Line:2", .line = (char[]){"Line:2"}};
 
     history_add_event(&event, history);
     struct call_lab lab = ask_events("{\"lines\":1}");
@@ -249,9 +245,8 @@ static void a_timeline_has_what_happened_to_one_node(void **state _unused_)
 /* Of a task, confidential or not, of lab-02. */
 static void add_task_event(const char *message, bool is_confidential)
 {
-    _cleanup_json_ cJSON *fields = cJSON_CreateObject();
+    const struct journal_field fields[] = {{.name = "MEMBER", .text = "lab-02"}, {.name = NULL}};
 
-    json_add_string(fields, "member", "lab-02");
     history_add_event(&(struct journal_event){.type = "task-ended",
                                               .wall_usec = WALL,
                                               .message = message,

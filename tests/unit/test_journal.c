@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/json.h"
 #include "base/log.h"
 #include "journal.h"
 #include "output.h"
@@ -30,13 +31,26 @@ static struct journal_event seen;
 static char seen_message[256], seen_line[128], *seen_fields;
 static int seen_count;
 
+/* {"MEMBER":"lab-02", ...} */
+static char *format_fields(const struct journal_field *fields)
+{
+    _cleanup_json_ cJSON *json = cJSON_CreateObject();
+
+    for (; fields->name; fields++)
+        if (fields->is_number)
+            json_add_u64(json, fields->name, fields->number);
+        else
+            json_add_string(json, fields->name, fields->text);
+    return json_format(json);
+}
+
 static void on_event(const struct journal_event *event, void *data _unused_)
 {
     seen = *event;
     snprintf(seen_message, sizeof(seen_message), "%s", event->message);
     snprintf(seen_line, sizeof(seen_line), "%s", event->line ? event->line : "");
     free(seen_fields);
-    seen_fields = json_format(event->fields);
+    seen_fields = format_fields(event->fields);
     seen_count++;
 }
 
@@ -115,7 +129,7 @@ static void an_event_has_an_id_a_level_and_its_fields(void **state _unused_)
     assert_field(id);
 }
 
-static void the_observer_sees_the_same_as_json(void **state _unused_)
+static void the_observer_sees_the_same(void **state _unused_)
 {
     struct swim_member dead = member_named("lab-07");
 
@@ -128,9 +142,16 @@ static void the_observer_sees_the_same_as_json(void **state _unused_)
     assert_string_equal(seen_line, "Dead Node:x");
     assert_true(seen.wall_usec > UINT64_C(1500000000) * USEC_PER_SEC);
     assert_string_equal(seen_fields,
-                        "{\"member\":\"lab-07\",\"uuid\":\"6f000000-0000-0000-0000-000000000000\","
-                        "\"address\":\"10.0.4.17:7717\",\"incarnation\":\"1795244870.3\","
-                        "\"state\":\"dead\"}");
+                        "{\"MEMBER\":\"lab-07\",\"UUID\":\"6f000000-0000-0000-0000-000000000000\","
+                        "\"ADDRESS\":\"10.0.4.17:7717\",\"INCARNATION\":\"1795244870.3\","
+                        "\"STATE\":\"dead\"}");
+}
+
+static void the_observer_sees_no_control_characters(void **state _unused_)
+{
+    journal_mem_changed("a\nb\xff", "set", 7);
+    assert_string_equal(seen_message, "key a?b? set (version 7)");
+    assert_string_equal(seen_fields, "{\"KEY\":\"a?b?\",\"ACTION\":\"set\",\"VERSION\":7}");
 }
 
 static void debug_events_are_observed_but_not_logged(void **state _unused_)
@@ -466,7 +487,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_event_has_an_id_a_level_and_its_fields),
-        TEST(the_observer_sees_the_same_as_json),
+        TEST(the_observer_sees_the_same),
+        TEST(the_observer_sees_no_control_characters),
         TEST(debug_events_are_observed_but_not_logged),
         TEST(a_subsystem_has_its_own_level),
         TEST(the_first_gossip_of_a_node_is_info_and_the_rest_debug),
