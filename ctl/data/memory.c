@@ -236,31 +236,40 @@ int memory_list_run(struct ctl *ctl)
     return r != 0 ? r : screen_show(ctl, &screen, answer, NULL);
 }
 
+static int remove_one(struct ctl *ctl, const struct place *place)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    char text[RENDER_TEXT_MAX];
+    cJSON *parameters = place_parameters(ctl, place);
+
+    json_add_string(parameters, "key", place->rest);
+    int r = client_call(ctl, (struct call){"RemoveMemory", parameters, -1, false, NULL}, &answer);
+    if (r != 0)
+        return r;
+    if (ctl->globals.json != JSON_OFF)
+        return render_json(ctl, answer, NULL);
+    fputs("removed ", stdout);
+    render_tinted(ctl, stdout, TONE_PLAIN, json_text(answer, "key", "?"));
+    fputs(" from ", stdout);
+    render_tinted(ctl, stdout, TONE_PLAIN, json_text(answer, "node", "?"));
+    printf(" (%s)\n", render_size(json_number(answer, "size_bytes", 0), text));
+    return 0;
+}
+
+/* Of many the others, too, where one cannot be dropped; what was wrong first is what counts. */
 int memory_remove_run(struct ctl *ctl)
 {
-    char text[RENDER_TEXT_MAX];
-    int r = 0;
+    struct place place;
+    int failure = 0;
 
-    for (size_t i = 0; i < ctl->options.words_count && r == 0; i++) {
-        _cleanup_json_ cJSON *answer = NULL;
-        struct place place;
-        r = parse_key(ctl->options.words[i], &place);
-        if (r != 0)
-            return r;
-        cJSON *parameters = place_parameters(ctl, &place);
-        json_add_string(parameters, "key", place.rest);
-        r = client_call(ctl, (struct call){"RemoveMemory", parameters, -1, false, NULL}, &answer);
-        if (r != 0)
-            return r;
-        if (ctl->globals.json != JSON_OFF) {
-            r = render_json(ctl, answer, NULL);
-            continue;
-        }
-        fputs("removed ", stdout);
-        render_tinted(ctl, stdout, TONE_PLAIN, json_text(answer, "key", "?"));
-        fputs(" from ", stdout);
-        render_tinted(ctl, stdout, TONE_PLAIN, json_text(answer, "node", "?"));
-        printf(" (%s)\n", render_size(json_number(answer, "size_bytes", 0), text));
+    for (size_t i = 0; i < ctl->options.words_count; i++) {
+        int r = parse_key(ctl->options.words[i], &place);
+        if (r == 0)
+            r = remove_one(ctl, &place);
+        if (failure == 0)
+            failure = r;
+        if (client_is_lost(ctl))
+            break;
     }
-    return r;
+    return failure;
 }

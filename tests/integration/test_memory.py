@@ -72,12 +72,25 @@ def test_conditions_are_kept(node, where):
     assert node.ctl("mem", "get", f"{where}lock").stdout == "mine"
     version = str(node.json("mem", "get", f"{where}lock")["version"])
     node.ctl("mem", "set", f"{where}lock", "next", "--if-version", version)
-    node.ctl("mem", "set", f"{where}lock", "late", "--if-version", version, code=1)
+    late = node.ctl("mem", "set", f"{where}lock", "late", "--if-version", version, code=1)
+    assert late.stderr == f'p2pctl: "lock" has version {int(version) + 1} now, not {version}\n'
+    late = node.ctl("mem", "set", f"{where}lock", "late", "--if-version", "0", code=1)
+    assert late.stderr == f'p2pctl: "lock" is there already, with version {int(version) + 1}\n'
     assert node.ctl("mem", "get", f"{where}lock").stdout == "next"
-    node.ctl("mem", "set", f"{where}other", "x", "--if-version", "1", code=1)
+    late = node.ctl("mem", "set", f"{where}other", "x", "--if-version", "1", code=1)
+    assert '"other" is not there any more\n' in late.stderr
+
+
+def test_one_of_many_wins(node, where):
+    """--if-absent is a lock: of twenty that want it, one has it."""
+    clients = [node.ctl_start("mem", "set", f"{where}lock", str(i), "--if-absent") for i in range(20)]
+    codes = [client.wait(60) for client in clients]
+    assert sorted(codes) == [0] + [1] * 19
+    assert node.ctl("mem", "get", f"{where}lock").stdout == str(codes.index(0))
 
 
 def test_a_value_with_a_ttl_goes_away(node, where):
+    assert "a ttl is above 0\n" in node.ctl("mem", "set", f"{where}brief", "x", "--ttl", "0", code=2).stderr
     node.ctl("mem", "set", f"{where}brief", "x", "--ttl", "300ms")
     node.ctl("mem", "set", f"{where}long", "x", "--ttl", "1h")
     assert 3590 < node.json("mem", "get", f"{where}long")["ttl_s"] <= 3600
@@ -95,6 +108,8 @@ def test_list_and_remove(node, where):
     assert lines[0].split() == ["KEY", "SIZE", "VERSION", "TTL", "MODIFIED"] and lines[1].startswith("a ")
     node.ctl("mem", "rm", f"{where}a")
     node.ctl("mem", "get", f"{where}a", code=4)
+    result = node.ctl("mem", "rm", f"{where}ab", f"{where}a", f"{where}b", code=4)
+    assert [line.split()[1] for line in result.stdout.splitlines()] == ["ab", "b"] and '"a"' in result.stderr
 
 
 def test_each_node_has_its_own_store(node):
@@ -172,7 +187,10 @@ def test_the_store_is_bounded_as_a_whole(node, where, tmp_path):
     path = tmp_path / "value"
     path.write_bytes(b"x" * (60 << 10))
     codes = [node.ctl("mem", "set", f"{where}key-{i}", f"@{path}", code=None).code for i in range(8)]
-    assert codes[:4] == [0] * 4 and codes[-1] == 1
+    assert codes == [0] * 4 + [1] * 4
+    result = node.ctl("mem", "set", f"{where}key-8", f"@{path}", code=1)
+    assert "a value of 61440 bytes has no room on lab-0" in result.stderr
+    assert ": 240." in result.stderr and " KiB of mem.limit (256KiB) are in use\n" in result.stderr
     used = sum(key["size_bytes"] for key in node.json("mem", "ls", where)["keys"])
     assert used <= 256 << 10
 

@@ -40,16 +40,44 @@ static void add_ttl(cJSON *json, usec_t ttl_usec)
         json_add_double(json, "ttl_s", (double)ttl_usec / (double)USEC_PER_SEC);
 }
 
-static void fail_set(struct node *node, struct call *call, const char *key, int r)
+static void fail_version(struct node *node, struct call *call, const struct memory_change *change)
+{
+    struct memory_value value;
+
+    if (memory_get(node->memory, change->key, node_now(node), &value) < 0)
+        call_fail(call, ERROR_CONFLICT, "p2pctl mem ls", "\"%s\" is not there any more",
+                  change->key);
+    else if (change->if_version == 0)
+        call_fail(call, ERROR_CONFLICT, NULL, "\"%s\" is there already, with version %" PRIu64,
+                  change->key, value.version);
+    else
+        call_fail(call, ERROR_CONFLICT, NULL, "\"%s\" has version %" PRIu64 " now, not %" PRIu64,
+                  change->key, value.version, change->if_version);
+}
+
+static void fail_no_room(struct node *node, struct call *call, const struct memory_change *change)
+{
+    char limit[32], used[32];
+
+    call_fail(call, ERROR_NO_SPACE, "make room: p2pctl mem ls; p2pctl mem rm KEY",
+              "a value of %zu bytes has no room on %s: %s of mem.limit (%s) are in use",
+              change->size, node->config->node.name,
+              text_show_size((double)memory_used(node->memory), used),
+              text_format_size(node->config->mem.limit_size, limit));
+}
+
+static void fail_set(struct node *node, struct call *call, const struct memory_change *change,
+                     int r)
 {
     const struct config_mem *limits = &node->config->mem;
-    char text[32];
 
     switch (-r) {
     case EINVAL:
-        call_fail(call, ERROR_USAGE, NULL,
-                  "a key is 1 to %u bytes of printable text, and a ttl is above 0",
-                  limits->key_size_max);
+        if (change->ttl_usec == 0)
+            call_fail(call, ERROR_USAGE, NULL, "a ttl is above 0");
+        else
+            call_fail(call, ERROR_USAGE, NULL, "a key is 1 to %u bytes of printable text",
+                      limits->key_size_max);
         break;
     case ENAMETOOLONG:
         call_fail(call, ERROR_TOO_LARGE, NULL, "the key is longer than mem.key_max (%u bytes)",
@@ -59,9 +87,7 @@ static void fail_set(struct node *node, struct call *call, const char *key, int 
         fail_too_large(node, call, call->body_size);
         break;
     case ENOSPC:
-        call_fail(call, ERROR_NO_SPACE, "make room: p2pctl mem ls; p2pctl mem rm KEY",
-                  "the values on %s would need more than mem.limit (%s)", node->config->node.name,
-                  text_format_size(limits->limit_size, text));
+        fail_no_room(node, call, change);
         break;
     case EBUSY:
         call_fail(call, ERROR_BUSY, "p2pctl doctor",
@@ -69,13 +95,13 @@ static void fail_set(struct node *node, struct call *call, const char *key, int 
                   node->config->node.name);
         break;
     case EEXIST:
-        call_fail(call, ERROR_CONFLICT, NULL, "\"%s\" is there already", key);
+        call_fail(call, ERROR_CONFLICT, NULL, "\"%s\" is there already", change->key);
         break;
     case ESTALE:
-        call_fail(call, ERROR_CONFLICT, "p2pctl mem ls", "\"%s\" has another version", key);
+        fail_version(node, call, change);
         break;
     default:
-        call_fail(call, ERROR_INTERNAL, NULL, "cannot set \"%s\": %s", key, strerror(-r));
+        call_fail(call, ERROR_INTERNAL, NULL, "cannot set \"%s\": %s", change->key, strerror(-r));
         break;
     }
 }
@@ -96,7 +122,7 @@ void method_set_memory(struct node *node, struct call *call)
     change.size = call->body_size;
     int r = memory_set(node->memory, &change, node_now(node), node_wall(node), &version);
     if (r < 0) {
-        fail_set(node, call, change.key, r);
+        fail_set(node, call, &change, r);
         return;
     }
     journal_mem_changed(change.key, "set", version);
