@@ -298,8 +298,8 @@ void node_on_swim_event(const struct swim_event *event, void *data)
 
 /* --- Connections --- */
 
-static void on_frame(const struct node_id *from, const cJSON *header, const void *body,
-                     size_t body_size, void *data)
+static void on_frame(const struct node_id *from, cJSON *header, const void *body, size_t body_size,
+                     void *data)
 {
     struct node *node = data;
 

@@ -131,6 +131,17 @@ char *json_format(const cJSON *json)
     return text;
 }
 
+cJSON *json_take(cJSON *object)
+{
+    cJSON *taken = cJSON_CreateObject();
+
+    if (!taken)
+        return NULL;
+    taken->child = object->child;
+    object->child = NULL;
+    return taken;
+}
+
 static const cJSON *member(const cJSON *object, const char *key)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);

@@ -22,6 +22,9 @@ static inline void json_freep(cJSON **json)
 }
 #define _cleanup_json_ _cleanup_(json_freep)
 
+/* All that @object has as an object of its own; @object is left empty. NULL without memory. */
+cJSON *json_take(cJSON *object);
+
 /* Overwrites all texts of @json, NULL or not, and frees it. */
 void json_forget(cJSON *json);
 

@@ -163,7 +163,7 @@ int remote_call(struct remote *remote, const struct remote_request *request, rem
 
     frame = new_frame("call", call->id);
     json_add_string(frame, "method", request->method);
-    cJSON_AddItemToObject(frame, "parameters", cJSON_Duplicate(request->parameters, true));
+    cJSON_AddItemReferenceToObject(frame, "parameters", (cJSON *)(uintptr_t)request->parameters);
     snprintf(user, sizeof(user), "%.64s@%s", request->caller->user, remote->self_name);
     json_add_string(frame, "user", user);
     json_add_bool(frame, "admin", request->caller->is_admin);
@@ -236,8 +236,8 @@ static size_t answers_pending(const struct call *call)
 
 static const struct call_transport transport = {.send = send_answer, .pending = answers_pending};
 
-/* Makes the call that came in the frame; the frame itself is kept, for its strings. */
-static int serve(struct remote *remote, const struct node_id *from, uint64_t id, const cJSON *frame,
+/* Makes the call that came in the frame, whose content is taken over, for its strings. */
+static int serve(struct remote *remote, const struct node_id *from, uint64_t id, cJSON *frame,
                  const void *body, size_t body_size)
 {
     const char *method = NULL, *user = NULL;
@@ -246,7 +246,7 @@ static int serve(struct remote *remote, const struct node_id *from, uint64_t id,
 
     if (remote->served_count >= REMOTE_CALLS_MAX)
         return -ENOBUFS;
-    cJSON *json = cJSON_Duplicate(frame, true);
+    cJSON *json = json_take(frame);
     struct served *served = calloc(1, sizeof(*served));
     struct call *call = calloc(1, sizeof(*call));
     uint8_t *copy = malloc(body_size + 1);
@@ -286,10 +286,11 @@ static int serve(struct remote *remote, const struct node_id *from, uint64_t id,
 }
 
 static void take_answer(struct remote *remote, const struct node_id *from, uint64_t id,
-                        const cJSON *frame, const void *body, size_t body_size)
+                        cJSON *frame, const void *body, size_t body_size)
 {
     static const cJSON nothing = {.type = cJSON_Object};
-    struct remote_reply reply = {.parameters = &nothing, .body = body, .body_size = body_size};
+    struct remote_reply reply = {
+        .parameters = &nothing, .frame = frame, .body = body, .body_size = body_size};
 
     list_for_each (link, &remote->calls) {
         struct remote_call *call = list_entry(link, struct remote_call, link);
@@ -321,7 +322,7 @@ static struct served *find_served(struct remote *remote, const struct node_id *f
     return NULL;
 }
 
-bool remote_on_frame(struct remote *remote, const struct node_id *from, const cJSON *header,
+bool remote_on_frame(struct remote *remote, const struct node_id *from, cJSON *header,
                      const void *body, size_t body_size)
 {
     const char *op = "";
@@ -400,7 +401,9 @@ static void on_answer(const struct remote_reply *reply, void *data)
         free(passed);
         return;
     }
-    cJSON *parameters = cJSON_Duplicate(reply->parameters, true);
+    cJSON *parameters = cJSON_DetachItemFromObjectCaseSensitive(reply->frame, "parameters");
+    if (!parameters)
+        parameters = cJSON_CreateObject();
     if (reply->continues) {
         call_notify(call, parameters);
         return;
@@ -417,11 +420,10 @@ static void on_answer(const struct remote_reply *reply, void *data)
 
 void remote_forward(struct remote *remote, const struct swim_member *member, struct call *call)
 {
-    _cleanup_json_ cJSON *parameters = cJSON_Duplicate(call->parameters, true);
+    cJSON *parameters = cJSON_GetObjectItemCaseSensitive(call->json, "parameters");
     struct passed *passed = calloc(1, sizeof(*passed));
 
-    if (!parameters || !passed) {
-        free(passed);
+    if (!passed) {
         call_fail(call, ERROR_INTERNAL, NULL, "out of memory");
         return;
     }

@@ -20,6 +20,7 @@ struct remote_reply {
     int r;                   /* 0; or why no answer will come: then all else is empty */
     const char *error;       /* NULL = success */
     const cJSON *parameters; /* never NULL where r is 0 */
+    cJSON *frame;            /* which they are a member of, for who wants to keep them */
     bool continues;
     const void *body;
     size_t body_size;
@@ -58,7 +59,7 @@ void remote_cancel(struct remote_call *call);
 /* Passes @call on to @member, and every answer back. Takes the call. */
 void remote_forward(struct remote *remote, const struct swim_member *member, struct call *call);
 
-/* From peers: frames whose op begins here return true. */
-bool remote_on_frame(struct remote *remote, const struct node_id *from, const cJSON *header,
+/* From peers: frames whose op begins here return true, and what is kept of them is taken out. */
+bool remote_on_frame(struct remote *remote, const struct node_id *from, cJSON *header,
                      const void *body, size_t body_size);
 void remote_on_lost(struct remote *remote, const struct node_id *id, int r);

@@ -35,9 +35,10 @@ struct peers_config {
 };
 
 struct peers_handler {
-    /* One frame from @from; header and body are borrowed for the call. */
-    void (*on_frame)(const struct node_id *from, const cJSON *header, const void *body,
-                     size_t body_size, void *data);
+    /* One frame from @from; header and body are borrowed for the call, but what is wanted for
+     * longer may be taken out of the header. */
+    void (*on_frame)(const struct node_id *from, cJSON *header, const void *body, size_t body_size,
+                     void *data);
     /*
      * The connection to @id is gone, or could not be made: what was sent since the last frame from
      * there may be lost. @r says why; -ENOTCONN for a clean end. Not told where a connection ends

@@ -30,7 +30,7 @@ struct listener {
 
 static const struct node_id self = {{1}}, other = {{2}};
 
-static void on_frame(const struct node_id *from _unused_, const cJSON *header _unused_,
+static void on_frame(const struct node_id *from _unused_, cJSON *header _unused_,
                      const void *body _unused_, size_t body_size _unused_, void *data _unused_)
 {
     assert(false);

@@ -40,7 +40,7 @@ struct lab_node {
     size_t body_size;      /* of all frames */
     bool is_out_of_order;
     /* May be NULL. */
-    void (*on_frame)(struct lab_node *node, const struct node_id *from, const cJSON *header,
+    void (*on_frame)(struct lab_node *node, const struct node_id *from, cJSON *header,
                      const void *body, size_t body_size);
     void (*on_lost)(struct lab_node *node, const struct node_id *id, int r);
     void (*on_files)(struct lab_node *node, struct stream *stream); /* takes p2p-file/1 over */
@@ -51,7 +51,7 @@ static sd_event *event;
 static struct keyring lab_keys;
 static struct lab_node nodes[LAB_NODES];
 
-static void lab_on_frame(const struct node_id *from, const cJSON *header, const void *body,
+static void lab_on_frame(const struct node_id *from, cJSON *header, const void *body,
                          size_t body_size, void *data)
 {
     struct lab_node *node = data;

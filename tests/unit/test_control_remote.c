@@ -85,7 +85,7 @@ static void dispatch(struct call *call, void *data)
     }
 }
 
-static void on_frame(struct lab_node *node, const struct node_id *from, const cJSON *header,
+static void on_frame(struct lab_node *node, const struct node_id *from, cJSON *header,
                      const void *body, size_t body_size)
 {
     const struct office *office = node->data;

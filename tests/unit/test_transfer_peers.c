@@ -246,7 +246,7 @@ static void a_handler_may_send_again_when_it_hears_of_a_loss(void **state _unuse
     assert_string_equal(one->connections, "failed failed ");
 }
 
-static void send_back(struct lab_node *node, const struct node_id *from, const cJSON *header,
+static void send_back(struct lab_node *node, const struct node_id *from, cJSON *header,
                       const void *body, size_t body_size)
 {
     _cleanup_json_ cJSON *copy = cJSON_Duplicate(header, true);
