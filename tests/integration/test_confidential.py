@@ -17,7 +17,7 @@ WAITS = ("--", "sleep", "600")
 def lab(make_module_lab):
     lab = make_module_lab(STEADY)
     lab.node("other", role="seed")
-    lab.node("lab-01", {"tasks": {"slots": 8, "on_done": "/bin/sh -c 'echo hooked on $PEER_TASK'"}}, 
+    lab.node("lab-01", {"tasks": {"slots": 8, "on_done": "/bin/sh -c 'echo hooked on $PEER_TASK'"}},
              types=["a", {"name": "w", "command": "/bin/sleep 600"}])
     return lab.start()
 
@@ -28,7 +28,8 @@ def node(lab):
     yield node
     node.ctl("task", "cancel", "--all", code=None)
     wait_for(lambda: all(task["ended"] for task in node.tasks()), 15, "the tasks to end")
-    node.ctl("task", "clean", "--yes")
+    # Whose end is not on the disk yet is held.
+    wait_for(lambda: node.call("CleanTasks")["held"] == 0, 15, "all of them to go")
 
 
 @pytest.fixture
@@ -45,6 +46,8 @@ def ended(node, *words, state="succeeded"):
     pair = submit(node, *words)
     for task in pair:
         node.wait_task(task, state)
+    # The end is shown before it is on the disk, and told then.
+    wait_for(lambda: set(pair) <= {event["task"] for event in node.events("task-ended")}, 15, "both ends to be told")
     return pair
 
 
