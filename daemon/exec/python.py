@@ -57,6 +57,8 @@ def parse_arguments(texts):
             parsed = json.loads(value if is_named else text, parse_constant=refuse_constant)
         except (ValueError, RecursionError) as error:
             raise Failure(f"argument {number} is no JSON: {error}") from None
+        if name in kwargs and is_named:
+            raise Failure(f"argument {number} gives {name} a second value")
         if is_named:
             kwargs[name] = parsed
         else:

@@ -359,6 +359,11 @@ static void check_arguments(struct grammar_parser *parser, const struct workflow
         if (!json_is_value(text_skip_name(args->items[i])))
             grammar_fail_at(parser, step->line, step->column, "%s: argument %zu is no JSON: %.64s",
                             step->name, i + 1, args->items[i]);
+    size_t again = step->has_code ? task_words_find_repeated(args) : SIZE_MAX;
+    if (again != SIZE_MAX)
+        grammar_fail_at(parser, step->line, step->column,
+                        "%s: argument %zu gives a name a second value: %.64s", step->name,
+                        again + 1, args->items[again]);
 }
 
 /* A command or a function shows as the task it stands for; and every specification is checked as a

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/text.h"
 
 void task_words_done(struct task_words *words)
 {
@@ -56,4 +57,16 @@ int task_words_copy(const struct task_words *words, struct task_words *ret)
     *ret = copy;
     copy = (struct task_words){0};
     return 0;
+}
+
+size_t task_words_find_repeated(const struct task_words *words)
+{
+    for (size_t i = 1; i < words->count; i++) {
+        size_t size = (size_t)(text_skip_name(words->items[i]) - words->items[i]);
+        for (size_t j = 0; size > 0 && j < i; j++)
+            if (strncmp(words->items[i], words->items[j], size) == 0 &&
+                text_skip_name(words->items[j]) != words->items[j])
+                return i;
+    }
+    return SIZE_MAX;
 }

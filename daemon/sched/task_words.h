@@ -6,6 +6,7 @@
  */
 
 #include <stddef.h>
+#include <stdint.h>
 #include "base/macro.h"
 
 #define TASK_WORDS_MAX  1024  /* args and env, each */
@@ -25,6 +26,10 @@ size_t task_words_size(const struct task_words *words);
 /* Return: 0; -E2BIG above TASK_WORDS_MAX or TASK_WORDS_SIZE; -ENOMEM. */
 int task_words_add(struct task_words *words, const char *word);
 int task_words_copy(const struct task_words *words, struct task_words *ret);
+
+/* The first word that begins with a name of its own, NAME=…, which a word before it gave; SIZE_MAX
+ * where there is none. */
+size_t task_words_find_repeated(const struct task_words *words);
 
 /*
  * The words as a shell would take them, at most @size_max bytes of them: cut between characters,

@@ -18,6 +18,7 @@ static void call_free(struct call *call)
     list_remove(&call->link);
     cJSON_Delete(call->json);
     free(call->body);
+    free(call->detail);
     free(call);
 }
 
@@ -145,6 +146,9 @@ void call_fail(struct call *call, enum error_code code, const char *hint, const 
     va_end(arguments);
     json_add_string(parameters, "message", text_mend_end(text));
     json_add_string(parameters, "hint", hint);
+    if (call->detail)
+        cJSON_AddItemToArray(cJSON_AddArrayToObject(parameters, "details"),
+                             cJSON_CreateString(call->detail));
     finish(call, error_get_varlink(code), parameters, NULL, 0);
 }
 
@@ -165,6 +169,20 @@ void call_fail_group(struct call *call, const char *group)
         snprintf(hint, sizeof(hint), "as root, or as who runs p2pnode: sudo p2pctl");
     call_fail(call, ERROR_NOT_PERMITTED, hint, "not permitted: user \"%s\" is not in group %s",
               user, *group ? group : "root");
+}
+
+void call_set_detail(struct call *call, const char *format, ...)
+{
+    char *text = NULL;
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0)
+        text = NULL;
+    va_end(arguments);
+    free(call->detail);
+    call->detail = text && *text ? TAKE_PTR(text) : NULL;
+    free(text);
 }
 
 void call_fail_as(struct call *call, const char *error, cJSON *parameters)

@@ -57,6 +57,8 @@ struct call {
         *body; /* owned: bytes beside the parameters, NUL-terminated beyond body_size; or NULL */
     size_t body_size;
 
+    char *detail; /* owned: as call_set_detail() */
+
     const struct call_transport *transport;
     void *connection; /* borrowed: the transport's own */
     struct list link; /* in the transport's list of open calls */
@@ -102,6 +104,9 @@ void call_fail(struct call *call, enum error_code code, const char *hint, const 
 /* Refuses a caller who is not in @group, and hints at what lets him in: also where there is no such
  * group. */
 void call_fail_group(struct call *call, const char *group);
+/* The place of what call_fail() is about, "tasks.txt:2:5: …": told in a line of its own, before. ""
+ * takes it back. */
+void call_set_detail(struct call *call, const char *format, ...) _printf_(2, 3);
 
 /* Passes on an error as it came from another node; @parameters is taken over. */
 void call_fail_as(struct call *call, const char *error, cJSON *parameters);

@@ -73,6 +73,7 @@ def test_an_exception_is_a_traceback_and_exit_1(lab, stats, where):
     (["--python", "STATS:mean", "[1,"], "argument 1 is no JSON"),
     (["--python", "STATS:mean", "1", "x=text"], "argument 2 is no JSON"),
     (["--python", "STATS:mean", "1, 2"], "argument 1 is no JSON"),
+    (["--python", "STATS:scale", "value=1", "value=2"], "argument 2 gives a name a second value: value=2"),
     (["--python", "STATS"], "--python is FILE:FUNCTION"),
     (["--python", "STATS:not a name"], "a function has a name"),
     (["--python", "STATS:mean", "--code", "x"], "not both"),

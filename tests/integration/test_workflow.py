@@ -378,8 +378,17 @@ UNKNOWN = "node=nope", 4, 'no node is called "nope"'
     ("node=lab-02", 4, 'lab-02 does not handle task type "a"', ())])
 def test_a_task_that_cannot_run_where_it_is_to_is_told(node, write, details, code, error, options):
     before = len(node.tasks())
-    result = node.ctl("run", *options, write(f"a1\na1: {details}\n"), code=code)
-    assert result.stderr.startswith(f"p2pctl: {error}") and result.stdout == "" and len(node.tasks()) == before
+    result = node.ctl("run", *options, write(f"c1 a1\na1: {details}\n"), code=code)
+    place, told = result.stderr.splitlines()[:2]
+    assert place.endswith("tasks.txt:1:4: a1 cannot run as it stands") and told.startswith(f"p2pctl: {error}")
+    assert result.stdout == "" and len(node.tasks()) == before
+
+
+def test_a_type_that_nobody_does_is_told_with_its_place(node, write):
+    result = node.ctl("run", write("a1\n  x1\n"), code=4)
+    place, told = result.stderr.splitlines()[:2]
+    assert place.endswith("tasks.txt:2:3: x1 cannot run as it stands")
+    assert told.startswith('p2pctl: no node handles task type "x"')
 
 
 def test_a_file_of_the_caller_that_is_not_there_starts_nothing(node, tmp_path):

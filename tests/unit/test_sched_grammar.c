@@ -193,6 +193,8 @@ static void a_function_that_is_none_is_told(void **state _unused_)
                   "files go with a list\n");
     expect_errors("a1\na1: python=f.py:f args=\"1 one\"",
                   "tasks.txt:1:1: a1: argument 2 is no JSON: one\n");
+    expect_errors("a1\na1: python=f.py:f args=\"1 k=1 ab=3 a=2 k=2\"",
+                  "tasks.txt:1:1: a1: argument 5 gives a name a second value: k=2\n");
     expect_errors("a1\na1: python=f.py:2f",
                   "tasks.txt:1:1: a1: a function has a name such as mean or Stats.mean, of at most "
                   "127 bytes\n");

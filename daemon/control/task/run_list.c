@@ -56,7 +56,10 @@ static bool check_places(struct node *node, struct call *call, const struct work
     char hint[512];
 
     for (size_t i = 0; i < plan->steps_count; i++) {
-        const struct task_spec *spec = &plan->steps[i].spec;
+        const struct workflow_step *step = &plan->steps[i];
+        const struct task_spec *spec = &step->spec;
+        call_set_detail(call, "%s:%u:%u: %s cannot run as it stands", options->file, step->line,
+                        step->column, step->name);
         if (!check_node_of(node, call, spec))
             return false;
         if (options->waits_for_types || place_has_handler(place, spec))
@@ -73,6 +76,7 @@ static bool check_places(struct node *node, struct call *call, const struct work
         fail_no_handler(node, call, spec, hint);
         return false;
     }
+    call_set_detail(call, "%s", "");
     return true;
 }
 

@@ -149,7 +149,12 @@ bool check_json_args(struct call *call, const struct task_words *args)
                       "argument %zu is no JSON: %.64s", i + 1, args->items[i]);
             return false;
         }
-    return true;
+    size_t again = task_words_find_repeated(args);
+    if (again == SIZE_MAX)
+        return true;
+    call_fail(call, ERROR_USAGE, NULL, "argument %zu gives a name a second value: %.64s", again + 1,
+              args->items[again]);
+    return false;
 }
 
 static bool read_python(struct call *call, struct task_spec *spec)
