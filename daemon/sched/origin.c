@@ -45,6 +45,7 @@ int origin_new(const struct origin_config *config, uint64_t seed, usec_t now, ui
     list_init(&origin->active);
     list_init(&origin->waiting);
     list_init(&origin->telling);
+    list_init(&origin->unsaved);
     rng_init(&origin->rng, seed);
     table_init(&origin->by_number, sizeof(uint64_t), rng_next(&origin->rng));
     origin->config = *config;
@@ -139,7 +140,7 @@ static void resume(struct origin *origin, struct job *job)
     job_arm(origin, job);
 }
 
-static void keep_ended(struct origin *origin, struct job *job)
+void job_keep_ended(struct origin *origin, struct job *job)
 {
     const struct task *task = job->task;
     uint64_t wall = origin_wall(origin);
@@ -165,7 +166,7 @@ int origin_restore(struct origin *origin, struct task *task, usec_t now)
     if (!job)
         return -ENOMEM;
     if (task_state_is_final(task->state))
-        keep_ended(origin, job);
+        job_keep_ended(origin, job);
     else if (task->has_node)
         resume(origin, job);
     else if (task->is_cancelled)
@@ -234,19 +235,6 @@ int origin_submit(struct origin *origin, uint64_t number, const struct task_spec
     (void)task_add_timeline(job->task, job->task->submitted_wall_usec, "submitted");
     job_place(origin, job);
     job_commit(origin, job, 1U << ORIGIN_ACCEPTED);
-    return 0;
-}
-
-int origin_take_back(struct origin *origin, uint64_t number, usec_t now)
-{
-    struct job *job = job_find(origin, number);
-
-    advance(origin, now);
-    if (!job || !job->is_new)
-        return -ENOENT;
-    if (job->task->has_node)
-        place_credit(origin->place, &job->task->node, job->is_accepted);
-    job_free(origin, job);
     return 0;
 }
 
@@ -362,9 +350,13 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node,
     if (node && task->spec.is_confidential && node[0] != '\0' &&
         strcmp(node, origin->config.name) != 0)
         return -EPERM;
-    int r = args ? set_args(task, args) : 0;
-    if (r < 0)
+    int r = job_keep_before(job);
+    if (r >= 0 && args)
+        r = set_args(task, args);
+    if (r < 0) {
+        job_drop_before(job);
         return r;
+    }
     if (node)
         task_format_text(task->spec.node, sizeof(task->spec.node), "%s", node);
     task_words_done(&task->spec.after); /* who asks for it now does not want to wait */
@@ -487,19 +479,35 @@ const struct task *origin_next(const struct origin *origin, uint64_t after)
     return NULL;
 }
 
+/* The first from @link on that waits for the disk, and is not in `waiting` as well. */
+static const struct task *next_unsaved(const struct origin *origin, struct list *link)
+{
+    for (; link != &origin->unsaved; link = link->next) {
+        const struct job *job = list_entry(link, struct job, unsaved);
+        if (job->disk_wait && list_is_empty(&job->wait))
+            return job->task;
+    }
+    return NULL;
+}
+
 const struct task *origin_next_stranded(const struct origin *origin, const struct task *after)
 {
     const struct job *job = after ? job_find(origin, after->number) : NULL;
-    struct list *next = job ? job->wait.next : origin->waiting.next;
 
-    return next == &origin->waiting ? NULL : list_entry(next, struct job, wait)->task;
+    if (job && list_is_empty(&job->wait) && list_is_empty(&job->unsaved))
+        return NULL;
+    if (job && list_is_empty(&job->wait))
+        return next_unsaved(origin, job->unsaved.next);
+    struct list *next = job ? job->wait.next : origin->waiting.next;
+    return next == &origin->waiting ? next_unsaved(origin, origin->unsaved.next)
+                                    : list_entry(next, struct job, wait)->task;
 }
 
 bool origin_is_stranded(const struct origin *origin, uint64_t number)
 {
     const struct job *job = job_find(origin, number);
 
-    return job && !list_is_empty(&job->wait);
+    return job && (!list_is_empty(&job->wait) || job->disk_wait);
 }
 
 void origin_get_statistics(const struct origin *origin, struct origin_statistics *ret)

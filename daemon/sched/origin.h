@@ -157,16 +157,18 @@ enum task_after_verdict task_after_judge(const struct task *task,
                                          enum task_after_condition condition);
 
 /*
- * The commit failed: the submission is taken back as if it had never been. Only before
- * ORIGIN_ACCEPTED. Return: 0, -ENOENT.
+ * The commit failed: what was asked for is taken back as if it had never been, a new task or, of
+ * origin_retry(), that it runs again. Only before ORIGIN_ACCEPTED. Return: 0, -ENOENT.
  */
 int origin_take_back(struct origin *origin, uint64_t number, usec_t now);
 
 void origin_committed(struct origin *origin, uint64_t number, uint64_t revision, usec_t now);
 
-/* The commit of a task that cannot be taken back failed: ORIGIN_COMMIT follows again within a
- * second. */
-void origin_uncommitted(struct origin *origin, uint64_t number, usec_t now);
+/*
+ * The commit of a task that is not taken back failed: ORIGIN_COMMIT follows again within a second.
+ * One that has not been accepted yet waits for that, and has @why as its reason.
+ */
+void origin_uncommitted(struct origin *origin, uint64_t number, const char *why, usec_t now);
 
 /* Facts about nodes, the own one included. Return: 0, -ENOSPC, -ENOMEM. */
 int origin_set_node(struct origin *origin, const struct place_facts *facts, usec_t now);
@@ -264,8 +266,8 @@ const struct task *origin_find(const struct origin *origin, uint64_t number);
 const struct task *origin_next(const struct origin *origin, uint64_t after);
 
 /*
- * Those that no node can take now, as their reasons say; not those that wait for another task or a
- * pause. In no order; @after NULL = the first. NULL at the end.
+ * Those that no node can take now, or the disk, as their reasons say; not those that wait for
+ * another task or a pause. In no order; @after NULL = the first. NULL at the end.
  */
 const struct task *origin_next_stranded(const struct origin *origin, const struct task *after);
 bool origin_is_stranded(const struct origin *origin, uint64_t number);

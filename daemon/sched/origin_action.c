@@ -44,35 +44,14 @@ void origin_committed(struct origin *origin, uint64_t number, uint64_t revision,
     for (unsigned type = 0; gates >> type; type++)
         if (gates & (1U << type))
             job_tell(origin, job, (enum origin_action_type)type);
-    if (gates & (1U << ORIGIN_ACCEPTED))
+    if (gates & (1U << ORIGIN_ACCEPTED)) {
         job->is_new = false;
+        job_drop_before(job);
+        job_end_disk_wait(origin, job);
+    }
     if (gates & (1U << ORIGIN_SEND)) {
         job->is_sent = true;
         job_contact(origin, job);
-    }
-}
-
-void origin_uncommitted(struct origin *origin, uint64_t number, usec_t now)
-{
-    struct job *job = job_find(origin, number);
-
-    origin->now = MAX(origin->now, now);
-    if (!job)
-        return;
-    job->is_unsaved = true;
-    origin->save_again_usec = MIN(origin->save_again_usec, usec_add(origin->now, USEC_PER_SEC));
-}
-
-void origin_save_again(struct origin *origin)
-{
-    if (origin->now < origin->save_again_usec)
-        return;
-    origin->save_again_usec = USEC_INFINITY;
-    list_for_each (link, &origin->jobs) {
-        struct job *job = list_entry(link, struct job, link);
-        if (job->is_unsaved && !job->is_forgotten)
-            job_tell(origin, job, ORIGIN_COMMIT);
-        job->is_unsaved = false;
     }
 }
 

@@ -4,7 +4,8 @@
 /*
  * What the files of the origin share: origin.c has the calls of its owner, origin_job.c the life of
  * one task, origin_place.c where its attempts go, origin_attempt.c what workers say about them,
- * origin_action.c what is to be done. Nobody else includes this.
+ * origin_action.c what is to be done, origin_unsaved.c what becomes of a record that could not be
+ * saved. Nobody else includes this.
  *
  * A job is a task with what is not worth saving. It waits for a node (no attempt; in `waiting`, or
  * until its timer), asks two for a place (asked_count), is under way (task->has_node), or done.
@@ -34,6 +35,12 @@ struct story {
     char note[ORIGIN_NOTE_MAX + 1];   /* why it left there */
 };
 
+/* The reason of a task that waits for the disk, and its own, which it gets back. */
+struct disk_wait {
+    char told[TASK_REASON_MAX + 1];
+    char own[TASK_REASON_MAX + 1];
+};
+
 /* A node that is asked how busy it is, before an attempt is placed. */
 struct question {
     struct node_id node;
@@ -61,7 +68,11 @@ struct job {
     bool is_held;      /* by its workflow */
     bool is_forgotten; /* only ORIGIN_FORGET is left */
     bool is_new;       /* nobody has heard "accepted" */
-    bool is_unsaved;   /* its last commit failed */
+
+    /* Of a commit that may fail, or did. */
+    struct list unsaved;         /* in origin->unsaved: its last commit failed */
+    struct disk_wait *disk_wait; /* owned; while it waits for the disk, for as long as it is new */
+    struct task *before;         /* owned; what it was before a user asked for it again */
 
     /* The attempt that is to be placed. */
     struct question asked[PLACE_BEST_MAX];
@@ -103,11 +114,12 @@ struct origin {
     struct list active;
     struct list waiting;
     struct list telling;
+    struct list unsaved;
     struct heap timers;
     struct rng rng;
     usec_t now;
     uint64_t wall_offset;   /* wall = now + offset, modulo 2^64 */
-    usec_t save_again_usec; /* when those unsaved are to be committed again */
+    usec_t save_again_usec; /* when those are to be committed again */
     size_t wake;            /* how many of the waiting are to be tried */
     size_t waiting_count;
     struct answer answers[ORIGIN_ANSWERS_MAX];
@@ -151,6 +163,10 @@ uint64_t job_wall_before(const struct origin *origin, const struct job *job, use
 void job_check(struct origin *origin, struct job *job);
 void job_arm(struct origin *origin, struct job *job);
 void job_set_state(struct origin *origin, struct job *job, enum task_state state);
+/* Back to a task without a node. */
+void job_detach(struct origin *origin, struct job *job);
+/* An ended one is forgotten when its time is over. */
+void job_keep_ended(struct origin *origin, struct job *job);
 
 /* origin_place.c */
 void job_place(struct origin *origin, struct job *job);
@@ -174,6 +190,14 @@ void job_tell(struct origin *origin, struct job *job, enum origin_action_type ty
 
 /* The record changed; @gates are told once it is on disk. */
 void job_commit(struct origin *origin, struct job *job, unsigned gates);
-void origin_save_again(struct origin *origin);
 void origin_answer(struct origin *origin, enum origin_action_type type, uint64_t number,
                    uint64_t attempt, const struct node_id *node);
+
+/* origin_unsaved.c */
+/* Keeps what the task is now, for origin_take_back(). Return: 0, -ENOMEM. */
+int job_keep_before(struct job *job);
+/* What was kept is needed no more: the record is on the disk. */
+void job_drop_before(struct job *job);
+/* It is on the disk, for which it may have waited. */
+void job_end_disk_wait(struct origin *origin, struct job *job);
+void origin_save_again(struct origin *origin);

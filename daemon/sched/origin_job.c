@@ -17,6 +17,7 @@ struct job *job_new(struct origin *origin, struct task *task)
     list_init(&job->active);
     list_init(&job->wait);
     list_init(&job->told);
+    list_init(&job->unsaved);
     list_init(&job->after);
     list_init(&job->followers);
     job->lease_end_usec = job->query_usec = job->rebalance_usec = USEC_INFINITY;
@@ -59,11 +60,14 @@ void job_free(struct origin *origin, struct job *job)
     list_remove(&job->link);
     list_remove(&job->active);
     list_remove(&job->told);
+    list_remove(&job->unsaved);
     heap_remove(&origin->timers, &job->timer);
     (void)table_remove(&origin->by_number, &job->task->number);
     origin->states[job->task->state]--;
     task_free(job->task);
     free(job->story);
+    free(job->disk_wait);
+    task_free(job->before);
     free(job);
 }
 
@@ -132,8 +136,7 @@ void job_contact(struct origin *origin, struct job *job)
     job_arm(origin, job);
 }
 
-/* Back to a task without a node. */
-static void detach(struct origin *origin, struct job *job)
+void job_detach(struct origin *origin, struct job *job)
 {
     struct task *task = job->task;
 
@@ -239,7 +242,7 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
     if (job->is_accepted)
         tell_previous(job);
     avoid_node(job);
-    detach(origin, job);
+    job_detach(origin, job);
     task_format_text(task->reason, sizeof(task->reason), "not taken by %s: %s", task->node_name,
                      text);
     tell_note(job, text);
@@ -279,7 +282,7 @@ void job_lose(struct origin *origin, struct job *job, const char *why)
     task_format_text(task->reason, sizeof(task->reason), "attempt %u lost: %s", task->tries, why);
     origin->statistics.lost++;
     job_tell(origin, job, ORIGIN_LOST);
-    detach(origin, job);
+    job_detach(origin, job);
     if (task->is_cancelled)
         give_up(origin, job, TASK_CANCELLED);
     else if (task->spec.retries == 0)
@@ -365,11 +368,11 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
         tell_note(job, task_format_text(note, sizeof(note), "%s on %s", text, task->node_name));
         task_format_text(task->reason, sizeof(task->reason), "attempt %u: %s", task->tries,
                          job_get_note(job));
-        detach(origin, job);
+        job_detach(origin, job);
         (void)retry(origin, job);
         return;
     }
-    detach(origin, job);
+    job_detach(origin, job);
     job_finish(origin, job, task_end_get_state(end));
     task->ended_wall_usec = wall;
     describe_end(job, text);
@@ -382,7 +385,7 @@ void job_finish(struct origin *origin, struct job *job, enum task_state state)
                       ? origin->config.keep_usec
                       : origin->config.keep_failed_usec;
 
-    detach(origin, job);
+    job_detach(origin, job);
     job_stop_asking(origin, job);
     job_stop_waiting(origin, job);
     list_remove(&job->after);

@@ -35,7 +35,7 @@ struct step {
     uint32_t follower; /* the next step of the lane, or NONE */
     uint32_t blockers; /* steps that it needs and that have not ended well; 1 more until opened */
     uint64_t number;   /* of its task; 0 = not known yet */
-    char *reason;      /* owned; why the origin did not take it */
+    char *reason;      /* owned; why the origin did not take it, or not yet */
 };
 
 struct workflow {
@@ -384,6 +384,8 @@ void workflow_submitted(struct workflow *workflow, uint32_t step, uint64_t numbe
         return;
     workflow->steps[step].number = number;
     workflow->steps[step].is_repeated = false;
+    free(workflow->steps[step].reason);
+    workflow->steps[step].reason = NULL;
     workflow->cancel_next = MIN(workflow->cancel_next, step);
 }
 
@@ -406,6 +408,14 @@ void workflow_ended(struct workflow *workflow, uint32_t step, enum task_state st
         open_lanes(workflow);
     else
         open_lane(workflow, &workflow->lanes[entry->lane]);
+}
+
+void workflow_explain(struct workflow *workflow, uint32_t step, const char *reason)
+{
+    if (step >= workflow->plan->steps_count || workflow->steps[step].state != WORKFLOW_SUBMITTED)
+        return;
+    free(workflow->steps[step].reason);
+    workflow->steps[step].reason = strdup(reason);
 }
 
 void workflow_refused(struct workflow *workflow, uint32_t step, const char *reason)

@@ -101,6 +101,9 @@ void workflow_start(struct workflow *workflow);
 void workflow_submitted(struct workflow *workflow, uint32_t step, uint64_t number);
 void workflow_refused(struct workflow *workflow, uint32_t step, const char *reason);
 
+/* What holds up a step that is to be submitted, for whoever looks on, until it is. */
+void workflow_explain(struct workflow *workflow, uint32_t step, const char *reason);
+
 /* The task of @step is final. Unknown and repeated ones are ignored. */
 void workflow_ended(struct workflow *workflow, uint32_t step, enum task_state state);
 
@@ -118,6 +121,6 @@ enum workflow_step_state workflow_get_step(const struct workflow *workflow, uint
 /* How a step that has ended did. */
 enum task_state workflow_get_end(const struct workflow *workflow, uint32_t step);
 
-/* Why the origin did not take @step; "" where it did. */
+/* Why the origin did not take @step, or has not yet; "" where it did. */
 const char *workflow_get_reason(const struct workflow *workflow, uint32_t step);
 void workflow_get_statistics(const struct workflow *workflow, struct workflow_statistics *ret);

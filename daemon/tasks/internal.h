@@ -50,6 +50,7 @@ struct tasks {
     sd_event_source
         *again_timer;   /* a commit that was too soon, or that the database could not take */
     usec_t commit_usec; /* when it was tried last */
+    sd_event_source *room_timer; /* what the disk had no room for; NULL until it happens */
     sd_event_source *machine_timer;
     sd_event_source *keep_timer;
     struct machine machine; /* how busy it is, as read last */
@@ -123,6 +124,10 @@ void commit_done(struct tasks *tasks);
 void commit_soon(struct tasks *tasks);
 /* Before the loop is left. */
 void commit_now(struct tasks *tasks);
+
+/* again.c: what the disk had no room for is tried again a second later, and so on */
+void again_arm(struct tasks *tasks);
+void again_done(struct tasks *tasks);
 
 /* owner.c */
 void owner_act(struct tasks *tasks, const struct origin_action *action);
@@ -226,8 +231,8 @@ void wire_send_got(struct tasks *tasks, const struct node_id *to, uint64_t numbe
 /* One action of every run. Return: whether there was any. */
 bool runs_act(struct tasks *tasks);
 void runs_on_task(struct tasks *tasks, const struct task *task);
-/* A step that the origin had taken could not be saved. */
-void runs_on_refused(struct tasks *tasks, const struct task_spec *spec, const char *reason);
+/* What the disk had no room for. */
+void runs_again(struct tasks *tasks);
 int runs_restore(const struct state_workflow *record, void *tasks);
 void runs_free(struct tasks *tasks);
 

@@ -83,27 +83,29 @@ static void answer_submission(struct tasks *tasks, uint64_t number, int r, const
     done(r, task, reason, data);
 }
 
-/* A task that could not be saved: a new one never was, one that was accepted is saved with its next
- * change. */
+/*
+ * A task that could not be saved. Whoever asked for it, or for it to run again, is told, and it is
+ * as if that had never been; a step of a list, and what was accepted before, waits for room.
+ */
 static void take_back(struct tasks *tasks, uint64_t number, int r)
 {
     const struct task *task = origin_find(tasks->origin, number);
-    struct task_spec about = {0};
+    bool is_awaited = find_submission(tasks, number) || (task && task->spec.workflow == 0);
+    bool is_known = origin_is_stranded(tasks->origin, number);
     char text[128];
 
-    if (task) {
-        about.workflow = task->spec.workflow;
-        about.step = task->spec.step;
-    }
-    if (origin_take_back(tasks->origin, number, tasks_now(tasks)) < 0) {
-        log_line_errno(LOG_ERR | LOG_STAYS, r, "Cannot save task %llu: %m",
-                       (unsigned long long)number);
-        origin_uncommitted(tasks->origin, number, tasks_now(tasks));
+    snprintf(text, sizeof(text), "the task cannot be saved: %s", strerror(-r));
+    if (is_awaited && origin_take_back(tasks->origin, number, tasks_now(tasks)) >= 0) {
+        /* A later commit of it may have had room. */
+        if (!origin_find(tasks->origin, number))
+            state_delete_task(tasks->batch, number);
+        answer_submission(tasks, number, r, NULL, text);
         return;
     }
-    snprintf(text, sizeof(text), "the task cannot be saved: %s", strerror(-r));
-    answer_submission(tasks, number, r, NULL, text);
-    runs_on_refused(tasks, &about, text);
+    if (task && !is_known)
+        log_line_errno(LOG_ERR | LOG_STAYS, r, "Cannot save task %llu: %m",
+                       (unsigned long long)number);
+    origin_uncommitted(tasks->origin, number, text, tasks_now(tasks));
 }
 
 static void on_saved(int r, void *data)

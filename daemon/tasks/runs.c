@@ -76,7 +76,7 @@ void run_watch(struct run *run, struct run_watch *watch)
 
 /* --- Life --- */
 
-static void run_free(struct run *run)
+void run_free(struct run *run)
 {
     list_remove(&run->link);
     list_remove(&run->active);
@@ -99,8 +99,7 @@ void runs_free(struct tasks *tasks)
     table_done(&tasks->runs_by_number);
 }
 
-/* A run without a list, not yet in the table. */
-static struct run *run_new(struct tasks *tasks, uint64_t number)
+struct run *run_new(struct tasks *tasks, uint64_t number)
 {
     struct run *run = calloc(1, sizeof(*run));
 
@@ -115,7 +114,7 @@ static struct run *run_new(struct tasks *tasks, uint64_t number)
     return run;
 }
 
-static int enlist(struct run *run)
+int run_enlist(struct run *run)
 {
     struct tasks *tasks = run->tasks;
     int r = table_insert(&tasks->runs_by_number, &run->number, run);
@@ -125,8 +124,7 @@ static int enlist(struct run *run)
     return r;
 }
 
-/* @plan: taken over on success. */
-static int activate(struct run *run, struct workflow_plan *plan)
+int run_activate(struct run *run, struct workflow_plan *plan)
 {
     struct tasks *tasks = run->tasks;
     int r = tasks->runs_count < RUNS_MAX ? 0 : -ENOBUFS;
@@ -143,22 +141,14 @@ static int activate(struct run *run, struct workflow_plan *plan)
     return 0;
 }
 
-static void put(struct run *run)
+void run_deactivate(struct run *run)
 {
-    _cleanup_free_ char *record = run_record_format(run);
-
-    if (!record) {
-        run->tasks->setup.on_fatal(-ENOMEM, run->tasks->setup.data);
-        return;
-    }
-    state_put_workflow(run->tasks->batch,
-                       &(struct state_workflow){.number = run->number,
-                                                .ended_wall_usec = run->ended_wall_usec,
-                                                .record = record});
+    run->workflow = workflow_free(run->workflow);
+    list_remove(&run->active);
+    run->tasks->runs_count--;
 }
 
-/* Nothing of it is left, but for its tasks. */
-static void forget(struct run *run)
+void run_forget(struct run *run)
 {
     struct tasks *tasks = run->tasks;
 
@@ -175,7 +165,7 @@ int runs_forget(struct tasks *tasks, uint64_t number)
         return -ENOENT;
     if (run->workflow)
         return -EBUSY;
-    forget(run);
+    run_forget(run);
     return 0;
 }
 
@@ -199,12 +189,12 @@ static void prune(struct tasks *tasks)
         if (count <= RUNS_KEPT_MAX && size <= RUNS_KEPT_SIZE &&
             wall < usec_add(run->ended_wall_usec, keep))
             continue;
-        forget(run);
+        run_forget(run);
     }
 }
 
 int runs_add(struct tasks *tasks, struct workflow_plan *plan, const struct run_options *options,
-             struct run **ret)
+             run_saved_t done, void *data)
 {
     struct run *run;
     int r;
@@ -215,17 +205,16 @@ int runs_add(struct tasks *tasks, struct workflow_plan *plan, const struct run_o
         return -ENOMEM;
     r = run_set_options(run, options);
     if (r >= 0)
-        r = enlist(run);
+        r = run_enlist(run);
     if (r >= 0)
-        r = activate(run, plan);
+        r = run_activate(run, plan);
     if (r < 0) {
         run_free(run);
         return r;
     }
     tasks->next_workflow++;
     run->started_wall_usec = tasks_wall(tasks);
-    put(run);
-    *ret = run;
+    run_save_first(run, &(struct run_past){0}, done, data);
     return 0;
 }
 
@@ -307,15 +296,13 @@ static void finish(struct run *run)
     }
     workflow_get_statistics(run->workflow, &run->statistics);
     run->ended_wall_usec = tasks_wall(tasks);
-    put(run);
+    run_save(run);
     list_for_each_safe (link, &run->watches) {
         struct run_watch *watch = list_entry(link, struct run_watch, link);
         list_remove(link);
         watch->on_done(run, watch->data);
     }
-    run->workflow = workflow_free(run->workflow);
-    list_remove(&run->active);
-    tasks->runs_count--;
+    run_deactivate(run);
     origin_release_workflow(tasks->origin, run->number, tasks_now(tasks));
     prune(tasks);
 }
@@ -370,14 +357,6 @@ void runs_on_task(struct tasks *tasks, const struct task *task)
         workflow_ended(run->workflow, task->spec.step, task->state);
 }
 
-void runs_on_refused(struct tasks *tasks, const struct task_spec *spec, const char *reason)
-{
-    struct run *run = find_active(tasks, spec);
-
-    if (run)
-        workflow_refused(run->workflow, spec->step, reason);
-}
-
 int run_cancel(struct run *run, int signal, usec_t grace_usec)
 {
     if (!run->workflow)
@@ -385,132 +364,8 @@ int run_cancel(struct run *run, int signal, usec_t grace_usec)
     run->cancel_signal = signal;
     run->cancel_grace_usec = grace_usec;
     run->statistics.is_cancelled = true;
-    put(run);
+    run_save(run);
     workflow_cancel(run->workflow);
     tasks_pump(run->tasks);
     return 0;
-}
-
-/* --- Taking up: after a restart, or where it stopped --- */
-
-/* Tells the workflow what became of the step of @task. */
-static void take_up_task(struct run *run, const struct task *task)
-{
-    bool is_old = run->steps && task->spec.step < run->statistics.total &&
-                  task_state_is_final(task->state) &&
-                  task->ended_wall_usec <= run->resumed_wall_usec;
-
-    if (!is_old)
-        (void)workflow_restore_step(run->workflow, task->spec.step, task->number, task->state);
-    else if (run_letter_parse(run->steps[task->spec.step]) < 0)
-        (void)workflow_repeat_step(run->workflow, task->spec.step, task->number);
-    else
-        (void)workflow_settle_step(run->workflow, task->spec.step, task->number, task->state);
-}
-
-static void take_up(struct run *run)
-{
-    struct tasks *tasks = run->tasks;
-
-    origin_hold_workflow(tasks->origin, run->number, tasks_now(tasks));
-    for (const struct task *task = NULL;
-         (task = origin_next(tasks->origin, task ? task->number : 0));)
-        if (task->spec.workflow == run->number)
-            take_up_task(run, task);
-    /* Records of tasks may be gone; what the list itself remembers is enough. */
-    for (uint32_t i = 0; run->steps && i < run->statistics.total; i++) {
-        int state = run_letter_parse(run->steps[i]);
-        if (state >= 0)
-            (void)workflow_settle_step(run->workflow, i, 0, (enum task_state)state);
-    }
-}
-
-/* A step that ended after "now", by a clock that was set back, belongs to the past all the same. */
-static uint64_t find_moment(struct tasks *tasks, uint64_t workflow)
-{
-    uint64_t moment = tasks_wall(tasks);
-
-    for (const struct task *task = NULL;
-         (task = origin_next(tasks->origin, task ? task->number : 0));)
-        if (task->spec.workflow == workflow)
-            moment = MAX(moment, task->ended_wall_usec);
-    return moment;
-}
-
-/* What failed is to run again, where that is wanted. Return: whether anything is left to do. */
-static bool mark_steps(struct run *run, bool repeats_failed)
-{
-    bool is_left = false;
-
-    for (uint32_t i = 0; i < run->statistics.total; i++) {
-        int state = run_letter_parse(run->steps[i]);
-        if (state >= 0 && state != TASK_SUCCEEDED && repeats_failed)
-            run->steps[i] = RUN_LETTER_NOT_RUN;
-        is_left = is_left || run->steps[i] == RUN_LETTER_NOT_RUN;
-    }
-    return is_left;
-}
-
-int run_resume(struct run *run, bool repeats_failed)
-{
-    _cleanup_(workflow_plan_freep) struct workflow_plan *plan = NULL;
-    int r;
-
-    if (run->workflow)
-        return -EALREADY;
-    if (!mark_steps(run, repeats_failed))
-        return -ENOENT;
-    r = run_parse(run, &plan);
-    if (r >= 0 && plan->steps_count != run->statistics.total)
-        r = -EBADMSG;
-    if (r >= 0)
-        r = activate(run, plan);
-    if (r < 0)
-        return r;
-    TAKE_PTR(plan);
-    run->resumed_wall_usec = find_moment(run->tasks, run->number);
-    run->statistics.is_cancelled = false;
-    put(run);
-    take_up(run);
-    return 0;
-}
-
-/* The list goes on; @run is as its record says. */
-static int restore_active(struct run *run)
-{
-    _cleanup_(workflow_plan_freep) struct workflow_plan *plan = NULL;
-    int r = run_parse(run, &plan);
-
-    if (r >= 0 && run->steps && plan->steps_count != run->statistics.total)
-        r = -EBADMSG;
-    if (r >= 0)
-        r = activate(run, plan);
-    if (r < 0)
-        return r;
-    TAKE_PTR(plan);
-    take_up(run);
-    workflow_start(run->workflow);
-    if (run->statistics.is_cancelled)
-        workflow_cancel(run->workflow);
-    return 0;
-}
-
-/* A list that cannot be taken up stays in the database: no reason for a node not to start. */
-int runs_restore(const struct state_workflow *stored, void *data)
-{
-    struct tasks *tasks = data;
-    struct run *run = run_new(tasks, stored->number);
-    int r = run ? run_record_parse(stored->record, run) : -ENOMEM;
-
-    if (r >= 0)
-        r = enlist(run);
-    if (r >= 0 && run->ended_wall_usec == 0)
-        r = restore_active(run);
-    if (r >= 0)
-        return 0;
-    if (run)
-        run_free(run);
-    log_error_errno(r, "Cannot take up workflow %llu from the database: %m",
-                    (unsigned long long)stored->number);
-    return r == -ENOMEM ? r : 0;
 }

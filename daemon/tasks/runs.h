@@ -51,11 +51,18 @@ struct run_facts {
 };
 
 /*
- * @plan: taken over on success. Nothing happens before run_start(). Return: 0; -ENOBUFS above
- * RUNS_MAX; -ENOMEM.
+ * @r 0: the list is on the disk, and run_start() may be called. Else it is not, and there is no
+ * such run (@run is NULL), or it has ended as before: -ENOSPC, -EBUSY, -ENOMEM; -ECANCELED where
+ * the node ends first. Called once, never from within.
+ */
+typedef void (*run_saved_t)(int r, struct run *run, void *data);
+
+/*
+ * @plan: taken over on success, as @options->inputs are. Nothing happens before run_start().
+ * Return: 0, and @done will be called; -ENOBUFS above RUNS_MAX; -ENOMEM.
  */
 int runs_add(struct tasks *tasks, struct workflow_plan *plan, const struct run_options *options,
-             struct run **ret);
+             run_saved_t done, void *data);
 void run_start(struct run *run);
 
 /* NULL where there is none. Borrowed until the loop turns. */
@@ -84,10 +91,10 @@ int runs_forget(struct tasks *tasks, uint64_t number);
 
 /*
  * Takes up a run that has ended: what was not run is run now; what failed stays as it is, or is run
- * again too. Return: 0; -EALREADY where it goes on; -ENOENT where nothing is left to do; -ENOBUFS;
- * -ENOMEM; -EBADMSG.
+ * again too. Return: 0, and @done will be called; -EALREADY where it goes on; -ENOENT where nothing
+ * is left to do; -ENOBUFS; -ENOMEM; -EBADMSG.
  */
-int run_resume(struct run *run, bool repeats_failed);
+int run_resume(struct run *run, bool repeats_failed, run_saved_t done, void *data);
 
 /* What runs gets @signal and, @grace_usec later, KILL; the rest is skipped. Return: 0, -EALREADY.
  */

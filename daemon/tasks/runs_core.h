@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * What the files of the runs share: runs.c has their life, runs_record.c what the database keeps of
- * them. Nobody else includes this.
+ * What the files of the runs share: runs.c has their life, runs_resume.c how they are taken up,
+ * runs_record.c what the database keeps of them, runs_save.c how it gets there. Nobody else
+ * includes this.
  */
 
 #include "base/json.h"
@@ -27,13 +28,40 @@ struct run {
     struct workflow_statistics statistics; /* of that end */
     uint64_t started_wall_usec, ended_wall_usec;
     uint64_t resumed_wall_usec; /* what ended until then is what `steps` says */
+    bool is_unsaved;            /* what became of it last is not on the disk */
     int cancel_signal;
     usec_t cancel_grace_usec;
     struct list supplies; /* of struct supply: steps whose files are being collected */
 };
 
+/* What a run was that is taken up again; all zero for a new one. */
+struct run_past {
+    char *steps; /* owned */
+    struct workflow_statistics statistics;
+    uint64_t ended_wall_usec, resumed_wall_usec;
+};
+
+/* A run without a list, not yet in the table. */
+struct run *run_new(struct tasks *tasks, uint64_t number);
+void run_free(struct run *run);
+int run_enlist(struct run *run);
+/* @plan: taken over on success. Return: 0, -ENOBUFS, -ENOMEM. */
+int run_activate(struct run *run, struct workflow_plan *plan);
+void run_deactivate(struct run *run);
+/* Nothing of it is left, but for its tasks. */
+void run_forget(struct run *run);
+/* It is not taken up, and as it was; takes over what @past owns. runs_resume.c */
+void run_end_again(struct run *run, struct run_past *past);
+
+/* Its record is put into the batch of this turn; what fails is tried again. runs_save.c */
+void run_save(struct run *run);
+/* The same where somebody waits; takes over what @past owns. */
+void run_save_first(struct run *run, struct run_past *past, run_saved_t done, void *data);
+
 /* Collects the files of a step, then submits it. runs_input.c */
 void run_supply(struct run *run, uint32_t step);
+/* There may be room now for those there was none for. */
+void run_supply_again(struct run *run);
 void run_supplies_free(struct run *run);
 /* Hands the step to the origin; @files are its from then on. @code: of its function, or NULL.
  * runs.c

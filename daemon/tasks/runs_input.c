@@ -18,6 +18,7 @@ struct supply {
     struct run_code *code;   /* borrowed; while it is being read */
     struct task_files files; /* collected, and waiting for the code */
     uint32_t step;
+    bool is_short; /* there was no room for it: it waits */
 };
 
 static void supply_free(struct supply *supply)
@@ -87,6 +88,17 @@ static void on_code(int r, char *code, void *data)
     finish(supply, r < 0 ? reason : NULL, code);
 }
 
+/* Others may fit. */
+static void wait_for_room(struct supply *supply, const char *reason)
+{
+    struct run *run = supply->run;
+
+    supply->is_short = true;
+    workflow_explain(run->workflow, supply->step, reason);
+    again_arm(run->tasks);
+    begin_next(run);
+}
+
 static int read_code(struct supply *supply)
 {
     return run_code_load(supply->run, step_of(supply)->code, on_code, supply, &supply->code);
@@ -99,7 +111,9 @@ static void on_staged(int r, const struct task_files *files, const char *reason,
     supply->stage = NULL;
     if (r >= 0)
         supply->files = *files;
-    if (r < 0)
+    if (r == -ENOSPC || r == -EDQUOT)
+        wait_for_room(supply, reason);
+    else if (r < 0)
         finish(supply, reason, NULL);
     else if (!step_of(supply)->has_code)
         finish(supply, NULL, NULL);
@@ -160,6 +174,8 @@ static void begin_next(struct run *run)
     list_for_each_safe (link, &run->supplies) {
         struct supply *supply = list_entry(link, struct supply, link);
         int r = 0;
+        if (supply->is_short)
+            continue;
         if (count++ >= SUPPLIES_MAX)
             return;
         if (!supply->stage && !supply->code)
@@ -190,4 +206,24 @@ void run_supply(struct run *run, uint32_t step)
     *supply = (struct supply){.run = run, .step = step};
     list_append(&run->supplies, &supply->link);
     begin_next(run);
+}
+
+void run_supply_again(struct run *run)
+{
+    struct workflow_statistics statistics;
+    bool is_due = false;
+
+    if (!run->workflow)
+        return;
+    workflow_get_statistics(run->workflow, &statistics);
+    list_for_each_safe (link, &run->supplies) {
+        struct supply *supply = list_entry(link, struct supply, link);
+        is_due = is_due || supply->is_short;
+        if (supply->is_short && statistics.is_cancelled)
+            fail(supply, "cancelled");
+        else
+            supply->is_short = false;
+    }
+    if (is_due)
+        begin_next(run);
 }

@@ -225,6 +225,7 @@ struct tasks *tasks_free(struct tasks *tasks)
     sd_event_source_disable_unref(tasks->timer);
     sd_event_source_disable_unref(tasks->machine_timer);
     commit_done(tasks);
+    again_done(tasks);
     slots_free(tasks->slots);
     origin_free(tasks->origin);
     sd_event_unref(tasks->event);

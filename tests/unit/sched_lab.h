@@ -383,8 +383,8 @@ static void lab_commit(struct lab *lab, unsigned node, const struct origin_actio
     event->revision = action->revision;
     event->json = json_format(json);
     cJSON_Delete(json);
-    /* The disk is full now and then: the first commit of a task fails. */
-    event->is_granted = !(is_new && lab->has_faults && lab_chance(lab, 5));
+    /* The disk is full now and then. */
+    event->is_granted = !(lab->has_faults && lab_chance(lab, is_new ? 5 : 2));
 }
 
 static void lab_on_end(struct lab *lab, unsigned node, const struct task *task)

@@ -384,12 +384,89 @@ static void a_commit_that_failed_is_asked_for_again(void **state _unused_)
     (void)actions(origin, 1);
     end(origin, 1, 1, 2, TASK_END_EXIT, 0, 2);
     assert_string_equal(drain(origin, true, 2), "commit 1, ");
-    origin_uncommitted(origin, 1, 3);
-    origin_uncommitted(origin, 9, 3);
+    origin_uncommitted(origin, 1, "no room", 3);
+    origin_uncommitted(origin, 9, "no room", 3);
+    assert_false(origin_is_stranded(origin, 1)); /* it has ended */
     assert_int_equal(origin_deadline(origin), 3 + USEC_PER_SEC);
     origin_tick(origin, 3 + USEC_PER_SEC);
     assert_string_equal(actions(origin, 3 + USEC_PER_SEC),
                         "commit 1, ack 1.1 lab-02, ended 1 succeeded, ");
+    origin_free(origin);
+}
+
+static void a_new_task_that_is_not_taken_back_waits_for_the_disk(void **state _unused_)
+{
+    struct origin *origin = make();
+    char placed[TASK_REASON_MAX + 1];
+    usec_t now = 1;
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, now);
+    assert_string_equal(drain(origin, true, now), "placed 1, commit 1, ");
+    (void)snprintf(placed, sizeof(placed), "%s", origin_find(origin, 1)->reason);
+    for (int i = 0; i < 3; i++) {
+        origin_uncommitted(origin, 1, "no room", now);
+        assert_string_equal(origin_find(origin, 1)->reason, "no room");
+        assert_true(origin_is_stranded(origin, 1));
+        assert_ptr_equal(origin_next_stranded(origin, NULL), origin_find(origin, 1));
+        assert_null(origin_next_stranded(origin, origin_find(origin, 1)));
+        now += USEC_PER_SEC;
+        assert_int_equal(origin_deadline(origin), now);
+        origin_tick(origin, now);
+        assert_string_equal(drain(origin, true, now), "commit 1, ");
+        assert_string_equal(origin_find(origin, 1)->reason, "no room");
+        assert_true(origin_is_stranded(origin, 1));
+    }
+    origin_committed(origin, 1, 9, now);
+    /* That it waited does not stay in the record. */
+    assert_string_equal(origin_find(origin, 1)->reason, placed);
+    assert_string_equal(actions(origin, now), "commit 1, accepted 1, send 1.1 lab-02, ");
+    assert_false(origin_is_stranded(origin, 1));
+    origin_free(origin);
+}
+
+static void a_retry_that_cannot_be_saved_is_taken_back(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct origin_statistics statistics;
+    struct task_spec spec = spec_of("a");
+    char other[] = "other", first[] = "1", *words[] = {other, NULL}, *afters[] = {first, NULL};
+    struct task_words args = {.items = words, .count = 1};
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 3, 2);
+    (void)actions(origin, 2);
+    const struct task *task = origin_find(origin, 1);
+    const uint64_t attempt = task->attempt;
+    assert_int_equal(origin_retry(origin, 1, "lab-02", &args, 3), 0);
+    spec.after = (struct task_words){.items = afters, .count = 1};
+    submit_spec(origin, 2, &spec, 3);
+    (void)drain(origin, true, 3);
+    assert_int_equal(origin_take_back(origin, 1, 4), 0);
+    assert_ptr_equal(origin_find(origin, 1), task);
+    assert_int_equal(task->state, TASK_FAILED);
+    assert_true(task->has_end);
+    assert_int_equal(task->end.code, 3);
+    assert_int_equal(task->attempt, attempt);
+    assert_int_equal(task->spec.args.count, 0);
+    assert_string_equal(task->spec.node, "");
+    assert_int_equal(origin_take_back(origin, 1, 4), -ENOENT);
+    /* A later commit of the retry may have had room; whoever waited for its end looks again. */
+    assert_non_null(strstr(drain(origin, false, 4), "commit 1, "));
+    origin_tick(origin, 5);
+    (void)actions(origin, 5);
+    assert_int_equal(origin_find(origin, 2)->state, TASK_CANCELLED);
+    origin_get_statistics(origin, &statistics);
+    assert_int_equal(statistics.pending, 0);
+    /* It goes when its time is over, and can be asked for again before. */
+    assert_int_equal(origin_retry(origin, 1, NULL, NULL, 6), 0);
+    assert_non_null(strstr(actions(origin, 6), "accepted 1, "));
+    assert_int_equal(origin_take_back(origin, 1, 6), -ENOENT);
+    end(origin, 1, 2, 2, TASK_END_EXIT, 0, 7);
+    (void)actions(origin, 7);
+    assert_int_equal(origin_find(origin, 1)->state, TASK_SUCCEEDED);
     origin_free(origin);
 }
 
@@ -1146,6 +1223,8 @@ int main(void)
         cmocka_unit_test(nothing_is_said_before_it_is_on_disk),
         cmocka_unit_test(a_submission_that_cannot_be_saved_is_taken_back),
         cmocka_unit_test(a_commit_that_failed_is_asked_for_again),
+        cmocka_unit_test(a_new_task_that_is_not_taken_back_waits_for_the_disk),
+        cmocka_unit_test(a_retry_that_cannot_be_saved_is_taken_back),
         cmocka_unit_test(what_never_left_goes_elsewhere_when_the_node_cannot_be_reached),
         cmocka_unit_test(an_unknown_type_is_an_error_unless_one_may_wait),
         cmocka_unit_test(what_no_node_can_take_is_stranded_until_one_can),

@@ -349,8 +349,12 @@ static void on_committed(struct lab *lab, struct lab_event *event)
 
     if (!origin_find(entry->origin, event->number))
         return;
-    if (!event->is_granted && origin_take_back(entry->origin, event->number, lab->now) >= 0)
+    if (!event->is_granted) {
+        /* Steps of lists wait for room. */
+        if (event->number % 2 || origin_take_back(entry->origin, event->number, lab->now) < 0)
+            origin_uncommitted(entry->origin, event->number, "no room", lab->now);
         return;
+    }
     if (lab->mutant != MUTANT_FORGETFUL)
         save(&entry->records[event->number], event);
     origin_committed(entry->origin, event->number, event->revision, lab->now);

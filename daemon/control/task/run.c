@@ -324,23 +324,74 @@ void run_look_on(struct node *node, struct call *call, struct run *run)
     call_on_gone(call, on_gone, onlooker);
 }
 
-/* Goes on with a list that stopped, or looks on where it runs. */
-static void resume(struct node *node, struct call *call, struct run *run, bool is_detached)
+/* --- Until it is on the disk --- */
+
+struct run_starting {
+    struct node *node; /* borrowed */
+    struct call *call; /* borrowed; NULL = nobody waits for the answer any more */
+    bool is_detached;
+    bool is_again;
+};
+
+static void on_starting_gone(struct call *call _unused_, void *data)
+{
+    struct run_starting *starting = data;
+
+    starting->call = NULL;
+}
+
+struct run_starting *run_starting_new(struct node *node, struct call *call, bool is_detached,
+                                      bool is_again)
+{
+    struct run_starting *starting = malloc(sizeof(*starting));
+
+    if (!starting)
+        return NULL;
+    *starting = (struct run_starting){
+        .node = node, .call = call, .is_detached = is_detached, .is_again = is_again};
+    call_on_gone(call, on_starting_gone, starting);
+    return starting;
+}
+
+void run_starting_free(struct run_starting *starting)
+{
+    if (starting->call)
+        call_on_gone(starting->call, NULL, NULL);
+    free(starting);
+}
+
+void run_on_saved(int r, struct run *run, void *data)
+{
+    struct run_starting starting = *(struct run_starting *)data;
+    struct node *node = starting.node;
+    struct call *call = starting.call;
+    char id[RUN_ID_TEXT_MAX];
+
+    run_starting_free(data);
+    if (call && r < 0) {
+        call_fail(call, error_from_errno(r), NULL, "the list cannot be saved: %s", strerror(-r));
+    } else if (call) {
+        const struct workflow_plan *plan = workflow_get_plan(run_get_workflow(run));
+        call_notify(call, run_new_plan(node, call, plan, run_id_format(node, run, id)));
+        if (starting.is_again && !starting.is_detached)
+            tell_steps(node, call, run, plan);
+        if (starting.is_detached)
+            call_reply(call, run_new_end(node, run));
+        else
+            run_look_on(node, call, run);
+    }
+    if (r >= 0)
+        run_start(run);
+}
+
+/* Looks on where it runs, or tells how it ended. */
+static void attach(struct node *node, struct call *call, struct run *run, bool is_detached)
 {
     _cleanup_(workflow_plan_freep) struct workflow_plan *plan = NULL;
-    bool repeats_failed = false, is_attaching = false;
     char id[RUN_ID_TEXT_MAX];
-    int r;
+    int r = run_parse(run, &plan);
 
-    if (!read_bool(call, "failed", &repeats_failed) || !read_bool(call, "attach", &is_attaching) ||
-        (!is_attaching && !run_may_resume(node, call, run)))
-        return;
-    node_refresh_loads(node);
-    r = run_parse(run, &plan);
-    if (r >= 0)
-        r = is_attaching ? -EALREADY : run_resume(run, repeats_failed);
-    bool is_new = r == 0;
-    if (r < 0 && r != -EALREADY && r != -ENOENT) {
+    if (r < 0) {
         call_fail(call, error_from_errno(r), NULL, "cannot take up %s: %s",
                   run_id_format(node, run, id), strerror(-r));
         return;
@@ -352,8 +403,32 @@ static void resume(struct node *node, struct call *call, struct run *run, bool i
         call_reply(call, run_new_end(node, run));
     else
         run_look_on(node, call, run);
-    if (is_new)
-        run_start(run);
+}
+
+/* Goes on with a list that stopped, or looks on where it runs. */
+static void resume(struct node *node, struct call *call, struct run *run, bool is_detached)
+{
+    bool repeats_failed = false, is_attaching = false;
+    char id[RUN_ID_TEXT_MAX];
+
+    if (!read_bool(call, "failed", &repeats_failed) || !read_bool(call, "attach", &is_attaching) ||
+        (!is_attaching && !run_may_resume(node, call, run)))
+        return;
+    node_refresh_loads(node);
+    if (is_attaching)
+        return attach(node, call, run, is_detached);
+    struct run_starting *starting = run_starting_new(node, call, is_detached, true);
+    if (!starting)
+        return fail_memory(call);
+    int r = run_resume(run, repeats_failed, run_on_saved, starting);
+    if (r >= 0)
+        return;
+    run_starting_free(starting);
+    if (r == -EALREADY || r == -ENOENT)
+        attach(node, call, run, is_detached);
+    else
+        call_fail(call, error_from_errno(r), NULL, "cannot take up %s: %s",
+                  run_id_format(node, run, id), strerror(-r));
 }
 
 void method_run(struct node *node, struct call *call)

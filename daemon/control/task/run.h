@@ -18,5 +18,18 @@ cJSON *run_new_end(const struct node *node, const struct run *run);
 /* The client looks on from now on, until the run or the client ends. */
 void run_look_on(struct node *node, struct call *call, struct run *run);
 
+/*
+ * The answer to whoever begins a list, or takes one up, waits until that is on the disk. Then the
+ * list starts, whether somebody still waits for the answer or not.
+ */
+struct run_starting;
+/* @is_again: what has become of its steps before is told. NULL without memory. */
+struct run_starting *run_starting_new(struct node *node, struct call *call, bool is_detached,
+                                      bool is_again);
+/* It is not to begin: the call is the caller's again. */
+void run_starting_free(struct run_starting *starting);
+/* For runs_add() and run_resume(), with a struct run_starting that it takes over. */
+void run_on_saved(int r, struct run *run, void *data);
+
 /* Run with a text. Takes the call. run_list.c */
 void run_start_list(struct node *node, struct call *call, bool is_detached);

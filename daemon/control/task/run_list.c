@@ -162,27 +162,23 @@ static void show_plan(struct node *node, struct call *call, const struct workflo
     call_reply(call, end);
 }
 
-/* Starts the run, with the client looking on or not. */
+/* The run starts, with the client looking on or not, when it is on the disk. */
 static void start(struct draft *draft)
 {
     struct node *node = draft->node;
     struct call *call = draft->call;
-    char id[RUN_ID_TEXT_MAX];
-    struct run *run;
-    int r = runs_add(node->tasks, draft->plan, &draft->options, &run);
+    struct run_starting *starting = run_starting_new(node, call, draft->is_detached, false);
+    int r = starting ? runs_add(node->tasks, draft->plan, &draft->options, run_on_saved, starting)
+                     : -ENOMEM;
 
-    if (r < 0) {
-        tasks_drop_files(node->tasks, &draft->options.inputs);
-        call_fail(call, error_from_errno(r), NULL, "cannot start the list: %s", strerror(-r));
+    if (r >= 0) {
+        TAKE_PTR(draft->plan);
         return;
     }
-    call_notify(call,
-                run_new_plan(node, call, TAKE_PTR(draft->plan), run_id_format(node, run, id)));
-    if (draft->is_detached)
-        call_reply(call, run_new_end(node, run));
-    else
-        run_look_on(node, call, run);
-    run_start(run);
+    if (starting)
+        run_starting_free(starting);
+    tasks_drop_files(node->tasks, &draft->options.inputs);
+    call_fail(call, error_from_errno(r), NULL, "cannot start the list: %s", strerror(-r));
 }
 
 static void on_staged(int r, const struct task_files *files, const char *reason, void *data)

@@ -29,7 +29,9 @@ static const char *describe_queue(const struct node *node, const struct task *ta
         place_find(origin_get_place(tasks_get_origin(node->tasks)), &task->node);
     uint64_t sent;
 
-    if (tasks_get_sent(node->tasks, task, &sent))
+    if (origin_is_stranded(tasks_get_origin(node->tasks), task->number)) /* its disk is full */
+        snprintf(target, TASK_REASON_MAX + 1, "%s", task->reason);
+    else if (tasks_get_sent(node->tasks, task, &sent))
         snprintf(target, TASK_REASON_MAX + 1, "its files are on their way to %s: %.0f%%",
                  task->node_name, 100.0 * (double)sent / (double)task->spec.in.size);
     else if (other && other->facts.slots > 0)

@@ -12,7 +12,8 @@ struct retry {
     struct call *call; /* borrowed; NULL = nobody waits for the answer any more */
     cJSON *reply;      /* owned */
     cJSON *list;       /* in the reply */
-    size_t pending;
+    size_t pending, failed;
+    int error;      /* of the last that failed */
     bool is_asking; /* more of them are still to be asked for */
 };
 
@@ -35,10 +36,14 @@ static void finish(struct retry *retry)
 
     if (retry->pending > 0 || retry->is_asking)
         return;
-    if (call) {
+    if (call)
         call_on_gone(call, NULL, NULL);
+    if (call && retry->failed > 0)
+        call_fail(call, error_from_errno(retry->error), NULL,
+                  "%zu of %zu tasks cannot be saved, and stay as they were: %s", retry->failed,
+                  retry->failed + (size_t)cJSON_GetArraySize(retry->list), strerror(-retry->error));
+    else if (call)
         call_reply(call, TAKE_PTR(retry->reply));
-    }
     retry_free(retry);
 }
 
@@ -48,6 +53,10 @@ static void on_saved(int r, const struct task *task, const char *reason _unused_
     cJSON *item = r >= 0 ? cJSON_CreateObject() : NULL;
 
     retry->pending--;
+    if (r < 0) {
+        retry->failed++;
+        retry->error = r;
+    }
     if (item) {
         task_fill(retry->node, task, item);
         cJSON_AddItemToArray(retry->list, item);

@@ -201,6 +201,62 @@ static cJSON *new_reply(const struct node *node, const struct run *run)
     return reply;
 }
 
+/* The answer, until what it tells is on the disk. */
+struct taken_up {
+    struct node *node; /* borrowed */
+    struct call *call; /* borrowed; NULL = nobody waits for the answer any more */
+};
+
+static void on_gone(struct call *call _unused_, void *data)
+{
+    struct taken_up *taken_up = data;
+
+    taken_up->call = NULL;
+}
+
+static void on_saved(int r, struct run *run, void *data)
+{
+    struct taken_up *taken_up = data;
+    struct node *node = taken_up->node;
+    struct call *call = taken_up->call;
+
+    free(taken_up);
+    if (call)
+        call_on_gone(call, NULL, NULL);
+    if (r >= 0)
+        run_start(run);
+    if (call && r >= 0)
+        call_reply(call, new_reply(node, run));
+    else if (call)
+        call_fail(call, error_from_errno(r), NULL, "the list cannot be saved: %s", strerror(-r));
+}
+
+static void resume(struct node *node, struct call *call, struct run *run, const char *id,
+                   bool repeats_failed)
+{
+    struct taken_up *taken_up = malloc(sizeof(*taken_up));
+
+    if (!taken_up)
+        return fail_memory(call);
+    *taken_up = (struct taken_up){.node = node, .call = call};
+    int r = run_resume(run, repeats_failed, on_saved, taken_up);
+    if (r >= 0) {
+        call_on_gone(call, on_gone, taken_up);
+        return;
+    }
+    free(taken_up);
+    if (r == -EALREADY)
+        call_fail(call, ERROR_CONFLICT, "look on: p2pctl workflow show -f ID",
+                  "workflow %s goes on already", id);
+    else if (r == -ENOENT)
+        call_fail(call, ERROR_CONFLICT,
+                  repeats_failed ? NULL
+                                 : "to run what failed again: p2pctl workflow resume --failed ID",
+                  "nothing of workflow %s is left to run", id);
+    else
+        call_fail(call, error_from_errno(r), NULL, "cannot take up %s: %s", id, strerror(-r));
+}
+
 void method_resume_workflow(struct node *node, struct call *call)
 {
     bool repeats_failed = false;
@@ -211,21 +267,7 @@ void method_resume_workflow(struct node *node, struct call *call)
         !(run = find_run(node, call, id)) || !may_change(node, call, run))
         return;
     node_refresh_loads(node);
-    int r = run_resume(run, repeats_failed);
-    if (r == -EALREADY)
-        call_fail(call, ERROR_CONFLICT, "look on: p2pctl workflow show -f ID",
-                  "workflow %s goes on already", id);
-    else if (r == -ENOENT)
-        call_fail(call, ERROR_CONFLICT,
-                  repeats_failed ? NULL
-                                 : "to run what failed again: p2pctl workflow resume --failed ID",
-                  "nothing of workflow %s is left to run", id);
-    else if (r < 0)
-        call_fail(call, error_from_errno(r), NULL, "cannot take up %s: %s", id, strerror(-r));
-    else {
-        run_start(run);
-        reply_settled(node, call, new_reply(node, run), "taken up, but not on the disk");
-    }
+    resume(node, call, run, id, repeats_failed);
 }
 
 void method_cancel_workflow(struct node *node, struct call *call)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""Lists and retries on a disk that is full: refused in words or waiting for room, never lost, never only in memory."""
+import json
+import os
+
+import pytest
+
+from lib.disk import fill
+from lib.lab import STEADY
+from lib.wait import wait_for
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def node(make_lab, small_disk):
+    """A node with a disk of 24 MiB, whose tasks wait for files in node.marks."""
+    lab = make_lab(STEADY)
+    marks = lab.directory / "marks"
+    marks.mkdir()
+    marks.chmod(0o1777)
+    node = lab.node("lone", {"files": {"quota": "1GiB", "reserve": "1MiB"}, "sandbox": {"write": [str(marks)]}},
+                    role="seed", types=["a"])
+    node.marks = marks
+    return small_disk(node, 24).start()
+
+
+def fill_for_records(node):
+    """Until not even a record has room."""
+    filler = fill(node)
+    wait_for(lambda: node.ctl("submit", "--", "true", code=None).code, 15, "a submit to be refused")
+    return filler
+
+
+def leave(filler, size):
+    """All but so many bytes of what is free."""
+    os.truncate(filler, filler.stat().st_size - size)
+
+
+def workflows(node):
+    return {workflow["id"]: workflow["state"] for workflow in node.json("workflow", "list")["workflows"]}
+
+
+def steps(node, workflow):
+    return {step["task"]: step for step in node.json("workflow", "show", workflow)["steps"]}
+
+
+def step(node, name):
+    """What a step does that ends when it is told to."""
+    return f"run=\"sh -c 'until test -e {node.marks}/{name}; do sleep 0.05; done'\""
+
+
+@pytest.mark.parametrize("options", [[], ["--detach"]])
+def test_a_list_that_cannot_be_saved_is_refused(node, write, options):
+    path = write("a1 a2")
+    filler = fill_for_records(node)
+    result = node.ctl("run", *options, path, code=1)
+    assert result.stdout in ("", "Discovering peers...\n"), result
+    assert "the list cannot be saved: " in result.stderr, result
+    assert workflows(node) == {}
+    filler.unlink()
+    wait_for(lambda: node.ctl("run", path, code=None).code == 0, 15, "lists to be taken again")
+    states = workflows(node)
+    node.restart()
+    assert workflows(node) == states and set(states.values()) == {"succeeded"}
+
+
+@pytest.mark.parametrize("verb", [["run", "--resume-failed"], ["workflow", "resume", "--failed"]])
+def test_a_list_that_is_not_taken_up_for_want_of_room_stays_as_it_was(node, write, verb):
+    ready = node.marks / "ready"
+    path = write(f"a1 a2\na1: run=\"test -e {ready}\"")
+    assert node.ctl("run", path, code=None).code == 1
+    (workflow,) = workflows(node)
+    ready.touch()
+    before = node.json("workflow", "show", workflow)
+    filler = fill_for_records(node)
+    result = node.ctl(*verb, workflow, code=1)
+    assert "the list cannot be saved: " in result.stderr, result
+    assert node.json("workflow", "show", workflow)["steps"] == before["steps"]
+    assert workflows(node) == {workflow: "failed"}
+    filler.unlink()
+    wait_for(lambda: node.ctl(*verb, workflow, code=None).code == 0, 15, "the list to be taken up")
+    wait_for(lambda: workflows(node) == {workflow: "succeeded"}, 15, "the list to end")
+    node.restart()
+    assert workflows(node) == {workflow: "succeeded"}
+
+
+def test_a_step_whose_record_has_no_room_waits_and_says_why(node, write):
+    large = "x" * 60_000
+    path = write(f"a1 a2\na1: {step(node, 'go')}\na2: run=\"test {large} = x\"")
+    workflow = node.ctl("run", "--detach", path).stdout.strip()
+    wait_for(lambda: steps(node, workflow)["a1"]["state"] == "running", 15, "the first step to run")
+    filler = fill(node)
+    leave(filler, 64 * 1024)
+    (node.marks / "go").touch()
+    wait_for(lambda: "the task cannot be saved: " in (steps(node, workflow)["a2"]["reason"] or ""), 15,
+             lambda: steps(node, workflow))
+    assert steps(node, workflow)["a2"]["state"] == "pending"
+    assert steps(node, workflow)["a1"]["state"] == "succeeded"
+    filler.unlink()
+    wait_for(lambda: workflows(node) == {workflow: "failed"}, 15, lambda: steps(node, workflow))
+    assert (steps(node, workflow)["a2"]["state"], steps(node, workflow)["a2"]["exit"]) == ("failed", 1)
+    assert "cannot be saved" not in json.dumps(steps(node, workflow)["a2"])
+
+
+def test_a_step_whose_inputs_have_no_room_waits_and_says_why(node, write):
+    node.ctl("file", "put", "-", "lone:large", stdin=os.urandom(6 * MIB))
+    path = write(f"a1 a2\na1: {step(node, 'go')}\na2: run=\"cat large\" in=@large")
+    workflow = node.ctl("run", "--detach", path).stdout.strip()
+    wait_for(lambda: steps(node, workflow)["a1"]["state"] == "running", 15, "the first step to run")
+    filler = fill(node)
+    leave(filler, 4 * MIB)
+    (node.marks / "go").touch()
+    waiting = wait_for(lambda: (found := steps(node, workflow)["a2"])["reason"] and found, 30, "the reason")
+    assert waiting["state"] == "pending" and "this node has no space for large" in waiting["reason"], waiting
+    node.restart()
+    wait_for(lambda: steps(node, workflow)["a2"]["reason"] == waiting["reason"], 30, "the reason after a restart")
+    filler.unlink()
+    wait_for(lambda: workflows(node) == {workflow: "succeeded"}, 30, lambda: steps(node, workflow))
+
+
+def test_a_list_that_waits_for_room_can_be_cancelled(node, write):
+    node.ctl("file", "put", "-", "lone:large", stdin=os.urandom(6 * MIB))
+    filler = fill(node)
+    leave(filler, 4 * MIB)
+    workflow = node.ctl("run", "--detach", write("a1\na1: run=\"cat large\" in=@large")).stdout.strip()
+    wait_for(lambda: steps(node, workflow)["a1"]["reason"], 15, "the step to wait")
+    node.ctl("workflow", "cancel", workflow)
+    wait_for(lambda: workflows(node) == {workflow: "cancelled"}, 15, lambda: steps(node, workflow))
+
+
+def test_a_retry_that_cannot_be_saved_is_refused_and_the_task_stays_as_it_was(node, write):
+    ready = node.marks / "ready"
+    alone = node.submit("--retries", "0", "--", "test", "-e", ready)
+    node.wait_task(alone, "failed")
+    before = node.task(alone)
+    ready.touch()
+    filler = fill_for_records(node)
+    result = node.ctl("task", "retry", alone, code=1)
+    assert "cannot be saved" in result.stderr, result
+    assert node.task(alone) == before
+    filler.unlink()
+    wait_for(lambda: node.ctl("task", "retry", alone, code=None).code == 0, 15, "retries to be taken again")
+    node.wait_task(alone, "succeeded")
+    node.restart()
+    assert node.task(alone)["state"] == "succeeded"
