@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from lib.lab import FAST, STEADY
+from lib.lab import FAST, STEADY, merge
 from lib.netns import Switch
 from lib.process import sizes
 from lib.wait import holds_for, wait_for
@@ -30,6 +30,12 @@ def lab(make_lab):
 
 
 @pytest.fixture
+def patient(make_lab):
+    """Suspects are found as soon, and have longer to speak up: the loss and a busy machine together are no death."""
+    return make(make_lab(merge(FAST, {"membership": {"suspicion_mult": 12}}), Switch()))
+
+
+@pytest.fixture
 def steady(make_lab):
     """Where nobody dies, and leases are longer than any cut."""
     return make(make_lab(STEADY, Switch()))
@@ -49,7 +55,8 @@ def sees(node, **states):
     return all(members[name.replace("_", "-")]["state"] == state for name, state in states.items())
 
 
-def test_a_quarter_of_all_datagrams_lost_kills_nobody_and_loses_no_message(lab):
+def test_a_quarter_of_all_datagrams_lost_kills_nobody_and_loses_no_message(patient):
+    lab = patient
     lab.switch.lose(25)
     result = lab["lab-01"].json("message", "--all", "can you hear me?", timeout=30)
     assert result["status"] == "received"
@@ -71,8 +78,9 @@ def test_a_lossy_network_still_runs_the_list(steady, tmp_path):
     assert result.stdout.count("Executing task: ") == 6 and result.stdout.endswith("Disconnected from all nodes.\n")
 
 
-def test_two_that_cannot_hear_each_other_are_both_alive(lab):
+def test_two_that_cannot_hear_each_other_are_both_alive(patient):
     """Others ask for them: one bad link is no death."""
+    lab = patient
     lab.switch.part(nodes(lab, "lab-01"), nodes(lab, "lab-02"))
     holds_for(lambda: not deaths(lab), 6, "everybody alive")
     wait_for(lambda: sees(lab["lab-01"], lab_02="alive") and sees(lab["lab-02"], lab_01="alive"), 10, "both alive")
