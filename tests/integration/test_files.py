@@ -306,7 +306,7 @@ def test_progress_has_rate_and_rest_on_a_terminal_and_nowhere_else(node, tmp_pat
         os.close(slave)
         shown = read_terminal(master)
         os.close(master)
-        assert process.wait(20) == 0, shown
+        assert process.wait(60) == 0, shown
         assert re.search(r"large  \d+\.\d MiB of 6\.0 MiB +\d+%  \d+\.\d (K|M)iB/s  ETA \S+", shown), shown
         assert shown.rstrip().rsplit("\r", 1)[-1].startswith("\x1b[Klarge  6.0 MiB of 6.0 MiB  100%"), shown
     quiet = node.ctl("file", "put", "--overwrite=always", "--rate", "6MiB", source, "lab-02:")
@@ -324,7 +324,7 @@ def test_progress_is_never_wider_than_the_terminal(node, tmp_path):
         os.close(slave)
         shown = read_terminal(master)
         os.close(master)
-        assert process.wait(20) == 0, shown
+        assert process.wait(60) == 0, shown
         lines = [line.removeprefix("\x1b[K") for line in shown.split("\r") if " MiB" in line and "sha256" not in line]
         assert lines and all(len(line) < columns and line.startswith("жжж") for line in lines), lines
         assert columns < 60 or all(re.search(r"…  \d+\.\d [KM]iB of 6\.0 MiB +\d+%", line) for line in lines), lines
