@@ -171,10 +171,11 @@ def connect_and_ask(node):
         return None
 
 
-def test_the_65th_client_is_told_that_there_are_too_many(node):
+def test_the_57th_client_of_a_user_is_told_that_there_are_too_many(node):
+    """Seven eighths of the 64 places are for one user."""
     clients = []
     try:
-        for _ in range(64):
+        for _ in range(56):
             clients.append(wait_for(lambda: connect_and_ask(node), 10, "a place"))
         result = node.ctl("status", code=1)
         assert result.stderr.startswith("p2pctl: ") and "busy" in node.ctl("--json=short", "status", code=1).stderr
