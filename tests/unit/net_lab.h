@@ -20,13 +20,9 @@
 
 static const struct node_id lab_a = {{0xaa}}, lab_b = {{0xbb}}, lab_c = {{0xcc}};
 
-/* Of this process alone: tests run side by side, and one looks who has a port. */
 static _unused_ struct address lab_loopback(uint16_t port)
 {
-    uint32_t id = (uint32_t)getpid();
-
-    return (struct address){
-        .bytes = {127, 21, (uint8_t)(id >> 8), (uint8_t)id}, .port = port, .family = 4};
+    return (struct address){.bytes = {127, 21, 0, 1}, .port = port, .family = 4};
 }
 
 /* A ring whose key n is all bytes @first + n. */
@@ -53,14 +49,17 @@ static _unused_ struct tls *lab_tls(const char *cluster, const struct node_id *i
     return tls;
 }
 
-/* UDP and TCP on a free port of the loopback, inside this test's range. */
+/*
+ * UDP and TCP on a free port of the loopback. Tests run side by side, and one frees a port and
+ * looks who has it: each process tries other ports first.
+ */
 static _unused_ struct bind_sockets lab_bind(void)
 {
     struct bind_sockets sockets;
     char error[BIND_ERROR_MAX] = "";
 
-    for (uint16_t port = 21000; port < 22000; port++) {
-        struct address address = lab_loopback(port);
+    for (uint16_t i = 0; i < 1000; i++) {
+        struct address address = lab_loopback((uint16_t)(23000 + getpid() % 8000 + i));
         if (bind_sockets_open(&address, NULL, error, &sockets) == 0)
             return sockets;
     }
