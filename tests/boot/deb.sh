@@ -192,6 +192,8 @@ restart() {
     step 'it ended with 78' [ "$(systemctl show -P ExecMainStatus p2pnode@wrong)" = 78 ]
     step 'and is not tried again' [ "$(systemctl show -P ActiveState p2pnode@wrong)" = failed ]
     step 'the journal says what is wrong' until_true wrong_is_told
+    step 'it leaves no socket of a task runner' until_true not systemctl -q is-active p2pnode-exec@wrong.socket
+    step 'nor its file' until_true not test -e /run/p2pnode-exec/wrong.sock
     rm /etc/p2pnode/wrong.conf
     systemctl reset-failed p2pnode@wrong
 }
