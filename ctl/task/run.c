@@ -400,6 +400,9 @@ int run_run(struct ctl *ctl)
     _cleanup_(run_done) struct run run = {0};
     int r = run_init(&run, ctl);
 
+    if (r == 0 && ctl->globals.node)
+        r = fail(ERROR_USAGE, NULL, "where a step is to run is said in the list: a1 node=NODE",
+                 "a list is run by this node only, not by another (-N)");
     if (r == 0)
         r = run_read_options(options, parameters);
     if (r == 0)

@@ -91,6 +91,16 @@ static bool id_matches(const char *id, const char *wanted)
 static const char *const task_states[] = {
     "pending", "running", "succeeded", "failed", "timed-out", "cancelled", "lost", "unknown", NULL};
 
+/* As the daemon names users: those without a name by their number. */
+static bool is_own(const cJSON *task)
+{
+    const struct passwd *user = getpwuid(geteuid());
+    char number[16];
+
+    snprintf(number, sizeof(number), "%u", (unsigned)geteuid());
+    return strcmp(json_text(task, "user", ""), user ? user->pw_name : number) == 0;
+}
+
 static bool task_is_wanted(const struct ctl *ctl, const cJSON *task)
 {
     const char *state = options_get(&ctl->options, "state"),
@@ -105,11 +115,8 @@ static bool task_is_wanted(const struct ctl *ctl, const cJSON *task)
         return false;
     if (workflow && !id_matches(json_text(task, "workflow", ""), workflow))
         return false;
-    if (options_has(&ctl->options, "mine")) {
-        const struct passwd *user = getpwuid(geteuid());
-        if (!user || strcmp(json_text(task, "user", ""), user->pw_name) != 0)
-            return false;
-    }
+    if (options_has(&ctl->options, "mine") && !is_own(task))
+        return false;
     return !since || text_parse_usec(since, &usec) < 0 ||
            render_seconds_since(json_text(task, "submitted", NULL)) * (double)USEC_PER_SEC <=
                (double)usec;

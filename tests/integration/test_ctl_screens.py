@@ -316,6 +316,11 @@ def test_node_is_asked_through_the_daemon(ctl, daemon):
     assert ctl("-N", "no/node", "status").returncode == 2
 
 
+def test_a_list_is_run_by_no_other_node(ctl, daemon):
+    result = ctl("-N", "lab-05", "run", "tasks.txt")
+    assert (result.returncode, daemon.calls) == (2, []) and b"a1 node=NODE" in result.stderr
+
+
 def test_put_sends_the_content_by_descriptor(ctl, daemon, tmp_path):
     (tmp_path / "run1.h5").write_bytes(b"x" * 100000)
     result = ctl("file", "put", "run1.h5", "short.txt", "lab-05:")

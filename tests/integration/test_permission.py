@@ -14,6 +14,7 @@ from lib.process import files_below
 # Groups that every Debian has and that own nothing here.
 USERS, ADMINS = "games", "irc"
 USER, OTHER = "nobody", "daemon"
+NAMELESS = "54321"  # the number of a user whom no passwd knows
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,8 @@ def node(make_module_lab):
 
 def run_as(node, user, groups, *arguments, stdin=b""):
     """p2pctl as this user, with these groups beside its own."""
-    entry = pwd.getpwnam(user)
-    return run_program([CTL, "--socket", node.socket, *arguments], stdin, user=entry.pw_uid, group=entry.pw_gid,
+    uid, gid = (int(user), int(user)) if user == NAMELESS else pwd.getpwnam(user)[2:4]
+    return run_program([CTL, "--socket", node.socket, *arguments], stdin, user=uid, group=gid,
                        extra_groups=[grp.getgrnam(group).gr_gid for group in groups])
 
 
@@ -88,10 +89,12 @@ def test_tasks_of_others_are_cancelled_by_administrators_only(node):
     node.wait_task(task, "cancelled")
 
 
-def test_list_mine_shows_only_the_users_own(node):
-    run_as(node, OTHER, [USERS], "submit", "--wait", "a2")
-    lines = run_as(node, USER, [USERS], "task", "list", "--mine", "--no-legend").stdout.splitlines()
-    assert lines and all(f" {USER} " in line for line in lines)
+@pytest.mark.parametrize("user", [USER, NAMELESS])
+def test_list_mine_shows_only_the_users_own(node, user):
+    for submitter in (user, OTHER):
+        assert run_as(node, submitter, [USERS], "submit", "--wait", "a2").code == 0
+    lines = run_as(node, user, [USERS], "task", "list", "--mine", "--no-legend").stdout.splitlines()
+    assert lines and all(f" {user} " in line for line in lines)
 
 
 HOLD = """
