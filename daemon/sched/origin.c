@@ -350,11 +350,13 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node,
     if (node && task->spec.is_confidential && node[0] != '\0' &&
         strcmp(node, origin->config.name) != 0)
         return -EPERM;
+    bool is_first = !job->before;
     int r = job_keep_before(job);
     if (r >= 0 && args)
         r = set_args(task, args);
     if (r < 0) {
-        job_drop_before(job);
+        if (is_first)
+            job_drop_before(job);
         return r;
     }
     if (node)

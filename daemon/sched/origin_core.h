@@ -73,6 +73,7 @@ struct job {
     struct list unsaved;         /* in origin->unsaved: its last commit failed */
     struct disk_wait *disk_wait; /* owned; while it waits for the disk, for as long as it is new */
     struct task *before;         /* owned; what it was before a user asked for it again */
+    unsigned before_gates;       /* of that, what retrying gave up: nobody had heard of its end */
 
     /* The attempt that is to be placed. */
     struct question asked[PLACE_BEST_MAX];

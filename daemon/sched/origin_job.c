@@ -374,7 +374,10 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
     }
     job_detach(origin, job);
     job_finish(origin, job, task_end_get_state(end));
-    task->ended_wall_usec = wall;
+    /* A workflow compares it with when it was resumed: so there it is when it was heard of, as what
+     * ended before and is heard of after is of this try. The timeline has the true time. */
+    if (task->spec.workflow == 0)
+        task->ended_wall_usec = wall;
     describe_end(job, text);
 }
 

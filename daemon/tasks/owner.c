@@ -96,9 +96,12 @@ static void take_back(struct tasks *tasks, uint64_t number, int r)
 
     snprintf(text, sizeof(text), "the task cannot be saved: %s", strerror(-r));
     if (is_awaited && origin_take_back(tasks->origin, number, tasks_now(tasks)) >= 0) {
+        task = origin_find(tasks->origin, number);
         /* A later commit of it may have had room. */
-        if (!origin_find(tasks->origin, number))
+        if (!task)
             state_delete_task(tasks->batch, number);
+        else
+            tasks_tell_watchers(tasks, task);
         answer_submission(tasks, number, r, NULL, text);
         return;
     }
