@@ -270,17 +270,23 @@ static int on_answers(sd_event_source *source, void *data)
 /*
  * Whether there is a place for one more. A single user never gets all of them, whatever it forgets
  * to close, and who may not call at all takes none of those who may. Else *@ret_why says why not.
+ * @peer NULL: for anybody.
  */
 static bool has_place(const struct server *server, const struct peer *peer, const char **ret_why)
 {
-    size_t max = server->config.clients_max, reserve = max / 8, count = 0, of_user = 0;
+    size_t max = server->config.clients_max, reserve = max / 8, all = 0, count = 0, of_user = 0;
 
     list_for_each (link, &server->clients) {
         const struct client *other = list_entry(link, struct client, link);
+        all++;
+        if (!peer)
+            continue;
         count += other->peer.may_call == peer->may_call;
         of_user += other->peer.uid == peer->uid;
     }
     *ret_why = "too many clients at the control socket";
+    if (!peer)
+        return all < max + MAX(reserve, (size_t)1);
     if (!peer->may_call)
         return count < MAX(reserve, (size_t)1);
     if (count < max && of_user >= max - reserve)
@@ -326,10 +332,13 @@ static int accept_client(struct server *server)
     }
     struct peer peer;
     const char *why;
-    r = peer_identify(fd, server->config.user_group, server->config.admin_group, &peer);
-    if (r < 0)
+    /* Who it is takes a look at the system's users: only where anybody has a place. */
+    r = !has_place(server, NULL, &why)
+            ? -EBUSY
+            : peer_identify(fd, server->config.user_group, server->config.admin_group, &peer);
+    if (r < 0 && r != -EBUSY)
         return r;
-    if (!has_place(server, &peer, &why)) {
+    if (r == -EBUSY || !has_place(server, &peer, &why)) {
         send_busy(fd, why);
         return 0;
     }
