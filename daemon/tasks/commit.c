@@ -85,6 +85,14 @@ int commit_init(struct tasks *tasks)
     return 0;
 }
 
+void commit_abandon(struct tasks *tasks)
+{
+    struct state_batch *left = tasks->batch;
+
+    if (left && !state_batch_is_empty(left) && state_batch_new(&tasks->batch) >= 0)
+        state_batch_free(left);
+}
+
 void commit_done(struct tasks *tasks)
 {
     sd_event_source_disable_unref(tasks->turn_end);

@@ -139,7 +139,8 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         list_remove(&hook->link);
         hooks->queued_count--;
         if (r < 0) {
-            log_warning_errno(r, "Cannot run the hook for %s, %s: %m", hook->event, hook->command);
+            log_line_errno(LOG_WARNING | LOG_STAYS, r, "Cannot run the hook for %s, %s: %m",
+                           hook->event, hook->command);
             hook_free(hook);
             continue;
         }

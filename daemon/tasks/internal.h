@@ -124,6 +124,8 @@ void commit_done(struct tasks *tasks);
 void commit_soon(struct tasks *tasks);
 /* Before the loop is left. */
 void commit_now(struct tasks *tasks);
+/* What the database would not take any more: whoever waits for it is still there to be told. */
+void commit_abandon(struct tasks *tasks);
 
 /* again.c: what the disk had no room for is tried again a second later, and so on */
 void again_arm(struct tasks *tasks);

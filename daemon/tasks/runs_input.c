@@ -181,7 +181,12 @@ static void begin_next(struct run *run)
         if (!supply->stage && !supply->code)
             r = begin(supply);
         if (r == -EBUSY && count > 1)
-            return; /* one of ours that ends makes room */
+            return;                        /* one of ours that ends makes room */
+        if (r == -EBUSY || r == -EAGAIN) { /* others have all there is */
+            supply->is_short = true;
+            again_arm(run->tasks);
+            return;
+        }
         if (r == -EINVAL)
             snprintf(reason, sizeof(reason), "two of its files have the same name");
         else if (r == -ENOENT)

@@ -196,6 +196,7 @@ void tasks_close(struct tasks *tasks)
     commit_now(tasks);
     keep_flush(tasks);
     tasks->is_closed = true;
+    commit_abandon(tasks);
     supplies_close(tasks);
     collects_close(tasks);
     stages_close(tasks);
