@@ -116,7 +116,7 @@ int node_make_stores(struct node *node)
     const struct memory_limits memory_limits = limits_of_memory(config);
     r = memory_new(&memory_limits, seed, &node->memory);
     if (r >= 0) {
-        memory_begin(node->memory, node->start.versions);
+        memory_begin(node->memory, node->start.versions, node->start.versions_reserved);
         r = state_load_values(node->state, config->mem.persist ? load_value : skip_value, node);
     }
     if (r < 0)

@@ -77,11 +77,11 @@ void memory_set_limits(struct memory *memory, const struct memory_limits *limits
     memory->limits = *limits;
 }
 
-void memory_begin(struct memory *memory, uint64_t versions)
+void memory_begin(struct memory *memory, uint64_t versions, uint64_t reserved)
 {
     memory->floor = MAX(memory->floor, versions);
     memory->given = MAX(memory->given, versions);
-    memory->reserved = versions + STATE_VERSIONS_AHEAD;
+    memory->reserved = reserved;
 }
 
 static uint64_t cost_of(size_t key_size, size_t owner_size, size_t size)

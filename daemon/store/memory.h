@@ -31,10 +31,10 @@ struct memory *memory_free(struct memory *memory);
 DEFINE_CLEANUP(struct memory *, memory_free)
 
 /*
- * From here on versions are above @versions, of state_start, and what a crash may forget is not
- * given: the limit is moved with the saves. Before the first set.
+ * From here on versions are above @versions, and none above @reserved is given, since a crash would
+ * forget it: that limit is moved with the saves. Both are of state_start. Before the first set.
  */
-void memory_begin(struct memory *memory, uint64_t versions);
+void memory_begin(struct memory *memory, uint64_t versions, uint64_t reserved);
 
 /* What is there already stays, also where it is more. */
 void memory_set_limits(struct memory *memory, const struct memory_limits *limits);

@@ -166,7 +166,7 @@ static int load_id(sqlite3 *database, struct node_id *ret)
 
 static int start(sqlite3 *database, uint64_t wall_usec, struct state_start *ret)
 {
-    uint64_t stored = 0, last_event = 0;
+    uint64_t stored = 0, last_event = 0, last_version = 0;
     int r = load_id(database, &ret->id);
 
     if (r == 0)
@@ -184,9 +184,13 @@ static int start(sqlite3 *database, uint64_t wall_usec, struct state_start *ret)
     if (r == 0)
         r = database_get_u64(database, "SELECT value FROM meta WHERE key = 'versions'",
                              &ret->versions);
+    /* A value that is there may have a far higher one: it goes on from that. */
+    if (r == 0)
+        r = database_get_u64(database, "SELECT ifnull(max(version), 0) FROM value", &last_version);
+    ret->versions_reserved = MAX(ret->versions, last_version) + STATE_VERSIONS_AHEAD;
     if (r == 0)
         r = database_run(database, "UPDATE meta SET value = ?1 WHERE key = 'versions'", "i",
-                         ret->versions + STATE_VERSIONS_AHEAD);
+                         ret->versions_reserved);
     if (r == 0)
         r = database_get_u64(database, "SELECT ifnull(max(sequence), 0) FROM event", &last_event);
     if (r < 0)

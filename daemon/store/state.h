@@ -67,8 +67,10 @@ struct state_start {
     uint64_t next_task; /* above every number ever put, also of tasks deleted since; from 1 */
     uint64_t next_workflow;
     uint64_t next_event;
-    uint64_t versions; /* no version of a value that is lost or removed is above it; before this
-                          returns, STATE_VERSIONS_AHEAD more are taken to have been given */
+    uint64_t versions;          /* no version of a value that is lost or removed is above it */
+    uint64_t versions_reserved; /* STATE_VERSIONS_AHEAD above that and above those of the values
+                                   that are there: before this returns, all up to it are taken to
+                                   have been given */
 };
 
 /**

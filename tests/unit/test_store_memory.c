@@ -347,7 +347,7 @@ static void node_open(struct node *node)
     assert_int_equal(state_open(node->directory, node->worker, 1, message, &node->state), 0);
     assert_int_equal(state_start(node->state, WALL, &start), 0);
     assert_int_equal(memory_new(&limits, 1, &node->memory), 0);
-    memory_begin(node->memory, start.versions);
+    memory_begin(node->memory, start.versions, start.versions_reserved);
     assert_int_equal(state_load_values(node->state, load_one, node), 0);
 }
 
@@ -539,6 +539,34 @@ static void disk_that_is_behind_for_long_stops_the_versions(void **state)
     assert_int_equal(version_of_set(node->memory, "k", NOW), 2 * STATE_VERSIONS_AHEAD + 1);
 }
 
+static void value_of_a_high_version_can_be_set_before_the_first_save(void **state)
+{
+    struct node *node = *state;
+    struct state_batch *batch = NULL;
+    struct state_value value = {
+        .key = "k", .data = "v", .size = 1, .version = 5 * STATE_VERSIONS_AHEAD, .owner = ""};
+    bool is_done = false;
+
+    assert_int_equal(state_batch_new(&batch), 0);
+    state_put_value(batch, &value);
+    state_put_versions(batch, 3);
+    state_batch_after(batch, on_saved, &is_done);
+    assert_int_equal(state_commit(node->state, &batch), 0);
+    assert_true(worker_wait(node->worker, &is_done));
+    node_close(node);
+    node_open(node);
+    assert_int_equal(version_of_set(node->memory, "k", NOW), value.version + 1);
+    assert_int_equal(version_of_set(node->memory, "new", NOW), 4);
+    stop(node);
+    node_open(node);
+    assert_int_equal(version_of_set(node->memory, "k", NOW), value.version + 2);
+    /* What a kill forgets is not given again. */
+    node_close(node);
+    node_open(node);
+    assert_int_equal(version_of_set(node->memory, "k", NOW),
+                     value.version + 2 + STATE_VERSIONS_AHEAD);
+}
+
 static void last_save_beside_one_that_fails_keeps_versions_apart(void **state)
 {
     struct node *node = *state;
@@ -640,6 +668,7 @@ int main(void)
         test_node(versions_of_what_a_crash_forgot_are_not_given_again),
         test_node(versions_without_saved_values_are_not_given_again),
         test_node(disk_that_is_behind_for_long_stops_the_versions),
+        test_node(value_of_a_high_version_can_be_set_before_the_first_save),
         test_node(last_save_beside_one_that_fails_keeps_versions_apart),
         test_node(save_that_failed_is_made_up_for),
         test_node(batch_that_was_freed_counts_as_failed),
