@@ -101,7 +101,7 @@ int client_begin(struct file_job *job, struct hasher *hasher, uint64_t offset)
         return 0;
     if ((offset == 0 && (ftruncate(job->fd, 0) < 0 || hasher_reset(hasher) < 0)) ||
         lseek(job->fd, (off_t)offset, SEEK_SET) < 0)
-        return file_job_fail(job, -errno, "cannot write the content");
+        return file_job_fail(job, file_fd_errno(), "cannot write the content");
     return 0;
 }
 

@@ -9,6 +9,11 @@
 #define POLL_MSEC  200
 #define ALIVE_USEC (10 * USEC_PER_SEC) /* of silence of a pipe; then the other node hears of it */
 
+int file_fd_errno(void)
+{
+    return errno == ESTALE ? -EIO : -errno;
+}
+
 /*
  * Waits until the descriptor can be read or written; a client's pipe may stay silent for ever.
  * Return: 0; -EAGAIN at the deadline; -ECANCELED; what poll said.
@@ -26,7 +31,7 @@ static int wait_for(struct file_job *job, short events, usec_t deadline_usec)
         if (r > 0)
             return 0;
         if (r < 0 && errno != EINTR)
-            return -errno;
+            return file_fd_errno();
     }
     return -ECANCELED;
 }
@@ -55,7 +60,7 @@ ssize_t file_fd_read(struct file_job *job, uint8_t *data, size_t size)
         if (got == 0)
             break;
         if (got < 0 && errno != EINTR && errno != EAGAIN)
-            return -errno;
+            return file_fd_errno();
         done += (size_t)MAX(got, (ssize_t)0);
     }
     return (ssize_t)done;
@@ -72,7 +77,7 @@ int file_fd_write(struct file_job *job, const uint8_t *data, size_t size)
             return r;
         ssize_t put = write(job->fd, data, MIN(size, step));
         if (put < 0 && errno != EINTR && errno != EAGAIN)
-            return -errno;
+            return file_fd_errno();
         data += MAX(put, (ssize_t)0);
         size -= (size_t)MAX(put, (ssize_t)0);
     }

@@ -15,5 +15,11 @@
  */
 ssize_t file_fd_read(struct file_job *job, uint8_t *data, size_t size);
 
+/*
+ * What errno says of the descriptor, negated. A server of files may say ESTALE, which of a job
+ * means that a stored file was changed: that is -EIO.
+ */
+int file_fd_errno(void);
+
 /* All of it. Return: 0, -ECANCELED, what write or poll said. */
 int file_fd_write(struct file_job *job, const uint8_t *data, size_t size);

@@ -188,7 +188,7 @@ static int take_stored(struct file_job *job, const cJSON *frame)
             client_keep_same(job, &stored) == 0)
             return 0;
         /* Nothing becomes damaged under way: it has been so in the own store. */
-        return q == -EBADMSG && job->has_sha256 && file_job_is_exact(job)
+        return file_wire_says_damaged(frame) && job->has_sha256 && file_job_is_exact(job)
                    ? file_job_fail_changed(job, job->stored)
                    : q;
     }

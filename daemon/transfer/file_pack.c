@@ -6,6 +6,7 @@
 #include "net/frame.h"
 #include "store/batch.h"
 #include "transfer/file_content.h"
+#include "transfer/file_fd.h"
 
 void transfer_list_free(struct transfer_item *list, size_t count)
 {
@@ -67,7 +68,7 @@ static int read_content(struct pass *pass, uint8_t *target, size_t size)
     while (size > 0) {
         ssize_t got = pread(pass->job->fd, target, size, pass->offset);
         if (got <= 0)
-            return file_job_fail(pass->job, got < 0 ? -errno : -EMSGSIZE,
+            return file_job_fail(pass->job, got < 0 ? file_fd_errno() : -EMSGSIZE,
                                  "cannot read the contents");
         target += got;
         size -= (size_t)got;

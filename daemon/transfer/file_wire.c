@@ -457,6 +457,14 @@ int file_wire_read_error(const cJSON *frame, char reason[static FILE_WIRE_REASON
     return error_of(name);
 }
 
+bool file_wire_says_damaged(const cJSON *frame)
+{
+    const char *name = "";
+
+    (void)json_get_string(frame, "error", &name);
+    return file_wire_is(frame, "error") && strcmp(name, error_name(-EBADMSG)) == 0;
+}
+
 /* "3MiB", "1000 bytes" */
 static void format_size(uint64_t size, char target[static SIZE_TEXT_MAX])
 {

@@ -114,9 +114,27 @@ static void every_refusal_keeps_its_errno_and_its_reason(void **state _unused_)
         assert_true(file_wire_is(frame, "error"));
         assert_int_equal(file_wire_read_error(frame, reason), errors[i]);
         assert_string_equal(reason, "why");
+        assert_int_equal(file_wire_says_damaged(frame), errors[i] == -EBADMSG);
     }
     _cleanup_json_ cJSON *other = travel(file_wire_error(-EXDEV, "why"));
     assert_int_equal(file_wire_read_error(other, reason), -EIO);
+}
+
+static void only_a_refusal_that_says_so_is_of_damage(void **state _unused_)
+{
+    static const char *const others[] = {
+        "{}",
+        "{\"op\":\"error\"}",
+        "{\"op\":\"error\",\"error\":\"tired\"}",
+        "{\"op\":\"error\",\"error\":[\"damaged\"]}",
+        "{\"op\":\"go\",\"error\":\"damaged\"}",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        _cleanup_json_ cJSON *frame = cJSON_Parse(others[i]);
+        assert_non_null(frame);
+        assert_false(file_wire_says_damaged(frame));
+    }
 }
 
 static void a_reason_is_cut_between_characters(void **state _unused_)
@@ -250,6 +268,7 @@ int main(void)
         cmocka_unit_test(a_hash_reads_back_as_it_was),
         cmocka_unit_test(modes_of_many_come_along_or_are_not_known),
         cmocka_unit_test(every_refusal_keeps_its_errno_and_its_reason),
+        cmocka_unit_test(only_a_refusal_that_says_so_is_of_damage),
         cmocka_unit_test(a_reason_is_cut_between_characters),
         cmocka_unit_test(malformed_frames_are_refused),
         cmocka_unit_test(a_frame_is_what_its_op_says),
