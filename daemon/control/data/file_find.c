@@ -3,14 +3,16 @@
 #include <string.h>
 #include "control/data/file.h"
 
-/* A file whose holder is not named, and that is not here: all are asked, who has it first gives it.
- */
+/* A file whose holder is not named, and that is not here: all are asked, and who first says that it
+ * has it gives it. One that has it damaged does where nobody has it intact, and so says what is
+ * wrong. */
 
 struct search {
     struct node *node; /* borrowed */
     struct call *call; /* borrowed until gone; NULL = nobody waits, or one was found */
     size_t pending;
     struct silence silence;
+    char damaged[NODE_NAME_MAX + 1]; /* who has it, but not as it was stored; "" = none */
 };
 
 static void on_search_gone(struct call *call _unused_, void *data)
@@ -20,15 +22,21 @@ static void on_search_gone(struct call *call _unused_, void *data)
     search->call = NULL;
 }
 
-/* Whether this node has exactly that file. */
-static const char *find_holder(const cJSON *files, const char *name)
+/* Whether this node has exactly that file, and intact. */
+static const char *find_holder(struct search *search, const cJSON *files, const char *name)
 {
     const char *file = NULL, *holder = NULL;
 
-    json_for_each (item, files)
-        if (json_get_string(item, "name", &file) > 0 && strcmp(file, name) == 0 &&
-            json_get_string(item, "node", &holder) > 0)
+    json_for_each (item, files) {
+        bool is_damaged = false;
+        if (json_get_string(item, "name", &file) <= 0 || strcmp(file, name) != 0 ||
+            json_get_string(item, "node", &holder) <= 0)
+            continue;
+        (void)json_get_bool(item, "damaged", &is_damaged);
+        if (!is_damaged)
             return holder;
+        snprintf(search->damaged, sizeof(search->damaged), "%s", holder);
+    }
     return NULL;
 }
 
@@ -47,14 +55,17 @@ static void on_search_answer(const char *member, const struct remote_reply *answ
     const cJSON *files = NULL;
     const char *name = NULL, *holder = NULL;
 
+    if (call)
+        (void)json_get_string(call->parameters, "name", &name);
     search->pending--;
     if (call && answer->r >= 0 && !answer->error &&
         json_get_array(answer->parameters, "files", &files) > 0) {
-        (void)json_get_string(call->parameters, "name", &name);
-        holder = find_holder(files, name);
+        holder = find_holder(search, files, name);
     } else if (call) {
         silence_add(&search->silence, member);
     }
+    if (call && search->pending == 0 && !holder && *search->damaged)
+        holder = search->damaged;
     if (holder || (call && search->pending == 0)) {
         search->call = NULL;
         call_on_gone(call, NULL, NULL);
