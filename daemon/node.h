@@ -52,6 +52,13 @@ enum node_stop_step {
     NODE_STOP_END,
 };
 
+/* The stored file that was last said to be damaged. */
+struct damage_told {
+    usec_t usec; /* 0 = none */
+    char name[FILES_NAME_MAX + 1];
+    char place[NODE_NAME_MAX + 1]; /* the node that has it; "" = this one */
+};
+
 struct node {
     const char *instance;    /* borrowed from main */
     const char *config_path; /* borrowed from main */
@@ -88,6 +95,7 @@ struct node {
     sd_event_source *tick;       /* loads of others, members to remember, values to save */
     sd_event_source *stop_timer; /* the end of patience while stopping */
     struct list watches;
+    struct damage_told damage_told;
     struct list moves;             /* files on their way, begun by clients: control/data/moving.h */
     struct key_change *key_change; /* on its way to the disk, owned by the worker; or NULL */
     size_t keys_brought;           /* keys on their way to members that lack them */

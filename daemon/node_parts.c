@@ -208,9 +208,9 @@ static void on_stored(const struct transfers_stored *stored, void *data _unused_
     journal_file_stored(stored->name, stored->size, stored->owner, stored->count);
 }
 
-static void on_changed(const char *name, void *data _unused_)
+static void on_changed(const char *name, void *data)
 {
-    file_tell_changed(name, NULL);
+    file_tell_changed(data, name, NULL);
 }
 
 int node_make_transfer(struct node *node)

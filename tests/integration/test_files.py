@@ -670,6 +670,33 @@ def test_a_file_that_was_changed_in_the_store_is_not_handed_out(lab, node, make,
     assert node.json("file", "ls", where)["files"][0]["damaged"] is False
 
 
+def test_an_intact_copy_is_found_beside_damaged_ones(lab, node, make, tmp_path):
+    for place in ("seed:", "lab-02:"):
+        put(node, make("copied", b"a" * 100000), place)
+    append(lab["seed"].directory / "peer_storage" / "copied")
+    # Who answers first is chance.
+    for _ in range(10):
+        assert node.ctl("file", "get", "copied", "-").stdout == "a" * 100000
+    append(lab["lab-02"].directory / "peer_storage" / "copied")
+    result = node.ctl("file", "get", "copied", tmp_path / "back", code=1)
+    assert "is damaged: it was changed since it was stored" in result.stderr
+
+
+def test_of_a_damaged_file_one_is_told_once(lab, node, make, where, tmp_path):
+    holder = lab["lab-02" if where else "lab-01"]
+    name = "wanted-there" if where else "wanted-here"
+    put(node, make(name, b"a" * 100000), where)
+    append(holder.directory / "peer_storage" / name)
+    for _ in range(3):
+        node.ctl("file", "get", f"{where}{name}", tmp_path / "back", code=1)
+    def told(one):
+        events = one.json("events", "--type", "problem")["events"]
+        return [event for event in events if f'the stored file "{name}" is damaged' in event["message"]]
+    for one in {holder, node}:
+        wait_for(lambda one=one: told(one), 10, "the damage to be told")
+        assert len(told(one)) == 1
+
+
 def test_of_many_those_that_were_changed_in_the_store_are_not_handed_out(lab, node, make, where, tmp_path):
     holder = lab["lab-02" if where else "lab-01"]
     paths = [make(f"f{i:02}", b"a" * 60000) for i in range(20)]

@@ -12,6 +12,8 @@
 #define PAUSE_USEC    (20 * USEC_PER_MSEC) /* until a slow reader is looked at again */
 #define ACCURACY_USEC USEC_PER_MSEC
 
+#define TELL_AGAIN_USEC (3600 * USEC_PER_SEC) /* of the same damaged file */
+
 void file_format_sha256(const uint8_t hash[static FILES_HASH_SIZE],
                         char target[static 2 * FILES_HASH_SIZE + 1])
 {
@@ -43,13 +45,20 @@ void file_fill(cJSON *json, const char *node, const struct files_info *info)
     json_add_bool(json, "damaged", info->is_changed);
 }
 
-void file_tell_changed(const char *name, const char *node)
+void file_tell_changed(struct node *node, const char *name, const char *place)
 {
+    struct damage_told *told = &node->damage_told;
     char text[2 * FILES_NAME_MAX];
 
+    if (told->usec > 0 && usec_sub(node_now(node), told->usec) < TELL_AGAIN_USEC &&
+        strcmp(told->name, name) == 0 && strcmp(told->place, place ? place : "") == 0)
+        return;
+    told->usec = node_now(node);
+    snprintf(told->name, sizeof(told->name), "%s", name);
+    snprintf(told->place, sizeof(told->place), "%s", place ? place : "");
     snprintf(text, sizeof(text), "the stored file \"%s\" is damaged: it was changed since then",
              name);
-    journal_problem("file-damaged", node, text, false);
+    journal_problem("file-damaged", place, text, false);
 }
 
 static void fail_changed(struct call *call, const char *name, const char *node)

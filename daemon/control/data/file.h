@@ -18,8 +18,9 @@ void file_fill(cJSON *json, const char *node, const struct files_info *info);
 /* Answers with why a file could not be had. @reason NULL: what errno says. */
 void fail_file(struct call *call, int r, const char *name, const char *node, const char *reason);
 
-/* Tells the journal that a stored file is not what was stored. @node: where, NULL = here. */
-void file_tell_changed(const char *name, const char *node);
+/* Tells the journal that a stored file is not what was stored: the same one again only after an
+ * hour, or after another one, however often it is asked for. @place: the node, NULL = here. */
+void file_tell_changed(struct node *node, const char *name, const char *place);
 
 /* `transfers` of Status: what was begun here and is not over. */
 void file_add_transfers(const struct node *node, cJSON *json);

@@ -59,13 +59,16 @@ static void tell_changed(const struct moving *moving, const struct transfer_end 
     /* What a put wanted is in the own store. */
     const char *place = moving->is_put || moving_is_here(moving) ? NULL : moving->place;
 
+    /* What a client puts is stored nowhere yet, whatever the other node says of it. */
+    if (moving->is_put && !*moving->stored)
+        return;
     if (end->r == -ESTALE) {
-        file_tell_changed(*moving->stored ? moving->stored : moving->name, place);
+        file_tell_changed(moving->node, *moving->stored ? moving->stored : moving->name, place);
         return;
     }
     for (size_t i = 0; i < end->count; i++)
         if (end->list[i].r == -ESTALE) {
-            file_tell_changed(end->list[i].name, place);
+            file_tell_changed(moving->node, end->list[i].name, place);
             return;
         }
 }
