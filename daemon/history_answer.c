@@ -134,13 +134,6 @@ static bool read_request(struct call *call, uint64_t wall_usec, struct request *
     return false;
 }
 
-static void on_request_gone(struct call *call _unused_, void *data)
-{
-    struct request *request = data;
-
-    request->call = NULL;
-}
-
 static void on_stored(int r, const struct state_event *events, size_t count, void *data)
 {
     _cleanup_free_ struct request *request = data;
@@ -184,7 +177,7 @@ static bool ask_disk(const struct request *request)
         free(copy);
         return false;
     }
-    call_on_gone(request->call, on_request_gone, copy);
+    call_hold(request->call, &copy->call);
     return true;
 }
 

@@ -30,13 +30,6 @@ static void finish(struct gathering *gathering)
     free(gathering);
 }
 
-static void on_gone(struct call *call _unused_, void *data)
-{
-    struct gathering *gathering = data;
-
-    gathering->call = NULL;
-}
-
 static void on_answer(const struct remote_reply *answer, void *data)
 {
     struct question *question = data;
@@ -176,7 +169,7 @@ void gather(struct node *node, struct call *call, cJSON *reply, const char *noun
                                     .list = cJSON_GetObjectItemCaseSensitive(reply, noun),
                                     .unanswered = cJSON_AddArrayToObject(reply, "unanswered"),
                                     .noun = noun};
-    call_on_gone(call, on_gone, gathering);
+    call_hold(call, &gathering->call);
     for (size_t i = 0; i < swim_members_count(swim); i++) {
         const struct swim_member *member = swim_member_at(swim, i);
         if (member->is_self || member->state == SWIM_DEAD || member->state == SWIM_LEFT)

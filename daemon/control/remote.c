@@ -395,7 +395,6 @@ static void on_answer(const struct remote_reply *reply, void *data)
     struct call *call = passed->call;
 
     if (reply->r < 0) {
-        call_on_gone(call, NULL, NULL);
         call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: %s", passed->name,
                   strerror(-reply->r));
         free(passed);
@@ -408,7 +407,6 @@ static void on_answer(const struct remote_reply *reply, void *data)
         call_notify(call, parameters);
         return;
     }
-    call_on_gone(call, NULL, NULL);
     if (reply->error)
         call_fail_as(call, reply->error, parameters);
     else if (reply->body_size > 0)

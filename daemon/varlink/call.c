@@ -27,8 +27,9 @@ static void finish(struct call *call, const char *error, cJSON *parameters, cons
 {
     if (call->tally)
         (*(error ? &call->tally->failed[error_from_varlink(error)] : &call->tally->answered))++;
-    /* The last answer may end the connection's end of it, and with that the list. */
+    /* The last answer may end the connection, which then has nothing to tell about this call. */
     list_remove(&call->link);
+    call->gone = NULL;
     call->transport->send(call, error, parameters, false, body, body_size);
     call_free(call);
 }
@@ -202,6 +203,19 @@ void call_on_gone(struct call *call, void (*gone)(struct call *call, void *data)
 {
     call->gone = gone;
     call->gone_data = data;
+}
+
+static void forget(struct call *call _unused_, void *data)
+{
+    struct call **holder = data;
+
+    *holder = NULL;
+}
+
+void call_hold(struct call *call, struct call **holder)
+{
+    *holder = call;
+    call_on_gone(call, forget, holder);
 }
 
 bool call_is_congested(const struct call *call)

@@ -8,7 +8,8 @@
  * After the last answer the call is gone.
  *
  * Owner: the transport (a connection). A method that answers later keeps a borrowed pointer and has
- * to set call_on_gone(), which tells that the connection ended first and the pointer is dead.
+ * to set call_on_gone() or call_hold(), which tell that the connection ended first and the pointer
+ * is dead.
  */
 
 #include <sys/types.h>
@@ -114,8 +115,11 @@ void call_fail_as(struct call *call, const char *error, cJSON *parameters);
 /* The standard error for a parameter of the wrong type or out of range. */
 void call_invalid(struct call *call, const char *parameter);
 
-/* @gone runs if the connection ends before the last answer; NULL withdraws it. */
+/* @gone runs if the connection ends before the last answer, never after it; NULL withdraws it. */
 void call_on_gone(struct call *call, void (*gone)(struct call *call, void *data), void *data);
+
+/* The same for who needs but know it: *@holder is the call until the connection ends, then NULL. */
+void call_hold(struct call *call, struct call **holder);
 
 /* Whether a stream should wait: its reader is behind. */
 bool call_is_congested(const struct call *call);

@@ -41,20 +41,11 @@ static void on_gone(struct call *call _unused_, void *data)
     draining_free(data);
 }
 
-/* Before the word is on the disk there is something to be done still. */
-static void on_gone_early(struct call *call _unused_, void *data)
-{
-    struct draining *draining = data;
-
-    draining->call = NULL;
-}
-
 /* Ends the wait and gives the call back, to be answered. */
 static struct call *stop_waiting(struct draining *draining)
 {
     struct call *call = draining->call;
 
-    call_on_gone(call, NULL, NULL);
     draining_free(draining);
     return call;
 }
@@ -252,7 +243,7 @@ void method_drain(struct node *node, struct call *call)
     if (!draining)
         return fail_memory(call);
     *draining = request;
-    call_on_gone(call, on_gone_early, draining);
+    call_hold(call, &draining->call);
     drain_save(node, draining->reason, on_saved, draining);
 }
 
@@ -262,13 +253,6 @@ struct undraining {
     struct node *node; /* borrowed */
     struct call *call; /* borrowed; NULL = nobody waits for the answer any more */
 };
-
-static void on_undrain_gone(struct call *call _unused_, void *data)
-{
-    struct undraining *undraining = data;
-
-    undraining->call = NULL;
-}
 
 static void on_undrain_saved(int r, void *data)
 {
@@ -281,7 +265,6 @@ static void on_undrain_saved(int r, void *data)
         drain_set(node, NULL);
     if (!call)
         return;
-    call_on_gone(call, NULL, NULL);
     if (r < 0) {
         call_fail(call, error_from_errno(r), "p2pctl status",
                   "cannot save that the node takes tasks: %s", strerror(-r));
@@ -302,6 +285,6 @@ void method_undrain(struct node *node, struct call *call)
     if (!undraining)
         return fail_memory(call);
     *undraining = (struct undraining){.node = node, .call = call};
-    call_on_gone(call, on_undrain_gone, undraining);
+    call_hold(call, &undraining->call);
     drain_save(node, NULL, on_undrain_saved, undraining);
 }

@@ -46,19 +46,11 @@ bool keys_read_grace(struct call *call, usec_t *ret)
     return true;
 }
 
-static void on_step_gone(struct call *call _unused_, void *data)
-{
-    struct step *step = data;
-
-    step->call = NULL;
-}
-
 static void on_step_done(int r, void *data)
 {
     struct step *step = data;
 
     if (step->call) {
-        call_on_gone(step->call, NULL, NULL);
         if (r < 0)
             call_fail(step->call, error_from_errno(r), NULL, "cannot keep the key ring: %s",
                       strerror(-r));
@@ -86,7 +78,7 @@ static void change(struct node *node, struct call *call, const struct keyring *n
         return;
     }
     *step = (struct step){.call = call, .reply = reply};
-    call_on_gone(call, on_step_gone, step);
+    call_hold(call, &step->call);
 }
 
 /* The key of this node that @text, a fingerprint or more of an id, means; else the call is

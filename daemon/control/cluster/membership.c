@@ -135,7 +135,6 @@ static void answer_ping(struct pinging *pinging)
     cJSON *list = cJSON_AddArrayToObject(reply, "nodes");
     for (size_t i = 0; i < pinging->count; i++)
         add_target(list, &pinging->targets[i]);
-    call_on_gone(call, NULL, NULL);
     pinging_free(pinging);
     call_reply(call, reply);
 }
@@ -323,7 +322,6 @@ static struct call *stop_waiting(struct waiting *waiting)
 {
     struct call *call = waiting->call;
 
-    call_on_gone(call, NULL, NULL);
     waiting_free(waiting);
     return call;
 }

@@ -77,7 +77,6 @@ static void answer(struct sending *sending)
     bool is_complete = count_missing(sending) == 0;
     cJSON *reply = call_new_reply("p2pctl.message/1");
 
-    call_on_gone(call, NULL, NULL);
     const struct receiver *first = &sending->receivers[0];
     if (sending->is_one && !first->is_wanted) {
         cJSON_Delete(reply);
@@ -209,7 +208,6 @@ static void fail_sending(struct sending *sending, enum error_code code, const ch
 {
     struct call *call = sending->call;
 
-    call_on_gone(call, NULL, NULL);
     sending_free(sending);
     call_fail(call, code, NULL, "cannot send: %s", reason);
 }

@@ -70,7 +70,6 @@ static struct call *finish(struct rotating *rotating)
 {
     struct call *call = rotating->call;
 
-    call_on_gone(call, NULL, NULL);
     rotating_free(rotating);
     return call;
 }

@@ -166,7 +166,6 @@ static void submit(struct query *query)
 
     if (r >= 0)
         return;
-    call_on_gone(query->call, NULL, NULL);
     call_fail(query->call, error_from_errno(r), NULL, "cannot look at the files: %s", strerror(-r));
     query_free(query);
 }
@@ -218,7 +217,6 @@ static void end_list(struct query *query, cJSON *reply)
     bool all_nodes = false;
 
     (void)json_get_bool(call->parameters, "all_nodes", &all_nodes);
-    call_on_gone(call, NULL, NULL);
     if (all_nodes && !call->caller.is_remote) {
         gather(query->node, call, reply, "files");
         return;
@@ -289,7 +287,6 @@ static void take_removed(struct query *query)
         journal_file_removed(query->infos->name, query->infos->size, 1);
     if (!call)
         return;
-    call_on_gone(call, NULL, NULL);
     if (query->r < 0) {
         fail_file(call, query->r, query->name, here, NULL);
         return;
@@ -339,7 +336,6 @@ static void take_many_removed(struct query *query)
         journal_file_removed(first->name, size, count);
     if (!call)
         return;
-    call_on_gone(call, NULL, NULL);
     call_reply(call, build_removals(query, query->node->config->node.name));
 }
 
@@ -402,7 +398,6 @@ static void done(void *data)
     } else if (!query->is_list) {
         take_removed(query);
     } else if (query->call) {
-        call_on_gone(query->call, NULL, NULL);
         call_fail(query->call, error_from_errno(query->r), NULL, "cannot list the files: %s",
                   strerror(-query->r));
     }

@@ -15,13 +15,6 @@ struct search {
     char damaged[NODE_NAME_MAX + 1]; /* who has it, but not as it was stored; "" = none */
 };
 
-static void on_search_gone(struct call *call _unused_, void *data)
-{
-    struct search *search = data;
-
-    search->call = NULL;
-}
-
 /* Whether this node has exactly that file, and intact. */
 static const char *find_holder(struct search *search, const cJSON *files, const char *name)
 {
@@ -100,7 +93,7 @@ void file_search(struct node *node, struct call *call, const char *name)
     search->pending = ask_others(node, call, "org.p2pnode.ListFiles", parameters, &search->silence,
                                  on_search_answer, search);
     if (search->pending > 0) {
-        call_on_gone(call, on_search_gone, search);
+        call_hold(call, &search->call);
         return;
     }
     fail_search(search, call);

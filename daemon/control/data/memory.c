@@ -167,26 +167,10 @@ static void search_release(struct search *search)
         free(search);
 }
 
-static void on_search_gone(struct call *call _unused_, void *data)
-{
-    struct search *search = data;
-
-    search->call = NULL;
-}
-
-/* The call, which is answered now. */
-static struct call *end_search(struct search *search)
-{
-    struct call *call = TAKE_PTR(search->call);
-
-    call_on_gone(call, NULL, NULL);
-    return call;
-}
-
 static void fail_search(struct search *search)
 {
     const char *key = NULL;
-    struct call *call = end_search(search);
+    struct call *call = TAKE_PTR(search->call);
 
     (void)json_get_string(call->parameters, "key", &key);
     fail_nowhere(call, &search->silence, "p2pctl mem ls NODE:", "value called", key);
@@ -204,8 +188,8 @@ static void on_search_answer(const char *name, const struct remote_reply *reply,
     search->pending--;
     if (search->call && reply->r >= 0 && !reply->error) {
         cJSON *parameters = cJSON_Duplicate(reply->parameters, true);
-        call_reply_bytes(end_search(search), parameters, "value", reply->body ? reply->body : "",
-                         reply->body_size);
+        call_reply_bytes(TAKE_PTR(search->call), parameters, "value",
+                         reply->body ? reply->body : "", reply->body_size);
     } else if (search->call) {
         if (!says_no(reply))
             silence_add(&search->silence, name);
@@ -226,7 +210,7 @@ static void search_others(struct node *node, struct call *call, const char *key)
     }
     *search = (struct search){.node = node, .call = call};
     json_add_string(parameters, "key", key);
-    call_on_gone(call, on_search_gone, search);
+    call_hold(call, &search->call);
     search->pending = ask_others(node, call, call->method, parameters, &search->silence,
                                  on_search_answer, search);
     if (search->pending == 0) {

@@ -211,7 +211,6 @@ static void answer(struct doctor *doctor)
     }
     json_add_string(reply, "health", is_degraded ? "degraded" : "ok");
     cJSON_AddItemToObject(reply, "checks", TAKE_PTR(doctor->checks));
-    call_on_gone(call, NULL, NULL);
     doctor_free(doctor);
     call_reply(call, reply);
 }

@@ -51,7 +51,6 @@ static void on_done(const struct reload_outcome *outcome, void *data)
     struct node *node = reloading->node;
     struct call *call = reloading->call;
 
-    call_on_gone(call, NULL, NULL);
     reloading_free(reloading);
     if (outcome->r == -EINVAL && !outcome->is_partial && outcome->errors->count > 0)
         return fail_config(call, node->config_path, outcome->errors);

@@ -104,7 +104,6 @@ static void end_logs(struct logs *logs)
     }
     json_add_bool(end, "cut", logs->is_cut);
     cJSON_Delete(fields);
-    call_on_gone(call, NULL, NULL);
     logs_free(logs);
     call_reply(call, end);
 }
@@ -187,7 +186,6 @@ static void read_logs(struct logs *logs)
     }
     if (output_read(logs->node->outputs, &key, &query, on_logs_chunk, logs, &logs->read) < 0) {
         struct call *call = logs->call;
-        call_on_gone(call, NULL, NULL);
         logs_free(logs);
         call_fail(call, ERROR_BUSY, NULL, "too many read task output at once");
     }
@@ -402,7 +400,6 @@ static bool check_wait(struct wait *wait)
         json_add_bool(item, "reached", wait->items[i].is_reached);
         cJSON_AddItemToArray(list, item);
     }
-    call_on_gone(call, NULL, NULL);
     wait_free(wait);
     call_reply(call, reply);
     return true;
@@ -425,7 +422,6 @@ static int on_wait_timeout(sd_event_source *source _unused_, uint64_t usec _unus
     struct wait *wait = data;
     struct call *call = wait->call;
 
-    call_on_gone(call, NULL, NULL);
     wait_free(wait);
     call_fail(call, ERROR_TIMEOUT, "p2pctl task list",
               "the time is over, and what was waited for did not happen");

@@ -180,7 +180,6 @@ static void on_done(struct run *run, void *data)
 
     tell_refused(onlooker, run_get_workflow(run));
     cJSON *end = run_new_end(onlooker->node, run);
-    call_on_gone(call, NULL, NULL);
     onlooker_free(onlooker);
     call_reply(call, end);
 }
@@ -333,13 +332,6 @@ struct run_starting {
     bool is_again;
 };
 
-static void on_starting_gone(struct call *call _unused_, void *data)
-{
-    struct run_starting *starting = data;
-
-    starting->call = NULL;
-}
-
 struct run_starting *run_starting_new(struct node *node, struct call *call, bool is_detached,
                                       bool is_again)
 {
@@ -349,7 +341,7 @@ struct run_starting *run_starting_new(struct node *node, struct call *call, bool
         return NULL;
     *starting = (struct run_starting){
         .node = node, .call = call, .is_detached = is_detached, .is_again = is_again};
-    call_on_gone(call, on_starting_gone, starting);
+    call_hold(call, &starting->call);
     return starting;
 }
 

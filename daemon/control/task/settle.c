@@ -11,13 +11,6 @@ struct settled {
     const char *failure;
 };
 
-static void on_gone(struct call *call _unused_, void *data)
-{
-    struct settled *settled = data;
-
-    settled->call = NULL;
-}
-
 static void on_settled(int r, void *data)
 {
     struct settled *settled = data;
@@ -28,7 +21,6 @@ static void on_settled(int r, void *data)
     free(settled);
     if (!call)
         return;
-    call_on_gone(call, NULL, NULL);
     if (r < 0)
         call_fail(call, error_from_errno(r),
                   "p2pctl task list     (after the next start of p2pnode)", "%s: %s", failure,
@@ -47,6 +39,6 @@ void reply_settled(struct node *node, struct call *call, cJSON *reply, const cha
         return;
     }
     *settled = (struct settled){.call = call, .reply = reply, .failure = failure};
-    call_on_gone(call, on_gone, settled);
+    call_hold(call, &settled->call);
     tasks_settle(node->tasks, on_settled, settled);
 }

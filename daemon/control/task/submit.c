@@ -318,7 +318,6 @@ static void on_submitted(int r, const struct task *task, const char *reason, voi
     struct call *call = pending->call;
     char id[TASK_ID_TEXT_MAX];
 
-    call_on_gone(call, NULL, NULL);
     if (r < 0) {
         tasks_drop_files(pending->node->tasks, &pending->spec.in);
         call_fail(call, error_from_errno(r), NULL, "%s", reason);

@@ -356,7 +356,6 @@ static void on_show_chunk(int r, const struct output_chunk *chunk, void *data)
         show_on(show);
         return;
     }
-    call_on_gone(show->call, NULL, NULL);
     add_stderr_tail(show);
     call_reply(show->call, TAKE_PTR(show->reply));
     show_free(show);
@@ -368,7 +367,6 @@ static void show_on(struct show *show)
 
     if (output_read(show->node->outputs, &show->key, &query, on_show_chunk, show, &show->read) >= 0)
         return;
-    call_on_gone(show->call, NULL, NULL);
     call_fail(show->call, ERROR_BUSY, NULL, "too much is being read from the disk");
     show_free(show);
 }

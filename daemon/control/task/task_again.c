@@ -23,21 +23,12 @@ static void retry_free(struct retry *retry)
     free(retry);
 }
 
-static void on_gone(struct call *call _unused_, void *data)
-{
-    struct retry *retry = data;
-
-    retry->call = NULL;
-}
-
 static void finish(struct retry *retry)
 {
     struct call *call = retry->call;
 
     if (retry->pending > 0 || retry->is_asking)
         return;
-    if (call)
-        call_on_gone(call, NULL, NULL);
     if (call && retry->failed > 0)
         call_fail(call, error_from_errno(retry->error), NULL,
                   "%zu of %zu tasks cannot be saved, and stay as they were: %s", retry->failed,
@@ -166,7 +157,7 @@ void method_retry_task(struct node *node, struct call *call)
     *retry = (struct retry){.node = node, .call = call, .is_asking = true};
     retry->reply = call_new_reply("p2pctl.tasks/1");
     retry->list = cJSON_AddArrayToObject(retry->reply, "tasks");
-    call_on_gone(call, on_gone, retry);
+    call_hold(call, &retry->call);
     json_for_each (id, ids) {
         const struct task *task = find_task(node, call, id->valuestring);
         ask(retry, task->number, run_on, has_args ? &args : NULL);

@@ -47,7 +47,6 @@ static struct call *end(struct fetch *fetch)
 {
     struct call *call = fetch->call;
 
-    call_on_gone(call, NULL, NULL);
     fetch_free(fetch);
     return call;
 }

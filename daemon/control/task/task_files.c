@@ -47,7 +47,6 @@ static void on_read(int r, const struct task_content *content, void *data)
     struct get *get = data;
     struct call *call = get->call;
 
-    call_on_gone(call, NULL, NULL);
     if (r < 0) {
         call_fail(call, r == -ENOENT ? ERROR_NOT_FOUND : error_from_errno(r),
                   r == -ENOENT ? "p2pctl task show ID" : NULL,

@@ -207,28 +207,18 @@ struct taken_up {
     struct call *call; /* borrowed; NULL = nobody waits for the answer any more */
 };
 
-static void on_gone(struct call *call _unused_, void *data)
-{
-    struct taken_up *taken_up = data;
-
-    taken_up->call = NULL;
-}
-
 static void on_saved(int r, struct run *run, void *data)
 {
     struct taken_up *taken_up = data;
-    struct node *node = taken_up->node;
-    struct call *call = taken_up->call;
 
-    free(taken_up);
-    if (call)
-        call_on_gone(call, NULL, NULL);
     if (r >= 0)
         run_start(run);
-    if (call && r >= 0)
-        call_reply(call, new_reply(node, run));
-    else if (call)
-        call_fail(call, error_from_errno(r), NULL, "the list cannot be saved: %s", strerror(-r));
+    if (taken_up->call && r >= 0)
+        call_reply(taken_up->call, new_reply(taken_up->node, run));
+    else if (taken_up->call)
+        call_fail(taken_up->call, error_from_errno(r), NULL, "the list cannot be saved: %s",
+                  strerror(-r));
+    free(taken_up);
 }
 
 static void resume(struct node *node, struct call *call, struct run *run, const char *id,
@@ -241,7 +231,7 @@ static void resume(struct node *node, struct call *call, struct run *run, const 
     *taken_up = (struct taken_up){.node = node, .call = call};
     int r = run_resume(run, repeats_failed, on_saved, taken_up);
     if (r >= 0) {
-        call_on_gone(call, on_gone, taken_up);
+        call_hold(call, &taken_up->call);
         return;
     }
     free(taken_up);
