@@ -117,7 +117,7 @@ static int take_object(struct flow *flow, const cJSON *object, bool last)
         show_progress(flow, object);
     if (strcmp(type, "waiting") == 0)
         wait_tell(flow->ctl, json_text(object, "id", ""), "", json_text(object, "reason", ""));
-    if (last && json_flag(object, "cut") && !globals->quiet)
+    if (last && json_flag(object, "cut") && !json_is_set(object, "output_lost") && !globals->quiet)
         fputs("the output was longer; it was cut at tasks.output_max\n", stderr);
     return 0;
 }
@@ -151,17 +151,19 @@ int output_stream(struct ctl *ctl, cJSON *parameters, bool timestamps, cJSON **r
     return take_stream(&flow, parameters, ret_end);
 }
 
-static cJSON *new_parameters(const char *id, bool follow)
+static cJSON *new_parameters(const char *id, bool follow, const char *stream)
 {
     cJSON *parameters = cJSON_CreateObject();
 
     json_add_string(parameters, "id", id);
+    if (stream)
+        json_add_string(parameters, "stream", stream);
     if (follow)
         json_add_bool(parameters, "follow", true);
     return parameters;
 }
 
-int output_follow(struct ctl *ctl, const char *id, bool follow, cJSON **ret_end)
+int output_follow(struct ctl *ctl, const char *id, bool follow, const char *stream, cJSON **ret_end)
 {
     struct flow flow = {.ctl = ctl, .channels = {{stdout, false}, {stderr, false}}};
     _cleanup_free_ char *command = NULL;
@@ -172,20 +174,20 @@ int output_follow(struct ctl *ctl, const char *id, bool follow, cJSON **ret_end)
         return fail_memory();
     }
     client_survive(ctl);
-    r = take_stream(&flow, new_parameters(id, follow), ret_end);
+    r = take_stream(&flow, new_parameters(id, follow, stream), ret_end);
     while (r == CLIENT_LOST) {
         memset(flow.passed, 0, sizeof(flow.passed));
         r = again_connect(ctl, &flow.again, id, command);
         if (r == 0)
-            r = take_stream(&flow, new_parameters(id, follow), ret_end);
+            r = take_stream(&flow, new_parameters(id, follow, stream), ret_end);
     }
     return r;
 }
 
 void output_print_end(const struct ctl *ctl, const char *id)
 {
-    static const char *const unknown[] = {"state", "node",   "exit",    "signal",
-                                          "run_s", "reason", "attempt", "cut"};
+    static const char *const unknown[] = {"state",  "node",    "exit", "signal",     "run_s",
+                                          "reason", "attempt", "cut",  "output_lost"};
     _cleanup_json_ cJSON *end = cJSON_CreateObject();
 
     if (ctl->globals.json == JSON_OFF)

@@ -19,10 +19,11 @@ int output_stream(struct ctl *ctl, cJSON *parameters, bool timestamps, cJSON **r
 
 /*
  * The output of a task that was just submitted: with @follow as it comes and until the end, else
- * what there is. A daemon that goes away meanwhile is waited for, and nothing is shown twice.
- * Return: as output_stream().
+ * what there is, of both streams or of @stream. A daemon that goes away meanwhile is waited for,
+ * and nothing is shown twice. Return: as output_stream().
  */
-int output_follow(struct ctl *ctl, const char *id, bool follow, cJSON **ret_end);
+int output_follow(struct ctl *ctl, const char *id, bool follow, const char *stream,
+                  cJSON **ret_end);
 
 /* The last line of a stream of --json that Ctrl-C ended: nothing is known of the end of @id. */
 void output_print_end(const struct ctl *ctl, const char *id);

@@ -238,14 +238,17 @@ static int detach(const struct ctl *ctl, const char *id)
     return EXIT_INTERRUPTED;
 }
 
-/* Without -f nothing is shown before the end, and then only what the last attempt said. */
+/* Without -f nothing is shown before the end, and then only what the last attempt said; of a
+ * function nothing that looks like its result and is a part of it. */
 static int show_output(struct ctl *ctl, const char *id, cJSON **ret_end)
 {
     bool follow = options_has(&ctl->options, "follow");
     _cleanup_json_ cJSON *answer = NULL;
     int r = follow ? 0 : wait_for_tasks(ctl, &(struct wait){.ids = &id, .count = 1}, &answer);
+    const cJSON *task = cJSON_GetArrayItem(json_member(answer, "tasks"), 0);
+    bool is_broken = function_is_asked(&ctl->options) && json_is_set(task, "output_lost");
 
-    return r != 0 ? r : output_follow(ctl, id, follow, ret_end);
+    return r != 0 ? r : output_follow(ctl, id, follow, is_broken ? "stderr" : NULL, ret_end);
 }
 
 /* Its results, where it left any, and what is to be said of them. Return: as results_get(). */
@@ -299,6 +302,9 @@ static int stay(struct ctl *ctl, const cJSON *answer)
     r = output_exit_code(end);
     if (r == 0)
         r = fetched;
+    if (r == 0 && json_is_set(end, "output_lost"))
+        r = fail_with(EXIT_OWN_FAILURE, ERROR_NO_SPACE, json_text(end, "output_lost", ""), NULL,
+                      "the output of task %s is not whole", id);
     if (ctl->globals.json == JSON_OFF && !ctl->globals.quiet &&
         (r != 0 || (follow && ctl_is_chatty(ctl))))
         output_summary(ctl, end, paths);

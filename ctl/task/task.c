@@ -261,6 +261,11 @@ int task_logs_run(struct ctl *ctl)
     }
     if (r != 0)
         return r;
+    if (json_is_set(end, "output_lost") && ctl->globals.json == JSON_OFF && !ctl->globals.quiet) {
+        fputs("the output is not whole: ", stderr);
+        render_tinted(ctl, stderr, TONE_PLAIN, json_text(end, "output_lost", ""));
+        fputc('\n', stderr);
+    }
     if (follow && ctl_is_chatty(ctl))
         output_summary(ctl, end, NULL);
     return 0;

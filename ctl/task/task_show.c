@@ -137,6 +137,11 @@ static void print_task(const struct ctl *ctl, const cJSON *task)
     }
     print_limits(ctl, json_member(task, "limits"));
     print_files(json_member(task, "files"));
+    if (json_is_set(task, "output_lost")) {
+        fputs("   Output: not whole: ", stdout);
+        render_tinted(ctl, stdout, TONE_WARN, json_text(task, "output_lost", ""));
+        putchar('\n');
+    }
     render_timeline(ctl, json_member(task, "timeline"));
     if (cJSON_GetArraySize(tail) > 0)
         puts("  Last lines of stderr:");

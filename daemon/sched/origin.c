@@ -363,7 +363,8 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node,
         task_format_text(task->spec.node, sizeof(task->spec.node), "%s", node);
     task_words_done(&task->spec.after); /* who asks for it now does not want to wait */
     task->tries_max = task->tries + 1 + task->spec.retries;
-    task->is_cancelled = task->has_end = false;
+    task->is_cancelled = task->has_end = task->is_cut_here = false;
+    task->cut_error = 0;
     task->started_wall_usec = task->ended_wall_usec = 0;
     job->has_avoid = false;
     free(job->story);

@@ -202,6 +202,14 @@ void origin_ended(struct origin *origin, uint64_t number, uint64_t attempt,
                   const struct node_id *node, const struct task_end *end, usec_t now);
 
 /*
+ * Output of the attempt is lost, and why: an errno, EFBIG where it is above its limit, which only
+ * counts where it is the result of a function. Here, or where the attempt runs. The first reason
+ * stays. A function whose result is lost fails, unless it has ended already.
+ */
+void origin_cut(struct origin *origin, uint64_t number, uint64_t attempt, int error, bool is_here,
+                usec_t now);
+
+/*
  * Something holds up the end of a task that has a node, and the owner knows what: it becomes the
  * task's reason, for lists, until something else happens.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sched/origin.h"
 
+#include <errno.h>
 #include "sched/origin_core.h"
 
 /* What workers say about attempts. Everything here may come late, twice, or from a liar. */
@@ -99,6 +100,20 @@ void origin_ended(struct origin *origin, uint64_t number, uint64_t attempt,
         return;
     origin->statistics.stale++;
     origin_answer(origin, ORIGIN_ACK, number, attempt, node);
+}
+
+void origin_cut(struct origin *origin, uint64_t number, uint64_t attempt, int error, bool is_here,
+                usec_t now)
+{
+    struct job *job = job_find(origin, number);
+
+    origin->now = MAX(origin->now, now);
+    if (!job || job->task->attempt != attempt || job->task->cut_error != 0 ||
+        (error == EFBIG && !job->task->spec.python))
+        return;
+    job->task->cut_error = error;
+    job->task->is_cut_here = is_here;
+    job_commit(origin, job, 0);
 }
 
 void origin_missing(struct origin *origin, uint64_t number, uint64_t attempt,

@@ -351,19 +351,24 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
     task->end = *end;
     task->has_end = true;
     task_format_text(task->end.text, sizeof(task->end.text), "%s", end->text);
+    if (task->spec.python && task->cut_error != 0 && end->type == TASK_END_EXIT && end->code == 0) {
+        task->end.type = TASK_END_NO_RESULTS;
+        task->end.code = task->cut_error;
+        (void)task_format_loss(task, origin->config.name, task->end.text);
+    }
     if (task->state == TASK_PENDING && has_run(end))
         task->started_wall_usec =
             job_wall_before(origin, job, usec_add(end->ago_usec, end->run_usec));
     (void)task_end_format(&task->end, text);
     (void)task_add_timeline(task, wall, "%s%s on %s after %s",
-                            task_end_get_state(end) == TASK_SUCCEEDED ? "succeeded, " : "", text,
-                            task->node_name, task_format_run(end->run_usec, duration));
+                            task_end_get_state(&task->end) == TASK_SUCCEEDED ? "succeeded, " : "",
+                            text, task->node_name, task_format_run(end->run_usec, duration));
     job_commit(origin, job, 1U << ORIGIN_ACK);
     if (end->type == TASK_END_STOPPED) {
         job_lose(origin, job, text);
         return;
     }
-    if (!task->is_cancelled && may_retry(task, end) && task->tries < task->tries_max) {
+    if (!task->is_cancelled && may_retry(task, &task->end) && task->tries < task->tries_max) {
         char note[ORIGIN_NOTE_MAX + 1];
         tell_note(job, task_format_text(note, sizeof(note), "%s on %s", text, task->node_name));
         task_format_text(task->reason, sizeof(task->reason), "attempt %u: %s", task->tries,
@@ -373,7 +378,7 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
         return;
     }
     job_detach(origin, job);
-    job_finish(origin, job, task_end_get_state(end));
+    job_finish(origin, job, task_end_get_state(&task->end));
     /* A workflow compares it with when it was resumed: so there it is when it was heard of, as what
      * ended before and is heard of after is of this try. The timeline has the true time. */
     if (task->spec.workflow == 0)

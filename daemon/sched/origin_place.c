@@ -20,6 +20,8 @@ static void assign(struct origin *origin, struct job *job, const struct place_no
 
     task->attempt++;
     task->tries++;
+    task->cut_error = 0;
+    task->is_cut_here = false;
     task->has_node = true;
     task->node = node->facts.id;
     task->node_generation = node->facts.generation;

@@ -192,6 +192,12 @@ char *task_end_format(const struct task_end *end, char target[static TASK_REASON
 /* What the end means for a task without retries. */
 enum task_state task_end_get_state(const struct task_end *end);
 
+struct task;
+
+/* "no space left on lab-02"; "" where nothing is lost. Returns @target. */
+char *task_format_loss(const struct task *task, const char *origin,
+                       char target[static TASK_REASON_MAX + 1]);
+
 struct task_timeline {
     uint64_t wall_usec;
     char *text; /* owned */
@@ -217,6 +223,9 @@ struct task {
     uint64_t ended_wall_usec;
     bool has_end; /* `end` tells how the last attempt ended */
     struct task_end end;
+    int cut_error;    /* why output of the last attempt is lost, an errno; 0 = none is, but for what
+                         was above its limit */
+    bool is_cut_here; /* it was lost at the origin, not at `node` */
     char reason[TASK_REASON_MAX + 1]; /* why it is pending, or what there is to know of its end */
     struct task_timeline *timeline;   /* owned; oldest first */
     size_t timeline_count;

@@ -171,6 +171,8 @@ cJSON *task_to_json(const struct task *task)
     add_number(json, "submitted_wall_usec", task->submitted_wall_usec);
     add_number(json, "started_wall_usec", task->started_wall_usec);
     add_number(json, "ended_wall_usec", task->ended_wall_usec);
+    add_number(json, "cut_error", (uint64_t)task->cut_error);
+    add_flag(json, "cut_here", task->is_cut_here);
     add_text(json, "reason", task->reason);
     cJSON *spec = task_spec_to_json(&task->spec);
     cJSON *end = task->has_end ? task_end_to_json(&task->end) : NULL;
@@ -449,6 +451,8 @@ int task_from_json(const cJSON *json, struct task **ret)
     task->submitted_wall_usec = get_number(&source, "submitted_wall_usec", NUMBER_MAX);
     task->started_wall_usec = get_number(&source, "started_wall_usec", NUMBER_MAX);
     task->ended_wall_usec = get_number(&source, "ended_wall_usec", NUMBER_MAX);
+    task->cut_error = get_signed(&source, "cut_error", 0, INT32_MAX);
+    task->is_cut_here = get_flag(&source, "cut_here");
     get_text(&source, "reason", task->reason, sizeof(task->reason));
     if (source.is_bad || task->number == 0)
         return -EBADMSG;

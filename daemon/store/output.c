@@ -141,6 +141,12 @@ int output_new(struct output_store *store, const struct output_key *key, uint64_
     return 0;
 }
 
+void output_store_watch(struct output_store *store, output_cut_t on_cut, void *data)
+{
+    store->on_cut = on_cut;
+    store->on_cut_data = data;
+}
+
 struct output *output_find(const struct output_store *store, const struct output_key *key)
 {
     struct output_key clean;
@@ -184,6 +190,41 @@ static bool has_space(int fd, size_t size)
            (uint64_t)status.f_bavail * status.f_frsize >= size + OUTPUT_DISK_RESERVE;
 }
 
+static int write_at(int fd, const uint8_t *data, size_t size, uint64_t offset)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = pwrite(fd, data + done, size - done, (off_t)(offset + done));
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0)
+            done += (size_t)n;
+    }
+    return 0;
+}
+
+static size_t format_cut(uint8_t target[static OUTPUT_CUT_SIZE], uint64_t wall_usec, int error)
+{
+    struct writer writer = writer_into(target, OUTPUT_CUT_SIZE);
+    size_t size = error > 0 ? sizeof(uint32_t) : 0;
+
+    writer_u32(&writer, (uint32_t)size);
+    writer_u32(&writer, (uint32_t)OUTPUT_CUT << 24 | OUTPUT_RECORD_MARK);
+    writer_u64(&writer, wall_usec);
+    if (error > 0)
+        writer_u32(&writer, (uint32_t)error);
+    return OUTPUT_HEAD_SIZE + size;
+}
+
+/* It goes into the space that output leaves; without any, only memory has the mark. */
+static void write_mark(int fd, uint64_t offset, int error)
+{
+    uint8_t mark[OUTPUT_CUT_SIZE];
+    size_t size = format_cut(mark, 0, error);
+
+    if (ftruncate(fd, (off_t)offset) == 0 && write_at(fd, mark, size, offset) == 0)
+        (void)fsync(fd);
+}
+
 static int write_log(const struct output_write *write_job)
 {
     const struct output_store *store = write_job->output->store;
@@ -195,19 +236,14 @@ static int write_log(const struct output_write *write_job)
                                     O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | truncate, 0600);
     if (fd < 0)
         return -errno;
-    if (!has_space(fd, write_job->size))
-        return -ENOSPC;
-    for (size_t done = 0; done < write_job->size;) {
-        ssize_t n = pwrite(fd, write_job->data + done, write_job->size - done,
-                           (off_t)(write_job->offset + done));
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0)
-            done += (size_t)n;
-    }
-    if (write_job->is_last && (fsync(fd) < 0 || fsync(store->directory_fd) < 0))
-        return -errno;
-    return 0;
+    int r = has_space(fd, write_job->size)
+                ? write_at(fd, write_job->data, write_job->size, write_job->offset)
+                : -ENOSPC;
+    if (r >= 0 && write_job->is_last && (fsync(fd) < 0 || fsync(store->directory_fd) < 0))
+        r = -errno;
+    if (r < 0)
+        write_mark(fd, write_job->offset, -r);
+    return r;
 }
 
 static void on_write_run(void *data)
@@ -293,8 +329,25 @@ static void add_record(struct output *output, enum output_stream stream, uint64_
     output->buffer_size += OUTPUT_HEAD_SIZE + size;
     output->store->memory_size += OUTPUT_HEAD_SIZE + size;
     output->overhead += OUTPUT_HEAD_SIZE;
-    if (stream != OUTPUT_CUT)
-        output->size.kept[stream - 1] += size;
+    output->size.kept[stream - 1] += size;
+}
+
+/* There is room for the mark in the buffer. */
+static void add_cut(struct output *output, uint64_t wall_usec, int error)
+{
+    size_t size = format_cut(output->buffer + output->buffer_size, wall_usec, error);
+
+    output->buffer_size += size;
+    output->store->memory_size += size;
+    output->is_cut = true;
+}
+
+static void tell_cut(const struct output *output, int error)
+{
+    const struct output_store *store = output->store;
+
+    if (store->on_cut)
+        store->on_cut(&output->key, error, store->on_cut_data);
 }
 
 /* How much of the next @size bytes may be kept. */
@@ -322,7 +375,7 @@ int output_append(struct output *output, enum output_stream stream, uint64_t wal
     if (size == 0)
         return 0;
     /* One more for the mark of a cut. */
-    int r = reserve(output, kept + (records + 1) * OUTPUT_HEAD_SIZE);
+    int r = reserve(output, kept + records * OUTPUT_HEAD_SIZE + OUTPUT_CUT_SIZE);
     if (r < 0)
         return r;
     for (size_t done = 0; done < kept;) {
@@ -331,8 +384,8 @@ int output_append(struct output *output, enum output_stream stream, uint64_t wal
         done += n;
     }
     if (kept < size && !output->is_cut) {
-        add_record(output, OUTPUT_CUT, wall_usec, "", 0);
-        output->is_cut = true;
+        add_cut(output, wall_usec, -output->size.error);
+        tell_cut(output, -output->size.error);
     }
     output->size.dropped += size - kept;
     spill_if_due(output);
@@ -340,17 +393,17 @@ int output_append(struct output *output, enum output_stream stream, uint64_t wal
     return 0;
 }
 
-int output_cut(struct output *output, uint64_t wall_usec)
+int output_cut(struct output *output, uint64_t wall_usec, int error)
 {
     if (output->is_sealed)
         return -ESHUTDOWN;
     if (output->is_cut)
         return 0;
-    int r = reserve(output, OUTPUT_HEAD_SIZE);
+    int r = reserve(output, OUTPUT_CUT_SIZE);
     if (r < 0)
         return r;
-    add_record(output, OUTPUT_CUT, wall_usec, "", 0);
-    output->is_cut = true;
+    add_cut(output, wall_usec, error);
+    tell_cut(output, error);
     spill_if_due(output);
     output_wake(output);
     return 0;
@@ -358,17 +411,20 @@ int output_cut(struct output *output, uint64_t wall_usec)
 
 /*
  * The file cannot be written: what has not reached it is lost, and a mark in the buffer stands for
- * it. Writes behind the failed one fail the same way when they come back.
+ * it. Writes behind the failed one fail the same way when they come back. Who has seen all of that
+ * misses nothing yet: the next that is dropped has a mark of its own.
  */
 static void give_up(struct output *output, int r)
 {
+    output->lost_end = output_end(output);
     output->size.error = r;
     output->size.dropped += output->writes_size + output->buffer_size;
     output->store->memory_size -= output->buffer_size;
     output->buffer_size = 0;
-    output->is_cut = true;
-    if (reserve(output, OUTPUT_HEAD_SIZE) == 0)
-        add_record(output, OUTPUT_CUT, 0, "", 0);
+    if (reserve(output, OUTPUT_CUT_SIZE) == 0)
+        add_cut(output, 0, -r);
+    output->is_cut = false;
+    tell_cut(output, -r);
 }
 
 static void on_write_done(void *data)
@@ -433,7 +489,7 @@ void output_seal(struct output *output)
 int output_finish(struct output *output, struct state_batch *batch)
 {
     if (output->is_storing)
-        return -EBUSY;
+        return -EALREADY;
     if (output->has_file && !output->has_last) {
         int r = spill(output, true);
         if (r < 0)

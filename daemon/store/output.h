@@ -33,7 +33,7 @@
 enum output_stream {
     OUTPUT_STDOUT = 1,
     OUTPUT_STDERR = 2,
-    OUTPUT_CUT = 3, /* only when reading: from here on something was dropped */
+    OUTPUT_CUT = 3, /* only when reading: from here on something was dropped; output_cut_error() */
 };
 
 struct output_key {
@@ -71,6 +71,13 @@ int output_store_sweep(struct output_store *store, output_known_t is_known, void
 int output_new(struct output_store *store, const struct output_key *key, uint64_t size_max,
                void (*on_room)(void *data), void *data, struct output **ret);
 
+/*
+ * Who is told when the first of a live output is dropped: @error is an errno, why it could not be
+ * kept, or 0 where it is above the limit. Called in the loop; it must not append or finish.
+ */
+typedef void (*output_cut_t)(const struct output_key *key, int error, void *data);
+void output_store_watch(struct output_store *store, output_cut_t on_cut, void *data);
+
 /* The live (or finished and not yet stored) output of @key, or NULL. */
 struct output *output_find(const struct output_store *store, const struct output_key *key);
 
@@ -84,8 +91,9 @@ size_t output_room(struct output *output);
 int output_append(struct output *output, enum output_stream stream, uint64_t wall_usec,
                   const void *data, size_t size);
 
-/* Marks that something was dropped before it came here; nothing is kept from then on. */
-int output_cut(struct output *output, uint64_t wall_usec);
+/* Marks that something was dropped before it came here, with the errno for which it was, or 0;
+ * nothing is kept from then on. */
+int output_cut(struct output *output, uint64_t wall_usec, int error);
 
 struct output_size {
     uint64_t kept[2]; /* bytes: stdout, stderr */
@@ -100,8 +108,8 @@ void output_seal(struct output *output);
 
 /*
  * Nothing more comes: puts the output into @batch, with which it becomes durable. Where that batch
- * fails the output stays, to be finished again. Return: 0, -EBUSY, -EAGAIN, -ENOMEM (all: come
- * again).
+ * fails the output stays, to be finished again. Return: 0; -EALREADY where an earlier batch has it;
+ * -EBUSY, -EAGAIN, -ENOMEM (all: come again).
  */
 int output_finish(struct output *output, struct state_batch *batch);
 
@@ -121,6 +129,9 @@ struct output_piece {
     const uint8_t *data;
     size_t size;
 };
+
+/* Of an OUTPUT_CUT: the errno for which something was dropped; 0 = it is above the limit. */
+int output_cut_error(const struct output_piece *piece);
 
 struct output_chunk {
     const struct output_piece *pieces; /* borrowed for the call */

@@ -7,7 +7,7 @@
  * A log is a row of records: u32 size, u8 stream, u24 mark, u64 time, then the bytes; the same in
  * memory, in the blob and in the file. A cursor is an offset into it. From the front, a live log
  * lies in its file, then in writes under way, then in the buffer; records are never split between
- * them.
+ * them. The bytes of a cut are the errno for which it is, as u32, or none.
  */
 
 #include <sys/types.h>
@@ -19,6 +19,7 @@
 
 #define OUTPUT_HEAD_SIZE   ((size_t)16)
 #define OUTPUT_RECORD_MARK 0x707571
+#define OUTPUT_CUT_SIZE    (OUTPUT_HEAD_SIZE + sizeof(uint32_t))
 #define OUTPUT_PIECE_MAX   ((size_t)32 * 1024) /* bytes of one record */
 
 struct output_store {
@@ -29,6 +30,8 @@ struct output_store {
     struct list reads;     /* those that wait for more */
     size_t reads_count;    /* of all that were not answered */
     size_t memory_size;    /* bytes of all buffers and writes under way */
+    output_cut_t on_cut;
+    void *on_cut_data; /* borrowed */
 };
 
 /* A piece of log on its way to the file. The bytes do not change any more. */
@@ -58,6 +61,7 @@ struct output {
     int lane_error; /* of the first write that failed: the lane's */
     size_t overhead;
     struct output_size size;
+    uint64_t lost_end; /* where what could not be written ended, for those who have seen it */
     bool has_file;
     bool is_cut;
     bool is_short;   /* output_room said 0 */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,6 +40,14 @@ static void answer(struct output_read *read, int r, const struct output_chunk *c
     if (read->done)
         read->done(r, chunk, read->data);
     free_read(read);
+}
+
+int output_cut_error(const struct output_piece *piece)
+{
+    struct reader reader = reader_from(piece->data, piece->size);
+    uint32_t error = reader_u32(&reader);
+
+    return reader_ok(&reader) && error <= INT_MAX ? (int)error : 0;
 }
 
 /* --- On the lane --- */
@@ -214,9 +223,10 @@ static int submit(struct output_read *read)
     read->result = -ECANCELED;
     if (output) {
         uint64_t end = output_end(output);
-        /* What could not be written is gone, also for those who have seen it. */
+        /* What could not be written is gone, also for those who have seen it; where it was is a
+         * mark for those who have not seen all of it. */
         if (read->query.cursor > end && output->size.error)
-            read->query.cursor = end;
+            read->query.cursor = read->query.cursor < output->lost_end ? output->file_size : end;
         if (read->query.cursor > end)
             read->is_in_memory = true;
         else if (read->query.cursor == end && read->query.is_following && !output->is_sealed) {

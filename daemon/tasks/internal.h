@@ -115,6 +115,8 @@ usec_t tasks_now(const struct tasks *tasks);
 uint64_t tasks_wall(const struct tasks *tasks);
 /* Does what the cores ask for, until they ask for nothing; commits; arms the timer. */
 void tasks_pump(struct tasks *tasks);
+/* The same in the next turn, for who is called from amid something. */
+void tasks_pump_soon(struct tasks *tasks);
 void tasks_tell_watchers(struct tasks *tasks, const struct task *task);
 
 /* commit.c: tasks.batch to the database. Return: 0 or a negative errno. */
@@ -141,9 +143,11 @@ bool owner_wants(struct tasks *tasks, uint64_t number, uint64_t attempt);
 /* A piece of output of an attempt of ours that runs elsewhere. */
 void owner_take_output(struct tasks *tasks, const struct node_id *from, uint64_t number,
                        uint64_t attempt, const struct output_piece *piece, uint64_t offset);
-/* The node where it runs kept no more of its output. */
+/* The node where it runs kept no more of its output: it is above the limit, or @error. */
 void owner_cut_output(struct tasks *tasks, const struct node_id *from, uint64_t number,
-                      uint64_t attempt, uint64_t wall_usec);
+                      uint64_t attempt, uint64_t wall_usec, int error);
+/* Output of an attempt of ours is dropped here: output_cut_t. */
+void owner_on_cut(const struct output_key *key, int error, void *tasks);
 /* How many bytes of each stream are here. */
 void owner_get_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
                       uint64_t ret_have[static 2]);
@@ -221,7 +225,7 @@ void wire_send_renew(struct tasks *tasks, const struct slots_attempt *attempt, u
 void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
                        enum origin_refusal refusal);
 int wire_send_output(struct job *job, const struct output_piece *piece, uint64_t offset);
-void wire_send_cut(struct job *job, uint64_t wall_usec);
+void wire_send_cut(struct job *job, const struct output_piece *piece);
 void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt);
 /* Asks the origin to query: it may not know that what was sent got lost. */
 void wire_send_resync(struct job *job);

@@ -17,7 +17,7 @@ static void read_on(struct job *job);
 static void send_piece(struct job *job, const struct output_piece *piece)
 {
     if (piece->stream == OUTPUT_CUT)
-        return wire_send_cut(job, piece->wall_usec);
+        return wire_send_cut(job, piece);
     if (piece->size == 0)
         return;
     size_t stream = piece->stream - OUTPUT_STDOUT;

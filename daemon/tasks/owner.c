@@ -43,21 +43,23 @@ static struct output_key key_of(uint64_t number, uint64_t attempt)
     return (struct output_key){.number = number, .attempt = (uint32_t)attempt};
 }
 
-/* The output of an attempt that is over goes to the disk with the record that says so. */
-static void finish_output(struct tasks *tasks, uint64_t number, uint64_t attempt)
+/* The output of an attempt that is over goes to the disk with the record that says so. Return: 0,
+ * or why not now. */
+static int finish_output(struct tasks *tasks, uint64_t number, uint64_t attempt)
 {
     struct output_key key = key_of(number, attempt);
     struct output *output = output_find(tasks->outputs, &key);
 
     if (!output)
-        return;
+        return 0;
     int r = output_finish(output, tasks->batch);
     if (r >= 0)
         inflow_close(tasks, number, attempt);
-    /* Busy: it is on its way with an earlier commit of the same end. */
-    if (r < 0 && r != -EBUSY)
-        log_line_errno(LOG_WARNING | LOG_STAYS, r, "Cannot keep the output of task %llu: %m",
-                       (unsigned long long)number);
+    if (r >= 0 || r == -EALREADY)
+        return 0;
+    log_line_errno(LOG_WARNING | LOG_STAYS, r, "Cannot keep the output of task %llu: %m",
+                   (unsigned long long)number);
+    return r;
 }
 
 static struct submission *find_submission(struct tasks *tasks, uint64_t number)
@@ -145,8 +147,13 @@ static void save(struct tasks *tasks, const struct origin_action *action)
     }
     *pending =
         (struct save){.tasks = tasks, .number = action->number, .revision = action->revision};
-    if (task->has_end)
-        finish_output(tasks, task->number, task->attempt);
+    /* Where it is under way again, the end is that of the attempt before. */
+    int r = task->has_end ? finish_output(tasks, task->number, task->attempt - task->has_node) : 0;
+    if (r < 0) { /* nobody hears of its end before all of it can be kept */
+        free(pending);
+        origin_uncommitted(tasks->origin, action->number, strerror(-r), tasks_now(tasks));
+        return;
+    }
     state_put_task(tasks->batch, &(struct state_task){.number = task->number,
                                                       .state = task_state_name(task->state),
                                                       .ended_wall_usec = task->ended_wall_usec,
@@ -287,6 +294,7 @@ static void tell(struct tasks *tasks, const struct origin_action *action)
     char reason[TASK_REASON_MAX + 1] = "";
     struct names names;
     struct journal_task about = describe(tasks, task, &names);
+    int r;
 
     switch (action->type) {
     case ORIGIN_ACCEPTED:
@@ -306,7 +314,9 @@ static void tell(struct tasks *tasks, const struct origin_action *action)
         journal_task_moved(&about, action->previous, task->node_name, action->text);
         break;
     case ORIGIN_LOST:
-        finish_output(tasks, task->number, action->attempt);
+        r = finish_output(tasks, task->number, action->attempt);
+        if (r < 0)
+            origin_cut(tasks->origin, task->number, action->attempt, -r, true, tasks_now(tasks));
         journal_task_lost(&about, task->node_name, action->text);
         break;
     default:
@@ -394,13 +404,26 @@ void owner_take_output(struct tasks *tasks, const struct node_id *from, uint64_t
 }
 
 void owner_cut_output(struct tasks *tasks, const struct node_id *from, uint64_t number,
-                      uint64_t attempt, uint64_t wall_usec)
+                      uint64_t attempt, uint64_t wall_usec, int error)
 {
     struct output *output =
         owner_wants(tasks, number, attempt) ? inflow_open(tasks, number, attempt, from) : NULL;
-    int r = output ? output_cut(output, wall_usec) : 0;
 
+    if (output && error > 0)
+        origin_cut(tasks->origin, number, attempt, error, false, tasks_now(tasks));
+    int r = output ? output_cut(output, wall_usec, error) : 0;
     if (r < 0)
         log_line_errno(LOG_DEBUG | LOG_STAYS, r, "Cannot mark the output of task %llu: %m",
                        (unsigned long long)number);
+}
+
+void owner_on_cut(const struct output_key *key, int error, void *data)
+{
+    struct tasks *tasks = data;
+
+    if (tasks->is_closed || !node_id_is_null(&key->origin))
+        return;
+    origin_cut(tasks->origin, key->number, key->attempt, error > 0 ? error : EFBIG, true,
+               tasks_now(tasks));
+    tasks_pump_soon(tasks);
 }

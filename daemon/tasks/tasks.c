@@ -96,6 +96,12 @@ void tasks_pump(struct tasks *tasks)
                                       deadline == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
+void tasks_pump_soon(struct tasks *tasks)
+{
+    (void)sd_event_source_set_time(tasks->timer, tasks_now(tasks));
+    (void)sd_event_source_set_enabled(tasks->timer, SD_EVENT_ONESHOT);
+}
+
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
 {
     struct tasks *tasks = data;
@@ -159,6 +165,7 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     tasks->setup.exec_socket_path = tasks->exec_socket_path;
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
         return -EIO;
+    output_store_watch(tasks->outputs, owner_on_cut, tasks);
     r = parts_make_origin(tasks, seed, wall_usec);
     if (r >= 0)
         r = parts_make_slots(tasks, seed);

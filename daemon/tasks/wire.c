@@ -151,12 +151,15 @@ int wire_send_output(struct job *job, const struct output_piece *piece, uint64_t
     return wire_send(job->tasks, &key->origin, frame, piece->data, piece->size);
 }
 
-void wire_send_cut(struct job *job, uint64_t wall_usec)
+void wire_send_cut(struct job *job, const struct output_piece *piece)
 {
+    const int error = output_cut_error(piece);
     const struct slots_key *key = &job->attempt->key;
     cJSON *frame = wire_new_frame("cut", key->number, key->attempt);
 
-    json_add_u64(frame, "wall_usec", wall_usec);
+    json_add_u64(frame, "wall_usec", piece->wall_usec);
+    if (error > 0)
+        json_add_i64(frame, "error", error);
     (void)wire_send(job->tasks, &key->origin, frame, NULL, 0);
 }
 
@@ -465,11 +468,12 @@ static bool take_output(const struct incoming *in)
 
 static bool take_cut(const struct incoming *in)
 {
-    uint64_t wall_usec;
+    uint64_t wall_usec, error = 0;
 
-    if (!wire_read_u64(in, "wall_usec", WIRE_NUMBER_MAX, &wall_usec))
+    if (!wire_read_u64(in, "wall_usec", WIRE_NUMBER_MAX, &wall_usec) ||
+        json_get_u64(in->header, "error", INT32_MAX, &error) < 0)
         return false;
-    owner_cut_output(in->tasks, in->from, in->number, in->attempt, wall_usec);
+    owner_cut_output(in->tasks, in->from, in->number, in->attempt, wall_usec, (int)error);
     return true;
 }
 

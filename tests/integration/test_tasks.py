@@ -471,3 +471,16 @@ def test_a_node_that_runs_no_tasks_refuses_a_confidential_one(make_lab):
     node = make_lab({"tasks": {"enabled": False}}).node("lone", role="seed").start()
     result = node.ctl("submit", "--confidential", "--", "true", code=4)
     assert "confidential" in result.stderr and result.stdout == "" and not node.tasks()
+
+
+def test_a_task_that_is_cancelled_in_its_second_attempt_keeps_what_it_says(make_lab):
+    """Its output was taken for that of the attempt that had ended, and was given away while it ran."""
+    node = make_lab({"tasks": {"retry_on": ["exit"]}}).node("lone", role="seed").start()
+    task = node.submit("--retries", "1", "--", "sh", "-c",
+                       "trap 'echo ends; exit 0' TERM; test $P2P_TASK_ATTEMPT = 2 || { echo first; exit 1; }; "
+                       "echo second; while :; do sleep 0.01; done")
+    wait_for(lambda: node.ctl("task", "logs", task).stdout == "second\n", 15, "the second attempt to speak")
+    node.ctl("task", "cancel", task)
+    node.wait_task(task, "cancelled")
+    assert node.ctl("task", "logs", task).stdout == "second\nends\n"
+    assert node.ctl("task", "logs", "--attempt", "1", task).stdout == "first\n"

@@ -117,8 +117,8 @@ static void cut_elsewhere_is_marked_once_and_ends_what_is_kept(void **state)
     _cleanup_answer_ struct answer answer = {0};
 
     append(output, OUTPUT_STDOUT, "12345");
-    assert_int_equal(output_cut(output, WALL), 0);
-    assert_int_equal(output_cut(output, WALL), 0);
+    assert_int_equal(output_cut(output, WALL, 0), 0);
+    assert_int_equal(output_cut(output, WALL, 0), 0);
     append(output, OUTPUT_STDERR, "6");
     assert_int_equal(finish(node, output), 0);
     read_all(node, &answer);
@@ -156,7 +156,7 @@ static void nothing_is_kept_after_the_end(void **state)
 
     assert_int_equal(output_finish(output, batch), 0);
     assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, "x", 1), -ESHUTDOWN);
-    assert_int_equal(output_finish(output, second), -EBUSY);
+    assert_int_equal(output_finish(output, second), -EALREADY);
     state_batch_free(second);
     assert_int_equal(commit(node, batch), 0);
 }
@@ -269,6 +269,43 @@ static void full_disk_keeps_what_is_there_and_says_so(void **state)
     assert_int_equal(stored.size, 100000);
     assert_memory_equal(stored.bytes, text, 100000);
     assert_true(stored.is_end);
+}
+
+static void note_cut(const struct output_key *cut, int error, void *data)
+{
+    assert_int_equal(cut->number, key.number);
+    *(int *)data = error;
+}
+
+static void who_has_seen_all_that_a_full_disk_took_hears_when_more_is_dropped(void **state)
+{
+    struct node *node = *state;
+    struct output *output = new_output(node, SIZE_MAX_HERE);
+    _cleanup_free_ char *text = make_text(70000);
+    _cleanup_answer_ struct answer ahead = {0}, behind = {0}, later = {0};
+    struct output_query query;
+    struct output_size size;
+    int told = -1;
+
+    output_store_watch(node->store, note_cut, &told);
+    fault_arm(1, ENOSPC);
+    assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, text, 70000), 0);
+    read_all(node, &ahead);
+    assert_int_equal(ahead.size, 70000);
+    do
+        worker_dispatch(node->worker);
+    while (output_get_size(output, &size), size.error == 0);
+    assert_int_equal(told, ENOSPC);
+    query = query_from(ahead.next);
+    assert_int_equal(read_once(node, query, &later), 0);
+    assert_int_equal(later.cuts, 0);
+    query.cursor = later.next;
+    assert_int_equal(read_once(node, query_from(1000), &behind), 0);
+    assert_int_equal(behind.cuts, 1);
+    append(output, OUTPUT_STDOUT, "x");
+    assert_int_equal(read_once(node, query, &later), 0);
+    assert_int_equal(later.cuts, 1);
+    fault_disarm();
 }
 
 static void removed_output_is_gone_wherever_it_was(void **state)
@@ -472,6 +509,7 @@ int main(void)
         test(output_that_never_left_memory_costs_the_disk_nothing_when_it_is_removed),
         test(output_whose_batch_failed_is_finished_again),
         test(full_disk_keeps_what_is_there_and_says_so),
+        test(who_has_seen_all_that_a_full_disk_took_hears_when_more_is_dropped),
         test(removed_output_is_gone_wherever_it_was),
         test(output_of_another_node_has_its_own_key),
         test(sweep_removes_the_logs_of_nobody),

@@ -91,18 +91,22 @@ static void end_logs(struct logs *logs)
     const struct task *task = logs_task(logs);
     struct call *call = logs->call;
     cJSON *fields = cJSON_CreateObject(), *end = cJSON_CreateObject();
-    static const char *const keys[] = {"id",     "state", "node",   "exit",
-                                       "signal", "run_s", "reason", "attempt"};
+    static const char *const keys[] = {"id",    "state",  "node",    "exit",       "signal",
+                                       "run_s", "reason", "attempt", "output_lost"};
 
     send_tail(logs);
     if (task)
         task_fill(logs->node, task, fields);
+    if (task && task->attempt != logs->attempt)
+        cJSON_DeleteItemFromObjectCaseSensitive(fields, "output_lost");
     json_add_string(end, "type", "end");
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         cJSON *value = cJSON_DetachItemFromObjectCaseSensitive(fields, keys[i]);
         cJSON_AddItemToObject(end, keys[i], value ? value : cJSON_CreateNull());
     }
-    json_add_bool(end, "cut", logs->is_cut);
+    json_add_bool(end, "cut",
+                  logs->is_cut ||
+                      cJSON_IsString(cJSON_GetObjectItemCaseSensitive(end, "output_lost")));
     cJSON_Delete(fields);
     logs_free(logs);
     call_reply(call, end);

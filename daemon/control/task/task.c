@@ -106,6 +106,8 @@ void task_fill(const struct node *node, const struct task *task, cJSON *json)
     add_end(task, json);
     add_times(node, task, json);
     json_add_string(json, "reason", reason_of(node, task, reason));
+    json_add_string(json, "output_lost",
+                    task->cut_error ? task_format_loss(task, origin, reason) : NULL);
     task_id_format(task->spec.workflow, origin, workflow + 1);
     json_add_string(json, "workflow", task->spec.workflow > 0 ? workflow : NULL);
     json_add_bool(json, "confidential", task->spec.is_confidential);
