@@ -15,6 +15,7 @@ static void call_free(struct call *call)
 {
     for (size_t i = 0; i < call->fds_count; i++)
         close_fd(call->fds[i]);
+    free(call->fds);
     list_remove(&call->link);
     cJSON_Delete(call->json);
     free(call->body);

@@ -52,7 +52,7 @@ struct call {
     const cJSON *parameters; /* an object, never NULL */
     struct caller caller;
     bool wants_more;
-    int fds[VARLINK_FDS_MAX]; /* owned; -EBADF once taken */
+    int *fds; /* owned; -EBADF once taken; NULL for none */
     size_t fds_count;
     uint8_t
         *body; /* owned: bytes beside the parameters, NUL-terminated beyond body_size; or NULL */

@@ -159,8 +159,9 @@ static void client_dispatch(struct client *client, struct varlink_message *messa
                           .wants_more = parsed.more,
                           .transport = &transport,
                           .connection = client};
-    for (size_t i = 0; i < message->fds_count; i++)
-        call->fds[call->fds_count++] = TAKE_FD(message->fds[i]);
+    call->fds = TAKE_PTR(message->fds);
+    call->fds_count = message->fds_count;
+    message->fds_count = 0;
     list_append(&client->calls, &call->link);
     client->is_oneway = parsed.oneway;
     call->json = TAKE_PTR(message->json);

@@ -22,7 +22,7 @@ struct output {
     char *text; /* owned; with its NUL */
     size_t size;
     size_t sent;
-    int fds[VARLINK_FDS_MAX]; /* owned; closed once the first byte is out */
+    int *fds; /* owned; closed once the first byte is out; NULL for none */
     size_t fds_count;
 };
 
@@ -47,6 +47,7 @@ void varlink_message_done(struct varlink_message *message)
     cJSON_Delete(message->json);
     for (size_t i = 0; i < message->fds_count; i++)
         close_fd(message->fds[i]);
+    free(message->fds);
     *message = VARLINK_MESSAGE_NULL;
 }
 
@@ -78,6 +79,7 @@ static void output_close_fds(struct output *output)
 static struct output *output_free(struct output *output)
 {
     output_close_fds(output);
+    free(output->fds);
     free(output->text);
     free(output);
     return NULL;
@@ -190,6 +192,11 @@ static int give_fds(struct varlink *varlink, uint64_t first, uint64_t last,
     size_t kept = 0;
     int r = 0;
 
+    if (varlink->waiting_count == 0)
+        return 0;
+    ret->fds = calloc(VARLINK_FDS_MAX, sizeof(*ret->fds));
+    if (!ret->fds)
+        return -ENOMEM;
     for (size_t i = 0; i < varlink->waiting_count; i++) {
         struct waiting_fd waiting = varlink->waiting[i];
         if (waiting.offset > last) {
@@ -256,6 +263,10 @@ int varlink_queue(struct varlink *varlink, const cJSON *json, const int *fds, si
     output->size = strlen(output->text) + 1;
     if (varlink->pending + output->size > VARLINK_OUTPUT_MAX)
         return -ENOBUFS;
+    if (fds_count > 0)
+        output->fds = calloc(fds_count, sizeof(*output->fds));
+    if (fds_count > 0 && !output->fds)
+        return -ENOMEM;
     for (size_t i = 0; i < fds_count; i++) {
         int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
         if (fd < 0)
@@ -268,26 +279,31 @@ int varlink_queue(struct varlink *varlink, const cJSON *json, const int *fds, si
     return 0;
 }
 
-static ssize_t send_output(struct varlink *varlink, struct output *output)
+static ssize_t send_with_fds(int fd, struct msghdr *header, const struct output *output)
 {
     union {
         char bytes[CMSG_SPACE(VARLINK_FDS_MAX * sizeof(int))];
         struct cmsghdr alignment;
     } control = {0};
-    struct iovec vector = {output->text + output->sent, output->size - output->sent};
-    struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
-
-    if (output->fds_count == 0)
-        return send(varlink->fd, vector.iov_base, vector.iov_len, MSG_NOSIGNAL);
     size_t size = output->fds_count * sizeof(int);
-    header.msg_control = control.bytes;
-    header.msg_controllen = CMSG_SPACE(size);
-    struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+
+    header->msg_control = control.bytes;
+    header->msg_controllen = CMSG_SPACE(size);
+    struct cmsghdr *rights = CMSG_FIRSTHDR(header);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
     rights->cmsg_len = CMSG_LEN(size);
     memcpy(CMSG_DATA(rights), output->fds, size);
-    return sendmsg(varlink->fd, &header, MSG_NOSIGNAL);
+    return sendmsg(fd, header, MSG_NOSIGNAL);
+}
+
+static ssize_t send_output(struct varlink *varlink, struct output *output)
+{
+    struct iovec vector = {output->text + output->sent, output->size - output->sent};
+    struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
+
+    return output->fds_count > 0 ? send_with_fds(varlink->fd, &header, output)
+                                 : send(varlink->fd, vector.iov_base, vector.iov_len, MSG_NOSIGNAL);
 }
 
 int varlink_flush(struct varlink *varlink)
@@ -355,7 +371,7 @@ static cJSON *build(const char *key, const char *name, cJSON *parameters)
         return NULL;
     if (key && !cJSON_AddStringToObject(json, key, name))
         return NULL;
-    if (!cJSON_AddItemToObject(json, "parameters", taken))
+    if (!cJSON_AddItemToObjectCS(json, "parameters", taken))
         return NULL;
     TAKE_PTR(taken);
     return TAKE_PTR(json);

@@ -28,7 +28,7 @@ struct varlink; /* one connection; owned by whoever made it; owns its socket */
 /* One message with its descriptors; -EBADF where one was taken with TAKE_FD. */
 struct varlink_message {
     cJSON *json; /* owned */
-    int fds[VARLINK_FDS_MAX];
+    int *fds;    /* owned; NULL for none */
     size_t fds_count;
 };
 
