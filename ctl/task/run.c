@@ -63,7 +63,7 @@ static void note_results(struct run *run, const cJSON *object)
         return;
     json_for_each (task, json_member(object, "tasks"))
         if (json_number(task, "out", 0) > 0)
-            json_add_null(run->results, json_text(task, "task", ""));
+            cJSON_AddNullToObject(run->results, json_text(task, "task", ""));
     const char *name = json_text(object, "task", ""), *id = json_text(object, "id", NULL);
     if (id && output_has_ended(object) && cJSON_HasObjectItem(run->results, name))
         cJSON_ReplaceItemInObjectCaseSensitive(run->results, name, cJSON_CreateString(id));

@@ -65,8 +65,8 @@ int json_get_i64(const cJSON *object, const char *key, int64_t min, int64_t max,
 int json_get_array(const cJSON *object, const char *key, const cJSON **ret);
 int json_get_object(const cJSON *object, const char *key, const cJSON **ret);
 
-/* Adders; @text NULL adds null. Whole numbers up to 2^53 print exactly. Without memory they add
- * nothing. */
+/* Adders; @key is kept, not copied, so it has to be a constant; @text is copied, and NULL adds
+ * null. Whole numbers print exactly. Without memory they add nothing. */
 void json_add_string(cJSON *object, const char *key, const char *text);
 void json_add_u64(cJSON *object, const char *key, uint64_t value);
 void json_add_i64(cJSON *object, const char *key, int64_t value);

@@ -30,7 +30,7 @@ static void add_tags(cJSON *json, const struct record *record)
         char key[sizeof(record->tags[0])];
         snprintf(key, sizeof(key), "%.*s", (int)(equals ? equals - record->tags[i] : 63),
                  record->tags[i]);
-        json_add_string(tags, key, equals ? equals + 1 : "");
+        cJSON_AddStringToObject(tags, key, equals ? equals + 1 : "");
     }
 }
 
