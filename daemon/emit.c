@@ -11,7 +11,8 @@
 #include "base/text.h"
 #include "output.h"
 
-#define FIELDS_MAX 24
+#define FIELDS_MAX   24
+#define MESSAGE_SIZE 256 /* of most: longer ones are allocated */
 
 /* Only the loop's thread reads and writes this. */
 static struct {
@@ -177,8 +178,8 @@ static void clean_fields_init(struct clean_fields *ret, const struct journal_fie
     ret->fields[ret->count].name = NULL;
 }
 
-static void observe(enum event event, int level, const char *message, const char *line,
-                    const struct journal_field *fields)
+static void observe(enum event event, int level, uint64_t wall_usec, const char *message,
+                    const char *line, const struct journal_field *fields)
 {
     if (!state.observer)
         return;
@@ -188,7 +189,7 @@ static void observe(enum event event, int level, const char *message, const char
         .event = event,
         .type = event_get_info(event)->name,
         .level = level,
-        .wall_usec = wall_now(),
+        .wall_usec = wall_usec,
         .node = state.node,
         .message = message,
         .fields = clean_fields.fields,
@@ -201,26 +202,32 @@ static void observe(enum event event, int level, const char *message, const char
 void emit(enum event event, int level, const char *line, const struct journal_field *fields,
           const char *format, ...)
 {
-    _cleanup_free_ char *message = NULL;
-    va_list arguments;
+    _cleanup_free_ char *allocated = NULL;
+    char text[MESSAGE_SIZE], *message = text;
+    uint64_t wall_usec = wall_now();
+    va_list arguments, again;
 
     va_start(arguments, format);
-    int size = vasprintf(&message, format, arguments);
-    va_end(arguments);
-    if (size < 0) {
-        message = NULL;
-        return;
+    va_copy(again, arguments);
+    int size = vsnprintf(text, sizeof(text), format, arguments);
+    if (size >= (int)sizeof(text)) {
+        size = vasprintf(&allocated, format, again);
+        allocated = message = size < 0 ? NULL : allocated;
     }
+    va_end(again);
+    va_end(arguments);
+    if (size < 0)
+        return;
     clean(message);
     write_event(event, level, message, line, fields);
     (void)tap_line(&(struct emit_line){.level = level,
                                        .subsystem = event_get_info(event)->subsystem,
                                        .event = event_get_info(event)->name,
-                                       .wall_usec = wall_now(),
+                                       .wall_usec = wall_usec,
                                        .text = message,
                                        .line = line,
                                        .stays = is_confidential(fields)});
-    observe(event, level, message, line, fields);
+    observe(event, level, wall_usec, message, line, fields);
 }
 
 /* Diagnostics of base/log: a line without a name. */

@@ -178,8 +178,9 @@ static const struct method *find_method(const char *name)
 {
     if (strncmp(name, INTERFACE, strlen(INTERFACE)) != 0)
         return NULL;
+    name += strlen(INTERFACE);
     for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
-        if (strcmp(methods[i].name, name + strlen(INTERFACE)) == 0)
+        if (methods[i].name[0] == *name && strcmp(methods[i].name, name) == 0)
             return &methods[i];
     return NULL;
 }

@@ -8,7 +8,6 @@
 #include "base/text.h"
 
 struct entry {
-    char *key;     /* owned */
     char *owner;   /* owned */
     uint8_t *data; /* owned; NULL = removed, and only waiting for the next save */
     size_t size;
@@ -17,6 +16,7 @@ struct entry {
     uint64_t modified_wall_usec;
     struct heap_entry expiry; /* monotonic */
     struct list dirty;        /* in the memory's list, if it changed since the last save */
+    char key[];
 };
 
 struct memory {
@@ -52,7 +52,6 @@ static struct entry *entry_free(struct entry *entry)
 {
     if (!entry)
         return NULL;
-    free(entry->key);
     free(entry->owner);
     free(entry->data);
     free(entry);
@@ -126,49 +125,65 @@ static void bury(struct memory *memory, struct entry *entry)
     mark_dirty(memory, entry);
 }
 
-static int entry_new(const char *key, const char *owner, const void *data, size_t size,
-                     struct entry **ret)
+/* A key without a value. NULL without memory. */
+static struct entry *add_entry(struct memory *memory, const char *key)
 {
-    _cleanup_(entry_freep) struct entry *entry = calloc(1, sizeof(*entry));
+    _cleanup_(entry_freep) struct entry *entry = calloc(1, sizeof(*entry) + strlen(key) + 1);
 
     if (!entry)
-        return -ENOMEM;
+        return NULL;
     list_init(&entry->dirty);
-    entry->key = strdup(key);
-    entry->owner = strdup(owner);
-    entry->data = malloc(size + 1);
-    if (!entry->key || !entry->owner || !entry->data)
+    strcpy(entry->key, key);
+    entry->owner = strdup("");
+    if (!entry->owner || table_insert(&memory->entries, entry->key, entry) < 0)
+        return NULL;
+    memory->used += entry_cost(entry);
+    return TAKE_PTR(entry);
+}
+
+/* On failure nothing changes. */
+static int entry_set(struct memory *memory, struct entry *entry, const struct memory_change *change,
+                     usec_t expires_usec)
+{
+    const char *owner = change->owner ? change->owner : "";
+    bool is_same_owner = strcmp(entry->owner, owner) == 0;
+    _cleanup_free_ uint8_t *data = malloc(change->size + 1);
+    _cleanup_free_ char *name = is_same_owner ? NULL : strdup(owner);
+
+    if (!data || (!is_same_owner && !name))
         return -ENOMEM;
-    if (size > 0)
-        memcpy(entry->data, data, size);
-    entry->data[size] = '\0';
-    entry->size = size;
-    *ret = TAKE_PTR(entry);
+    int r = heap_set(&memory->expiries, &entry->expiry, expires_usec);
+    if (r < 0)
+        return r;
+    memory->used -= entry_cost(entry);
+    memory->count += !entry->data;
+    if (change->size > 0)
+        memcpy(data, change->data, change->size);
+    data[change->size] = '\0';
+    free(entry->data);
+    entry->data = TAKE_PTR(data);
+    entry->size = change->size;
+    if (name) {
+        free(entry->owner);
+        entry->owner = TAKE_PTR(name);
+    }
+    memory->used += entry_cost(entry);
     return 0;
 }
 
-/* Puts @entry in the place of @before, which is freed. On failure nothing changes. */
-static int replace(struct memory *memory, struct entry *before, struct entry *entry,
-                   usec_t expires_usec)
+/* Sets @before, the entry of the key, or a new one where that is NULL. On failure nothing changes.
+ */
+static int store(struct memory *memory, struct entry *before, const struct memory_change *change,
+                 usec_t expires_usec, struct entry **ret)
 {
-    int r = heap_set(&memory->expiries, &entry->expiry, expires_usec);
+    struct entry *entry = before ? before : add_entry(memory, change->key);
+    int r = entry ? entry_set(memory, entry, change, expires_usec) : -ENOMEM;
 
-    if (r < 0)
-        return r;
-    if (before) {
-        if (before->data)
-            memory->count--;
-        drop(memory, before);
-    }
-    r = table_insert(&memory->entries, entry->key, entry);
-    if (r < 0) {
-        heap_remove(&memory->expiries, &entry->expiry);
-        return r;
-    }
-    memory->used += entry_cost(entry);
-    memory->count++;
-    memory->given = MAX(memory->given, entry->version);
-    return 0;
+    if (r == 0)
+        *ret = entry;
+    else if (entry && !before)
+        drop(memory, entry);
+    return r;
 }
 
 /* Above all that the key ever had: also before it was removed, and what a crash forgot. */
@@ -204,8 +219,7 @@ static int check_change(const struct memory *memory, const struct memory_change 
 int memory_set(struct memory *memory, const struct memory_change *change, usec_t now,
                uint64_t wall_usec, uint64_t *ret_version)
 {
-    _cleanup_(entry_freep) struct entry *entry = NULL;
-    struct entry *before = table_find(&memory->entries, change->key);
+    struct entry *entry, *before = table_find(&memory->entries, change->key);
     int r = check_change(memory, change, before, now);
 
     if (r == -ENOSPC && memory_deadline(memory) <= now) {
@@ -215,20 +229,17 @@ int memory_set(struct memory *memory, const struct memory_change *change, usec_t
     }
     if (r < 0)
         return r;
-    r = entry_new(change->key, change->owner ? change->owner : "", change->data, change->size,
-                  &entry);
+    uint64_t version = next_version(memory, before);
+    r = store(memory, before, change, usec_add(now, change->ttl_usec), &entry);
     if (r < 0)
         return r;
-    entry->version = next_version(memory, before);
+    entry->version = version;
+    memory->given = MAX(memory->given, version);
     entry->modified_wall_usec = wall_usec;
-    if (change->ttl_usec != USEC_INFINITY)
-        entry->expires_wall_usec = usec_add(wall_usec, change->ttl_usec);
-    r = replace(memory, before, entry, usec_add(now, change->ttl_usec));
-    if (r < 0)
-        return r;
+    entry->expires_wall_usec =
+        change->ttl_usec == USEC_INFINITY ? 0 : usec_add(wall_usec, change->ttl_usec);
     mark_dirty(memory, entry);
-    *ret_version = entry->version;
-    (void)TAKE_PTR(entry);
+    *ret_version = version;
     return 0;
 }
 
@@ -314,26 +325,26 @@ uint64_t memory_used(const struct memory *memory)
 int memory_load(struct memory *memory, const struct state_value *value, usec_t now,
                 uint64_t wall_usec)
 {
-    _cleanup_(entry_freep) struct entry *entry = NULL;
+    const struct memory_change change = {
+        .key = value->key, .data = value->data, .size = value->size, .owner = value->owner};
     bool is_mortal = value->expires_wall_usec > 0;
+    struct entry *entry;
 
     if (*value->key == '\0' || !text_is_printable(value->key) || value->version == 0)
         return -EINVAL;
-    int r = entry_new(value->key, value->owner, value->data, value->size, &entry);
+    int r = store(memory, table_find(&memory->entries, value->key), &change,
+                  is_mortal ? usec_add(now, usec_sub(value->expires_wall_usec, wall_usec))
+                            : USEC_INFINITY,
+                  &entry);
     if (r < 0)
         return r;
     entry->version = value->version;
+    memory->given = MAX(memory->given, value->version);
     entry->expires_wall_usec = value->expires_wall_usec;
     entry->modified_wall_usec = value->modified_wall_usec;
-    r = replace(memory, table_find(&memory->entries, value->key), entry,
-                is_mortal ? usec_add(now, usec_sub(value->expires_wall_usec, wall_usec))
-                          : USEC_INFINITY);
-    if (r < 0)
-        return r;
     /* What is over already is buried, so that the next save deletes its row. */
     if (is_mortal && value->expires_wall_usec <= wall_usec)
         bury(memory, entry);
-    (void)TAKE_PTR(entry);
     return 0;
 }
 

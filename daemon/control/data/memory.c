@@ -14,15 +14,24 @@ static void fail_too_large(struct node *node, struct call *call, uint64_t size)
               text_format_size(node->config->mem.value_size_max, limit));
 }
 
-/* Makes the value the call's body, wherever it came from. False: the call has been answered. */
-static bool load_value(struct node *node, struct call *call)
+/* The value, wherever it came from; it is the call's. False: the call has been answered. */
+static bool load_value(struct node *node, struct call *call, struct memory_change *change)
 {
+    const char *text = NULL;
     int r = call_load_body(call, (size_t)node->config->mem.value_size_max);
 
+    if (r >= 0 && !call->body && json_get_string(call->parameters, "value", &text) > 0) {
+        change->data = text;
+        change->size = strlen(text);
+        return true;
+    }
     if (r >= 0 && !call->body)
         r = json_get_bytes(call->parameters, "value", &call->body, &call->body_size);
-    if (r >= 0 && call->body)
+    if (r >= 0 && call->body) {
+        change->data = call->body;
+        change->size = call->body_size;
         return true;
+    }
     if (r == -EFBIG)
         fail_too_large(node, call, call->body_size);
     else if (r == -ENOMEM)
@@ -84,7 +93,7 @@ static void fail_set(struct node *node, struct call *call, const struct memory_c
                   limits->key_size_max);
         break;
     case EMSGSIZE:
-        fail_too_large(node, call, call->body_size);
+        fail_too_large(node, call, change->size);
         break;
     case ENOSPC:
         fail_no_room(node, call, change);
@@ -114,12 +123,10 @@ void method_set_memory(struct node *node, struct call *call)
     if (!need_string(call, "key", &change.key) || !read_usec(call, "ttl", &change.ttl_usec) ||
         !read_bool(call, "if_absent", &change.if_absent) ||
         !read_u64(call, "if_version", (uint64_t)1 << 53, &change.if_version) ||
-        !load_value(node, call))
+        !load_value(node, call, &change))
         return;
     change.has_if_version =
         cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(call->parameters, "if_version"));
-    change.data = call->body;
-    change.size = call->body_size;
     int r = memory_set(node->memory, &change, node_now(node), node_wall(node), &version);
     if (r < 0) {
         fail_set(node, call, &change, r);
