@@ -199,7 +199,13 @@ class Ours:
                 return int(line.split()[1])
         raise KeyError(key)
 
+    def remove(self, glob):
+        """The others begin with an empty directory, too, and with the memory that it took."""
+        if self.there.call("ListFiles", glob=glob)["files"]:
+            run(CTL, "--socket", self.there.socket, "file", "rm", "--yes", glob)
+
     def one(self, place):
+        self.remove("one")
         return self.measured("one", "file", "put", "--overwrite=always", place.one, "there:")
 
     def get(self, place):
@@ -208,8 +214,7 @@ class Ours:
 
     def many(self, place):
         names = sorted(place.many.iterdir())
-        if self.there.call("ListFiles", glob="f0*")["files"]:  # the others begin with an empty directory, too
-            run(CTL, "--socket", self.there.socket, "file", "rm", "--yes", "f0*")
+        self.remove("f0*")
         return self.measured("many", "file", "put", "--overwrite=always", *names, "there:")
 
     def many_get(self, place):
