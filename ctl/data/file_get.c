@@ -73,8 +73,7 @@ int file_verify(const struct part *part, const char *target, const cJSON *end)
         is_good = EVP_DigestUpdate(context, buffer, (size_t)got) == 1;
     is_good = is_good && got == 0 && EVP_DigestFinal_ex(context, hash, &size) == 1;
     EVP_MD_CTX_free(context);
-    for (unsigned i = 0; i < size; i++)
-        snprintf(text + 2 * i, 3, "%02x", hash[i]);
+    text_format_hex(hash, size, text);
     if (is_good && strcmp(text, json_text(end, "sha256", "")) == 0)
         return 0;
     return fail(ERROR_CONFLICT, "its SHA-256 is another", NULL, "%s cannot be read back", target);

@@ -409,19 +409,30 @@ void json_add_double(cJSON *object, const char *key, double value)
         isfinite(value) ? cJSON_CreateNumber(round(value * 1000) / 1000) : cJSON_CreateNull());
 }
 
+static void put_digits(char *target, int count, int value)
+{
+    for (; count > 0; value /= 10)
+        target[--count] = (char)('0' + value % 10);
+}
+
+/* By hand, as there are thousands in the lists of files and tasks. */
 void json_add_time(cJSON *object, const char *key, uint64_t wall_usec)
 {
     time_t seconds = (time_t)(wall_usec / USEC_PER_SEC);
-    char date[32], text[48];
+    char text[] = "0000-00-00T00:00:00.000Z";
     struct tm tm;
 
-    if (wall_usec == 0 || !gmtime_r(&seconds, &tm)) {
+    if (wall_usec == 0 || !gmtime_r(&seconds, &tm) || tm.tm_year > 9999 - 1900) {
         json_add_null(object, key);
         return;
     }
-    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text, sizeof(text), "%s.%03uZ", date,
-             (unsigned)(wall_usec % USEC_PER_SEC / USEC_PER_MSEC));
+    put_digits(text, 4, tm.tm_year + 1900);
+    put_digits(text + 5, 2, tm.tm_mon + 1);
+    put_digits(text + 8, 2, tm.tm_mday);
+    put_digits(text + 11, 2, tm.tm_hour);
+    put_digits(text + 14, 2, tm.tm_min);
+    put_digits(text + 17, 2, tm.tm_sec);
+    put_digits(text + 20, 3, (int)(wall_usec % USEC_PER_SEC / USEC_PER_MSEC));
     json_add_string(object, key, text);
 }
 

@@ -76,7 +76,8 @@ void json_add_null(cJSON *object, const char *key);
 /* @value rounded to three decimals; NAN adds null. */
 void json_add_double(cJSON *object, const char *key, double value);
 
-/* A wall-clock time as RFC 3339 UTC with milliseconds; 0 adds null. */
+/* A wall-clock time as RFC 3339 UTC with milliseconds; 0, and what is past the year
+ * 9999, adds null. */
 void json_add_time(cJSON *object, const char *key, uint64_t wall_usec);
 
 /* Reads what json_add_time writes; fractions are optional. Return: 0, -EINVAL. */

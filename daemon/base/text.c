@@ -151,6 +151,19 @@ char *text_show_size(double size, char target[static 32])
     return target;
 }
 
+char *text_format_hex(const void *data, size_t size, char *target)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *bytes = data;
+
+    for (size_t i = 0; i < size; i++) {
+        target[2 * i] = digits[bytes[i] >> 4];
+        target[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    target[2 * size] = '\0';
+    return target;
+}
+
 static bool is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

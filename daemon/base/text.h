@@ -38,6 +38,9 @@ char *text_format_size(uint64_t size, char target[static 32]);
 /* For people: "0 B", "21.5 MiB". Returns @target. */
 char *text_show_size(double size, char target[static 32]);
 
+/* Two lower-case digits for each byte: @target has 2 * @size + 1. Returns @target. */
+char *text_format_hex(const void *data, size_t size, char *target);
+
 /* Whether @text is 1..63 bytes of [A-Za-z0-9._-], not starting with '-' or '.'. */
 bool text_is_node_name(const char *text);
 

@@ -60,8 +60,8 @@ static int make_key(const struct upload *upload, char target[static 33])
 
     if (r == 0)
         r = hasher_once(hasher, text, (size_t)size, sum);
-    for (size_t i = 0; r == 0 && i < 16; i++)
-        snprintf(target + 2 * i, 3, "%02x", sum[i]);
+    if (r == 0)
+        text_format_hex(sum, 16, target);
     return r;
 }
 

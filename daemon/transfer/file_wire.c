@@ -109,9 +109,7 @@ static void add_hash(cJSON *frame, const uint8_t hash[static FILES_HASH_SIZE])
 {
     char text[2 * FILES_HASH_SIZE + 1];
 
-    for (size_t i = 0; i < FILES_HASH_SIZE; i++)
-        snprintf(text + 2 * i, 3, "%02x", hash[i]);
-    json_add_string(frame, "sha256", text);
+    json_add_string(frame, "sha256", text_format_hex(hash, FILES_HASH_SIZE, text));
 }
 
 /* Return: 1; 0 where there is none; -EBADMSG. */

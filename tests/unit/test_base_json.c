@@ -180,13 +180,16 @@ static void numbers_and_times_print_exactly(void **state _unused_)
     json_add_double(json, "d", 0.41);
     json_add_double(json, "nan", NAN);
     json_add_time(json, "t", UINT64_C(1795247891402000));
+    json_add_time(json, "end", UINT64_C(253402300799999999));
+    json_add_time(json, "past", UINT64_C(253402300800000000));
     json_add_time(json, "never", 0);
     json_add_string(json, "s", NULL);
     json_add_bool(json, "b", true);
     _cleanup_free_ char *text = json_format(json);
     assert_string_equal(text,
                         "{\"big\":9007199254740992,\"e15\":1795244870000000,\"neg\":-5,\"d\":0.41,"
-                        "\"nan\":null,\"t\":\"2026-11-21T07:58:11.402Z\",\"never\":null,"
+                        "\"nan\":null,\"t\":\"2026-11-21T07:58:11.402Z\","
+                        "\"end\":\"9999-12-31T23:59:59.999Z\",\"past\":null,\"never\":null,"
                         "\"s\":null,\"b\":true}");
 }
 

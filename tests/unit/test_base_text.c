@@ -114,6 +114,14 @@ static void what_is_formatted_reads_back(void **state _unused_)
     assert_string_equal(text_format_size(65536, text), "64KiB");
 }
 
+static void bytes_have_two_digits_each(void **state _unused_)
+{
+    char text[9] = "before";
+
+    assert_string_equal(text_format_hex("\x00\x9f\xa0\xff", 4, text), "009fa0ff");
+    assert_string_equal(text_format_hex("", 0, text), "");
+}
+
 static void node_names_are_tame(void **state _unused_)
 {
     char name[66];
@@ -248,6 +256,7 @@ int main(void)
         cmocka_unit_test(sizes_have_units_of_two_kinds),
         cmocka_unit_test(thousandths_are_read_exactly),
         cmocka_unit_test(what_is_formatted_reads_back),
+        cmocka_unit_test(bytes_have_two_digits_each),
         cmocka_unit_test(node_names_are_tame),
         cmocka_unit_test(type_names_are_letters),
         cmocka_unit_test(utf8_is_checked_strictly),

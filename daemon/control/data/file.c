@@ -14,13 +14,6 @@
 
 #define TELL_AGAIN_USEC (3600 * USEC_PER_SEC) /* of the same damaged file */
 
-void file_format_sha256(const uint8_t hash[static FILES_HASH_SIZE],
-                        char target[static 2 * FILES_HASH_SIZE + 1])
-{
-    for (size_t i = 0; i < FILES_HASH_SIZE; i++)
-        snprintf(target + 2 * i, 3, "%02x", hash[i]);
-}
-
 void file_add_mode(cJSON *json, uint16_t mode)
 {
     if (mode & FILES_MODE_KNOWN)
@@ -33,7 +26,7 @@ void file_fill(cJSON *json, const char *node, const struct files_info *info)
 {
     char sha256[2 * FILES_HASH_SIZE + 1];
 
-    file_format_sha256(info->sha256, sha256);
+    text_format_hex(info->sha256, FILES_HASH_SIZE, sha256);
     json_add_string(json, "name", info->name);
     json_add_string(json, "node", node);
     json_add_u64(json, "size_bytes", info->size);

@@ -6,9 +6,6 @@
 
 #include "control/methods_internal.h"
 
-void file_format_sha256(const uint8_t hash[static FILES_HASH_SIZE],
-                        char target[static 2 * FILES_HASH_SIZE + 1]);
-
 /* "mode": permissions as of FILES_MODE_KNOWN, or null. */
 void file_add_mode(cJSON *json, uint16_t mode);
 
