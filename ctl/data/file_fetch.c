@@ -183,7 +183,7 @@ static int write_one(struct fetch *fetch, const cJSON *got, int source, off_t of
     if (overwrite && strcmp(overwrite, "newer") == 0 && lstat(target, &here) == 0 &&
         !file_is_newer(got, &here))
         return 1;
-    r = part_open(target, 0600, &part);
+    r = part_open(target, PART_MODE, &part);
     if (r == 0)
         r = copy(fetch, source, offset, (size_t)json_number(got, "size_bytes", 0), &part, target);
     if (r != 0)

@@ -87,12 +87,11 @@ void file_set_metadata(int fd, const cJSON *end)
         {.tv_sec = (time_t)(modified / USEC_PER_SEC),
          .tv_nsec = (long)(modified % USEC_PER_SEC) * 1000},
     };
-    mode_t mask = umask(0), mode = cJSON_IsTrue(json_member(end, "executable")) ? 0777 : 0666;
+    mode_t mode = cJSON_IsTrue(json_member(end, "executable")) ? 0777 : 0666;
 
-    umask(mask);
     if (json_is_set(end, "mode"))
         mode = (mode_t)json_number(end, "mode", 0) & 0777;
-    (void)fchmod(fd, mode & ~mask);
+    (void)fchmod(fd, mode & ~part_get_umask());
     if (modified > 0)
         (void)futimens(fd, times);
 }

@@ -17,6 +17,7 @@
  */
 
 #define PACK_FILES_MAX 2048
+#define BUFFER_SIZE    (2 * FILE_PACKED_MAX + 1) /* always room for one file and a byte more */
 
 struct pack {
     struct ctl *ctl; /* borrowed: whose connection it went over */
@@ -37,7 +38,8 @@ struct packs {
     size_t count;
     size_t next; /* to be read */
     size_t pack_files_max;
-    uint8_t *buffer; /* owned: one file and a byte more */
+    uint8_t *buffer; /* owned: BUFFER_SIZE */
+    size_t held;     /* of the buffer: read, and not yet in the pack */
     struct progress progress;
     struct file_sum sum;
     uint64_t total, done;
@@ -56,22 +58,26 @@ static bool is_same(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* The whole file into the buffer. Return: 0; -EMSGSIZE where it changes meanwhile; errno. */
+/* The whole file behind what the buffer holds. Return: 0; -EMSGSIZE where it changes meanwhile;
+ * errno. */
 static int read_file(const struct packs *packs, const char *path, struct stat *status)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    size_t size = 0, asked;
     struct stat after;
-    size_t size = 0;
     ssize_t got;
 
     if (fd < 0 || fstat(fd, status) < 0)
         return -errno;
-    while (size <= FILE_PACKED_MAX &&
-           (got = read(fd, packs->buffer + size, FILE_PACKED_MAX + 1 - size)) != 0) {
+    do {
+        asked = FILE_PACKED_MAX + 1 - size;
+        got = read(fd, packs->buffer + packs->held + size, asked);
         if (got < 0)
             return -errno;
         size += (size_t)got;
-    }
+        /* Less than asked for, and all that there is to be: nobody needs to hear of the end. */
+    } while (got > 0 && size <= FILE_PACKED_MAX &&
+             !((size_t)got < asked && size == (size_t)status->st_size));
     if (fstat(fd, &after) < 0)
         return -errno;
     return size == (size_t)status->st_size && is_same(status, &after) ? 0 : -EMSGSIZE;
@@ -92,6 +98,19 @@ static cJSON *describe(const struct file_source *source, const struct stat *stat
     return item;
 }
 
+/* What the buffer holds goes into the pack. Return: 0, or the exit code. */
+static int flush(struct packs *packs, const struct pack *pack)
+{
+    for (size_t done = 0; done < packs->held;) {
+        ssize_t put = write(pack->fd, packs->buffer + done, packs->held - done);
+        if (put < 0)
+            return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
+        done += (size_t)put;
+    }
+    packs->held = 0;
+    return 0;
+}
+
 static int add_file(struct packs *packs, struct pack *pack, const struct file_source *source)
 {
     struct stat status = {0};
@@ -103,16 +122,11 @@ static int add_file(struct packs *packs, struct pack *pack, const struct file_so
                                     NULL, "cannot store %s", source->path));
         return 0;
     }
-    for (size_t done = 0; done < (size_t)status.st_size;) {
-        ssize_t put = write(pack->fd, packs->buffer + done, (size_t)status.st_size - done);
-        if (put < 0)
-            return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
-        done += (size_t)put;
-    }
+    packs->held += (size_t)status.st_size;
     cJSON_AddItemToArray(pack->files, describe(source, &status));
     pack->bytes += (uint64_t)status.st_size;
     pack->count++;
-    return 0;
+    return packs->held > BUFFER_SIZE - FILE_PACKED_MAX - 1 ? flush(packs, pack) : 0;
 }
 
 /* Reads the next files. Return: 0, also where there are none; or the exit code. */
@@ -132,7 +146,7 @@ static int read_pack(struct packs *packs, struct pack *pack)
         r = add_file(packs, pack, &packs->sources[packs->next]);
     }
     packs->pack_files_max = MIN(2 * files_max, (size_t)PACK_FILES_MAX);
-    return r;
+    return r == 0 ? flush(packs, pack) : r;
 }
 
 static int send_pack(struct packs *packs, struct pack *pack)
@@ -246,7 +260,7 @@ static bool has_twins(const struct file_source *sources, size_t count)
 int file_pack_put(struct ctl *ctl, const struct place *target, const struct file_source *sources,
                   size_t count)
 {
-    _cleanup_free_ uint8_t *buffer = malloc(FILE_PACKED_MAX + 1);
+    _cleanup_free_ uint8_t *buffer = malloc(BUFFER_SIZE);
     struct packs packs = {.ctl = ctl,
                           .target = target,
                           .sources = sources,

@@ -24,11 +24,23 @@ void part_done(struct part *part)
     *part = PART_NONE;
 }
 
+mode_t part_get_umask(void)
+{
+    static mode_t mask;
+    static bool is_known;
+
+    if (!is_known) {
+        mask = umask(0);
+        umask(mask);
+        is_known = true;
+    }
+    return mask;
+}
+
 int part_open(const char *target, mode_t mode, struct part *part)
 {
     const char *slash = strrchr(target, '/');
     char *path = NULL;
-    mode_t mask;
 
     if (asprintf(&path, "%.*s.p2pctl.XXXXXX", slash ? (int)(slash - target) + 1 : 0, target) < 0)
         return fail_memory();
@@ -40,9 +52,9 @@ int part_open(const char *target, mode_t mode, struct part *part)
     }
     part->path = path;
     part->fd = fd;
-    mask = umask(0);
-    umask(mask);
-    (void)fchmod(fd, mode & ~mask);
+    mode &= ~part_get_umask();
+    if (mode != PART_MODE)
+        (void)fchmod(fd, mode);
     return 0;
 }
 
@@ -73,10 +85,10 @@ int part_open_again(const char *target, struct part *part)
     if (asprintf(&path, "%.*s.p2pctl-%016" PRIx64, (int)(name - target), target, hash_name(name)) <
         0)
         return fail_memory();
-    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, PART_MODE);
     if (fd < 0 || !is_ours(fd)) {
         close_fd(fd);
-        return part_open(target, 0600, part);
+        return part_open(target, PART_MODE, part);
     }
     *part = (struct part){TAKE_PTR(path), fd, true};
     return 0;

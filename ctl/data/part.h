@@ -14,6 +14,10 @@ struct part {
 };
 
 #define PART_NONE ((struct part){NULL, -EBADF, false})
+#define PART_MODE ((mode_t)0600) /* until it has all that it is to have */
+
+/* What a new file of the user is denied. */
+mode_t part_get_umask(void);
 
 /* @mode: permissions before the umask. Return: 0, or the exit code after telling. */
 int part_open(const char *target, mode_t mode, struct part *part);
