@@ -21,7 +21,7 @@ struct entry {
     uint64_t size;
     uint64_t modified_wall_usec;
     uint64_t inode;
-    uint64_t replaced; /* bytes of the index that go when this is entered */
+    uint64_t replaced; /* bytes of the index that go when this is entered, as far as known */
     uint8_t sha256[FILES_HASH_SIZE];
     struct upload_refusal refusal;
     bool is_executable;
@@ -38,6 +38,7 @@ struct batch {
     char owner[FILES_OWNER_MAX + 1];
     struct entry *entries; /* owned array of BATCH_FILES_MAX */
     size_t count;
+    bool is_looking; /* each name is looked at before its bytes are written */
     struct promise promise;
     struct table by_name;
 };
@@ -54,6 +55,7 @@ int batch_new(struct files *files, const char *owner, enum upload_overwrite over
         return -ENOMEM;
     batch->files = batch->promise.files = files;
     batch->overwrite = overwrite;
+    batch->is_looking = overwrite != UPLOAD_ALWAYS;
     strcpy(batch->owner, owner);
     table_init(&batch->by_name, 0, (uint64_t)(uintptr_t)batch);
     batch->entries = calloc(BATCH_FILES_MAX, sizeof(*batch->entries));
@@ -144,21 +146,43 @@ static bool is_stored(struct batch *batch, const struct entry *entry, const void
            memcmp(sum, info.sha256, sizeof(sum)) == 0;
 }
 
+/* Whether the name may be taken, and what that gives back. */
+static int look(struct batch *batch, struct entry *entry)
+{
+    int r = promise_look_name(batch->files, entry->name, entry->modified_wall_usec,
+                              batch->overwrite, &entry->replaced);
+
+    if (r == 0)
+        batch->promise.replaced += entry->replaced;
+    return r;
+}
+
+/* Room for @entry, the last one. What is to be overwritten anyway is looked at only where the quota
+ * counts on what that gives back: then by all of them. */
+static int make_room(struct batch *batch, const struct entry *entry)
+{
+    batch->promise.before = batch->promise.size;
+    int r = promise_extend(&batch->promise, entry->size);
+
+    if (r != -EDQUOT || batch->is_looking)
+        return r;
+    batch->is_looking = true;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->entries[i].r == UNSETTLED)
+            (void)look(batch, &batch->entries[i]);
+    return promise_extend(&batch->promise, entry->size);
+}
+
 static int store(struct batch *batch, struct entry *entry, const void *data)
 {
-    struct files *files = batch->files;
-
     if (!text_is_file_name(entry->name))
         return -EINVAL;
-    int r = promise_look_name(files, entry->name, entry->modified_wall_usec, batch->overwrite,
-                              &entry->replaced);
+    int r = batch->is_looking ? look(batch, entry) : 0;
     if (r == -EEXIST && is_stored(batch, entry, data))
         return UPLOAD_KEPT;
     if (r != 0)
         return r;
-    batch->promise.before = batch->promise.size;
-    batch->promise.replaced += entry->replaced;
-    r = promise_extend(&batch->promise, entry->size);
+    r = make_room(batch, entry);
     entry->refusal = batch->promise.refusal;
     if (r == 0)
         r = hasher_once(batch->hasher, data, entry->size, entry->sha256);
@@ -275,10 +299,34 @@ static void refuse_rest(struct batch *batch, int r)
             batch->entries[i].r = r;
 }
 
+/* Whether all of them fit even if they replace nothing: then each name is looked at when it is
+ * taken, and only where somebody has it. */
+static bool is_roomy(const struct batch *batch)
+{
+    struct upload_refusal refusal;
+    uint64_t size = 0;
+
+    for (size_t i = 0; i < batch->count; i++)
+        size += batch->entries[i].r == UNSETTLED ? batch->entries[i].size : 0;
+    return promise_check_quota(batch->files, size, 0, &refusal) == 0;
+}
+
+/* Whether it may be stored after all, where @gone bytes go for those before it. */
+static int check_entry(const struct batch *batch, struct entry *entry, uint64_t gone)
+{
+    int r = promise_check_name(batch->files, entry->name, entry->modified_wall_usec,
+                               batch->overwrite, &entry->replaced);
+
+    return r != 0 ? r
+                  : promise_check_quota(batch->files, entry->size, gone + entry->replaced,
+                                        &entry->refusal);
+}
+
 /* Index first: a start in between finds the names, and drops the rows that have none. */
 static int enter_all(struct batch *batch, const struct statements *statements, sqlite3 *index)
 {
     uint64_t gone = 0; /* bytes that go when the names are taken */
+    const bool is_checked = !is_roomy(batch);
     int r = database_execute(index, "BEGIN IMMEDIATE");
 
     if (r < 0)
@@ -287,11 +335,7 @@ static int enter_all(struct batch *batch, const struct statements *statements, s
         struct entry *entry = &batch->entries[i];
         if (entry->r != UNSETTLED)
             continue;
-        int refusal = promise_check_name(batch->files, entry->name, entry->modified_wall_usec,
-                                         batch->overwrite, &entry->replaced);
-        if (refusal == 0)
-            refusal = promise_check_quota(batch->files, entry->size, gone + entry->replaced,
-                                          &entry->refusal);
+        int refusal = is_checked ? check_entry(batch, entry, gone) : 0;
         if (refusal != 0) {
             entry->r = refusal;
             continue;
@@ -336,6 +380,27 @@ static bool has_others(const struct batch *batch, sqlite3 *index)
     return r < 0 || database_step(statement) <= 0 || database_column_u64(statement, 0) != entered;
 }
 
+/* Gives the part its name. Return: 0; why not, as of batch_result. */
+static int rename_one(const struct batch *batch, const struct entry *entry)
+{
+    const struct files *files = batch->files;
+    uint64_t replaced;
+    int r =
+        renameat2(files->parts_fd, entry->part, files->directory_fd, entry->name, RENAME_NOREPLACE);
+
+    /* Somebody has it; or the file system cannot tell. */
+    if (r < 0 && (errno == EEXIST || errno == EINVAL)) {
+        r = promise_check_name(batch->files, entry->name, entry->modified_wall_usec,
+                               batch->overwrite, &replaced);
+        if (r != 0)
+            return r;
+        r = renameat2(files->parts_fd, entry->part, files->directory_fd, entry->name, 0);
+    }
+    if (r == 0)
+        return 0;
+    return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : errno == EISDIR ? -ELOOP : -EIO;
+}
+
 /* The names; and what they had before goes out of the index. */
 static void rename_all(struct batch *batch, const struct statements *statements, sqlite3 *index)
 {
@@ -347,10 +412,9 @@ static void rename_all(struct batch *batch, const struct statements *statements,
         struct entry *entry = &batch->entries[i];
         if (entry->r != UNSETTLED)
             continue;
-        if (renameat2(files->parts_fd, entry->part, files->directory_fd, entry->name, 0) < 0) {
-            entry->r = errno == ENOSPC || errno == EDQUOT ? -ENOSPC
-                       : errno == EISDIR                  ? -ELOOP
-                                                          : -EIO;
+        int refusal = rename_one(batch, entry);
+        if (refusal != 0) {
+            entry->r = refusal;
             (void)expel(files, statements->expel_one, entry);
             continue;
         }

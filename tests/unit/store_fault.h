@@ -31,7 +31,8 @@ static atomic_int fault_calls;  /* since the last fault_arm or fault_count */
 static atomic_int fault_syncs;  /* of those, fsync, syncfs and fdatasync */
 static atomic_int fault_at = 0; /* 0 = never */
 static atomic_int fault_error = 0;
-static atomic_size_t fault_write_max = 0; /* bytes that one write() takes; 0 = all */
+static atomic_bool fault_is_plain = false; /* no rename knows a flag */
+static atomic_size_t fault_write_max = 0;  /* bytes that one write() takes; 0 = all */
 
 _unused_ static void fault_arm(int at, int error)
 {
@@ -101,6 +102,10 @@ int rename(const char *before, const char *after)
 
 int renameat2(int fd, const char *before, int other, const char *after, unsigned flags)
 {
+    if (fault_is_plain && flags != 0) {
+        errno = EINVAL;
+        return -1;
+    }
     return fault_strikes() ? -1 : (int)syscall(SYS_renameat2, fd, before, other, after, flags);
 }
 

@@ -153,6 +153,83 @@ static void name_taken_meanwhile_is_seen_at_the_commit(void **state)
     batch_free(batch);
 }
 
+/* What came meanwhile counts as if it had been there; with @is_plain on a file system that cannot
+ * rename without replacing. */
+static void take_meanwhile(struct room *room, bool is_plain)
+{
+    static const struct {
+        enum upload_overwrite overwrite;
+        const char *name;
+        const char *meanwhile; /* NULL = nothing */
+        int expected;
+        const char *content;
+    } cases[] = {{UPLOAD_NEVER, "new", NULL, 0, "late"},
+                 {UPLOAD_NEVER, "f", "first", -EEXIST, "first"},
+                 {UPLOAD_NEWER, "g", "first", UPLOAD_KEPT, "first"},
+                 {UPLOAD_ALWAYS, "h", "first", 0, "late"},
+                 {UPLOAD_ALWAYS, "link", NULL, -ELOOP, NULL}};
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/link", room->directory);
+    assert_int_equal(symlink("f", path), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct batch *batch = batch_of(room->files, cases[i].overwrite);
+        assert_int_equal(add_text(batch, cases[i].name, "late"), 0);
+        if (cases[i].meanwhile)
+            assert_int_equal(put_text(room->files, cases[i].name, cases[i].meanwhile), 0);
+        fault_is_plain = is_plain;
+        batch_commit(batch);
+        fault_is_plain = false;
+        assert_int_equal(result_of(batch, 0), cases[i].expected);
+        if (cases[i].content)
+            expect_content(room->files, cases[i].name, cases[i].content);
+        batch_free(batch);
+    }
+    assert_int_equal(usage_of(room->files).count, 4);
+    assert_int_equal(usage_of(room->files).used, 18);
+    assert_int_equal(count_parts(room), 0);
+}
+
+static void what_came_meanwhile_is_replaced_only_if_it_may_be(void **state)
+{
+    take_meanwhile(*state, false);
+}
+
+static void a_file_system_without_exclusive_renames_does(void **state)
+{
+    take_meanwhile(*state, true);
+}
+
+/* Also by those before it, which were not looked at as long as there was room. */
+static void what_is_replaced_makes_room(void **state)
+{
+    struct room *room = *state;
+    struct batch *batch = batch_of(room->files, UPLOAD_ALWAYS);
+    struct batch_result result;
+
+    assert_int_equal(put_text(room->files, "other", "1"), 0);
+    assert_int_equal(add(batch, "a", zeros, QUOTA / 2 - 1), 0);
+    batch_commit(batch);
+    assert_int_equal(result_of(batch, 0), 0);
+    batch_clear(batch);
+    assert_int_equal(add(batch, "a", zeros, QUOTA / 2), 0);
+    assert_int_equal(add(batch, "b", zeros, QUOTA / 2 - 1), 0);
+    assert_int_equal(add(batch, "c", zeros, 1), 0);
+    assert_int_equal(add(batch, "other", zeros, 2), 0);
+    batch_commit(batch);
+    assert_int_equal(result_of(batch, 0), 0);
+    assert_int_equal(result_of(batch, 1), 0);
+    assert_int_equal(result_of(batch, 2), -EDQUOT);
+    assert_int_equal(result_of(batch, 3), -EDQUOT);
+    batch_get_result(batch, 2, &result);
+    assert_int_equal(result.refusal.available, 0);
+    batch_get_result(batch, 3, &result);
+    assert_int_equal(result.refusal.available, 1);
+    assert_int_equal(usage_of(room->files).count, 3);
+    assert_int_equal(usage_of(room->files).used, QUOTA);
+    batch_free(batch);
+}
+
 static void a_batch_is_full_at_its_limit_and_goes_on_when_cleared(void **state)
 {
     struct room *room = *state;
@@ -318,6 +395,9 @@ int main(void)
         test(one_that_is_refused_does_not_hinder_the_others),
         test(overwrite_is_as_asked),
         test(name_taken_meanwhile_is_seen_at_the_commit),
+        test(what_came_meanwhile_is_replaced_only_if_it_may_be),
+        test(a_file_system_without_exclusive_renames_does),
+        test(what_is_replaced_makes_room),
         test(a_batch_is_full_at_its_limit_and_goes_on_when_cleared),
         test(short_writes_are_gone_on_with),
         test(owner_is_a_line_of_bounded_length),
