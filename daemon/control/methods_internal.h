@@ -167,6 +167,8 @@ bool pass_to_origin(struct node *node, struct call *call, const char *origin);
  * text, and why. Takes the call and @reply. settle.c
  */
 void reply_settled(struct node *node, struct call *call, cJSON *reply, const char *failure);
+/* The same of what this turn forgot. */
+void reply_dropped(struct node *node, struct call *call, cJSON *reply);
 /* "TERM" or "SIGTERM" to its number; -EINVAL. task.c */
 int signal_of(const char *name);
 

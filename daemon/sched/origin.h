@@ -86,6 +86,7 @@ struct origin_action {
     const struct task *task; /* NULL where the record is gone */
     uint64_t number;
     uint64_t revision; /* of ORIGIN_COMMIT */
+    bool is_again;     /* of ORIGIN_COMMIT: it failed before, and is to take no other one down */
     uint64_t attempt;
     struct node_id node;
     bool is_self;

@@ -98,6 +98,7 @@ static void fill(struct origin *origin, struct job *job, enum origin_action_type
         .task = type == ORIGIN_FORGET ? NULL : task,
         .number = task->number,
         .revision = job->revision,
+        .is_again = type == ORIGIN_COMMIT && job->is_again,
         .attempt = is_ack ? job->ack_attempt : task->attempt,
         .node = is_ack ? job->ack_node : task->node,
         .is_self = is_self,
@@ -108,6 +109,8 @@ static void fill(struct origin *origin, struct job *job, enum origin_action_type
         .inputs = type == ORIGIN_FORGET ? task->spec.in.bundle : 0,
         .has_results = type == ORIGIN_FORGET && task->has_end && task->end.out.size > 0,
     };
+    if (type == ORIGIN_COMMIT)
+        job->is_again = false;
     if (type == ORIGIN_MOVED) {
         ret->previous = task_format_text(origin->previous, sizeof(origin->previous), "%s",
                                          job_get_previous(job));

@@ -134,7 +134,9 @@ void origin_save_again(struct origin *origin)
         struct job *job = list_entry(link, struct job, unsaved);
         if (!job->disk_wait)
             list_remove(&job->unsaved);
-        if (!job->is_forgotten)
-            job_tell(origin, job, ORIGIN_COMMIT);
+        if (job->is_forgotten)
+            continue;
+        job->is_again = true;
+        job_tell(origin, job, ORIGIN_COMMIT);
     }
 }

@@ -34,7 +34,8 @@ static void on_durable(int r, void *data)
 {
     struct removal *removal = data;
 
-    if (r < 0)
+    /* Without room it is going to be deleted, and this makes room. */
+    if (r < 0 && r != -ENOSPC)
         free(removal);
     else if (!state_has_lane(removal->state) ||
              worker_submit(state_get_worker(removal->state), WORKER_COMMITS, on_run, on_done,

@@ -9,9 +9,12 @@
 #include <sys/random.h>
 #include "base/rest.h"
 #include "store/state_core.h"
+#include "store/state_room.h"
 
 #define USEC_PER_SECOND 1000000
-#define EVENTS_SLACK    8 /* one part in so many of the history may be more than is kept */
+#define DROPS_MAX       64 /* deletes in one transaction on a full disk */
+#define DROPS_STEP      8  /* where these are too many, one part in so many */
+#define EVENTS_SLACK    8  /* one part in so many of the history may be more than is kept */
 
 static const char *const migrations[] = {
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -48,8 +51,10 @@ struct state {
     int lock_fd;
     struct state_statements statements; /* owned; the lane's with the connection */
     struct group group;
-    struct list pending; /* batches that wait for the next transaction */
-    size_t pending_size; /* bytes of both */
+    struct state_room room; /* the lane's, as the next */
+    struct list drops;      /* changes that had no room on the disk: deletes */
+    struct list pending;    /* batches that wait for the next transaction */
+    size_t pending_size;    /* bytes of both */
     size_t pending_count;
     bool is_running;
     bool is_shared;   /* the lane has had the connection: it is not ours any more */
@@ -88,6 +93,8 @@ int state_open(const char *directory, struct worker *worker, uint64_t events_max
         return -ENOMEM;
     *state = (struct state){
         .worker = worker, .events_max = events_max, .events_new = events_max, .lock_fd = -EBADF};
+    state->room.directory_fd = -EBADF;
+    list_init(&state->drops);
     list_init(&state->pending);
     list_init(&state->group.batches);
     if (strlen(directory) > 3900) {
@@ -99,8 +106,11 @@ int state_open(const char *directory, struct worker *worker, uint64_t events_max
         return r;
     snprintf(path, sizeof(path), "%s/%s", directory, STATE_FILE);
     r = database_open(path, migrations, message, &state->database);
+    if (r >= 0)
+        r = state_room_open(&state->room, directory, state->database);
     if (r < 0)
         return r;
+    state_room_reserve(&state->room);
     *ret = TAKE_PTR(state);
     return 0;
 }
@@ -259,6 +269,64 @@ static int commit_range(struct state *state, struct list *first, const struct li
     return r;
 }
 
+static void move_all(struct list *source, struct list *target)
+{
+    list_for_each_safe (link, source) {
+        list_remove(link);
+        list_append(target, link);
+    }
+}
+
+/* Up to @count_max of the changes, which leave the list where that succeeds. */
+static int commit_some_drops(struct state *state, size_t count_max)
+{
+    struct state_batch part = {.size = 0};
+    struct list range;
+    size_t count = 0;
+
+    list_init(&range);
+    list_init(&part.changes);
+    list_append(&range, &part.link);
+    list_for_each_safe (link, &state->drops) {
+        if (count++ == count_max)
+            break;
+        list_remove(link);
+        list_append(&part.changes, link);
+    }
+    int r = commit_range(state, range.next, &range);
+    if (r == 0)
+        state_changes_free(&part.changes);
+    else
+        move_all(&part.changes, &state->drops);
+    return r;
+}
+
+/*
+ * Those of @batch, where there is one, and those that had no room before. What is deleted is
+ * overwritten, so a transaction of many takes more of the log than one of few: the log begins anew
+ * in between.
+ */
+static int commit_drops(struct state *state, struct state_batch *batch)
+{
+    size_t count_max = DROPS_MAX;
+    int r = 0;
+
+    if (batch)
+        move_all(&batch->changes, &state->drops);
+    while (r == 0 && !list_is_empty(&state->drops)) {
+        r = commit_some_drops(state, count_max);
+        if (r != -ENOSPC)
+            continue;
+        state_room_give(&state->room, state->database);
+        r = commit_some_drops(state, count_max);
+        if (r == -ENOSPC && count_max > 1) {
+            count_max /= DROPS_STEP;
+            r = 0;
+        }
+    }
+    return r;
+}
+
 /*
  * Gives every batch of the group its result. A group that does not fit on the disk is tried again
  * one by one, so that a large batch takes no small one down with it.
@@ -273,14 +341,17 @@ static void commit_group(struct state *state)
     bool is_single = group->next->next == group;
     list_for_each (link, group) {
         struct state_batch *batch = list_entry(link, struct state_batch, link);
-        if ((r == -ENOSPC || r == -ENOMEM) && !is_single) {
+        if (batch->is_drops && !is_fatal(r) && (r == -ENOSPC || !list_is_empty(&state->drops)))
+            batch->result = commit_drops(state, batch);
+        else if ((r == -ENOSPC || r == -ENOMEM) && !is_single)
             batch->result = commit_range(state, link, link->next);
-            if (is_fatal(batch->result))
-                r = batch->result;
-        } else {
+        else
             batch->result = r;
-        }
+        if (is_fatal(batch->result))
+            r = batch->result;
     }
+    if (r == 0)
+        state_room_reserve(&state->room);
     if (is_fatal(r))
         state->group.failure = r;
     state->group.has_run = true;
@@ -292,14 +363,6 @@ static void on_run(void *data)
 }
 
 static void on_done(void *data);
-
-static void move_all(struct list *source, struct list *target)
-{
-    list_for_each_safe (link, source) {
-        list_remove(link);
-        list_append(target, link);
-    }
-}
 
 static int run_pending(struct state *state)
 {
@@ -422,8 +485,12 @@ struct state *state_free(struct state *state)
         move_all(&state->group.batches, &finished);
         finish(state, &finished);
     }
+    if (state->database && state->group.failure == 0)
+        (void)commit_drops(state, NULL);
+    state_changes_free(&state->drops);
     state_statements_done(&state->statements);
     database_close(state->database);
+    state_room_close(&state->room);
     close_fd(state->lock_fd);
     free(state);
     return NULL;

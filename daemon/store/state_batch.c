@@ -17,6 +17,23 @@ int state_batch_new(struct state_batch **ret)
     return 0;
 }
 
+int state_drops_new(struct state_batch **ret)
+{
+    int r = state_batch_new(ret);
+
+    if (r >= 0)
+        (*ret)->is_drops = true;
+    return r;
+}
+
+void state_changes_free(struct list *changes)
+{
+    list_for_each_safe (link, changes) {
+        list_remove(link);
+        free(list_entry(link, struct state_change, link));
+    }
+}
+
 static void tell(struct state_batch *batch, int r)
 {
     list_for_each_safe (link, &batch->afters) {
@@ -32,8 +49,7 @@ struct state_batch *state_batch_free(struct state_batch *batch)
     if (!batch)
         return NULL;
     tell(batch, -ECANCELED);
-    list_for_each_safe (link, &batch->changes)
-        free(list_entry(link, struct state_change, link));
+    state_changes_free(&batch->changes);
     list_remove(&batch->link);
     free(batch);
     return NULL;

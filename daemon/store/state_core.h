@@ -41,6 +41,7 @@ struct state_batch {
     size_t size; /* bytes of all changes */
     size_t events_count;
     bool is_incomplete; /* there was no memory for a change */
+    bool is_drops;      /* of state_drops_new() */
     int result;
 };
 
@@ -69,6 +70,9 @@ void state_statements_done(struct state_statements *statements);
 /* Applies the changes inside an open transaction. Return: 0 or what SQLite said. */
 int state_batch_apply(const struct state_batch *batch, struct state_statements *statements,
                       sqlite3 *database);
+
+/* Frees changes that no batch has. */
+void state_changes_free(struct list *changes);
 
 /* Calls the after-functions with the batch's result and frees it. */
 void state_batch_finish(struct state_batch *batch);

@@ -12,6 +12,7 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     if (tasks->is_closed)
         return 0;
     runs_again(tasks);
+    commit_drops_again(tasks);
     tasks_pump(tasks);
     return 0;
 }

@@ -8,6 +8,7 @@
  * be read in that turn is read first. Each commit is a visit of the lane and a sync of the disk,
  * so sixteen tasks that are submitted together are to cost one, and not sixteen. Where many are
  * under way, two commits are GAP_USEC apart for the same reason; where few are, nobody waits.
+ * Deletes are a batch of their own: they are to succeed on a disk that is full.
  */
 #define RETRY_USEC    (20 * USEC_PER_MSEC)
 #define GAP_USEC      USEC_PER_MSEC
@@ -20,29 +21,67 @@ static void come_again(struct tasks *tasks, usec_t when_usec)
     (void)sd_event_source_set_enabled(tasks->again_timer, SD_EVENT_ONESHOT);
 }
 
-void commit_now(struct tasks *tasks)
+static void on_dropped(int r, void *data)
 {
-    if (!tasks->batch || state_batch_is_empty(tasks->batch))
+    struct tasks *tasks = data;
+
+    if (r >= 0 || tasks->is_closed)
         return;
-    tasks->commit_usec = tasks_now(tasks);
-    int r = state_commit(tasks->state, &tasks->batch);
+    if (r == -EIO || r == -EUCLEAN) {
+        tasks->setup.on_fatal(r, tasks->setup.data);
+        return;
+    }
+    tasks->has_drops_left = true;
+    again_arm(tasks);
+}
+
+void commit_drops_again(struct tasks *tasks)
+{
+    if (!tasks->has_drops_left)
+        return;
+    tasks->has_drops_left = false;
+    state_batch_after(tasks->drops, on_dropped, tasks);
+}
+
+static bool is_empty(const struct state_batch *batch)
+{
+    return !batch || state_batch_is_empty(batch);
+}
+
+/* Return: whether @batch is with the state, and there is a new one; else it is to stay. */
+static bool hand_over(struct tasks *tasks, struct state_batch **batch,
+                      int (*new_batch)(struct state_batch **ret))
+{
+    if (is_empty(*batch))
+        return true;
+    int r = state_commit(tasks->state, batch);
     if (r == -EBUSY || r == -EAGAIN) {
         come_again(tasks, usec_add(tasks->commit_usec, RETRY_USEC));
-        return;
+        return false;
     }
-    if (r < 0) {
+    if (r < 0)
         log_error_errno(r, "Cannot save the state of tasks: %m");
-        tasks->setup.on_fatal(r, tasks->setup.data);
-        return;
-    }
-    r = state_batch_new(&tasks->batch);
+    else
+        r = new_batch(batch);
     if (r < 0)
         tasks->setup.on_fatal(r, tasks->setup.data);
+    return r >= 0;
+}
+
+void commit_now(struct tasks *tasks)
+{
+    if (is_empty(tasks->batch) && is_empty(tasks->drops))
+        return;
+    tasks->commit_usec = tasks_now(tasks);
+    if (!hand_over(tasks, &tasks->batch, state_batch_new) || is_empty(tasks->drops))
+        return;
+    state_batch_after(tasks->drops, on_dropped, tasks);
+    (void)hand_over(tasks, &tasks->drops, state_drops_new);
 }
 
 void commit_soon(struct tasks *tasks)
 {
-    if (tasks->batch && !state_batch_is_empty(tasks->batch))
+    if (!is_empty(tasks->batch) || !is_empty(tasks->drops))
         (void)sd_event_source_set_enabled(tasks->turn_end, SD_EVENT_ONESHOT);
 }
 
@@ -72,6 +111,8 @@ int commit_init(struct tasks *tasks)
     int r = state_batch_new(&tasks->batch);
 
     if (r >= 0)
+        r = state_drops_new(&tasks->drops);
+    if (r >= 0)
         r = sd_event_add_defer(tasks->event, &tasks->turn_end, on_turn_end, tasks);
     if (r >= 0)
         r = sd_event_add_time(tasks->event, &tasks->again_timer, CLOCK_MONOTONIC, USEC_INFINITY,
@@ -87,10 +128,12 @@ int commit_init(struct tasks *tasks)
 
 void commit_abandon(struct tasks *tasks)
 {
-    struct state_batch *left = tasks->batch;
+    struct state_batch *left = tasks->batch, *drops = tasks->drops;
 
-    if (left && !state_batch_is_empty(left) && state_batch_new(&tasks->batch) >= 0)
+    if (!is_empty(left) && state_batch_new(&tasks->batch) >= 0)
         state_batch_free(left);
+    if (!is_empty(drops) && state_drops_new(&tasks->drops) >= 0)
+        state_batch_free(drops);
 }
 
 void commit_done(struct tasks *tasks)
@@ -98,4 +141,5 @@ void commit_done(struct tasks *tasks)
     sd_event_source_disable_unref(tasks->turn_end);
     sd_event_source_disable_unref(tasks->again_timer);
     state_batch_free(tasks->batch);
+    state_batch_free(tasks->drops);
 }

@@ -103,12 +103,12 @@ static void on_stored(int r, void *data)
     free(inflow);
 }
 
-void inflow_close(struct tasks *tasks, uint64_t number, uint64_t attempt)
+void inflow_close(struct tasks *tasks, uint64_t number, uint64_t attempt, struct state_batch *batch)
 {
     struct inflow *inflow = find(tasks, number, attempt);
 
     if (inflow)
-        state_batch_after(tasks->batch, on_stored, inflow);
+        state_batch_after(batch, on_stored, inflow);
 }
 
 void inflows_free(struct tasks *tasks)

@@ -45,6 +45,7 @@ struct tasks {
     struct slots *slots;
     struct exec *exec;         /* NULL where tasks are not enabled */
     struct state_batch *batch; /* of this turn */
+    struct state_batch *drops; /* its deletes, which come after: what no longer is to be there */
     sd_event_source *timer;
     sd_event_source *turn_end;
     sd_event_source
@@ -74,6 +75,7 @@ struct tasks {
     uint64_t next_workflow;
     uint64_t wall_offset_usec;
     struct swim_load load; /* last told */
+    bool has_drops_left;   /* the disk had no room for deletes, and takes them with the next ones */
     bool is_pumping;
     bool is_closed;
 };
@@ -129,6 +131,9 @@ void commit_now(struct tasks *tasks);
 /* What the database would not take any more: whoever waits for it is still there to be told. */
 void commit_abandon(struct tasks *tasks);
 
+/* Tries again what the disk had no room for to delete. */
+void commit_drops_again(struct tasks *tasks);
+
 /* again.c: what the disk had no room for is tried again a second later, and so on */
 void again_arm(struct tasks *tasks);
 void again_done(struct tasks *tasks);
@@ -160,8 +165,9 @@ struct output *inflow_open(struct tasks *tasks, uint64_t number, uint64_t attemp
 void inflow_add(struct tasks *tasks, uint64_t number, uint64_t attempt, size_t size);
 /* The worker was asked to begin again: it counts from 0 too. */
 void inflow_restart(struct tasks *tasks, uint64_t number, uint64_t attempt);
-/* Its output is finished by this turn's batch. */
-void inflow_close(struct tasks *tasks, uint64_t number, uint64_t attempt);
+/* Its output is finished by @batch. */
+void inflow_close(struct tasks *tasks, uint64_t number, uint64_t attempt,
+                  struct state_batch *batch);
 void inflows_free(struct tasks *tasks);
 
 /* worker.c */

@@ -187,7 +187,7 @@ void keep_drop(struct job *job)
     if (job->keeping)
         job->keeping->job = NULL;
     if (job->is_kept)
-        state_delete_result(job->tasks->batch, &key->origin, key->number, (uint32_t)key->attempt);
+        state_delete_result(job->tasks->drops, &key->origin, key->number, (uint32_t)key->attempt);
 }
 
 void keep_flush(struct tasks *tasks)

@@ -45,16 +45,17 @@ static struct output_key key_of(uint64_t number, uint64_t attempt)
 
 /* The output of an attempt that is over goes to the disk with the record that says so. Return: 0,
  * or why not now. */
-static int finish_output(struct tasks *tasks, uint64_t number, uint64_t attempt)
+static int finish_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
+                         struct state_batch *batch)
 {
     struct output_key key = key_of(number, attempt);
     struct output *output = output_find(tasks->outputs, &key);
 
     if (!output)
         return 0;
-    int r = output_finish(output, tasks->batch);
+    int r = output_finish(output, batch);
     if (r >= 0)
-        inflow_close(tasks, number, attempt);
+        inflow_close(tasks, number, attempt, batch);
     if (r >= 0 || r == -EALREADY)
         return 0;
     log_line_errno(LOG_WARNING | LOG_STAYS, r, "Cannot keep the output of task %llu: %m",
@@ -101,7 +102,7 @@ static void take_back(struct tasks *tasks, uint64_t number, int r)
         task = origin_find(tasks->origin, number);
         /* A later commit of it may have had room. */
         if (!task)
-            state_delete_task(tasks->batch, number);
+            state_delete_task(tasks->drops, number);
         else
             tasks_tell_watchers(tasks, task);
         answer_submission(tasks, number, r, NULL, text);
@@ -122,6 +123,8 @@ static void on_saved(int r, void *data)
     free(save);
     if (tasks->is_closed)
         return;
+    if (r == -ECANCELED) /* it was not even taken */
+        r = -EBUSY;
     if (r == -EIO || r == -EUCLEAN) {
         tasks->setup.on_fatal(r, tasks->setup.data);
         return;
@@ -133,33 +136,55 @@ static void on_saved(int r, void *data)
     tasks_pump(tasks);
 }
 
-static void save(struct tasks *tasks, const struct origin_action *action)
+/* Return: 0 with all of it in @batch, or why nothing is. */
+static int put(struct tasks *tasks, const struct origin_action *action, struct state_batch *batch)
 {
     const struct task *task = action->task;
-    struct save *pending = malloc(sizeof(*pending));
+    _cleanup_free_ struct save *pending = malloc(sizeof(*pending));
     _cleanup_json_ cJSON *json = task_to_json(task);
     _cleanup_free_ char *text = json ? json_format(json) : NULL;
 
-    if (!text || !pending) {
-        free(pending);
-        tasks->setup.on_fatal(-ENOMEM, tasks->setup.data);
-        return;
-    }
+    if (!text || !pending)
+        return -ENOMEM;
+    /* Where it is under way again, the end is that of the attempt before. */
+    int r = task->has_end
+                ? finish_output(tasks, task->number, task->attempt - task->has_node, batch)
+                : 0;
+    if (r < 0)
+        return r;
     *pending =
         (struct save){.tasks = tasks, .number = action->number, .revision = action->revision};
-    /* Where it is under way again, the end is that of the attempt before. */
-    int r = task->has_end ? finish_output(tasks, task->number, task->attempt - task->has_node) : 0;
-    if (r < 0) { /* nobody hears of its end before all of it can be kept */
-        free(pending);
+    state_put_task(batch, &(struct state_task){.number = task->number,
+                                               .state = task_state_name(task->state),
+                                               .ended_wall_usec = task->ended_wall_usec,
+                                               .record = text,
+                                               .result = ""});
+    state_batch_after(batch, on_saved, TAKE_PTR(pending));
+    return 0;
+}
+
+/* In a batch of its own, so that one of many fits where all together do not. */
+static int put_alone(struct tasks *tasks, const struct origin_action *action)
+{
+    _cleanup_(state_batch_freep) struct state_batch *batch = NULL;
+
+    commit_now(tasks); /* what is older comes first */
+    if (!state_batch_is_empty(tasks->batch))
+        return put(tasks, action, tasks->batch);
+    int r = state_batch_new(&batch);
+    if (r >= 0)
+        r = put(tasks, action, batch);
+    return r < 0 ? r : state_commit(tasks->state, &batch);
+}
+
+static void save(struct tasks *tasks, const struct origin_action *action)
+{
+    int r = action->is_again ? put_alone(tasks, action) : put(tasks, action, tasks->batch);
+
+    if (r == -EIO || r == -EUCLEAN)
+        tasks->setup.on_fatal(r, tasks->setup.data);
+    else if (r < 0) /* nobody hears of what follows before all of it can be kept */
         origin_uncommitted(tasks->origin, action->number, strerror(-r), tasks_now(tasks));
-        return;
-    }
-    state_put_task(tasks->batch, &(struct state_task){.number = task->number,
-                                                      .state = task_state_name(task->state),
-                                                      .ended_wall_usec = task->ended_wall_usec,
-                                                      .record = text,
-                                                      .result = ""});
-    state_batch_after(tasks->batch, on_saved, pending);
 }
 
 static struct bundles_key results_key(uint64_t number, uint64_t attempt)
@@ -178,23 +203,23 @@ void owner_take_end(struct tasks *tasks, const struct node_id *from, uint64_t nu
     /* Results of an attempt that does not count, or after which there is another one. */
     if (end->out.size > 0 &&
         (!task || !task->has_end || task->attempt != attempt || task->end.out.size == 0))
-        bundles_remove(tasks->bundles, &key, tasks->batch);
+        bundles_remove(tasks->bundles, &key, tasks->drops);
 }
 
 /* The record is gone: so are the output of all its attempts, and its files. */
 static void forget(struct tasks *tasks, const struct origin_action *action)
 {
-    state_delete_task(tasks->batch, action->number);
+    state_delete_task(tasks->drops, action->number);
     for (uint64_t attempt = 1; attempt <= action->attempt; attempt++) {
         struct output_key key = key_of(action->number, attempt);
-        output_remove(tasks->outputs, &key, tasks->batch);
+        output_remove(tasks->outputs, &key, tasks->drops);
     }
     struct bundles_key inputs = {.kind = BUNDLES_IN, .number = action->inputs};
     struct bundles_key results = results_key(action->number, action->attempt);
     if (action->inputs > 0)
-        bundles_remove(tasks->bundles, &inputs, tasks->batch);
+        bundles_remove(tasks->bundles, &inputs, tasks->drops);
     if (action->has_results)
-        bundles_remove(tasks->bundles, &results, tasks->batch);
+        bundles_remove(tasks->bundles, &results, tasks->drops);
 }
 
 static void ask_here(struct tasks *tasks, const struct origin_action *action,
@@ -314,7 +339,7 @@ static void tell(struct tasks *tasks, const struct origin_action *action)
         journal_task_moved(&about, action->previous, task->node_name, action->text);
         break;
     case ORIGIN_LOST:
-        r = finish_output(tasks, task->number, action->attempt);
+        r = finish_output(tasks, task->number, action->attempt, tasks->batch);
         if (r < 0)
             origin_cut(tasks->origin, task->number, action->attempt, -r, true, tasks_now(tasks));
         journal_task_lost(&about, task->node_name, action->text);

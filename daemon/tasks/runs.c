@@ -152,7 +152,7 @@ void run_forget(struct run *run)
 {
     struct tasks *tasks = run->tasks;
 
-    state_delete_workflow(tasks->batch, run->number);
+    state_delete_workflow(tasks->drops, run->number);
     tasks_drop_files(tasks, &run->options.inputs);
     run_free(run);
 }

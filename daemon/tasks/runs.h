@@ -85,7 +85,8 @@ uint64_t run_get_bundle(const struct run *run);
 /* How @step of a run that has ended did. Return: 1; 0 where it was not run. */
 int run_get_end(const struct run *run, uint32_t step, enum task_state *ret);
 
-/* Drops a run that has ended from the history; its tasks stay. tasks_settle() follows.
+/* Drops a run that has ended from the history; its tasks stay. tasks_settle_drops()
+ * follows.
  * Return: 0, -ENOENT, -EBUSY. */
 int runs_forget(struct tasks *tasks, uint64_t number);
 

@@ -352,6 +352,6 @@ void tasks_drop_files(struct tasks *tasks, const struct task_files *files)
 
     if (files->bundle == 0)
         return;
-    bundles_remove(tasks->bundles, &key, tasks->batch);
+    bundles_remove(tasks->bundles, &key, tasks->drops);
     tasks_pump(tasks);
 }

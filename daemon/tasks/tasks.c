@@ -439,14 +439,24 @@ int tasks_forget(struct tasks *tasks, uint64_t number)
     return origin_forget(tasks->origin, number, tasks_now(tasks));
 }
 
-void tasks_settle(struct tasks *tasks, state_done_t done, void *data)
+static void settle(struct tasks *tasks, struct state_batch *batch, state_done_t done, void *data)
 {
-    if (tasks->is_closed || !tasks->batch) {
+    if (tasks->is_closed || !batch) {
         done(-ECANCELED, data);
         return;
     }
-    state_batch_after(tasks->batch, done, data);
+    state_batch_after(batch, done, data);
     tasks_pump(tasks);
+}
+
+void tasks_settle(struct tasks *tasks, state_done_t done, void *data)
+{
+    settle(tasks, tasks->batch, done, data);
+}
+
+void tasks_settle_drops(struct tasks *tasks, state_done_t done, void *data)
+{
+    settle(tasks, tasks->drops, done, data);
 }
 
 /* Waits for the commit of task @number. */

@@ -116,7 +116,8 @@ const struct exec *tasks_get_exec(const struct tasks *tasks);
 /* As origin_cancel. */
 int tasks_cancel(struct tasks *tasks, uint64_t number, int signal, usec_t grace_usec);
 
-/* As origin_forget; it is done with what else this turn does: tasks_settle() follows. */
+/* As origin_forget; it is done with what else this turn does: tasks_settle_drops()
+ * follows. */
 int tasks_forget(struct tasks *tasks, uint64_t number);
 
 /*
@@ -124,6 +125,8 @@ int tasks_forget(struct tasks *tasks, uint64_t number);
  * the error, in which case none of it is; without memory for that, the node ends.
  */
 void tasks_settle(struct tasks *tasks, state_done_t done, void *data);
+/* The same for what this turn asked to forget; what failed is tried again. */
+void tasks_settle_drops(struct tasks *tasks, state_done_t done, void *data);
 
 /* As origin_retry; @done and @ret as of tasks_submit(). */
 int tasks_retry(struct tasks *tasks, uint64_t number, const char *node,

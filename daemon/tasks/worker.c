@@ -332,8 +332,8 @@ static void drop(struct tasks *tasks, struct slots_attempt *attempt)
     if (!is_own(job)) {
         struct bundles_key results = worker_results_key(tasks, &attempt->key);
         if (attempt->end.out.size > 0)
-            bundles_remove(tasks->bundles, &results, tasks->batch);
-        output_remove(tasks->outputs, &key, tasks->batch);
+            bundles_remove(tasks->bundles, &results, tasks->drops);
+        output_remove(tasks->outputs, &key, tasks->drops);
         keep_drop(job);
         peers_release(tasks->peers, &attempt->key.origin);
     }

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A disk that is full: what is new is refused in words, what is there stays, and all goes on afterwards."""
+import contextlib
+import json
 import os
+import sqlite3
 
 import pytest
 
@@ -9,6 +12,12 @@ from lib.lab import STEADY
 from lib.wait import wait_for
 
 MIB = 1 << 20
+
+
+def records(node):
+    """The ids of the tasks that the database has."""
+    with contextlib.closing(sqlite3.connect(f"file:{node.directory / 'state.db'}?mode=ro", uri=True)) as database:
+        return {f"{number}@{node.name}" for number, in database.execute("SELECT number FROM task")}
 
 
 @pytest.fixture
@@ -112,3 +121,39 @@ def test_values_are_kept_in_memory_and_saved_when_there_is_room(node):
     node.ctl("mem", "set", "other", "value")
     node.restart()
     assert node.ctl("mem", "get", "other").stdout == "value"
+
+
+def test_what_is_cleaned_on_a_full_disk_stays_away(make_lab, small_disk):
+    lab = make_lab(STEADY)
+    node = lab.node("lone", {"files": {"reserve": "1MiB"}, "tasks": {"slots": 8}}, role="seed", types=["a"])
+    small_disk(node, 24).start()
+    tasks = [node.submit("--", "sh", "-c", "head -c 20000 /dev/zero | tr '\\0' x") for _ in range(150)]
+    for task in tasks:
+        node.wait_task(task, "succeeded")
+    filler = fill(node)
+    wait_for(lambda: node.ctl("submit", "--", "true", code=None).code, 15, "a submit to be refused")
+    answer = json.loads(node.ctl("task", "clean", "--yes", "--state", "succeeded", "--json").stdout)
+    assert answer["cleaned"] >= 150, answer
+    left = {task["id"] for task in node.tasks()}
+    assert not left & set(tasks)
+    node.kill()
+    filler.unlink()
+    node.start()
+    assert {task["id"] for task in node.tasks()} <= left
+
+
+def test_what_is_cleaned_where_not_even_that_has_room_goes_when_there_is(make_lab, small_disk):
+    """The space that is kept for it is gone, too."""
+    node = small_disk(make_lab(STEADY).node("lone", {"files": {"reserve": "1MiB"}}, role="seed"), 24).start()
+    tasks = [node.submit("--", "head", "-c", "20000", "/dev/zero") for _ in range(20)]
+    for task in tasks:
+        node.wait_task(task, "succeeded")
+    os.truncate(node.directory / "state.reserve", 0)
+    filler = fill(node)
+    wait_for(lambda: node.ctl("submit", "--", "true", code=None).code, 15, "a submit to be refused")
+    result = node.ctl("task", "clean", "--yes", "--state", "succeeded", code=None)
+    assert result.code in (0, 1), result
+    left = {task["id"] for task in node.tasks()}
+    assert not left & set(tasks)
+    filler.unlink()
+    wait_for(lambda: not records(node) & set(tasks), 15, "the records to go")

@@ -103,6 +103,26 @@ def test_a_step_whose_record_has_no_room_waits_and_says_why(node, write):
     assert "cannot be saved" not in json.dumps(steps(node, workflow)["a2"])
 
 
+def test_of_many_records_that_wait_those_are_saved_that_fit(node, write):
+    """They were tried together, and so none of them was until all had room."""
+    large = "x" * 60_000
+    names = [f"a{i}" for i in range(2, 14)]
+    path = write(f"a1 {' '.join(names)}\na1: {step(node, 'go')}\n" +
+                 "".join(f"{name}: needs=a1 run=\"test {large} = x\"\n" for name in names))
+    workflow = node.ctl("run", "--detach", "--keep-going", "--order", "free", path).stdout.strip()
+    wait_for(lambda: steps(node, workflow)["a1"]["state"] == "running", 15, "the first step to run")
+    filler = fill(node)
+    leave(filler, 64 * 1024)
+    (node.marks / "go").touch()
+    def waiting():
+        return sum("cannot be saved" in (step["reason"] or "") for step in steps(node, workflow).values())
+    wait_for(lambda: waiting() == 12, 5, lambda: steps(node, workflow))
+    leave(filler, 500 * 1024)
+    wait_for(lambda: waiting() < 12, 5, lambda: (waiting(), steps(node, workflow)))
+    filler.unlink()
+    wait_for(lambda: workflows(node) == {workflow: "failed"}, 15, lambda: steps(node, workflow))
+
+
 def test_a_step_whose_inputs_have_no_room_waits_and_says_why(node, write):
     node.ctl("file", "put", "-", "lone:large", stdin=os.urandom(6 * MIB))
     path = write(f"a1 a2\na1: {step(node, 'go')}\na2: run=\"cat large\" in=@large")

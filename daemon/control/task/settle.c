@@ -29,7 +29,8 @@ static void on_settled(int r, void *data)
         call_reply(call, TAKE_PTR(reply));
 }
 
-void reply_settled(struct node *node, struct call *call, cJSON *reply, const char *failure)
+static void reply_later(struct node *node, struct call *call, cJSON *reply, const char *failure,
+                        void (*settle)(struct tasks *tasks, state_done_t done, void *data))
 {
     struct settled *settled = malloc(sizeof(*settled));
 
@@ -40,5 +41,15 @@ void reply_settled(struct node *node, struct call *call, cJSON *reply, const cha
     }
     *settled = (struct settled){.call = call, .reply = reply, .failure = failure};
     call_hold(call, &settled->call);
-    tasks_settle(node->tasks, on_settled, settled);
+    settle(node->tasks, on_settled, settled);
+}
+
+void reply_settled(struct node *node, struct call *call, cJSON *reply, const char *failure)
+{
+    reply_later(node, call, reply, failure, tasks_settle);
+}
+
+void reply_dropped(struct node *node, struct call *call, cJSON *reply)
+{
+    reply_later(node, call, reply, "dropped, but not from the disk yet", tasks_settle_drops);
 }

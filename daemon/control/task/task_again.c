@@ -266,5 +266,5 @@ void method_clean_tasks(struct node *node, struct call *call)
     if (clean.is_dry_run)
         call_reply(call, reply);
     else
-        reply_settled(node, call, reply, "dropped, but not from the disk");
+        reply_dropped(node, call, reply);
 }
