@@ -18,6 +18,7 @@
 #define LEAVE_PATIENCE_USEC  (4 * USEC_PER_SEC)
 #define KILL_PATIENCE_USEC   (2 * USEC_PER_SEC) /* beyond tasks.kill_grace */
 #define REPORT_PATIENCE_USEC USEC_PER_SEC
+#define SAVE_PATIENCE_USEC   (5 * USEC_PER_SEC)
 #define STOP_SLACK_USEC      (10 * USEC_PER_SEC) /* for a machine that is held up */
 #define RESTLESS_TICKS_MAX   10
 #define REST_USEC            (10 * USEC_PER_SEC)
@@ -239,6 +240,10 @@ static void begin_step(struct node *node, enum node_stop_step step)
         if (!node->has_left)
             cluster_leave(node->cluster);
         break;
+    case NODE_STOP_SAVE:
+        patience = SAVE_PATIENCE_USEC;
+        tasks_save(node->tasks);
+        break;
     }
     /* The configuration may allow more than the unit's TimeoutStopSec=. */
     (void)sd_notifyf(false, "EXTEND_TIMEOUT_USEC=%" PRIu64, usec_add(patience, STOP_SLACK_USEC));
@@ -256,6 +261,8 @@ static bool is_step_done(const struct node *node)
         return tasks_are_reported(node->tasks);
     case NODE_STOP_LEAVE:
         return node->has_left;
+    case NODE_STOP_SAVE:
+        return tasks_are_saved(node->tasks) && state_pending_count(node->state) == 0;
     case NODE_STOP_NONE:
     case NODE_STOP_END:
         break;

@@ -49,6 +49,7 @@ enum node_stop_step {
     NODE_STOP_KILL,   /* it did not */
     NODE_STOP_REPORT, /* the last results are on their way */
     NODE_STOP_LEAVE,  /* we say good-bye to the cluster */
+    NODE_STOP_SAVE,   /* what is on its way to the disk is answered */
     NODE_STOP_END,
 };
 

@@ -70,7 +70,7 @@ static bool hand_over(struct tasks *tasks, struct state_batch **batch,
 
 void commit_now(struct tasks *tasks)
 {
-    if (is_empty(tasks->batch) && is_empty(tasks->drops))
+    if (commit_is_done(tasks))
         return;
     tasks->commit_usec = tasks_now(tasks);
     if (!hand_over(tasks, &tasks->batch, state_batch_new) || is_empty(tasks->drops))
@@ -79,9 +79,14 @@ void commit_now(struct tasks *tasks)
     (void)hand_over(tasks, &tasks->drops, state_drops_new);
 }
 
+bool commit_is_done(const struct tasks *tasks)
+{
+    return is_empty(tasks->batch) && is_empty(tasks->drops);
+}
+
 void commit_soon(struct tasks *tasks)
 {
-    if (!is_empty(tasks->batch) || !is_empty(tasks->drops))
+    if (!commit_is_done(tasks))
         (void)sd_event_source_set_enabled(tasks->turn_end, SD_EVENT_ONESHOT);
 }
 

@@ -83,6 +83,7 @@ struct tasks {
 struct submission {
     struct list link;
     uint64_t number;
+    uint32_t results; /* the attempt whose results go when it is accepted; 0 = none do */
     tasks_submitted_t done;
     void *data; /* borrowed */
 };
@@ -128,6 +129,8 @@ void commit_done(struct tasks *tasks);
 void commit_soon(struct tasks *tasks);
 /* Before the loop is left. */
 void commit_now(struct tasks *tasks);
+/* Whether there is nothing to commit. */
+bool commit_is_done(const struct tasks *tasks);
 /* What the database would not take any more: whoever waits for it is still there to be told. */
 void commit_abandon(struct tasks *tasks);
 
@@ -199,6 +202,8 @@ void keep_end(struct job *job);
 void keep_drop(struct job *job);
 /* Writes at once what waits. */
 void keep_flush(struct tasks *tasks);
+/* Whether nothing waits but what the disk has no room for. */
+bool keep_is_done(const struct tasks *tasks);
 
 /* outflow.c: output of foreign attempts on its way to their origins */
 /* Starts, or begins again behind what the origin has. */

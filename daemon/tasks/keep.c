@@ -17,6 +17,7 @@
  */
 #define HELD_USEC     (3 * USEC_PER_MSEC)
 #define RETRY_USEC    USEC_PER_SEC
+#define BUSY_USEC     (20 * USEC_PER_MSEC) /* where the lane takes no more */
 #define ACCURACY_USEC USEC_PER_MSEC
 #define BATCH_MAX     64 /* ends in one batch */
 
@@ -40,12 +41,12 @@ static void arm(struct tasks *tasks)
 }
 
 /* In the order in which they are due: new ones before those that are tried again. */
-static void hold(struct job *job)
+static void hold(struct job *job, usec_t delay_usec)
 {
     struct tasks *tasks = job->tasks;
     struct list *where = job->is_refused ? &tasks->held : tasks->held.next;
 
-    job->keep_usec = usec_add(tasks_now(tasks), job->is_refused ? RETRY_USEC : HELD_USEC);
+    job->keep_usec = usec_add(tasks_now(tasks), delay_usec);
     while (where != &tasks->held &&
            list_entry(where, struct job, held)->keep_usec <= job->keep_usec)
         where = where->next;
@@ -60,16 +61,18 @@ static void on_kept(int r, void *data)
     struct job *job = keeping->job;
 
     free(keeping);
-    if (r < 0 && r != -ECANCELED && r != tasks->keep_error)
+    const bool is_busy = r == -ECANCELED; /* it was not even taken */
+    if (!is_busy && r < 0 && r != tasks->keep_error)
         log_warning_errno(r, "Cannot keep how tasks of other nodes ended: %m");
-    tasks->keep_error = r;
+    if (!is_busy)
+        tasks->keep_error = r;
     if (!job)
         return;
     job->keeping = NULL;
     job->is_kept = r >= 0;
-    job->is_refused = r < 0;
+    job->is_refused = r < 0 && !is_busy;
     if (r < 0 && !tasks->is_closed)
-        hold(job);
+        hold(job, is_busy ? BUSY_USEC : RETRY_USEC);
 }
 
 static char *format(const struct slots_attempt *attempt)
@@ -109,25 +112,27 @@ static int put(struct job *job, struct state_batch *batch)
 static int write_some(struct tasks *tasks, usec_t due_usec)
 {
     _cleanup_(state_batch_freep) struct state_batch *batch = NULL;
-    bool is_alone = false;
+    bool is_alone = false, is_busy = false;
     struct job *job;
     int r = state_batch_new(&batch);
 
     if (r < 0)
         return r;
-    for (size_t count = 0; count < BATCH_MAX && !is_alone; count++) {
+    for (size_t count = 0; count < BATCH_MAX && !is_alone && !is_busy; count++) {
         job = list_first(&tasks->held, struct job, held);
         if (!job || job->keep_usec > due_usec || (count > 0 && job->is_refused))
             break;
         is_alone = job->is_refused;
         list_remove(&job->held);
         r = put(job, batch);
+        is_busy = r == -EBUSY || r == -EAGAIN;
         if (r < 0) {
-            job->is_refused = true;
-            hold(job);
+            job->is_refused = !is_busy;
+            hold(job, is_busy ? BUSY_USEC : RETRY_USEC);
         }
     }
-    return state_batch_is_empty(batch) ? 0 : state_commit(tasks->state, &batch);
+    r = state_batch_is_empty(batch) ? 0 : state_commit(tasks->state, &batch);
+    return r == 0 && is_busy ? -EBUSY : r;
 }
 
 static void write_due(struct tasks *tasks, usec_t due_usec)
@@ -176,7 +181,7 @@ void keep_end(struct job *job)
         return;
     if (job->output)
         output_seal(job->output);
-    hold(job);
+    hold(job, HELD_USEC);
 }
 
 void keep_drop(struct job *job)
@@ -188,6 +193,13 @@ void keep_drop(struct job *job)
         job->keeping->job = NULL;
     if (job->is_kept)
         state_delete_result(job->tasks->drops, &key->origin, key->number, (uint32_t)key->attempt);
+}
+
+bool keep_is_done(const struct tasks *tasks)
+{
+    const struct job *first = list_first(&tasks->held, struct job, held);
+
+    return !first || first->is_refused;
 }
 
 void keep_flush(struct tasks *tasks)

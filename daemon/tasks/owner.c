@@ -82,6 +82,10 @@ static void answer_submission(struct tasks *tasks, uint64_t number, int r, const
         return;
     tasks_submitted_t done = submission->done;
     void *data = submission->data;
+    struct bundles_key results = {
+        .kind = BUNDLES_OUT, .number = number, .attempt = submission->results};
+    if (r >= 0 && submission->results > 0)
+        bundles_remove(tasks->bundles, &results, tasks->drops);
     tasks_submit_forget(submission);
     done(r, task, reason, data);
 }

@@ -74,6 +74,15 @@ void run_watch(struct run *run, struct run_watch *watch)
     list_append(&run->watches, &watch->link);
 }
 
+void run_tell_done(struct run *run, int r)
+{
+    list_for_each_safe (link, &run->watches) {
+        struct run_watch *watch = list_entry(link, struct run_watch, link);
+        list_remove(link);
+        watch->on_done(r, run, watch->data);
+    }
+}
+
 /* --- Life --- */
 
 void run_free(struct run *run)
@@ -297,11 +306,7 @@ static void finish(struct run *run)
     workflow_get_statistics(run->workflow, &run->statistics);
     run->ended_wall_usec = tasks_wall(tasks);
     run_save(run);
-    list_for_each_safe (link, &run->watches) {
-        struct run_watch *watch = list_entry(link, struct run_watch, link);
-        list_remove(link);
-        watch->on_done(run, watch->data);
-    }
+    run_tell_done(run, 0);
     run_deactivate(run);
     origin_release_workflow(tasks->origin, run->number, tasks_now(tasks));
     prune(tasks);

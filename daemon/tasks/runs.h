@@ -101,10 +101,13 @@ int run_resume(struct run *run, bool repeats_failed, run_saved_t done, void *dat
  */
 int run_cancel(struct run *run, int signal, usec_t grace_usec);
 
-/* Its owner embeds it, and removes it. Told once, when the run ends; gone from the list then. */
+/*
+ * Its owner embeds it, and removes it. Told once, when the run ends, or with @r < 0 when it cannot
+ * be saved, and so never was, or has ended as before; gone from the list then.
+ */
 struct run_watch {
     struct list link;
-    void (*on_done)(struct run *run, void *data);
+    void (*on_done)(int r, struct run *run, void *data);
     void *data;
 };
 void run_watch(struct run *run, struct run_watch *watch);

@@ -89,6 +89,9 @@ int run_letter_parse(char letter);
 /* The workflow is done: how its steps did. Return: 0, -ENOMEM. */
 int run_keep_steps(struct run *run);
 
+/* Who watches it is told, and watches no more. */
+void run_tell_done(struct run *run, int r);
+
 /* Owned by the caller; NULL without memory. */
 char *run_record_format(const struct run *run);
 

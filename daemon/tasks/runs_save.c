@@ -18,8 +18,9 @@ struct saving {
 };
 
 /* It is as if nobody had asked. A later record of it may have had room. */
-static void take_back(struct run *run, struct run_past *past)
+static void take_back(struct run *run, struct run_past *past, int r)
 {
+    run_tell_done(run, r);
     if (past->ended_wall_usec == 0) {
         run_forget(run);
         return;
@@ -31,7 +32,7 @@ static void take_back(struct run *run, struct run_past *past)
 static void answer(struct saving *saving, struct run *run, int r)
 {
     if (r < 0 && run)
-        take_back(run, &saving->past);
+        take_back(run, &saving->past, r);
     saving->done(r, r < 0 ? NULL : run, saving->data);
 }
 

@@ -199,9 +199,7 @@ int tasks_reload(struct tasks *tasks)
 void tasks_close(struct tasks *tasks)
 {
     tasks->exec = exec_free(tasks->exec);
-    tasks_pump(tasks);
-    commit_now(tasks);
-    keep_flush(tasks);
+    tasks_save(tasks);
     tasks->is_closed = true;
     commit_abandon(tasks);
     supplies_close(tasks);
@@ -356,6 +354,18 @@ bool tasks_are_reported(const struct tasks *tasks)
     return load.unacked == 0;
 }
 
+void tasks_save(struct tasks *tasks)
+{
+    tasks_pump(tasks);
+    commit_now(tasks);
+    keep_flush(tasks);
+}
+
+bool tasks_are_saved(const struct tasks *tasks)
+{
+    return commit_is_done(tasks) && keep_is_done(tasks);
+}
+
 /* A task of this node has ended: its own command for that. */
 static void run_on_done(struct tasks *tasks, const struct journal_event *event)
 {
@@ -478,19 +488,16 @@ int tasks_retry(struct tasks *tasks, uint64_t number, const char *node,
 {
     const struct task *task = origin_find(tasks->origin, number);
     struct submission *submission = add_submission(tasks, number, done, data);
-    struct bundles_key results = {.kind = BUNDLES_OUT, .number = number};
-    bool has_results = task && task->has_end && task->end.out.size > 0;
 
     if (!submission)
         return -ENOMEM;
-    results.attempt = task ? (uint32_t)task->attempt : 0;
+    if (task && task->has_end && task->end.out.size > 0)
+        submission->results = (uint32_t)task->attempt;
     int r = origin_retry(tasks->origin, number, node, args, tasks_now(tasks));
     if (r < 0) {
         tasks_submit_forget(submission);
         return r;
     }
-    if (has_results)
-        bundles_remove(tasks->bundles, &results, tasks->batch);
     *ret = submission;
     tasks_pump(tasks);
     return 0;

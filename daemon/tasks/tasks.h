@@ -85,6 +85,9 @@ void tasks_stop(struct tasks *tasks);
 bool tasks_are_stopped(const struct tasks *tasks);
 /* Whether the origins of all that ran here have its result. */
 bool tasks_are_reported(const struct tasks *tasks);
+/* Hands all changes to the database; whether it has all that it can take. */
+void tasks_save(struct tasks *tasks);
+bool tasks_are_saved(const struct tasks *tasks);
 
 /* An event of this node: there may be a hook for it. */
 struct journal_event;

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Lists and retries on a disk that is full: refused in words or waiting for room, never lost, never only in memory."""
+import contextlib
 import json
 import os
+import signal
+import sqlite3
+import subprocess
 
 import pytest
 
@@ -30,6 +34,14 @@ def fill_for_records(node):
     filler = fill(node)
     wait_for(lambda: node.ctl("submit", "--", "true", code=None).code, 15, "a submit to be refused")
     return filler
+
+
+@contextlib.contextmanager
+def locked(node):
+    """Nothing gets into the database until the function that this yields is called, or at the end."""
+    with contextlib.closing(sqlite3.connect(node.directory / "state.db", isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        yield lambda: database.execute("ROLLBACK")
 
 
 def leave(filler, size):
@@ -149,9 +161,42 @@ def test_a_list_that_waits_for_room_can_be_cancelled(node, write):
     wait_for(lambda: workflows(node) == {workflow: "cancelled"}, 15, lambda: steps(node, workflow))
 
 
+def test_who_looks_on_at_a_list_that_cannot_be_saved_is_told(node, write):
+    with locked(node) as unlock:
+        running = node.ctl_start("run", write(f"a1\na1: run=\"true {'x' * 60_000}\""))
+        with node.varlink() as looking:
+            wait_for(lambda: workflows(node), 15, "the list to be on its way to the disk")
+            (workflow,) = workflows(node)
+            looking.send("Run", {"resume": workflow, "attach": True}, more=True)
+            assert looking.receive()["parameters"]["type"] == "plan"
+            fill(node)
+            unlock()
+            replies = [looking.receive()]
+            while replies[-1].get("continues"):
+                replies.append(looking.receive())
+        assert "cannot be saved" in replies[-1]["parameters"]["message"], replies
+    assert "the list cannot be saved: " in running.communicate()[1].decode()
+
+
+@pytest.mark.parametrize("command", [["submit", "--", "true"], ["run", "--detach"]])
+def test_what_is_being_saved_when_the_node_stops_is_answered(node, write, command):
+    with locked(node) as unlock:
+        client = node.ctl_start(*command, *([write("a1")] if command[0] == "run" else []))
+        wait_for(lambda: node.tasks() or workflows(node), 15, "it to be on its way to the disk")
+        node.signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            client.wait(1)  # it would lose its connection
+        unlock()
+    out = client.communicate()[0].decode()
+    assert client.returncode == 0 and "1@lone" in out, out
+    assert node.wait_end() == 0
+    node.start()
+    assert node.tasks() or workflows(node)
+
+
 def test_a_retry_that_cannot_be_saved_is_refused_and_the_task_stays_as_it_was(node, write):
     ready = node.marks / "ready"
-    alone = node.submit("--retries", "0", "--", "test", "-e", ready)
+    alone = node.submit("--retries", "0", "--out", "kept", "--", "sh", "-c", f"echo kept > kept; test -e {ready}")
     node.wait_task(alone, "failed")
     before = node.task(alone)
     ready.touch()
@@ -159,6 +204,8 @@ def test_a_retry_that_cannot_be_saved_is_refused_and_the_task_stays_as_it_was(no
     result = node.ctl("task", "retry", alone, code=1)
     assert "cannot be saved" in result.stderr, result
     assert node.task(alone) == before
+    node.ctl("task", "get", alone, node.marks)
+    assert (node.marks / "kept").read_text() == "kept\n"
     filler.unlink()
     wait_for(lambda: node.ctl("task", "retry", alone, code=None).code == 0, 15, "retries to be taken again")
     node.wait_task(alone, "succeeded")

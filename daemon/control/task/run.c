@@ -33,6 +33,11 @@ static void on_gone(struct call *call _unused_, void *data)
     onlooker_free(data);
 }
 
+static void fail_unsaved(struct call *call, int r)
+{
+    call_fail(call, error_from_errno(r), NULL, "the list cannot be saved: %s", strerror(-r));
+}
+
 /* A step without a task: the origin never took it, or has forgotten it. */
 static cJSON *new_taskless(const char *name, enum task_state state, const char *reason)
 {
@@ -173,11 +178,16 @@ static void tell_refused(const struct onlooker *onlooker, const struct workflow 
     }
 }
 
-static void on_done(struct run *run, void *data)
+static void on_done(int r, struct run *run, void *data)
 {
     struct onlooker *onlooker = data;
     struct call *call = onlooker->call;
 
+    if (r < 0) {
+        onlooker_free(onlooker);
+        fail_unsaved(call, r);
+        return;
+    }
     tell_refused(onlooker, run_get_workflow(run));
     cJSON *end = run_new_end(onlooker->node, run);
     onlooker_free(onlooker);
@@ -361,7 +371,7 @@ void run_on_saved(int r, struct run *run, void *data)
 
     run_starting_free(data);
     if (call && r < 0) {
-        call_fail(call, error_from_errno(r), NULL, "the list cannot be saved: %s", strerror(-r));
+        fail_unsaved(call, r);
     } else if (call) {
         const struct workflow_plan *plan = workflow_get_plan(run_get_workflow(run));
         call_notify(call, run_new_plan(node, call, plan, run_id_format(node, run, id)));
