@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "varlink/call.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -73,14 +74,17 @@ void call_reply_list(struct call *call, cJSON *parameters, const char *noun)
     call_reply(call, parameters);
 }
 
-/* Return: whether all of it is in the client's descriptor, a regular file. */
+/* A file in memory, which nobody waits for: a pipe, or a file on another machine's disk, could hold
+ * up the loop. */
+static bool is_in_memory(int fd)
+{
+    return fcntl(fd, F_GET_SEALS) >= 0;
+}
+
+/* Return: whether all of it is in the client's descriptor. */
 static bool write_descriptor(const struct call *call, const void *data, size_t size)
 {
-    struct stat status;
-
-    if (fstat(call->fds[0], &status) < 0 || !S_ISREG(status.st_mode))
-        return false;
-    return pwrite(call->fds[0], data, size, 0) == (ssize_t)size;
+    return is_in_memory(call->fds[0]) && pwrite(call->fds[0], data, size, 0) == (ssize_t)size;
 }
 
 void call_reply_bytes(struct call *call, cJSON *parameters, const char *key, const void *data,
@@ -98,7 +102,7 @@ void call_reply_bytes(struct call *call, cJSON *parameters, const char *key, con
     } else {
         cJSON_Delete(parameters);
         call_fail(call, ERROR_USAGE, NULL,
-                  "the descriptor for the value is no regular file with room");
+                  "the descriptor for the value is no file in memory (memfd) with room");
     }
 }
 
@@ -110,7 +114,7 @@ int call_load_body(struct call *call, size_t max)
 
     if (call->body || call->fds_count == 0)
         return 0;
-    if (fstat(call->fds[0], &status) < 0 || !S_ISREG(status.st_mode))
+    if (!is_in_memory(call->fds[0]) || fstat(call->fds[0], &status) < 0)
         return -EINVAL;
     if (status.st_size > (off_t)max) {
         call->body_size = (size_t)status.st_size;

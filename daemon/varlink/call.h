@@ -88,10 +88,9 @@ void call_reply_bytes(struct call *call, cJSON *parameters, const char *key, con
 /**
  * call_load_body() - makes what the client's first descriptor holds the call's body
  *
- * Only regular files (a memfd) are read: a pipe could make the loop wait. Without a descriptor, or
- * with a body already there, nothing happens. Return: 0; -EFBIG above @max, with the size in
- * body_size; -EINVAL for what is no
- * regular file; -ENOMEM, -EIO.
+ * Only files in memory (memfd, tmpfs) are read: any other could make the loop wait. Without a
+ * descriptor, or with a body already there, nothing happens. Return: 0; -EFBIG above @max, with the
+ * size in body_size; -EINVAL for what is no file in memory; -ENOMEM, -EIO.
  */
 int call_load_body(struct call *call, size_t max);
 

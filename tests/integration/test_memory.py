@@ -81,6 +81,19 @@ def test_conditions_are_kept(node, where):
     assert '"other" is not there any more\n' in late.stderr
 
 
+def test_a_descriptor_that_could_hold_up_the_daemon_is_refused(node):
+    """Files in memory never do; those of /proc stand for all that are on the disk of another machine."""
+    with open("/proc/self/comm", "r+b", buffering=0) as file, node.varlink() as client:
+        name = file.read()
+        for method, node_name in [(method, name) for method in ("SetMemory", "GetMemory") for name in (None, "lab-02")]:
+            node.ctl("mem", "set", "key" if node_name is None else "lab-02:key", "kept")
+            client.send(method, {"key": "key", "node": node_name}, descriptors=[file.fileno()])
+            assert client.receive()["error"] in ("org.varlink.service.InvalidParameter", "org.p2pnode.Usage")
+        file.seek(0)
+        assert file.read() == name
+    assert node.ctl("mem", "get", "key").stdout == node.ctl("mem", "get", "lab-02:key").stdout == "kept"
+
+
 def test_one_of_many_wins(node, where):
     """--if-absent is a lock: of twenty that want it, one has it."""
     clients = [node.ctl_start("mem", "set", f"{where}lock", str(i), "--if-absent") for i in range(20)]
