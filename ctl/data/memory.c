@@ -146,6 +146,17 @@ static int print_value(const struct ctl *ctl, int fd)
                : fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot write the value");
 }
 
+/* Absent is a key that a node has not, not one of a node that nobody knows. */
+static int check_node(struct ctl *ctl, const struct place *place)
+{
+    _cleanup_json_ cJSON *parameters = place_parameters(ctl, place), *answer = NULL;
+
+    if (!json_is_set(parameters, "node"))
+        return 0;
+    return client_call(ctl, (struct call){"Status", TAKE_PTR(parameters), -1, false, NULL},
+                       &answer);
+}
+
 int memory_get_run(struct ctl *ctl)
 {
     const char *otherwise = options_get(&ctl->options, "default");
@@ -167,6 +178,8 @@ int memory_get_run(struct ctl *ctl)
     r = client_call(ctl,
                     (struct call){"GetMemory", parameters, fd, false, otherwise ? is_absent : NULL},
                     &answer);
+    if (r == 0 && !answer)
+        r = check_node(ctl, &place);
     if (r != 0)
         return r;
     if (!answer && json) {

@@ -161,7 +161,9 @@ def test_a_node_that_is_not_there_is_4_and_one_that_is_dead_7(make_lab):
     lab = make_lab(FAST)
     node, late = lab.node("seed", role="seed"), lab.node("late")
     lab.start()
-    assert node.ctl("mem", "get", "nobody:key", code=4).stdout == ""
+    for options in ([], ["--default", "x"]):
+        result = node.ctl("mem", "get", "nobody:key", *options, code=4)
+        assert result.stdout == "" and 'no node is called "nobody"' in result.stderr
     late.kill()
     lab.wait_state("late", "dead")
     assert node.ctl("mem", "get", "late:key", code=7).stdout == ""
