@@ -272,3 +272,37 @@ def test_a_crash_loses_at_most_the_last_second(make_lab):
     node.kill()
     node.start()
     assert node.ctl("mem", "get", "key").stdout == "kept"
+
+
+def test_a_kill_in_a_stream_of_sets_tears_none(make_lab):
+    """What is behind a value that is on the disk is there too, and no version comes twice."""
+    node = make_lab().node("lone", role="seed").start()
+    database = f"file:{node.directory}/state.db?mode=ro"
+    count, hot, values = 0, 0, set()
+
+    def text(number):
+        return f"{number}:" + "v" * (number * 7919 % 3000)
+
+    def saved():
+        with contextlib.closing(sqlite3.connect(database, uri=True)) as state:
+            return {key for (key,) in state.execute("SELECT key FROM value")}
+
+    for _ in range(3):
+        before = count
+        with node.varlink() as client:
+            while not (last := max((int(key[1:]) for key in saved() if key[0] == "k"), default=-1)) >= before + 300:
+                for _ in range(100):
+                    client.call("SetMemory", {"key": f"k{count}", "value": text(count)})
+                    version = client.call("SetMemory", {"key": "hot", "value": text(count)})["version"]
+                    assert version > hot
+                    hot, count = version, count + 1
+            node.kill()
+        node.start()
+        with node.varlink() as client:
+            expected = values | {f"k{number}" for number in range(before, last + 1)}
+            values = {item["key"] for item in node.json("mem", "ls")["keys"]}
+            assert values >= expected
+            for number in (int(key[1:]) for key in values - {"hot"}):
+                assert client.call("GetMemory", {"key": f"k{number}"})["value"] == text(number)
+            value = client.call("GetMemory", {"key": "hot"})
+            assert value["version"] <= hot and value["value"] == text(int(value["value"].split(":")[0]))

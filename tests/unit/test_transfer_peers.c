@@ -3,6 +3,7 @@
 /* Pools of connections between nodes: what arrives, what is told, what ends. */
 
 #include "peers_lab.h"
+#include "relay.h"
 
 #define SHORT_IDLE (200 * USEC_PER_MSEC)
 
@@ -135,6 +136,45 @@ static void what_cannot_be_sent_is_refused_at_once(void **state _unused_)
     assert_int_equal(lab_send(one, two, "a", 0, body, sizeof(body)), -EMSGSIZE);
     assert_int_equal(peers_send(one->peers, &one->id, &one->address, header, NULL, 0), -EINVAL);
     assert_int_equal(peers_connections(one->peers), 0);
+}
+
+#define FLIP_FRAMES 10
+#define FLIP_SIZE   5000
+
+static void assert_unchanged(struct lab_node *node _unused_, const struct node_id *from _unused_,
+                             cJSON *header, const void *body, size_t body_size)
+{
+    uint8_t expected[FLIP_SIZE];
+    uint64_t number = 0;
+
+    assert_int_equal(json_get_u64(header, "number", FLIP_FRAMES, &number), 1);
+    memset(expected, (int)number, sizeof(expected));
+    assert_int_equal(body_size, sizeof(expected));
+    assert_memory_equal(body, expected, sizeof(expected));
+}
+
+/* Calls and their values: those before the bit arrive, of the others it is told that they are lost.
+ */
+static void a_flipped_bit_ends_the_connection_and_is_heard_nowhere(void **state _unused_)
+{
+    static const size_t places[] = {3, 1000, 8000, 25000, 45000};
+    uint8_t body[FLIP_SIZE];
+
+    two->on_frame = assert_unchanged;
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        struct relay relay;
+        unsigned losts = one->losts, frames = two->frames;
+        relay_start(&relay, &two->address, false, places[i]);
+        two->number = 0;
+        for (uint64_t number = 1; number <= FLIP_FRAMES; number++) {
+            memset(body, (int)number, sizeof(body));
+            assert_int_equal(lab_send(one, two, "x", number, body, sizeof(body)), 0);
+        }
+        lab_run_until(event, one->losts > losts);
+        assert_true(two->frames - frames < FLIP_FRAMES);
+        assert_false(two->is_out_of_order);
+        relay_stop(&relay);
+    }
 }
 
 static void connections_have_a_bound(void **state _unused_)
@@ -407,6 +447,7 @@ int main(void)
         test(a_node_that_does_not_shake_hands_is_given_up),
         test(their_connection_serves_while_ours_is_not_made),
         test(what_cannot_be_sent_is_refused_at_once),
+        test(a_flipped_bit_ends_the_connection_and_is_heard_nowhere),
         test(connections_have_a_bound),
         test(what_waits_for_a_node_that_does_not_read_has_a_bound),
         test(a_body_that_is_too_large_ends_the_connection),
