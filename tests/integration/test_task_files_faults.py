@@ -290,6 +290,20 @@ def test_results_survive_a_kill_of_the_worker_that_nobody_has_asked_yet(pair, tm
     wait_for(lambda: kept_files(worker) == [], 10, "the worker to forget what the origin has")
 
 
+def test_a_result_of_a_node_that_does_not_answer_is_7(make_lab, tmp_path):
+    lab = make_lab(merge(STEADY, {"membership": {"probe_interval": "60s", "probe_timeout": "30s"}}))
+    node, mute = lab.node("seed", role="seed"), lab.node("mute")
+    lab.start()
+    mute.pause()
+    try:
+        node.ctl("--request-timeout", "1min", "task", "get", "1@mute", tmp_path, code=7, timeout=60)
+        with open(tmp_path / "part", "wb") as part, node.varlink() as client:
+            client.send("GetTaskFiles", {"id": "1@mute", "file": "x"}, descriptors=[part.fileno()])
+            assert client.receive()["error"] == "org.p2pnode.Unreachable"
+    finally:
+        mute.resume()
+
+
 # ---- size
 
 def peak_kib(node):

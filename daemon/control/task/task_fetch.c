@@ -132,8 +132,8 @@ static void on_piece(const struct remote_reply *reply, void *data)
     fetch->remote = NULL;
     memcpy(name, fetch->name, sizeof(name));
     if (r < 0) {
-        call_fail(end(fetch), r == -ETIMEDOUT ? ERROR_TIMEOUT : ERROR_UNREACHABLE, "p2pctl members",
-                  "cannot reach %s: %s", name, strerror(-r));
+        call_fail(end(fetch), ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: %s", name,
+                  strerror(-r));
         return;
     }
     if (reply->error) {
