@@ -256,11 +256,13 @@ static int prepare(sqlite3 *index, struct statements *ret)
                              "");
 
     if (r == 0)
-        r = database_prepare(index, &ret->expel,
-                             "DELETE FROM file WHERE name = ?1 AND inode <> ?2 RETURNING size", "");
+        r = database_prepare(
+            index, &ret->expel,
+            "DELETE FROM file WHERE name = ?1 AND inode <> ?2 RETURNING size + grown", "");
     if (r == 0)
-        r = database_prepare(index, &ret->expel_one,
-                             "DELETE FROM file WHERE name = ?1 AND inode = ?2 RETURNING size", "");
+        r = database_prepare(
+            index, &ret->expel_one,
+            "DELETE FROM file WHERE name = ?1 AND inode = ?2 RETURNING size + grown", "");
     return r;
 }
 

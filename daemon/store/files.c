@@ -22,6 +22,8 @@ static const char *const migrations[] = {
     " PRIMARY KEY(name, inode)) WITHOUT ROWID;",
     /* As of FILES_MODE_KNOWN. */
     "ALTER TABLE file ADD COLUMN mode INTEGER NOT NULL DEFAULT 0;",
+    /* By how much more than was stored somebody made it, as of the last start. */
+    "ALTER TABLE file ADD COLUMN grown INTEGER NOT NULL DEFAULT 0;",
     NULL,
 };
 
@@ -133,6 +135,8 @@ static int reconcile(struct files *files)
             "UPDATE file SET size = p.size, modified = p.modified FROM present AS p"
             " WHERE p.name = file.name AND sha256 IS NULL"
             " AND (file.size <> p.size OR file.modified <> p.modified);"
+            "UPDATE file SET grown = p.size - file.size FROM present AS p"
+            " WHERE p.name = file.name AND file.size + file.grown <> p.size;"
             "INSERT INTO file(name, inode, size, modified, executable, owner, sha256)"
             " SELECT name, inode, size, modified, executable, '', NULL FROM present AS p"
             " WHERE NOT EXISTS (SELECT 1 FROM file AS f WHERE f.name = p.name);"
@@ -140,7 +144,7 @@ static int reconcile(struct files *files)
     if (r == 0)
         r = database_get_u64(files->database, "SELECT count(*) FROM file", &files->count);
     if (r == 0)
-        r = database_get_u64(files->database, "SELECT ifnull(sum(size), 0) FROM file",
+        r = database_get_u64(files->database, "SELECT ifnull(sum(size + grown), 0) FROM file",
                              &files->used);
     return r;
 }
@@ -303,7 +307,8 @@ int files_get_indexed_size(struct files *files, const char *name, uint64_t *ret)
 
     if (r == 0)
         r = database_prepare(index, &statement,
-                             "SELECT ifnull(sum(size), 0) FROM file WHERE name = ?1", "t", name);
+                             "SELECT ifnull(sum(size + grown), 0) FROM file WHERE name = ?1", "t",
+                             name);
 
     if (r == 0)
         r = database_step(statement);
@@ -363,8 +368,8 @@ static int expel(struct files *files, const char *name, uint64_t inode, bool is_
     if (r == 0)
         r = database_prepare(
             index, &statement,
-            "DELETE FROM file WHERE name = ?1 AND (inode = ?2) <> ?3 RETURNING size", "tii", name,
-            inode, (uint64_t)is_inverted);
+            "DELETE FROM file WHERE name = ?1 AND (inode = ?2) <> ?3 RETURNING size + grown", "tii",
+            name, inode, (uint64_t)is_inverted);
     return r < 0 ? r : files_expel_rows(files, statement);
 }
 

@@ -63,8 +63,8 @@ static int remove_all(struct files *files, struct files_removal *removals, size_
 
     take_counts(files, &count_before, &used_before);
     if (r == 0)
-        r = database_prepare(index, &statement, "DELETE FROM file WHERE name = ?1 RETURNING size",
-                             "");
+        r = database_prepare(index, &statement,
+                             "DELETE FROM file WHERE name = ?1 RETURNING size + grown", "");
     if (r == 0)
         r = database_execute(index, "BEGIN IMMEDIATE");
     if (r < 0)

@@ -299,6 +299,35 @@ static void file_changed_by_hand_is_damaged_and_not_given(void **state)
     assert_int_equal(usage_of(room).used, 8);
 }
 
+/* From the next start on; until then nobody looks. */
+static void file_counts_as_large_as_it_was_made(void **state)
+{
+    struct room *room = *state;
+    struct files_removal removals[] = {{.name = "less"}};
+    struct files_info info;
+
+    put(room, "more", "text");
+    put(room, "less", "some text");
+    put(room, "other", "text");
+    write_by_hand(room, "more", "much more text");
+    write_by_hand(room, "less", "some");
+    write_by_hand(room, "other", "text and more");
+    for (int i = 0; i < 2; i++) {
+        room_reopen(room);
+        assert_int_equal(usage_of(room).used, 14 + 4 + 13);
+    }
+    write_by_hand(room, "less", "");
+    room_reopen(room);
+    assert_int_equal(usage_of(room).used, 14 + 13);
+    put(room, "other", "text");
+    assert_int_equal(usage_of(room).used, 14 + 4);
+    files_remove_many(room->files, removals, 1);
+    assert_int_equal(files_remove(room->files, "more", &info), 0);
+    assert_int_equal(usage_of(room).used, 4);
+    room_reopen(room);
+    assert_int_equal(usage_of(room).used, 4);
+}
+
 static void file_that_was_changed_can_be_put_again(void **state)
 {
     struct room *room = *state;
@@ -466,6 +495,7 @@ int main(void)
         test(planted_links_pipes_and_directories_are_not_opened),
         test(file_put_there_by_hand_is_taken_up_without_a_hash),
         test(file_changed_by_hand_is_damaged_and_not_given),
+        test(file_counts_as_large_as_it_was_made),
         test(file_that_was_changed_can_be_put_again),
         test(file_out_of_a_backup_is_what_was_stored),
         test(store_of_an_older_version_is_taken_over),
