@@ -215,7 +215,7 @@ uint64_t render_parse_time(const char *text)
     time_t seconds = timegm(&tm);
     if (strcmp(rest, "Z") != 0 || seconds < 0)
         return 0;
-    return (uint64_t)seconds * USEC_PER_SEC + usec;
+    return MAX((uint64_t)seconds * USEC_PER_SEC + usec, (uint64_t)1); /* 0 is none */
 }
 
 static uint64_t now_usec(void)

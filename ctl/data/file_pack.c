@@ -89,9 +89,7 @@ static cJSON *describe(const struct file_source *source, const struct stat *stat
 
     json_add_string(item, "name", source->name);
     json_add_u64(item, "size_bytes", (uint64_t)status->st_size);
-    json_add_time(item, "modified",
-                  (uint64_t)MAX(status->st_mtim.tv_sec, 0) * USEC_PER_SEC +
-                      (uint64_t)status->st_mtim.tv_nsec / 1000);
+    json_add_time(item, "modified", usec_of_file(&status->st_mtim));
     if (status->st_mode & S_IXUSR)
         json_add_bool(item, "executable", true);
     json_add_u64(item, "mode", status->st_mode & 0777);

@@ -99,9 +99,7 @@ static int put_file(struct ctl *ctl, const char *path, const char *name, const s
         json_add_u64(parameters, "size_bytes", (uint64_t)status.st_size);
         json_add_bool(parameters, "executable", (status.st_mode & S_IXUSR) != 0);
         json_add_u64(parameters, "mode", status.st_mode & 0777);
-        json_add_time(parameters, "modified",
-                      (uint64_t)MAX(status.st_mtim.tv_sec, 0) * USEC_PER_SEC +
-                          (uint64_t)status.st_mtim.tv_nsec / 1000);
+        json_add_time(parameters, "modified", usec_of_file(&status.st_mtim));
     }
     r = file_transfer(ctl, (struct call){"PutFile", TAKE_PTR(parameters), fd, true, NULL}, name,
                       &end);

@@ -453,7 +453,7 @@ int json_parse_time(const char *text, uint64_t *ret_wall_usec)
     time_t seconds = timegm(&tm);
     if (seconds < 0)
         return -EINVAL;
-    *ret_wall_usec = (uint64_t)seconds * USEC_PER_SEC + fraction;
+    *ret_wall_usec = MAX((uint64_t)seconds * USEC_PER_SEC + fraction, (uint64_t)1);
     return 0;
 }
 

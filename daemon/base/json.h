@@ -80,7 +80,8 @@ void json_add_double(cJSON *object, const char *key, double value);
  * 9999, adds null. */
 void json_add_time(cJSON *object, const char *key, uint64_t wall_usec);
 
-/* Reads what json_add_time writes; fractions are optional. Return: 0, -EINVAL. */
+/* Reads what json_add_time writes; fractions are optional. The first instant of 1970 is 1, as 0 is
+ * no time. Return: 0, -EINVAL. */
 int json_parse_time(const char *text, uint64_t *ret_wall_usec);
 
 /* @size bytes as text where they are UTF-8 without NUL, else as "KEY_b64". */

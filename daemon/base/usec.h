@@ -8,6 +8,7 @@
  */
 
 #include <stdint.h>
+#include <time.h>
 
 typedef uint64_t usec_t;
 
@@ -17,6 +18,17 @@ typedef uint64_t usec_t;
 #define USEC_PER_MIN  (60 * USEC_PER_SEC)
 #define USEC_PER_HOUR (60 * USEC_PER_MIN)
 #define USEC_PER_DAY  (24 * USEC_PER_HOUR)
+
+/* The wall-clock time of a file. That of 1970 or before is the first one that is not 0, which
+ * stands for none. */
+static inline uint64_t usec_of_file(const struct timespec *modified)
+{
+    uint64_t usec = modified->tv_sec < 0 ? 0
+                                         : (uint64_t)modified->tv_sec * USEC_PER_SEC +
+                                               (uint64_t)modified->tv_nsec / 1000;
+
+    return usec > 0 ? usec : 1;
+}
 
 /* Saturating sum: never wraps past USEC_INFINITY. */
 static inline usec_t usec_add(usec_t a, usec_t b)

@@ -84,10 +84,7 @@ int files_next_entry(DIR *stream, const char **ret)
 
 uint64_t files_modified_of(const struct stat *status)
 {
-    if (status->st_mtim.tv_sec < 0)
-        return 0;
-    return (uint64_t)status->st_mtim.tv_sec * USEC_PER_SEC +
-           (uint64_t)status->st_mtim.tv_nsec / 1000;
+    return usec_of_file(&status->st_mtim);
 }
 
 static int note_present(struct files *files, const char *name)
@@ -255,10 +252,12 @@ static void read_metadata(sqlite3_stmt *statement, int column, struct files_info
         memcpy(info->sha256, hash, size);
 }
 
-/* Whether what is there is not what was stored, with that size and time. */
+/* Whether what is there is not what was stored, with that size and time. Older versions noted 0 for
+ * 1970. */
 static bool is_changed(const struct stat *status, uint64_t size, uint64_t modified_wall_usec)
 {
-    return (uint64_t)status->st_size != size || files_modified_of(status) != modified_wall_usec;
+    return (uint64_t)status->st_size != size ||
+           files_modified_of(status) != MAX(modified_wall_usec, (uint64_t)1);
 }
 
 int files_load_info(struct files *files, const char *name, const struct stat *status,
