@@ -284,8 +284,7 @@ static int64_t add_content(struct answer *answer, const char *name, uint64_t roo
     if (r < 0)
         return r;
     answer->used += writer.position + (size_t)stored.info.size;
-    file_wire_write_mode(answer->modes + answer->coming++ * FILE_WIRE_MODE_SIZE, stored.info.mode,
-                         stored.info.is_executable);
+    file_wire_write_mode(answer->modes + answer->coming++ * FILE_WIRE_MODE_SIZE, stored.info.mode);
     return (int64_t)stored.info.size;
 }
 

@@ -84,8 +84,7 @@ static int send_pack(struct pass *pass, size_t count, size_t table, size_t conte
     _cleanup_free_ char *modes = calloc(count + 1, FILE_WIRE_MODE_SIZE);
 
     for (size_t i = 0; modes && i < count; i++)
-        file_wire_write_mode(modes + i * FILE_WIRE_MODE_SIZE, job->list[pass->next + i].mode,
-                             job->list[pass->next + i].is_executable);
+        file_wire_write_mode(modes + i * FILE_WIRE_MODE_SIZE, job->list[pass->next + i].mode);
     _cleanup_json_ cJSON *frame =
         file_wire_pack(&(struct file_wire_pack){.owner = job->owner,
                                                 .overwrite = job->offer.overwrite,

@@ -202,13 +202,24 @@ int file_wire_read_offset(const cJSON *frame, uint64_t *ret, uint8_t hash[static
 
 /* --- Packs --- */
 
-void file_wire_write_mode(char target[static FILE_WIRE_MODE_SIZE + 1], uint16_t mode,
-                          bool is_executable)
+void file_wire_write_mode(char target[static FILE_WIRE_MODE_SIZE + 1], uint16_t mode)
 {
-    mode = files_get_permissions(mode, is_executable);
     for (size_t i = 0; i < FILE_WIRE_MODE_SIZE; i++)
-        target[i] = (char)('0' + (mode >> (3 * (FILE_WIRE_MODE_SIZE - 1 - i)) & 7));
+        target[i] = mode & FILES_MODE_KNOWN
+                        ? (char)('0' + (mode >> (3 * (FILE_WIRE_MODE_SIZE - 1 - i)) & 7))
+                        : '-';
     target[FILE_WIRE_MODE_SIZE] = '\0';
+}
+
+static bool is_mode(const char text[static FILE_WIRE_MODE_SIZE])
+{
+    size_t digits = 0, hyphens = 0;
+
+    for (size_t i = 0; i < FILE_WIRE_MODE_SIZE; i++) {
+        digits += text[i] >= '0' && text[i] <= '7';
+        hyphens += text[i] == '-';
+    }
+    return digits == FILE_WIRE_MODE_SIZE || hyphens == FILE_WIRE_MODE_SIZE;
 }
 
 int file_wire_read_modes(const cJSON *frame, size_t count, const char **ret)
@@ -216,9 +227,11 @@ int file_wire_read_modes(const cJSON *frame, size_t count, const char **ret)
     const char *modes = NULL;
     int r = json_get_string(frame, "modes", &modes);
 
-    if (r < 0 || (r > 0 && (strlen(modes) != count * FILE_WIRE_MODE_SIZE ||
-                            strspn(modes, "01234567") != count * FILE_WIRE_MODE_SIZE)))
+    if (r < 0 || (r > 0 && strlen(modes) != count * FILE_WIRE_MODE_SIZE))
         return -EBADMSG;
+    for (size_t i = 0; r > 0 && i < count; i++)
+        if (!is_mode(modes + i * FILE_WIRE_MODE_SIZE))
+            return -EBADMSG;
     *ret = modes;
     return 0;
 }
@@ -227,7 +240,7 @@ uint16_t file_wire_get_mode(const char *modes, size_t i)
 {
     uint16_t mode = 0;
 
-    if (!modes)
+    if (!modes || modes[i * FILE_WIRE_MODE_SIZE] == '-')
         return 0;
     for (const char *digit = modes + i * FILE_WIRE_MODE_SIZE, *end = digit + FILE_WIRE_MODE_SIZE;
          digit < end; digit++)

@@ -40,12 +40,12 @@ void file_wire_add_offset(cJSON *frame, uint64_t offset,
 int file_wire_read_offset(const cJSON *frame, uint64_t *ret, uint8_t hash[static FILES_HASH_SIZE]);
 
 /*
- * Permissions of many files: three octal digits for each. Older nodes say nothing, so reading gives
- * NULL, and 0 for each. Return of reading: 0, -EBADMSG where it is not for so many.
+ * Permissions of many files: three octal digits for each, or three hyphens where nobody told. Older
+ * nodes say nothing, so reading gives NULL, and 0 for each. Return of reading: 0, -EBADMSG where it
+ * is not for so many.
  */
 #define FILE_WIRE_MODE_SIZE 3
-void file_wire_write_mode(char target[static FILE_WIRE_MODE_SIZE + 1], uint16_t mode,
-                          bool is_executable);
+void file_wire_write_mode(char target[static FILE_WIRE_MODE_SIZE + 1], uint16_t mode);
 int file_wire_read_modes(const cJSON *frame, size_t count, const char **ret);
 uint16_t file_wire_get_mode(const char *modes, size_t i);
 
