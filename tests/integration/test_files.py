@@ -659,7 +659,7 @@ def test_a_file_that_was_changed_in_the_store_is_not_handed_out(lab, node, make,
     assert result.stderr.startswith(said)
     assert "copy" not in stored(lab["seed"])
     told = [event["message"] for event in holder.json("events", "--type", "problem")["events"]]
-    assert 'the stored file "data" is damaged: it was changed since then' in told
+    assert 'the stored file "data" is damaged: it was changed since it was stored' in told
     if change is not rot:
         listed = node.json("file", "ls", where)["files"][0]
         assert listed["damaged"] is True and listed["sha256"] is None
@@ -680,6 +680,52 @@ def test_an_intact_copy_is_found_beside_damaged_ones(lab, node, make, tmp_path):
     append(lab["lab-02"].directory / "peer_storage" / "copied")
     result = node.ctl("file", "get", "copied", tmp_path / "back", code=1)
     assert "is damaged: it was changed since it was stored" in result.stderr
+
+
+@pytest.mark.parametrize("change", [append, replace])
+def test_an_intact_copy_is_found_beside_a_damaged_one_here(lab, node, make, tmp_path, change):
+    for place in ("", "lab-02:"):
+        put(node, make("copied", b"a" * 100000), place)
+    change(node.directory / "peer_storage" / "copied")
+    assert node.ctl("file", "get", "copied", "-").stdout == "a" * 100000
+    node.ctl("file", "get", "copied", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"a" * 100000
+    said = 'p2pctl: "copied" on lab-01 is damaged: it was changed since it was stored\n'
+    result = node.ctl("file", "get", "lab-01:copied", tmp_path / "named", code=1)
+    assert result.stderr.startswith(said) and not (tmp_path / "named").exists()
+    node.ctl("file", "rm", "lab-02:copied")
+    result = node.ctl("file", "get", "copied", tmp_path / "none", code=1)
+    assert result.stderr.startswith(said) and not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("count", [1, 20], ids=["alone", "together"])
+def test_a_file_of_1970_or_before_is_of_1970(node, make, where, tmp_path, count):
+    paths = [make(f"old{i:02}", b"text") for i in range(count)]
+    for i, path in enumerate(paths):
+        os.utime(path, (-86400 * (i % 3), -86400 * (i % 3)))
+    node.ctl("file", "put", *paths, *([where] if where else []))
+    listed = node.json("file", "ls", where)["files"]
+    assert [file["modified"] for file in listed] == ["1970-01-01T00:00:00.000Z"] * count
+    target = tmp_path / "back"
+    target.mkdir()
+    node.ctl("file", "get", *[where + path.name for path in paths], target)
+    assert [int(path.stat().st_mtime) for path in target.iterdir()] == [0] * count
+    make("old00", b"newer")
+    node.ctl("file", "put", "--overwrite=newer", paths[0], *([where] if where else []))
+    assert node.ctl("file", "get", f"{where}old00", "-").stdout == "newer"
+
+
+def test_a_mode_that_nobody_told_stays_unknown(lab, node, where):
+    holder = lab["lab-02" if where else "lab-01"]
+    names = [f"f{i}" for i in range(3)]
+    with node.varlink() as client:
+        for name in names:
+            with open(__file__, "rb") as source:
+                client.call("PutFile", {"name": name, "node": holder.name}, [source.fileno()])
+        with open(lab.directory / "got", "w+b") as got:
+            reply = client.call("GetFile", {"names": names, "node": holder.name}, [got.fileno()])
+    assert [file["mode"] for file in reply["files"]] == [None] * 3
+    assert [file["mode"] for file in node.json("file", "ls", where)["files"]] == [None] * 3
 
 
 def test_of_a_damaged_file_one_is_told_once(lab, node, make, where, tmp_path):

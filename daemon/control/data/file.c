@@ -49,8 +49,8 @@ void file_tell_changed(struct node *node, const char *name, const char *place)
     told->usec = node_now(node);
     snprintf(told->name, sizeof(told->name), "%s", name);
     snprintf(told->place, sizeof(told->place), "%s", place ? place : "");
-    snprintf(text, sizeof(text), "the stored file \"%s\" is damaged: it was changed since then",
-             name);
+    snprintf(text, sizeof(text),
+             "the stored file \"%s\" is damaged: it was changed since it was stored", name);
     journal_problem("file-damaged", place, text, false);
 }
 

@@ -25,5 +25,6 @@ void file_add_transfers(const struct node *node, cJSON *json);
 /* Gets the file, from the node that the name means; NULL: this one. */
 void file_get_from(struct node *node, struct call *call, const char *place, const char *name);
 
-/* Gets it from whichever other node has it. */
-void file_search(struct node *node, struct call *call, const char *name);
+/* Gets it from whichever other node has it intact; where there is none, and this one has it
+ * damaged, says so. */
+void file_search(struct node *node, struct call *call, const char *name, bool is_damaged_here);

@@ -3,9 +3,9 @@
 #include <string.h>
 #include "control/data/file.h"
 
-/* A file whose holder is not named, and that is not here: all are asked, and who first says that it
- * has it gives it. One that has it damaged does where nobody has it intact, and so says what is
- * wrong. */
+/* A file whose holder is not named, and that is not here, or damaged: all are asked, and who first
+ * says that it has it gives it. One that has it damaged does where nobody has it intact, and so
+ * says what is wrong. */
 
 struct search {
     struct node *node; /* borrowed */
@@ -28,7 +28,8 @@ static const char *find_holder(struct search *search, const cJSON *files, const 
         (void)json_get_bool(item, "damaged", &is_damaged);
         if (!is_damaged)
             return holder;
-        snprintf(search->damaged, sizeof(search->damaged), "%s", holder);
+        if (!*search->damaged)
+            snprintf(search->damaged, sizeof(search->damaged), "%s", holder);
     }
     return NULL;
 }
@@ -78,7 +79,7 @@ static void quote_glob(const char *name, char target[static 3 * FILES_NAME_MAX +
         target += snprintf(target, 4, strchr("*?[", *name) ? "[%c]" : "%c", *name);
 }
 
-void file_search(struct node *node, struct call *call, const char *name)
+void file_search(struct node *node, struct call *call, const char *name, bool is_damaged_here)
 {
     struct search *search = calloc(1, sizeof(*search));
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
@@ -87,6 +88,8 @@ void file_search(struct node *node, struct call *call, const char *name)
     if (!search)
         return fail_memory(call);
     *search = (struct search){.node = node, .call = call};
+    if (is_damaged_here)
+        snprintf(search->damaged, sizeof(search->damaged), "%s", node->config->node.name);
     quote_glob(name, glob);
     if (strlen(glob) <= FILES_NAME_MAX)
         json_add_string(parameters, "glob", glob);
@@ -96,6 +99,9 @@ void file_search(struct node *node, struct call *call, const char *name)
         call_hold(call, &search->call);
         return;
     }
-    fail_search(search, call);
+    if (is_damaged_here)
+        file_get_from(node, call, search->damaged, name);
+    else
+        fail_search(search, call);
     free(search);
 }

@@ -124,6 +124,12 @@ static void answer_failure(struct moving *moving, const struct transfer_end *end
         fail_file(moving->call, end->r, moving->name, place, end->reason);
 }
 
+/* The file is not here, or was seen to be damaged before the client had a byte of it. */
+static bool is_worth_a_search(const struct transfer_end *end)
+{
+    return end->r == -ENOENT || (end->r == -ESTALE && !*end->info.name);
+}
+
 static void on_end(const struct transfer_end *end, void *data)
 {
     _cleanup_(moving_freep) struct moving *moving = data;
@@ -133,8 +139,8 @@ static void on_end(const struct transfer_end *end, void *data)
     if (!call)
         return;
     call_on_gone(call, NULL, NULL);
-    if (end->r == -ENOENT && moving->may_search)
-        file_search(moving->node, call, moving->name);
+    if (moving->may_search && is_worth_a_search(end))
+        file_search(moving->node, call, moving->name, end->r == -ESTALE);
     else if (end->r < 0)
         answer_failure(moving, end);
     else
