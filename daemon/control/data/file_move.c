@@ -52,8 +52,7 @@ static void fill_list(cJSON *reply, const struct moving *moving, const struct tr
         cJSON *json = cJSON_CreateObject();
         json_add_string(json, "name", item->name);
         if (item->r == 0) {
-            json_add_string(json, "sha256",
-                            text_format_hex(item->sha256, FILES_HASH_SIZE, sha256));
+            json_add_string(json, "sha256", text_format_hex(item->sha256, FILES_HASH_SIZE, sha256));
             if (!moving->is_put) {
                 json_add_u64(json, "size_bytes", item->size);
                 json_add_string(json, "owner", item->owner);
