@@ -182,8 +182,19 @@ static int take_end(struct run *run, const cJSON *object)
     return json_number(object, "exit", 0) == 0 ? 0 : 1;
 }
 
+/* The files that go with the list. Return: 0, or the exit code, told. */
+static int add_files(struct run *run, const cJSON *plan)
+{
+    int r = 0;
+
+    json_for_each (path, json_member(plan, "inputs"))
+        if (r == 0)
+            r = attachments_add_file(&run->inputs, path->valuestring);
+    return r;
+}
+
 /* The plan as a table: what runs after what, and where it could. */
-static int show_plan(struct ctl *ctl, cJSON *plan)
+static int show_plan(struct run *run, cJSON *plan)
 {
     static const struct column columns[] = {{"STEP", "step", COLUMN_RIGHT, NULL},
                                             {"TASK", "task", COLUMN_NAME, NULL},
@@ -191,12 +202,16 @@ static int show_plan(struct ctl *ctl, cJSON *plan)
                                             {"NODES", "nodes", 0, NULL}};
     static const struct screen screen = {"tasks", columns, ARRAY_SIZE(columns)};
 
+    int r = add_files(run, plan);
+
+    if (r != 0)
+        return r;
     json_for_each (task, json_member(plan, "tasks"))
         json_for_each (type, json_member(plan, "types"))
             if (strcmp(json_text(type, "name", ""), json_text(task, "type", "?")) == 0)
                 cJSON_AddItemToObject(task, "nodes",
                                       cJSON_Duplicate(json_member(type, "nodes"), true));
-    return screen_show(ctl, &screen, plan, NULL);
+    return screen_show(run->ctl, &screen, plan, NULL);
 }
 
 /* One object of the stream as text. @last: it ends the stream. */
@@ -212,7 +227,7 @@ static int take_object(struct run *run, cJSON *object, bool last)
         run->has_plan = true;
         snprintf(run->id, sizeof(run->id), "%s", json_text(object, "id", ""));
         if (is_dry)
-            return show_plan(run->ctl, object);
+            return show_plan(run, object);
         if (is_silent)
             puts(run->id);
         note_results(run, object);
@@ -378,10 +393,7 @@ static int add_inputs(struct run *run, const cJSON *parameters)
         if (r == 0 && !plan)
             plan = TAKE_PTR(object);
     }
-    json_for_each (path, json_member(plan, "inputs"))
-        if (r == 0)
-            r = attachments_add_file(&run->inputs, path->valuestring);
-    return r;
+    return r == 0 ? add_files(run, plan) : r;
 }
 
 static int run_init(struct run *run, struct ctl *ctl)

@@ -37,7 +37,7 @@ static void print_state(const struct ctl *ctl, const cJSON *task)
         fputs(": ", stdout);
         render_tinted(ctl, stdout, TONE_PLAIN, reason);
     }
-    if (node) {
+    if (node && strcmp(state, "lost") != 0 && strcmp(state, "unknown") != 0) { /* the reason says */
         fputs(" on ", stdout);
         render_tinted(ctl, stdout, TONE_PLAIN, node);
     }

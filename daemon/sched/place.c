@@ -124,7 +124,7 @@ static bool has_word(const char *const *words, size_t count, const char *word)
     return false;
 }
 
-static bool handles(const struct place_facts *facts, const struct task_spec *spec)
+bool place_handles(const struct place_facts *facts, const struct task_spec *spec)
 {
     const bool is_heard = facts->state == PLACE_ALIVE || facts->is_self;
 
@@ -154,7 +154,7 @@ enum fitness place_judge(const struct place_node *node, const struct task_spec *
 
     if (!is_asked_for(facts, spec))
         return UNFIT_OTHER;
-    if (!handles(facts, spec))
+    if (!place_handles(facts, spec))
         return UNFIT_TYPE;
     if (facts->cpus > 0 && spec->cpus_milli > facts->cpus * 1000)
         return UNFIT_SMALL;

@@ -146,6 +146,9 @@ bool place_is_fresh(const struct place_node *node, usec_t now);
 /* Whether one more task is better off at @a than at @b. */
 bool place_is_better(const struct place_node *a, const struct place_node *b);
 
+/* Whether such a node takes tasks of this type, commands, or functions. */
+bool place_handles(const struct place_facts *facts, const struct task_spec *spec);
+
 /* Whether @node would take one more such task, by what is known. */
 bool place_fits(const struct place_node *node, const struct task_spec *spec);
 

@@ -109,6 +109,7 @@ def test_without_retries_the_end_of_a_lost_task_is_honestly_unknown(lab):
     wait_for(lambda: starts(lab, "t"), 5, "the start")
     lab[first].kill()
     assert origin.wait_task(task, "unknown")["exit"] is None
+    assert " on " not in origin.ctl("task", "show", task).stdout.splitlines()[0]
     origin.ctl("task", "wait", task, code=125)
     assert starts(lab, "t") == [first]
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Tasks as a user meets them at the edges: what is refused with which code and hint, and what stays afterwards."""
+import grp
 import os
+import pwd
 
 import pytest
 
-from lib.lab import FAST, STEADY, environment, merge
+from lib.lab import CTL, FAST, STEADY, environment, merge, run_program
 from lib.wait import holds_for, wait_for
 
 MIB = 1024 * 1024
@@ -92,6 +94,22 @@ def test_a_dry_run_refuses_what_the_real_one_refuses(node, write):
     assert len(node.tasks()) == before
 
 
+def test_a_dry_run_says_who_does_commands_and_functions_and_what_is_missing(node, write, tmp_path):
+    (tmp_path / "f.py").write_text("def f(): pass\n")
+    plan = node.ctl("run", "--dry-run", write(f"a1 b2\na1: run=true\nb2: python={tmp_path}/f.py:f")).stdout
+    told = [line.split()[2:] for line in plan.splitlines()[1:]]
+    assert [(type, set(nodes.split(","))) for type, nodes in told] == [(type, {"lab-01", "lab-02"}) for type in ("cmd", "python")], plan
+    missing = node.ctl("run", "--dry-run", write(f"a1\na1: run=true in={tmp_path}/missing"), code=4)
+    assert "missing: No such file" in missing.stderr and not missing.stdout
+
+
+def test_a_hint_has_the_id_that_it_is_about(node):
+    task = node.submit("--", "sleep", "60")
+    told = node.ctl("task", "retry", task, code=1).stderr
+    assert f"p2pctl task wait {task}; or end it: p2pctl task cancel {task}" in told
+    node.ctl("task", "cancel", task)
+
+
 def test_a_file_where_results_are_to_go_is_noticed_before_anything_runs(node, tmp_path, write):
     (tmp_path / "file").write_text("")
     before = len(node.tasks())
@@ -131,6 +149,21 @@ def test_a_full_queue_is_busy_with_a_hint(make_lab):
                                  "hint: see what waits: p2pctl task list -s pending",
                                  "hint: the limit is: p2pctl config show tasks.queue_max"]
     assert '"code":"busy"' in node.ctl("--json", "submit", "--wait", "a1", code=125).stderr
+    node.ctl("task", "cancel", "--all", "--grace", "0")
+
+
+def test_who_has_little_in_a_full_queue_is_not_refused(make_lab):
+    node = make_lab(FAST).node("lone", {"tasks": {"slots": 1, "queue_max": 16}, "control": {"user_group": "games"}},
+                               role="seed").start()
+    node.wait_task(node.submit("--", "sleep", "60"), "running")
+    for _ in range(16):
+        node.submit("--", "true")
+    assert "the queue of lone is full" in node.ctl("submit", "--", "true", code=1).stderr
+    user = pwd.getpwnam("nobody")
+    def submit():
+        return run_program([CTL, "--socket", node.socket, "submit", "--", "true"], user=user.pw_uid, group=user.pw_gid,
+                           extra_groups=[grp.getgrnam("games").gr_gid])
+    assert [submit().code for _ in range(3)] == [0, 0, 1]
     node.ctl("task", "cancel", "--all", "--grace", "0")
 
 

@@ -139,9 +139,28 @@ static void check_members(struct doctor *doctor, size_t wrong)
                       counts.states[SWIM_ALIVE] + counts.draining, counts.nodes);
 }
 
+/* What had not ended when the id was found twice: "p2pctl task list; p2pctl task cancel 42 43". */
+static const char *suggest_cancel(const struct node *node, char target[static TEXT_SIZE])
+{
+    int used = snprintf(target, TEXT_SIZE, "p2pctl task list");
+    bool is_first = true;
+
+    for (const struct task *task = NULL;
+         (task = origin_next(tasks_get_origin(node->tasks), task ? task->number : 0));) {
+        if (task_state_is_final(task->state) ||
+            task->submitted_wall_usec > node->renewal.wall_usec || used > TEXT_SIZE - 64)
+            continue;
+        used += snprintf(target + used, (size_t)(TEXT_SIZE - used), "%s %llu",
+                         is_first ? "; p2pctl task cancel" : "", (unsigned long long)task->number);
+        is_first = false;
+    }
+    return target;
+}
+
 static void check_cluster(struct doctor *doctor)
 {
-    static const struct {
+    char cancel[TEXT_SIZE];
+    const struct {
         const char *code;
         enum verdict verdict;
         const char *fix;
@@ -156,7 +175,7 @@ static void check_cluster(struct doctor *doctor)
         {"member-suspect", VERDICT_FAILED, "p2pctl node show NODE; on it: p2pctl doctor"},
         {"name-conflict", VERDICT_WARNING,
          "on one of them: another node.name, then restart p2pnode there"},
-        {"id-conflict", VERDICT_WARNING, "p2pctl task list; p2pctl task cancel ID"},
+        {"id-conflict", VERDICT_WARNING, suggest_cancel(doctor->node, cancel)},
     };
     size_t wrong = 0;
 

@@ -194,6 +194,15 @@ static void on_done(int r, struct run *run, void *data)
     call_reply(call, end);
 }
 
+static bool has_type(const cJSON *types, const char *name)
+{
+    json_for_each (type, types)
+        if (strcmp(cJSON_GetObjectItemCaseSensitive(type, "name")->valuestring, name) == 0)
+            return true;
+    return false;
+}
+
+/* Who does the steps; those that are no typed tasks have "cmd" and "python" as their types. */
 static void add_types(struct node *node, const struct call *call, const struct workflow_plan *plan,
                       cJSON *json)
 {
@@ -201,23 +210,16 @@ static void add_types(struct node *node, const struct call *call, const struct w
     cJSON *types = cJSON_AddArrayToObject(json, "types");
 
     for (size_t i = 0; i < plan->steps_count; i++) {
-        const char *name = plan->steps[i].spec.type;
-        bool is_known = false;
-        json_for_each (type, types)
-            is_known =
-                is_known ||
-                strcmp(cJSON_GetObjectItemCaseSensitive(type, "name")->valuestring, name) == 0;
-        if (is_known || task_spec_get_kind(&plan->steps[i].spec) != TASK_TYPED ||
-            !may_hear_of(call, &plan->steps[i].spec))
+        const struct task_spec *spec = &plan->steps[i].spec;
+        if (has_type(types, spec->type) || !may_hear_of(call, spec))
             continue;
         cJSON *type = cJSON_CreateObject();
-        json_add_string(type, "name", name);
+        json_add_string(type, "name", spec->type);
         cJSON *nodes = cJSON_AddArrayToObject(type, "nodes");
         size_t at = 0;
         for (const struct place_node *other; (other = place_next(place, &at));)
-            for (size_t j = 0; j < other->facts.types_count; j++)
-                if (other->facts.state == PLACE_ALIVE && strcmp(other->facts.types[j], name) == 0)
-                    cJSON_AddItemToArray(nodes, cJSON_CreateString(other->facts.name));
+            if (other->facts.state == PLACE_ALIVE && place_handles(&other->facts, spec))
+                cJSON_AddItemToArray(nodes, cJSON_CreateString(other->facts.name));
         cJSON_AddItemToArray(types, type);
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "control/methods_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 #include "base/table.h"
 #include "tasks/runs.h"
@@ -72,8 +73,11 @@ static bool check_listed(struct node *node, struct call *call, const cJSON *ids,
         if (!task)
             return false;
         if (!task_state_is_final(task->state)) {
-            call_fail(call, ERROR_CONFLICT, "p2pctl task wait ID; or end it: p2pctl task cancel ID",
-                      "task %s has not ended", id->valuestring);
+            char hint[192];
+            snprintf(hint, sizeof(hint),
+                     "p2pctl task wait %.64s; or end it: p2pctl task cancel %.64s", id->valuestring,
+                     id->valuestring);
+            call_fail(call, ERROR_CONFLICT, hint, "task %s has not ended", id->valuestring);
             return false;
         }
         if (is_in_run(node, task)) {
