@@ -96,6 +96,7 @@ struct job {
     bool is_handed;                /* p2pnode-exec has it */
     bool is_paused;                /* not read from: the disk is behind */
     /* Of attempts of other nodes, which keep.c keeps: */
+    uint64_t ended_wall_usec; /* of one from before the start; 0 = not, or not known */
     struct list held;        /* in tasks.held */
     usec_t keep_usec;        /* when it is due there */
     struct keeping *keeping; /* borrowed: its way to the disk; NULL = it is on none */

@@ -75,13 +75,15 @@ static void on_kept(int r, void *data)
         hold(job, is_busy ? BUSY_USEC : RETRY_USEC);
 }
 
-static char *format(const struct slots_attempt *attempt)
+static char *format(const struct tasks *tasks, const struct slots_attempt *attempt)
 {
+    const usec_t ago_usec = usec_sub(tasks_now(tasks), attempt->ended_usec);
     _cleanup_json_ cJSON *json = cJSON_CreateObject();
 
     cJSON_AddItemToObject(json, "spec", task_spec_to_json(&attempt->spec));
     cJSON_AddItemToObject(json, "end", task_end_to_json(&attempt->end));
     json_add_string(json, "origin", attempt->origin_name);
+    json_add_u64(json, "ended_wall_usec", usec_sub(tasks_wall(tasks), ago_usec));
     return json_format(json);
 }
 
@@ -90,7 +92,7 @@ static int put(struct job *job, struct state_batch *batch)
 {
     const struct slots_attempt *attempt = job->attempt;
     _cleanup_free_ struct keeping *keeping = malloc(sizeof(*keeping));
-    _cleanup_free_ char *text = format(attempt);
+    _cleanup_free_ char *text = format(job->tasks, attempt);
 
     if (!keeping || !text)
         return -ENOMEM;

@@ -166,9 +166,13 @@ void wire_send_cut(struct job *job, const struct output_piece *piece)
 void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt)
 {
     cJSON *frame = wire_new_frame("ended", attempt->key.number, attempt->key.attempt);
+    const struct job *job = attempt->userdata;
+    const usec_t ago_usec = job && job->ended_wall_usec > 0
+                                ? usec_sub(tasks_wall(tasks), job->ended_wall_usec)
+                                : usec_sub(tasks_now(tasks), attempt->ended_usec);
 
     cJSON_AddItemToObject(frame, "end", task_end_to_json(&attempt->end));
-    json_add_u64(frame, "ago_usec", usec_sub(tasks_now(tasks), attempt->ended_usec));
+    json_add_u64(frame, "ago_usec", ago_usec);
     (void)wire_send(tasks, &attempt->key.origin, frame, NULL, 0);
 }
 

@@ -446,6 +446,7 @@ int worker_restore(const struct state_result *stored, void *data)
     if (!job)
         return r < 0 ? r : -ENOMEM;
     *job = (struct job){.tasks = tasks, .attempt = attempt, .is_handed = true, .is_kept = true};
+    (void)json_get_u64(json, "ended_wall_usec", UINT64_MAX, &job->ended_wall_usec);
     list_init(&job->held);
     attempt->userdata = job;
     peers_hold(tasks->peers, &key.origin);

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Tasks as a user meets them at the edges: what is refused with which code and hint, and what stays afterwards."""
+import datetime
 import grp
 import os
 import pwd
+import time
 
 import pytest
 
@@ -449,3 +451,20 @@ def test_an_editor_is_for_one_task_that_has_ended(node, retry_with):
         told = node.ctl("task", "retry", "--edit", running, *words, code=2, env=environment(EDITOR=editor)).stderr
         assert "an editor needs a terminal" in told
     assert "cannot be started" in node.ctl("task", "retry", "--edit", running, code=4, env=environment(EDITOR="/no/editor")).stderr
+
+
+def test_a_task_that_ended_while_its_origin_was_away_has_its_end_of_then(make_lab):
+    """It was told as the start of the worker, which had been restarted meanwhile."""
+    lab = make_lab(STEADY)
+    origin = lab.node("origin", {"tasks": {"enabled": False}}, role="seed")
+    worker = lab.node("worker")
+    lab.start()
+    task = origin.submit("-N", "worker", "--", "sleep", "0.5")
+    origin.wait_task(task, "running")
+    origin.kill()
+    wait_for(lambda: worker.kept_ends() == 1, 15, "the end on the disk")
+    before = time.time()
+    worker.restart()
+    origin.start()
+    told = origin.wait_task(task, "succeeded", timeout=30)["ended"]
+    assert datetime.datetime.fromisoformat(told).timestamp() <= before, (told, before)
