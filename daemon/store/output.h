@@ -102,6 +102,10 @@ struct output_size {
 };
 void output_get_size(const struct output *output, struct output_size *ret);
 
+/* The last bytes of @stream that are in memory still, at most @size. Return: how many. */
+size_t output_peek_tail(const struct output *output, enum output_stream stream, char *target,
+                        size_t size);
+
 /* Nothing more comes, and who reads it hears so. It stays in memory, until output_finish() or
  * output_remove(). */
 void output_seal(struct output *output);

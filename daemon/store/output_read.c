@@ -141,6 +141,24 @@ static int next_piece(struct reader *reader, struct output_piece *ret)
     return 1;
 }
 
+size_t output_peek_tail(const struct output *output, enum output_stream stream, char *target,
+                        size_t size)
+{
+    struct reader reader = reader_from(output->buffer, output->buffer_size);
+    struct output_piece piece;
+    size_t used = 0;
+
+    while (next_piece(&reader, &piece) > 0) {
+        if (piece.stream != stream)
+            continue;
+        size_t more = MIN(piece.size, size), kept = MIN(used, size - more);
+        memmove(target, target + used - kept, kept);
+        memcpy(target + kept, piece.data + piece.size - more, more);
+        used = kept + more;
+    }
+    return used;
+}
+
 static void show(struct output_read *read)
 {
     struct reader reader = reader_from(read->slice, read->slice_size);

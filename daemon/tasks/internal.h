@@ -97,12 +97,12 @@ struct job {
     bool is_paused;                /* not read from: the disk is behind */
     /* Of attempts of other nodes, which keep.c keeps: */
     uint64_t ended_wall_usec; /* of one from before the start; 0 = not, or not known */
-    struct list held;        /* in tasks.held */
-    usec_t keep_usec;        /* when it is due there */
-    struct keeping *keeping; /* borrowed: its way to the disk; NULL = it is on none */
-    bool is_kept;            /* its end is in the database, or on its way */
-    bool is_refused;         /* it did not fit on the disk */
-    struct supply *supply;   /* owned: of its files; NULL = there are none any more */
+    struct list held;         /* in tasks.held */
+    usec_t keep_usec;         /* when it is due there */
+    struct keeping *keeping;  /* borrowed: its way to the disk; NULL = it is on none */
+    bool is_kept;             /* its end is in the database, or on its way */
+    bool is_refused;          /* it did not fit on the disk */
+    struct supply *supply;    /* owned: of its files; NULL = there are none any more */
     /* For attempts of other nodes: the output on its way to the origin. */
     struct output_read *read;
     uint64_t cursor;

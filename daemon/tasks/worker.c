@@ -11,6 +11,7 @@
 #include "tasks/python.h"
 
 #define PROCESSES_MAX 1024 /* and threads of one task */
+#define TAIL_SIZE     1024 /* bytes of stderr that are looked at when it failed */
 
 static bool is_own(const struct job *job)
 {
@@ -210,13 +211,31 @@ static void on_exec_output(uint64_t id, enum exec_stream stream, const void *byt
     }
 }
 
+/* One large piece of memory that was refused leaves no trace but what the program says of it. */
+static bool says_memory(const struct job *job)
+{
+    static const char *const words[] = {"MemoryError", "Cannot allocate memory", "bad_alloc",
+                                        "memory exhausted", "ut of memory"};
+    char tail[TAIL_SIZE + 1];
+
+    if (!job->output)
+        return false;
+    tail[output_peek_tail(job->output, OUTPUT_STDERR, tail, TAIL_SIZE)] = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (strstr(tail, words[i]))
+            return true;
+    return false;
+}
+
 /*
  * What memory had to do with the end, and what its user can do about it. A process that was refused
- * memory ends with an error of its own, so all that can be told is how near it came.
+ * memory ends with an error of its own, so all that can be told is how near it came, or that it
+ * says so.
  */
-static void tell_memory(const struct tasks *tasks, const struct task_spec *spec,
+static void tell_memory(const struct tasks *tasks, const struct job *job,
                         const struct exec_status *status, struct task_end *end)
 {
+    const struct task_spec *spec = &job->attempt->spec;
     const uint64_t limit = command_get_memory(tasks, spec);
     const bool is_near = limit > 0 && status->memory_peak_bytes >= limit - limit / 8;
     char now[32], more[32];
@@ -224,10 +243,12 @@ static void tell_memory(const struct tasks *tasks, const struct task_spec *spec,
     if (status->error != 0 || (status->signal == 0 && status->code == 0))
         return;
     end->is_oom = status->is_oom;
-    if (limit > 0 && (status->is_oom || is_near))
+    if (limit > 0 && (status->is_oom || is_near || says_memory(job)))
         snprintf(end->text, sizeof(end->text), "%slimit %s; it gets more with --memory %s",
-                 status->is_oom ? "" : "it came near its memory ", text_format_size(limit, now),
-                 text_format_size(2 * limit, more));
+                 status->is_oom ? ""
+                 : is_near      ? "it came near its memory "
+                                : "it was refused memory, with the ",
+                 text_format_size(limit, now), text_format_size(2 * limit, more));
     else if (status->is_oom)
         snprintf(end->text, sizeof(end->text), "its node has no more to give");
 }
@@ -254,7 +275,7 @@ static void on_exec_exit(uint64_t id, const struct exec_status *status, void *da
         end.code = status->signal;
     }
     if (job)
-        tell_memory(tasks, &job->attempt->spec, status, &end);
+        tell_memory(tasks, job, status, &end);
     if (job && status->error == -ENOSPC && job->supply &&
         slots_hand_back(tasks->slots, id, SLOTS_HANDBACK_NO_SPACE, tasks_now(tasks)) == 0)
         supply_drop(job);

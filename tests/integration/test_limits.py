@@ -69,6 +69,9 @@ def test_who_is_refused_memory_hears_of_the_limit(lab, level):
     result = python(lab, level, script, "--memory", "64MiB", code=1)
     assert "MemoryError" in result.stderr
     assert last_reason(lab) == "exit 1: it came near its memory limit 64MiB; it gets more with --memory 128MiB"
+    result = python(lab, level, "bytearray(300 << 20)", "--memory", "128MiB", code=1)
+    assert "MemoryError" in result.stderr
+    assert last_reason(lab) == "exit 1: it was refused memory, with the limit 128MiB; it gets more with --memory 256MiB"
     assert python(lab, level, "raise SystemExit(1)", "--memory", "1GiB", code=1).stdout == ""
     assert last_reason(lab) == "exit 1"
 
