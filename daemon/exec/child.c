@@ -60,9 +60,10 @@ static bool take_report(struct exec_child *child, struct supervisor_report *repo
         return report->kind == SUPERVISOR_FREE;
     /* Its time begins when it does, however long the sandbox took. */
     if (report->kind == SUPERVISOR_STARTED && child->timeout_usec > 0)
-        arm(child, STEP_TIMEOUT, child->timeout_usec);
+        arm(child, STEP_TIMEOUT, usec_sub(child->timeout_usec, report->status.wall_usec));
     if (report->kind == SUPERVISOR_ENDED) {
         child->ended = true;
+        report->status.pid = (uint64_t)child->pid;
         report->status.timed_out = child->timed_out;
         (void)sd_event_source_set_enabled(child->timer, SD_EVENT_OFF);
     }

@@ -94,6 +94,13 @@ static void plan_launch(struct exec *exec)
     exec->retry_usec = MIN(2 * exec->retry_usec, exec->is_unit ? RETRY_UNIT_USEC : RETRY_MAX_USEC);
 }
 
+static void on_run_started(struct exec_run *run, const struct exec_started *started)
+{
+    struct exec *exec = run->owner;
+
+    exec->handler.on_started(run->id, started, exec->data);
+}
+
 static void on_run_output(struct exec_run *run, enum exec_stream stream, const void *bytes,
                           size_t size)
 {
@@ -113,7 +120,7 @@ static void on_run_over(struct exec_run *run)
     exec->handler.on_exit(id, &status, exec->data);
 }
 
-static const struct exec_run_handler run_handler = {on_run_output, on_run_over};
+static const struct exec_run_handler run_handler = {on_run_started, on_run_output, on_run_over};
 
 static void on_message(struct exec_message *message, int *fds, void *data)
 {
@@ -133,8 +140,8 @@ static void on_message(struct exec_message *message, int *fds, void *data)
         break;
     case EXEC_STARTED:
         run = table_find(&exec->runs, &message->id);
-        if (run && !run->has_status)
-            exec->handler.on_started(message->id, message->pid, exec->data);
+        if (run)
+            exec_run_begin(run, &message->started);
         break;
     case EXEC_EXITED:
         run = table_find(&exec->runs, &message->id);

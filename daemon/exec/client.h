@@ -65,7 +65,7 @@ struct exec_handler {
      * again. */
     void (*on_failed)(void *data);
     /* The command runs. */
-    void (*on_started)(uint64_t id, uint64_t pid, void *data);
+    void (*on_started)(uint64_t id, const struct exec_started *started, void *data);
     /* 1..65536 bytes, in the order of each stream. */
     void (*on_output)(uint64_t id, enum exec_stream stream, const void *bytes, size_t size,
                       void *data);

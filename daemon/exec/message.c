@@ -209,7 +209,8 @@ static int write_hello(const struct exec_message *message, cJSON *json)
 
 static int write_started(const struct exec_message *message, cJSON *json)
 {
-    json_add_u64(json, "pid", message->pid);
+    json_add_u64(json, "pid", message->started.pid);
+    json_add_u64(json, "wall", message->started.wall_usec);
     return 0;
 }
 
@@ -227,6 +228,7 @@ static int write_exited(const struct exec_message *message, cJSON *json)
         json_add_i64(json, "code", status->code);
     json_add_bool(json, "timed_out", status->timed_out);
     json_add_bool(json, "oom", status->is_oom);
+    json_add_u64(json, "pid", status->pid);
     json_add_u64(json, "wall", status->wall_usec);
     json_add_u64(json, "user", status->user_usec);
     json_add_u64(json, "system", status->system_usec);
@@ -383,7 +385,10 @@ static int read_hello(const cJSON *json, struct exec_message *message)
 
 static int read_started(const cJSON *json, struct exec_message *message)
 {
-    return get_number(json, "pid", INT32_MAX, &message->pid) ? 0 : -EBADMSG;
+    return get_number(json, "pid", INT32_MAX, &message->started.pid) &&
+                   get_number(json, "wall", EXEC_ID_MAX, &message->started.wall_usec)
+               ? 0
+               : -EBADMSG;
 }
 
 static int read_results(const cJSON *json, struct exec_results *ret)
@@ -425,6 +430,7 @@ static int read_exited(const cJSON *json, struct exec_message *message)
     }
     if (json_get_bool(json, "timed_out", &status->timed_out) != 1 ||
         json_get_bool(json, "oom", &status->is_oom) < 0 ||
+        !get_number(json, "pid", INT32_MAX, &status->pid) ||
         !get_number(json, "wall", EXEC_ID_MAX, &status->wall_usec) ||
         !get_number(json, "user", EXEC_ID_MAX, &status->user_usec) ||
         !get_number(json, "system", EXEC_ID_MAX, &status->system_usec) ||
@@ -453,10 +459,10 @@ static const struct {
     [EXEC_SIGNAL] = {"signal", true, 0, write_signal, read_signal, KEYS("id", "number", "grace")},
     [EXEC_HELLO] = {"hello", false, 0, write_hello, read_hello,
                     KEYS("version", "level", "available", "missing")},
-    [EXEC_STARTED] = {"started", true, 0, write_started, read_started, KEYS("id", "pid")},
+    [EXEC_STARTED] = {"started", true, 0, write_started, read_started, KEYS("id", "pid", "wall")},
     [EXEC_EXITED] = {"exited", true, 0, write_exited, read_exited,
-                     KEYS("id", "code", "signal", "error", "reason", "timed_out", "oom", "wall",
-                          "user", "system", "memory_peak", "results", "results_size",
+                     KEYS("id", "code", "signal", "error", "reason", "timed_out", "oom", "pid",
+                          "wall", "user", "system", "memory_peak", "results", "results_size",
                           "results_bytes", "results_error", "note")},
 };
 

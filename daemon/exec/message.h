@@ -129,11 +129,18 @@ struct exec_status {
     char reason[128]; /* what failed, with error */
     bool timed_out;   /* ended for its time limit */
     bool is_oom;      /* or because it, or all the machine, was out of memory */
+    uint64_t pid;     /* of the process that held it */
     usec_t wall_usec;
     usec_t user_usec;
     usec_t system_usec;
     uint64_t memory_peak_bytes; /* of the task at EXEC_FULL, else of its largest process */
     struct exec_results results;
+};
+
+/* A task that has run for a moment: of one that ended before, only that is told. */
+struct exec_started {
+    uint64_t pid;     /* of the process that holds it */
+    usec_t wall_usec; /* for which it has run */
 };
 
 struct exec_message {
@@ -146,7 +153,7 @@ struct exec_message {
         struct exec_signal signal;
         struct exec_hello hello;
         struct exec_status exited;
-        uint64_t pid; /* started: of the process that holds the task */
+        struct exec_started started;
     };
 };
 

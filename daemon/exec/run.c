@@ -207,10 +207,21 @@ static int wait_for_others(struct exec_run *run)
     return r < 0 ? r : watch(run);
 }
 
+void exec_run_begin(struct exec_run *run, const struct exec_started *started)
+{
+    if (run->has_started || run->has_status)
+        return;
+    run->has_started = true;
+    run->handler->on_started(run, started);
+}
+
 bool exec_run_end(struct exec_run *run, const struct exec_status *status)
 {
     if (run->has_status)
         return false;
+    /* Of a short one, that it started was not told. */
+    if (status->error == 0)
+        exec_run_begin(run, &(struct exec_started){status->pid, status->wall_usec});
     run->has_status = true;
     run->status = *status;
     drain(run);

@@ -35,6 +35,7 @@ struct exec_run_stream {
 };
 
 struct exec_run_handler {
+    void (*on_started)(struct exec_run *run, const struct exec_started *started);
     void (*on_output)(struct exec_run *run, enum exec_stream stream, const void *bytes,
                       size_t size);
     /* The run is over; the handler frees it. */
@@ -51,6 +52,7 @@ struct exec_run {
     struct exec_run_stream streams[_EXEC_STREAM_MAX];
     sd_event_source *grace; /* owned; for a pipe that somebody still holds after the end; or NULL */
     bool is_paused;
+    bool has_started;
     bool has_status;
     struct exec_status status;
 };
@@ -63,6 +65,9 @@ int exec_run_new(struct exec_runs *runs, uint64_t id, const struct exec_run_hand
                  void *owner, struct exec_run **ret, int ret_fds[static _EXEC_STREAM_MAX]);
 struct exec_run *exec_run_free(struct exec_run *run);
 DEFINE_CLEANUP(struct exec_run *, exec_run_free)
+
+/* The task runs. */
+void exec_run_begin(struct exec_run *run, const struct exec_started *started);
 
 /*
  * The task has ended; what it printed may still be in the pipes, and is told from within. Return:

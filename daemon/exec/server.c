@@ -104,7 +104,9 @@ static void on_free(struct exec_server *server, struct exec_child *child)
 static void on_report(struct exec_child *child, const struct supervisor_report *report)
 {
     const struct exec_message started = {
-        .type = EXEC_STARTED, .id = child->id, .pid = (uint64_t)child->pid};
+        .type = EXEC_STARTED,
+        .id = child->id,
+        .started = {.pid = (uint64_t)child->pid, .wall_usec = report->status.wall_usec}};
 
     switch (report->kind) {
     case SUPERVISOR_STARTED:

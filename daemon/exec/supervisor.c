@@ -20,6 +20,7 @@
 #include "exec/tree.h"
 #include "exec/usage.h"
 
+#define BRIEF_MSEC 8   /* a task that is over by then is not told to have started */
 #define WATCH_MSEC 100 /* between two looks at the memory of a task without a group */
 
 /* What it may have above its limit: stacks, which the limit of a process does not count, so that
@@ -169,18 +170,29 @@ static void watch_memory(struct supervisor *supervisor)
     (void)kill(get_everybody(supervisor), SIGKILL);
 }
 
+static void report_start(const struct supervisor *supervisor, usec_t now)
+{
+    struct supervisor_report started = {.kind = SUPERVISOR_STARTED};
+
+    started.status.wall_usec = usec_sub(now, supervisor->begin_usec);
+    report(supervisor, &started);
+}
+
 static void wait_for_command(struct supervisor *supervisor)
 {
     const struct supervisor_job *job = supervisor->job;
     const bool is_watched = job->start->limits.memory_bytes > 0 && job->group_fd <= 0;
+    bool is_told = false;
     struct pollfd polled[] = {{.fd = supervisor->signals, .events = POLLIN},
                               {.fd = supervisor->control, .events = POLLIN}};
     struct signalfd_siginfo info;
     usec_t look_usec = supervisor->begin_usec;
+    int patience_msec = BRIEF_MSEC;
 
     for (;;) {
         polled[1].fd = supervisor->control;
-        if (poll(polled, ARRAY_SIZE(polled), is_watched ? WATCH_MSEC : -1) < 0)
+        int count = poll(polled, ARRAY_SIZE(polled), patience_msec);
+        if (count < 0)
             continue;
         if (polled[0].revents != 0) {
             (void)!read(supervisor->signals, &info, sizeof(info));
@@ -190,6 +202,12 @@ static void wait_for_command(struct supervisor *supervisor)
         if (polled[1].revents != 0)
             obey(supervisor);
         const usec_t now = supervisor_now();
+        if (!is_told &&
+            (count == 0 || now - supervisor->begin_usec >= BRIEF_MSEC * USEC_PER_MSEC)) {
+            report_start(supervisor, now);
+            is_told = true;
+            patience_msec = is_watched ? WATCH_MSEC : -1;
+        }
         if (is_watched && now - look_usec >= WATCH_MSEC * USEC_PER_MSEC) {
             look_usec = now;
             watch_memory(supervisor);
@@ -298,7 +316,6 @@ char **supervisor_hold(const struct supervisor_job *job)
                                     .stdin_fd = job->stdio[STDIN_FILENO],
                                     .ruleset = -EBADF,
                                     .failure = -EBADF};
-    const struct supervisor_report started = {.kind = SUPERVISOR_STARTED};
     sigset_t children;
     int r;
 
@@ -314,7 +331,6 @@ char **supervisor_hold(const struct supervisor_job *job)
         (void)reap(&supervisor); /* what could not become the task */
         supervisor_report_failure(supervisor.control, supervisor.step, r);
     } else {
-        report(&supervisor, &started);
         wait_for_command(&supervisor);
         kill_rest(&supervisor);
         report_end(&supervisor);

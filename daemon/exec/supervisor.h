@@ -14,8 +14,8 @@
 
 #define SUPERVISOR_EXTRA_MAX 2
 
-/* From the supervisor, over @control: at most one STARTED, then exactly one ENDED; and from a
- * keeper FREE, when nothing is left of the task. */
+/* From the supervisor, over @control: at most one STARTED, with the wall_usec for which it has run
+ * already, then exactly one ENDED; and from a keeper FREE, when nothing is left of the task. */
 enum supervisor_report_kind {
     SUPERVISOR_STARTED,
     SUPERVISOR_ENDED,

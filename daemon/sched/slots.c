@@ -312,7 +312,7 @@ struct slots_attempt *slots_query(struct slots *slots, const struct slots_key *k
     return NULL;
 }
 
-void slots_started(struct slots *slots, uint64_t id, usec_t now)
+void slots_started(struct slots *slots, uint64_t id, usec_t ago_usec, usec_t now)
 {
     struct entry *entry = table_find(&slots->by_id, &id);
 
@@ -320,7 +320,9 @@ void slots_started(struct slots *slots, uint64_t id, usec_t now)
     if (!entry || entry->public.state != SLOTS_STARTING)
         return;
     entry->public.state = SLOTS_RUNNING;
-    entry->public.started_usec = entry->slice_usec = slots->now;
+    /* Not before it had its slot. */
+    entry->slice_usec = MAX(entry->slice_usec, usec_sub(slots->now, ago_usec));
+    entry->public.started_usec = entry->slice_usec;
     entry_tell(slots, entry, SLOTS_STARTED);
     entry_arm(slots, entry);
     slots_start_next(slots);

@@ -184,8 +184,9 @@ struct slots_attempt *slots_query(struct slots *slots, const struct slots_key *k
 bool slots_was_handed_back(const struct slots *slots, const struct slots_key *key,
                            enum slots_handback *ret);
 
-/* What p2pnode-exec says; unknown ids are ignored. @end is TASK_END_EXIT, _SIGNAL or _NOT_RUN. */
-void slots_started(struct slots *slots, uint64_t id, usec_t now);
+/* What p2pnode-exec says; unknown ids are ignored. It started @ago_usec ago; @end is
+ * TASK_END_EXIT, _SIGNAL or _NOT_RUN. */
+void slots_started(struct slots *slots, uint64_t id, usec_t ago_usec, usec_t now);
 void slots_exited(struct slots *slots, uint64_t id, const struct task_end *end, usec_t now);
 
 /*

@@ -185,11 +185,11 @@ static void on_exec_ready(void *data)
     tasks_pump(tasks);
 }
 
-static void on_exec_started(uint64_t id, uint64_t pid _unused_, void *data)
+static void on_exec_started(uint64_t id, const struct exec_started *started, void *data)
 {
     struct tasks *tasks = data;
 
-    slots_started(tasks->slots, id, tasks_now(tasks));
+    slots_started(tasks->slots, id, started->wall_usec, tasks_now(tasks));
     tasks_pump(tasks);
 }
 

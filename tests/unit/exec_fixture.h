@@ -58,13 +58,13 @@ static void fixture_on_failed(void *data)
     ((struct fixture *)data)->failed_count++;
 }
 
-static void fixture_on_started(uint64_t id, uint64_t pid, void *data)
+static void fixture_on_started(uint64_t id, const struct exec_started *started, void *data)
 {
     struct collected *task = &((struct fixture *)data)->tasks[id];
 
     assert_false(task->has_started || task->has_ended);
     task->has_started = true;
-    task->pid = (pid_t)pid;
+    task->pid = (pid_t)started->pid;
 }
 
 static void fixture_on_output(uint64_t id, enum exec_stream stream, const void *bytes, size_t size,

@@ -138,9 +138,10 @@ static void configure_hello_signal_and_started_arrive(void **state)
     message.signal.grace_usec = 0;
     pass(&message, &read);
     assert_true(read.signal.grace_usec == 0);
-    message = (struct exec_message){.type = EXEC_STARTED, .id = 7, .pid = 4711};
+    message = (struct exec_message){.type = EXEC_STARTED, .id = 7, .started = {4711, 8000}};
     pass(&message, &read);
-    assert_int_equal(read.pid, 4711);
+    assert_int_equal(read.started.pid, 4711);
+    assert_int_equal(read.started.wall_usec, 8000);
 }
 
 static void every_way_to_end_arrives(void **state)
@@ -148,8 +149,9 @@ static void every_way_to_end_arrives(void **state)
     struct exec_message message = {.type = EXEC_EXITED, .id = 1}, read;
 
     (void)state;
-    message.exited = (struct exec_status){.code = 255, .wall_usec = 5, .user_usec = 6};
+    message.exited = (struct exec_status){.code = 255, .pid = 4711, .wall_usec = 5, .user_usec = 6};
     pass(&message, &read);
+    assert_int_equal(read.exited.pid, 4711);
     assert_int_equal(read.exited.code, 255);
     assert_int_equal(read.exited.wall_usec, 5);
     message.exited = (struct exec_status){.code = -1, .signal = 9, .timed_out = true};
@@ -183,7 +185,8 @@ static void malformed_messages_are_refused(void **state)
         "{\"type\":\"signal\",\"id\":\"1\",\"number\":9}",
         "{\"type\":\"signal\",\"id\":9007199254740992,\"number\":9}",
         "{\"type\":\"signal\",\"id\":1,\"number\":9}x",
-        "{\"type\":\"started\",\"id\":1,\"pid\":4294967296}",
+        "{\"type\":\"started\",\"id\":1,\"pid\":4294967296,\"wall\":0}",
+        "{\"type\":\"started\",\"id\":1,\"pid\":1}",
         "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
         "\"words\":[],"
         "\"environment\":[]}",
@@ -215,10 +218,10 @@ static void malformed_messages_are_refused(void **state)
         "{\"type\":\"hello\",\"version\":\"1\",\"level\":\"none\",\"available\":\"refuse\","
         "\"missing\":[]}",
         "{\"type\":\"exited\",\"id\":1}", "{\"type\":\"exited\",\"id\":1,\"error\":1}",
-        "{\"type\":\"exited\",\"id\":1,\"code\":256,\"timed_out\":false,\"wall\":0,\"user\":0,"
-        "\"system\":0,\"memory_peak\":0}",
-        "{\"type\":\"exited\",\"id\":1,\"code\":1,\"signal\":9,\"timed_out\":false,\"wall\":0,"
-        "\"user\":0,\"system\":0,\"memory_peak\":0}"};
+        "{\"type\":\"exited\",\"id\":1,\"code\":256,\"timed_out\":false,\"pid\":1,\"wall\":0,"
+        "\"user\":0,\"system\":0,\"memory_peak\":0}",
+        "{\"type\":\"exited\",\"id\":1,\"code\":1,\"signal\":9,\"timed_out\":false,\"pid\":1,"
+        "\"wall\":0,\"user\":0,\"system\":0,\"memory_peak\":0}"};
     struct exec_message untouched = {.id = 42};
 
     (void)state;

@@ -124,8 +124,8 @@ static void an_attempt_starts_runs_ends_and_is_dropped(void **state _unused_)
 
     assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
     assert_string_equal(actions(slots), "start 1, ");
-    slots_started(slots, id_of(slots, 1), 1);
-    slots_started(slots, id_of(slots, 1), 1);
+    slots_started(slots, id_of(slots, 1), 0, 1);
+    slots_started(slots, id_of(slots, 1), 0, 1);
     assert_string_equal(actions(slots), "started 1, ");
     slots_get_load(slots, &load);
     assert_int_equal(load.running, 1);
@@ -142,6 +142,27 @@ static void an_attempt_starts_runs_ends_and_is_dropped(void **state _unused_)
     slots_get_load(slots, &load);
     assert_int_equal(load.unacked, 0);
     assert_int_equal(slots_deadline(slots), USEC_INFINITY);
+    slots_free(slots);
+}
+
+static void a_start_that_is_told_late_was_when_it_was(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+    const usec_t begin = USEC_PER_SEC;
+
+    assert_int_equal(offer(slots, "a", "u", 1, begin), 0);
+    assert_string_equal(actions(slots), "start 1, ");
+    slots_started(slots, id_of(slots, 1), 8000, begin + 10000);
+    assert_int_equal(slots_find(slots, &key)->started_usec, begin + 2000);
+    finish(slots, 1, 0, begin + 12000);
+    assert_int_equal(end_of(slots, 1)->run_usec, 10000);
+    ack(slots, 1, begin + 12000);
+    /* But never before it had its slot. */
+    assert_int_equal(offer(slots, "a", "u", 2, 2 * begin), 0);
+    key = key_of(&other, 2);
+    slots_started(slots, id_of(slots, 2), begin, 2 * begin + 1);
+    assert_int_equal(slots_find(slots, &key)->started_usec, 2 * begin);
     slots_free(slots);
 }
 
@@ -325,7 +346,7 @@ static void what_cannot_begin_for_want_of_space_goes_back_and_the_next_starts(vo
     slots_get_load(slots, &load);
     assert_int_equal(load.running, 1);
     assert_int_equal(load.used, 1);
-    slots_started(slots, id_of(slots, 2), 2);
+    slots_started(slots, id_of(slots, 2), 0, 2);
     assert_int_equal(slots_hand_back(slots, id_of(slots, 2), SLOTS_HANDBACK_NO_SPACE, 2), -ESRCH);
     slots_free(slots);
 }
@@ -354,7 +375,7 @@ static void a_time_limit_ends_in_term_and_then_kill(void **state _unused_)
 
     assert_int_equal(offer(slots, "b", "u", 1, 0), 0);
     (void)actions(slots);
-    slots_started(slots, id_of(slots, 1), now);
+    slots_started(slots, id_of(slots, 1), 0, now);
     (void)actions(slots);
     for (; now < USEC_PER_SEC + USEC_PER_MIN; now += 4 * USEC_PER_SEC) {
         struct slots_key key = key_of(&other, 1);
@@ -386,7 +407,7 @@ static void time_does_not_run_while_input_files_are_coming(void **state _unused_
     assert_string_equal(actions(slots), "start 1, ");
     slots_tick(slots, USEC_PER_MIN);
     assert_string_equal(actions(slots), "");
-    slots_started(slots, id_of(slots, 1), USEC_PER_MIN);
+    slots_started(slots, id_of(slots, 1), 0, USEC_PER_MIN);
     (void)actions(slots);
     slots_tick(slots, USEC_PER_MIN + USEC_PER_SEC - 1);
     assert_null(strstr(actions(slots), "kill"));
@@ -659,7 +680,7 @@ static void run_one(struct slots *slots, const char *type, const char *user, uin
                     usec_t now)
 {
     assert_int_equal(offer(slots, type, user, number, now), 0);
-    slots_started(slots, id_of(slots, number), now);
+    slots_started(slots, id_of(slots, number), 0, now);
 }
 
 static void a_turn_ends_when_another_user_waits(void **state _unused_)
@@ -674,7 +695,7 @@ static void a_turn_ends_when_another_user_waits(void **state _unused_)
     assert_string_equal(actions(slots), "");
     slots_tick(slots, QUANTUM);
     assert_string_equal(actions(slots), "pause 1, start 2, ");
-    slots_started(slots, id_of(slots, 2), QUANTUM);
+    slots_started(slots, id_of(slots, 2), 0, QUANTUM);
     (void)actions(slots);
     slots_tick(slots, 2 * QUANTUM);
     assert_string_equal(actions(slots), "pause 2, continue 1, ");
@@ -699,7 +720,7 @@ static void nobody_is_paused_for_himself_or_for_nobody(void **state _unused_)
     assert_int_equal(offer(slots, "a", "v", 3, 9 * QUANTUM), 0);
     assert_string_equal(actions(slots), "pause 1, start 3, ");
     /* And then it is its turn again, before what its user has behind it. */
-    slots_started(slots, id_of(slots, 3), 9 * QUANTUM);
+    slots_started(slots, id_of(slots, 3), 0, 9 * QUANTUM);
     (void)actions(slots);
     slots_tick(slots, 10 * QUANTUM);
     assert_string_equal(actions(slots), "pause 3, continue 1, ");
@@ -732,7 +753,7 @@ static void a_pause_takes_nothing_from_the_time_to_run(void **state _unused_)
 
     /* b may run for a minute; v's task takes the slot for two, in the middle of it. */
     assert_int_equal(slots_offer(slots, &key, "lab-01", &spec, 0, 0), 0);
-    slots_started(slots, slots_find(slots, &key)->id, 0);
+    slots_started(slots, slots_find(slots, &key)->id, 0, 0);
     assert_int_equal(offer(slots, "a", "v", 2, 0), 0);
     slots_tick(slots, QUANTUM);
     finish(slots, 2, 0, 2 * limit);
@@ -841,7 +862,7 @@ static void so_many_are_paused_and_no_more(void **state _unused_)
         uint32_t paused = 0;
         while ((attempt = slots_next(slots, &k))) {
             if (attempt->state == SLOTS_STARTING) {
-                slots_started(slots, attempt->id, now);
+                slots_started(slots, attempt->id, 0, now);
                 k = 0;
                 paused = 0;
                 continue;
@@ -883,7 +904,7 @@ static void what_went_back_is_remembered_as_not_begun(void **state _unused_)
     assert_int_equal(offer(slots, "a", "u", 2, 0), 0);
     assert_int_equal(slots_offer(slots, &own, "lab-01", &spec, 0, 0), 0);
     (void)actions(slots);
-    slots_started(slots, id_of(slots, 1), 0);
+    slots_started(slots, id_of(slots, 1), 0, 0);
     slots_tick(slots, LEASE);
     assert_non_null(strstr(actions(slots), "handback 2, dropped 2, "));
     assert_false(slots_was_handed_back(slots, &one, &reason)); /* it runs, and is to be killed */
@@ -925,7 +946,7 @@ static void what_is_stopped_before_it_began_goes_back(void **state _unused_)
         assert_int_equal(offer(slots, "a", "u", i, 0), 0);
     assert_string_equal(actions(slots), "start 1, start 2, start 3, ");
     slots_cancel(slots, &one, SIGTERM, GRACE, 1);
-    slots_started(slots, id_of(slots, 3), 1);
+    slots_started(slots, id_of(slots, 3), 0, 1);
     slots_stop(slots, 1);
     for (uint64_t i = 1; i <= 3; i++)
         slots_not_begun(slots, id_of(slots, i), 1);
@@ -1119,7 +1140,7 @@ static void words_about_strangers_are_ignored(void **state _unused_)
     struct slots_key key = key_of(&other, 9);
     struct task_end end = {.type = TASK_END_EXIT};
 
-    slots_started(slots, 77, 0);
+    slots_started(slots, 77, 0, 0);
     slots_exited(slots, 77, &end, 0);
     slots_cancel(slots, &key, 15, 0, 0);
     slots_recall(slots, &key, 0);
@@ -1134,6 +1155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_attempt_starts_runs_ends_and_is_dropped),
+        cmocka_unit_test(a_start_that_is_told_late_was_when_it_was),
         cmocka_unit_test(slots_are_never_exceeded_and_the_queue_is_served),
         cmocka_unit_test(the_machine_s_own_load_counts_where_it_is_higher),
         cmocka_unit_test(users_are_served_in_turn),

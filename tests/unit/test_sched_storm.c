@@ -502,7 +502,7 @@ static void handle(struct lab *lab, struct lab_event *event)
         on_committed(lab, event);
         break;
     case LAB_PROCESS_STARTED:
-        slots_started(entry->slots, event->id, lab->now);
+        slots_started(entry->slots, event->id, 0, lab->now);
         break;
     case LAB_PROCESS_ENDED:
         on_process_ended(lab, event);
