@@ -278,15 +278,27 @@ static int on_stop_timer(sd_event_source *source _unused_, uint64_t usec _unused
     return 0;
 }
 
-static int on_loop_turn(sd_event_source *source _unused_, void *data)
+/* After each event: no event source, as that would be one more turn of the loop for each. */
+static void end_turn(struct node *node)
 {
-    struct node *node = data;
-
     conflict_turn(node);
     while (is_step_done(node))
         begin_step(node,
                    node->stop_step == NODE_STOP_WORK ? NODE_STOP_REPORT : node->stop_step + 1);
-    return 0;
+}
+
+static int run_loop(struct node *node)
+{
+    int code = 0;
+
+    while (sd_event_get_state(node->event) != SD_EVENT_FINISHED) {
+        int r = sd_event_run(node->event, UINT64_MAX);
+        if (r < 0)
+            return r;
+        end_turn(node);
+    }
+    (void)sd_event_get_exit_code(node->event, &code);
+    return code;
 }
 
 void node_stop(struct node *node, const char *reason)
@@ -336,8 +348,6 @@ static int make_sources(struct node *node)
                               TICK_ACCURACY_USEC, on_stop_timer, node);
     if (r >= 0)
         r = sd_event_source_set_enabled(node->stop_timer, SD_EVENT_OFF);
-    if (r >= 0)
-        r = sd_event_add_post(node->event, NULL, on_loop_turn, node);
     if (r >= 0)
         r = sd_event_add_signal(node->event, NULL, SIGTERM, on_terminate, node);
     if (r >= 0)
@@ -509,7 +519,7 @@ int node_run(struct node *node, struct renewal *ret)
                          &self->address);
     (void)sd_notifyf(false, "READY=1\nSTATUS=Node %s is running", node->config->node.name);
     conflict_tell_renewal(node);
-    int r = sd_event_loop(node->event);
+    int r = run_loop(node);
     if (r < 0) {
         log_error_errno(r, "The event loop failed: %m");
         return 1;
