@@ -11,12 +11,13 @@
  * Deletes are a batch of their own: they are to succeed on a disk that is full.
  */
 #define RETRY_USEC    (20 * USEC_PER_MSEC)
-#define GAP_USEC      USEC_PER_MSEC
+#define GAP_USEC      (2 * USEC_PER_MSEC)
 #define FEW           4 /* tasks under way */
 #define ACCURACY_USEC (USEC_PER_MSEC / 2)
 
 static void come_again(struct tasks *tasks, usec_t when_usec)
 {
+    tasks->again_usec = when_usec;
     (void)sd_event_source_set_time(tasks->again_timer, when_usec);
     (void)sd_event_source_set_enabled(tasks->again_timer, SD_EVENT_ONESHOT);
 }
@@ -73,6 +74,7 @@ void commit_now(struct tasks *tasks)
     if (commit_is_done(tasks))
         return;
     tasks->commit_usec = tasks_now(tasks);
+    tasks->again_usec = 0;
     if (!hand_over(tasks, &tasks->batch, state_batch_new) || is_empty(tasks->drops))
         return;
     state_batch_after(tasks->drops, on_dropped, tasks);
@@ -86,28 +88,31 @@ bool commit_is_done(const struct tasks *tasks)
 
 void commit_soon(struct tasks *tasks)
 {
-    if (!commit_is_done(tasks))
+    const usec_t due = usec_add(tasks->commit_usec, GAP_USEC);
+    struct origin_statistics statistics;
+
+    if (commit_is_done(tasks) || tasks->again_usec > 0)
+        return;
+    origin_get_statistics(tasks->origin, &statistics);
+    if (statistics.pending + statistics.running > FEW && tasks_now(tasks) < due)
+        come_again(tasks, due);
+    else
         (void)sd_event_source_set_enabled(tasks->turn_end, SD_EVENT_ONESHOT);
 }
 
 /* It has the priority of what it waits for: that is before it, and nothing that comes later. */
 static int on_turn_end(sd_event_source *source _unused_, void *data)
 {
-    struct tasks *tasks = data;
-    const usec_t due = usec_add(tasks->commit_usec, GAP_USEC);
-    struct origin_statistics statistics;
-
-    origin_get_statistics(tasks->origin, &statistics);
-    if (statistics.pending + statistics.running > FEW && tasks_now(tasks) < due)
-        come_again(tasks, due);
-    else
-        commit_now(tasks);
+    commit_now(data);
     return 0;
 }
 
 static int on_again_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
 {
-    commit_now(data);
+    struct tasks *tasks = data;
+
+    tasks->again_usec = 0;
+    commit_now(tasks);
     return 0;
 }
 

@@ -51,6 +51,7 @@ struct tasks {
     sd_event_source
         *again_timer;   /* a commit that was too soon, or that the database could not take */
     usec_t commit_usec; /* when it was tried last */
+    usec_t again_usec;  /* when it is tried again; 0 = not armed */
     sd_event_source *room_timer; /* what the disk had no room for; NULL until it happens */
     sd_event_source *machine_timer;
     sd_event_source *keep_timer;
