@@ -81,7 +81,7 @@ void exec_child_take_reports(struct exec_child *child)
         if (size != sizeof(report) || !take_report(child, &report))
             continue;
         child->on_report(child, &report);
-        if (report.kind == SUPERVISOR_FREE)
+        if (report.kind == SUPERVISOR_FREE || report.is_free)
             return;
     }
     /* At the end of the connection its process is to be waited for. */

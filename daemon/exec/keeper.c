@@ -68,16 +68,17 @@ static bool hold_in_child(const struct supervisor_job *job, const struct supervi
     return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
 }
 
-/* Return: whether there can be another one. Not in the process of a function, which alone gets
- * *@ret_environment. */
-static bool hold(const struct supervisor_job *job, char ***ret_environment)
+/* Return: whether there can be another one, and then in *@ret_is_free, whether that was told. Not
+ * in the process of a function, which alone gets *@ret_environment. */
+static bool hold(const struct supervisor_job *job, bool *ret_is_free, char ***ret_environment)
 {
     const struct supervisor_job idle = {
         .fence = job->fence, .control = job->control, .root_fd = job->root_fd};
 
+    *ret_is_free = false;
     if (job->level >= EXEC_NAMESPACES)
         return hold_in_child(job, &idle, ret_environment);
-    *ret_environment = supervisor_hold(job);
+    *ret_environment = supervisor_hold(job, ret_is_free);
     if (*ret_environment)
         return false;
     supervisor_close_others(&idle);
@@ -85,13 +86,13 @@ static bool hold(const struct supervisor_job *job, char ***ret_environment)
 }
 
 /* Tells that there is room, and waits for the next task. Return: whether there is one. */
-static bool receive(const struct supervisor_job *job, struct request *request,
+static bool receive(const struct supervisor_job *job, bool is_told, struct request *request,
                     struct exec_message *message)
 {
     const struct supervisor_report free_report = {.kind = SUPERVISOR_FREE};
     int r;
 
-    if (send(job->control, &free_report, sizeof(free_report), MSG_NOSIGNAL) < 0)
+    if (!is_told && send(job->control, &free_report, sizeof(free_report), MSG_NOSIGNAL) < 0)
         return false;
     /* Orders for the last task may still be there. */
     do
@@ -119,6 +120,7 @@ char **keeper_run(const struct supervisor_job *first, struct request *request,
     struct supervisor_job job = *first;
     char **environment = NULL;
     const char *step = NULL;
+    bool is_free;
 
     supervisor_set_up(&job);
     int r = prepare(&job, &step);
@@ -126,10 +128,14 @@ char **keeper_run(const struct supervisor_job *first, struct request *request,
         supervisor_report_failure(job.control, step, r);
         _exit(EXIT_FAILURE);
     }
-    for (unsigned count = 1; hold(&job, &environment) && count < KEEPER_TASKS_MAX; count++) {
+    for (unsigned count = 1;; count++) {
+        const bool is_last = count == KEEPER_TASKS_MAX;
+        job.is_followed = job.level < EXEC_NAMESPACES && !is_last;
+        if (!hold(&job, &is_free, &environment) || is_last)
+            break;
         exec_message_done(message);
         request_forget(request);
-        if (!receive(&job, request, message))
+        if (!receive(&job, is_free, request, message))
             break;
         take_job(&job, request, &message->start);
     }

@@ -114,6 +114,8 @@ static void on_report(struct exec_child *child, const struct supervisor_report *
         break;
     case SUPERVISOR_ENDED:
         tell_exit(child->owner, child->id, &report->status);
+        if (report->is_free)
+            on_free(child->owner, child);
         break;
     case SUPERVISOR_FREE:
         on_free(child->owner, child);

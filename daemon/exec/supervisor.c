@@ -109,6 +109,7 @@ static bool reap(struct supervisor *supervisor)
             supervisor->end_usec = supervisor_now();
             ended = true;
         }
+    supervisor->is_alone = pid < 0 && errno == ECHILD;
     return ended;
 }
 
@@ -222,6 +223,9 @@ static void kill_rest(struct supervisor *supervisor)
 
     if (supervisor->job->group_fd > 0)
         (void)group_kill(supervisor->job->group_fd);
+    /* Whatever outlives its parent is a child of ours. */
+    if (supervisor->is_alone)
+        return;
     if (supervisor->job->level >= EXEC_NAMESPACES) {
         (void)kill(-1, SIGKILL);
         while (wait_for_any(supervisor, &status, 0) > 0 || errno == EINTR)
@@ -239,7 +243,15 @@ static void kill_rest(struct supervisor *supervisor)
     }
 }
 
-static void report_end(const struct supervisor *supervisor)
+/* Most tasks leave nothing. Return: whether that is so, and the directory is gone. */
+static bool remove_empty(const struct supervisor *supervisor)
+{
+    (void)unlinkat(supervisor->directory_fd, "work", AT_REMOVEDIR);
+    (void)unlinkat(supervisor->directory_fd, "tmp", AT_REMOVEDIR);
+    return unlinkat(supervisor->root_fd, supervisor->job->name, AT_REMOVEDIR) == 0;
+}
+
+static void report_end(struct supervisor *supervisor)
 {
     const int status = supervisor->wait_status, group = supervisor->job->group_fd;
     const uint64_t peak = group > 0 ? group_get_peak(group) : 0;
@@ -257,6 +269,8 @@ static void report_end(const struct supervisor *supervisor)
     if (supervisor->job->results_fd >= 0 && supervisor->control >= 0)
         results_pack(supervisor->work_fd, supervisor->job->results_fd, supervisor->job->start,
                      &end.status.results);
+    if (supervisor->job->is_followed)
+        end.is_free = supervisor->is_free = remove_empty(supervisor);
     report(supervisor, &end);
 }
 
@@ -271,12 +285,7 @@ void supervisor_report_failure(int control, const char *step, int error)
 
 static void remove_directory(const struct supervisor *supervisor)
 {
-    if (supervisor->directory_fd < 0)
-        return;
-    /* Most tasks leave nothing. */
-    (void)unlinkat(supervisor->directory_fd, "work", AT_REMOVEDIR);
-    (void)unlinkat(supervisor->directory_fd, "tmp", AT_REMOVEDIR);
-    if (unlinkat(supervisor->root_fd, supervisor->job->name, AT_REMOVEDIR) == 0)
+    if (supervisor->directory_fd < 0 || supervisor->is_free || remove_empty(supervisor))
         return;
     if (tree_empty(supervisor->directory_fd) < 0 && supervisor->job->level >= EXEC_NAMESPACES) {
         root_leave(); /* a configured path was mounted in there */
@@ -306,7 +315,7 @@ void supervisor_set_up(const struct supervisor_job *job)
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-char **supervisor_hold(const struct supervisor_job *job)
+char **supervisor_hold(const struct supervisor_job *job, bool *ret_is_free)
 {
     struct supervisor supervisor = {.job = job,
                                     .step = "watch processes",
@@ -337,15 +346,17 @@ char **supervisor_hold(const struct supervisor_job *job)
     }
     remove_directory(&supervisor);
     supervisor_free_environment(&supervisor);
+    *ret_is_free = supervisor.is_free;
     return NULL;
 }
 
 char **supervisor_run(const struct supervisor_job *job)
 {
     char **environment;
+    bool is_free;
 
     supervisor_set_up(job);
-    environment = supervisor_hold(job);
+    environment = supervisor_hold(job, &is_free);
     if (environment)
         return environment;
     _exit(EXIT_SUCCESS);

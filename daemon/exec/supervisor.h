@@ -15,7 +15,8 @@
 #define SUPERVISOR_EXTRA_MAX 2
 
 /* From the supervisor, over @control: at most one STARTED, with the wall_usec for which it has run
- * already, then exactly one ENDED; and from a keeper FREE, when nothing is left of the task. */
+ * already, then exactly one ENDED; and from a keeper, when nothing is left of the task, FREE, which
+ * is_free stands for. */
 enum supervisor_report_kind {
     SUPERVISOR_STARTED,
     SUPERVISOR_ENDED,
@@ -24,6 +25,7 @@ enum supervisor_report_kind {
 
 struct supervisor_report {
     enum supervisor_report_kind kind;
+    bool is_free; /* with ENDED */
     struct exec_status status;
 };
 
@@ -50,6 +52,7 @@ struct supervisor_job {
     gid_t gid;
     const char *work_root; /* absolute; p2pnode-exec's current directory */
     const char *name;      /* of the task's directory in it */
+    bool is_followed;      /* this very process takes another task after it */
     int root_fd; /* of a keeper: the work root, and the private root is prepared; 0 = no */
 };
 
@@ -85,10 +88,10 @@ char **supervisor_run(const struct supervisor_job *job);
 void supervisor_set_up(const struct supervisor_job *job);
 
 /*
- * Then the task: returns NULL when nothing is left of it but descriptors, or what supervisor_run()
- * returns.
+ * Then the task: returns NULL when nothing is left of it but descriptors, with *@ret_is_free where
+ * that was told, or what supervisor_run() returns.
  */
-char **supervisor_hold(const struct supervisor_job *job);
+char **supervisor_hold(const struct supervisor_job *job, bool *ret_is_free);
 
 /* Closes all descriptors but 0 to 2 and those of @job. */
 void supervisor_close_others(const struct supervisor_job *job);

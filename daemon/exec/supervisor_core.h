@@ -28,6 +28,8 @@ struct supervisor {
     pid_t pid;            /* of the command */
     int wait_status;
     bool is_oom;         /* we killed it, because it used more memory than it may */
+    bool is_alone;       /* none of its processes is left */
+    bool is_free;        /* nothing of it is, and that was told with its end */
     struct rusage usage; /* of all that were waited for */
     int error;           /* of the command's process before it became the command */
     usec_t begin_usec;
