@@ -20,7 +20,7 @@
 #include "exec/tree.h"
 #include "exec/usage.h"
 
-#define BRIEF_MSEC 8   /* a task that is over by then is not told to have started */
+#define BRIEF_MSEC 20  /* a task that is over by then is not told to have started */
 #define WATCH_MSEC 100 /* between two looks at the memory of a task without a group */
 
 /* What it may have above its limit: stacks, which the limit of a process does not count, so that
