@@ -4,9 +4,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 #include "base/list.h"
 #include "base/macro.h"
 
+#define FILES_NICE        5 /* a third of the weight of the loop, and of everybody else */
 #define THREAD_STACK_SIZE ((size_t)256 * 1024)
 
 struct job {
@@ -42,6 +44,9 @@ static void *serve(void *argument)
     struct lane *lane = argument;
     struct worker *worker = lane->worker;
 
+    /* On Linux this is for the calling thread, and for those that it starts. */
+    if (lane == &worker->lanes[WORKER_FILES])
+        (void)!nice(FILES_NICE);
     pthread_mutex_lock(&worker->mutex);
     for (;;) {
         while (list_is_empty(&lane->queue) && !worker->stopping) {

@@ -14,7 +14,8 @@
 
 enum worker_lane {
     WORKER_COMMITS, /* one thread: order of submission is order of execution */
-    WORKER_FILES,   /* several threads, started when needed */
+    WORKER_FILES,   /* several threads, started when needed; nicer than the loop by 5, which is
+                     * to be on time while they hash and encrypt */
     WORKER_NAMES,   /* one thread */
     _WORKER_LANE_MAX,
 };

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include "base/log.h"
 #include "base/worker.h"
 
@@ -165,6 +166,29 @@ static void a_slow_file_delays_no_commit_and_no_name(void **state _unused_)
     dispatch_until(worker, 3);
 }
 
+static void note_niceness(void *data)
+{
+    struct job *job = data;
+
+    job->number = getpriority(PRIO_PROCESS, 0);
+}
+
+static void who_moves_files_is_nicer_than_the_loop(void **state _unused_)
+{
+    _cleanup_(worker_freep) struct worker *worker = begin(1, 8);
+    struct job file = {0}, commit = {0}, name = {0};
+    int own = getpriority(PRIO_PROCESS, 0);
+
+    assert_int_equal(worker_submit(worker, WORKER_FILES, note_niceness, on_done, &file), 0);
+    assert_int_equal(worker_submit(worker, WORKER_COMMITS, note_niceness, on_done, &commit), 0);
+    assert_int_equal(worker_submit(worker, WORKER_NAMES, note_niceness, on_done, &name), 0);
+    dispatch_until(worker, 3);
+    assert_int_equal(file.number, MIN(own + 5, 19));
+    assert_int_equal(commit.number, own);
+    assert_int_equal(name.number, own);
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), own);
+}
+
 static void files_run_side_by_side_up_to_their_threads(void **state _unused_)
 {
     _cleanup_(worker_freep) struct worker *worker = begin(3, 8);
@@ -241,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_posted_job_runs_here_at_the_next_turn),
         cmocka_unit_test(commits_run_in_their_order),
         cmocka_unit_test(a_slow_file_delays_no_commit_and_no_name),
+        cmocka_unit_test(who_moves_files_is_nicer_than_the_loop),
         cmocka_unit_test(files_run_side_by_side_up_to_their_threads),
         cmocka_unit_test(a_full_queue_is_told),
         cmocka_unit_test(the_end_waits_for_what_runs_and_drops_what_waits),
