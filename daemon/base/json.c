@@ -11,8 +11,6 @@
 #include "base/usec.h"
 
 #define KEY_TEXT_MAX 72
-#define WRITER_SIZE  ((size_t)256)
-#define INTEGER_MAX  0x1.0p53 /* all up to it are whole in a double */
 
 /* Depth of nesting, counted outside of strings, and no escaped NUL, which would cut C strings
  * short. */
@@ -104,171 +102,34 @@ bool json_is_value(const char *text)
     return json_parse(object, strlen(object), &json) == 0 && cJSON_GetArraySize(json) == 1;
 }
 
-/* --- Text --- */
-
-struct writer {
-    char *text; /* owned */
-    size_t size;
-    size_t allocated;
-    bool has_failed;
-};
-
-/* Where @size bytes more may be written; NULL without memory. */
-static char *reserve(struct writer *writer, size_t size)
+/* DEL, and C1 in UTF-8: JSON may hold them bare, but cJSON's text may end up on a terminal. */
+static bool is_bare_control(const uint8_t *byte)
 {
-    if (writer->allocated - writer->size < size) {
-        size_t allocated = MAX(writer->allocated * 2, writer->size + size + WRITER_SIZE);
-        char *text = realloc(writer->text, allocated);
-        writer->has_failed = writer->has_failed || !text;
-        if (!text)
-            return NULL;
-        writer->text = text;
-        writer->allocated = allocated;
-    }
-    return writer->text + writer->size;
-}
-
-static void write_bytes(struct writer *writer, const char *bytes, size_t size)
-{
-    char *to = reserve(writer, size);
-
-    if (to) {
-        memcpy(to, bytes, size);
-        writer->size += size;
-    }
-}
-
-static void write_byte(struct writer *writer, char byte)
-{
-    char *to = reserve(writer, 1);
-
-    if (to) {
-        *to = byte;
-        writer->size++;
-    }
-}
-
-/* All but quotes, backslashes and control characters; with 0xc2, a C1 may begin. */
-static const bool is_plain[256] = {[' ' ... '!'] = true,
-                                   ['#' ... '['] = true,
-                                   [']' ... '~'] = true,
-                                   [0x80 ... 0xc1] = true,
-                                   [0xc3 ... 0xff] = true};
-
-/* DEL and C1 may stand in JSON as they are, but the text may end up on a terminal. */
-static const uint8_t *write_escape(struct writer *writer, const uint8_t *c)
-{
-    static const char letters[] = "btn?fr"; /* of \b to \r */
-    char escape[8];
-
-    if (*c == 0xc2 && (c[1] < 0x80 || c[1] >= 0xa0)) {
-        write_byte(writer, (char)*c);
-        return c + 1;
-    }
-    c += *c == 0xc2;
-    if (*c == '"' || *c == '\\')
-        sprintf(escape, "\\%c", *c);
-    else if (*c >= '\b' && *c <= '\r' && *c != '\v')
-        sprintf(escape, "\\%c", letters[*c - '\b']);
-    else
-        sprintf(escape, "\\u%04x", *c);
-    write_bytes(writer, escape, strlen(escape));
-    return c + 1;
-}
-
-static void write_string(struct writer *writer, const char *text)
-{
-    const uint8_t *c = (const uint8_t *)text, *from = c;
-
-    write_byte(writer, '"');
-    while (true) {
-        while (is_plain[*c])
-            c++;
-        write_bytes(writer, (const char *)from, (size_t)(c - from));
-        if (*c == '\0')
-            break;
-        from = c = write_escape(writer, c);
-    }
-    write_byte(writer, '"');
-}
-
-static void write_text(struct writer *writer, const char *text)
-{
-    write_bytes(writer, text, strlen(text));
-}
-
-/* cJSON prints numbers from 10^15 on with an exponent and rounded. */
-static void write_number(struct writer *writer, const cJSON *json)
-{
-    char text[64], *start = text + sizeof(text);
-    double value = json->valuedouble;
-
-    if (fabs(value) > INTEGER_MAX || value != floor(value)) {
-        if (cJSON_PrintPreallocated((cJSON *)(uintptr_t)json, text, sizeof(text), false))
-            write_text(writer, text);
-        else
-            writer->has_failed = true;
-        return;
-    }
-    uint64_t rest = (uint64_t)fabs(value);
-    do
-        *--start = (char)('0' + rest % 10);
-    while ((rest /= 10) > 0);
-    if (value < 0)
-        *--start = '-';
-    write_bytes(writer, start, (size_t)(text + sizeof(text) - start));
-}
-
-/* By recursion: json_parse() lets no deep ones in, and nobody makes them. */
-static void write_value(struct writer *writer, const cJSON *json);
-
-static void write_children(struct writer *writer, const cJSON *json, bool is_object)
-{
-    write_byte(writer, is_object ? '{' : '[');
-    json_for_each (item, json) {
-        if (item != json->child)
-            write_byte(writer, ',');
-        if (is_object) {
-            write_string(writer, item->string);
-            write_byte(writer, ':');
-        }
-        write_value(writer, item);
-    }
-    write_byte(writer, is_object ? '}' : ']');
-}
-
-static void write_value(struct writer *writer, const cJSON *json)
-{
-    switch (json->type & 0xff) {
-    case cJSON_Raw:
-        write_text(writer, json->valuestring);
-        break;
-    case cJSON_String:
-        write_string(writer, json->valuestring);
-        break;
-    case cJSON_Number:
-        write_number(writer, json);
-        break;
-    case cJSON_Array:
-    case cJSON_Object:
-        write_children(writer, json, cJSON_IsObject(json));
-        break;
-    default:
-        write_text(writer, cJSON_IsTrue(json) ? "true" : cJSON_IsFalse(json) ? "false" : "null");
-        break;
-    }
+    return *byte == 0x7f || (*byte == 0xc2 && byte[1] >= 0x80 && byte[1] < 0xa0);
 }
 
 char *json_format(const cJSON *json)
 {
-    struct writer writer = {0};
+    char *plain = cJSON_PrintUnformatted(json);
+    size_t count = 0;
 
-    if (json)
-        write_value(&writer, json);
-    write_byte(&writer, '\0');
-    if (!json || writer.has_failed)
-        free(TAKE_PTR(writer.text));
-    return writer.text;
+    if (!plain || !strpbrk(plain, "\x7f\xc2"))
+        return plain;
+    for (const uint8_t *from = (uint8_t *)plain; *from; from++)
+        count += is_bare_control(from);
+    char *text = malloc(strlen(plain) + count * strlen("\\u00xx") + 1), *to = text;
+    for (const uint8_t *from = (uint8_t *)plain; text && *from; from++) {
+        if (is_bare_control(from)) {
+            from += *from == 0xc2;
+            to += sprintf(to, "\\u%04x", *from);
+        } else {
+            *to++ = (char)*from;
+        }
+    }
+    if (text)
+        *to = '\0';
+    free(plain);
+    return text;
 }
 
 cJSON *json_take(cJSON *object)
@@ -319,7 +180,7 @@ int json_get_i64(const cJSON *object, const char *key, int64_t min, int64_t max,
     if (!item)
         return 0;
     if (!cJSON_IsNumber(item) || item->valuedouble != floor(item->valuedouble) ||
-        fabs(item->valuedouble) > INTEGER_MAX)
+        fabs(item->valuedouble) > 0x1.0p53)
         return -EINVAL;
     int64_t value = (int64_t)item->valuedouble;
     if (value < min || value > max)
@@ -373,16 +234,17 @@ void json_add_string(cJSON *object, const char *key, const char *text)
     add(object, key, text ? cJSON_CreateString(text) : cJSON_CreateNull());
 }
 
+/* cJSON prints numbers from 10^15 on with an exponent and rounded, so integers go in as raw text;
+ * written by hand, for there is one in nearly every message. */
 void json_add_u64(cJSON *object, const char *key, uint64_t value)
 {
-    char text[32];
+    char text[32], *start = text + sizeof(text) - 1;
 
-    if (value <= (uint64_t)INTEGER_MAX) {
-        add(object, key, cJSON_CreateNumber((double)value));
-        return;
-    }
-    snprintf(text, sizeof(text), "%" PRIu64, value);
-    add(object, key, cJSON_CreateRaw(text));
+    *start = '\0';
+    do
+        *--start = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    add(object, key, cJSON_CreateRaw(start));
 }
 
 void json_add_i64(cJSON *object, const char *key, int64_t value)
