@@ -81,45 +81,35 @@ static const struct column task_columns[] = {
 };
 const struct screen task_screen = {"tasks", task_columns, ARRAY_SIZE(task_columns)};
 
-/* "w7" and "w7@lab-01" both mean that workflow. */
-static bool id_matches(const char *id, const char *wanted)
-{
-    size_t size = strlen(wanted);
-    return strcmp(id, wanted) == 0 || (strncmp(id, wanted, size) == 0 && id[size] == '@');
-}
-
 static const char *const task_states[] = {
     "pending", "running", "succeeded", "failed", "timed-out", "cancelled", "lost", "unknown", NULL};
 
 /* As the daemon names users: those without a name by their number. */
-static bool is_own(const cJSON *task)
+static void add_user(cJSON *parameters)
 {
     const struct passwd *user = getpwuid(geteuid());
     char number[16];
 
     snprintf(number, sizeof(number), "%u", (unsigned)geteuid());
-    return strcmp(json_text(task, "user", ""), user ? user->pw_name : number) == 0;
+    json_add_string(parameters, "user", user ? user->pw_name : number);
 }
 
-static bool task_is_wanted(const struct ctl *ctl, const cJSON *task)
+/* The daemon chooses; what --filter wants of them it does not know, and sends all. */
+static cJSON *list_parameters(const struct ctl *ctl)
 {
-    const char *state = options_get(&ctl->options, "state"),
-               *type = options_get(&ctl->options, "type");
-    const char *workflow = options_get(&ctl->options, "workflow");
-    const char *since = options_get(&ctl->options, "since");
-    usec_t usec;
+    static const char *const texts[] = {"state", "type", "workflow", "since"};
+    cJSON *parameters = client_parameters(ctl);
 
-    if (state && strcmp(json_text(task, "state", ""), state) != 0)
-        return false;
-    if (type && strcmp(json_text(task, "type", ""), type) != 0)
-        return false;
-    if (workflow && !id_matches(json_text(task, "workflow", ""), workflow))
-        return false;
-    if (options_has(&ctl->options, "mine") && !is_own(task))
-        return false;
-    return !since || text_parse_usec(since, &usec) < 0 ||
-           render_seconds_since(json_text(task, "submitted", NULL)) * (double)USEC_PER_SEC <=
-               (double)usec;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (options_has(&ctl->options, texts[i]))
+            json_add_string(parameters, texts[i], options_get(&ctl->options, texts[i]));
+    if (options_has(&ctl->options, "mine"))
+        add_user(parameters);
+    if (options_has(&ctl->options, "all-nodes"))
+        json_add_bool(parameters, "all_nodes", true);
+    if (ctl->globals.filters_count > 0)
+        json_add_bool(parameters, "all", true);
+    return parameters;
 }
 
 /* The node all these tasks are of, or NULL: then their ids can be shown without it. */
@@ -189,22 +179,30 @@ static void say_unanswered(const cJSON *answer)
     }
 }
 
+/* So are those that a list of this length has no room for. */
+static void say_left_out(const struct ctl *ctl, const cJSON *answer)
+{
+    json_for_each (item, json_member(answer, "left_out")) {
+        fprintf(stderr, "left out: %.0f older tasks of ", json_number(item, "count", 0));
+        render_tinted(ctl, stderr, TONE_PLAIN, json_text(item, "node", "?"));
+        fputs(" that have ended; choose with -s, -t, -w, --since or --filter\n", stderr);
+    }
+}
+
 int task_list_run(struct ctl *ctl)
 {
     _cleanup_json_ cJSON *answer = NULL;
     int r = options_check_word(&ctl->options, "state", task_states);
     if (r != 0)
         return r;
-    cJSON *parameters = client_parameters(ctl);
-    if (options_has(&ctl->options, "all-nodes"))
-        json_add_bool(parameters, "all_nodes", true);
-    r = client_list(ctl, (struct call){"ListTasks", parameters, -1, false, NULL}, "tasks", &answer);
+    r = client_list(ctl, (struct call){"ListTasks", list_parameters(ctl), -1, false, NULL}, "tasks",
+                    &answer);
     if (r != 0)
         return r;
-    screen_keep(ctl, "tasks", answer, task_is_wanted);
     if (ctl->globals.json == JSON_OFF) {
         shorten_ids(answer);
         say_unanswered(answer);
+        say_left_out(ctl, answer);
     }
     return screen_show(ctl, &task_screen, answer, task_footer);
 }

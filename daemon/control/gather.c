@@ -9,7 +9,6 @@
 struct gathering {
     struct call *call; /* borrowed until gone; NULL = nobody waits */
     cJSON *reply;      /* owned */
-    cJSON *list;       /* in reply */
     cJSON *unanswered; /* in reply */
     const char *noun;  /* static */
     size_t pending;
@@ -30,6 +29,17 @@ static void finish(struct gathering *gathering)
     free(gathering);
 }
 
+static void merge_arrays(struct gathering *gathering, const cJSON *parameters)
+{
+    json_for_each (rows, parameters) {
+        cJSON *target = cJSON_GetObjectItemCaseSensitive(gathering->reply, rows->string);
+        if (!cJSON_IsArray(rows) || !cJSON_IsArray(target) || target == gathering->unanswered)
+            continue;
+        json_for_each (item, rows)
+            cJSON_AddItemToArray(target, cJSON_Duplicate(item, true));
+    }
+}
+
 static void on_answer(const struct remote_reply *answer, void *data)
 {
     struct question *question = data;
@@ -39,8 +49,8 @@ static void on_answer(const struct remote_reply *answer, void *data)
     if (answer->r < 0 || answer->error ||
         json_get_array(answer->parameters, gathering->noun, &list) <= 0)
         cJSON_AddItemToArray(gathering->unanswered, cJSON_CreateString(question->name));
-    json_for_each (item, list)
-        cJSON_AddItemToArray(gathering->list, cJSON_Duplicate(item, true));
+    else
+        merge_arrays(gathering, answer->parameters);
     if (answer->r >= 0 && answer->continues)
         return;
     free(question);
@@ -163,12 +173,15 @@ void gather(struct node *node, struct call *call, cJSON *reply, const char *noun
         return;
     }
     cJSON_DeleteItemFromObjectCaseSensitive(parameters, "all_nodes");
+    cJSON_DeleteItemFromObjectCaseSensitive(parameters, "all"); /* their answers are in memory */
     cJSON_DeleteItemFromObjectCaseSensitive(parameters, "node");
-    *gathering = (struct gathering){.call = call,
-                                    .reply = reply,
-                                    .list = cJSON_GetObjectItemCaseSensitive(reply, noun),
-                                    .unanswered = cJSON_AddArrayToObject(reply, "unanswered"),
-                                    .noun = noun};
+    *gathering =
+        (struct gathering){.call = call,
+                           .reply = reply,
+                           .unanswered = cJSON_GetObjectItemCaseSensitive(reply, "unanswered"),
+                           .noun = noun};
+    if (!gathering->unanswered)
+        gathering->unanswered = cJSON_AddArrayToObject(reply, "unanswered");
     call_hold(call, &gathering->call);
     for (size_t i = 0; i < swim_members_count(swim); i++) {
         const struct swim_member *member = swim_member_at(swim, i);

@@ -44,8 +44,9 @@ void method_send_message(struct node *node, struct call *call);
 void method_inbox(struct node *node, struct call *call);
 void method_events(struct node *node, struct call *call);
 void method_monitor(struct node *node, struct call *call);
-/* task/task.c */
+/* task/list.c */
 void method_list_tasks(struct node *node, struct call *call);
+/* task/task.c */
 void method_show_task(struct node *node, struct call *call);
 void method_cancel_task(struct node *node, struct call *call);
 /* task/task_again.c */
@@ -226,6 +227,7 @@ size_t ask_others(struct node *node, struct call *call, const char *method, cons
  * say so, unreachable. */
 void fail_nowhere(struct call *call, const struct silence *silence, const char *hint,
                   const char *what, const char *name);
-/* Asks all other live nodes the same question and merges their arrays @noun. Takes the call and
- * @reply, whose array already has this node's entries. */
+/* Asks all other live nodes the same question and merges their arrays: @noun, and others that are
+ * in
+ * @reply as well. Takes the call and @reply, whose arrays already have this node's entries. */
 void gather(struct node *node, struct call *call, cJSON *reply, const char *noun);

@@ -246,6 +246,15 @@ def wait(parameters, descriptors):
     return {"schema": "p2pctl.tasks/1", "tasks": [ended(id) for id in parameters["ids"]]}
 
 
+def list_tasks(parameters, descriptors):
+    """In two parts, as a long list comes."""
+    wanted = [task for task in TASKS if all(
+        parameters.get(key) in (None, task[key], (task[key] or "").partition("@")[0])
+        for key in ("state", "type", "user", "workflow"))]
+    return [{"schema": "p2pctl.tasks/1", "tasks": part, "left_out": [], "unanswered": []}
+            for part in (wanted[:2], wanted[2:])]
+
+
 def put(parameters, descriptors):
     size = 0
     while True:
@@ -367,9 +376,7 @@ ANSWERS = {
         hint="to run what failed again: p2pctl workflow resume --failed ID"),
     "CancelWorkflow": lambda parameters, descriptors: {
         "schema": "p2pctl.workflow/1", **WORKFLOWS[parameters["id"] == "w7"]},
-    # In two parts, as a long list comes.
-    "ListTasks": [{"schema": "p2pctl.tasks/1", "tasks": TASKS[:2], "unanswered": []},
-                  {"schema": "p2pctl.tasks/1", "tasks": TASKS[2:], "unanswered": []}],
+    "ListTasks": list_tasks,
     "ShowTask": lambda parameters, descriptors: MOVED if parameters["id"] == "40" else SHOWN,
     "TaskLogs": logs,
     "WaitTask": wait,

@@ -9,7 +9,6 @@
 
 #define WORDS_TEXT_MAX 512
 #define STDERR_LINES   10
-#define LIST_MAX       20000 /* the newest so many tasks are listed */
 
 static double seconds(usec_t usec)
 {
@@ -167,36 +166,6 @@ const struct task *find_task(struct node *node, struct call *call, const char *i
         return NULL;
     }
     return task;
-}
-
-void method_list_tasks(struct node *node, struct call *call)
-{
-    uint64_t count = 0;
-    bool all_nodes = false;
-
-    if (!read_bool(call, "all_nodes", &all_nodes))
-        return;
-    cJSON *reply = call_new_reply("p2pctl.tasks/1");
-    cJSON *list = cJSON_AddArrayToObject(reply, "tasks");
-    /* Not all that there are: the caller may not hear of some. */
-    for (const struct task *task = NULL; (task = next_task(node, call, task));)
-        count++;
-    uint64_t skip = usec_sub(count, LIST_MAX);
-    for (const struct task *task = NULL; (task = next_task(node, call, task));) {
-        if (skip > 0) {
-            skip--;
-            continue;
-        }
-        cJSON *item = cJSON_CreateObject();
-        task_fill(node, task, item);
-        cJSON_AddItemToArray(list, item);
-    }
-    if (all_nodes && !call->caller.is_remote) {
-        gather(node, call, reply, "tasks");
-        return;
-    }
-    cJSON_AddArrayToObject(reply, "unanswered");
-    call_reply_list(call, reply, "tasks");
 }
 
 /* --- ShowTask --- */
