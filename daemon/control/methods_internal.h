@@ -151,6 +151,10 @@ const struct task *next_task(const struct node *node, const struct call *call,
 /* Only one's own tasks may be changed, unless one is an administrator. task.c */
 bool may_change_task(const struct call *call, const struct task *task);
 
+/* Whether that it has ended may be told: it is on the disk. task.c */
+bool has_ended(const struct node *node, const struct task *task);
+/* What is told until then: that it runs, or has not begun. task.c */
+enum task_state shown_state(const struct node *node, const struct task *task);
 /* The task as it stands in lists; task.c. */
 void task_fill(const struct node *node, const struct task *task, cJSON *json);
 /* A task of this node by the text of its id; NULL: the call has been answered. task.c */

@@ -167,7 +167,7 @@ void origin_committed(struct origin *origin, uint64_t number, uint64_t revision,
 
 /*
  * The commit of a task that is not taken back failed: ORIGIN_COMMIT follows again within a second.
- * One that has not been accepted yet waits for that, and has @why as its reason.
+ * One that has not been accepted yet, or is to be sent, waits for that, and has @why as its reason.
  */
 void origin_uncommitted(struct origin *origin, uint64_t number, const char *why, usec_t now);
 
@@ -273,6 +273,9 @@ usec_t origin_deadline(const struct origin *origin);
 /* The tasks in order of their numbers; @after 0 = the first. NULL at the end. */
 const struct task *origin_find(const struct origin *origin, uint64_t number);
 const struct task *origin_next(const struct origin *origin, uint64_t after);
+
+/* Whether it has ended and its end is on the disk: before, nobody is to hear of that. */
+bool origin_has_ended(const struct origin *origin, const struct task *task);
 
 /*
  * Those that no node can take now, or the disk, as their reasons say; not those that wait for

@@ -37,8 +37,10 @@ void origin_committed(struct origin *origin, uint64_t number, uint64_t revision,
     if (!job)
         return;
     job->committed = MAX(job->committed, MIN(revision, job->revision));
-    if (!job->gates || job->committed < job->gate_revision)
+    if (job->committed < job->gate_revision)
         return;
+    if (job->disk_wait)
+        job_end_disk_wait(origin, job);
     unsigned gates = job->gates;
     job->gates = 0;
     for (unsigned type = 0; gates >> type; type++)
@@ -47,7 +49,6 @@ void origin_committed(struct origin *origin, uint64_t number, uint64_t revision,
     if (gates & (1U << ORIGIN_ACCEPTED)) {
         job->is_new = false;
         job_drop_before(job);
-        job_end_disk_wait(origin, job);
     }
     if (gates & (1U << ORIGIN_SEND)) {
         job->is_sent = true;

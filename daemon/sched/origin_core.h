@@ -72,7 +72,7 @@ struct job {
     /* Of a commit that may fail, or did. */
     struct list unsaved;         /* in origin->unsaved: its last commit failed */
     bool is_again;               /* it is to be committed once more */
-    struct disk_wait *disk_wait; /* owned; while it waits for the disk, for as long as it is new */
+    struct disk_wait *disk_wait; /* owned; while it waits for the disk before it is taken or sent */
     struct task *before;         /* owned; what it was before a user asked for it again */
     unsigned before_gates;       /* of that, what retrying gave up: nobody had heard of its end */
 

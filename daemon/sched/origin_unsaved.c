@@ -114,7 +114,8 @@ void origin_uncommitted(struct origin *origin, uint64_t number, const char *why,
         return;
     if (list_is_empty(&job->unsaved))
         list_append(&origin->unsaved, &job->unsaved);
-    bool is_told = job->gates & (1U << ORIGIN_ACCEPTED) && job->task->state == TASK_PENDING;
+    bool is_told = job->gates & (1U << ORIGIN_ACCEPTED | 1U << ORIGIN_SEND) &&
+                   job->task->state == TASK_PENDING;
     /* Without memory it waits all the same. */
     if (is_told && !job->disk_wait && (job->disk_wait = malloc(sizeof(*job->disk_wait)))) {
         struct disk_wait *wait = job->disk_wait;
@@ -123,6 +124,14 @@ void origin_uncommitted(struct origin *origin, uint64_t number, const char *why,
         memcpy(wait->told, job->task->reason, sizeof(wait->told));
     }
     origin->save_again_usec = MIN(origin->save_again_usec, usec_add(origin->now, USEC_PER_SEC));
+}
+
+bool origin_has_ended(const struct origin *origin, const struct task *task)
+{
+    const struct job *job =
+        task_state_is_final(task->state) ? job_find(origin, task->number) : NULL;
+
+    return job && !(job->gates & (1U << ORIGIN_ENDED));
 }
 
 void origin_save_again(struct origin *origin)

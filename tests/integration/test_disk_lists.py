@@ -211,3 +211,28 @@ def test_a_retry_that_cannot_be_saved_is_refused_and_the_task_stays_as_it_was(no
     node.wait_task(alone, "succeeded")
     node.restart()
     assert node.task(alone)["state"] == "succeeded"
+
+
+def test_an_end_is_told_to_nobody_before_it_is_on_the_disk(node):
+    ready = node.marks / "ready"
+    task = node.submit("--retries", "5", "--", "sh", "-c", f"until test -e {ready}; do sleep 0.05; done; exit 3")
+    after = node.submit("--after", f"{task}:any", "--", "true")
+    node.wait_task(task, "running")
+    filler = fill_for_records(node)
+    ready.touch()
+    wait_for(lambda: node.task(task)["reason"] == "its end waits for the disk", 15, "the end to wait for the disk")
+    waiter = node.ctl_start("task", "wait", task)
+    shown = node.task(task)
+    assert shown["state"] == "running" and shown["exit"] is None and shown["ended"] is None, shown
+    assert not [entry for entry in shown["timeline"] if "exit 3" in entry["text"]], shown["timeline"]
+    assert node.json("task", "list", "-s", "failed")["tasks"] == []
+    assert [one["id"] for one in node.json("task", "list", "-s", "running")["tasks"]] == [task]
+    node.ctl("task", "wait", task, "--timeout", "300ms", code=124)
+    follower = wait_for(lambda: (one := node.task(after))["reason"].startswith("the task cannot be saved: ") and one,
+                        15, lambda: f"the follower to say what it waits for: {node.task(after)}")
+    assert follower["state"] == "pending"
+    filler.unlink()
+    assert waiter.wait(60) == 3
+    ended = node.task(task)
+    assert ended["state"] == "failed" and ended["exit"] == 3 and ended["timeline"][-1]["text"].startswith("exit 3 on lone")
+    assert node.wait_task(after, "succeeded")["reason"] is None

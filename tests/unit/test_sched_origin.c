@@ -387,10 +387,39 @@ static void a_commit_that_failed_is_asked_for_again(void **state _unused_)
     origin_uncommitted(origin, 1, "no room", 3);
     origin_uncommitted(origin, 9, "no room", 3);
     assert_false(origin_is_stranded(origin, 1)); /* it has ended */
+    assert_false(origin_has_ended(origin, origin_find(origin, 1)));
     assert_int_equal(origin_deadline(origin), 3 + USEC_PER_SEC);
     origin_tick(origin, 3 + USEC_PER_SEC);
     assert_string_equal(actions(origin, 3 + USEC_PER_SEC),
                         "commit 1, ack 1.1 lab-02, ended 1 succeeded, ");
+    assert_true(origin_has_ended(origin, origin_find(origin, 1)));
+    origin_free(origin);
+}
+
+static void an_accepted_task_whose_place_cannot_be_saved_waits_for_the_disk(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+    char first[] = "1", *afters[] = {first, NULL};
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    spec.after = (struct task_words){.items = afters, .count = 1};
+    submit_spec(origin, 2, &spec, 1);
+    (void)actions(origin, 1);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 2);
+    (void)actions(origin, 2);
+    origin_tick(origin, 3);
+    assert_string_equal(drain(origin, true, 3), "placed 2, commit 2, ");
+    origin_uncommitted(origin, 2, "no room", 3);
+    assert_string_equal(origin_find(origin, 2)->reason, "no room");
+    assert_true(origin_is_stranded(origin, 2));
+    /* It waits no more when something else becomes of it. */
+    assert_int_equal(origin_cancel(origin, 2, 15, 0, 4), 0);
+    assert_string_equal(actions(origin, 4), "commit 2, ended 2 cancelled, ");
+    assert_false(origin_is_stranded(origin, 2));
+    origin_tick(origin, 5 * USEC_PER_SEC);
+    assert_string_equal(actions(origin, 5 * USEC_PER_SEC), "");
     origin_free(origin);
 }
 
@@ -1245,6 +1274,7 @@ int main(void)
         cmocka_unit_test(nothing_is_said_before_it_is_on_disk),
         cmocka_unit_test(a_submission_that_cannot_be_saved_is_taken_back),
         cmocka_unit_test(a_commit_that_failed_is_asked_for_again),
+        cmocka_unit_test(an_accepted_task_whose_place_cannot_be_saved_waits_for_the_disk),
         cmocka_unit_test(a_new_task_that_is_not_taken_back_waits_for_the_disk),
         cmocka_unit_test(a_retry_that_cannot_be_saved_is_taken_back),
         cmocka_unit_test(an_end_that_is_not_saved_outlives_a_retry_that_is_not),

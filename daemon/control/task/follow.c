@@ -137,7 +137,7 @@ static void finish_attempt(struct logs *logs)
     const struct task *task = logs_task(logs);
 
     logs->is_attempt_done = true;
-    bool is_final = !task || task_state_is_final(task->state);
+    bool is_final = !task || has_ended(logs->node, task);
     if (logs->is_one_attempt || (!logs->is_follow && (!task || task->attempt == logs->attempt)) ||
         (is_final && (!task || task->attempt == logs->attempt))) {
         end_logs(logs);
@@ -205,7 +205,7 @@ static void on_logs_task(const struct task *task, void *data)
     if (logs->attempt == 0 && has_begun(task)) {
         logs->attempt = task->attempt;
         read_logs(logs);
-    } else if (logs->is_attempt_done || task_state_is_final(task->state)) {
+    } else if (logs->is_attempt_done || has_ended(logs->node, task)) {
         finish_attempt(logs);
     }
 }
@@ -311,11 +311,11 @@ void method_task_logs(struct node *node, struct call *call)
     logs->watch = (struct tasks_watch){.on_task = on_logs_task, .data = logs};
     tasks_watch(node->tasks, &logs->watch);
     call_on_gone(call, on_logs_gone, logs);
-    if (logs->is_follow && !task_state_is_final(task->state))
+    if (logs->is_follow && !has_ended(node, task))
         begin_notices(logs, task);
     if (logs->attempt > 0)
         read_logs(logs);
-    else if (!logs->is_follow || task_state_is_final(task->state))
+    else if (!logs->is_follow || has_ended(node, task))
         end_logs(logs);
 }
 
@@ -357,19 +357,19 @@ static const struct task *wait_task(const struct wait *wait, size_t i)
 }
 
 /* Also of one that has run and ended before anybody looked. */
-static bool has_state(const struct task *task, int state)
+static bool has_state(const struct node *node, const struct task *task, int state)
 {
     if (state < 0)
-        return task_state_is_final(task->state);
-    return (int)task->state == state || (state == TASK_RUNNING && task->started_wall_usec > 0 &&
-                                         task_state_is_final(task->state));
+        return has_ended(node, task);
+    return (int)shown_state(node, task) == state ||
+           (state == TASK_RUNNING && task->started_wall_usec > 0 && has_ended(node, task));
 }
 
 static void note(struct wait *wait, size_t i)
 {
     const struct task *task = wait_task(wait, i);
 
-    if (task && has_state(task, wait->state))
+    if (task && has_state(wait->node, task, wait->state))
         wait->items[i].is_reached = true;
 }
 
@@ -381,7 +381,7 @@ static bool is_over(const struct wait *wait)
     for (size_t i = 0; i < wait->count; i++) {
         const struct task *task = wait_task(wait, i);
         reached += wait->items[i].is_reached;
-        settled += wait->items[i].is_reached || !task || task_state_is_final(task->state);
+        settled += wait->items[i].is_reached || !task || has_ended(wait->node, task);
     }
     return settled == wait->count || (wait->is_any && reached > 0);
 }

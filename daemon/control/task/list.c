@@ -49,7 +49,7 @@ static void on_listing_gone(struct call *call _unused_, void *data)
 
 static bool is_wanted(const struct listing *listing, const struct task *task)
 {
-    return (listing->state < 0 || (int)task->state == listing->state) &&
+    return (listing->state < 0 || (int)shown_state(listing->node, task) == listing->state) &&
            (!listing->type || strcmp(task->spec.type, listing->type) == 0) &&
            (!listing->user || strcmp(task->spec.user, listing->user) == 0) &&
            (!listing->is_workflow || task->spec.workflow == listing->workflow) &&
@@ -118,12 +118,12 @@ static void end_count(struct listing *listing)
 
 static void take(struct listing *listing, const struct task *task)
 {
-    bool has_ended = task_state_is_final(task->state);
+    bool is_final = task_state_is_final(task->state);
 
     if (!listing->is_counted) {
-        listing->ended += has_ended;
-        listing->open += !has_ended;
-    } else if ((has_ended && listing->skip > 0) ||
+        listing->ended += is_final;
+        listing->open += !is_final;
+    } else if ((is_final && listing->skip > 0) ||
                (!listing->call->wants_more && listing->told == WHOLE_MAX)) {
         listing->skip -= MIN(listing->skip, (size_t)1);
         listing->left_out++;

@@ -41,10 +41,24 @@ static const char *describe_queue(const struct node *node, const struct task *ta
     return target;
 }
 
+bool has_ended(const struct node *node, const struct task *task)
+{
+    return origin_has_ended(tasks_get_origin(node->tasks), task);
+}
+
+enum task_state shown_state(const struct node *node, const struct task *task)
+{
+    if (!task_state_is_final(task->state) || has_ended(node, task))
+        return task->state;
+    return task->started_wall_usec > 0 ? TASK_RUNNING : TASK_PENDING;
+}
+
 /* Why it waits, or how it ended: one sentence, or NULL. */
 static const char *reason_of(const struct node *node, const struct task *task,
-                             char target[static TASK_REASON_MAX + 1])
+                             enum task_state state, char target[static TASK_REASON_MAX + 1])
 {
+    if (task_state_is_final(task->state) && !task_state_is_final(state))
+        return "its end waits for the disk";
     if (task->state == TASK_PENDING && task->has_node)
         return describe_queue(node, task, target);
     if (*task->reason)
@@ -54,9 +68,9 @@ static const char *reason_of(const struct node *node, const struct task *task,
     return NULL;
 }
 
-static void add_end(const struct task *task, cJSON *json)
+static void add_end(const struct task *task, enum task_state state, cJSON *json)
 {
-    bool has_end = task->has_end && task_state_is_final(task->state);
+    bool has_end = task->has_end && task_state_is_final(state);
 
     if (has_end && task->end.type == TASK_END_EXIT)
         json_add_i64(json, "exit", task->end.code);
@@ -68,26 +82,27 @@ static void add_end(const struct task *task, cJSON *json)
         json_add_null(json, "signal");
 }
 
-static void add_times(const struct node *node, const struct task *task, cJSON *json)
+static void add_times(const struct node *node, const struct task *task, enum task_state state,
+                      cJSON *json)
 {
-    uint64_t now = node_wall(node);
-    bool has_run = task->started_wall_usec > 0, has_ended = task->ended_wall_usec > 0;
-    uint64_t waited_until = has_run     ? task->started_wall_usec
-                            : has_ended ? task->ended_wall_usec
-                                        : now;
+    uint64_t now = node_wall(node), ended = task_state_is_final(state) ? task->ended_wall_usec : 0;
+    bool has_run = task->started_wall_usec > 0;
+    uint64_t waited_until = has_run ? task->started_wall_usec : ended > 0 ? ended : now;
 
     json_add_time(json, "submitted", task->submitted_wall_usec);
     json_add_time(json, "started", task->started_wall_usec);
-    json_add_time(json, "ended", task->ended_wall_usec);
+    json_add_time(json, "ended", ended);
     add_seconds(json, "wait_s", true, usec_sub(waited_until, task->submitted_wall_usec));
-    if (has_ended && task->has_end)
+    if (ended > 0 && task->has_end)
         add_seconds(json, "run_s", has_run, task->end.run_usec);
     else
         add_seconds(json, "run_s", has_run,
-                    usec_sub(has_ended ? task->ended_wall_usec : now, task->started_wall_usec));
+                    usec_sub(ended > 0 ? ended : now, task->started_wall_usec));
 }
 
-void task_fill(const struct node *node, const struct task *task, cJSON *json)
+/* As one in @state. */
+static void fill(const struct node *node, const struct task *task, enum task_state state,
+                 cJSON *json)
 {
     const char *origin = node->config->node.name;
     char id[TASK_ID_TEXT_MAX], workflow[TASK_ID_TEXT_MAX + 1] = "w", name[TASK_NAME_MAX + 1];
@@ -97,19 +112,24 @@ void task_fill(const struct node *node, const struct task *task, cJSON *json)
     json_add_string(json, "id", task_id_format(task->number, origin, id));
     json_add_string(json, "name", strcmp(name, "-") == 0 ? NULL : name);
     json_add_string(json, "type", task->spec.type);
-    json_add_string(json, "state", task_state_name(task->state));
+    json_add_string(json, "state", task_state_name(state));
     bool is_somewhere = task->has_node || task_state_is_final(task->state);
     json_add_string(json, "node", is_somewhere && *task->node_name ? task->node_name : NULL);
     json_add_string(json, "user", task->spec.user);
     json_add_u64(json, "attempt", task->tries);
-    add_end(task, json);
-    add_times(node, task, json);
-    json_add_string(json, "reason", reason_of(node, task, reason));
+    add_end(task, state, json);
+    add_times(node, task, state, json);
+    json_add_string(json, "reason", reason_of(node, task, state, reason));
     json_add_string(json, "output_lost",
                     task->cut_error ? task_format_loss(task, origin, reason) : NULL);
     task_id_format(task->spec.workflow, origin, workflow + 1);
     json_add_string(json, "workflow", task->spec.workflow > 0 ? workflow : NULL);
     json_add_bool(json, "confidential", task->spec.is_confidential);
+}
+
+void task_fill(const struct node *node, const struct task *task, cJSON *json)
+{
+    fill(node, task, shown_state(node, task), json);
 }
 
 bool may_hear_of(const struct call *call, const struct task_spec *spec)
@@ -247,11 +267,13 @@ static void add_limits(const struct node *node, const struct task *task, cJSON *
     json_add_u64(limits, "attempts", task->tries_max);
 }
 
-static void add_timeline(const struct task *task, cJSON *json)
+/* The last entry is that of its end. */
+static void add_timeline(const struct node *node, const struct task *task, cJSON *json)
 {
     cJSON *timeline = cJSON_AddArrayToObject(json, "timeline");
+    bool is_untold = task_state_is_final(task->state) && !has_ended(node, task);
 
-    for (size_t i = 0; i < task->timeline_count; i++) {
+    for (size_t i = 0; i + is_untold < task->timeline_count; i++) {
         cJSON *item = cJSON_CreateObject();
         json_add_time(item, "time", task->timeline[i].wall_usec);
         json_add_string(item, "text", task->timeline[i].text);
@@ -364,12 +386,12 @@ void method_show_task(struct node *node, struct call *call)
     add_limits(node, task, show->reply);
     cJSON *files = cJSON_AddObjectToObject(show->reply, "files");
     const struct task_files *out = &task->end.out;
-    bool has_out = task->has_end && task_state_is_final(task->state);
+    bool has_out = task->has_end && has_ended(node, task);
     json_add_u64(files, "in", task->spec.in.count);
     json_add_u64(files, "in_bytes", task->spec.in.bytes);
     json_add_u64(files, "out", has_out ? out->count : 0);
     json_add_u64(files, "out_bytes", has_out ? out->bytes : 0);
-    add_timeline(task, show->reply);
+    add_timeline(node, task, show->reply);
     call_on_gone(call, on_show_gone, show);
     show_on(show);
 }
@@ -473,11 +495,11 @@ void method_cancel_task(struct node *node, struct call *call)
     cJSON *reply = call_new_reply("p2pctl.tasks/1");
     cJSON *list = cJSON_AddArrayToObject(reply, "tasks");
     for (size_t i = 0; i < cancel.count; i++) {
-        (void)tasks_cancel(node->tasks, cancel.numbers[i], cancel.signal, cancel.grace_usec);
+        int r = tasks_cancel(node->tasks, cancel.numbers[i], cancel.signal, cancel.grace_usec);
         const struct task *task = origin_find(tasks_get_origin(node->tasks), cancel.numbers[i]);
         cJSON *item = task ? cJSON_CreateObject() : NULL;
-        if (item) {
-            task_fill(node, task, item);
+        if (item) { /* as it is when that is told */
+            fill(node, task, r < 0 ? shown_state(node, task) : task->state, item);
             cJSON_AddItemToArray(list, item);
         }
     }
