@@ -26,10 +26,21 @@ enum task_after_verdict task_after_judge(const struct task *task,
                                                                            : TASK_AFTER_NEVER;
 }
 
+/* A reason is told to all who ask, also to other nodes, which hear nothing of a confidential task. */
+static bool may_name(const struct job *job, const struct task *other)
+{
+    return !other->spec.is_confidential || job->task->spec.is_confidential;
+}
+
 static void describe(struct job *job, const struct task *other)
 {
-    task_format_text(job->task->reason, sizeof(job->task->reason), "after %llu (%s)",
-                     (unsigned long long)other->number, task_state_name(other->state));
+    char *reason = job->task->reason;
+
+    if (may_name(job, other))
+        task_format_text(reason, sizeof(job->task->reason), "after %llu (%s)",
+                         (unsigned long long)other->number, task_state_name(other->state));
+    else
+        task_format_text(reason, sizeof(job->task->reason), "after a task of its own node");
 }
 
 static void follow(struct origin *origin, struct job *job, struct job *other)
@@ -40,10 +51,21 @@ static void follow(struct origin *origin, struct job *job, struct job *other)
     (void)task_add_timeline(job->task, origin_wall(origin), "waiting: %s", job->task->reason);
 }
 
-static void never(struct origin *origin, struct job *job, uint64_t number, const char *why)
+/* @other: NULL = it is gone, and with it whether it may be named. */
+static void never(struct origin *origin, struct job *job, const struct task *other,
+                  enum task_after_condition condition)
 {
-    task_format_text(job->task->reason, sizeof(job->task->reason),
-                     "was to run after %llu, which %s", (unsigned long long)number, why);
+    char *reason = job->task->reason;
+
+    if (!other)
+        task_format_text(reason, sizeof(job->task->reason),
+                         "was to run after a task that is not known any more");
+    else if (may_name(job, other))
+        task_format_text(reason, sizeof(job->task->reason), "was to run after %llu, which %s",
+                         (unsigned long long)other->number, text_of(condition));
+    else
+        task_format_text(reason, sizeof(job->task->reason),
+                         "was to run after a task of its own node, which %s", text_of(condition));
     (void)task_add_timeline(job->task, origin_wall(origin), "cancelled: %s", job->task->reason);
     job_finish(origin, job, TASK_CANCELLED);
 }
@@ -62,7 +84,7 @@ bool job_follow(struct origin *origin, struct job *job)
             follow(origin, job, other);
             return true;
         case TASK_AFTER_NEVER:
-            never(origin, job, number, other ? text_of(condition) : "is not known any more");
+            never(origin, job, other ? other->task : NULL, condition);
             return true;
         case TASK_AFTER_FULFILLED:
             free(words->items[--words->count]);

@@ -93,6 +93,29 @@ static const char *reason_of(struct origin *origin, uint64_t number)
     return origin_find(origin, number)->reason;
 }
 
+static void a_confidential_one_is_not_named_to_all(void **state _unused_)
+{
+    const struct task_spec secret = {.type = "a", .type_number = 1, .is_confidential = true};
+    static const char *const expected[] = {[2] = "after a task of its own node",
+                                           [3] = "was to run after a task of its own node, which "
+                                                 "succeeded"};
+    struct origin *origin = make();
+    char reason[TASK_REASON_MAX + 1];
+
+    assert_int_equal(origin_submit(origin, 1, &secret, false, 0, reason), 0);
+    submit(origin, 2, "1:ok");
+    submit(origin, 3, "1:failed");
+    expect(origin, "send 1, ");
+    assert_string_equal(reason_of(origin, 2), expected[2]);
+    end(origin, 1, 0);
+    expect(origin, NULL);
+    assert_string_equal(reason_of(origin, 3), expected[3]);
+    for (uint64_t number = 2; number <= 3; number++)
+        for (size_t i = 0; i < origin_find(origin, number)->timeline_count; i++)
+            assert_null(strstr(origin_find(origin, number)->timeline[i].text, "after 1"));
+    origin_free(origin);
+}
+
 static void one_waits_for_the_end_of_another(void **state _unused_)
 {
     struct origin *origin = make();
@@ -201,7 +224,7 @@ static void a_submission_taken_back_is_waited_for_no_more(void **state _unused_)
     submit(origin, 2, "1:any");
     assert_int_equal(origin_take_back(origin, 1, 0), 0);
     expect(origin, "ended 2 cancelled, ");
-    assert_string_equal(reason_of(origin, 2), "was to run after 1, which is not known any more");
+    assert_string_equal(reason_of(origin, 2), "was to run after a task that is not known any more");
     origin_free(origin);
 }
 
@@ -268,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_waits_for_the_end_of_another),
+        cmocka_unit_test(a_confidential_one_is_not_named_to_all),
         cmocka_unit_test(conditions_decide),
         cmocka_unit_test(all_of_several_have_to_end),
         cmocka_unit_test(a_long_row_falls_as_a_whole),
