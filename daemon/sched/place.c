@@ -156,7 +156,7 @@ enum fitness place_judge(const struct place_node *node, const struct task_spec *
         return UNFIT_OTHER;
     if (!place_handles(facts, spec))
         return UNFIT_TYPE;
-    if (facts->cpus > 0 && spec->cpus_milli > facts->cpus * 1000)
+    if (place_lacks_cpus(facts, spec) || (facts->slots > 0 && spec->slots > facts->slots))
         return UNFIT_SMALL;
     if (facts->state == PLACE_DEAD || facts->state == PLACE_LEFT)
         return UNFIT_GONE;

@@ -188,7 +188,8 @@ int place_explain(struct place *place, const struct task_spec *spec, struct plac
  * error. */
 bool place_has_handler(const struct place *place, const struct task_spec *spec);
 
-/* Whether nobody could ever run it only because it asks for more CPUs than there are. */
+/* Whether nobody could ever run it only because it asks for more CPUs or slots than there are.
+ */
 bool place_is_too_small(const struct place *place, const struct task_spec *spec);
 
 /* Whether another node accepts it at once (a free slot), while it waits in the queue of @at. */

@@ -30,12 +30,17 @@ struct place {
     struct rng rng;
 };
 
+static inline bool place_lacks_cpus(const struct place_facts *facts, const struct task_spec *spec)
+{
+    return facts->cpus > 0 && spec->cpus_milli > facts->cpus * 1000;
+}
+
 /* How well a node fits a task, worst first; from UNFIT_SMALL on it handles the type, and from
  * UNFIT_GONE on it might run the task some day. */
 enum fitness {
     UNFIT_OTHER, /* another node than the one the task is pinned to, or without the tag */
     UNFIT_TYPE,
-    UNFIT_SMALL, /* the task wants more CPUs than it has */
+    UNFIT_SMALL, /* the task wants more CPUs, or slots, than it has */
     UNFIT_GONE,
     UNFIT_SUSPECT,
     UNFIT_DRAINING,

@@ -7,11 +7,16 @@
 #include "sched/place_core.h"
 
 static const char *const fitness_texts[] = {
-    [UNFIT_OTHER] = "not asked for", [UNFIT_TYPE] = "does not handle it",
-    [UNFIT_SMALL] = "too few CPUs",  [UNFIT_GONE] = "dead",
-    [UNFIT_SUSPECT] = "suspect",     [UNFIT_DRAINING] = "draining",
-    [UNFIT_UNSTABLE] = "unstable",   [UNFIT_UNABLE] = "unable to run tasks",
-    [FIT_FULL] = "no free slot",     [FIT_FREE] = "ok",
+    [UNFIT_OTHER] = "not asked for",
+    [UNFIT_TYPE] = "does not handle it",
+    [UNFIT_SMALL] = "too few CPUs or slots",
+    [UNFIT_GONE] = "dead",
+    [UNFIT_SUSPECT] = "suspect",
+    [UNFIT_DRAINING] = "draining",
+    [UNFIT_UNSTABLE] = "unstable",
+    [UNFIT_UNABLE] = "unable to run tasks",
+    [FIT_FULL] = "no free slot",
+    [FIT_FREE] = "ok",
 };
 
 #define TYPE_TEXT_MAX 96
@@ -21,7 +26,7 @@ struct census {
     size_t counts[FIT_FREE + 1];
     size_t handlers;
     const struct place_node *last;    /* a handler */
-    const struct place_node *largest; /* of those with too few CPUs */
+    const struct place_node *largest; /* of those with too few CPUs or slots */
     const struct place_node *pinned;
     enum fitness pinned_fitness;
 };
@@ -40,6 +45,17 @@ static bool is_nearer(const struct census *census, const struct place_node *node
     return fitness > census->pinned_fitness;
 }
 
+/* Of two that are too small: who lacks but slots has more. */
+static bool is_larger(const struct place_facts *a, const struct place_facts *b,
+                      const struct task_spec *spec)
+{
+    bool a_lacks = place_lacks_cpus(a, spec), b_lacks = place_lacks_cpus(b, spec);
+
+    if (a_lacks != b_lacks)
+        return b_lacks;
+    return a_lacks ? a->cpus > b->cpus : a->slots > b->slots;
+}
+
 static void take_census(const struct place *place, const struct task_spec *spec, struct census *ret)
 {
     *ret = (struct census){0};
@@ -52,7 +68,7 @@ static void take_census(const struct place *place, const struct task_spec *spec,
         }
         ret->counts[fitness]++;
         if (fitness == UNFIT_SMALL &&
-            (!ret->largest || ret->largest->facts.cpus < node->facts.cpus))
+            (!ret->largest || is_larger(&node->facts, &ret->largest->facts, spec)))
             ret->largest = node;
         if (fitness > UNFIT_SMALL && node->facts.state != PLACE_LEFT) {
             ret->handlers++;
@@ -67,26 +83,30 @@ static const char *state_text(const struct place_node *node, enum fitness fitnes
                                                                     : fitness_texts[fitness];
 }
 
-/* "1.5 CPUs": what @spec asks for. */
-static void describe_cpus(const struct task_spec *spec, char target[static 32])
+/* "1.5 CPUs" or "4 slots": what @spec asks for, of which @facts has too little. */
+static void describe_size(const struct task_spec *spec, const struct place_facts *facts,
+                          char target[static 32])
 {
-    (void)snprintf(target, 32, "%.6g CPU%s", spec->cpus_milli / 1000.0,
-                   spec->cpus_milli == 1000 ? "" : "s");
+    if (place_lacks_cpus(facts, spec))
+        (void)snprintf(target, 32, "%.6g CPU%s", spec->cpus_milli / 1000.0,
+                       spec->cpus_milli == 1000 ? "" : "s");
+    else
+        (void)snprintf(target, 32, "%u slot%s", spec->slots, spec->slots == 1 ? "" : "s");
 }
 
-/* @is_sized: the nodes that are too small are not counted. */
-static void describe_type(const struct task_spec *spec, bool is_sized,
+/* @small: NULL, or one of the nodes that are too small, and so are not counted. */
+static void describe_type(const struct task_spec *spec, const struct place_node *small,
                           char target[static TYPE_TEXT_MAX])
 {
-    char cpus[32];
+    char size[32] = "";
 
-    describe_cpus(spec, cpus);
+    if (small)
+        describe_size(spec, &small->facts, size);
     (void)snprintf(target, TYPE_TEXT_MAX, "%s%s%s%s",
                    spec->is_command ? "commands"
                    : spec->python   ? "Python"
                                     : "type ",
-                   spec->is_command || spec->python ? "" : spec->type, is_sized ? " with " : "",
-                   is_sized ? cpus : "");
+                   spec->is_command || spec->python ? "" : spec->type, small ? " with " : "", size);
 }
 
 /* Several nodes could, none does now: "none of the 3 nodes for type c accepts work: 2 draining, 1
@@ -107,26 +127,28 @@ static void explain_several(const struct census *census, const char *type,
     }
 }
 
-/* Who handles it has too few CPUs. */
+/* Who handles it has too few CPUs, or slots. */
 static void explain_small(const struct task_spec *spec, const struct census *census,
                           char reason[static TASK_REASON_MAX + 1])
 {
     const struct place_facts *largest = &census->largest->facts;
-    const char *plural = largest->cpus == 1 ? "" : "s";
-    char type[TYPE_TEXT_MAX], cpus[32];
+    bool is_cpus = place_lacks_cpus(largest, spec);
+    uint32_t has = is_cpus ? largest->cpus : largest->slots;
+    char type[TYPE_TEXT_MAX], size[32], only[32];
 
-    describe_type(spec, false, type);
-    describe_cpus(spec, cpus);
+    describe_type(spec, NULL, type);
+    describe_size(spec, largest, size);
+    (void)snprintf(only, sizeof(only), "%u %s%s", has, is_cpus ? "CPU" : "slot",
+                   has == 1 ? "" : "s");
     if (census->pinned)
-        task_format_text(reason, TASK_REASON_MAX + 1, "%s has only %u CPU%s", spec->node,
-                         largest->cpus, plural);
+        task_format_text(reason, TASK_REASON_MAX + 1, "%s has only %s", spec->node, only);
     else if (census->counts[UNFIT_SMALL] == 1)
-        task_format_text(reason, TASK_REASON_MAX + 1, "the only node for %s, %s, has only %u CPU%s",
-                         type, largest->name, largest->cpus, plural);
+        task_format_text(reason, TASK_REASON_MAX + 1, "the only node for %s, %s, has only %s", type,
+                         largest->name, only);
     else
         task_format_text(reason, TASK_REASON_MAX + 1,
                          "none of the %zu nodes for %s has %s; the largest has %u",
-                         census->counts[UNFIT_SMALL], type, cpus, largest->cpus);
+                         census->counts[UNFIT_SMALL], type, size, has);
 }
 
 void place_explain_none(const struct place *place, const struct task_spec *spec,
@@ -137,7 +159,7 @@ void place_explain_none(const struct place *place, const struct task_spec *spec,
     size_t size = TASK_REASON_MAX + 1;
 
     take_census(place, spec, &census);
-    describe_type(spec, census.counts[UNFIT_SMALL] > 0, type);
+    describe_type(spec, census.largest, type);
     if (census.largest &&
         (census.pinned ? census.pinned_fitness == UNFIT_SMALL : census.handlers == 0))
         explain_small(spec, &census, reason);

@@ -368,12 +368,15 @@ def test_a_node_with_too_few_cpus_is_not_chosen(make_lab, tmp_path):
     for _ in range(6):  # the small one is always the freer one, with its own word for it
         assert small.task(small.submit(*wanted, "--", "sleep", "300"))["node"] == "large"
     told = small.ctl("submit", "--dry-run", *wanted, "a1").stdout
-    assert "small" in told and "too few CPUs" in told
+    assert "small" in told and "too few CPUs or slots" in told
     assert small.ctl("submit", "-N", "small", *wanted, "a1", code=4).stderr == "p2pctl: small has only 1 CPU\n"
     most = f"none of the 2 nodes for type a has {there + 1} CPUs; the largest has {there}"
     assert small.ctl("submit", "--cpus", there + 1, "a1", code=4).stderr == f"p2pctl: {most}\n"
     (tmp_path / "list").write_text(f"a1\na1: cpus={there + 1}\n")
     assert f"p2pctl: {most}\n" in small.ctl("run", tmp_path / "list", code=4).stderr
+    (tmp_path / "list").write_text("a1\na1: slots=1024\n")
+    refused = small.ctl("run", tmp_path / "list", code=4).stderr
+    assert "none of the 2 nodes for type a has 1024 slots; the largest has " in refused, refused
     small.ctl("drain", "large")
     wait_for(lambda: small.task(small.tasks()[-1]["id"])["reason"]
              == "the only node for commands with 1.5 CPUs, large, is draining", 10, "the reason")

@@ -237,7 +237,7 @@ def test_everything_pending_says_why(node):
     for task in holders:
         node.wait_task(task, "running")
     waiting = node.submit("-N", "lab-03", "--", "true")
-    wait_for(lambda: node.task(waiting)["reason"] == "queued on lab-03: 4 of 4 slots busy", 5, "the load to be told")
+    wait_for(lambda: node.task(waiting)["reason"] == "queued on lab-03: 4 tasks running on 4 slots", 5, "the load to be told")
     node.ctl("task", "cancel", *holders)
     node.wait_task(waiting, "succeeded")
 

@@ -269,6 +269,30 @@ static void of_two_nodes_of_one_name_the_living_one_is_spoken_of(void **state _u
     }
 }
 
+static void a_node_with_too_few_slots_is_not_chosen(void **state _unused_)
+{
+    struct place *place = make();
+    struct task_spec spec = spec_of("a");
+    struct place_facts two = facts_of(2, 0, 2), three = facts_of(3, 0, 4);
+
+    spec.slots = 3;
+    add(place, two);
+    assert_string_equal(choose(place, &spec), "the only node for type a, lab-02, has only 2 slots");
+    assert_true(place_is_too_small(place, &spec));
+    add(place, three);
+    for (int i = 0; i < 100; i++)
+        assert_string_equal(choose(place, &spec), "lab-03");
+    spec.slots = 5;
+    assert_string_equal(choose(place, &spec),
+                        "none of the 2 nodes for type a has 5 slots; the largest has 4");
+    three.cpus = 1; /* what lacks CPUs as well is no larger */
+    add(place, three);
+    spec.cpus_milli = 2000;
+    assert_string_equal(choose(place, &spec),
+                        "none of the 2 nodes for type a has 5 slots; the largest has 2");
+    place_free(place);
+}
+
 static void a_node_with_too_few_cpus_is_not_chosen(void **state _unused_)
 {
     struct place *place = make();
@@ -322,7 +346,7 @@ static void a_dry_run_tells_of_nodes_with_too_few_cpus(void **state _unused_)
     add(place, two);
     assert_int_equal(place_explain(place, &spec, &verdicts, &count, reason), 0);
     assert_int_equal(count, 1);
-    assert_string_equal(verdicts[0].text, "too few CPUs");
+    assert_string_equal(verdicts[0].text, "too few CPUs or slots");
     free(verdicts);
     place_free(place);
 }
@@ -485,6 +509,7 @@ int main(void)
         cmocka_unit_test(reasons_say_what_is_in_the_way),
         cmocka_unit_test(of_two_nodes_of_one_name_the_living_one_is_spoken_of),
         cmocka_unit_test(a_node_with_too_few_cpus_is_not_chosen),
+        cmocka_unit_test(a_node_with_too_few_slots_is_not_chosen),
         cmocka_unit_test(a_dry_run_tells_of_nodes_with_too_few_cpus),
         cmocka_unit_test(commands_go_to_nodes_that_take_them_and_to_oneself),
         cmocka_unit_test(the_node_to_avoid_is_the_last_resort),

@@ -34,8 +34,9 @@ static const char *describe_queue(const struct node *node, const struct task *ta
         snprintf(target, TASK_REASON_MAX + 1, "its files are on their way to %s: %.0f%%",
                  task->node_name, 100.0 * (double)sent / (double)task->spec.in.size);
     else if (other && other->facts.slots > 0)
-        snprintf(target, TASK_REASON_MAX + 1, "queued on %s: %u of %u slots busy", task->node_name,
-                 other->facts.running, other->facts.slots);
+        snprintf(target, TASK_REASON_MAX + 1, "queued on %s: %u task%s running on %u slot%s",
+                 task->node_name, other->facts.running, other->facts.running == 1 ? "" : "s",
+                 other->facts.slots, other->facts.slots == 1 ? "" : "s");
     else
         snprintf(target, TASK_REASON_MAX + 1, "queued on %s", task->node_name);
     return target;
@@ -238,6 +239,20 @@ static void add_command(const struct node *node, const struct task *task, cJSON 
         cJSON_AddItemToArray(args, cJSON_CreateString(task->spec.args.items[i]));
 }
 
+/* What the type takes is known of this node only. */
+static uint64_t count_slots(const struct node *node, const struct task *task)
+{
+    const struct config *config = node->config;
+    uint64_t slots = MAX(task->spec.slots, 1U);
+
+    if (!node_id_is_equal(&task->node, &node->start.id))
+        return slots;
+    for (size_t i = 0; i < config->tasks.types_count; i++)
+        if (strcmp(config->tasks.types[i].name, task->spec.type) == 0)
+            slots = MAX(slots, (uint64_t)config->tasks.types[i].slots);
+    return slots;
+}
+
 static void add_limits(const struct node *node, const struct task *task, cJSON *json)
 {
     cJSON *limits = cJSON_AddObjectToObject(json, "limits");
@@ -258,7 +273,7 @@ static void add_limits(const struct node *node, const struct task *task, cJSON *
         cJSON_AddNumberToObject(limits, "cpus", task->spec.cpus_milli / 1000.0);
     else
         json_add_null(limits, "cpus");
-    json_add_u64(limits, "slots", 1);
+    json_add_u64(limits, "slots", count_slots(node, task));
     json_add_string(limits, "sandbox",
                     exec && node_id_is_equal(&task->node, &node->start.id)
                         ? exec_level_name(exec_get_level(exec))
