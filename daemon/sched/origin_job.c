@@ -359,6 +359,8 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
     if (task->state == TASK_PENDING && has_run(end))
         task->started_wall_usec =
             job_wall_before(origin, job, usec_add(end->ago_usec, end->run_usec));
+    /* The start was heard of later than it was, by what it took to tell it. */
+    wall = MAX(wall, task->started_wall_usec);
     (void)task_end_format(&task->end, text);
     (void)task_add_timeline(task, wall, "%s%s on %s after %s",
                             task_end_get_state(&task->end) == TASK_SUCCEEDED ? "succeeded, " : "",

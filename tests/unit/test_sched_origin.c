@@ -314,6 +314,22 @@ static void what_happened_while_the_origin_was_away_keeps_its_time(void **state 
     origin_free(origin);
 }
 
+/* A word of a start may be longer on its way than that of the end. */
+static void an_end_is_not_told_as_before_its_start(void **state _unused_)
+{
+    const struct node_id id = node(2);
+    const struct task_end over = {.type = TASK_END_EXIT, .run_usec = 200, .ago_usec = 100};
+    struct origin *origin = make_away(1000);
+    const struct task *task = origin_find(origin, 1);
+
+    origin_started(origin, 1, 1, &id, 0, 1000);
+    origin_ended(origin, 1, 1, &id, &over, 1050);
+    assert_int_equal(task->ended_wall_usec, WALL + 1000);
+    for (size_t i = 1; i < task->timeline_count; i++)
+        assert_true(task->timeline[i - 1].wall_usec <= task->timeline[i].wall_usec);
+    origin_free(origin);
+}
+
 static void nothing_happened_before_the_task_was_submitted(void **state _unused_)
 {
     const struct node_id id = node(2);
@@ -1271,6 +1287,7 @@ int main(void)
         cmocka_unit_test(a_task_goes_from_submitted_to_succeeded),
         cmocka_unit_test(what_happened_while_the_origin_was_away_keeps_its_time),
         cmocka_unit_test(nothing_happened_before_the_task_was_submitted),
+        cmocka_unit_test(an_end_is_not_told_as_before_its_start),
         cmocka_unit_test(nothing_is_said_before_it_is_on_disk),
         cmocka_unit_test(a_submission_that_cannot_be_saved_is_taken_back),
         cmocka_unit_test(a_commit_that_failed_is_asked_for_again),
