@@ -105,9 +105,11 @@ int task_edit_words(struct ctl *ctl, const char *id, cJSON **ret)
     int r = client_call(ctl, (struct call){"ShowTask", parameters, -1, false, NULL}, &task);
     if (r != 0)
         return r;
-    if (!json_is_set(task, "ended"))
-        return fail(ERROR_CONFLICT, NULL, "wait for it: p2pctl task wait ID",
-                    "task %s has not ended", id);
+    if (!json_is_set(task, "ended")) {
+        char hint[256];
+        snprintf(hint, sizeof(hint), "wait for it: p2pctl task wait %s", id);
+        return fail(ERROR_CONFLICT, NULL, hint, "task %s has not ended", id);
+    }
     before = format(task);
     if (!before)
         return fail_memory();

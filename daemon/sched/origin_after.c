@@ -26,7 +26,8 @@ enum task_after_verdict task_after_judge(const struct task *task,
                                                                            : TASK_AFTER_NEVER;
 }
 
-/* A reason is told to all who ask, also to other nodes, which hear nothing of a confidential task. */
+/* A reason is told to all who ask, also to other nodes, which hear nothing of a confidential task.
+ */
 static bool may_name(const struct job *job, const struct task *other)
 {
     return !other->spec.is_confidential || job->task->spec.is_confidential;

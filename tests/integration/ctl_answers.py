@@ -373,7 +373,7 @@ ANSWERS = {
     "ResumeWorkflow": lambda parameters, descriptors: {
         "schema": "p2pctl.workflow/1", **WORKFLOWS[0], "state": "running"} if parameters.get("failed") else Error(
         "Conflict", message="nothing of workflow w6 is left to run",
-        hint="to run what failed again: p2pctl workflow resume --failed ID"),
+        hint="to run what failed again: p2pctl workflow resume --failed w6"),
     "CancelWorkflow": lambda parameters, descriptors: {
         "schema": "p2pctl.workflow/1", **WORKFLOWS[parameters["id"] == "w7"]},
     "ListTasks": list_tasks,

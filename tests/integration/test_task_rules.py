@@ -108,7 +108,7 @@ def test_a_dry_run_says_who_does_commands_and_functions_and_what_is_missing(node
 def test_a_hint_has_the_id_that_it_is_about(node):
     task = node.submit("--", "sleep", "60")
     told = node.ctl("task", "retry", task, code=1).stderr
-    assert f"p2pctl task wait {task}; or end it: p2pctl task cancel {task}" in told
+    assert told.endswith(f"\nhint: p2pctl task wait {task}\nhint: or end it: p2pctl task cancel {task}\n")
     node.ctl("task", "cancel", task)
 
 

@@ -386,7 +386,12 @@ def test_wait_answers_with_the_code_of_the_one_and_1_for_many(node):
     node.ctl("task", "wait", "--state", "running", slow)
     node.ctl("task", "cancel", slow)
     node.ctl("task", "wait", slow, code=143)
+    running = node.submit("-N", "lab-03", "--", "sleep", "60")
     node.ctl("task", "wait", "999999", code=125)
+    for arguments, code, hint in ((["show", "1@lab-99"], 4, "members"), (["retry", slow, running], 1, f"task wait {running}"),
+                                  (["logs", good, "--attempt", "9"], 4, f"task show {good}")):
+        assert f"\nhint: p2pctl {hint}\n" in node.ctl("task", *arguments, code=code).stderr
+    node.ctl("task", "cancel", running)
 
 
 def test_any_node_answers_for_a_task_of_another(lab, node):

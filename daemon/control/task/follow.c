@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "control/methods_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 #include "control/task/tail.h"
 #include "control/task/stranded.h"
 
 #define WAIT_IDS_MAX    4096
+#define HINT_MAX        256
 #define CONGESTED_RETRY (20 * USEC_PER_MSEC)
 #define TIMER_ACCURACY  USEC_PER_MSEC
 #define PROGRESS_USEC   (250 * USEC_PER_MSEC)
@@ -294,8 +296,10 @@ void method_task_logs(struct node *node, struct call *call)
     if (!task)
         return;
     if (draft.attempt > task->attempt) {
-        call_fail(call, ERROR_NOT_FOUND, "p2pctl task show ID", "task %s has had no attempt %llu",
-                  id, (unsigned long long)draft.attempt);
+        char hint[HINT_MAX];
+        snprintf(hint, sizeof(hint), "p2pctl task show %s", id);
+        call_fail(call, ERROR_NOT_FOUND, hint, "task %s has had no attempt %llu", id,
+                  (unsigned long long)draft.attempt);
         return;
     }
     struct logs *logs = malloc(sizeof(*logs));

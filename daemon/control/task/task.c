@@ -160,7 +160,7 @@ bool pass_to_origin(struct node *node, struct call *call, const char *origin)
     }
     const struct swim_member *member = node_find_member(node, origin);
     if (!member || member->state == SWIM_DEAD || member->state == SWIM_LEFT)
-        call_fail(call, ERROR_UNREACHABLE, "p2pctl members",
+        call_fail(call, member ? ERROR_UNREACHABLE : ERROR_NOT_FOUND, "p2pctl members",
                   "cannot ask %s, where the task was submitted: %s", origin,
                   member ? "it is dead or has left" : "no node is called so");
     else

@@ -73,10 +73,9 @@ static bool check_listed(struct node *node, struct call *call, const cJSON *ids,
         if (!task)
             return false;
         if (!task_state_is_final(task->state)) {
-            char hint[192];
-            snprintf(hint, sizeof(hint),
-                     "p2pctl task wait %.64s; or end it: p2pctl task cancel %.64s", id->valuestring,
-                     id->valuestring);
+            char hint[256];
+            snprintf(hint, sizeof(hint), "p2pctl task wait %s\nor end it: p2pctl task cancel %s",
+                     id->valuestring, id->valuestring);
             call_fail(call, ERROR_CONFLICT, hint, "task %s has not ended", id->valuestring);
             return false;
         }

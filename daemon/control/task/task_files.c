@@ -48,11 +48,12 @@ static void on_read(int r, const struct task_content *content, void *data)
     struct call *call = get->call;
 
     if (r < 0) {
-        call_fail(call, r == -ENOENT ? ERROR_NOT_FOUND : error_from_errno(r),
-                  r == -ENOENT ? "p2pctl task show ID" : NULL,
-                  r == -ENOENT ? "task %s has no such result"
-                               : "cannot read the results of task %s: %s",
-                  get->id, strerror(-r));
+        char hint[sizeof("p2pctl task show ") + TASK_ID_TEXT_MAX];
+        snprintf(hint, sizeof(hint), "p2pctl task show %s", get->id);
+        call_fail(
+            call, r == -ENOENT ? ERROR_NOT_FOUND : error_from_errno(r), r == -ENOENT ? hint : NULL,
+            r == -ENOENT ? "task %s has no such result" : "cannot read the results of task %s: %s",
+            get->id, strerror(-r));
         get_free(get);
         return;
     }

@@ -235,13 +235,15 @@ static void resume(struct node *node, struct call *call, struct run *run, const 
         return;
     }
     free(taken_up);
+    char hint[256];
+    snprintf(hint, sizeof(hint),
+             r == -EALREADY ? "look on: p2pctl workflow show -f %s"
+                            : "to run what failed again: p2pctl workflow resume --failed %s",
+             id);
     if (r == -EALREADY)
-        call_fail(call, ERROR_CONFLICT, "look on: p2pctl workflow show -f ID",
-                  "workflow %s goes on already", id);
+        call_fail(call, ERROR_CONFLICT, hint, "workflow %s goes on already", id);
     else if (r == -ENOENT)
-        call_fail(call, ERROR_CONFLICT,
-                  repeats_failed ? NULL
-                                 : "to run what failed again: p2pctl workflow resume --failed ID",
+        call_fail(call, ERROR_CONFLICT, repeats_failed ? NULL : hint,
                   "nothing of workflow %s is left to run", id);
     else
         call_fail(call, error_from_errno(r), NULL, "cannot take up %s: %s", id, strerror(-r));
