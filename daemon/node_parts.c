@@ -91,7 +91,8 @@ int node_make_stores(struct node *node)
     usec_t lead_usec = node->renewal.wall_usec > 0 ? USEC_PER_SEC : 0;
     r = state_start(node->state, node_wall(node) + lead_usec, &node->start);
     if (r < 0)
-        return log_error_errno(r, "Cannot begin a new generation in %s: %m", node->state_dir);
+        return log_error_errno(r, "Cannot begin a new generation in %s: %m%s", node->state_dir,
+                               r == -ENOSPC ? "; make room on its disk, some 100 KiB" : "");
     history_attach(node->history, node->state, node->start.next_event);
     r = output_store_new(node->state_dir, node->state, node->worker, &node->outputs);
     if (r < 0)

@@ -211,22 +211,35 @@ static int start(sqlite3 *database, uint64_t wall_usec, struct state_start *ret)
                         ret->generation);
 }
 
-int state_start(struct state *state, uint64_t wall_usec, struct state_start *ret)
+static int try_start(sqlite3 *database, uint64_t wall_usec, struct state_start *ret)
 {
     struct state_start result = {0};
-    int r = database_execute(state->database, "BEGIN IMMEDIATE");
+    int r = database_execute(database, "BEGIN IMMEDIATE");
 
     if (r < 0)
         return r;
-    r = start(state->database, wall_usec, &result);
+    r = start(database, wall_usec, &result);
     if (r == 0)
-        r = database_execute(state->database, "COMMIT");
+        r = database_execute(database, "COMMIT");
     if (r < 0) {
-        (void)sqlite3_exec(state->database, "ROLLBACK", NULL, NULL, NULL);
+        (void)sqlite3_exec(database, "ROLLBACK", NULL, NULL, NULL);
         return r;
     }
     *ret = result;
     return 0;
+}
+
+int state_start(struct state *state, uint64_t wall_usec, struct state_start *ret)
+{
+    int r = try_start(state->database, wall_usec, ret);
+
+    /* The log of the run before may be what has filled the disk. */
+    if (r == -ENOSPC) {
+        state_room_give(&state->room, state->database);
+        r = try_start(state->database, wall_usec, ret);
+        state_room_reserve(&state->room);
+    }
+    return r;
 }
 
 static bool is_fatal(int r)

@@ -4,8 +4,8 @@
 /*
  * Room for deletes on a full disk: they free space in the database, but need some in its log first,
  * and the log begins anew only when the database has room for all that is in it. So a file lies
- * beside it that has at least the size of the log; its space is given up for deletes, and taken
- * again when there is room. On the commits lane, as the connection.
+ * beside it that has at least the size of the log; its space is given up for deletes, and for the
+ * start, and taken again when there is room. On the commits lane, as the connection.
  */
 
 #include <sqlite3.h>

@@ -58,6 +58,23 @@ def test_of_many_small_files_those_that_do_not_fit_are_refused(node, tmp_path):
     wait_for(lambda: not list((node.directory / "peer_storage" / "-parts").iterdir()), 5, "no part to be left")
 
 
+def test_a_node_starts_on_a_disk_that_its_own_records_have_filled(make_lab, small_disk):
+    node = make_lab(STEADY).node("lone", {"files": {"reserve": "0B"}}, role="seed", types=["a"])
+    small_disk(node, 3).start()
+    task = node.submit("a1")
+    node.wait_task(task, "succeeded")
+    for _ in range(400):  # until its log has no room
+        if node.ctl("mem", "set", "lone:key", "-", stdin=os.urandom(30_000), code=None).code:
+            break
+    filler = fill(node)
+    node.kill()
+    node.launch()
+    node.wait_ready()
+    assert node.task(task)["state"] == "succeeded"
+    filler.unlink()
+    wait_for(lambda: node.ctl("submit", "--wait", "a1", code=None).code == 0, 15, "tasks to be taken again")
+
+
 def test_a_task_that_cannot_be_recorded_is_refused_and_the_rest_goes_on(node):
     before = node.submit("--", "echo", "before")
     node.wait_task(before, "succeeded")
