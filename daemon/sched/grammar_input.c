@@ -45,6 +45,15 @@ static int read_source(struct grammar_parser *parser, struct workflow_step *step
     return ret->type == WORKFLOW_INPUT_LOCAL || ret->source ? 0 : -ENOMEM;
 }
 
+/* What a confidential task makes stays at its node, too: whoever takes it must not run elsewhere.
+ */
+static bool leaks(const struct grammar_parser *parser, const struct workflow_step *step,
+                  const struct workflow_input *input)
+{
+    return input->type == WORKFLOW_INPUT_RESULT && !step->spec.is_confidential &&
+           parser->plan->steps[input->index].spec.is_confidential;
+}
+
 static void input_done(struct workflow_input *input)
 {
     free(input->source);
@@ -76,6 +85,8 @@ int grammar_add_input(struct grammar_parser *parser, struct workflow_step *step,
     r = read_source(parser, step, source, &input);
     if (r < 0)
         return r;
+    if (leaks(parser, step, &input))
+        return -EPERM;
     struct workflow_input *inputs =
         reallocarray(step->inputs, step->inputs_count + 1, sizeof(*inputs));
     if (!inputs)

@@ -270,7 +270,7 @@ struct detail_key {
 #define KEY_REPEATED (1U << 0) /* may be given more than once for a task */
 #define KEY_SPLIT    (1U << 1) /* split into words before variables are put in */
 
-/* In the order in which they apply: run looks at args. */
+/* In the order in which they apply: run looks at args, in at confidential. */
 static const struct detail_key keys[] = {
     {"args", KEY_SPLIT, set_args, "words, at most 1024 and 64 KiB, quotes closed"},
     {"run", KEY_SPLIT, set_run, "a command, quotes closed"},
@@ -308,7 +308,8 @@ static void check_key(struct grammar_parser *parser, const struct grammar_detail
         grammar_fail_at(parser, detail->line, detail->column, "unknown detail \"%s\"", detail->key);
 }
 
-/* Return: 0; -EINVAL, -E2BIG where the value is not what the key expects; -ENOMEM. */
+/* Return: 0; -EINVAL, -E2BIG where the value is not what the key expects; -EPERM for a result that
+ * would leave its node; -ENOMEM. */
 static int set_value(struct grammar_parser *parser, const struct grammar_detail *detail,
                      const struct detail_key *key, struct workflow_step *step)
 {
@@ -323,6 +324,23 @@ static int set_value(struct grammar_parser *parser, const struct grammar_detail 
         setting.value = expanded;
     }
     return key->set(&setting);
+}
+
+/* @r: what set_value() said. */
+static void tell(struct grammar_parser *parser, const struct grammar_detail *detail,
+                 const struct detail_key *key, const struct workflow_step *step, int r)
+{
+    if (parser->expanded_size > GRAMMAR_SIZE_MAX)
+        grammar_fail_at(parser, detail->line, detail->column,
+                        "with its variables the list is longer than %zu bytes", GRAMMAR_SIZE_MAX);
+    else if (r == -EPERM)
+        grammar_fail_at(parser, detail->line, detail->column,
+                        "%s=%.60s: a result of a confidential task; make %s confidential, too: "
+                        "confidential=yes",
+                        key->name, detail->value, step->name);
+    else
+        grammar_fail_at(parser, detail->line, detail->column, "%s=%.60s: expected %s", key->name,
+                        detail->value, key->expected);
 }
 
 /* Checks the detail's key and task; keys that are given twice are found by @seen, a bit per key. */
@@ -341,12 +359,8 @@ static int apply(struct grammar_parser *parser, const struct grammar_detail *det
     r = set_value(parser, detail, key, step);
     if (r == -ENOMEM)
         return r;
-    if (r < 0 && parser->expanded_size > GRAMMAR_SIZE_MAX)
-        grammar_fail_at(parser, detail->line, detail->column,
-                        "with its variables the list is longer than %zu bytes", GRAMMAR_SIZE_MAX);
-    else if (r < 0)
-        grammar_fail_at(parser, detail->line, detail->column, "%s=%.60s: expected %s", key->name,
-                        detail->value, key->expected);
+    if (r < 0)
+        tell(parser, detail, key, step, r);
     return 0;
 }
 

@@ -190,3 +190,14 @@ def test_lists(node, other, write):
     assert "hush" in str(here[0]) and {line["task"] for line in here if line["type"] == "task"} == {"a1", "a2"}
     assert "hush" not in str(there) and "a1" not in str(there)
     assert {line["task"] for line in there if line["type"] == "task"} == {"a2"}
+
+
+def test_results_do_not_leave_with_a_list(node, write):
+    text = "a1 b1\na1: confidential=yes run=\"sh -c 'echo topsecret > s'\" out=s\nb1: in=@a1/s run=\"cat s\"{}\n"
+    result = node.ctl("run", write(text.format("")), code=2)
+    assert result.stdout == "" and "tasks.txt:3:5: in=@a1/s: a result of a confidential task" in result.stderr
+    before = len(node.tasks())
+    node.ctl("run", write(text.format(" confidential=yes")))
+    tasks = node.tasks()[before:]
+    assert [(task["node"], task["state"]) for task in tasks] == [("lab-01", "succeeded")] * 2
+    assert node.ctl("task", "logs", tasks[1]["id"]).stdout == "topsecret\n"

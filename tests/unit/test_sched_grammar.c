@@ -254,6 +254,23 @@ static void files_that_cannot_go_are_told(void **state _unused_)
 #undef IN
 }
 
+/* Whoever takes them runs at the same node, and so does whoever takes what that one made of them.
+ */
+static void results_of_confidential_tasks_stay(void **state _unused_)
+{
+#define LEAKS(place, value, name)                                                                  \
+    "tasks.txt:" place ": in=" value ": a result of a confidential task; make " name               \
+    " confidential, too: confidential=yes\n"
+    expect_errors("a1 b1 c1 d1\nb1: in=x in=@a01/s in=\"@a1/t=u\" confidential=no\n"
+                  "c1: in=@a1/s confidential=yes\nd1: run=\"cat s\" in=@c1/s\n"
+                  "a1: confidential=yes out=s",
+                  LEAKS("2:10", "@a01/s", "b1") LEAKS("2:20", "@a1/t=u", "b1")
+                      LEAKS("4:17", "@c1/s", "d1"));
+#undef LEAKS
+    workflow_plan_free(parse("a1 b1 c1\nb1: in=@a1/s confidential=yes\n"
+                             "c1: needs=a1,b1\na1: confidential=yes"));
+}
+
 /* Of a list: different ones. Of a task: all. */
 static void so_many_files_go_and_no_more(void **state _unused_)
 {
@@ -501,6 +518,7 @@ int main(void)
         cmocka_unit_test(a_function_that_is_none_is_told),
         cmocka_unit_test(files_go_with_tasks),
         cmocka_unit_test(files_that_cannot_go_are_told),
+        cmocka_unit_test(results_of_confidential_tasks_stay),
         cmocka_unit_test(so_many_files_go_and_no_more),
         cmocka_unit_test(tasks_need_earlier_ones),
         cmocka_unit_test(what_cannot_be_needed_is_told),
