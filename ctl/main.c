@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/stdfd.h"
@@ -155,11 +154,9 @@ static int dispatch(struct ctl *ctl, int argc, char *const *argv)
 /* An answer that did not arrive whole is none. */
 static int end_output(int r)
 {
-    errno = 0;
     if (pager_close() || (fflush(stdout) == 0 && !ferror(stdout)) || r != 0)
         return r;
-    return fail(ERROR_INTERNAL, errno ? strerror(errno) : NULL, NULL,
-                "cannot write to standard output");
+    return fail_output();
 }
 
 int main(int argc, char **argv)

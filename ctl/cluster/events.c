@@ -141,7 +141,7 @@ static int follow_events(struct ctl *ctl, cJSON *parameters, bool seed)
 
     client_catch_interrupt();
     r = client_start(ctl, (struct call){"Events", parameters, -1, true, NULL});
-    while (r == 0 && !last) {
+    while (r == 0 && !last && !ferror(stdout)) {
         _cleanup_json_ cJSON *event = NULL;
         bool is_wanted = true;
         r = client_next(ctl, &event, &last);

@@ -121,7 +121,7 @@ static int follow_inbox(struct ctl *ctl, cJSON *parameters)
 
     client_catch_interrupt();
     r = client_start(ctl, (struct call){"Inbox", parameters, -1, true, NULL});
-    while (r == 0 && !last) {
+    while (r == 0 && !last && !ferror(stdout)) {
         _cleanup_json_ cJSON *message = NULL;
         r = client_next(ctl, &message, &last);
         if (r == 0 && ctl->globals.json != JSON_OFF) {

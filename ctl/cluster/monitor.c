@@ -79,7 +79,7 @@ int monitor_run(struct ctl *ctl)
         return r;
     client_catch_interrupt();
     r = client_start(ctl, (struct call){"Monitor", TAKE_PTR(parameters), -1, true, NULL});
-    while (r == 0 && !last) {
+    while (r == 0 && !last && !ferror(stdout)) {
         _cleanup_json_ cJSON *line = NULL;
         r = client_next(ctl, &line, &last);
         if (r == 0 && ctl->globals.json != JSON_OFF)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "console/failure.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -200,6 +201,14 @@ int fail_to_write(const char *path, int error)
     if (error_get_exit(code) != error_get_exit(ERROR_INTERNAL))
         code = ERROR_INTERNAL;
     return fail(code, strerror(error), NULL, "cannot write %s", path);
+}
+
+int fail_output(void)
+{
+    errno = 0;
+    (void)fflush(stdout);
+    return fail(ERROR_INTERNAL, errno ? strerror(errno) : NULL, NULL,
+                "cannot write to standard output");
 }
 
 int fail_memory(void)

@@ -136,6 +136,8 @@ static int take_stream(struct flow *flow, cJSON *parameters, cJSON **ret_end)
             again_heard(&flow->again);
             r = take_object(flow, object, last);
         }
+        if (r == 0 && ferror(stdout)) /* else it would be followed for nobody */
+            r = fail_output();
         if (r == 0 && last)
             *ret_end = TAKE_PTR(object);
     }

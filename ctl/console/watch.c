@@ -39,7 +39,7 @@ int watch_run(struct ctl *ctl)
         fflush(stdout);
         if (r == 0)
             r = client_pause(interval);
-        if (r != 0)
+        if (r != 0 || ferror(stdout))
             return r == CLIENT_INTERRUPTED ? 0 : r;
         /* In a pipe the table has one header. */
         ctl->globals.no_header |= !ctl->globals.stdout_is_tty;

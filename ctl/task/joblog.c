@@ -30,8 +30,14 @@ int joblog_open(struct joblog *joblog, const char *path)
         return fail_to_write(path, errno);
     fputs("Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n",
           joblog->file);
-    fflush(joblog->file);
-    return 0;
+    return fflush(joblog->file) < 0 ? fail_to_write(path, errno) : 0;
+}
+
+int joblog_close(struct joblog *joblog)
+{
+    FILE *file = TAKE_PTR(joblog->file);
+
+    return file && fclose(file) < 0 ? -errno : 0;
 }
 
 void joblog_done(struct joblog *joblog)
@@ -42,8 +48,7 @@ void joblog_done(struct joblog *joblog)
     }
     free(joblog->entries);
     table_done(&joblog->by_name);
-    if (joblog->file)
-        fclose(joblog->file);
+    (void)joblog_close(joblog);
 }
 
 int joblog_plan(struct joblog *joblog, const cJSON *tasks)
@@ -69,13 +74,13 @@ int joblog_plan(struct joblog *joblog, const cJSON *tasks)
     return 0;
 }
 
-void joblog_add(struct joblog *joblog, const cJSON *task)
+int joblog_add(struct joblog *joblog, const cJSON *task)
 {
     struct joblog_entry *entry =
         joblog->file ? table_find(&joblog->by_name, json_text(task, "task", "")) : NULL;
 
     if (!entry || entry->is_written || !output_has_ended(task))
-        return;
+        return 0;
     const char *state = json_text(task, "state", ""), *started = json_text(task, "started", NULL);
     bool is_signal = json_is_set(task, "signal");
     bool is_ended_by_us = !json_is_set(task, "exit") && !is_signal;
@@ -89,5 +94,9 @@ void joblog_add(struct joblog *joblog, const cJSON *task)
             is_ended_by_us ? -1 : (int)json_number(task, "exit", 0),
             is_ended_by_us && is_killed ? TERM_SIGNAL : (int)json_number(task, "signal", 0),
             entry->command);
-    fflush(joblog->file);
+    if (fflush(joblog->file) == 0)
+        return 0;
+    int error = errno;
+    (void)joblog_close(joblog);
+    return -error;
 }

@@ -23,10 +23,14 @@ void joblog_init(struct joblog *joblog);
 
 /* @path NULL: none. The file is emptied. Return: 0, or the exit code after telling. */
 int joblog_open(struct joblog *joblog, const char *path);
+
+/* It is whole. Return: 0, or a negative errno. */
+int joblog_close(struct joblog *joblog);
 void joblog_done(struct joblog *joblog);
 
 /* The plan: once. Return: 0, or the exit code. */
 int joblog_plan(struct joblog *joblog, const cJSON *tasks);
 
-/* A task has changed; a line follows if it has ended, once. */
-void joblog_add(struct joblog *joblog, const cJSON *task);
+/* A task has changed; a line follows if it has ended, once. Return: 0, or a negative errno: then no
+ * more is written. */
+int joblog_add(struct joblog *joblog, const cJSON *task);

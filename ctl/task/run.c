@@ -25,6 +25,7 @@ struct run {
     struct repeats repeats;  /* with --json: what was printed last about each task */
     struct progress progress;
     struct joblog joblog;
+    int log_exit;              /* the exit code where it could not be written */
     struct attachments inputs; /* files that go with the list */
     cJSON *results;            /* owned; by task: the id of one that has results to be brought */
     char id[96];               /* of the workflow; "" before the plan */
@@ -85,6 +86,23 @@ static int bring_results(struct run *run)
         r = results_get(run->ctl, task->valuestring, target, false, &paths);
     }
     return r;
+}
+
+/* The log cannot be written any more: no reason to end what runs. */
+static void tell_log(struct run *run, int error)
+{
+    progress_wipe(&run->progress);
+    run->log_exit = fail(ERROR_INTERNAL, strerror(-error), NULL,
+                         "cannot write %s, which is not whole; the tasks go on",
+                         options_get(&run->ctl->options, "joblog"));
+}
+
+static void log_task(struct run *run, const cJSON *task)
+{
+    int r = joblog_add(&run->joblog, task);
+
+    if (r < 0)
+        tell_log(run, r);
 }
 
 static int take_plan(struct run *run, const cJSON *object)
@@ -243,7 +261,7 @@ static int take_object(struct run *run, cJSON *object, bool last)
                   json_text(object, "reason", ""));
     }
     if (strcmp(type, "task") == 0) {
-        joblog_add(&run->joblog, object);
+        log_task(run, object);
         note_results(run, object);
         take_task(run, object);
     }
@@ -269,7 +287,7 @@ static int print_object(struct run *run, const cJSON *object)
     }
     if (strcmp(type, "task") == 0) {
         _cleanup_free_ char *text = json_format(object);
-        joblog_add(&run->joblog, object);
+        log_task(run, object);
         note_results(run, object);
         r = text ? repeats_add(&run->repeats, json_text(object, "task", ""), text) : -ENOMEM;
     }
@@ -367,7 +385,10 @@ static int follow(struct run *run, cJSON *parameters)
     if (r == CLIENT_INTERRUPTED)
         return detach(run);
     int brought = run->has_plan ? bring_results(run) : 0;
-    return r != 0 ? r : brought;
+    int closed = joblog_close(&run->joblog);
+    if (closed < 0)
+        tell_log(run, closed);
+    return r != 0 ? r : brought != 0 ? brought : run->log_exit;
 }
 
 /*

@@ -483,3 +483,21 @@ def test_an_answer_that_cannot_be_written_is_a_failure(node, words, code):
         process = node.ctl_start(*words, stdout=full)
         told = process.communicate(timeout=60)[1].decode()
     assert process.returncode == code and "cannot write to standard output" in told
+
+
+@pytest.mark.parametrize("words", [("events", "-f"), ("monitor",), ("task", "list", "--watch=0.1")])
+def test_what_never_ends_does_when_it_cannot_be_written(node, words):
+    with open("/dev/full", "wb") as full:
+        process = node.ctl_start(*words, stdout=full)
+        while process.poll() is None:
+            node.ctl("submit", "--wait", "--", "true")
+        assert process.returncode == 1 and b"cannot write to standard output" in process.stderr.read()
+
+
+def test_output_that_cannot_be_written_is_not_followed(node):
+    task = node.submit("--", "sh", "-c", "echo begun; exec sleep 600")
+    with open("/dev/full", "wb") as full:
+        process = node.ctl_start("task", "logs", "-f", task, stdout=full)
+        told = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 1 and "cannot write to standard output" in told
+    node.ctl("task", "cancel", task)

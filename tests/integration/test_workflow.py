@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import resource
 import signal
 
 import pytest
@@ -243,6 +244,22 @@ def test_the_job_log_is_that_of_gnu_parallel(node, write, tmp_path):
     assert "workflow w" in (told := node.ctl("task", "show", node.tasks()[-1]["id"]).stdout) and "(step 1 of 1)" in told
     assert node.ctl("run", "--joblog", "/nowhere/log", write("a1"), code=1).stdout == ""
     assert node.ctl("run", "--joblog", log, "--detach", write("a1"), code=2).stdout == ""
+
+
+def test_a_job_log_that_cannot_be_written_is_told(node, write, tmp_path):
+    before = len(node.tasks())
+    result = node.ctl("run", "--joblog", "/dev/full", write("a1"), code=1)
+    assert result.stdout == "" and "cannot write /dev/full: No space left on device" in result.stderr
+    assert len(node.tasks()) == before
+    # Room for the header, but not for the tasks.
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+
+    result = node.ctl("run", "--joblog", tmp_path / "log", write(LIST), code=1, preexec_fn=limit)
+    assert result.stdout == CONSOLE and "11 tasks, 11 succeeded" in result.stderr
+    assert result.stderr.count("cannot write") == 1
+    assert f"{tmp_path}/log, which is not whole; the tasks go on: File too large" in result.stderr
 
 
 def test_a_daemon_that_dies_in_the_middle_goes_on_and_so_does_p2pctl(make_lab, write):
