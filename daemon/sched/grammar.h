@@ -88,9 +88,6 @@ struct grammar_errors {
 
 void grammar_errors_done(struct grammar_errors *errors);
 
-/* "K=V" of --var: letters, digits and _ in K. */
-bool grammar_is_var(const char *word);
-
 /**
  * grammar_parse() - reads a task list
  * @file:   its name for the messages

@@ -138,18 +138,6 @@ int grammar_read_details(struct grammar_parser *parser, const char *task)
     return 0;
 }
 
-bool grammar_is_var(const char *word)
-{
-    const char *c = word;
-
-    if (*c >= '0' && *c <= '9')
-        return false;
-    while ((*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') ||
-           *c == '_')
-        c++;
-    return c > word && *c == '=';
-}
-
 /* What "${K}" at @text stands for; NULL where no variable is called so. */
 static const char *find_var(struct grammar_parser *parser, const char *text, size_t *ret_size)
 {

@@ -8,6 +8,12 @@
 #include "base/words.h"
 #include "sched/grammar_core.h"
 
+/* What the details of a step have done so far. */
+struct applied {
+    uint32_t seen;                     /* a bit per key */
+    const struct grammar_detail *args; /* borrowed; NULL = there are none */
+};
+
 /* One detail on its way into its task. */
 struct setting {
     struct grammar_parser *parser;
@@ -51,7 +57,7 @@ static int set_run(const struct setting *setting)
         r = task_words_add(&words, spec->args.items[i]);
     if (r < 0)
         return r;
-    if (words.count == 0)
+    if (words.count == 0 || words.items[0][0] == '\0')
         return -EINVAL;
     struct task_words old = spec->args;
     spec->args = words;
@@ -66,7 +72,7 @@ static int set_timeout(const struct setting *setting)
     usec_t timeout;
     int r = text_parse_usec(setting->value, &timeout);
 
-    if (r < 0 || timeout == 0)
+    if (r < 0 || timeout == 0 || timeout > TASK_NUMBER_MAX)
         return -EINVAL;
     setting->spec->timeout_usec = timeout;
     return 0;
@@ -77,7 +83,7 @@ static int set_memory(const struct setting *setting)
     uint64_t size;
     int r = text_parse_size(setting->value, &size);
 
-    if (r < 0 || size == 0)
+    if (r < 0 || size == 0 || size > TASK_NUMBER_MAX)
         return -EINVAL;
     setting->spec->memory_size = size;
     return 0;
@@ -139,7 +145,7 @@ static int set_node(const struct setting *setting)
 
 static int set_name(const struct setting *setting)
 {
-    if (*setting->value == '\0' || strlen(setting->value) > TASK_NAME_MAX)
+    if (*setting->value == '\0' || !task_is_label(setting->value))
         return -EINVAL;
     (void)snprintf(setting->spec->name, sizeof(setting->spec->name), "%s", setting->value);
     return 0;
@@ -148,7 +154,7 @@ static int set_name(const struct setting *setting)
 /* p2pnode's own names are refused here, where the line can be told. */
 static int set_env(const struct setting *setting)
 {
-    if (!strchr(setting->value, '=') || strncmp(setting->value, "P2P_", 4) == 0)
+    if (!task_word_is_variable(setting->value) || strncmp(setting->value, "P2P_", 4) == 0)
         return -EINVAL;
     return task_words_add(&setting->spec->env, setting->value);
 }
@@ -230,10 +236,11 @@ static int set_in(const struct setting *setting)
     return grammar_add_input(setting->parser, setting->step, setting->value);
 }
 
-/* What a pattern may look like is said when the task is checked as a whole. */
 static int set_out(const struct setting *setting)
 {
-    return *setting->value ? task_words_add(&setting->spec->outs, setting->value) : -EINVAL;
+    if (!task_is_out(setting->value) || setting->spec->outs.count == TASK_FILES_MAX)
+        return -EINVAL;
+    return task_words_add(&setting->spec->outs, setting->value);
 }
 
 /* "dir/stats.py:mean": the last colon counts. The code itself comes with the list. */
@@ -244,20 +251,28 @@ static int set_python(const struct setting *setting)
     _cleanup_free_ char *path =
         colon ? strndup(setting->value, (size_t)(colon - setting->value)) : NULL;
     const char *slash = path ? strrchr(path, '/') : NULL, *file = slash ? slash + 1 : path;
+    _cleanup_(task_python_freep) struct task_python *python = NULL;
     int r;
 
+    if (setting->spec->is_command)
+        return -EEXIST;
     if (!path)
         return colon ? -ENOMEM : -EINVAL;
-    if (!text_is_file_name(file) || colon[1] == '\0' || strlen(colon + 1) > TASK_FUNCTION_MAX)
+    if (!text_is_file_name(file) || strlen(colon + 1) > TASK_FUNCTION_MAX)
+        return -EINVAL;
+    r = task_python_new(file, colon + 1, "", &python);
+    if (r < 0)
+        return r;
+    if (task_python_check(python))
         return -EINVAL;
     r = grammar_add_local(setting->parser->plan, path);
     if (r < 0)
         return r;
     step->has_code = true;
     step->code = (uint32_t)r;
-    r = task_python_new(file, colon + 1, "", &setting->spec->python);
+    setting->spec->python = TAKE_PTR(python);
     (void)snprintf(setting->spec->type, sizeof(setting->spec->type), "%s", TASK_TYPE_PYTHON);
-    return r;
+    return 0;
 }
 
 struct detail_key {
@@ -273,22 +288,28 @@ struct detail_key {
 /* In the order in which they apply: run looks at args, in at confidential. */
 static const struct detail_key keys[] = {
     {"args", KEY_SPLIT, set_args, "words, at most 1024 and 64 KiB, quotes closed"},
-    {"run", KEY_SPLIT, set_run, "a command, quotes closed"},
-    {"timeout", 0, set_timeout, "a duration above 0, for example 30s"},
-    {"memory", 0, set_memory, "a size above 0, for example 512MiB"},
+    {"run", KEY_SPLIT, set_run, "a command, at most 1024 words and 64 KiB, quotes closed"},
+    {"timeout", 0, set_timeout, "a duration above 0 and below 285 years, for example 30s"},
+    {"memory", 0, set_memory, "a size above 0 and up to 8PiB, for example 512MiB"},
     {"cpus", 0, set_cpus, "a number from 0.01 to 1024, for example 1.5"},
     {"retries", 0, set_retries, "a number from 0 to 1000"},
     {"slots", 0, set_slots, "a number from 1 to 1024"},
     {"confidential", 0, set_confidential, "yes or no"},
     {"node", 0, set_node, "the name of a node"},
-    {"name", 0, set_name, "at most 63 bytes of text"},
-    {"env", KEY_REPEATED, set_env, "NAME=VALUE, where NAME does not begin with P2P_"},
+    {"name", 0, set_name, "at most 63 bytes of printable text"},
+    {"env", KEY_REPEATED, set_env,
+     "NAME=VALUE, with letters, digits and _ in NAME, which does not begin with P2P_; at most 1024 "
+     "and 64 KiB"},
     {"needs", 0, set_needs, "tasks that stand before it in the list, for example a1,b2"},
     {"on_fail", 0, set_on_fail, "stop, skip or continue"},
     {"in", KEY_REPEATED, set_in,
      "a file, @STORED or @TASK/RESULT of a task before it, perhaps =NAME; at most 64"},
-    {"out", KEY_REPEATED, set_out, "a pattern of results, for example plot*.png"},
-    {"python", 0, set_python, "FILE:FUNCTION of Python code; at most 64 files go with a list"},
+    {"out", KEY_REPEATED, set_out,
+     "a path below the work directory, without \"..\", perhaps with wildcards and =DIR, for "
+     "example "
+     "plot*.png; at most 64"},
+    {"python", 0, set_python,
+     "FILE:FUNCTION of Python code, for example stats.py:mean; at most 64 files go with a list"},
 };
 
 static void check_key(struct grammar_parser *parser, const struct grammar_detail *detail)
@@ -309,7 +330,7 @@ static void check_key(struct grammar_parser *parser, const struct grammar_detail
 }
 
 /* Return: 0; -EINVAL, -E2BIG where the value is not what the key expects; -EPERM for a result that
- * would leave its node; -ENOMEM. */
+ * would leave its node, -EEXIST for a function where there is a command; -ENOMEM. */
 static int set_value(struct grammar_parser *parser, const struct grammar_detail *detail,
                      const struct detail_key *key, struct workflow_step *step)
 {
@@ -338,24 +359,30 @@ static void tell(struct grammar_parser *parser, const struct grammar_detail *det
                         "%s=%.60s: a result of a confidential task; make %s confidential, too: "
                         "confidential=yes",
                         key->name, detail->value, step->name);
+    else if (r == -EEXIST)
+        grammar_fail_at(parser, detail->line, detail->column,
+                        "%s=%.60s: a task is a command or a function, not both", key->name,
+                        detail->value);
     else
         grammar_fail_at(parser, detail->line, detail->column, "%s=%.60s: expected %s", key->name,
                         detail->value, key->expected);
 }
 
-/* Checks the detail's key and task; keys that are given twice are found by @seen, a bit per key. */
+/* Return: 0, -ENOMEM; errors are noted. */
 static int apply(struct grammar_parser *parser, const struct grammar_detail *detail,
-                 const struct detail_key *key, struct workflow_step *step, uint32_t *seen)
+                 const struct detail_key *key, struct workflow_step *step, struct applied *applied)
 {
     uint32_t bit = 1U << (key - keys);
     int r;
 
-    if ((*seen & bit) && !(key->flags & KEY_REPEATED)) {
+    if ((applied->seen & bit) && !(key->flags & KEY_REPEATED)) {
         grammar_fail_at(parser, detail->line, detail->column, "\"%s\" is given twice for %s",
                         key->name, step->name);
         return 0;
     }
-    *seen |= bit;
+    applied->seen |= bit;
+    if (key->set == set_args)
+        applied->args = detail;
     r = set_value(parser, detail, key, step);
     if (r == -ENOMEM)
         return r;
@@ -364,25 +391,27 @@ static int apply(struct grammar_parser *parser, const struct grammar_detail *det
     return 0;
 }
 
-/* What a function is called with is JSON, each word a value of its own. */
-static void check_arguments(struct grammar_parser *parser, const struct workflow_step *step)
+/* What a function is called with is JSON, each word a value of its own. @from: the words' detail.
+ */
+static void check_arguments(struct grammar_parser *parser, const struct workflow_step *step,
+                            const struct grammar_detail *from)
 {
     const struct task_words *args = &step->spec.args;
 
-    for (size_t i = 0; step->has_code && i < args->count; i++)
+    for (size_t i = 0; i < args->count; i++)
         if (!json_is_value(text_skip_name(args->items[i])))
-            grammar_fail_at(parser, step->line, step->column, "%s: argument %zu is no JSON: %.64s",
+            grammar_fail_at(parser, from->line, from->column, "%s: argument %zu is no JSON: %.64s",
                             step->name, i + 1, args->items[i]);
-    size_t again = step->has_code ? task_words_find_repeated(args) : SIZE_MAX;
+    size_t again = task_words_find_repeated(args);
     if (again != SIZE_MAX)
-        grammar_fail_at(parser, step->line, step->column,
+        grammar_fail_at(parser, from->line, from->column,
                         "%s: argument %zu gives a name a second value: %.64s", step->name,
                         again + 1, args->items[again]);
 }
 
 /* A command or a function shows as the task it stands for; and every specification is checked as a
- * whole. */
-static void finish_steps(struct grammar_parser *parser)
+ * whole: what its details could not be told of one by one. @applied: of every step. */
+static void finish_steps(struct grammar_parser *parser, const struct applied *applied)
 {
     struct workflow_plan *plan = parser->plan;
     char reason[TASK_REASON_MAX + 1];
@@ -391,7 +420,8 @@ static void finish_steps(struct grammar_parser *parser)
         struct workflow_step *step = &plan->steps[i];
         if ((step->spec.is_command || step->has_code) && step->spec.name[0] == '\0')
             (void)snprintf(step->spec.name, sizeof(step->spec.name), "%s", step->name);
-        check_arguments(parser, step);
+        if (step->has_code && applied[i].args)
+            check_arguments(parser, step, applied[i].args);
         if (task_spec_check(&step->spec, reason) < 0)
             grammar_fail_at(parser, step->line, step->column, "%s: %s", step->name, reason);
     }
@@ -411,10 +441,11 @@ static void check_vars(struct grammar_parser *parser)
 int grammar_apply_details(struct grammar_parser *parser)
 {
     const struct task_words *vars = parser->options->vars;
-    _cleanup_free_ uint32_t *seen = calloc(parser->plan->steps_count + 1, sizeof(*seen));
+    _cleanup_free_ struct applied *applied =
+        calloc(parser->plan->steps_count + 1, sizeof(*applied));
 
     parser->vars_used = calloc((vars ? vars->count : 0) + 1, sizeof(*parser->vars_used));
-    if (!seen || !parser->vars_used)
+    if (!applied || !parser->vars_used)
         return -ENOMEM;
     for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
         for (size_t i = 0; i < parser->details_count; i++) {
@@ -425,7 +456,7 @@ int grammar_apply_details(struct grammar_parser *parser)
             step = table_find(&parser->by_name, detail->task);
             if (!step)
                 continue;
-            int r = apply(parser, detail, &keys[k], step, &seen[step - parser->plan->steps]);
+            int r = apply(parser, detail, &keys[k], step, &applied[step - parser->plan->steps]);
             if (r < 0)
                 return r;
         }
@@ -437,6 +468,6 @@ int grammar_apply_details(struct grammar_parser *parser)
         check_key(parser, detail);
     }
     check_vars(parser);
-    finish_steps(parser);
+    finish_steps(parser, applied);
     return 0;
 }

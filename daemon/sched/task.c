@@ -10,7 +10,6 @@
 
 #define TIMELINE_HEAD      8 /* entries of the beginning that a long timeline keeps */
 #define TIMELINE_TEXT_SIZE 256
-#define NUMBER_MAX         (UINT64_C(1) << 53)
 
 static const char *const state_names[_TASK_STATE_MAX] = {
     [TASK_PENDING] = "pending", [TASK_RUNNING] = "running",     [TASK_SUCCEEDED] = "succeeded",
@@ -121,17 +120,9 @@ static bool is_printable(const char *text, size_t max)
     return true;
 }
 
-/* "K=V" with a key that a shell takes. */
-static bool is_environment(const char *word)
+bool task_is_label(const char *text)
 {
-    const char *c = word;
-
-    if (*c >= '0' && *c <= '9')
-        return false;
-    while ((*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') ||
-           *c == '_')
-        c++;
-    return c > word && *c == '=';
+    return is_printable(text, TASK_NAME_MAX);
 }
 
 const char *task_out_split(const char *out, size_t *ret_glob_size)
@@ -157,21 +148,26 @@ static bool is_glob(const char *glob, size_t size)
     return true;
 }
 
+bool task_is_out(const char *out)
+{
+    size_t size;
+    const char *directory = task_out_split(out, &size);
+
+    return is_glob(out, size) && is_printable(directory, TASK_GLOB_MAX) &&
+           is_printable(out, 2 * TASK_GLOB_MAX);
+}
+
 static const char *check_files(const struct task_spec *spec)
 {
-    if (spec->in.size > NUMBER_MAX || spec->in.count > TASK_FILES_MAX ||
+    if (spec->in.size > TASK_NUMBER_MAX || spec->in.count > TASK_FILES_MAX ||
         spec->outs.count > TASK_FILES_MAX)
         return "at most 64 files go with a task, and 64 patterns of results";
     if ((spec->in.count > 0 || spec->has_stdin) && spec->in.size == 0)
         return "there is no bundle of its files";
-    for (size_t i = 0; i < spec->outs.count; i++) {
-        size_t size;
-        const char *directory = task_out_split(spec->outs.items[i], &size);
-        if (!is_glob(spec->outs.items[i], size) || !is_printable(directory, TASK_GLOB_MAX) ||
-            !is_printable(spec->outs.items[i], 2 * TASK_GLOB_MAX))
+    for (size_t i = 0; i < spec->outs.count; i++)
+        if (!task_is_out(spec->outs.items[i]))
             return "a pattern of results is a path below the work directory, without \"..\", and "
                    "perhaps =DIR";
-    }
     return NULL;
 }
 
@@ -189,7 +185,7 @@ static const char *check_words(const struct task_spec *spec)
     if (spec->env.count > TASK_WORDS_MAX || task_words_size(&spec->env) > TASK_WORDS_SIZE)
         return "the environment is too large: at most 1024 entries and 64 KiB";
     for (size_t i = 0; i < spec->env.count; i++)
-        if (!is_environment(spec->env.items[i]))
+        if (!task_word_is_variable(spec->env.items[i]))
             return "an environment entry is KEY=VALUE, with letters, digits and _ in KEY";
     return NULL;
 }
@@ -202,9 +198,9 @@ int task_after_parse(const char *text, uint64_t *ret_number, enum task_after_con
     size_t size = strspn(text, "0123456789");
     uint64_t number = 0;
 
-    for (size_t i = 0; i < size && number <= NUMBER_MAX; i++)
+    for (size_t i = 0; i < size && number <= TASK_NUMBER_MAX; i++)
         number = number * 10 + (uint64_t)(text[i] - '0');
-    if (number == 0 || number > NUMBER_MAX)
+    if (number == 0 || number > TASK_NUMBER_MAX)
         return -EINVAL;
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (strcmp(text + size, names[i]) == 0) {
@@ -254,9 +250,9 @@ static const char *check_spec(const struct task_spec *spec)
         return "a task is a command or a function, not both";
     if (fixed ? strcmp(spec->type, fixed) != 0 : !text_is_type_name(spec->type))
         return "a task type is 1 to 32 letters";
-    if (spec->type_number > NUMBER_MAX || spec->workflow > NUMBER_MAX)
+    if (spec->type_number > TASK_NUMBER_MAX || spec->workflow > TASK_NUMBER_MAX)
         return "the number is too large";
-    if (!is_printable(spec->name, TASK_NAME_MAX))
+    if (!task_is_label(spec->name))
         return "a name is at most 63 bytes of printable text";
     if (!is_printable(spec->user, TASK_USER_MAX))
         return "a user name is at most 64 bytes of printable text";
@@ -274,8 +270,8 @@ static const char *check_spec(const struct task_spec *spec)
         return "a limit of CPUs is 0.01 to 1024";
     if (!is_after(&spec->after))
         return "a task waits for at most 64 others, given as NUMBER[:ok|any|failed]";
-    if (spec->timeout_usec > NUMBER_MAX || spec->retry_delay_usec > NUMBER_MAX ||
-        spec->memory_size > NUMBER_MAX)
+    if (spec->timeout_usec > TASK_NUMBER_MAX || spec->retry_delay_usec > TASK_NUMBER_MAX ||
+        spec->memory_size > TASK_NUMBER_MAX)
         return "the limit is too large";
     if (spec->retry_on >= TASK_RETRY_EXIT << 1)
         return "unknown reason to retry";

@@ -31,6 +31,7 @@
 #define TASK_REASON_MAX   191  /* bytes */
 #define TASK_TIMELINE_MAX 64
 #define TASK_RETRIES_MAX  1000
+#define TASK_NUMBER_MAX   (UINT64_C(1) << 53) /* all up to it are whole in JSON */
 #define TASK_FILES_MAX    64 /* files that go with a task; also patterns of results */
 #define TASK_SLOTS_MAX    1024
 #define TASK_CPUS_MAX     1024
@@ -140,6 +141,10 @@ int task_spec_check(const struct task_spec *spec, char reason[static TASK_REASON
  * none. *@ret_glob_size bytes of @out are the glob. Returns DIR.
  */
 const char *task_out_split(const char *out, size_t *ret_glob_size);
+
+/* What task_spec_check() asks of each pattern of results, and of a name. */
+bool task_is_out(const char *out);
+bool task_is_label(const char *text);
 
 enum task_kind {
     TASK_TYPED, /* of a type that nodes have handlers for */

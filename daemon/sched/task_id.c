@@ -5,8 +5,6 @@
 #include <string.h>
 #include "sched/task.h"
 
-#define NUMBER_MAX (UINT64_C(1) << 53)
-
 char *task_id_format(uint64_t number, const char *origin, char target[static TASK_ID_TEXT_MAX])
 {
     (void)snprintf(target, TASK_ID_TEXT_MAX, "%" PRIu64 "@%s", number, origin);
@@ -26,7 +24,7 @@ int task_id_parse(const char *text, const char *prefix, uint64_t *ret_number,
         return -EINVAL;
     for (; *c >= '0' && *c <= '9'; c++) {
         number = number * 10 + (uint64_t)(*c - '0');
-        if (number > NUMBER_MAX)
+        if (number > TASK_NUMBER_MAX)
             return -EINVAL;
     }
     if (*c == '@' && !text_is_node_name(c + 1))

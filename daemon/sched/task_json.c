@@ -6,7 +6,6 @@
 #include <string.h>
 #include "base/bundle.h"
 
-#define NUMBER_MAX (UINT64_C(1) << 53)
 #define SIGNAL_MAX 64
 
 static const char *const end_names[_TASK_END_MAX] = {
@@ -269,9 +268,9 @@ static void get_files(struct source *source, const char *key, struct task_files 
         source->is_bad = true;
     if (!inner.json)
         return;
-    ret->bundle = get_number(&inner, "bundle", NUMBER_MAX);
-    ret->size = get_number(&inner, "size", NUMBER_MAX);
-    ret->bytes = get_number(&inner, "bytes", NUMBER_MAX);
+    ret->bundle = get_number(&inner, "bundle", TASK_NUMBER_MAX);
+    ret->size = get_number(&inner, "size", TASK_NUMBER_MAX);
+    ret->bytes = get_number(&inner, "bytes", TASK_NUMBER_MAX);
     ret->count = (uint32_t)get_number(&inner, "count", BUNDLE_FILES_MAX);
     if (inner.is_bad || ret->size == 0)
         source->is_bad = true;
@@ -310,20 +309,20 @@ int task_spec_from_json(const cJSON *json, struct task_spec *ret)
     spec.is_command = get_flag(&source, "command");
     spec.is_confidential = get_flag(&source, "confidential");
     spec.has_stdin = get_flag(&source, "stdin");
-    spec.type_number = get_number(&source, "type_number", NUMBER_MAX);
+    spec.type_number = get_number(&source, "type_number", TASK_NUMBER_MAX);
     get_text(&source, "name", spec.name, sizeof(spec.name));
     get_text(&source, "user", spec.user, sizeof(spec.user));
     get_text(&source, "node", spec.node, sizeof(spec.node));
     get_text(&source, "select", spec.select, sizeof(spec.select));
-    spec.timeout_usec = get_number(&source, "timeout_usec", NUMBER_MAX);
-    spec.memory_size = get_number(&source, "memory_size", NUMBER_MAX);
+    spec.timeout_usec = get_number(&source, "timeout_usec", TASK_NUMBER_MAX);
+    spec.memory_size = get_number(&source, "memory_size", TASK_NUMBER_MAX);
     spec.cpus_milli = (uint32_t)get_number(&source, "cpus_milli", UINT32_MAX);
     get_text(&source, "sandbox", spec.sandbox, sizeof(spec.sandbox));
     spec.slots = (uint32_t)get_number(&source, "slots", TASK_SLOTS_MAX);
     spec.retries = (uint32_t)get_number(&source, "retries", TASK_RETRIES_MAX);
-    spec.retry_delay_usec = get_number(&source, "retry_delay_usec", NUMBER_MAX);
+    spec.retry_delay_usec = get_number(&source, "retry_delay_usec", TASK_NUMBER_MAX);
     spec.retry_on = (unsigned)get_number(&source, "retry_on", UINT32_MAX);
-    spec.workflow = get_number(&source, "workflow", NUMBER_MAX);
+    spec.workflow = get_number(&source, "workflow", TASK_NUMBER_MAX);
     spec.step = (uint32_t)get_number(&source, "step", UINT32_MAX);
     r = get_on_done(&source, &spec.on_done);
     if (r < 0)
@@ -363,8 +362,8 @@ int task_end_from_json(const cJSON *json, struct task_end *ret)
             end.type = (enum task_end_type)i;
     end.code = get_signed(&source, "code", 0, INT32_MAX);
     end.is_oom = get_flag(&source, "oom");
-    end.run_usec = get_number(&source, "run_usec", NUMBER_MAX);
-    end.memory_peak_size = get_number(&source, "memory_peak_size", NUMBER_MAX);
+    end.run_usec = get_number(&source, "run_usec", TASK_NUMBER_MAX);
+    end.memory_peak_size = get_number(&source, "memory_peak_size", TASK_NUMBER_MAX);
     get_text(&source, "text", end.text, sizeof(end.text));
     get_files(&source, "out", &end.out);
     if (source.is_bad || end.type == _TASK_END_MAX)
@@ -390,7 +389,7 @@ static int get_timeline(const cJSON *json, struct task *task)
         uint64_t wall_usec;
         if (!cJSON_IsObject(item) || json_get_string(item, "text", &text) <= 0)
             return -EBADMSG;
-        wall_usec = get_number(&source, "wall_usec", NUMBER_MAX);
+        wall_usec = get_number(&source, "wall_usec", TASK_NUMBER_MAX);
         if (source.is_bad)
             return -EBADMSG;
         int r = task_add_timeline(task, wall_usec, "%s", text);
@@ -438,19 +437,19 @@ int task_from_json(const cJSON *json, struct task **ret)
     r = get_parts(&source, task);
     if (r < 0)
         return r;
-    task->number = get_number(&source, "number", NUMBER_MAX);
-    task->attempt = get_number(&source, "attempt", NUMBER_MAX);
+    task->number = get_number(&source, "number", TASK_NUMBER_MAX);
+    task->attempt = get_number(&source, "attempt", TASK_NUMBER_MAX);
     task->tries = (uint32_t)get_number(&source, "tries", UINT32_MAX);
     task->tries_max = (uint32_t)get_number(&source, "tries_max", UINT32_MAX);
     task->has_node = get_flag(&source, "has_node");
-    task->node_generation = get_number(&source, "node_generation", NUMBER_MAX);
+    task->node_generation = get_number(&source, "node_generation", TASK_NUMBER_MAX);
     get_text(&source, "node_name", task->node_name, sizeof(task->node_name));
     task->is_cancelled = get_flag(&source, "cancelled");
     task->cancel_signal = get_signed(&source, "cancel_signal", 0, SIGNAL_MAX);
-    task->cancel_grace_usec = get_number(&source, "cancel_grace_usec", NUMBER_MAX);
-    task->submitted_wall_usec = get_number(&source, "submitted_wall_usec", NUMBER_MAX);
-    task->started_wall_usec = get_number(&source, "started_wall_usec", NUMBER_MAX);
-    task->ended_wall_usec = get_number(&source, "ended_wall_usec", NUMBER_MAX);
+    task->cancel_grace_usec = get_number(&source, "cancel_grace_usec", TASK_NUMBER_MAX);
+    task->submitted_wall_usec = get_number(&source, "submitted_wall_usec", TASK_NUMBER_MAX);
+    task->started_wall_usec = get_number(&source, "started_wall_usec", TASK_NUMBER_MAX);
+    task->ended_wall_usec = get_number(&source, "ended_wall_usec", TASK_NUMBER_MAX);
     task->cut_error = get_signed(&source, "cut_error", 0, INT32_MAX);
     task->is_cut_here = get_flag(&source, "cut_here");
     get_text(&source, "reason", task->reason, sizeof(task->reason));

@@ -59,6 +59,18 @@ int task_words_copy(const struct task_words *words, struct task_words *ret)
     return 0;
 }
 
+bool task_word_is_variable(const char *word)
+{
+    const char *c = word;
+
+    if (*c >= '0' && *c <= '9')
+        return false;
+    while ((*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') ||
+           *c == '_')
+        c++;
+    return c > word && *c == '=';
+}
+
 size_t task_words_find_repeated(const struct task_words *words)
 {
     for (size_t i = 1; i < words->count; i++) {

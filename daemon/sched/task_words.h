@@ -27,6 +27,9 @@ size_t task_words_size(const struct task_words *words);
 int task_words_add(struct task_words *words, const char *word);
 int task_words_copy(const struct task_words *words, struct task_words *ret);
 
+/* "K=V", with a key that a shell takes. */
+bool task_word_is_variable(const char *word);
+
 /* The first word that begins with a name of its own, NAME=…, which a word before it gave; SIZE_MAX
  * where there is none. */
 size_t task_words_find_repeated(const struct task_words *words);

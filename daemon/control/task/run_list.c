@@ -99,7 +99,7 @@ static bool read_vars(struct call *call, struct task_words *vars)
     if (!read_array(call, "vars", &array))
         return false;
     json_for_each (item, array) {
-        if (!grammar_is_var(item->valuestring)) {
+        if (!task_word_is_variable(item->valuestring)) {
             call_fail(call, ERROR_USAGE, "p2pctl run --var K=V",
                       "--var \"%.64s\": a variable is K=V, with letters, digits and _ in K",
                       item->valuestring);
