@@ -89,19 +89,6 @@ void json_forget(cJSON *json)
     cJSON_Delete(json);
 }
 
-bool json_is_value(const char *text)
-{
-    _cleanup_json_ cJSON *json = NULL;
-    _cleanup_free_ char *object = NULL;
-
-    if (asprintf(&object, "{\"a\":%s}", text) < 0) {
-        object = NULL;
-        return false;
-    }
-    /* Not two members: "1, \"b\": 2" would be such. */
-    return json_parse(object, strlen(object), &json) == 0 && cJSON_GetArraySize(json) == 1;
-}
-
 /* DEL, and C1 in UTF-8: JSON may hold them bare, but cJSON's text may end up on a terminal. */
 static bool is_bare_control(const uint8_t *byte)
 {

@@ -13,8 +13,9 @@
 #include <stdint.h>
 #include "base/macro.h"
 
-#define JSON_SIZE_MAX  ((size_t)1024 * 1024)
-#define JSON_DEPTH_MAX 32
+#define JSON_SIZE_MAX        ((size_t)1024 * 1024)
+#define JSON_DEPTH_MAX       32
+#define JSON_VALUE_DEPTH_MAX 512 /* Python reads nearly 1,000 */
 
 static inline void json_freep(cJSON **json)
 {
@@ -48,7 +49,8 @@ int json_parse(const char *text, size_t size, cJSON **ret);
 /* The same with another limit than JSON_SIZE_MAX. */
 int json_parse_up_to(const char *text, size_t size, size_t size_max, cJSON **ret);
 
-/* Whether @text is exactly one JSON value of any type, within the same limits. */
+/* Whether @text is exactly one JSON value of any type, as RFC 8259 has it, at most
+ * JSON_VALUE_DEPTH_MAX deep: for text that is handed on as it is. json_value.c */
 bool json_is_value(const char *text);
 
 /* Compact text, to be freed by the caller; NULL without memory. */

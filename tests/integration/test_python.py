@@ -62,6 +62,12 @@ def test_code_on_the_command_line(lab):
     assert result.stdout == "42\n"
 
 
+@pytest.mark.parametrize("argument", [r'"\u0000"', r'"\ud800"', "[" * 512 + "]" * 512])
+def test_all_that_is_json_gets_through_as_it_is(lab, argument):
+    words = "--wait", "--code", "def f(x): return x", "--function", "f", argument
+    assert lab["lab-01"].ctl("submit", *words).stdout == argument + "\n"
+
+
 @pytest.mark.parametrize("where", ["lab-01", "lab-02"])
 def test_an_exception_is_a_traceback_and_exit_1(lab, stats, where):
     result = lab["lab-01"].ctl("submit", "--wait", "-N", where, "--python", stats("fail"), '"oops"', code=1)
@@ -73,6 +79,7 @@ def test_an_exception_is_a_traceback_and_exit_1(lab, stats, where):
     (["--python", "STATS:mean", "[1,"], "argument 1 is no JSON"),
     (["--python", "STATS:mean", "1", "x=text"], "argument 2 is no JSON"),
     (["--python", "STATS:mean", "1, 2"], "argument 1 is no JSON"),
+    (["--python", "STATS:mean", "01"], "argument 1 is no JSON: 01"),
     (["--python", "STATS:scale", "value=1", "value=2"], "argument 2 gives a name a second value: value=2"),
     (["--python", "STATS"], "--python is FILE:FUNCTION"),
     (["--python", "STATS:not a name"], "a function has a name"),

@@ -102,6 +102,90 @@ static void depth_and_size_are_limited(void **state _unused_)
     assert_int_equal(json_parse(large, JSON_SIZE_MAX + 1, &deep), -EMSGSIZE);
 }
 
+/* As RFC 8259 has it, and Python. */
+static const char *const good_values[] = {"0",
+                                          "-0",
+                                          "10",
+                                          "-1.50e+07",
+                                          "1E400",
+                                          "0.0",
+                                          " null\n",
+                                          "true",
+                                          "false",
+                                          "\"\"",
+                                          "[]",
+                                          "{ }",
+                                          "[ 1 ,\t[ ] , {\"a\" : {\"a\":[]} , \"\":null} ]\r\n",
+                                          "\"\\u0000\"",
+                                          "\"\\ud800\"",
+                                          "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\uAf09 \xc3\xa4\x7f\""};
+
+static const char *const bad_values[] = {"",
+                                         " ",
+                                         "01",
+                                         "-",
+                                         "-01",
+                                         "+1",
+                                         ".5",
+                                         "1.",
+                                         "1e",
+                                         "1e+",
+                                         "0x1",
+                                         "1 2",
+                                         "1,\"b\":2",
+                                         "NaN",
+                                         "Infinity",
+                                         "-Infinity",
+                                         "tru",
+                                         "truee",
+                                         "True",
+                                         "'a'",
+                                         "\"",
+                                         "\"\\\"",
+                                         "\"\\",
+                                         "\"\\x\"",
+                                         "\"\\u12\"",
+                                         "\"\\u12g4\"",
+                                         "\"\t\"",
+                                         "\"\xff\"",
+                                         "[",
+                                         "]",
+                                         "[1",
+                                         "[1,]",
+                                         "[,1]",
+                                         "[1 2]",
+                                         "[}",
+                                         "{]",
+                                         "{",
+                                         "{\"a\"}",
+                                         "{\"a\":}",
+                                         "{\"a\":1,}",
+                                         "{a:1}",
+                                         "{1:1}",
+                                         "{\"a\":1]",
+                                         "[1]]",
+                                         "\xef\xbb\xbf"
+                                         "1",
+                                         "\v1",
+                                         "//\n1"};
+
+static void a_value_is_judged_by_the_letter(void **state _unused_)
+{
+    char deep[2 * JSON_VALUE_DEPTH_MAX + 3] = "";
+
+    for (size_t i = 0; i < ARRAY_SIZE(good_values); i++)
+        if (!json_is_value(good_values[i]))
+            fail_msg("%s was refused", good_values[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(bad_values); i++)
+        if (json_is_value(bad_values[i]))
+            fail_msg("%s was taken", bad_values[i]);
+    for (size_t depth = JSON_VALUE_DEPTH_MAX; depth <= JSON_VALUE_DEPTH_MAX + 1; depth++) {
+        memset(deep, '[', depth);
+        memset(deep + depth, ']', depth);
+        assert_int_equal(json_is_value(deep), depth == JSON_VALUE_DEPTH_MAX);
+    }
+}
+
 static void getters_tell_absent_from_wrong(void **state _unused_)
 {
     _cleanup_json_ cJSON *json = NULL;
@@ -245,6 +329,7 @@ int main(void)
         cmocka_unit_test(text_ends_with_its_last_byte),
         cmocka_unit_test(what_was_read_is_written),
         cmocka_unit_test(depth_and_size_are_limited),
+        cmocka_unit_test(a_value_is_judged_by_the_letter),
         cmocka_unit_test(getters_tell_absent_from_wrong),
         cmocka_unit_test(no_control_character_is_printed_bare),
         cmocka_unit_test(numbers_and_times_print_exactly),
