@@ -2,6 +2,7 @@
 #include "task/attach.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,7 +10,9 @@
 #include "base/json.h"
 #include "base/macro.h"
 #include "base/text.h"
+#include "client.h"
 #include "console/failure.h"
+#include "console/render.h"
 
 #define COPY_SIZE ((size_t)256 * 1024)
 
@@ -106,13 +109,35 @@ static int add_input(const char *given, cJSON *list, struct attachments *attachm
     return 0;
 }
 
+/* How much the daemon takes. What is read before the next call may take its time: the connection
+ * does not wait for it. */
+static int ask_limit(struct ctl *ctl, uint64_t *ret)
+{
+    _cleanup_json_ cJSON *answer = NULL, *parameters = cJSON_CreateObject();
+
+    json_add_string(parameters, "key", "tasks.result_max");
+    int r = client_list(ctl, (struct call){"ShowConfig", TAKE_PTR(parameters), -1, false, NULL},
+                        "config", &answer);
+    if (r != 0)
+        return r;
+    client_free(TAKE_PTR(ctl->client));
+    const cJSON *item = cJSON_GetArrayItem(json_member(answer, "config"), 0);
+    char size[32] = "";
+    (void)sscanf(json_text(item, "value", ""), "\"%31[^\"]", size);
+    return text_parse_size(size, ret) < 0
+               ? fail(ERROR_INTERNAL, NULL, NULL, "the daemon does not tell tasks.result_max")
+               : 0;
+}
+
 /* A pipe is read to its end first: a task is accepted when all of its input is there. */
-static int spool(int from, const char *path, int *ret)
+static int spool(int from, const char *path, uint64_t size_max, int *ret)
 {
     const char *directory = getenv("TMPDIR");
     _cleanup_close_ int fd =
         open(directory && *directory ? directory : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     _cleanup_free_ char *buffer = malloc(COPY_SIZE);
+    char limit[32];
+    uint64_t total = 0;
     ssize_t size;
 
     if (fd < 0)
@@ -125,6 +150,11 @@ static int spool(int from, const char *path, int *ret)
             continue;
         if (size < 0)
             return tell(path, errno);
+        total += (uint64_t)size;
+        if (total > size_max)
+            return fail(ERROR_TOO_LARGE, NULL, "p2pctl config show tasks.result_max",
+                        "%s is too large: the files of a task have at most %s together", path,
+                        text_format_size(size_max, limit));
         for (ssize_t done = 0; done < size;) {
             ssize_t written = write(fd, buffer + done, (size_t)(size - done));
             if (written < 0 && errno != EINTR)
@@ -139,9 +169,11 @@ static int spool(int from, const char *path, int *ret)
     return 0;
 }
 
-static int add_stdin(const char *path, cJSON *parameters, struct attachments *attachments)
+static int add_stdin(struct ctl *ctl, const char *path, cJSON *parameters,
+                     struct attachments *attachments)
 {
     struct stat status;
+    uint64_t size_max = 0;
     int spooled = -EBADF, r;
     _cleanup_close_ int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
                                                     : open(path, O_RDONLY | O_CLOEXEC);
@@ -151,7 +183,9 @@ static int add_stdin(const char *path, cJSON *parameters, struct attachments *at
     if (S_ISDIR(status.st_mode))
         return tell(path, EISDIR);
     if (!S_ISREG(status.st_mode)) {
-        r = spool(fd, strcmp(path, "-") == 0 ? "standard input" : path, &spooled);
+        r = ask_limit(ctl, &size_max);
+        if (r == 0)
+            r = spool(fd, strcmp(path, "-") == 0 ? "standard input" : path, size_max, &spooled);
         if (r != 0)
             return r;
         json_add_u64(parameters, "stdin", add_descriptor(attachments, spooled));
@@ -176,8 +210,9 @@ static int add_outs(const struct options *options, cJSON *parameters)
     return 0;
 }
 
-int attach_files(const struct options *options, cJSON *parameters, struct attachments *ret)
+int attach_files(struct ctl *ctl, cJSON *parameters, struct attachments *ret)
 {
+    const struct options *options = &ctl->options;
     cJSON *list = options_has(options, "in") ? cJSON_AddArrayToObject(parameters, "in") : NULL;
     const char *stdin_path = options_get(options, "stdin"), *in;
     int r = add_outs(options, parameters);
@@ -189,6 +224,6 @@ int attach_files(const struct options *options, cJSON *parameters, struct attach
         r = add_input(in, list, ret);
     }
     if (r == 0 && stdin_path)
-        r = add_stdin(stdin_path, parameters, ret);
+        r = add_stdin(ctl, stdin_path, parameters, ret);
     return r;
 }

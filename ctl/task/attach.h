@@ -5,7 +5,7 @@
  * with a list. */
 
 #include <cjson/cJSON.h>
-#include "options.h"
+#include "ctl.h"
 
 #define ATTACH_MAX 64 /* of them */
 
@@ -16,7 +16,7 @@ struct attachments {
 
 /* Opens what the options name, and adds it to the parameters of Submit. Return: 0, or the exit code
  * after telling. */
-int attach_files(const struct options *options, cJSON *parameters, struct attachments *ret);
+int attach_files(struct ctl *ctl, cJSON *parameters, struct attachments *ret);
 
 /* One regular file more. Return: 0, or the exit code after telling. */
 int attachments_add_file(struct attachments *attachments, const char *path);

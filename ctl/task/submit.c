@@ -390,17 +390,16 @@ int submit_run(struct ctl *ctl)
     bool stays = options_has(&ctl->options, "wait") || options_has(&ctl->options, "follow");
     int r = add_all(ctl, parameters, stays);
 
+    if (r == 0)
+        r = check_place_of_results(&ctl->options);
+    if (r == 0 && function_is_asked(&ctl->options))
+        r = function_add(&ctl->options, parameters);
+    if (r == 0)
+        r = attach_files(ctl, parameters, &files);
     if (r != 0)
         return r;
     if (stays && !options_has(&ctl->options, "dry-run"))
         client_catch_interrupt();
-    r = check_place_of_results(&ctl->options);
-    if (r == 0 && function_is_asked(&ctl->options))
-        r = function_add(&ctl->options, parameters);
-    if (r == 0)
-        r = attach_files(&ctl->options, parameters, &files);
-    if (r != 0)
-        return r;
     /* Files may take their time. */
     r = ask(ctl, TAKE_PTR(parameters), &files, &answer);
     if (r == CLIENT_INTERRUPTED)

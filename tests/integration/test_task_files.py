@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import re
+import select
+import signal
 import socket
 import subprocess
 import uuid
@@ -469,6 +471,29 @@ def test_confidential_files_stay_at_home(lab, node, tmp_path):
              cwd=tmp_path)
     assert (tmp_path / "copy").read_text() == "secret\n"
     assert node.tasks()[-1]["node"] == "lab-01" and set(kept_files(lab["lab-02"])) <= set(elsewhere)
+
+
+def test_ctrl_c_ends_the_reading_of_input(node):
+    read, write = os.pipe()
+    process = node.ctl_start("submit", "--wait", "--stdin", "-", "--", "cat", stdin=read)
+    # It reads when it has taken what is there.
+    os.write(write, b"x")
+    wait_for(lambda: not select.select([read], [], [], 0)[0], 10, "it to read")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == -signal.SIGINT
+    os.close(read)
+    os.close(write)
+
+
+@pytest.mark.parametrize("source", ["-", "/dev/zero"])
+def test_input_without_end_is_read_up_to_the_limit(node, source):
+    with open("/dev/zero", "rb") as endless:
+        process = node.ctl_start("submit", "--wait", "--stdin", source, "--", "wc", "-c", stdin=endless)
+        told = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 125 and "is too large: the files of a task have at most 8MiB together" in told
+    for size, code in ((8 * MIB, 0), (8 * MIB + 1, 125)):
+        result = node.ctl("submit", "--wait", "--stdin", "-", "--", "wc", "-c", stdin=b"x" * size, code=code)
+        assert result.stdout == ("" if code else f"{size}\n")
 
 
 def test_a_directory_without_a_name_is_refused(node):
