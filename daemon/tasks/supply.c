@@ -259,7 +259,9 @@ void supply_tell_loss(const struct tasks *tasks, struct task_end *end, int r)
         snprintf(why, sizeof(why), "they are larger than %s (tasks.result_max)",
                  text_format_size(tasks->config->tasks.result_size_max, size));
     else if (r == -E2BIG)
-        snprintf(why, sizeof(why), "there are too many files");
+        snprintf(why, sizeof(why),
+                 "more than %d files match; let it pack them: tar -cf out.tar DIR",
+                 BUNDLE_FILES_MAX);
     else if (r == -ENOSPC)
         snprintf(why, sizeof(why), "the disk of %s is full", tasks->config->node.name);
     else

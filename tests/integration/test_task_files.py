@@ -203,6 +203,14 @@ def test_results_above_the_limit_fail_the_task_and_say_so(node, where):
     assert node.call("GetTaskFiles", id=task["id"])["files"] == []
 
 
+def test_more_results_than_may_be_fail_the_task_and_say_how_many(node, where):
+    for count, state in ((4096, "succeeded"), (4097, "failed")):
+        task = node.submit("-N", where, "--out", "*.dat", *sh(f"seq -f %.0f.dat {count} | xargs touch"))
+        node.wait_task(task, state, timeout=60)
+    assert node.task(task)["reason"] == (
+        "exit 0, but its results are lost: more than 4096 files match; let it pack them: tar -cf out.tar DIR")
+
+
 def test_results_above_the_limit_leave_the_tasks_own_failure(node, where):
     node.ctl("submit", "-N", where, "--wait", "--out", "big", *sh("head -c 9000000 /dev/zero > big; exit 7"), code=7)
 
