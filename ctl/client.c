@@ -68,10 +68,11 @@ static int tell_not_permitted(const char *path)
     struct stat status;
     const struct passwd *user = getpwuid(geteuid());
     const struct group *group = stat(path, &status) == 0 ? getgrgid(status.st_gid) : NULL;
-    const char *user_name = user ? user->pw_name : "you",
-               *group_name = group ? group->gr_name : "p2pnode";
-    char hint[256];
+    const char *group_name = group ? group->gr_name : "p2pnode";
+    char hint[256], number[16];
 
+    snprintf(number, sizeof(number), "%u", (unsigned)geteuid());
+    const char *user_name = user ? user->pw_name : number;
     if (group && !(status.st_mode & S_IWGRP)) {
         const struct passwd *owner = getpwuid(status.st_uid);
         return fail(
@@ -79,8 +80,7 @@ static int tell_not_permitted(const char *path)
             "let a group in: groupadd p2pnode     (control.user_group), then restart p2pnode",
             "not permitted: only user \"%s\" may use %s", owner ? owner->pw_name : "?", path);
     }
-    snprintf(hint, sizeof(hint), "ask an administrator: usermod -aG %s %s     (then log in again)",
-             group_name, user_name);
+    error_format_group_hint(group_name, user_name, hint, sizeof(hint));
     return fail(ERROR_NOT_PERMITTED, NULL, hint, "not permitted: user \"%s\" is not in group %s",
                 user_name, group_name);
 }

@@ -164,9 +164,7 @@ void call_fail_group(struct call *call, const char *group)
     char hint[256];
 
     if (*group && getgrnam(group))
-        snprintf(hint, sizeof(hint),
-                 "ask an administrator: usermod -aG %.64s %.64s     (then log in again)", group,
-                 user);
+        error_format_group_hint(group, user, hint, sizeof(hint));
     else if (*group)
         snprintf(hint, sizeof(hint),
                  "there is no such group yet: groupadd --system %.64s && usermod -aG %.64s %.64s",

@@ -2,6 +2,8 @@
 #include "varlink/error.h"
 
 #include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/macro.h"
 
@@ -90,4 +92,18 @@ enum error_code error_from_errno(int error)
     default:
         return ERROR_INTERNAL;
     }
+}
+
+char *error_format_group_hint(const char *group, const char *user, char *target, size_t size)
+{
+    if (getpwnam(user))
+        snprintf(target, size,
+                 "ask an administrator: usermod -aG %.64s %.64s     (then log in again)", group,
+                 user);
+    else
+        snprintf(target, size,
+                 "ask an administrator: useradd --no-create-home --uid %.64s --groups %.64s NAME"
+                 "     (then log in as NAME)",
+                 user, group);
+    return target;
 }

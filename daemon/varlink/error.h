@@ -6,6 +6,8 @@
  * One table for the daemon and for p2pctl.
  */
 
+#include <stddef.h>
+
 enum error_code {
     ERROR_USAGE,
     ERROR_NOT_RUNNING,
@@ -38,3 +40,6 @@ enum error_code error_from_varlink(const char *name);
 
 /* The code that tells a negative errno best. */
 enum error_code error_from_errno(int error);
+
+/* How @user, a name or the number of a user who has none, gets into @group. Returns @target. */
+char *error_format_group_hint(const char *group, const char *user, char *target, size_t size);

@@ -43,6 +43,15 @@ def test_who_is_in_no_group_is_told_which(node):
     assert run_as(node, USER, [], "submit", "--wait", "a1").code == 125
 
 
+def test_who_has_no_name_is_told_by_number_and_what_can_be_done(node):
+    for groups, group, command in (([], USERS, ["status"]), ([USERS], ADMINS, ["drain"])):
+        result = run_as(node, NAMELESS, groups, *command)
+        assert (result.code, result.stderr) == (
+            6, f'p2pctl: not permitted: user "{NAMELESS}" is not in group {group}\n'
+               f"hint: ask an administrator: useradd --no-create-home --uid {NAMELESS} --groups {group} NAME     "
+               f"(then log in as NAME)\n")
+
+
 def test_a_user_submits_reads_and_stores(node):
     assert run_as(node, USER, [USERS], "status").code == 0
     assert run_as(node, USER, [USERS], "submit", "--wait", "a1").stdout == "Executing task: a1\n"
