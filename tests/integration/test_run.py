@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 """p2pctl run: a task list, its order, and its console text to the letter."""
+import contextlib
 import datetime
+import fcntl
 import itertools
 import json
+import os
+import pty
 import re
 import signal
+import termios
 
 import pytest
 
@@ -233,6 +238,29 @@ def test_ctrl_c_detaches_and_the_work_goes_on(node, write):
     assert task["state"] == "running"
     node.ctl("task", "cancel", task["id"])
     node.wait_task(task["id"], "cancelled")
+
+
+@pytest.mark.parametrize("keys", [b"\x03", b"\x03\x03"])
+def test_ctrl_c_at_a_terminal_detaches_however_often(node, write, keys):
+    master, slave = pty.openpty()
+    process = node.ctl_start("run", str(write("a1 s1 a2")), stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    os.close(slave)
+    shown = b""
+    while b"Executing task: s1" not in shown:
+        shown += os.read(master, 65536)
+    os.write(master, keys)
+    with contextlib.suppress(OSError):  # the end, on a terminal
+        while part := os.read(master, 65536):
+            shown += part
+    os.close(master)
+    assert process.wait(60) == 130
+    told = re.search(r"detached: (w\d+)@lab-01 goes on; look on again with: p2pctl workflow show -f (w\d+); "
+                     r"end it with: p2pctl workflow cancel (w\d+)\r\n", shown.decode())
+    assert told and len(set(told.groups())) == 1, shown
+    assert node.json("workflow", "show", told[1])["state"] == "running"
+    node.ctl("workflow", "cancel", told[1])
+    wait_for(lambda: node.json("workflow", "show", told[1])["ended"], 15, "the list to end")
 
 
 def test_detach_prints_the_id_and_the_work_goes_on(node, write):
