@@ -46,6 +46,9 @@ static int show_one(const struct ctl *ctl, const cJSON *answer, const cJSON *ite
     const char *error = json_text(item, "error", NULL);
     enum error_code code = error ? error_from_varlink(error) : ERROR_INTERNAL;
 
+    if (error && json_is_set(item, "message"))
+        return fail(code, NULL, "move it out of the files.dir of that node by hand", "%s",
+                    json_text(item, "message", ""));
     if (error)
         return fail(code, NULL, NULL,
                     code == ERROR_NOT_FOUND ? "no file \"%s\" on %s"

@@ -316,7 +316,7 @@ static bool is_roomy(const struct batch *batch)
 /* Whether it may be stored after all, where @gone bytes go for those before it. */
 static int check_entry(const struct batch *batch, struct entry *entry, uint64_t gone)
 {
-    int r = promise_check_name(batch->files, entry->name, entry->modified_wall_usec,
+    int r = promise_check_name(batch->files, entry->name, entry->modified_wall_usec, 0,
                                batch->overwrite, &entry->replaced);
 
     return r != 0 ? r
@@ -392,7 +392,7 @@ static int rename_one(const struct batch *batch, const struct entry *entry)
 
     /* Somebody has it; or the file system cannot tell. */
     if (r < 0 && (errno == EEXIST || errno == EINVAL)) {
-        r = promise_check_name(batch->files, entry->name, entry->modified_wall_usec,
+        r = promise_check_name(batch->files, entry->name, entry->modified_wall_usec, entry->inode,
                                batch->overwrite, &replaced);
         if (r != 0)
             return r;

@@ -92,8 +92,14 @@ static int note_present(struct files *files, const char *name)
     struct stat status;
     int r = text_is_file_name(name) ? files_look(files, name, &status) : -ENOENT;
 
-    /* Directories, links and the like are not ours: they stay, and are never shown. */
-    if (r == -ENOENT || r == -ELOOP)
+    /* Directories, links and the like are not ours: they stay, and are shown only where they have
+     * taken a file's place, which keeps its row. */
+    if (r == -ELOOP)
+        return database_run(files->database,
+                            "INSERT INTO temp.present SELECT name, inode, size, modified,"
+                            " executable FROM file WHERE name = ?1 LIMIT 1",
+                            "t", name);
+    if (r == -ENOENT)
         return 0;
     if (r < 0)
         return r;
@@ -235,10 +241,25 @@ int files_look(struct files *files, const char *name, struct stat *ret)
         return -EINVAL;
     if (fstatat(files->directory_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? -ENOENT : -EIO;
-    if (!S_ISREG(status.st_mode))
-        return -ELOOP;
     *ret = status;
-    return 0;
+    return S_ISREG(status.st_mode) ? 0 : -ELOOP;
+}
+
+int files_look_stored(struct files *files, const char *name, uint64_t but, struct stat *ret)
+{
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    sqlite3 *index;
+    int r = files_look(files, name, ret);
+
+    if (r != -ELOOP)
+        return r;
+    r = files_get_index(files, &index);
+    if (r == 0)
+        r = database_prepare(index, &statement,
+                             "SELECT 1 FROM file WHERE name = ?1 AND inode <> ?2", "ti", name, but);
+    if (r == 0)
+        r = database_step(statement);
+    return r < 0 ? r : r > 0 ? -ESTALE : -ELOOP;
 }
 
 static void read_metadata(sqlite3_stmt *statement, int column, struct files_info *info)
@@ -387,9 +408,9 @@ int files_expel_others(struct files *files, const char *name, uint64_t inode)
 int files_stat_locked(struct files *files, const char *name, struct stat *status,
                       struct files_info *ret)
 {
-    int r = files_look(files, name, status);
+    int r = files_look_stored(files, name, 0, status);
 
-    if (r == -ENOENT || r == -ELOOP)
+    if (r == -ENOENT)
         (void)files_expel_others(files, name, 0);
     return r < 0 ? r : files_load_info(files, name, status, ret);
 }
@@ -426,8 +447,8 @@ int files_open_read(struct files *files, const char *name, int *ret_fd, struct f
 
     pthread_mutex_lock(&files->change_mutex);
     /* Looked at before it is opened: opening a device or a pipe may do something. */
-    int r = files_look(files, name, &status);
-    if (r == -ENOENT || r == -ELOOP)
+    int r = files_look_stored(files, name, 0, &status);
+    if (r == -ENOENT)
         (void)files_expel_others(files, name, 0);
     if (r == 0)
         r = fd = open_beneath(files->directory_fd, name);
@@ -455,8 +476,9 @@ static void read_info(struct files *files, sqlite3_stmt *statement, struct files
     ret->is_executable = database_column_u64(statement, 3) != 0;
     read_metadata(statement, 4, ret);
     ret->mode = (uint16_t)database_column_u64(statement, 6);
-    ret->is_changed = ret->has_sha256 && files_look(files, ret->name, &status) == 0 &&
-                      is_changed(&status, ret->size, ret->modified_wall_usec);
+    int r = files_look(files, ret->name, &status);
+    ret->is_changed = r == -ELOOP || (r == 0 && ret->has_sha256 &&
+                                      is_changed(&status, ret->size, ret->modified_wall_usec));
 }
 
 static int list_locked(struct files *files, const char *glob, const char *after, size_t limit,

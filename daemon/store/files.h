@@ -91,7 +91,8 @@ static inline uint16_t files_get_permissions(uint16_t mode, bool is_executable)
     return mode & FILES_MODE_KNOWN ? mode & 0777 : is_executable ? 0755 : 0644;
 }
 
-/* Return: 0; -EINVAL for a name that is none; -ENOENT; -ELOOP for what is no regular file; -EIO. */
+/* Return: 0; -EINVAL for a name that is none; -ENOENT; -EIO; for what is no regular file -ESTALE
+ * where one was stored, else -ELOOP. */
 int files_stat(struct files *files, const char *name, struct files_info *ret);
 
 /*
@@ -105,7 +106,8 @@ int files_stat(struct files *files, const char *name, struct files_info *ret);
  */
 int files_open_read(struct files *files, const char *name, int *ret_fd, struct files_info *ret);
 
-/* Return: 0 with what was removed in *@ret; else as files_stat. */
+/* What has taken a file's place goes as well, but for a directory. Return: 0 with what was removed
+ * in *@ret; else as files_stat, -ELOOP for a directory. */
 int files_remove(struct files *files, const char *name, struct files_info *ret);
 
 /* What became of one of many that were to be removed. */

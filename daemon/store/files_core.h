@@ -43,9 +43,13 @@ int files_next_entry(DIR *stream, const char **ret);
  */
 int files_get_index(struct files *files, sqlite3 **ret);
 
-/* What is under @name: 0 with a regular file's status, -ENOENT, -ELOOP, -EINVAL for no name, -EIO.
- */
+/* What is under @name: 0 with a regular file's status, -ENOENT, -ELOOP with another's, -EINVAL for
+ * no name, -EIO. */
 int files_look(struct files *files, const char *name, struct stat *ret);
+
+/* Under change_mutex: as files_look, but -ESTALE with the status of what is no regular file where
+ * one was stored. @but: the inode of a row that says nothing of it, or 0. */
+int files_look_stored(struct files *files, const char *name, uint64_t but, struct stat *ret);
 
 /* The time of the last change of the content, in the wall clock's microseconds. */
 uint64_t files_modified_of(const struct stat *status);

@@ -2,9 +2,18 @@
 #include "store/files_core.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 
 /* Files that go: one, or many with one sync. The name goes first; what a crash leaves in the index
  * is dropped at the next start, or when somebody asks for it. */
+
+/* Under change_mutex. */
+static int unlink_one(struct files *files, const char *name)
+{
+    if (unlinkat(files->directory_fd, name, 0) < 0)
+        return errno == EISDIR ? -ELOOP : -errno;
+    return 0;
+}
 
 int files_remove(struct files *files, const char *name, struct files_info *ret)
 {
@@ -13,8 +22,13 @@ int files_remove(struct files *files, const char *name, struct files_info *ret)
 
     pthread_mutex_lock(&files->change_mutex);
     int r = files_stat_locked(files, name, &status, &info);
-    if (r == 0 && unlinkat(files->directory_fd, name, 0) < 0)
-        r = -errno;
+    if (r == -ESTALE) {
+        info = (struct files_info){.is_changed = true};
+        snprintf(info.name, sizeof(info.name), "%s", name);
+        r = files_get_indexed_size(files, name, &info.size);
+    }
+    if (r == 0)
+        r = unlink_one(files, name);
     if (r == 0) {
         r = files_expel_others(files, name, 0);
         if (fsync(files->directory_fd) < 0)
@@ -30,13 +44,15 @@ int files_remove(struct files *files, const char *name, struct files_info *ret)
 static int remove_one(struct files *files, sqlite3_stmt *statement, struct files_removal *removal)
 {
     struct stat status;
-    int r = files_look(files, removal->name, &status);
+    int r = files_look_stored(files, removal->name, 0, &status);
 
-    if (r == 0) {
+    if (r == 0)
         removal->size = (uint64_t)status.st_size;
-        r = unlinkat(files->directory_fd, removal->name, 0) < 0 ? -errno : 0;
-    }
-    if (r < 0 && r != -ENOENT && r != -ELOOP)
+    else if (r == -ESTALE)
+        (void)files_get_indexed_size(files, removal->name, &removal->size);
+    if (r == 0 || r == -ESTALE)
+        r = unlink_one(files, removal->name);
+    if (r < 0 && r != -ENOENT)
         return r;
     (void)sqlite3_reset(statement);
     (void)sqlite3_bind_text(statement, 1, removal->name, -1, SQLITE_STATIC);

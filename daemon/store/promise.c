@@ -107,22 +107,25 @@ void promise_settle(struct promise *promise)
 }
 
 int promise_check_name(struct files *files, const char *name, uint64_t modified_wall_usec,
-                       enum upload_overwrite overwrite, uint64_t *ret_replaced)
+                       uint64_t inode, enum upload_overwrite overwrite, uint64_t *ret_replaced)
 {
     struct files_info stored = {0};
     struct stat status;
-    int r = files_look(files, name, &status);
+    int r = files_look_stored(files, name, inode, &status);
+    bool is_taken = r == -ESTALE; /* by something that is no file */
 
     *ret_replaced = 0;
     if (r == -ENOENT)
         return 0;
+    if (is_taken)
+        r = S_ISDIR(status.st_mode) ? -ELOOP : 0;
     if (r == 0 && overwrite == UPLOAD_NEVER)
         return -EEXIST;
-    if (r == 0 && overwrite == UPLOAD_NEWER)
+    if (r == 0 && overwrite == UPLOAD_NEWER && !is_taken)
         r = files_load_info(files, name, &status, &stored);
     if (r < 0)
         return r;
-    if (overwrite == UPLOAD_NEWER && !stored.is_changed &&
+    if (overwrite == UPLOAD_NEWER && !is_taken && !stored.is_changed &&
         stored.modified_wall_usec >= modified_wall_usec)
         return UPLOAD_KEPT;
     return files_get_indexed_size(files, name, ret_replaced);
@@ -138,7 +141,7 @@ int promise_look_name(struct files *files, const char *name, uint64_t modified_w
         return 0;
     }
     pthread_mutex_lock(&files->change_mutex);
-    int r = promise_check_name(files, name, modified_wall_usec, overwrite, ret_replaced);
+    int r = promise_check_name(files, name, modified_wall_usec, 0, overwrite, ret_replaced);
     pthread_mutex_unlock(&files->change_mutex);
     return r;
 }

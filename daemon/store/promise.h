@@ -34,11 +34,12 @@ void promise_note_full(struct promise *promise, uint64_t size, uint64_t written)
 void promise_settle(struct promise *promise);
 
 /*
- * Under change_mutex: whether @name may be taken by a file of @modified_wall_usec. Return: 0 with
- * the bytes that this gives back; UPLOAD_KEPT; -EEXIST, -ELOOP, -EINVAL, -EIO.
+ * Under change_mutex: whether @name may be taken by a file of @modified_wall_usec. @inode: of its
+ * row where it is in the index already, else 0. Return: 0 with the bytes that this gives back;
+ * UPLOAD_KEPT; -EEXIST, -ELOOP, -EINVAL, -EIO.
  */
 int promise_check_name(struct files *files, const char *name, uint64_t modified_wall_usec,
-                       enum upload_overwrite overwrite, uint64_t *ret_replaced);
+                       uint64_t inode, enum upload_overwrite overwrite, uint64_t *ret_replaced);
 
 /* The same without the lock, before anything is written: a name that is free costs no more than a
  * look. */

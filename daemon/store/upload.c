@@ -36,7 +36,7 @@ struct upload {
 /* Under change_mutex: whether the name may be taken, and what that gives back. */
 static int check_target(struct upload *upload)
 {
-    return promise_check_name(upload->files, upload->info.name, upload->info.modified_wall_usec,
+    return promise_check_name(upload->files, upload->info.name, upload->info.modified_wall_usec, 0,
                               upload->overwrite, &upload->promise.replaced);
 }
 

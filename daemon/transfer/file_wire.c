@@ -523,8 +523,16 @@ char *file_wire_explain(int r, const char *name, const struct upload_refusal *re
     case EMSGSIZE:
         snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" changed while it was read", shown);
         break;
+    case ELOOP:
+        snprintf(target, FILE_WIRE_REASON_MAX, "what is called \"%s\" is no file, and stays there",
+                 shown);
+        break;
     default:
-        snprintf(target, FILE_WIRE_REASON_MAX, "%s", strerror(-r));
+        /* Also of what cannot be a name. */
+        if (text_is_printable(shown))
+            snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\": %s", shown, strerror(-r));
+        else
+            snprintf(target, FILE_WIRE_REASON_MAX, "%s", strerror(-r));
         break;
     }
     return target;

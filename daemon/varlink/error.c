@@ -77,6 +77,7 @@ enum error_code error_from_errno(int error)
         return ERROR_TIMEOUT;
     case EEXIST:
     case ESTALE:
+    case ELOOP:
         return ERROR_CONFLICT;
     case EMSGSIZE:
     case EFBIG:

@@ -670,6 +670,42 @@ def test_a_file_that_was_changed_in_the_store_is_not_handed_out(lab, node, make,
     assert node.json("file", "ls", where)["files"][0]["damaged"] is False
 
 
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory"])
+def test_what_took_the_place_of_a_file_is_damage_that_can_be_mended(lab, node, make, where, tmp_path, kind):
+    holder = lab["lab-02"] if where else node
+    source, target, outside = make("vic", b"first"), tmp_path / "got", make("outside", b"not ours")
+    victim = holder.directory / "peer_storage" / "vic"
+
+    def plant():
+        victim.unlink(missing_ok=True)
+        if kind == "link":
+            victim.symlink_to(outside)
+        elif kind == "pipe":
+            os.mkfifo(victim)
+        else:
+            victim.mkdir()
+
+    put(node, source, where)
+    plant()
+    assert [file["damaged"] for file in node.json("file", "ls", where)["files"]] == [True]
+    result = node.ctl("file", "get", f"{where}vic", target, code=1)
+    assert result.stderr.startswith(f'p2pctl: "vic" on {holder.name} is damaged: it was changed since it was stored\n')
+    assert not target.exists()
+    if kind == "directory":
+        said = f'p2pctl: what is called "vic" on {holder.name} is no file, and stays there\n'
+        many = [f"{where}{name}" for name in ("vic", *range(20))]
+        for call in (["put", "--overwrite=always", source, *filter(None, [where])], ["rm", many[0]], ["rm", "--yes", *many]):
+            assert said in node.ctl("file", *call, code=None if "--yes" in call else 1).stderr
+        victim.rmdir()
+        node.ctl("file", "rm", many[0], code=4)
+        return
+    put(node, source, where, "--overwrite=always")
+    assert node.json("file", "ls", where)["files"][0]["damaged"] is False and not victim.is_symlink()
+    plant()
+    assert node.ctl("file", "rm", f"{where}vic").stdout == f"removed vic from {holder.name} (5 B)\n"
+    assert not os.path.lexists(victim) and outside.read_bytes() == b"not ours"
+
+
 def test_an_intact_copy_is_found_beside_damaged_ones(lab, node, make, tmp_path):
     for place in ("seed:", "lab-02:"):
         put(node, make("copied", b"a" * 100000), place)

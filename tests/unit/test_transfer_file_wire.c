@@ -248,10 +248,11 @@ static void an_explanation_has_the_sizes(void **state _unused_)
         file_wire_explain(-ENOSPC, "data.h5", &refusal, text),
         "\"data.h5\" has 3MiB, and the disk has room for 1MiB (files.reserve is 2MiB)");
     assert_string_equal(file_wire_explain(-ENOENT, "data.h5", &refusal, text),
-                        "No such file or directory");
+                        "\"data.h5\": No such file or directory");
 
     /* A long name is cut, the sentence is not. */
-    static const int errors[] = {-EFBIG, -EDQUOT, -ENOSPC, -EBADMSG, -EMSGSIZE, -ESTALE};
+    static const int errors[] = {-EFBIG,    -EDQUOT, -ENOSPC, -EBADMSG,
+                                 -EMSGSIZE, -ESTALE, -ELOOP,  -EIO};
     char name[FILES_NAME_MAX + 1] = "";
     while (strlen(name) + 3 <= FILES_NAME_MAX)
         strcat(name, "\xe2\x82\xac");

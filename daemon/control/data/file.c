@@ -12,6 +12,8 @@
 #define PAUSE_USEC    (20 * USEC_PER_MSEC) /* until a slow reader is looked at again */
 #define ACCURACY_USEC USEC_PER_MSEC
 
+#define NO_FILE "what is called \"%s\" on %s is no file, and stays there"
+
 #define TELL_AGAIN_USEC (3600 * USEC_PER_SEC) /* of the same damaged file */
 
 void file_add_mode(cJSON *json, uint16_t mode)
@@ -86,12 +88,20 @@ void fail_file(struct call *call, int r, const char *name, const char *node, con
     case ESTALE:
         fail_changed(call, name, node);
         break;
+    case ELOOP:
+        call_fail(call, ERROR_CONFLICT, "move it out of the files.dir of that node by hand",
+                  NO_FILE, name, node);
+        break;
     case EMSGSIZE:
         call_fail(call, ERROR_CONFLICT, "once nobody writes into it: repeat the command", "%s",
                   reason && *reason ? reason : "it changed while it was read");
         break;
     default:
-        call_fail(call, error_from_errno(r), NULL, "%s", reason && *reason ? reason : strerror(-r));
+        if (reason && *reason)
+            call_fail(call, error_from_errno(r), NULL, "%s", reason);
+        else
+            call_fail(call, error_from_errno(r), NULL, "\"%s\" on %s: %s", name, node,
+                      strerror(-r));
         break;
     }
 }
@@ -291,6 +301,14 @@ static void take_removed(struct query *query)
     call_reply(call, reply);
 }
 
+static void add_no_file(cJSON *item, const char *name, const char *node)
+{
+    char text[3 * FILES_NAME_MAX];
+
+    snprintf(text, sizeof(text), NO_FILE, name, node);
+    json_add_string(item, "message", text);
+}
+
 /* What became of each of many. */
 static cJSON *build_removals(const struct query *query, const char *here)
 {
@@ -307,6 +325,8 @@ static cJSON *build_removals(const struct query *query, const char *here)
             json_add_string(item, "error", error_get_varlink(error_from_errno(removal->r)));
         else
             json_add_u64(item, "size_bytes", removal->size);
+        if (removal->r == -ELOOP)
+            add_no_file(item, removal->name, here);
         cJSON_AddItemToArray(list, item);
     }
     return reply;
