@@ -126,9 +126,10 @@ size_t ask_others(struct node *node, struct call *call, const char *method, cons
 
     for (size_t i = 0; i < swim_members_count(swim); i++) {
         const struct swim_member *member = swim_member_at(swim, i);
-        if (member->is_self || member->state == SWIM_DEAD || member->state == SWIM_LEFT)
+        if (member->is_self || member->state == SWIM_LEFT)
             continue;
-        if (inquire(node, call, method, parameters, member, &inquiry) >= 0)
+        if (member->state != SWIM_DEAD &&
+            inquire(node, call, method, parameters, member, &inquiry) >= 0)
             asked++;
         else
             silence_add(silence, member->name);
@@ -185,9 +186,9 @@ void gather(struct node *node, struct call *call, cJSON *reply, const char *noun
     call_hold(call, &gathering->call);
     for (size_t i = 0; i < swim_members_count(swim); i++) {
         const struct swim_member *member = swim_member_at(swim, i);
-        if (member->is_self || member->state == SWIM_DEAD || member->state == SWIM_LEFT)
+        if (member->is_self || member->state == SWIM_LEFT)
             continue;
-        if (ask(node, call, member, gathering, parameters))
+        if (member->state != SWIM_DEAD && ask(node, call, member, gathering, parameters))
             gathering->pending++;
         else
             cJSON_AddItemToArray(gathering->unanswered, cJSON_CreateString(member->name));

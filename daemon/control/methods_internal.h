@@ -221,9 +221,9 @@ void silence_add(struct silence *silence, const char *name);
 /* @name: of the node that answered, or did not (r below 0). */
 typedef void (*ask_reply_t)(const char *name, const struct remote_reply *reply, void *data);
 
-/* Calls @method with @parameters (borrowed) at every other node that is not dead, for the caller of
- * @call; whom it cannot ask is added to @silence. @reply is called once for each that is asked, and
- * never from within. Return: how many are asked. gather.c */
+/* Calls @method with @parameters (borrowed) at every other node that has not left, for @call's
+ * caller; whom it cannot ask, as the dead, is added to @silence. @reply is called once for each
+ * that is asked, and never from within. Return: how many are asked. gather.c */
 size_t ask_others(struct node *node, struct call *call, const char *method, const cJSON *parameters,
                   struct silence *silence, ask_reply_t reply, void *data);
 
@@ -231,7 +231,7 @@ size_t ask_others(struct node *node, struct call *call, const char *method, cons
  * say so, unreachable. */
 void fail_nowhere(struct call *call, const struct silence *silence, const char *hint,
                   const char *what, const char *name);
-/* Asks all other live nodes the same question and merges their arrays: @noun, and others that are
- * in
- * @reply as well. Takes the call and @reply, whose arrays already have this node's entries. */
+/* Asks all other nodes the same question and merges their arrays: @noun, and others that are in
+ * @reply as well; who does not answer, or is dead, is in "unanswered". Takes the call and @reply,
+ * whose arrays already have this node's entries. */
 void gather(struct node *node, struct call *call, cJSON *reply, const char *noun);

@@ -167,6 +167,16 @@ def test_a_node_that_is_not_there_is_4_and_one_that_is_dead_7(make_lab):
     late.kill()
     lab.wait_state("late", "dead")
     assert node.ctl("mem", "get", "late:key", code=7).stdout == ""
+    # It may have what the others have not, until it is known to be gone for good.
+    for words in (["mem", "get", "--any", "key"], ["file", "get", "key", "-"]):
+        assert "; no answer from late\n" in node.ctl(*words, code=7).stderr
+    for noun in ("file", "task"):
+        assert node.json(noun, "list", "--all-nodes")["unanswered"] == ["late"]
+        assert node.ctl(noun, "list", "--all-nodes").stderr == "no answer: late\n"
+    node.ctl("forget", "--yes", "late")
+    for words in (["mem", "get", "--any", "key"], ["file", "get", "key", "-"]):
+        assert "no node has a" in node.ctl(*words, code=4).stderr
+    assert node.json("file", "list", "--all-nodes")["unanswered"] == []
 
 
 def test_limits_are_kept_and_told(node, where, tmp_path):
