@@ -39,13 +39,16 @@ struct file_names {
         uint64_t size;
     } * items; /* owned */
     size_t count, allocated;
+    bool is_exact; /* one is called exactly as what was looked for, and alone was meant */
 };
 
 void file_names_done(struct file_names *names);
 
-/* What is stored at @place, by the glob that its rest is. Return: 0, or the exit code, also where
- * there is none. */
+/* What is stored at @place under its rest: the file of exactly that name, or else all that match it
+ * as a glob. Return: 0, also where there is none; or the exit code. */
 int file_find(struct ctl *ctl, const struct place *place, struct file_names *ret);
+
+int file_fail_no_match(const struct place *place);
 
 /* Whether @text means names rather than being one. */
 bool file_is_glob(const char *text);

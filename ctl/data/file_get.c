@@ -216,9 +216,15 @@ static int get_glob(struct ctl *ctl, const struct place *place, const struct whe
 {
     _cleanup_(file_names_done) struct file_names names = {0};
     int r = file_find(ctl, place, &names);
+    struct file_wanted alone = {.name = place->rest, .size = FILE_SIZE_UNKNOWN};
 
+    if (r == 0 && names.count == 0 && (*place->node || ctl->globals.node))
+        r = file_fail_no_match(place);
     if (r != 0)
         return r;
+    /* Another node may have what is called so. */
+    if (names.is_exact || names.count == 0)
+        return get_many(ctl, place, where, &alone, 1);
     if (!where->is_directory && !where->is_stored)
         return fail_usage("several files need a directory, and %s is none", where->path);
     _cleanup_free_ struct file_wanted *wanted = calloc(names.count, sizeof(*wanted));

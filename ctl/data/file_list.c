@@ -163,6 +163,21 @@ static int add_names(struct ctl *ctl, cJSON *part, void *data)
     return 0;
 }
 
+/* Where @name is among them: it alone. */
+static void keep_exact(struct file_names *names, const char *name)
+{
+    for (size_t i = 0; i < names->count && !names->is_exact; i++) {
+        if (strcmp(names->items[i].name, name) != 0)
+            continue;
+        const struct file_name exact = names->items[i];
+        names->items[i] = names->items[0];
+        names->items[0] = exact;
+        names->is_exact = true;
+    }
+    while (names->is_exact && names->count > 1)
+        free(names->items[--names->count].name);
+}
+
 int file_find(struct ctl *ctl, const struct place *place, struct file_names *ret)
 {
     _cleanup_(file_names_done) struct file_names names = {0};
@@ -170,11 +185,15 @@ int file_find(struct ctl *ctl, const struct place *place, struct file_names *ret
 
     if (r != 0)
         return r;
-    if (names.count == 0)
-        return fail(ERROR_NOT_FOUND, NULL, NULL, "no file matches \"%s\"", place->rest);
+    keep_exact(&names, place->rest);
     *ret = names;
     names = (struct file_names){0};
     return 0;
+}
+
+int file_fail_no_match(const struct place *place)
+{
+    return fail(ERROR_NOT_FOUND, NULL, NULL, "no file matches \"%s\"", place->rest);
 }
 
 /* --- ls --- */

@@ -91,9 +91,13 @@ static int remove_glob(struct ctl *ctl, const struct place *place)
     _cleanup_free_ char *question = NULL;
     int r = file_find(ctl, place, &found);
 
+    if (r == 0 && found.count == 0)
+        r = file_fail_no_match(place);
     if (r != 0)
         return r;
-    if (asprintf(&question, "remove %zu files", found.count) < 0)
+    if (found.is_exact && ctl->options.words_count == 1)
+        return remove_file(ctl, place);
+    if (asprintf(&question, "remove %zu file%s", found.count, found.count == 1 ? "" : "s") < 0)
         return fail_memory();
     r = ctl_confirm(ctl, question);
     if (r != 0)

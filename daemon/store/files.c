@@ -9,11 +9,11 @@
 #include <sys/syscall.h>
 #include "base/text.h"
 #include "base/usec.h"
+#include "store/glob.h"
 #include "store/parts.h"
 
-#define PARTS_NAME    "-parts"
-#define INDEX_NAME    "-index.db"
-#define GLOB_SIZE_MAX 255
+#define PARTS_NAME "-parts"
+#define INDEX_NAME "-index.db"
 
 static const char *const migrations[] = {
     /* Two rows of one name exist only while the second is about to replace the first. */
@@ -485,16 +485,19 @@ static int list_locked(struct files *files, const char *glob, const char *after,
                        struct files_info *infos, size_t *ret_count)
 {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    char pattern[3 * GLOB_SIZE_MAX + 1] = "";
     size_t n = 0;
     sqlite3 *index;
     int r = files_get_index(files, &index);
 
+    if (glob)
+        glob_translate(glob, pattern);
     if (r == 0)
         r = database_prepare(
             index, &statement,
             "SELECT name, size, modified, executable, owner, sha256, mode FROM file "
-            "WHERE name > ?1 AND (?2 IS NULL OR name GLOB ?2) ORDER BY name LIMIT ?3",
-            "tti", after, glob, (uint64_t)limit);
+            "WHERE name > ?1 AND (?2 IS NULL OR name = ?2 OR name GLOB ?3) ORDER BY name LIMIT ?4",
+            "ttti", after, glob, pattern, (uint64_t)limit);
 
     while (r == 0 && (r = database_step(statement)) > 0) {
         read_info(files, statement, &infos[n++]);

@@ -122,7 +122,8 @@ void files_remove_many(struct files *files, struct files_removal *removals, size
 
 /**
  * files_list() - one page of the files whose name matches @glob, ordered by name
- * @glob:   "*", "?", "[a-z]"; NULL = all; at most 255 bytes
+ * @glob:   "*", "?", "[a-z]", and "\\" before what stands for itself; or exactly the name; NULL =
+ *          all; at most 255 bytes
  * @after:  the last name of the page before; "" = from the beginning
  * @limit:  1..FILES_LIST_MAX
  * @ret:    an array for the caller to free

@@ -222,6 +222,35 @@ def test_several_are_got_in_one_go_and_by_glob(node, make, where, tmp_path):
     assert "directory" in node.ctl("file", "get", f"{where}a.csv", f"{where}c.txt", tmp_path / "none", code=2).stderr
 
 
+def test_a_name_may_look_like_a_glob(lab, node, make, where, tmp_path):
+    """Who is called exactly so is meant alone; a backslash takes a sign's meaning away."""
+    names = ["data[1].csv", "data1.csv", "a*", "ab", "a\\b"]
+    for name in names:
+        put(node, make(name, name.encode()), where)
+    assert node.ctl("file", "get", f"{where}data[1].csv", "-").stdout == "data[1].csv"
+    assert node.ctl("file", "get", "data[1].csv", "-").stdout == "data[1].csv"  # wherever it is
+    back = tmp_path / "back"
+    node.ctl("file", "get", f"{where}a*", back)
+    assert back.read_text() == "a*"
+    node.ctl("file", "get", f"{where}nothing[1]", back, "--overwrite=always", code=4)
+    node.ctl("file", "get", "nothing[1]", back, "--overwrite=always", code=4)
+
+    def listed(glob):
+        return [file["name"] for file in node.json("file", "ls", f"{where}{glob}")["files"]]
+
+    assert listed("a\\*") == ["a*"] and listed("data\\[1\\].csv") == ["data[1].csv"]
+    assert listed("a\\b") == ["a\\b", "ab"] and listed("a\\\\*") == ["a\\b"] and listed("data[1].csv") == ["data1.csv", "data[1].csv"]
+    into = tmp_path / "into"
+    into.mkdir()
+    node.ctl("file", "get", f"{where}a\\**", into)
+    assert [path.name for path in into.iterdir()] == ["a*"]
+    assert node.ctl("file", "rm", f"{where}a*").stdout.startswith("removed a* from")
+    assert node.ctl("file", "rm", f"{where}data[1].csv").stdout.startswith("removed data[1].csv from")
+    assert listed("*") == ["a\\b", "ab", "data1.csv"]
+    node.ctl("file", "rm", "--yes", f"{where}a*")
+    assert listed("*") == ["data1.csv"]
+
+
 def test_one_of_many_that_is_refused_does_not_hinder_the_others(node, make, where):
     paths = [make(f"f{i:02}", b"%d" % i) for i in range(40)]
     put(node, paths[2], where)
