@@ -270,6 +270,16 @@ static bool is_control(uint32_t point)
     return point < 0x20 || (point >= 0x7f && point < 0xa0) || point == 0x2028 || point == 0x2029;
 }
 
+/* What makes a name look like another one: marks of direction and order, spaces of no width,
+ * characters that are none. The joiners U+200C and U+200D are letters' own in some scripts. */
+static bool is_disguise(uint32_t point)
+{
+    return point == 0x00ad || point == 0x061c || point == 0x180e || point == 0x200b ||
+           point == 0x200e || point == 0x200f || (point >= 0x202a && point <= 0x202e) ||
+           (point >= 0x2060 && point <= 0x206f) || point == 0xfeff ||
+           (point >= 0xfdd0 && point <= 0xfdef) || (point & 0xfffe) == 0xfffe;
+}
+
 /* Most text is nothing but this. */
 static size_t count_printable_ascii(const char *text)
 {
@@ -292,6 +302,19 @@ bool text_is_printable(const char *text)
         i += length;
     }
     return true;
+}
+
+bool text_is_name(const char *text)
+{
+    size_t start = count_printable_ascii(text), size = start + strlen(text + start), length;
+    uint32_t point;
+
+    for (size_t i = start; i < size; i += length) {
+        length = decode_utf8((const uint8_t *)text + i, size - i, &point);
+        if (length == 0 || is_control(point) || is_disguise(point))
+            return false;
+    }
+    return size > 0;
 }
 
 char *text_mask_controls(char *text)
@@ -331,7 +354,7 @@ bool text_is_file_name(const char *text)
     if (size == 0 || size > 255 || *text == '-' || strcmp(text, ".") == 0 ||
         strcmp(text, "..") == 0)
         return false;
-    return !strchr(text, '/') && text_is_printable(text);
+    return !strchr(text, '/') && text_is_name(text);
 }
 
 #define DISTANCE_WORD_MAX 64

@@ -54,6 +54,10 @@ bool text_is_utf8(const void *data, size_t size);
 /* Whether @text is well-formed UTF-8 without control characters and line separators; "" is. */
 bool text_is_printable(const char *text);
 
+/* Whether @text may name something of a user's: printable, not empty, and without what cannot be
+ * seen: marks of direction, spaces of no width, code points that are no characters. */
+bool text_is_name(const char *text);
+
 /*
  * Puts a '?' for every control character (C1 and line separators too: they steer terminals and
  * readers of logs) and for every byte that is not UTF-8; never longer. Returns @text.

@@ -207,6 +207,32 @@ static void a_character_that_was_cut_in_two_is_dropped(void **state _unused_)
     assert_in_range(strlen(text_mend_end(odd)), 0, 6);
 }
 
+static void names_have_nothing_invisible(void **state _unused_)
+{
+    static const char *const bad[] = {"",
+                                      "a\tb",
+                                      "a\xff",
+                                      "invoice\xe2\x80\xaegpj.exe", /* U+202E */
+                                      "a\xe2\x80\x8b",              /* U+200B */
+                                      "\xef\xbb\xbf"
+                                      "a",                 /* U+FEFF */
+                                      "a\xe2\x81\xa6",     /* U+2066 */
+                                      "a\xe2\x80\x8f",     /* U+200F */
+                                      "a\xe2\x80\xa8",     /* U+2028 */
+                                      "a\xef\xbf\xbe",     /* U+FFFE */
+                                      "a\xf0\x9f\xbf\xbf", /* U+1FFFF */
+                                      "a\xef\xb7\x90"};    /* U+FDD0 */
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        if (text_is_name(bad[i]) || text_is_file_name(bad[i]))
+            fail_msg("\"%s\" is a name", bad[i]);
+    }
+    /* Persian and families need their joiners. */
+    assert_true(text_is_name("\xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xae"));
+    assert_true(text_is_name("\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7"));
+    assert_true(text_is_name("\xef\xbf\xbd \xef\xb7\x8f") && text_is_name("a/b"));
+}
+
 static void file_names_cannot_escape(void **state _unused_)
 {
     char name[257];
@@ -261,6 +287,7 @@ int main(void)
         cmocka_unit_test(type_names_are_letters),
         cmocka_unit_test(utf8_is_checked_strictly),
         cmocka_unit_test(a_character_that_was_cut_in_two_is_dropped),
+        cmocka_unit_test(names_have_nothing_invisible),
         cmocka_unit_test(file_names_cannot_escape),
         cmocka_unit_test(distance_counts_edits_and_swaps),
         cmocka_unit_test(the_closest_word_is_near_or_nothing),

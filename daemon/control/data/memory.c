@@ -85,7 +85,8 @@ static void fail_set(struct node *node, struct call *call, const struct memory_c
         if (change->ttl_usec == 0)
             call_fail(call, ERROR_USAGE, NULL, "a ttl is above 0");
         else
-            call_fail(call, ERROR_USAGE, NULL, "a key is 1 to %u bytes of printable text",
+            call_fail(call, ERROR_USAGE, NULL,
+                      "a key is 1 to %u bytes of printable text, and nothing that cannot be seen",
                       limits->key_size_max);
         break;
     case ENAMETOOLONG:
