@@ -162,7 +162,7 @@ const struct key config_keys[] = {
     {"files.part_keep", KEY_USEC, AT(files.part_keep_usec), 0, DAYS(365), "24h", .help = "incomplete uploads"},
 
     {"mem.limit", KEY_SIZE, AT(mem.limit_size), KIB(64), TIB(1), "64MiB", .help = "all keys and values together"},
-    {"mem.value_max", KEY_SIZE, AT(mem.value_size_max), 1, MIB(64), "1MiB", .help = "one value; at most the limit"},
+    {"mem.value_max", KEY_SIZE, AT(mem.value_size_max), 1, MIB(2), "1MiB", .help = "one value; at most 2MiB, and the limit"},
     {"mem.key_max", KEY_INT, AT(mem.key_size_max), 1, 1024, "255", .help = "bytes of a key"},
     {"mem.persist", KEY_BOOL, AT(mem.persist), .standard = "true", .help = "saved in the background; a crash may lose the last second"},
 

@@ -197,6 +197,23 @@ def test_limits_are_kept_and_told(node, where, tmp_path):
     node.ctl("mem", "get", where + "k" * 41, code=4)
 
 
+def test_the_largest_value_that_may_be_configured_goes_everywhere(make_lab, tmp_path):
+    lab = make_lab(merge(STEADY, {"mem": {"value_max": "2MiB"}}))
+    node = lab.node("seed", role="seed")
+    lab.node("lab-01")
+    lab.start()
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(2 << 20))
+    for place in ("", "lab-01:"):
+        node.ctl("mem", "set", f"{place}large", f"@{path}")
+        assert node.ctl("mem", "get", f"{place}large").stdout_bytes == path.read_bytes()
+    node.ctl("mem", "rm", "large")
+    assert node.ctl("mem", "get", "--any", "large").stdout_bytes == path.read_bytes()
+    file = tmp_path / "p2pnode.conf"
+    file.write_text('mem: { value_max = "2097153"; };\n')
+    assert "mem.value_max" in node.ctl("config", "check", file, code=2).stderr
+
+
 def test_no_more_is_read_than_may_be_kept(node, where):
     """The writer is not kept busy with what nobody takes, and p2pctl not with holding it."""
     written = 0
