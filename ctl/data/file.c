@@ -59,7 +59,23 @@ const char *file_kept_word(const struct ctl *ctl)
 {
     const char *overwrite = options_get(&ctl->options, "overwrite");
 
-    return overwrite && strcmp(overwrite, "newer") == 0 ? "as new there" : "the same there";
+    return overwrite && strcmp(overwrite, "newer") == 0 ? "as new" : "the same there";
+}
+
+bool file_tells_kept(const struct ctl *ctl)
+{
+    const char *overwrite = options_get(&ctl->options, "overwrite");
+
+    return !ctl->globals.quiet &&
+           (ctl_is_chatty(ctl) || (overwrite && strcmp(overwrite, "newer") == 0));
+}
+
+void file_tell_kept(const struct ctl *ctl, const char *name)
+{
+    if (!file_tells_kept(ctl))
+        return;
+    render_text(stderr, name, strlen(name));
+    fprintf(stderr, "  is %s, and was kept\n", file_kept_word(ctl));
 }
 
 int file_show_end(const struct ctl *ctl, const cJSON *end)
@@ -71,13 +87,13 @@ int file_show_end(const struct ctl *ctl, const cJSON *end)
 
     if (ctl->globals.json != JSON_OFF)
         return render_json(ctl, end, NULL);
+    if (cJSON_IsTrue(json_member(end, "kept"))) {
+        file_tell_kept(ctl, name);
+        return 0;
+    }
     if (!ctl_is_chatty(ctl))
         return 0;
     render_text(stderr, name, strlen(name));
-    if (cJSON_IsTrue(json_member(end, "kept"))) {
-        fprintf(stderr, "  is %s, and was kept\n", file_kept_word(ctl));
-        return 0;
-    }
     render_size(size, text);
     fprintf(stderr, "  %s of %s  100%%", text, text);
     if (seconds > 0)
@@ -103,7 +119,7 @@ int file_check_name(const char *name)
         return 0;
     return fail_usage(
         "\"%s\" is no name for a stored file: 1 to 255 bytes of printable UTF-8, no \"/\", "
-        "not starting with \"-\"",
+        "not starting with \"-\", and nothing that cannot be seen",
         name);
 }
 

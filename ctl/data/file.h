@@ -17,8 +17,11 @@ int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **r
 /* The line that says it is done, or the object with --json. */
 int file_show_end(const struct ctl *ctl, const cJSON *end);
 
-/* Why what was there was kept, for a sentence. */
+/* Why what was there was kept, for a sentence; whether it is said, what --overwrite=newer kept
+ * always; and the sentence. */
 const char *file_kept_word(const struct ctl *ctl);
+bool file_tells_kept(const struct ctl *ctl);
+void file_tell_kept(const struct ctl *ctl, const char *name);
 
 /* Whether it makes sense to go on with the next file after that exit code. */
 bool file_may_go_on(int r);

@@ -158,8 +158,7 @@ static int get_to_file(struct ctl *ctl, const struct place *place, const char *t
     if (r != 0)
         return r;
     if (exists && strcmp(overwrite, "newer") == 0 && !file_is_newer(end, &here)) {
-        if (!ctl->globals.quiet)
-            fprintf(stderr, "%s is as new as the stored one, and was kept\n", target);
+        file_tell_kept(ctl, target);
         return 0;
     }
     return finish_part(ctl, &part, target, end);

@@ -36,11 +36,11 @@ static void show_line(const struct ctl *ctl, const cJSON *item, const char *sha2
     const char *name = json_text(item, "name", "");
     char text[RENDER_TEXT_MAX];
 
-    render_text(stderr, name, strlen(name));
     if (!sha256) {
-        fprintf(stderr, "  is %s, and was kept\n", file_kept_word(ctl));
+        file_tell_kept(ctl, name);
         return;
     }
+    render_text(stderr, name, strlen(name));
     fprintf(stderr, "  %s  %s sha256 %.4s%s%.4s\n",
             render_size(json_number(item, "size_bytes", 0), text), render_mark(MARK_DONE), sha256,
             render_mark(MARK_ELLIPSIS), sha256 + MIN(strlen(sha256), (size_t)60));
@@ -57,7 +57,7 @@ int file_show_one(const struct ctl *ctl, struct file_sum *sum, const char *schem
     }
     if (ctl->globals.json != JSON_OFF)
         return show_json(ctl, schema, end, item, owner, sha256);
-    if (sum->count <= SHOWN_MAX && ctl_is_chatty(ctl))
+    if (sum->count <= SHOWN_MAX && (ctl_is_chatty(ctl) || !sha256))
         show_line(ctl, item, sha256);
     return 0;
 }
@@ -67,12 +67,13 @@ static void show_sum(const struct ctl *ctl, const struct file_sum *sum, double s
     char text[RENDER_TEXT_MAX], rate[RENDER_TEXT_MAX], span[RENDER_TEXT_MAX];
     double size = (double)sum->bytes;
 
-    if (!ctl_is_chatty(ctl) || sum->count <= SHOWN_MAX)
+    if (sum->count <= SHOWN_MAX || ctl->globals.json != JSON_OFF)
         return;
-    fprintf(stderr, "%zu files  %s  %s/s  %s  %s\n", sum->moved, render_size(size, text),
-            render_size(seconds > 0 ? size / seconds : 0, rate), render_span(seconds, span),
-            render_mark(MARK_DONE));
-    if (sum->kept > 0)
+    if (ctl_is_chatty(ctl))
+        fprintf(stderr, "%zu files  %s  %s/s  %s  %s\n", sum->moved, render_size(size, text),
+                render_size(seconds > 0 ? size / seconds : 0, rate), render_span(seconds, span),
+                render_mark(MARK_DONE));
+    if (sum->kept > 0 && file_tells_kept(ctl))
         fprintf(stderr, "%zu files are %s, and were kept\n", sum->kept, file_kept_word(ctl));
 }
 

@@ -163,6 +163,27 @@ static int put_small(struct ctl *ctl, size_t count, const struct place *target, 
     return small < FILE_MANY_MIN ? 0 : file_pack_put(ctl, target, sources, small);
 }
 
+/* Every stored file that a glob means. */
+static int copy_glob(struct ctl *ctl, struct place source, const struct place *target)
+{
+    bool waits = !options_has(&ctl->options, "no-wait");
+    _cleanup_(file_names_done) struct file_names names = {0};
+    int r = file_find(ctl, &source, &names), failure = 0;
+
+    if (r == 0 && names.count == 0)
+        r = file_fail_no_match(&source);
+    if (r == 0 && !names.is_exact && *target->rest)
+        r = fail_usage("several files cannot all be called \"%s\"", target->rest);
+    if (r != 0)
+        return r;
+    for (size_t i = 0; i < names.count && file_may_go_on(r); i++) {
+        source.rest = names.items[i].name;
+        r = file_copy(ctl, &source, target, waits);
+        failure = failure ? failure : r;
+    }
+    return failure;
+}
+
 static int put_word(struct ctl *ctl, const char *word, const struct place *target)
 {
     struct place source;
@@ -173,6 +194,8 @@ static int put_word(struct ctl *ctl, const char *word, const struct place *targe
     struct place to = *target;
     if (!*to.node && ctl->globals.node)
         snprintf(to.node, sizeof(to.node), "%.*s", NODE_NAME_MAX, ctl->globals.node);
+    if (file_is_glob(source.rest))
+        return copy_glob(ctl, source, &to);
     return file_copy(ctl, &source, &to, !options_has(&ctl->options, "no-wait"));
 }
 

@@ -163,6 +163,7 @@ struct upload *upload_free(struct upload *upload)
 void upload_get_refusal(const struct upload *upload, struct upload_refusal *ret)
 {
     *ret = upload->promise.refusal;
+    ret->is_least = upload->size == FILES_SIZE_UNKNOWN;
 }
 
 uint64_t upload_get_resumed(const struct upload *upload)

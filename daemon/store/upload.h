@@ -40,6 +40,7 @@ struct upload_refusal {
     uint64_t size;      /* what was offered, or has arrived of a stream */
     uint64_t limit;     /* file_max, quota, or reserve */
     uint64_t available; /* what would have fitted */
+    bool is_least;      /* of a stream: there may be more than size */
 };
 
 enum {

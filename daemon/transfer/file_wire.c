@@ -488,11 +488,12 @@ static void format_size(uint64_t size, char target[static SIZE_TEXT_MAX])
 char *file_wire_explain(int r, const char *name, const struct upload_refusal *refusal,
                         char target[static FILE_WIRE_REASON_MAX])
 {
-    char size[SIZE_TEXT_MAX], limit[SIZE_TEXT_MAX], available[SIZE_TEXT_MAX], shown[SHOWN_MAX];
+    char size[2 * SIZE_TEXT_MAX], limit[SIZE_TEXT_MAX], available[SIZE_TEXT_MAX], shown[SHOWN_MAX];
 
     snprintf(shown, sizeof(shown), "%s", name);
     text_mend_end(shown);
-    format_size(refusal->size, size);
+    strcpy(size, refusal->is_least ? "at least " : "");
+    format_size(refusal->size, size + strlen(size));
     format_size(refusal->limit, limit);
     format_size(refusal->available, available);
     switch (-r) {

@@ -15,7 +15,7 @@ import termios
 
 import pytest
 
-from lib.lab import STEADY, environment
+from lib.lab import CTL, STEADY, environment
 from lib.process import files_below, sizes
 from lib.wait import wait_for
 
@@ -202,7 +202,15 @@ def test_a_file_goes_from_any_node_to_any(node, make):
     assert {(file["node"], file["name"]) for file in listed} == \
         {("lab-02", "data"), ("small", "copy"), ("lab-01", "again"), ("lab-01", "local")}
     assert len({file["sha256"] for file in listed}) == 1
-    assert node.ctl("file", "put", "lab-02:absent", "small:", code=4).stderr.startswith("p2pctl: no file")
+    for call in (["put", "lab-02:absent", "small:copy"], ["get", "lab-02:absent", "small:"]):
+        assert node.ctl("file", *call, code=4).stderr.startswith('p2pctl: no file "absent" on lab-02\n')
+    assert node.ctl("file", "put", "lab-02:d*", "small:other", code=2).stderr == \
+        "p2pctl: several files cannot all be called \"other\"\n"
+    node.ctl("file", "put", "lab-02:none*", "small:", code=4)
+    put(node, make("date", b"z"), "lab-02:")
+    node.ctl("file", "put", "lab-02:d*", "small:")
+    assert {"data", "date"} <= set(stored(lab["small"]))
+    node.ctl("file", "rm", "small:data", "small:date", "--yes")
     node.ctl("file", "put", "lab-02:data", "small:copy")
     assert "already" in node.ctl("file", "put", make("other", b"y" * 1000), "small:copy", code=1).stderr
     node.ctl("file", "put", "nobody:data", "small:", code=4)
@@ -447,6 +455,36 @@ def test_nothing_is_overwritten_unasked(node, make, where):
     assert node.ctl("file", "get", f"{where}data", "-").stdout == "third"
 
 
+def test_what_is_as_new_is_kept_and_told(node, make, where, tmp_path):
+    """A script's log tells it, too: the content may be another one."""
+    path, into = make("data", b"first"), tmp_path / "into"
+    many = [make(f"s{i:02}", b"%d" % i) for i in range(30)]
+    put(node, path, where)
+    node.ctl("file", "put", *many, *([where] if where else []))
+    path.write_bytes(b"other")
+    os.utime(path, (1, 1))
+    newer = "--overwrite=newer"
+    assert put(node, path, where, newer).stderr == "data  is as new, and was kept\n"
+    assert put(node, path, where, newer, "--quiet").stderr == ""
+    for i in (2, 25):
+        result = node.ctl("file", "put", newer, *many[:i], *([where] if where else []))
+        assert result.stderr == "".join(f"s{j:02}  is as new, and was kept\n" for j in range(i)) or \
+            i > 20 and result.stderr == f"{i} files are as new, and were kept\n"
+    path.write_bytes(b"mine")
+    assert node.ctl("file", "get", newer, f"{where}data", path).stderr == f"{path}  is as new, and was kept\n"
+    assert path.read_bytes() == b"mine" and not into.exists()
+
+
+def test_a_disk_that_is_full_is_told_with_the_file(lab, node, make, where):
+    put(node, make("data", b"x" * 100000), where)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([CTL, "--socket", node.socket, "file", "get", f"{where}data", "-"], stdout=full,
+                              stderr=subprocess.PIPE, env=environment(), check=False, text=True)
+    assert done.returncode == 1
+    holder = "lab-02" if where else "lab-01"
+    assert done.stderr == f'p2pctl: cannot get "data" from {holder}: cannot write the content: No space left on device\n'
+
+
 def test_what_is_there_with_the_same_content_is_stored(lab, node, make, where):
     """Whoever was not told that his file is stored says it again."""
     holder = lab["lab-02" if where else "lab-01"]
@@ -458,6 +496,8 @@ def test_what_is_there_with_the_same_content_is_stored(lab, node, make, where):
     assert len(stored(holder)) == 21
     assert json.loads(put(node, path, where, "--json=short").stdout)["kept"] is True
     assert put(node, path, where, "--no-wait").stdout == ""
+    end, begun = (json.loads(put(node, path, where, "--json=short", *more).stdout) for more in ([], ["--no-wait"]))
+    assert end.keys() == begun.keys() and (begun["name"], begun["sha256"]) == ("data", None)
     path.write_bytes(b"y" * 100000)
     assert "is on" in put_fails(node, path, where)
     assert node.ctl("file", "get", f"{where}data", "-").stdout == "x" * 100000
@@ -567,6 +607,7 @@ def test_a_full_quota_is_refused_with_the_sizes(lab, node, make):
     status = small.call("Status")["files"]
     assert (status["count"], status["quota_bytes"]) == (3, 3 * MIB) and status["used_bytes"] <= 3 * MIB
     result = node.ctl("file", "put", "-", "small:piped", stdin=bytes(2000), code=1)
+    assert '"piped" has at least ' in result.stderr
     assert set(stored(small)) == {"file-0", "file-1", "file-2"}
     wait_for(lambda: not parts(small), 5, "no part to be left")
 

@@ -247,6 +247,9 @@ static void an_explanation_has_the_sizes(void **state _unused_)
     assert_string_equal(
         file_wire_explain(-ENOSPC, "data.h5", &refusal, text),
         "\"data.h5\" has 3MiB, and the disk has room for 1MiB (files.reserve is 2MiB)");
+    const struct upload_refusal stream = {.size = 3 << 20, .limit = 2 << 20, .is_least = true};
+    assert_string_equal(file_wire_explain(-EFBIG, "data.h5", &stream, text),
+                        "\"data.h5\" has at least 3MiB, and files.file_max is 2MiB");
     assert_string_equal(file_wire_explain(-ENOENT, "data.h5", &refusal, text),
                         "\"data.h5\": No such file or directory");
 

@@ -74,7 +74,7 @@ void fail_file(struct call *call, int r, const char *name, const char *node, con
     case EINVAL:
         call_fail(call, ERROR_USAGE, NULL,
                   "\"%s\" cannot name a file: 1 to 255 bytes of printable text without '/', not "
-                  "starting with '-'",
+                  "starting with '-', and nothing that cannot be seen",
                   name);
         break;
     case ENOENT:

@@ -104,6 +104,12 @@ static bool is_unreachable(int r)
            error_from_errno(r) == ERROR_UNREACHABLE;
 }
 
+/* Whether what was got has no place where its reader wants it. */
+static bool is_written_badly(int r)
+{
+    return r == -ENOSPC || r == -EDQUOT || r == -EFBIG || r == -EIO;
+}
+
 static void answer_failure(struct moving *moving, const struct transfer_end *end)
 {
     const char *place = moving->place;
@@ -117,8 +123,11 @@ static void answer_failure(struct moving *moving, const struct transfer_end *end
         call_fail(moving->call, ERROR_UNREACHABLE, "p2pctl members", "cannot %s %s %s %s: %s",
                   moving->is_put ? "put" : "get", what, moving->is_put ? "to" : "from", place,
                   end->reason);
-    else if (end->r == -ESTALE && *moving->stored)
+    else if ((end->r == -ESTALE || end->r == -ENOENT) && *moving->stored) /* the one to be put */
         fail_file(moving->call, end->r, moving->stored, moving->node->config->node.name, NULL);
+    else if (!moving->is_put && is_written_badly(end->r))
+        call_fail(moving->call, error_from_errno(end->r), NULL, "cannot get %s from %s: %s", what,
+                  place, end->reason);
     else
         fail_file(moving->call, end->r, moving->name, place, end->reason);
 }
@@ -174,6 +183,9 @@ static bool find_place(struct node *node, struct call *call, const char *name,
 static void begin(struct moving *moving, int r)
 {
     struct call *call = moving->call;
+    static const char *const unknown[] = {"size_bytes", "sha256", "owner", "modified",
+                                          "executable", "mode", "damaged", "kept",
+                                          "resumed_bytes", "elapsed_ms"};
     uint64_t rate = 0;
     const char *text = NULL;
     bool waits = true;
@@ -198,6 +210,9 @@ static void begin(struct moving *moving, int r)
     json_add_string(reply, "schema", "p2pctl.file-put/1");
     json_add_string(reply, "name", moving->name);
     json_add_string(reply, "node", moving->place);
+    /* What only the end tells. */
+    for (size_t i = 0; i < ARRAY_SIZE(unknown); i++)
+        json_add_null(reply, unknown[i]);
     call_reply(call, reply);
 }
 
