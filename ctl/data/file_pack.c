@@ -277,5 +277,9 @@ int file_pack_put(struct ctl *ctl, const struct place *target, const struct file
     packs.other.client = NULL;
     int r = move_all(&packs);
     packs.other.client = client_free(packs.other.client);
+    if (r != 0 && r != CLIENT_INTERRUPTED && ctl->globals.json == JSON_OFF && !ctl->globals.quiet)
+        fprintf(stderr,
+                "of %zu files %zu are not known to be stored; repeat the command for the rest\n",
+                count, count - packs.sum.moved - packs.sum.kept);
     return file_end_many(ctl, &packs.sum, &packs.progress, r);
 }

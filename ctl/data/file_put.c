@@ -55,6 +55,25 @@ static int check_source(const char *path, const struct stat *status)
                                  : "a device");
 }
 
+/* Whether what is said to be empty is: files of /proc have a content, but no size. */
+static bool is_empty(int fd)
+{
+    char byte;
+
+    return pread(fd, &byte, 1, 0) != 1;
+}
+
+/* Whether it may go with other small files: what its size says is all of it. */
+static bool is_small(const char *path, struct stat *status)
+{
+    if (stat(path, status) < 0 || !S_ISREG(status->st_mode) ||
+        (uint64_t)status->st_size > FILE_PACKED_MAX)
+        return false;
+    _cleanup_close_ int fd =
+        status->st_size > 0 ? -EBADF : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return fd < 0 || is_empty(fd);
+}
+
 /* Descriptor and status of what is to be stored; "-" may be anything. Return: 0, or the exit code.
  */
 static int open_source(const char *path, struct stat *status, int *ret)
@@ -91,12 +110,14 @@ static int put_file(struct ctl *ctl, const char *path, const char *name, const s
 
     if (r != 0)
         return r;
-    if (!S_ISREG(status.st_mode) && !waits)
+    bool is_sized = S_ISREG(status.st_mode) && (status.st_size > 0 || is_empty(fd));
+    if (!is_sized && !waits)
         return fail_usage("--no-wait is for files, and %s is none", path);
     json_add_string(parameters, "name", name);
     file_add_options(ctl, parameters, waits);
-    if (S_ISREG(status.st_mode)) {
+    if (is_sized)
         json_add_u64(parameters, "size_bytes", (uint64_t)status.st_size);
+    if (S_ISREG(status.st_mode)) {
         json_add_bool(parameters, "executable", (status.st_mode & S_IXUSR) != 0);
         json_add_u64(parameters, "mode", status.st_mode & 0777);
         json_add_time(parameters, "modified", usec_of_file(&status.st_mtim));
@@ -151,8 +172,7 @@ static int put_small(struct ctl *ctl, size_t count, const struct place *target, 
         return fail_memory();
     for (size_t i = 0; i < count; i++) {
         const char *path = ctl->options.words[i];
-        if (strcmp(path, "-") == 0 || is_stored(path) || stat(path, &status) < 0 ||
-            !S_ISREG(status.st_mode) || (uint64_t)status.st_size > FILE_PACKED_MAX)
+        if (strcmp(path, "-") == 0 || is_stored(path) || !is_small(path, &status))
             continue;
         is_done[i] = true;
         sources[small++] =

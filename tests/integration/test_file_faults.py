@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import pytest
 
 from fake_daemon import FakeDaemon
 from lib.disk import disk_at
-from lib.lab import CTL, STEADY, environment
+from lib.lab import CTL, FAST, STEADY, environment
 from lib.wait import wait_for
 
 MIB = 1 << 20
@@ -283,6 +284,22 @@ def test_a_list_of_very_many_files_is_not_held(tmp_path, options):
     finally:
         daemon.close()
     assert many <= few + 4096, f"{few} KiB for 1,000 files, {many} KiB for 40,000"
+
+
+def test_a_node_that_dies_among_many_files_is_told_with_how_many_are_missing(make_lab, tmp_path):
+    lab = make_lab(FAST)
+    node, victim = lab.node("seed", role="seed"), lab.node("victim")
+    lab.start()
+    paths = [tmp_path / f"f{i:04}" for i in range(1000)]
+    for path in paths:
+        path.write_bytes(os.urandom(1000))
+    process = node.ctl_start("file", "put", "--rate", "100KiB", *paths, "victim:")
+    wait_for(lambda: (victim.directory / "peer_storage" / "f0000").exists(), 20, "the first pack")
+    victim.kill()
+    said = process.stderr.read().decode()
+    assert process.wait(60) == 7
+    missing = re.search(r"^of 1000 files (\d+) are not known to be stored; repeat", said, re.MULTILINE)
+    assert missing and 0 < int(missing[1]) <= 1000, said
 
 
 def test_very_many_tiny_files_in_bounded_memory(lab, node, tmp_path):

@@ -455,6 +455,24 @@ def test_nothing_is_overwritten_unasked(node, make, where):
     assert node.ctl("file", "get", f"{where}data", "-").stdout == "third"
 
 
+def test_a_file_of_proc_has_a_content_but_no_size(node, make, where):
+    """Alone, among many small ones, and where it is standard input."""
+    place, content = [where] if where else [], pathlib.Path("/proc/filesystems").read_bytes()
+    many = [make(f"s{i:02}", b"%d" % i * (i % 3)) for i in range(20)]
+    node.ctl("file", "put", "/proc/filesystems", *place)
+    assert node.ctl("file", "get", f"{where}filesystems", "-").stdout_bytes == content
+    for _ in range(2):
+        node.ctl("file", "put", make("empty", b""), *place)
+    node.ctl("file", "rm", f"{where}filesystems")
+    node.ctl("file", "put", *many, "/proc/filesystems", *place)
+    assert node.ctl("file", "get", f"{where}filesystems", "-").stdout_bytes == content
+    with open("/proc/version", "rb") as version:
+        subprocess.run([CTL, "--socket", node.socket, "file", "put", "-", f"{where or 'lab-01:'}version"], stdin=version,
+                       env=environment(), check=True)
+    assert node.ctl("file", "get", f"{where}version", "-").stdout == pathlib.Path("/proc/version").read_text()
+    assert "--no-wait" in node.ctl("file", "put", "--no-wait", "/proc/filesystems", *place, code=2).stderr
+
+
 def test_what_is_as_new_is_kept_and_told(node, make, where, tmp_path):
     """A script's log tells it, too: the content may be another one."""
     path, into = make("data", b"first"), tmp_path / "into"

@@ -388,6 +388,8 @@ static void put_one(struct node *node, struct call *call)
     (void)json_get_bool(call->parameters, "wait", &waits);
     offer.name = name;
     offer.size = size_of(call->fds[0]);
+    if (offer.size == 0 && size == FILES_SIZE_UNKNOWN && waits)
+        offer.size = FILES_SIZE_UNKNOWN; /* a file of /proc: nobody says that it is empty */
     if (!waits && offer.size == FILES_SIZE_UNKNOWN)
         return call_invalid(call, "wait"); /* nobody would say whether the end is one */
     if (!text_is_file_name(name)) {
