@@ -157,7 +157,10 @@ struct output *output_find(const struct output_store *store, const struct output
 
 uint64_t output_end(const struct output *output)
 {
-    return output->file_size + output->writes_size + output->buffer_size;
+    uint64_t start =
+        output->size.error ? OUTPUT_LOST_MARK(output) : output->file_size + output->writes_size;
+
+    return start + output->buffer_size;
 }
 
 static size_t room_of(const struct output *output)
@@ -423,6 +426,7 @@ static void give_up(struct output *output, int r)
     output->buffer_size = 0;
     if (reserve(output, OUTPUT_CUT_SIZE) == 0)
         add_cut(output, 0, -r);
+    output->lost_next = output_end(output);
     output->is_cut = false;
     tell_cut(output, -r);
 }
@@ -490,7 +494,8 @@ int output_finish(struct output *output, struct state_batch *batch)
 {
     if (output->is_storing)
         return -EALREADY;
-    if (output->has_file && !output->has_last) {
+    /* Behind what could not be written there are marks only, and readers of memory need them. */
+    if (output->has_file && !output->has_last && !output->size.error) {
         int r = spill(output, true);
         if (r < 0)
             return r;

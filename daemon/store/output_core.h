@@ -7,7 +7,8 @@
  * A log is a row of records: u32 size, u8 stream, u24 mark, u64 time, then the bytes; the same in
  * memory, in the blob and in the file. A cursor is an offset into it. From the front, a live log
  * lies in its file, then in writes under way, then in the buffer; records are never split between
- * them. The bytes of a cut are the errno for which it is, as u32, or none.
+ * them. What could not be written keeps its place, and the buffer begins behind it; in the file its
+ * mark is the last record. The bytes of a cut are the errno for which it is, as u32, or none.
  */
 
 #include <sys/types.h>
@@ -61,7 +62,8 @@ struct output {
     int lane_error; /* of the first write that failed: the lane's */
     size_t overhead;
     struct output_size size;
-    uint64_t lost_end; /* where what could not be written ended, for those who have seen it */
+    uint64_t lost_end;  /* where what could not be written ended, for those who have seen it */
+    uint64_t lost_next; /* and where they go on: behind its mark */
     bool has_file;
     bool is_cut;
     bool is_short;   /* output_room said 0 */
@@ -79,6 +81,9 @@ int output_submit(struct output_store *store, worker_run_t run, worker_done_t do
 
 /* A job of the loop's next turn: worker_post(), or as above. */
 int output_post(struct output_store *store, worker_run_t run, worker_done_t done, void *data);
+
+/* Where the mark of what could not be written is: no cursor from before that means this place. */
+#define OUTPUT_LOST_MARK(output) ((output)->lost_end + 1)
 
 /* Where the log ends. */
 uint64_t output_end(const struct output *output);

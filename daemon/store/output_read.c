@@ -21,6 +21,7 @@ struct output_read {
     void *data;
     uint8_t *slice; /* owned */
     size_t slice_size;
+    uint64_t file_end; /* not stored: what is behind it in the file is not for readers */
     bool is_in_memory; /* the slice is here already, or the cursor is known to be wrong */
     bool is_stored;    /* not live: look into the blob and the file */
     bool is_last;      /* the log ends with this slice, for good */
@@ -50,6 +51,38 @@ int output_cut_error(const struct output_piece *piece)
     return reader_ok(&reader) && error <= INT_MAX ? (int)error : 0;
 }
 
+/* The next record. Return: 1; 0 where the slice ends within it; -EINVAL where there is none. */
+static int next_piece(struct reader *reader, struct output_piece *ret)
+{
+    struct reader ahead = *reader;
+    uint32_t size = reader_u32(&ahead);
+    uint32_t mark = reader_u32(&ahead);
+    uint64_t wall_usec = reader_u64(&ahead);
+
+    if (!reader_ok(&ahead))
+        return 0;
+    if (size > OUTPUT_PIECE_MAX || (mark & 0xffffff) != OUTPUT_RECORD_MARK ||
+        mark >> 24 < OUTPUT_STDOUT || mark >> 24 > OUTPUT_CUT)
+        return -EINVAL;
+    const uint8_t *data = reader_bytes(&ahead, size);
+    if (!data)
+        return 0;
+    *ret = (struct output_piece){
+        .stream = mark >> 24, .wall_usec = wall_usec, .data = data, .size = size};
+    *reader = ahead;
+    return 1;
+}
+
+/* Whether this is a whole record of a cut with its errno. */
+static bool is_mark(const uint8_t bytes[static OUTPUT_CUT_SIZE])
+{
+    struct reader reader = reader_from(bytes, OUTPUT_CUT_SIZE);
+    struct output_piece piece;
+
+    return next_piece(&reader, &piece) > 0 && piece.stream == OUTPUT_CUT &&
+           output_cut_error(&piece) > 0;
+}
+
 /* --- On the lane --- */
 
 static int keep_slice(struct output_read *read, const uint8_t *log, size_t log_size)
@@ -68,6 +101,18 @@ static int keep_slice(struct output_read *read, const uint8_t *log, size_t log_s
     return 0;
 }
 
+/* The mark of what could not be written, for who has seen some of that, and so is behind it. */
+static int seek_mark(struct output_read *read, int fd, uint64_t end)
+{
+    const uint64_t start = end - MIN(end, OUTPUT_CUT_SIZE);
+    uint8_t mark[OUTPUT_CUT_SIZE];
+
+    if (read->is_stored && read->query.cursor > start &&
+        pread(fd, mark, sizeof(mark), (off_t)start) == (ssize_t)sizeof(mark) && is_mark(mark))
+        read->query.cursor = start;
+    return read->query.cursor > end ? -EINVAL : 0;
+}
+
 static int read_file(struct output_read *read)
 {
     char name[ATTEMPT_NAME_SIZE];
@@ -80,9 +125,13 @@ static int read_file(struct output_read *read)
         return errno == ENOENT ? -ENOENT : -EIO;
     if (fstat(fd, &status) < 0)
         return -EIO;
-    if (read->query.cursor > (uint64_t)status.st_size)
-        return -EINVAL;
-    uint64_t left = (uint64_t)status.st_size - read->query.cursor;
+    uint64_t end = (uint64_t)status.st_size;
+    if (!read->is_stored)
+        end = MIN(end, read->file_end);
+    int r = seek_mark(read, fd, end);
+    if (r < 0)
+        return r;
+    uint64_t left = end - read->query.cursor;
     read->slice = malloc(OUTPUT_READ_MAX);
     if (!read->slice)
         return -ENOMEM;
@@ -118,28 +167,6 @@ static void on_run(void *data)
 }
 
 /* --- In the loop --- */
-
-/* The next record. Return: 1; 0 where the slice ends within it; -EINVAL where there is none. */
-static int next_piece(struct reader *reader, struct output_piece *ret)
-{
-    struct reader ahead = *reader;
-    uint32_t size = reader_u32(&ahead);
-    uint32_t mark = reader_u32(&ahead);
-    uint64_t wall_usec = reader_u64(&ahead);
-
-    if (!reader_ok(&ahead))
-        return 0;
-    if (size > OUTPUT_PIECE_MAX || (mark & 0xffffff) != OUTPUT_RECORD_MARK ||
-        mark >> 24 < OUTPUT_STDOUT || mark >> 24 > OUTPUT_CUT)
-        return -EINVAL;
-    const uint8_t *data = reader_bytes(&ahead, size);
-    if (!data)
-        return 0;
-    *ret = (struct output_piece){
-        .stream = mark >> 24, .wall_usec = wall_usec, .data = data, .size = size};
-    *reader = ahead;
-    return 1;
-}
 
 size_t output_peek_tail(const struct output *output, enum output_stream stream, char *target,
                         size_t size)
@@ -202,6 +229,11 @@ static const uint8_t *find_in_memory(const struct output *output, uint64_t curso
 {
     uint64_t start = output->file_size;
 
+    if (output->size.error) {
+        *ret_size = (size_t)(output_end(output) - cursor);
+        return output->buffer ? output->buffer + (output->buffer_size - *ret_size)
+                              : (const uint8_t *)"";
+    }
     list_for_each (link, &output->writes) {
         const struct output_write *write = list_entry(link, struct output_write, link);
         if (cursor >= start && cursor < start + write->size) {
@@ -231,6 +263,16 @@ static int take_from_memory(struct output_read *read, const struct output *outpu
     return 0;
 }
 
+/* What could not be written is gone, also for those who have seen it; who has not seen all of it is
+ * to see the mark. */
+static uint64_t place_of(const struct output *output, uint64_t cursor)
+{
+    if (!output->size.error || cursor < output->file_size || cursor > output->lost_end)
+        return cursor;
+    return cursor > output->file_size && cursor == output->lost_end ? output->lost_next
+                                                                    : OUTPUT_LOST_MARK(output);
+}
+
 /* Sends a read on its way, or lets it wait. */
 static int submit(struct output_read *read)
 {
@@ -241,10 +283,8 @@ static int submit(struct output_read *read)
     read->result = -ECANCELED;
     if (output) {
         uint64_t end = output_end(output);
-        /* What could not be written is gone, also for those who have seen it; where it was is a
-         * mark for those who have not seen all of it. */
-        if (read->query.cursor > end && output->size.error)
-            read->query.cursor = read->query.cursor < output->lost_end ? output->file_size : end;
+        read->query.cursor = place_of(output, read->query.cursor);
+        read->file_end = output->file_size;
         if (read->query.cursor > end)
             read->is_in_memory = true;
         else if (read->query.cursor == end && read->query.is_following && !output->is_sealed) {

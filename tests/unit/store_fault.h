@@ -4,8 +4,9 @@
 /*
  * A disk that can be told to fail: this program's own write, sync, rename and unlink calls, which
  * the linker prefers to those of libc, for our code and for SQLite alike. Armed, the call number
- * `at` and all after it fail with `error`; or, with FAULT_CRASH, that call ends the process on the
- * spot, which leaves what a kill at this boundary leaves. Included by one file of a test program.
+ * `at` and all after it (or only as many as `fault_count_max`) fail with `error`; or, with
+ * FAULT_CRASH, that call ends the process on the spot, which leaves what a kill at this boundary
+ * leaves. Included by one file of a test program.
  */
 
 #include <errno.h>
@@ -27,9 +28,10 @@
 #define FAULT_CRASH      (-1)
 #define FAULT_CRASH_CODE 99
 
-static atomic_int fault_calls;  /* since the last fault_arm or fault_count */
-static atomic_int fault_syncs;  /* of those, fsync, syncfs and fdatasync */
-static atomic_int fault_at = 0; /* 0 = never */
+static atomic_int fault_calls;         /* since the last fault_arm or fault_count */
+static atomic_int fault_syncs;         /* of those, fsync, syncfs and fdatasync */
+static atomic_int fault_at = 0;        /* 0 = never */
+static atomic_int fault_count_max = 0; /* 0 = all */
 static atomic_int fault_error = 0;
 static atomic_bool fault_is_plain = false; /* no rename knows a flag */
 static atomic_size_t fault_write_max = 0;  /* bytes that one write() takes; 0 = all */
@@ -45,6 +47,7 @@ _unused_ static void fault_arm(int at, int error)
 _unused_ static void fault_disarm(void)
 {
     fault_arm(0, 0);
+    fault_count_max = 0;
     fault_write_max = 0;
 }
 
@@ -52,7 +55,8 @@ static bool fault_strikes(void)
 {
     int call = ++fault_calls;
 
-    if (fault_at == 0 || call < fault_at)
+    if (fault_at == 0 || call < fault_at ||
+        (fault_count_max > 0 && call >= fault_at + fault_count_max))
         return false;
     if (fault_error == FAULT_CRASH)
         _exit(FAULT_CRASH_CODE);

@@ -155,6 +155,95 @@ static void later_run_of_the_same_attempt_replaces_the_earlier(void **state)
     }
 }
 
+static void wait_until_lost(struct node *node, const struct output *output)
+{
+    struct output_size size;
+
+    while (output_get_size(output, &size), size.error == 0)
+        worker_dispatch(node->worker);
+}
+
+/* Appends @size bytes, of which @seen hears, and more, of which it does not; the disk takes none of
+ * it, but the mark. */
+static struct output *lose(struct node *node, size_t size, struct answer *seen)
+{
+    _cleanup_free_ char *text = make_text(OUTPUT_MEMORY_MAX);
+    struct output *output = new_output(node, SIZE_MAX_HERE);
+
+    assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, text, size), 0);
+    read_all(node, seen);
+    assert_int_equal(seen->size, size);
+    fault_count_max = 1;
+    fault_arm(1, ENOSPC);
+    assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, text, OUTPUT_MEMORY_MAX), 0);
+    wait_until_lost(node, output);
+    fault_disarm();
+    return output;
+}
+
+static void forget(struct node *node)
+{
+    struct state_batch *batch = new_batch();
+
+    output_remove(node->store, &key, batch);
+    assert_int_equal(commit(node, batch), 0);
+}
+
+/* Reads on from @cursor to the end of what is there, which comes in a few steps. */
+static void read_on(struct node *node, uint64_t cursor, struct answer *answer)
+{
+    int steps = 0;
+
+    *answer = (struct answer){.next = cursor};
+    do {
+        cursor = answer->next;
+        assert_in_range(++steps, 1, 4);
+        assert_int_equal(read_once(node, query_from(cursor), answer), 0);
+    } while (!answer->is_end && answer->next != cursor);
+}
+
+static void who_saw_a_part_of_what_is_lost_sees_the_mark(void **state)
+{
+    struct node *node = *state;
+
+    for (size_t size = 1; size <= 24; size++)
+        for (int has_more = 0; has_more < 2; has_more++) {
+            _cleanup_answer_ struct answer seen = {0}, live = {0}, sealed = {0}, none = {0};
+            struct output *output = lose(node, size, &seen);
+            if (has_more)
+                append(output, OUTPUT_STDOUT, "more");
+            read_on(node, seen.next, &live);
+            assert_int_equal(live.cuts, 1 + has_more);
+            output_seal(output);
+            read_on(node, seen.next, &sealed);
+            assert_int_equal(sealed.cuts, 1 + has_more);
+            assert_true(sealed.is_end);
+            read_on(node, 0, &none);
+            assert_int_equal(none.cuts, 1 + has_more);
+            forget(node);
+        }
+}
+
+static void who_saw_what_is_lost_sees_the_mark_when_the_rest_is_stored(void **state)
+{
+    struct node *node = *state;
+
+    for (size_t size = 1; size <= 24; size++) {
+        _cleanup_answer_ struct answer seen = {0}, live = {0}, part = {0}, rest = {0}, none = {0};
+        struct output *output = lose(node, size, &seen);
+        read_on(node, seen.next, &live);
+        assert_int_equal(finish(node, output), 0);
+        read_on(node, seen.next, &part);
+        read_on(node, live.next, &rest);
+        read_on(node, 0, &none);
+        assert_int_equal(part.cuts, 1);
+        assert_int_equal(rest.cuts, 1);
+        assert_int_equal(none.cuts, 1);
+        assert_true(part.is_end && rest.is_end && none.is_end);
+        forget(node);
+    }
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, node_setup, node_teardown)
 
 int main(void)
@@ -167,6 +256,8 @@ int main(void)
         test(waiting_reads_are_bounded),
         test(unknown_output_and_wrong_cursor_are_told),
         test(log_that_a_crash_cut_off_ends_before_the_damage),
+        test(who_saw_a_part_of_what_is_lost_sees_the_mark),
+        test(who_saw_what_is_lost_sees_the_mark_when_the_rest_is_stored),
         test(later_run_of_the_same_attempt_replaces_the_earlier),
     };
 
