@@ -193,7 +193,7 @@ def test_permissions_come_along_and_no_more_than_those(node, make, where, tmp_pa
         assert stat.S_IMODE(target.stat().st_mode) == mode & 0o777 & ~UMASK
 
 
-def test_a_file_goes_from_any_node_to_any(node, make):
+def test_a_file_goes_from_any_node_to_any(lab, node, make):
     put(node, make("data", b"x" * 1000), "lab-02:")
     node.ctl("file", "put", "lab-02:data", "small:copy")
     node.ctl("file", "get", "small:copy", "lab-01:again")
