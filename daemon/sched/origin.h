@@ -148,14 +148,14 @@ int origin_submit(struct origin *origin, uint64_t number, const struct task_spec
 int origin_check(struct origin *origin, const struct task_spec *spec, bool may_wait,
                  char reason[static TASK_REASON_MAX + 1]);
 
-/* What the state of @task means for one that waits for it. */
+/* What the end of @task means for one that waits for it; one that is not on the disk is none. */
 enum task_after_verdict {
     TASK_AFTER_WAITS,
     TASK_AFTER_FULFILLED,
     TASK_AFTER_NEVER,
 };
-enum task_after_verdict task_after_judge(const struct task *task,
-                                         enum task_after_condition condition);
+enum task_after_verdict origin_judge_after(const struct origin *origin, const struct task *task,
+                                           enum task_after_condition condition);
 
 /*
  * The commit failed: what was asked for is taken back as if it had never been, a new task or, of

@@ -50,6 +50,8 @@ void origin_committed(struct origin *origin, uint64_t number, uint64_t revision,
         job->is_new = false;
         job_drop_before(job);
     }
+    if (gates & (1U << ORIGIN_ENDED))
+        job_release_followers(origin, job);
     if (gates & (1U << ORIGIN_SEND)) {
         job->is_sent = true;
         job_contact(origin, job);

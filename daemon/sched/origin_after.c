@@ -6,7 +6,8 @@
 
 /*
  * Tasks that wait for other tasks. A job waits for one at a time, in the list `followers` of that
- * job; when that ends, it is placed with the next tick, and looks for the next one to wait for.
+ * job; when the end of that is on the disk, it is placed with the next tick, and looks for the next
+ * one to wait for.
  * What is fulfilled is struck out of the record.
  */
 
@@ -15,10 +16,10 @@ static const char *text_of(enum task_after_condition condition)
     return condition == TASK_AFTER_FAILED ? "succeeded" : "did not succeed";
 }
 
-enum task_after_verdict task_after_judge(const struct task *task,
-                                         enum task_after_condition condition)
+enum task_after_verdict origin_judge_after(const struct origin *origin, const struct task *task,
+                                           enum task_after_condition condition)
 {
-    if (!task_state_is_final(task->state))
+    if (!origin_has_ended(origin, task))
         return TASK_AFTER_WAITS;
     if (condition == TASK_AFTER_ANY)
         return TASK_AFTER_FULFILLED;
@@ -36,10 +37,14 @@ static bool may_name(const struct job *job, const struct task *other)
 static void describe(struct job *job, const struct task *other)
 {
     char *reason = job->task->reason;
+    enum task_state state = other->state;
+
+    if (task_state_is_final(state)) /* nobody is to hear of that before it is on the disk */
+        state = other->started_wall_usec > 0 ? TASK_RUNNING : TASK_PENDING;
 
     if (may_name(job, other))
         task_format_text(reason, sizeof(job->task->reason), "after %llu (%s)",
-                         (unsigned long long)other->number, task_state_name(other->state));
+                         (unsigned long long)other->number, task_state_name(state));
     else
         task_format_text(reason, sizeof(job->task->reason), "after a task of its own node");
 }
@@ -80,7 +85,7 @@ bool job_follow(struct origin *origin, struct job *job)
         uint64_t number = 0;
         (void)task_after_parse(words->items[words->count - 1], &number, &condition);
         struct job *other = job_find(origin, number);
-        switch (other ? task_after_judge(other->task, condition) : TASK_AFTER_NEVER) {
+        switch (other ? origin_judge_after(origin, other->task, condition) : TASK_AFTER_NEVER) {
         case TASK_AFTER_WAITS:
             follow(origin, job, other);
             return true;

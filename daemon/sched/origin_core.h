@@ -184,7 +184,7 @@ void job_expect_no_answer(struct origin *origin, struct job *job, const struct n
 bool job_follow(struct origin *origin, struct job *job);
 /* Its state changed: so did the reason of those that wait for it. */
 void job_tell_followers(struct job *job);
-/* It has ended, or is gone: those that wait for it look again. */
+/* Its end is on the disk, or it is gone: those that wait for it look again. */
 void job_release_followers(struct origin *origin, struct job *job);
 
 /* origin_action.c */

@@ -401,7 +401,6 @@ void job_finish(struct origin *origin, struct job *job, enum task_state state)
     list_remove(&job->after);
     list_remove(&job->active);
     job_set_state(origin, job, state);
-    job_release_followers(origin, job);
     task->ended_wall_usec = origin_wall(origin);
     if (state == TASK_LOST && task->tries_max > 1 && task->tries >= task->tries_max)
         task_format_text(task->reason, sizeof(task->reason), "%s; last of %u attempts",

@@ -228,11 +228,29 @@ def test_an_end_is_told_to_nobody_before_it_is_on_the_disk(node):
     assert node.json("task", "list", "-s", "failed")["tasks"] == []
     assert [one["id"] for one in node.json("task", "list", "-s", "running")["tasks"]] == [task]
     node.ctl("task", "wait", task, "--timeout", "300ms", code=124)
-    follower = wait_for(lambda: (one := node.task(after))["reason"].startswith("the task cannot be saved: ") and one,
-                        15, lambda: f"the follower to say what it waits for: {node.task(after)}")
-    assert follower["state"] == "pending"
+    follower = node.task(after)
+    assert follower["state"] == "pending" and follower["reason"] == "after 1 (running)", follower
     filler.unlink()
     assert waiter.wait(60) == 3
     ended = node.task(task)
     assert ended["state"] == "failed" and ended["exit"] == 3 and ended["timeline"][-1]["text"].startswith("exit 3 on lone")
     assert node.wait_task(after, "succeeded")["reason"] is None
+
+
+def test_what_runs_after_a_task_waits_until_the_end_of_that_is_on_the_disk(node):
+    """The record of the first was large and had no room, that of the second had: it ran, and after a kill before it."""
+    ready, ran = node.marks / "ready", node.marks / "ran"
+    wait = f"until test -e {ready}; do sleep 0.05; done; : {'x' * 60_000}"
+    task = node.submit("--retries", "5", "--", "sh", "-c", wait)
+    after = node.submit("--after", task, "--", "touch", ran)
+    node.wait_task(task, "running")
+    filler = fill(node)
+    leave(filler, 40 * 1024)
+    ready.touch()
+    wait_for(lambda: node.task(task)["reason"] == "its end waits for the disk", 15, "the end to wait for the disk")
+    node.ctl("task", "wait", after, "--timeout", "300ms", code=124)
+    assert node.task(after)["state"] == "pending" and node.task(after)["reason"].endswith("(running)"), node.task(after)
+    assert not ran.exists()
+    filler.unlink()
+    node.wait_task(after, "succeeded")
+    assert node.task(task)["state"] == "succeeded"

@@ -216,6 +216,30 @@ static void who_waits_can_be_cancelled_and_run_all_the_same(void **state _unused
     origin_free(origin);
 }
 
+static void an_end_that_is_not_on_the_disk_is_none(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct origin_action action;
+    bool is_asked = false;
+
+    submit(origin, 1, "");
+    submit(origin, 2, "1:any");
+    expect(origin, "send 1, ");
+    origin_started(origin, 1, 1, &self, 0, 0);
+    end(origin, 1, 0);
+    while (origin_next_action(origin, &action))
+        is_asked |= action.type == ORIGIN_COMMIT && action.number == 1;
+    assert_true(is_asked);
+    origin_uncommitted(origin, 1, "no room", 0);
+    submit(origin, 3, "1:failed");
+    expect(origin, "");
+    assert_string_equal(reason_of(origin, 2), "after 1 (running)");
+    assert_string_equal(reason_of(origin, 3), "after 1 (running)");
+    origin_committed(origin, 1, UINT64_MAX, 0);
+    expect(origin, "ended 1 succeeded, ended 3 cancelled, send 2, ");
+    origin_free(origin);
+}
+
 static void a_submission_taken_back_is_waited_for_no_more(void **state _unused_)
 {
     struct origin *origin = make();
@@ -296,6 +320,7 @@ int main(void)
         cmocka_unit_test(all_of_several_have_to_end),
         cmocka_unit_test(a_long_row_falls_as_a_whole),
         cmocka_unit_test(who_waits_can_be_cancelled_and_run_all_the_same),
+        cmocka_unit_test(an_end_that_is_not_on_the_disk_is_none),
         cmocka_unit_test(a_submission_taken_back_is_waited_for_no_more),
         cmocka_unit_test(a_restart_goes_on_waiting),
         cmocka_unit_test(words_of_it_are_checked),

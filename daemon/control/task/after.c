@@ -36,14 +36,15 @@ static bool parse(struct node *node, struct call *call, const char *text, uint64
 static bool check(struct node *node, struct call *call, uint64_t number,
                   enum task_after_condition condition)
 {
-    const struct task *task = origin_find(tasks_get_origin(node->tasks), number);
+    const struct origin *origin = tasks_get_origin(node->tasks);
+    const struct task *task = origin_find(origin, number);
 
     if (!task || !may_hear_of(call, &task->spec)) {
         call_fail(call, ERROR_NOT_FOUND, "p2pctl task list", "no task %" PRIu64 " on %s", number,
                   node->config->node.name);
         return false;
     }
-    if (task_after_judge(task, condition) != TASK_AFTER_NEVER)
+    if (origin_judge_after(origin, task, condition) != TASK_AFTER_NEVER)
         return true;
     call_fail(call, ERROR_CONFLICT, "p2pctl task list",
               "task %" PRIu64 " has ended already: %s, so the new one would never run", number,
