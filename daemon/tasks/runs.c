@@ -356,9 +356,9 @@ static struct run *find_active(struct tasks *tasks, const struct task_spec *spec
 
 void runs_on_task(struct tasks *tasks, const struct task *task)
 {
-    struct run *run = task_state_is_final(task->state) ? find_active(tasks, &task->spec) : NULL;
+    struct run *run = find_active(tasks, &task->spec);
 
-    if (run)
+    if (run && origin_has_ended(tasks->origin, task))
         workflow_ended(run->workflow, task->spec.step, task->state);
 }
 

@@ -10,12 +10,14 @@
 /* Tells the workflow what became of the step of @task. */
 static void take_up_task(struct run *run, const struct task *task)
 {
-    bool is_old = run->steps && task->spec.step < run->statistics.total &&
-                  task_state_is_final(task->state) &&
+    bool has_ended = origin_has_ended(run->tasks->origin, task);
+    bool is_old = run->steps && task->spec.step < run->statistics.total && has_ended &&
                   task->ended_wall_usec <= run->resumed_wall_usec;
 
+    /* An end that is not on the disk comes when it is. */
     if (!is_old)
-        (void)workflow_restore_step(run->workflow, task->spec.step, task->number, task->state);
+        (void)workflow_restore_step(run->workflow, task->spec.step, task->number,
+                                    has_ended ? task->state : TASK_PENDING);
     else if (run_letter_parse(run->steps[task->spec.step]) < 0)
         (void)workflow_repeat_step(run->workflow, task->spec.step, task->number);
     else

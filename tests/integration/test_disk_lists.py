@@ -254,3 +254,21 @@ def test_what_runs_after_a_task_waits_until_the_end_of_that_is_on_the_disk(node)
     filler.unlink()
     node.wait_task(after, "succeeded")
     assert node.task(task)["state"] == "succeeded"
+
+
+def test_a_list_goes_on_when_the_end_of_its_step_is_on_the_disk(node, write):
+    """A step that was lost with its node had ended for its list before the record of that had room."""
+    path = write(f"a1\na1: retries=0 run=\"sh -c 'until test -e {node.marks}/go; do sleep 0.05; done; : {'x' * 60_000}'\"")
+    workflow = node.ctl("run", "--detach", path).stdout.strip()
+    wait_for(lambda: steps(node, workflow)["a1"]["state"] == "running", 15, "the step to run")
+    filler = fill(node)
+    node.kill()
+    leave(filler, 40 * 1024)
+    node.start()
+    wait_for(lambda: steps(node, workflow)["a1"]["reason"] == "its end waits for the disk", 15,
+             lambda: steps(node, workflow))
+    node.ctl("task", "wait", "1", "--timeout", "300ms", code=124)
+    assert workflows(node) == {workflow: "running"}
+    filler.unlink()
+    wait_for(lambda: workflows(node) == {workflow: "failed"}, 15, lambda: steps(node, workflow))
+    assert steps(node, workflow)["a1"]["state"] == "unknown"
