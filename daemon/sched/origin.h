@@ -87,6 +87,8 @@ struct origin_action {
     uint64_t number;
     uint64_t revision; /* of ORIGIN_COMMIT */
     bool is_again;     /* of ORIGIN_COMMIT: it failed before, and is to take no other one down */
+    uint64_t over;     /* of ORIGIN_COMMIT: the last attempt that is over, 0 = none: the record is
+                          that of its end, so its output is to be kept with it */
     uint64_t attempt;
     struct node_id node;
     bool is_self;
@@ -170,6 +172,10 @@ void origin_committed(struct origin *origin, uint64_t number, uint64_t revision,
  * One that has not been accepted yet, or is to be sent, waits for that, and has @why as its reason.
  */
 void origin_uncommitted(struct origin *origin, uint64_t number, const char *why, usec_t now);
+
+/* It could not be tried, as too much is on its way to the disk: ORIGIN_COMMIT follows in moments.
+ */
+void origin_delayed(struct origin *origin, uint64_t number, usec_t now);
 
 /* Facts about nodes, the own one included. Return: 0, -ENOSPC, -ENOMEM. */
 int origin_set_node(struct origin *origin, const struct place_facts *facts, usec_t now);

@@ -102,6 +102,7 @@ static void fill(struct origin *origin, struct job *job, enum origin_action_type
         .number = task->number,
         .revision = job->revision,
         .is_again = type == ORIGIN_COMMIT && job->is_again,
+        .over = job->over,
         .attempt = is_ack ? job->ack_attempt : task->attempt,
         .node = is_ack ? job->ack_node : task->node,
         .is_self = is_self,

@@ -28,6 +28,7 @@
 #define ORIGIN_REFUSAL_DELAY (100 * USEC_PER_MSEC)
 #define ORIGIN_REFUSAL_MAX   (5 * USEC_PER_SEC)
 #define ORIGIN_NOTE_MAX      159
+#define ORIGIN_BUSY_DELAY    (20 * USEC_PER_MSEC) /* where the way to the disk takes no more */
 
 /* Of a task that left a node, or was not taken by one. Without memory it is not told. */
 struct story {
@@ -71,6 +72,7 @@ struct job {
 
     /* Of a commit that may fail, or did. */
     struct list unsaved;         /* in origin->unsaved: its last commit failed */
+    usec_t save_again_usec;      /* of one there; USEC_INFINITY = it is being tried */
     bool is_again;               /* it is to be committed once more */
     struct disk_wait *disk_wait; /* owned; while it waits for the disk before it is taken or sent */
     struct task *before;         /* owned; what it was before a user asked for it again */
@@ -96,6 +98,7 @@ struct job {
     bool has_avoid;
     struct node_id avoid;
     uint32_t refusals; /* in a row */
+    uint64_t over;     /* the last attempt that is over; 0 = none since our start */
     uint64_t ack_attempt;
     struct node_id ack_node;
     struct story *story; /* owned; NULL for the many that stay where they were placed */
@@ -121,7 +124,7 @@ struct origin {
     struct rng rng;
     usec_t now;
     uint64_t wall_offset;   /* wall = now + offset, modulo 2^64 */
-    usec_t save_again_usec; /* when those are to be committed again */
+    usec_t save_again_usec; /* when the first of those is to be committed again */
     size_t wake;            /* how many of the waiting are to be tried */
     size_t waiting_count;
     struct answer answers[ORIGIN_ANSWERS_MAX];

@@ -277,6 +277,7 @@ void job_lose(struct origin *origin, struct job *job, const char *why)
 {
     struct task *task = job->task;
 
+    job->over = task->attempt;
     tell_note(job, why);
     (void)task_add_timeline(task, origin_wall(origin), "lost: %s", why);
     task_format_text(task->reason, sizeof(task->reason), "attempt %u lost: %s", task->tries, why);
@@ -346,7 +347,7 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
     char text[TASK_REASON_MAX + 1], duration[32];
     uint64_t wall = job_wall_before(origin, job, end->ago_usec);
 
-    job->ack_attempt = task->attempt;
+    job->over = job->ack_attempt = task->attempt;
     job->ack_node = task->node;
     task->end = *end;
     task->has_end = true;

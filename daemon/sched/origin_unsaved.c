@@ -105,6 +105,14 @@ int origin_take_back(struct origin *origin, uint64_t number, usec_t now)
     return 0;
 }
 
+static void save_later(struct origin *origin, struct job *job, usec_t delay_usec)
+{
+    if (list_is_empty(&job->unsaved))
+        list_append(&origin->unsaved, &job->unsaved);
+    job->save_again_usec = usec_add(origin->now, delay_usec);
+    origin->save_again_usec = MIN(origin->save_again_usec, job->save_again_usec);
+}
+
 void origin_uncommitted(struct origin *origin, uint64_t number, const char *why, usec_t now)
 {
     struct job *job = job_find(origin, number);
@@ -112,8 +120,6 @@ void origin_uncommitted(struct origin *origin, uint64_t number, const char *why,
     origin->now = MAX(origin->now, now);
     if (!job)
         return;
-    if (list_is_empty(&job->unsaved))
-        list_append(&origin->unsaved, &job->unsaved);
     bool is_told = job->gates & (1U << ORIGIN_ACCEPTED | 1U << ORIGIN_SEND) &&
                    job->task->state == TASK_PENDING;
     /* Without memory it waits all the same. */
@@ -123,7 +129,16 @@ void origin_uncommitted(struct origin *origin, uint64_t number, const char *why,
         task_format_text(job->task->reason, sizeof(job->task->reason), "%s", why);
         memcpy(wait->told, job->task->reason, sizeof(wait->told));
     }
-    origin->save_again_usec = MIN(origin->save_again_usec, usec_add(origin->now, USEC_PER_SEC));
+    save_later(origin, job, USEC_PER_SEC);
+}
+
+void origin_delayed(struct origin *origin, uint64_t number, usec_t now)
+{
+    struct job *job = job_find(origin, number);
+
+    origin->now = MAX(origin->now, now);
+    if (job)
+        save_later(origin, job, ORIGIN_BUSY_DELAY);
 }
 
 bool origin_has_ended(const struct origin *origin, const struct task *task)
@@ -141,6 +156,11 @@ void origin_save_again(struct origin *origin)
     origin->save_again_usec = USEC_INFINITY;
     list_for_each_safe (link, &origin->unsaved) {
         struct job *job = list_entry(link, struct job, unsaved);
+        if (job->save_again_usec > origin->now) {
+            origin->save_again_usec = MIN(origin->save_again_usec, job->save_again_usec);
+            continue;
+        }
+        job->save_again_usec = USEC_INFINITY;
         if (!job->disk_wait)
             list_remove(&job->unsaved);
         if (job->is_forgotten)

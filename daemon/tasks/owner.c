@@ -43,6 +43,11 @@ static struct output_key key_of(uint64_t number, uint64_t attempt)
     return (struct output_key){.number = number, .attempt = (uint32_t)attempt};
 }
 
+static bool is_busy(int r)
+{
+    return r == -EBUSY || r == -EAGAIN;
+}
+
 /* The output of an attempt that is over goes to the disk with the record that says so. Return: 0,
  * or why not now. */
 static int finish_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
@@ -58,8 +63,9 @@ static int finish_output(struct tasks *tasks, uint64_t number, uint64_t attempt,
         inflow_close(tasks, number, attempt, batch);
     if (r >= 0 || r == -EALREADY)
         return 0;
-    log_line_errno(LOG_WARNING | LOG_STAYS, r, "Cannot keep the output of task %llu: %m",
-                   (unsigned long long)number);
+    if (!is_busy(r))
+        log_line_errno(LOG_WARNING | LOG_STAYS, r, "Cannot keep the output of task %llu: %m",
+                       (unsigned long long)number);
     return r;
 }
 
@@ -150,10 +156,7 @@ static int put(struct tasks *tasks, const struct origin_action *action, struct s
 
     if (!text || !pending)
         return -ENOMEM;
-    /* Where it is under way again, the end is that of the attempt before. */
-    int r = task->has_end
-                ? finish_output(tasks, task->number, task->attempt - task->has_node, batch)
-                : 0;
+    int r = action->over > 0 ? finish_output(tasks, task->number, action->over, batch) : 0;
     if (r < 0)
         return r;
     *pending =
@@ -167,18 +170,14 @@ static int put(struct tasks *tasks, const struct origin_action *action, struct s
     return 0;
 }
 
-/* In a batch of its own, so that one of many fits where all together do not. */
+/* In a batch of its own, so that one of many fits where all together do not; while the database
+ * takes none, in the one that waits for it. */
 static int put_alone(struct tasks *tasks, const struct origin_action *action)
 {
-    _cleanup_(state_batch_freep) struct state_batch *batch = NULL;
-
     commit_now(tasks); /* what is older comes first */
-    if (!state_batch_is_empty(tasks->batch))
-        return put(tasks, action, tasks->batch);
-    int r = state_batch_new(&batch);
-    if (r >= 0)
-        r = put(tasks, action, batch);
-    return r < 0 ? r : state_commit(tasks->state, &batch);
+    int r = put(tasks, action, tasks->batch);
+    commit_now(tasks);
+    return r;
 }
 
 static void save(struct tasks *tasks, const struct origin_action *action)
@@ -187,6 +186,8 @@ static void save(struct tasks *tasks, const struct origin_action *action)
 
     if (r == -EIO || r == -EUCLEAN)
         tasks->setup.on_fatal(r, tasks->setup.data);
+    else if (is_busy(r))
+        origin_delayed(tasks->origin, action->number, tasks_now(tasks));
     else if (r < 0) /* nobody hears of what follows before all of it can be kept */
         origin_uncommitted(tasks->origin, action->number, strerror(-r), tasks_now(tasks));
 }
@@ -323,7 +324,6 @@ static void tell(struct tasks *tasks, const struct origin_action *action)
     char reason[TASK_REASON_MAX + 1] = "";
     struct names names;
     struct journal_task about = describe(tasks, task, &names);
-    int r;
 
     switch (action->type) {
     case ORIGIN_ACCEPTED:
@@ -343,9 +343,6 @@ static void tell(struct tasks *tasks, const struct origin_action *action)
         journal_task_moved(&about, action->previous, task->node_name, action->text);
         break;
     case ORIGIN_LOST:
-        r = finish_output(tasks, task->number, action->attempt, tasks->batch);
-        if (r < 0)
-            origin_cut(tasks->origin, task->number, action->attempt, -r, true, tasks_now(tasks));
         journal_task_lost(&about, task->node_name, action->text);
         break;
     default:

@@ -412,6 +412,68 @@ static void a_commit_that_failed_is_asked_for_again(void **state _unused_)
     origin_free(origin);
 }
 
+static void a_commit_that_was_not_tried_comes_before_one_that_failed(void **state _unused_)
+{
+    struct origin *origin = make();
+    usec_t soon = 3 + 20 * USEC_PER_MSEC;
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    submit(origin, 2, 1);
+    (void)actions(origin, 1);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 2);
+    end(origin, 2, 1, 2, TASK_END_EXIT, 0, 2);
+    (void)drain(origin, true, 2);
+    origin_uncommitted(origin, 1, "no room", 3);
+    origin_delayed(origin, 2, 3);
+    origin_delayed(origin, 9, 3);
+    assert_int_equal(origin_deadline(origin), soon);
+    origin_tick(origin, soon);
+    assert_string_equal(actions(origin, soon), "commit 2, ack 2.1 lab-02, ended 2 succeeded, ");
+    assert_int_equal(origin_deadline(origin), 3 + USEC_PER_SEC);
+    origin_tick(origin, 3 + USEC_PER_SEC);
+    assert_string_equal(actions(origin, 3 + USEC_PER_SEC),
+                        "commit 1, ack 1.1 lab-02, ended 1 succeeded, ");
+    origin_free(origin);
+}
+
+/* Commits all. Return: the attempt whose output is to be kept, by the last commit. */
+static uint64_t commit_all(struct origin *origin, usec_t now)
+{
+    struct origin_action action;
+    uint64_t over = UINT64_MAX;
+
+    while (origin_next_action(origin, &action))
+        if (action.type == ORIGIN_COMMIT) {
+            over = action.over;
+            origin_committed(origin, action.number, action.revision, now);
+        }
+    return over;
+}
+
+static void a_commit_names_the_attempt_that_is_over(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+
+    spec.retry_on |= TASK_RETRY_EXIT;
+    spec.retry_delay_usec = 0;
+    add_node(origin, 2, 0);
+    submit_spec(origin, 1, &spec, 1);
+    assert_int_equal(commit_all(origin, 1), 0);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 3, 2);
+    assert_int_equal(commit_all(origin, 2), 1);
+    /* One that was refused has its number, and no output. */
+    refuse(origin, 1, 2, 2, ORIGIN_REFUSED_BUSY, 3);
+    assert_int_equal(commit_all(origin, 3), 1);
+    assert_int_equal(origin_find(origin, 1)->attempt, 3);
+    start(origin, 1, 3, 2, 4);
+    (void)commit_all(origin, 4);
+    end(origin, 1, 3, 2, TASK_END_STOPPED, 0, 5);
+    assert_int_equal(commit_all(origin, 5), 3);
+    origin_free(origin);
+}
+
 static void an_accepted_task_whose_place_cannot_be_saved_waits_for_the_disk(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1291,6 +1353,8 @@ int main(void)
         cmocka_unit_test(nothing_is_said_before_it_is_on_disk),
         cmocka_unit_test(a_submission_that_cannot_be_saved_is_taken_back),
         cmocka_unit_test(a_commit_that_failed_is_asked_for_again),
+        cmocka_unit_test(a_commit_that_was_not_tried_comes_before_one_that_failed),
+        cmocka_unit_test(a_commit_names_the_attempt_that_is_over),
         cmocka_unit_test(an_accepted_task_whose_place_cannot_be_saved_waits_for_the_disk),
         cmocka_unit_test(a_new_task_that_is_not_taken_back_waits_for_the_disk),
         cmocka_unit_test(a_retry_that_cannot_be_saved_is_taken_back),
