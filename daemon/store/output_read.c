@@ -205,7 +205,7 @@ static void show(struct output_read *read)
     }
     /* A log that a crash or a full disk cut off ends before the damage; a cursor amid a record is
      * wrong. */
-    if (r < 0 && reader.position == 0) {
+    if (reader.position == 0 && (r < 0 || !(read->is_in_memory || read->is_last))) {
         answer(read, -EINVAL, NULL);
         return;
     }

@@ -238,7 +238,8 @@ void wire_send_renew(struct tasks *tasks, const struct slots_attempt *attempt, u
 void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
                        enum origin_refusal refusal);
 int wire_send_output(struct job *job, const struct output_piece *piece, uint64_t offset);
-void wire_send_cut(struct job *job, const struct output_piece *piece);
+/* @error: an errno, or 0 where the output is above the limit. */
+int wire_send_cut(struct job *job, uint64_t wall_usec, int error);
 void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt);
 /* Asks the origin to query: it may not know that what was sent got lost. */
 void wire_send_resync(struct job *job);

@@ -13,11 +13,21 @@
 
 static void read_on(struct job *job);
 
+/* No room to the origin, or no memory: what is missing is asked for when there is. */
+static void wait_for_query(struct job *job)
+{
+    job->is_sending = false;
+    job->needs_resync = true;
+}
+
 /* Sends what the origin does not have of one piece. */
 static void send_piece(struct job *job, const struct output_piece *piece)
 {
-    if (piece->stream == OUTPUT_CUT)
-        return wire_send_cut(job, piece);
+    if (piece->stream == OUTPUT_CUT) {
+        if (wire_send_cut(job, piece->wall_usec, output_cut_error(piece)) < 0)
+            wait_for_query(job);
+        return;
+    }
     if (piece->size == 0)
         return;
     size_t stream = piece->stream - OUTPUT_STDOUT;
@@ -31,25 +41,24 @@ static void send_piece(struct job *job, const struct output_piece *piece)
     rest.data += known - offset;
     rest.size -= (size_t)(known - offset);
     job->under_way += rest.size;
-    /* No room to the origin, or no memory: what is missing is asked for when there is. */
-    if (wire_send_output(job, &rest, known) < 0) {
-        job->is_sending = false;
-        job->needs_resync = true;
-    }
+    if (wire_send_output(job, &rest, known) < 0)
+        wait_for_query(job);
 }
 
 /*
- * The log cannot be read. Where it is damaged, what was sent is all that there is; where only
- * something is short, the origin is to ask again, when there is room or with the next report.
+ * The log cannot be read. Where it is damaged, what was sent is all that there is, and the origin
+ * is to know that it is not all that there was; where only something is short, it is to ask again,
+ * when there is room or with the next report.
  */
 static void give_up(struct job *job, int r)
 {
     bool is_short = r == -EBUSY || r == -EAGAIN || r == -ENOMEM;
 
     log_debug_errno(r, "Cannot read the output of a task of another node: %m");
-    job->is_sending = job->is_sending && !is_short;
-    job->needs_resync = is_short;
-    job->is_all_sent = !is_short;
+    if (is_short || wire_send_cut(job, tasks_wall(job->tasks), EIO) < 0)
+        wait_for_query(job);
+    else
+        job->is_all_sent = true;
 }
 
 static void on_chunk(int r, const struct output_chunk *chunk, void *data)
@@ -88,7 +97,7 @@ static void read_on(struct job *job)
         peers_pending(job->tasks->peers, &job->attempt->key.origin) > SENDING_MAX)
         return;
     int r = output_read(job->tasks->outputs, &key, &query, on_chunk, job, &job->read);
-    if (r < 0)
+    if (r < 0 && r != -ECANCELED)
         give_up(job, r);
 }
 

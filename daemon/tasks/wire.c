@@ -151,16 +151,15 @@ int wire_send_output(struct job *job, const struct output_piece *piece, uint64_t
     return wire_send(job->tasks, &key->origin, frame, piece->data, piece->size);
 }
 
-void wire_send_cut(struct job *job, const struct output_piece *piece)
+int wire_send_cut(struct job *job, uint64_t wall_usec, int error)
 {
-    const int error = output_cut_error(piece);
     const struct slots_key *key = &job->attempt->key;
     cJSON *frame = wire_new_frame("cut", key->number, key->attempt);
 
-    json_add_u64(frame, "wall_usec", piece->wall_usec);
+    json_add_u64(frame, "wall_usec", wall_usec);
     if (error > 0)
         json_add_i64(frame, "error", error);
-    (void)wire_send(job->tasks, &key->origin, frame, NULL, 0);
+    return wire_send(job->tasks, &key->origin, frame, NULL, 0);
 }
 
 void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt)

@@ -77,3 +77,20 @@ def test_a_log_that_a_full_disk_cut_has_its_mark(make_lab, small_disk):
     worker.restart()
     origin.start()
     assert origin.wait_task(task, "succeeded", timeout=60)["output_lost"] == "no space left on worker"
+
+
+def test_a_log_that_a_worker_cannot_read_is_not_taken_for_whole(make_lab):
+    lab = make_lab(STEADY)
+    origin = lab.node("origin", {"tasks": {"enabled": False}}, role="seed")
+    worker = lab.node("worker")
+    lab.start()
+    task = origin.submit("--", "sh", "-c", "sleep 0.2; head -c 1000000 /dev/zero")
+    origin.wait_task(task, "running")
+    origin.kill()
+    wait_for(lambda: worker.kept_ends() == 1, 30, "the end on the disk")
+    worker.stop()
+    (log,) = (worker.directory / "tasks").glob("*.log")
+    log.write_bytes(b"damaged" * 100000)
+    worker.start()
+    origin.start()
+    assert origin.wait_task(task, "succeeded", timeout=60)["output_lost"] == "cannot be kept on worker: error 5"

@@ -171,6 +171,25 @@ _unused_ static int read_once(struct node *node, struct output_query query, stru
     return answer->result;
 }
 
+_unused_ static void do_nothing(void *data _unused_)
+{
+}
+
+_unused_ static void on_settled(void *data)
+{
+    *(bool *)data = true;
+}
+
+/* What the lane has been asked for is done. */
+_unused_ static void wait_for_lane(struct node *node)
+{
+    bool is_done = false;
+
+    assert_int_equal(worker_submit(node->worker, WORKER_COMMITS, do_nothing, on_settled, &is_done),
+                     0);
+    assert_true(worker_wait(node->worker, &is_done));
+}
+
 /* Reads on until the log has no more for now. */
 _unused_ static void read_all(struct node *node, struct answer *answer)
 {

@@ -224,25 +224,6 @@ static void output_whose_batch_failed_is_finished_again(void **state)
     assert_string_equal(stored.bytes, "text");
 }
 
-static void do_nothing(void *data _unused_)
-{
-}
-
-static void on_settled(void *data)
-{
-    *(bool *)data = true;
-}
-
-/* What the lane has been asked for is done. */
-static void settle(struct node *node)
-{
-    bool is_done = false;
-
-    assert_int_equal(worker_submit(node->worker, WORKER_COMMITS, do_nothing, on_settled, &is_done),
-                     0);
-    assert_true(worker_wait(node->worker, &is_done));
-}
-
 static void full_disk_keeps_what_is_there_and_says_so(void **state)
 {
     struct node *node = *state;
@@ -253,7 +234,7 @@ static void full_disk_keeps_what_is_there_and_says_so(void **state)
 
     assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, text, 100000), 0);
     read_all(node, &before);
-    settle(node);
+    wait_for_lane(node);
     fault_arm(1, ENOSPC);
     assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, text, 70000), 0);
     read_all(node, &live);

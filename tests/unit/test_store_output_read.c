@@ -139,6 +139,23 @@ static void log_that_a_crash_cut_off_ends_before_the_damage(void **state)
     assert_memory_equal(answer.bytes, text, answer.size);
 }
 
+static void live_log_that_somebody_cut_off_is_no_end_to_wait_at(void **state)
+{
+    struct node *node = *state;
+    _cleanup_free_ char *text = make_text(100000);
+    _cleanup_answer_ struct answer answer = {0};
+    char path[512];
+
+    struct output *output = new_output(node, SIZE_MAX_HERE);
+    assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, text, 100000), 0);
+    wait_for_lane(node);
+    snprintf(path, sizeof(path), "%s/tasks/42.1.log", node->directory);
+    for (off_t size = 0; size <= 20; size += 20) {
+        assert_int_equal(truncate(path, size), 0);
+        assert_int_equal(read_once(node, query_from(0), &answer), -EINVAL);
+    }
+}
+
 static void later_run_of_the_same_attempt_replaces_the_earlier(void **state)
 {
     struct node *node = *state;
@@ -258,6 +275,7 @@ int main(void)
         test(log_that_a_crash_cut_off_ends_before_the_damage),
         test(who_saw_a_part_of_what_is_lost_sees_the_mark),
         test(who_saw_what_is_lost_sees_the_mark_when_the_rest_is_stored),
+        test(live_log_that_somebody_cut_off_is_no_end_to_wait_at),
         test(later_run_of_the_same_attempt_replaces_the_earlier),
     };
 
