@@ -172,20 +172,13 @@ static void later_run_of_the_same_attempt_replaces_the_earlier(void **state)
     }
 }
 
-static void wait_until_lost(struct node *node, const struct output *output)
-{
-    struct output_size size;
-
-    while (output_get_size(output, &size), size.error == 0)
-        worker_dispatch(node->worker);
-}
-
 /* Appends @size bytes, of which @seen hears, and more, of which it does not; the disk takes none of
  * it, but the mark. */
 static struct output *lose(struct node *node, size_t size, struct answer *seen)
 {
     _cleanup_free_ char *text = make_text(OUTPUT_MEMORY_MAX);
     struct output *output = new_output(node, SIZE_MAX_HERE);
+    struct output_size lost;
 
     assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, text, size), 0);
     read_all(node, seen);
@@ -193,8 +186,10 @@ static struct output *lose(struct node *node, size_t size, struct answer *seen)
     fault_count_max = 1;
     fault_arm(1, ENOSPC);
     assert_int_equal(output_append(output, OUTPUT_STDOUT, WALL, text, OUTPUT_MEMORY_MAX), 0);
-    wait_until_lost(node, output);
+    wait_for_lane(node);
     fault_disarm();
+    output_get_size(output, &lost);
+    assert_int_equal(lost.error, -ENOSPC);
     return output;
 }
 
@@ -204,6 +199,7 @@ static void forget(struct node *node)
 
     output_remove(node->store, &key, batch);
     assert_int_equal(commit(node, batch), 0);
+    wait_for_lane(node); /* removes the file */
 }
 
 /* Reads on from @cursor to the end of what is there, which comes in a few steps. */
