@@ -90,10 +90,9 @@ static void client_send(struct call *call, const char *error, cJSON *parameters,
                         const void *body _unused_, size_t body_size _unused_)
 {
     struct client *client = call->connection;
-    _cleanup_json_ cJSON *reply = NULL;
-
-    reply =
+    _cleanup_json_ cJSON *reply =
         error ? varlink_build_error(error, parameters) : varlink_build_reply(parameters, continues);
+
     if (!continues)
         (*(error ? &client->server->failed : &client->server->answered))++;
     if (!client->is_oneway && (!reply || varlink_queue(client->varlink, reply, NULL, 0) < 0)) {
@@ -522,6 +521,9 @@ struct server *server_free(struct server *server)
 {
     if (!server)
         return NULL;
+    /* What was answered in the last turn is sent by none that follows. */
+    list_for_each_safe (link, &server->unsent)
+        (void)client_flush(list_entry(link, struct client, unsent));
     list_for_each_safe (link, &server->clients)
         client_free(list_entry(link, struct client, link));
     sd_event_source_disable_unref(server->source);

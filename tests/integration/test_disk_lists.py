@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
 
 import pytest
 
@@ -178,20 +177,43 @@ def test_who_looks_on_at_a_list_that_cannot_be_saved_is_told(node, write):
     assert "the list cannot be saved: " in running.communicate()[1].decode()
 
 
+def stop_until_only_the_disk_is_left(node):
+    """What it has to do before that, it has done."""
+    node.signal(signal.SIGTERM)
+    wait_for(lambda: node.state_of(node) == "left", 15, "the node to have left")
+
+
 @pytest.mark.parametrize("command", [["submit", "--", "true"], ["run", "--detach"]])
 def test_what_is_being_saved_when_the_node_stops_is_answered(node, write, command):
     with locked(node) as unlock:
         client = node.ctl_start(*command, *([write("a1")] if command[0] == "run" else []))
         wait_for(lambda: node.tasks() or workflows(node), 15, "it to be on its way to the disk")
-        node.signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            client.wait(1)  # it would lose its connection
+        stop_until_only_the_disk_is_left(node)
         unlock()
     out = client.communicate()[0].decode()
     assert client.returncode == 0 and "1@lone" in out, out
     assert node.wait_end() == 0
     node.start()
     assert node.tasks() or workflows(node)
+
+
+def test_what_is_cleaned_while_the_node_stops_is_answered(node):
+    task = node.submit("--", "true")
+    node.wait_task(task, "succeeded")
+    node.ctl("drain")
+    with locked(node) as unlock:
+        submitting = node.ctl_start("submit", "--", "true")
+        wait_for(lambda: len(node.tasks()) == 2, 15, "it to be on its way to the disk")
+        stop_until_only_the_disk_is_left(node)
+        cleaning = node.ctl_start("task", "clean", "--yes")
+        wait_for(lambda: task not in [one["id"] for one in node.tasks()], 15, "the task to be on its way out")
+        unlock()
+    for client in (submitting, cleaning):
+        out, err = client.communicate()
+        assert client.returncode == 0, (out, err)
+    assert node.wait_end() == 0
+    node.start()
+    assert [one["id"] for one in node.tasks()] == ["2@lone"]
 
 
 def test_a_retry_that_cannot_be_saved_is_refused_and_the_task_stays_as_it_was(node, write):
