@@ -408,7 +408,8 @@ void worker_act(struct tasks *tasks, const struct slots_action *action)
     case SLOTS_STARTED:
         if (node_id_is_equal(&attempt->key.origin, &tasks->start->id))
             origin_started(tasks->origin, attempt->key.number, attempt->key.attempt,
-                           &tasks->start->id, 0, tasks_now(tasks));
+                           &tasks->start->id, usec_sub(tasks_now(tasks), attempt->started_usec),
+                           tasks_now(tasks));
         else
             wire_send_started(tasks, attempt);
         break;

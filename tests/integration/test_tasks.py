@@ -11,6 +11,7 @@ import pytest
 from lib.lab import STEADY
 from lib.process import commands
 from lib.wait import wait_for
+from test_run import moment
 
 HANDLERS = {
     # Says who asked for what.
@@ -53,6 +54,14 @@ def node(lab):
         node.ctl("task", "cancel", *left)
         for task in left:
             node.wait_task(task, "cancelled", "succeeded", "failed")
+
+
+@pytest.mark.parametrize("where", ["lab-01", "lab-02"])
+@pytest.mark.parametrize("seconds", ["0.01", "0.3"])
+def test_a_task_starts_when_it_does_and_not_when_that_is_heard(node, where, seconds):
+    """Short ones are heard of at once, start and end."""
+    task = node.wait_task(node.submit("-N", where, "--", "sleep", seconds), "succeeded")
+    assert (moment(task["ended"]) - moment(task["started"])).total_seconds() >= task["run_s"] / 2, task
 
 
 def test_a_typed_task_runs_its_handler_with_the_number_and_the_arguments(lab):
