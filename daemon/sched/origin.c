@@ -482,6 +482,19 @@ const struct task *origin_next(const struct origin *origin, uint64_t after)
     return NULL;
 }
 
+bool origin_has_fewer_pending(const struct origin *origin, const char *user, uint32_t max)
+{
+    uint32_t count = 0;
+
+    list_for_each (link, &origin->active) {
+        const struct task *task = list_entry(link, struct job, active)->task;
+        count += task->state == TASK_PENDING && strcmp(task->spec.user, user) == 0;
+        if (count >= max)
+            return false;
+    }
+    return max > 0;
+}
+
 /* The first from @link on that waits for the disk, and is not in `waiting` as well. */
 static const struct task *next_unsaved(const struct origin *origin, struct list *link)
 {

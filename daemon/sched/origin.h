@@ -283,6 +283,9 @@ const struct task *origin_next(const struct origin *origin, uint64_t after);
 /* Whether it has ended and its end is on the disk: before, nobody is to hear of that. */
 bool origin_has_ended(const struct origin *origin, const struct task *task);
 
+/* Whether fewer than @max tasks of @user are pending: looks at those that have not ended. */
+bool origin_has_fewer_pending(const struct origin *origin, const char *user, uint32_t max);
+
 /*
  * Those that no node can take now, or the disk, as their reasons say; not those that wait for
  * another task or a pause. In no order; @after NULL = the first. NULL at the end.

@@ -370,6 +370,27 @@ static void nothing_is_said_before_it_is_on_disk(void **state _unused_)
     origin_free(origin);
 }
 
+static void only_what_a_user_has_pending_counts_for_the_share(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    assert_true(origin_has_fewer_pending(origin, "alice", 1));
+    assert_false(origin_has_fewer_pending(origin, "alice", 0));
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    submit(origin, 2, 1);
+    (void)drain(origin, true, 1);
+    const char *user = origin_find(origin, 1)->spec.user;
+    assert_true(origin_has_fewer_pending(origin, user, 3));
+    assert_false(origin_has_fewer_pending(origin, user, 2));
+    assert_true(origin_has_fewer_pending(origin, "nobody-else", 1));
+    assert_int_equal(origin_cancel(origin, 1, 15, 0, 2), 0);
+    (void)drain(origin, true, 2);
+    assert_true(origin_has_fewer_pending(origin, user, 2));
+    assert_false(origin_has_fewer_pending(origin, user, 1));
+    origin_free(origin);
+}
+
 static void a_submission_that_cannot_be_saved_is_taken_back(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1351,6 +1372,7 @@ int main(void)
         cmocka_unit_test(nothing_happened_before_the_task_was_submitted),
         cmocka_unit_test(an_end_is_not_told_as_before_its_start),
         cmocka_unit_test(nothing_is_said_before_it_is_on_disk),
+        cmocka_unit_test(only_what_a_user_has_pending_counts_for_the_share),
         cmocka_unit_test(a_submission_that_cannot_be_saved_is_taken_back),
         cmocka_unit_test(a_commit_that_failed_is_asked_for_again),
         cmocka_unit_test(a_commit_that_was_not_tried_comes_before_one_that_failed),

@@ -421,21 +421,14 @@ static void stage_and_submit(struct node *node, struct call *call, struct task_s
                                          PROGRESS_USEC, USEC_PER_MSEC, on_progress, pending);
 }
 
-/*
- * A queue that others have filled takes some more of those who have little in it: an eighth in all.
- * Only then anybody's tasks are counted.
+/* A queue that others have filled takes some more of those who have little in it: an eighth in all.
  */
 static bool has_share(struct node *node, const char *user, uint32_t pending)
 {
     const uint32_t queue_max = node->config->tasks.queue_max, share = MAX(queue_max / 8, 1U);
-    uint32_t count = 0;
 
-    if (pending >= queue_max + share)
-        return false;
-    for (const struct task *task = NULL;
-         (task = origin_next(tasks_get_origin(node->tasks), task ? task->number : 0));)
-        count += task->state == TASK_PENDING && strcmp(task->spec.user, user) == 0;
-    return count < share;
+    return pending < queue_max + share &&
+           origin_has_fewer_pending(tasks_get_origin(node->tasks), user, share);
 }
 
 /* Whether there is room in the queue; else the call has been answered. */
