@@ -199,9 +199,10 @@ void keep_drop(struct job *job)
 
 bool keep_is_done(const struct tasks *tasks)
 {
-    const struct job *first = list_first(&tasks->held, struct job, held);
-
-    return !first || first->is_refused;
+    list_for_each (link, &tasks->held)
+        if (!list_entry(link, struct job, held)->is_refused)
+            return false;
+    return true;
 }
 
 void keep_flush(struct tasks *tasks)
