@@ -58,8 +58,10 @@ static bool take_report(struct exec_child *child, struct supervisor_report *repo
 {
     if (child->ended)
         return report->kind == SUPERVISOR_FREE;
-    /* Its time begins when it does, however long the sandbox took. */
-    if (report->kind == SUPERVISOR_STARTED && child->timeout_usec > 0)
+    /* Its time begins when it does, however long the sandbox took; but it may be told to end before
+     * that is heard. */
+    if (report->kind == SUPERVISOR_STARTED && child->timeout_usec > 0 &&
+        sd_event_source_get_enabled(child->timer, NULL) == 0)
         arm(child, STEP_TIMEOUT, usec_sub(child->timeout_usec, report->status.wall_usec));
     if (report->kind == SUPERVISOR_ENDED) {
         child->ended = true;

@@ -149,6 +149,19 @@ static void task_that_ignores_termination_is_killed_after_the_grace(void **state
     assert_false(fixture->tasks[1].status.timed_out);
 }
 
+static void task_is_killed_after_the_grace_though_its_start_is_heard_later(void **state)
+{
+    struct fixture *fixture = *state;
+    struct exec_task task = PLAIN_TASK;
+
+    task.limits.timeout_usec = USEC_PER_SEC;
+    start_shell(fixture, 1, "exec sleep 1000", task);
+    assert_int_equal(exec_signal(fixture->exec, 1, SIGURG, USEC_PER_SEC / 4), 0);
+    WAIT_FOR(fixture, fixture->tasks[1].has_ended);
+    assert_int_equal(fixture->tasks[1].status.signal, SIGKILL);
+    assert_false(fixture->tasks[1].status.timed_out);
+}
+
 static void stopped_task_can_be_terminated(void **state)
 {
     struct fixture *fixture = *state;
@@ -353,6 +366,7 @@ int main(void)
         CONNECTED(many_tasks_run_at_once),
         CONNECTED(terminated_task_ends_by_its_signal),
         CONNECTED(task_that_ignores_termination_is_killed_after_the_grace),
+        CONNECTED(task_is_killed_after_the_grace_though_its_start_is_heard_later),
         CONNECTED(stopped_task_can_be_terminated),
         CONNECTED(task_over_its_time_is_ended_and_says_so),
         CONNECTED(paused_output_makes_the_task_wait),
