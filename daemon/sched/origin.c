@@ -304,6 +304,7 @@ int origin_cancel(struct origin *origin, uint64_t number, int signal, usec_t gra
     job->task->is_cancelled = true;
     job->task->cancel_signal = signal;
     job->task->cancel_grace_usec = grace_usec;
+    job->untold++;
     (void)task_add_timeline(job->task, origin_wall(origin), "cancelled by a user");
     if (!job->task->has_node || !job->is_sent) {
         job->task->reason[0] = '\0';

@@ -286,6 +286,9 @@ bool origin_has_ended(const struct origin *origin, const struct task *task);
 /* Whether fewer than @max tasks of @user are pending: looks at those that have not ended. */
 bool origin_has_fewer_pending(const struct origin *origin, const char *user, uint32_t max);
 
+/* So many entries at the end of its timeline tell of an end that nobody is to hear of yet. */
+size_t origin_count_untold(const struct origin *origin, const struct task *task);
+
 /*
  * Those that no node can take now, or the disk, as their reasons say; not those that wait for
  * another task or a pause. In no order; @after NULL = the first. NULL at the end.

@@ -43,6 +43,7 @@ void origin_committed(struct origin *origin, uint64_t number, uint64_t revision,
         job_end_disk_wait(origin, job);
     unsigned gates = job->gates;
     job->gates = 0;
+    job->untold = 0;
     for (unsigned type = 0; gates >> type; type++)
         if (gates & (1U << type))
             job_tell(origin, job, (enum origin_action_type)type);

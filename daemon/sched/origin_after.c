@@ -72,6 +72,7 @@ static void never(struct origin *origin, struct job *job, const struct task *oth
     else
         task_format_text(reason, sizeof(job->task->reason),
                          "was to run after a task of its own node, which %s", text_of(condition));
+    job->untold++;
     (void)task_add_timeline(job->task, origin_wall(origin), "cancelled: %s", job->task->reason);
     job_finish(origin, job, TASK_CANCELLED);
 }

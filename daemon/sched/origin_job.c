@@ -215,6 +215,7 @@ static void avoid_node(struct job *job)
 static void give_up(struct origin *origin, struct job *job, enum task_state state)
 {
     job_finish(origin, job, state);
+    job->untold++;
     (void)task_add_timeline(job->task, origin_wall(origin), "%s", task_state_name(state));
 }
 
@@ -237,6 +238,7 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
         (refusal == ORIGIN_REFUSED_NO_SPACE && !(task->spec.retry_on & TASK_RETRY_NO_SPACE)) ||
         (refusal == ORIGIN_REFUSED_UNREACHABLE && !(task->spec.retry_on & TASK_RETRY_UNREACHABLE));
 
+    job->untold++;
     (void)task_add_timeline(task, origin_wall(origin), "not taken by %s: %s", task->node_name,
                             text);
     if (job->is_accepted)
@@ -279,6 +281,7 @@ void job_lose(struct origin *origin, struct job *job, const char *why)
 
     job->over = task->attempt;
     tell_note(job, why);
+    job->untold++;
     (void)task_add_timeline(task, origin_wall(origin), "lost: %s", why);
     task_format_text(task->reason, sizeof(task->reason), "attempt %u lost: %s", task->tries, why);
     origin->statistics.lost++;
@@ -363,6 +366,7 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
     /* The start was heard of later than it was, by what it took to tell it. */
     wall = MAX(wall, task->started_wall_usec);
     (void)task_end_format(&task->end, text);
+    job->untold++;
     (void)task_add_timeline(task, wall, "%s%s on %s after %s",
                             task_end_get_state(&task->end) == TASK_SUCCEEDED ? "succeeded, " : "",
                             text, task->node_name, task_format_run(end->run_usec, duration));

@@ -105,6 +105,14 @@ int origin_take_back(struct origin *origin, uint64_t number, usec_t now)
     return 0;
 }
 
+size_t origin_count_untold(const struct origin *origin, const struct task *task)
+{
+    const struct job *job =
+        task_state_is_final(task->state) ? job_find(origin, task->number) : NULL;
+
+    return job && (job->gates & (1U << ORIGIN_ENDED)) ? MIN(job->untold, task->timeline_count) : 0;
+}
+
 static void save_later(struct origin *origin, struct job *job, usec_t delay_usec)
 {
     if (list_is_empty(&job->unsaved))

@@ -248,6 +248,10 @@ def test_an_end_is_told_to_nobody_before_it_is_on_the_disk(node):
     assert shown["state"] == "running" and shown["exit"] is None and shown["ended"] is None, shown
     assert not [entry for entry in shown["timeline"] if "exit 3" in entry["text"]], shown["timeline"]
     assert node.json("task", "list", "-s", "failed")["tasks"] == []
+    result = node.ctl("task", "retry", task, code=1)
+    assert "its end waits for the disk" in result.stderr, result
+    assert json.loads(node.ctl("--json", "task", "clean").stdout)["held"] == 0
+    assert node.task(task)["state"] == "running"
     assert [one["id"] for one in node.json("task", "list", "-s", "running")["tasks"]] == [task]
     node.ctl("task", "wait", task, "--timeout", "300ms", code=124)
     follower = node.task(after)
@@ -291,6 +295,8 @@ def test_a_list_goes_on_when_the_end_of_its_step_is_on_the_disk(node, write):
              lambda: steps(node, workflow))
     node.ctl("task", "wait", "1", "--timeout", "300ms", code=124)
     assert workflows(node) == {workflow: "running"}
+    told = [entry["text"] for entry in node.task("1@lone")["timeline"]]
+    assert told[-1].startswith("placed on lone") or told[-1].startswith("started on lone"), told
     filler.unlink()
     wait_for(lambda: workflows(node) == {workflow: "failed"}, 15, lambda: steps(node, workflow))
     assert steps(node, workflow)["a1"]["state"] == "unknown"

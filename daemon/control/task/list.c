@@ -118,7 +118,7 @@ static void end_count(struct listing *listing)
 
 static void take(struct listing *listing, const struct task *task)
 {
-    bool is_final = task_state_is_final(task->state);
+    bool is_final = has_ended(listing->node, task);
 
     if (!listing->is_counted) {
         listing->ended += is_final;

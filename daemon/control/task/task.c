@@ -282,13 +282,12 @@ static void add_limits(const struct node *node, const struct task *task, cJSON *
     json_add_u64(limits, "attempts", task->tries_max);
 }
 
-/* The last entry is that of its end. */
 static void add_timeline(const struct node *node, const struct task *task, cJSON *json)
 {
     cJSON *timeline = cJSON_AddArrayToObject(json, "timeline");
-    bool is_untold = task_state_is_final(task->state) && !has_ended(node, task);
+    size_t count = task->timeline_count - origin_count_untold(tasks_get_origin(node->tasks), task);
 
-    for (size_t i = 0; i + is_untold < task->timeline_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         cJSON *item = cJSON_CreateObject();
         json_add_time(item, "time", task->timeline[i].wall_usec);
         json_add_string(item, "text", task->timeline[i].text);

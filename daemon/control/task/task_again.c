@@ -72,11 +72,14 @@ static bool check_listed(struct node *node, struct call *call, const cJSON *ids,
         const struct task *task = find_own_task(node, call, id->valuestring);
         if (!task)
             return false;
-        if (!task_state_is_final(task->state)) {
+        if (!has_ended(node, task)) {
+            bool is_unsaved = task_state_is_final(task->state);
             char hint[256];
-            snprintf(hint, sizeof(hint), "p2pctl task wait %s\nor end it: p2pctl task cancel %s",
-                     id->valuestring, id->valuestring);
-            call_fail(call, ERROR_CONFLICT, hint, "task %s has not ended", id->valuestring);
+            snprintf(hint, sizeof(hint), "p2pctl task wait %s%s%s", id->valuestring,
+                     is_unsaved ? "" : "\nor end it: p2pctl task cancel ",
+                     is_unsaved ? "" : id->valuestring);
+            call_fail(call, ERROR_CONFLICT, hint, "task %s has not ended%s", id->valuestring,
+                      is_unsaved ? ": its end waits for the disk" : "");
             return false;
         }
         if (is_in_run(node, task)) {
@@ -93,9 +96,9 @@ static bool check_listed(struct node *node, struct call *call, const cJSON *ids,
     return true;
 }
 
-static bool is_failed(const struct call *call, const struct task *task)
+static bool is_failed(const struct node *node, const struct call *call, const struct task *task)
 {
-    return task_state_is_final(task->state) && task->state != TASK_SUCCEEDED &&
+    return has_ended(node, task) && task->state != TASK_SUCCEEDED &&
            task->state != TASK_CANCELLED && may_change_task(call, task);
 }
 
@@ -166,7 +169,7 @@ void method_retry_task(struct node *node, struct call *call)
         ask(retry, task->number, run_on, has_args ? &args : NULL);
     }
     for (const struct task *task = NULL; all_failed && (task = next_task(node, call, task));)
-        if (is_failed(call, task) && !is_in_run(node, task))
+        if (is_failed(node, call, task) && !is_in_run(node, task))
             ask(retry, task->number, run_on, NULL);
     retry->is_asking = false;
     finish(retry);
@@ -192,7 +195,7 @@ static bool is_old(const struct clean *clean, uint64_t ended_wall_usec)
 
 static bool is_meant(const struct clean *clean, const struct task *task)
 {
-    return task_state_is_final(task->state) && may_change_task(clean->call, task) &&
+    return has_ended(clean->node, task) && may_change_task(clean->call, task) &&
            (clean->state < 0 || (int)task->state == clean->state) &&
            is_old(clean, task->ended_wall_usec);
 }
