@@ -22,7 +22,7 @@
 
 static size_t files_threads(const struct config *config)
 {
-    return 2 * (size_t)config->net.transfers_max + TASKFILE_THREADS;
+    return 2 * transfers_get_threads(config->net.transfers_max) + TASKFILE_THREADS;
 }
 
 int node_make_base(struct node *node)

@@ -12,6 +12,7 @@
 #define BAR_INTERVAL_USEC  (USEC_PER_SEC / 4)
 #define RATE_SECONDS       1.44 /* 1 / ln 2: a half-life of one second */
 #define LINE_INTERVAL_USEC (10 * USEC_PER_SEC)
+#define WAITS_SECONDS      1.0 /* then it is worth a word */
 
 static usec_t now_usec(void)
 {
@@ -171,6 +172,21 @@ void progress_bytes(struct progress *progress, double done, double total)
         fprintf(stream, "  ETA %s", render_span((total - done) / progress->rate, text));
     if (fclose(stream) == 0)
         print_line(progress, rest);
+}
+
+void progress_waits(struct progress *progress, const char *why)
+{
+    const struct globals *globals = &progress->ctl->globals;
+
+    if (progress->has_waited || globals->quiet || globals->json != JSON_OFF ||
+        progress_elapsed(progress) < WAITS_SECONDS)
+        return;
+    progress->has_waited = true;
+    progress_wipe(progress);
+    render_text(stderr, progress->name, strlen(progress->name));
+    fputs("  waits: ", stderr);
+    render_text(stderr, why, strlen(why));
+    fputc('\n', stderr);
 }
 
 void progress_steps(struct progress *progress, double done, double total, const char *what)

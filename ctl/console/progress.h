@@ -21,6 +21,7 @@ struct progress {
     usec_t rated_usec; /* when the rate was last looked at, */
     double rated_done; /* and what had been done by then */
     double rate;       /* per second, of late */
+    bool has_waited;   /* and has said so */
 };
 
 void progress_init(struct progress *progress, const struct ctl *ctl, const char *name);
@@ -33,6 +34,9 @@ void progress_rename(struct progress *progress, const struct ctl *ctl, const cha
 
 /* "data.csv    21.5 MiB of 63.4 MiB   34%   13.8 MiB/s   ETA 3s"; @total 0 = not known. */
 void progress_bytes(struct progress *progress, double done, double total);
+
+/* "data.csv  waits: 4 transfers are under way", a line of its own, once, when that lasts. */
+void progress_waits(struct progress *progress, const char *why);
 
 /* "w7  ████░░░░  4/11  36%  b1 on lab-07  12s  ETA 21s"; @what may be "". */
 void progress_steps(struct progress *progress, double done, double total, const char *what);

@@ -23,6 +23,15 @@ static void tell_resumed(const struct ctl *ctl, const char *name, const cJSON *o
     fprintf(stderr, "  resumed at %d%%\n", (int)(100 * resumed / total));
 }
 
+void file_show_progress(struct progress *progress, const cJSON *object, double before, double total)
+{
+    const char *waits = json_text(object, "waits", "");
+
+    if (*waits)
+        progress_waits(progress, waits);
+    progress_bytes(progress, before + json_number(object, "done_bytes", 0), total);
+}
+
 int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **ret_end)
 {
     struct progress progress;
@@ -43,8 +52,7 @@ int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **r
         if (r != 0 || last)
             continue;
         progress_skip(&progress, json_number(object, "resumed_bytes", 0));
-        progress_bytes(&progress, json_number(object, "done_bytes", 0),
-                       json_number(object, "total_bytes", 0));
+        file_show_progress(&progress, object, 0, json_number(object, "total_bytes", 0));
     }
     progress_wipe(&progress);
     if (r == CLIENT_INTERRUPTED) {

@@ -14,6 +14,11 @@
  * code. */
 int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **ret_end);
 
+/* How far it is after an answer that is not the last, or what it waits for: @before is done before
+ * it. */
+void file_show_progress(struct progress *progress, const cJSON *object, double before,
+                        double total);
+
 /* The line that says it is done, or the object with --json. */
 int file_show_end(const struct ctl *ctl, const cJSON *end);
 

@@ -141,9 +141,7 @@ static int await(struct fetch *fetch, struct pack *pack)
         if (r == 0 && last)
             pack->end = TAKE_PTR(object);
         else if (r == 0)
-            progress_bytes(&fetch->progress,
-                           (double)fetch->done + json_number(object, "done_bytes", 0),
-                           (double)fetch->total);
+            file_show_progress(&fetch->progress, object, (double)fetch->done, (double)fetch->total);
     }
     return r;
 }

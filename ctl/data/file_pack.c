@@ -191,9 +191,7 @@ static int finish_pack(struct packs *packs, struct pack *pack)
         if (r != 0)
             break;
         if (!last) {
-            progress_bytes(&packs->progress,
-                           (double)packs->done + json_number(object, "done_bytes", 0),
-                           (double)packs->total);
+            file_show_progress(&packs->progress, object, (double)packs->done, (double)packs->total);
             continue;
         }
         progress_wipe(&packs->progress);

@@ -77,8 +77,11 @@ static int write_pieces(struct file_job *job, const uint8_t *data, size_t size)
 {
     int r = 0;
 
-    for (size_t done = 0; r >= 0 && done < size; done += PIECE_SIZE)
-        r = conn_write(job->conn, data + done, MIN(PIECE_SIZE, size - done), content_deadline(job));
+    for (size_t done = 0; r >= 0 && done < size; done += PIECE_SIZE) {
+        size_t piece = MIN(PIECE_SIZE, size - done);
+        r = conn_write(job->conn, data + done, piece, content_deadline(job));
+        atomic_fetch_add(&job->moved, (uint_fast64_t)piece);
+    }
     return r;
 }
 
@@ -131,12 +134,13 @@ int content_receive_answer(struct file_job *job, enum content_answer kind, cJSON
         _cleanup_json_ cJSON *frame = NULL;
         usec_t until = conn_now() + patiences[kind] * job->paces->patience_usec;
         int r = content_receive_frame(job, until, &frame, ret_size);
-        if (r < 0)
-            return r;
-        if (!file_wire_is(frame, "wait")) {
+        bool is_put_off = r >= 0 && file_wire_is(frame, "wait");
+        atomic_store(&job->is_put_off, is_put_off && kind != CONTENT_LAST_ANSWER);
+        if (is_put_off)
+            continue;
+        if (r >= 0)
             *ret = TAKE_PTR(frame);
-            return 0;
-        }
+        return r;
     }
 }
 
@@ -150,6 +154,7 @@ int content_receive_body(struct file_job *job, uint8_t *buffer, size_t size)
         if (got <= 0)
             return got < 0 ? (int)got : -ECONNRESET;
         done += (size_t)got;
+        atomic_fetch_add(&job->moved, (uint_fast64_t)got);
         usec_t slept = conn_now();
         int r = keep_pace(job, &job->paces->in, (size_t)got);
         if (r < 0)

@@ -54,6 +54,8 @@ struct file_job {
     atomic_uint_fast64_t done;
     atomic_uint_fast64_t resumed; /* of that, what was there before */
     atomic_uint_fast64_t total;
+    atomic_uint_fast64_t moved; /* bytes of content over conn, in either direction */
+    atomic_bool is_put_off;     /* the other node says that it has to wait there */
 
     usec_t waited_usec; /* for content, since the last that counts as progress */
     size_t waited_size; /* of it, what came meanwhile */

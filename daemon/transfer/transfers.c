@@ -23,6 +23,7 @@ void transfer_free(struct transfer *transfer)
         (*(transfer->is_own ? &transfers->own_running : &transfers->served_running))--;
     stream_free(transfer->stream);
     file_job_free(transfer->job);
+    free(transfer->user);
     free(transfer);
 }
 
@@ -173,13 +174,19 @@ static void connect_own(struct transfer *transfer)
         fail(transfer, r, "cannot begin the transfer");
 }
 
+static void set_running(struct transfer *transfer, size_t *count)
+{
+    transfer->is_running = true;
+    transfer->moved_usec = conn_now();
+    (*count)++;
+}
+
 static void begin_own(struct transfer *transfer)
 {
     struct transfers *transfers = transfer->transfers;
     struct file_job *job = transfer->job;
 
-    transfer->is_running = true;
-    transfers->own_running++;
+    set_running(transfer, &transfers->own_running);
     if (!transfer->place.is_self) {
         job->conn = links_take(transfers->links, &transfer->place.id, &transfer->place.address);
         job->is_reused = job->conn != NULL;
@@ -198,8 +205,7 @@ static void begin_served(struct transfer *transfer)
     struct transfers *transfers = transfer->transfers;
     int r;
 
-    transfer->is_running = true;
-    transfers->served_running++;
+    set_running(transfer, &transfers->served_running);
     r = transfer->stream ? hand_over(transfer) : submit(transfer);
     if (r < 0) {
         log_debug_errno(r, "Cannot serve a file connection: %m");
@@ -210,16 +216,16 @@ static void begin_served(struct transfer *transfer)
 /* Begins what waits, as far as there is room. */
 static void begin_waiting(struct transfers *transfers)
 {
+    transfers_look(transfers);
     list_for_each_safe (link, &transfers->own) {
         struct transfer *transfer = list_entry(link, struct transfer, link);
-        if (!transfer->is_running && transfers->own_running < transfers->config.transfers_max)
+        if (!transfer->is_running && transfer_has_turn(transfer))
             begin_own(transfer);
     }
     list_for_each_safe (link, &transfers->served) {
         struct transfer *transfer = list_entry(link, struct transfer, link);
         bool is_told = transfer->stream && stream_get_write_queued(transfer->stream) > 0;
-        if (!transfer->is_running && !is_told &&
-            transfers->served_running < transfers->config.transfers_max)
+        if (!transfer->is_running && !is_told && transfer_has_turn(transfer))
             begin_served(transfer);
     }
 }
@@ -247,8 +253,6 @@ static void tell_all_waiting(struct transfers *transfers)
         if (tell_waiting(transfer) < 0)
             transfer_free(transfer);
     }
-    if (transfers->served_count > transfers->served_running)
-        transfers_wake(transfers, interval);
 }
 
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
@@ -259,14 +263,17 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     tell_all_waiting(transfers);
     list_for_each_safe (link, &transfers->own) {
         struct transfer *transfer = list_entry(link, struct transfer, link);
-        if (transfer->is_on_thread && !transfer->is_cancelled && transfer->handler.on_progress)
-            transfer->handler.on_progress(
-                &(struct transfer_progress){.done = atomic_load(&transfer->job->done),
-                                            .total = atomic_load(&transfer->job->total),
-                                            .resumed = atomic_load(&transfer->job->resumed)},
-                transfer->data);
+        const struct transfer_progress progress = {
+            .done = atomic_load(&transfer->job->done),
+            .total = atomic_load(&transfer->job->total),
+            .resumed = atomic_load(&transfer->job->resumed),
+            .ahead = transfer->is_running ? 0 : transfers->own_running,
+            .is_put_off = atomic_load(&transfer->job->is_put_off)};
+        if ((transfer->is_on_thread || progress.ahead > 0) && !transfer->is_cancelled &&
+            transfer->handler.on_progress)
+            transfer->handler.on_progress(&progress, transfer->data);
     }
-    if (transfers->own_count > 0)
+    if (transfers->own_count > 0 || transfers->served_count > transfers->served_running)
         transfers_wake(transfers, PROGRESS_USEC);
     return 0;
 }
@@ -390,6 +397,7 @@ static void serve(struct transfers *transfers, struct stream *stream, struct con
         transfers->served_count < transfers->config.transfers_max + TRANSFERS_WAITING_MAX;
     struct transfer *transfer = has_room ? calloc(1, sizeof(*transfer)) : NULL;
     struct file_job *job = file_job_new(transfers->config.files, &transfers->paces, -EBADF);
+    const struct node_id *asker = stream ? stream_get_peer(stream) : conn_get_peer(conn);
 
     if (!transfer || !job) {
         free(transfer);
@@ -399,7 +407,8 @@ static void serve(struct transfers *transfers, struct stream *stream, struct con
         return;
     }
     job->conn = conn;
-    *transfer = (struct transfer){.transfers = transfers, .job = job, .stream = stream};
+    *transfer = (struct transfer){
+        .transfers = transfers, .job = job, .stream = stream, .place = {.id = *asker}};
     list_append(&transfers->served, &transfer->link);
     transfers->served_count++;
     if (stream)

@@ -17,6 +17,8 @@
 #define TRANSFERS_REASON_MAX 256
 #define TRANSFERS_ITEM_MAX   ((uint64_t)256 * 1024) /* bytes of a file in a list */
 #define TRANSFERS_PATIENCE   (30 * USEC_PER_SEC)
+/* At once in each direction, with those that make no progress and thus have no place any more. */
+#define TRANSFERS_THREADS_MAX ((size_t)32)
 
 struct transfers;
 
@@ -37,7 +39,8 @@ struct transfers_config {
     usec_t idle_usec; /* a connection on which nothing is asked for so long is closed */
     usec_t
         patience_usec; /* with a node that neither sends nor takes anything; TRANSFERS_PATIENCE */
-    size_t transfers_max; /* at once, in each direction; more wait, or are refused as busy */
+    size_t transfers_max; /* that make progress at once, in each direction; more wait, or are
+                             refused as busy */
     uint64_t rate_limit;  /* bytes per second and direction; 0 = none */
     /* Files were stored here by another node; called in the loop. */
     void (*on_stored)(const struct transfers_stored *stored, void *data);
@@ -56,6 +59,9 @@ struct transfers_limits {
     uint64_t rate_limit;
 };
 void transfers_set_limits(struct transfers *transfers, const struct transfers_limits *limits);
+
+/* Threads that the worker should have for each direction. */
+size_t transfers_get_threads(size_t transfers_max);
 
 /* Breaks off what is under way, without a word to who waits. Before the worker is freed. */
 void transfers_stop(struct transfers *transfers);
@@ -114,6 +120,8 @@ struct transfer_progress {
     uint64_t done;
     uint64_t total;   /* FILES_SIZE_UNKNOWN for a pipe */
     uint64_t resumed; /* of done, what was there from an earlier transfer */
+    size_t ahead;     /* it waits for its turn, as so many are under way; 0 = it has begun */
+    bool is_put_off;  /* the other node says that it has to wait there */
 };
 
 struct transfer_handler {
@@ -161,6 +169,10 @@ int transfers_get_list(struct transfers *transfers, const struct transfer_place 
  * and what he had put so far would pass for all of it.
  */
 void transfer_set_guard(struct transfer *transfer, int guard_fd);
+
+/* Right after transfers_put, _get or their lists: who asked, since nobody gets all the places.
+ * Return: 0, -ENOMEM (cancel it then). */
+int transfer_set_user(struct transfer *transfer, const char *user);
 
 /* Right after transfers_put or _get: bytes per second of this one, beside rate_limit; 0 = none. */
 void transfer_set_rate(struct transfer *transfer, uint64_t rate);

@@ -120,6 +120,12 @@ void transfer_set_guard(struct transfer *transfer, int guard_fd)
     job->guard_fd = guard_fd >= 0 ? fcntl(guard_fd, F_DUPFD_CLOEXEC, 3) : -EBADF;
 }
 
+int transfer_set_user(struct transfer *transfer, const char *user)
+{
+    transfer->user = strdup(user);
+    return transfer->user ? 0 : -ENOMEM;
+}
+
 void transfer_set_rate(struct transfer *transfer, uint64_t rate)
 {
     atomic_store(&transfer->job->pace.rate, rate);

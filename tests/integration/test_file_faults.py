@@ -102,6 +102,39 @@ def test_a_node_that_stalls_is_told_and_what_came_is_of_use(lab, node, tmp_path)
     assert node.ctl("file", "get", "lab-02:large", "-").stdout_bytes == source.read_bytes()
 
 
+# ---- clients that take their time
+
+def test_clients_that_say_nothing_stop_nobody(lab, node, tmp_path):
+    small = tmp_path / "small"
+    small.write_bytes(b"small")
+    for place in ("", "lab-02:"):
+        for i in range(8):
+            node.ctl_start("file", "put", "-", f"{place or 'lab-01:'}silent{i}", stdin=subprocess.PIPE)
+    wait_for(lambda: len(node.call("Status")["transfers"]) == 16, 10, "all to be under way")
+    node.ctl("file", "put", small)
+    for place in ("lab-02:", "seed:"):
+        node.ctl("file", "put", small, place)
+    lab["seed"].ctl("file", "put", small, "lab-02:other")
+    for process in lab.helpers:
+        process.kill()
+    wait_for(lambda: not node.call("Status")["transfers"], 10, "them to end")
+
+
+def test_who_waits_for_a_turn_is_told_so(lab, node, tmp_path):
+    large, small = tmp_path / "large", tmp_path / "small"
+    large.write_bytes(bytes(16 * MIB))
+    small.write_bytes(b"small")
+    slow = [node.ctl_start("file", "put", "--rate", "100KiB", large, f"lab-02:large{i}") for i in range(3)]
+    wait_for(lambda: sum(one["done_bytes"] > 0 for one in node.call("Status")["transfers"]) == 3, 10, "three to begin")
+    late = node.ctl_start("file", "put", small, "seed:")
+    assert late.stderr.readline() == b"small  waits: 3 transfers are under way\n"
+    slow[0].kill()
+    assert late.wait(30) == 0
+    for process in slow:
+        process.kill()
+    wait_for(lambda: not node.call("Status")["transfers"], 10, "them to end")
+
+
 # ---- sources that change
 
 def change_length(path):

@@ -342,13 +342,13 @@ static void one_that_is_given_up_makes_room_at_once(void **state _unused_)
     nodes[THERE].address = silent.address;
     for (size_t i = 0; i < LAB_TRANSFERS; i++)
         assert_int_equal(begin_put(here, THERE, new_memory("", 0), &offer, &movings[i]), 0);
-    assert_int_equal(begin_put(here, HERE, new_memory("", 0), &offer, &waiting), 0);
+    nodes[THERE].address = address;
+    assert_int_equal(begin_get(here, THERE, "absent", new_memory("", 0), &waiting), 0);
     lab_run_for(20 * USEC_PER_MSEC);
     assert_false(waiting.is_ended);
     transfer_cancel(movings[1].transfer);
     run_until(waiting.is_ended);
-    assert_int_equal(waiting.end.r, 0);
-    nodes[THERE].address = address;
+    assert_int_equal(waiting.end.r, -ENOENT);
     (void)close_fd(silent.tcp_fd);
     (void)close_fd(silent.udp_fd);
 }

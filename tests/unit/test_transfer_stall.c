@@ -170,39 +170,140 @@ static void who_puts_nothing_more_does_not_keep_a_place(void **state _unused_)
 
 /* --- Turns --- */
 
-static void put_after_waiting(struct rogue *self _unused_)
+/* It takes half a minute, and never comes to rest. */
+static void begin_slow_put(struct moving *moving, const char *name, const char *user)
 {
-    say("{\"op\":\"get\",\"name\":\"absent\"}", NULL, 0);
-    hear();
-    hear();
+    const size_t size = 512 * 1024;
+    struct upload_offer offer = offer_of(name, size);
+    int fd = new_memory(some_bytes(size), size);
+
+    assert_int_equal(begin_put(here, THERE, fd, &offer, moving), 0);
+    transfer_set_rate(moving->transfer, size / 32);
+    if (user)
+        assert_int_equal(transfer_set_user(moving->transfer, user), 0);
 }
 
-/* As many as are served at once, from pipes of which more may come. */
+static void put_some(size_t to, const char *name)
+{
+    struct upload_offer offer = offer_of(name, 1000);
+    struct moving moving;
+
+    assert_int_equal(put_fd(to, new_memory(some_bytes(1000), 1000), &offer, &moving), 0);
+}
+
 static void who_waits_for_his_turn_hears_so(void **state _unused_)
 {
-    struct moving movings[LAB_TRANSFERS];
-    int pipes[LAB_TRANSFERS][2];
-    size_t own, served = 0;
+    struct transfers_limits one = {
+        .connect_timeout_usec = LAB_CONNECT, .idle_usec = LAB_IDLE_USEC, .transfers_max = 1};
+    struct upload_offer offer = offer_of("file", 1000);
+    struct moving slow, waiting;
+
+    transfers_set_limits(there->transfers, &one);
+    begin_slow_put(&slow, "slow", NULL);
+    run_until(slow.done > 0);
+    assert_int_equal(begin_put(here, THERE, new_memory(some_bytes(1000), 1000), &offer, &waiting),
+                     0);
+    run_until(waiting.was_put_off);
+    assert_false(waiting.is_ended);
+    transfer_cancel(slow.transfer);
+    run_until(waiting.is_ended);
+    assert_int_equal(waiting.end.r, 0);
+    assert_int_equal(waiting.ahead, 0);
+}
+
+/* Sources that say nothing and sinks that nobody reads keep neither place here nor there. */
+static void who_makes_no_progress_keeps_no_place(void **state _unused_)
+{
+    struct moving movings[2 * LAB_TRANSFERS], own[LAB_TRANSFERS];
+    int pipes[3 * LAB_TRANSFERS][2];
+    struct upload_offer offer = offer_of("large", FILE_MAX);
+
+    assert_int_equal(put_fd(THERE, new_memory(some_bytes(FILE_MAX), FILE_MAX), &offer, &movings[0]),
+                     0);
+    offer = offer_of("silent", FILES_SIZE_UNKNOWN);
+    for (size_t i = 0; i < ARRAY_SIZE(pipes); i++)
+        assert_int_equal(pipe2(pipes[i], O_CLOEXEC), 0);
+    for (size_t i = 0; i < LAB_TRANSFERS; i++) {
+        int *source = pipes[i], *local = pipes[LAB_TRANSFERS + i],
+            *sink = pipes[2 * LAB_TRANSFERS + i];
+        assert_int_equal(begin_put(here, THERE, source[0], &offer, &movings[2 * i]), 0);
+        assert_int_equal(begin_get(here, THERE, "large", sink[1], &movings[2 * i + 1]), 0);
+        assert_int_equal(begin_put(here, HERE, local[0], &offer, &own[i]), 0);
+    }
+    put_some(THERE, "one");
+    put_some(HERE, "one");
+    for (size_t i = 0; i < ARRAY_SIZE(movings); i++)
+        transfer_cancel(movings[i].transfer);
+    for (size_t i = 0; i < LAB_TRANSFERS; i++) {
+        transfer_cancel(own[i].transfer);
+        close_fd(pipes[i][1]);
+        close_fd(pipes[LAB_TRANSFERS + i][1]);
+        close_fd(pipes[2 * LAB_TRANSFERS + i][0]);
+    }
+}
+
+static void no_user_has_all_places(void **state _unused_)
+{
+    struct upload_offer offer = offer_of("file", 1000);
+    struct moving movings[LAB_TRANSFERS], other;
 
     for (size_t i = 0; i < LAB_TRANSFERS; i++) {
         char name[16];
-        struct upload_offer offer = offer_of(name, FILES_SIZE_UNKNOWN);
-        snprintf(name, sizeof(name), "f%zu", i);
-        assert_int_equal(pipe2(pipes[i], O_CLOEXEC), 0);
-        assert_int_equal(begin_put(there, HERE, pipes[i][0], &offer, &movings[i]), 0);
+        snprintf(name, sizeof(name), "slow%zu", i);
+        begin_slow_put(&movings[i], name, "user1");
     }
-    run_until((transfers_count(here->transfers, &own, &served), served == LAB_TRANSFERS));
-    lab_dial(&nodes[2], &nodes[HERE], TLS_PROTOCOL_FILE);
-    start_rogue(put_after_waiting, &nodes[2]);
-    run_until(rogue.heard_count == 1);
+    for (size_t i = 0; i < LAB_TRANSFERS - 1; i++)
+        run_until(movings[i].done > 0);
+    assert_int_equal(begin_put(here, THERE, new_memory(some_bytes(1000), 1000), &offer, &other), 0);
+    assert_int_equal(transfer_set_user(other.transfer, "user2"), 0);
+    run_until(other.is_ended);
+    assert_int_equal(other.end.r, 0);
+    run_until(movings[LAB_TRANSFERS - 1].ahead > 0);
+    assert_int_equal(movings[LAB_TRANSFERS - 1].done, 0);
     for (size_t i = 0; i < LAB_TRANSFERS; i++)
-        close_fd(pipes[i][1]);
-    end_rogue();
-    assert_string_equal(rogue.heard, "wait error:not-found ");
+        transfer_cancel(movings[i].transfer);
+}
+
+static void no_place_of_the_network_is_needed_for_the_own_store(void **state _unused_)
+{
+    struct moving movings[LAB_TRANSFERS];
+
     for (size_t i = 0; i < LAB_TRANSFERS; i++) {
-        run_until(movings[i].is_ended);
-        assert_int_equal(movings[i].end.r, 0);
+        char name[16];
+        snprintf(name, sizeof(name), "slow%zu", i);
+        begin_slow_put(&movings[i], name, NULL);
     }
+    put_some(HERE, "file");
+    for (size_t i = 0; i < LAB_TRANSFERS; i++) {
+        assert_false(movings[i].is_ended);
+        transfer_cancel(movings[i].transfer);
+    }
+}
+
+static void get_absent(struct rogue *self _unused_)
+{
+    say("{\"op\":\"get\",\"name\":\"absent\"}", NULL, 0);
+    hear();
+}
+
+/* Another node always has one, whatever the first one does. */
+static void no_node_has_all_places(void **state _unused_)
+{
+    struct moving movings[LAB_TRANSFERS];
+
+    for (size_t i = 0; i < LAB_TRANSFERS; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "slow%zu", i);
+        begin_slow_put(&movings[i], name, NULL);
+    }
+    for (size_t i = 0; i < LAB_TRANSFERS; i++)
+        run_until(movings[i].done > 0);
+    lab_dial(&nodes[2], &nodes[THERE], TLS_PROTOCOL_FILE);
+    start_rogue(get_absent, &nodes[2]);
+    end_rogue();
+    assert_string_equal(rogue.heard, "error:not-found ");
+    for (size_t i = 0; i < LAB_TRANSFERS; i++)
+        transfer_cancel(movings[i].transfer);
 }
 
 static int start_with(void **state, usec_t patience_usec)
@@ -243,6 +344,10 @@ int main(void)
         test_second(a_node_that_says_wait_is_waited_for),
         test_patient(who_puts_nothing_more_does_not_keep_a_place),
         test(who_waits_for_his_turn_hears_so),
+        test(who_makes_no_progress_keeps_no_place),
+        test(no_user_has_all_places),
+        test(no_place_of_the_network_is_needed_for_the_own_store),
+        test(no_node_has_all_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,8 @@ struct moving {
     bool is_ended;
     unsigned progress;
     uint64_t done;
+    size_t ahead; /* when it last waited for its turn */
+    bool was_put_off;
     unsigned stored, kept; /* of a list */
     char failures[256];    /* of a list: "NAME:ERRNO " */
 };
@@ -74,7 +76,8 @@ static _unused_ void depot_start(struct depot *depot, struct lab_node *node, uin
 {
     *depot = (struct depot){.room = {.directory = directory_new()}};
     room_open(&depot->room);
-    assert_int_equal(worker_new(2 * LAB_TRANSFERS + 2, 1024, &depot->worker), 0);
+    size_t threads = 2 * transfers_get_threads(LAB_TRANSFERS) + 2;
+    assert_int_equal(worker_new(threads, 1024, &depot->worker), 0);
     assert_true(sd_event_add_io(event, &depot->source, worker_get_fd(depot->worker), EPOLLIN,
                                 depot_on_worker, depot) >= 0);
     struct transfers_config config = {.worker = depot->worker,
@@ -139,6 +142,8 @@ static void moving_on_progress(const struct transfer_progress *progress, void *d
     assert_false(moving->is_ended);
     moving->progress++;
     moving->done = progress->done;
+    moving->ahead = MAX(moving->ahead, progress->ahead);
+    moving->was_put_off = moving->was_put_off || progress->is_put_off;
 }
 
 static void moving_on_end(const struct transfer_end *end, void *data)

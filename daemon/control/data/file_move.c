@@ -23,6 +23,7 @@ static void on_gone(struct call *call _unused_, void *data)
 static void on_progress(const struct transfer_progress *progress, void *data)
 {
     struct moving *moving = data;
+    char waits[NODE_NAME_MAX + 40] = "";
 
     moving_note(moving, progress);
     if (!moving->call || !moving->call->wants_more || call_is_congested(moving->call))
@@ -35,6 +36,13 @@ static void on_progress(const struct transfer_progress *progress, void *data)
     else
         json_add_u64(json, "total_bytes", progress->total);
     json_add_u64(json, "resumed_bytes", progress->resumed);
+    if (progress->ahead > 0)
+        snprintf(waits, sizeof(waits), "%zu transfer%s under way", progress->ahead,
+                 progress->ahead > 1 ? "s are" : " is");
+    else if (progress->is_put_off)
+        snprintf(waits, sizeof(waits), "%s has no place for it yet", moving->place);
+    if (*waits)
+        json_add_string(json, "waits", waits);
     call_notify(moving->call, json);
 }
 
@@ -190,7 +198,11 @@ static void begin(struct moving *moving, int r)
     const char *text = NULL;
     bool waits = true;
 
+    if (r >= 0)
+        r = transfer_set_user(moving->transfer, call->caller.user);
     if (r < 0) {
+        if (moving->transfer)
+            transfer_cancel(moving->transfer);
         moving_free(moving);
         call_fail(call, r == -EBUSY ? ERROR_BUSY : error_from_errno(r),
                   "p2pctl config show net.transfers_max", "cannot begin the transfer: %s",
