@@ -84,6 +84,15 @@ static void tell_dead(const struct node *node, const struct swim_event *event)
     journal_member_dead(event->member, event->by, event->text, line);
 }
 
+static void lose_transfers(const struct node *node, const struct swim_member *member)
+{
+    char reason[NODE_NAME_MAX + 16];
+
+    snprintf(reason, sizeof(reason), "%s is dead", member->name);
+    if (node->transfers)
+        transfers_lose(node->transfers, &member->id, reason);
+}
+
 static void tell_suspect(const struct node *node, const struct swim_event *event)
 {
     bool is_ours = event->by && event->by->is_self;
@@ -178,6 +187,7 @@ static void tell(struct node *node, const struct swim_event *event)
         break;
     case SWIM_EVENT_MEMBER_DEAD:
         tell_dead(node, event);
+        lose_transfers(node, event->member);
         break;
     case SWIM_EVENT_MEMBER_LEFT:
         journal_member_left(event->member);

@@ -124,16 +124,32 @@ int content_receive_frame(struct file_job *job, usec_t until, cJSON **ret, size_
     return 0;
 }
 
+static void set_working(struct file_job *job, bool is_working)
+{
+    pthread_mutex_lock(&job->lock);
+    job->is_working = is_working;
+    job->told_usec = conn_now();
+    pthread_mutex_unlock(&job->lock);
+}
+
+void content_begin_work(struct file_job *job)
+{
+    set_working(job, true);
+}
+
+void content_end_work(struct file_job *job)
+{
+    set_working(job, false);
+}
+
 int content_receive_answer(struct file_job *job, enum content_answer kind, cJSON **ret,
                            size_t *ret_size)
 {
-    static const unsigned patiences[] = {
-        [CONTENT_STILL] = 1, [CONTENT_FIRST_ANSWER] = 4, [CONTENT_LAST_ANSWER] = 20};
+    usec_t patience = kind == CONTENT_STILL ? job->still_usec : job->paces->patience_usec;
 
     for (;;) {
         _cleanup_json_ cJSON *frame = NULL;
-        usec_t until = conn_now() + patiences[kind] * job->paces->patience_usec;
-        int r = content_receive_frame(job, until, &frame, ret_size);
+        int r = content_receive_frame(job, conn_now() + patience, &frame, ret_size);
         bool is_put_off = r >= 0 && file_wire_is(frame, "wait");
         atomic_store(&job->is_put_off, is_put_off && kind != CONTENT_LAST_ANSWER);
         if (is_put_off)

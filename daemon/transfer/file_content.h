@@ -32,8 +32,15 @@ int content_send_chunk(struct file_job *job, const uint8_t *data, size_t size);
 int content_receive_frame(struct file_job *job, usec_t until, cJSON **ret, size_t *ret_size);
 
 /*
+ * Around what takes the thread long while the other side waits for an answer: it is told so, by
+ * file_job_tell(). The connection is not used meanwhile.
+ */
+void content_begin_work(struct file_job *job);
+void content_end_work(struct file_job *job);
+
+/*
  * For what the other side is waited for: a word that it is there; that it has looked at what it has
- * already, which may be much; that its disk has all. While it waits for its turn it says so.
+ * already; that its disk has all. While it waits for its turn, or works, it says so.
  */
 enum content_answer { CONTENT_STILL, CONTENT_FIRST_ANSWER, CONTENT_LAST_ANSWER };
 /* Return: as content_receive_frame. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/text.h"
+#include "net/frame.h"
 #include "transfer/file_client.h"
 #include "transfer/file_content.h"
 #include "transfer/file_fd.h"
@@ -211,7 +212,9 @@ static int agree_there(struct file_job *job, struct hasher *hasher, const cJSON 
         return r;
     if (!job->offer.is_resumable || offset > job->offer.size)
         return -EBADMSG;
+    content_begin_work(job);
     r = client_begins_with(job, hasher, offset, hash);
+    content_end_work(job);
     if (r < 0)
         return r;
     if (r == 0)
@@ -276,8 +279,7 @@ static int put_there(struct file_job *job, uint8_t *buffers)
     if (r == -ETIMEDOUT)
         return file_job_fail_connection(job, r);
     /* Where sending failed the other node may have said why before it closed. */
-    enum content_answer kind = r < 0 ? CONTENT_STILL : CONTENT_LAST_ANSWER;
-    int q = content_receive_answer(job, kind, &last, &size);
+    int q = content_receive_answer(job, CONTENT_LAST_ANSWER, &last, &size);
     if (q < 0)
         return file_job_fail_connection(job, r < 0 ? r : q);
     return take_stored(job, last);
@@ -450,6 +452,21 @@ struct file_job *file_job_free(struct file_job *job)
     free(job->owner);
     free(job);
     return NULL;
+}
+
+void file_job_tell(struct file_job *job, usec_t interval_usec)
+{
+    usec_t now = conn_now();
+
+    pthread_mutex_lock(&job->lock);
+    if (job->is_working && job->conn && now >= usec_add(job->told_usec, interval_usec)) {
+        _cleanup_json_ cJSON *frame = file_wire_new("wait");
+        job->told_usec = now;
+        /* Nothing else is being written there: half of a frame means that nobody reads. */
+        if (frame && frame_send(job->conn, frame, 0, now) < 0)
+            conn_abort(job->conn);
+    }
+    pthread_mutex_unlock(&job->lock);
 }
 
 void file_job_cancel(struct file_job *job)

@@ -47,7 +47,11 @@ struct file_job {
 
     pthread_mutex_t lock;
     struct conn *conn; /* owned; under the lock; NULL = the own store */
+    bool is_working;  /* under the lock: its thread leaves conn alone, while the other side waits */
+    usec_t told_usec; /* and when it heard of that last */
     atomic_bool is_cancelled;
+    usec_t
+        still_usec;   /* for the other side of a connection that was used to say that it is there */
     bool is_reused;   /* conn was used before */
     bool is_stale;    /* and the other side has closed it: nothing was done */
     bool is_reusable; /* conn may be used again */
@@ -74,6 +78,10 @@ struct file_job {
 struct file_job *file_job_new(struct files *files, struct file_paces *paces, int fd);
 struct file_job *file_job_free(struct file_job *job);
 DEFINE_CLEANUP(struct file_job *, file_job_free)
+
+/* Says to the other side of one that works that it has to wait, every @interval_usec. From the
+ * loop. */
+void file_job_tell(struct file_job *job, usec_t interval_usec);
 
 /* Makes a running job end soon. From the loop. */
 void file_job_cancel(struct file_job *job);

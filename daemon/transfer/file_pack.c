@@ -302,7 +302,9 @@ int file_pack_serve(struct file_job *job, const cJSON *frame, size_t size, struc
         r = add_files(*batch, &pack, body, size);
     if (r < 0 || !pack.is_last)
         return r;
+    content_begin_work(job);
     batch_commit(*batch);
+    content_end_work(job);
     r = answer(job, *batch);
     *batch = batch_free(*batch);
     free(job->owner);

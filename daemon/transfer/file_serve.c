@@ -63,7 +63,9 @@ static int receive_upload(struct file_job *job, struct upload *upload, const cha
         r = -EBADMSG;
     if (r < 0)
         return r;
+    content_begin_work(job);
     r = upload_commit(upload, end.has_sha256 ? end.sha256 : NULL, &info);
+    content_end_work(job);
     if (r < 0) {
         upload_get_refusal(upload, &refusal);
         return refuse(job, r, name, &refusal);
@@ -126,7 +128,9 @@ static int serve_put(struct file_job *job, const cJSON *frame)
 
     if (r < 0)
         return r;
+    content_begin_work(job);
     r = upload_new(job->files, &offer, &refusal, &upload);
+    content_end_work(job);
     if (r == UPLOAD_KEPT && files_stat(job->files, offer.name, &info) >= 0)
         return content_send_frame(job, file_wire_info("kept", &info));
     if (r == -EEXIST)
@@ -142,10 +146,12 @@ static int has_start(struct file_job *job, struct hasher *hasher, int fd, uint64
                      const uint8_t hash[static FILES_HASH_SIZE])
 {
     uint8_t sum[FILES_HASH_SIZE];
+    content_begin_work(job);
     int r = content_hash_start(job, hasher, fd, offset);
 
     if (r >= 0)
         r = hasher_get(hasher, sum);
+    content_end_work(job);
     return r < 0 ? r : memcmp(sum, hash, sizeof(sum)) == 0;
 }
 

@@ -11,6 +11,7 @@
 #define PROGRESS_USEC       (250 * USEC_PER_MSEC)
 #define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
 #define TOLD_PER_PATIENCE   3
+#define STILL_PER_CONNECT   3 /* a connection that was used is tried for less than a new one */
 #define EXPIRY_USEC         USEC_PER_HOUR /* between two looks at what waits to be resumed */
 
 void transfer_free(struct transfer *transfer)
@@ -24,6 +25,7 @@ void transfer_free(struct transfer *transfer)
     stream_free(transfer->stream);
     file_job_free(transfer->job);
     free(transfer->user);
+    free(transfer->lost);
     free(transfer);
 }
 
@@ -53,6 +55,16 @@ static void fail(struct transfer *transfer, int r, const char *what)
     finish(transfer);
 }
 
+/* The other node is given up. */
+static void finish_lost(struct transfer *transfer)
+{
+    struct transfer_end *end = &transfer->job->end;
+
+    end->r = -EHOSTUNREACH;
+    snprintf(end->reason, sizeof(end->reason), "%s", transfer->lost);
+    finish(transfer);
+}
+
 static void run_own(void *data)
 {
     struct transfer *transfer = data;
@@ -69,6 +81,10 @@ static void own_done(void *data)
     struct file_job *job = transfer->job;
 
     transfer->is_on_thread = false;
+    if (transfer->lost && (job->end.r < 0 || job->is_stale)) {
+        finish_lost(transfer);
+        return;
+    }
     if (job->is_stale && !transfer->is_cancelled) {
         job->is_reused = false;
         connect_own(transfer);
@@ -188,6 +204,7 @@ static void begin_own(struct transfer *transfer)
 
     set_running(transfer, &transfers->own_running);
     if (!transfer->place.is_self) {
+        job->still_usec = transfers->config.connect_timeout_usec / STILL_PER_CONNECT;
         job->conn = links_take(transfers->links, &transfer->place.id, &transfer->place.address);
         job->is_reused = job->conn != NULL;
     }
@@ -241,9 +258,9 @@ static int tell_waiting(struct transfer *transfer)
     return frame_send(transfer->job->conn, frame, 0, conn_now());
 }
 
-static void tell_all_waiting(struct transfers *transfers)
+static void tell_all_waiting(struct transfers *transfers, usec_t interval)
 {
-    usec_t now = conn_now(), interval = transfers->config.patience_usec / TOLD_PER_PATIENCE;
+    usec_t now = conn_now();
 
     list_for_each_safe (link, &transfers->served) {
         struct transfer *transfer = list_entry(link, struct transfer, link);
@@ -255,12 +272,25 @@ static void tell_all_waiting(struct transfers *transfers)
     }
 }
 
+/* Of those on threads, who work without a word. */
+static void tell_working(struct list *list, usec_t interval)
+{
+    list_for_each (link, list) {
+        struct transfer *transfer = list_entry(link, struct transfer, link);
+        if (transfer->is_on_thread)
+            file_job_tell(transfer->job, interval);
+    }
+}
+
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *data)
 {
     struct transfers *transfers = data;
+    usec_t interval = transfers->config.patience_usec / TOLD_PER_PATIENCE;
 
     begin_waiting(transfers);
-    tell_all_waiting(transfers);
+    tell_all_waiting(transfers, interval);
+    tell_working(&transfers->own, interval);
+    tell_working(&transfers->served, interval);
     list_for_each_safe (link, &transfers->own) {
         struct transfer *transfer = list_entry(link, struct transfer, link);
         const struct transfer_progress progress = {
@@ -275,6 +305,8 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     }
     if (transfers->own_count > 0 || transfers->served_count > transfers->served_running)
         transfers_wake(transfers, PROGRESS_USEC);
+    else if (transfers->served_count > 0)
+        transfers_wake(transfers, interval / 2);
     return 0;
 }
 
@@ -353,6 +385,23 @@ void transfers_count(const struct transfers *transfers, size_t *ret_own, size_t 
 {
     *ret_own = transfers->own_running;
     *ret_served = transfers->served_running;
+}
+
+void transfers_lose(struct transfers *transfers, const struct node_id *id, const char *reason)
+{
+    list_for_each_safe (link, &transfers->own) {
+        struct transfer *transfer = list_entry(link, struct transfer, link);
+        if (transfer->place.is_self || transfer->is_cancelled || transfer->lost ||
+            !node_id_is_equal(&transfer->place.id, id))
+            continue;
+        transfer->lost = strdup(reason);
+        if (!transfer->lost)
+            return; /* it ends when patience does */
+        if (transfer->is_on_thread)
+            file_job_cancel(transfer->job);
+        else
+            finish_lost(transfer);
+    }
 }
 
 static void stop(struct list *list)

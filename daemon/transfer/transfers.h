@@ -60,6 +60,9 @@ struct transfers_limits {
 };
 void transfers_set_limits(struct transfers *transfers, const struct transfers_limits *limits);
 
+/* That node does not answer any more: what goes there or comes from there ends with @reason. */
+void transfers_lose(struct transfers *transfers, const struct node_id *id, const char *reason);
+
 /* Threads that the worker should have for each direction. */
 size_t transfers_get_threads(size_t transfers_max);
 

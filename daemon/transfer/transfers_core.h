@@ -19,6 +19,7 @@ struct transfer {
     struct transfer_place place;
     struct transfer_handler handler;
     void *data;            /* borrowed */
+    char *lost;            /* owned: why the other node is given up, of an own one; or NULL */
     char *user;            /* owned: who asked, of an own one; NULL = nobody in particular */
     struct stream *stream; /* owned until the job takes it */
     usec_t told_usec;      /* when the other node heard last that it waits */

@@ -5,17 +5,26 @@
 #include "transfer_rogue.h"
 #include <fcntl.h>
 #include <poll.h>
+#include "store/files_core.h"
 
 #define SHORT_PATIENCE (200 * USEC_PER_MSEC)
-#define SECOND         USEC_PER_SEC       /* where the rogue has four of them */
 #define PATIENCE       (2 * USEC_PER_SEC) /* where it has to be in time */
 
 #define PUT                                                                                        \
     "{\"op\":\"put\",\"name\":\"file\",\"owner\":\"user1\",\"size\":1000000,"                      \
     "\"modified_usec\":1,\"executable\":false,\"overwrite\":\"always\"}"
+#define PUT_SMALL                                                                                  \
+    "{\"op\":\"put\",\"name\":\"file\",\"owner\":\"user1\",\"size\":1000,"                         \
+    "\"modified_usec\":1,\"executable\":false,\"overwrite\":\"always\"}"
+#define STORED                                                                                     \
+    "{\"op\":\"stored\",\"name\":\"file\",\"owner\":\"user1\",\"size\":1000,\"modified_usec\":1,"  \
+    "\"executable\":false}"
 #define FILE_ANSWER                                                                                \
     "{\"op\":\"file\",\"name\":\"file\",\"owner\":\"user1\",\"size\":1000000,\"modified_usec\":1," \
     "\"executable\":false}"
+
+static const struct transfers_limits one_at_once = {
+    .connect_timeout_usec = LAB_CONNECT, .idle_usec = LAB_IDLE_USEC, .transfers_max = 1};
 
 static void expect_stalled(const struct moving *moving, int r, const char *what)
 {
@@ -123,13 +132,13 @@ static void wait_first(struct rogue *self _unused_)
     hear();
     for (unsigned i = 0; i < 3; i++) {
         say("{\"op\":\"wait\"}", NULL, 0);
-        (void)conn_wait(self->conn, conn_now() + SECOND * 3 / 2);
+        (void)conn_wait(self->conn, conn_now() + PATIENCE * 2 / 5);
     }
     say("{\"op\":\"error\",\"error\":\"not-found\",\"reason\":\"after all\"}", NULL, 0);
     hear();
 }
 
-/* Longer in all than it would be given otherwise, four times the patience. */
+/* Longer in all than the patience. */
 static void a_node_that_says_wait_is_waited_for(void **state _unused_)
 {
     struct moving moving;
@@ -168,6 +177,89 @@ static void who_puts_nothing_more_does_not_keep_a_place(void **state _unused_)
     }
 }
 
+static atomic_bool may_end;
+
+static void put_and_be_patient(struct rogue *self _unused_)
+{
+    say(PUT_SMALL, NULL, 0);
+    hear();
+    while (!atomic_load(&may_end))
+        (void)poll(NULL, 0, 1);
+    say("{\"op\":\"data\"}", some_bytes(1000), 1000);
+    say("{\"op\":\"done\"}", NULL, 0);
+    hear();
+    while (strstr(rogue.heard, "stored") == NULL && strlen(rogue.heard) < 50)
+        hear();
+}
+
+/* The store is busy, and takes longer than the patience of who waits for it. */
+static void who_waits_for_the_disk_hears_so(void **state _unused_)
+{
+    lab_dial(&nodes[2], &nodes[HERE], TLS_PROTOCOL_FILE);
+    start_rogue(put_and_be_patient, &nodes[2]);
+    run_until(rogue.heard_count == 1);
+    pthread_mutex_lock(&here->room.files->change_mutex);
+    atomic_store(&may_end, true);
+    run_until(rogue.heard_count >= 2);
+    pthread_mutex_unlock(&here->room.files->change_mutex);
+    end_rogue();
+    assert_memory_equal(rogue.heard, "go wait ", 8);
+    assert_non_null(strstr(rogue.heard, "stored "));
+}
+
+static void store_and_stop(struct rogue *self)
+{
+    hear();
+    say(STORED, NULL, 0);
+    hear();
+    while (!atomic_load(&self->is_over))
+        (void)poll(NULL, 0, 10);
+}
+
+/* The patience with a node that answered before is a long one here. */
+static void a_kept_connection_to_a_stopped_node_is_soon_given_up(void **state _unused_)
+{
+    struct upload_offer offer = offer_of("file", 1000);
+    struct moving moving;
+
+    assert_int_equal(begin_put(here, THERE, new_memory(some_bytes(1000), 1000), &offer, &moving),
+                     0);
+    serve(store_and_stop);
+    run_until(moving.is_ended);
+    assert_int_equal(moving.end.r, 0);
+    assert_int_equal(begin_put(here, THERE, new_memory(some_bytes(1000), 1000), &offer, &moving),
+                     0);
+    run_until(nodes[THERE].stranger);
+    atomic_store(&rogue.is_over, true);
+    end_rogue();
+    assert_string_equal(rogue.heard, "put still ");
+    transfer_cancel(moving.transfer);
+}
+
+static void a_node_that_is_dead_is_given_up_at_once(void **state _unused_)
+{
+    struct upload_offer offer = offer_of("file", UINT64_C(256) << 20);
+    struct moving movings[2]; /* one of them waits for its turn */
+
+    transfers_set_limits(here->transfers, &one_at_once);
+    for (size_t i = 0; i < ARRAY_SIZE(movings); i++) {
+        int fd = new_memory("", 0);
+        assert_int_equal(ftruncate(fd, (off_t)offer.size), 0);
+        assert_int_equal(begin_put(here, THERE, fd, &offer, &movings[i]), 0);
+    }
+    serve(take_nothing);
+    run_until(movings[0].done > 0);
+    transfers_lose(here->transfers, &nodes[HERE].id, "another one is dead");
+    transfers_lose(here->transfers, &nodes[THERE].id, "lab-02 is dead");
+    for (size_t i = 0; i < ARRAY_SIZE(movings); i++) {
+        run_until(movings[i].is_ended);
+        assert_int_equal(movings[i].end.r, -EHOSTUNREACH);
+        assert_string_equal(movings[i].end.reason, "lab-02 is dead");
+    }
+    atomic_store(&rogue.is_over, true);
+    end_rogue();
+}
+
 /* --- Turns --- */
 
 /* It takes half a minute, and never comes to rest. */
@@ -193,12 +285,10 @@ static void put_some(size_t to, const char *name)
 
 static void who_waits_for_his_turn_hears_so(void **state _unused_)
 {
-    struct transfers_limits one = {
-        .connect_timeout_usec = LAB_CONNECT, .idle_usec = LAB_IDLE_USEC, .transfers_max = 1};
     struct upload_offer offer = offer_of("file", 1000);
     struct moving slow, waiting;
 
-    transfers_set_limits(there->transfers, &one);
+    transfers_set_limits(there->transfers, &one_at_once);
     begin_slow_put(&slow, "slow", NULL);
     run_until(slow.done > 0);
     assert_int_equal(begin_put(here, THERE, new_memory(some_bytes(1000), 1000), &offer, &waiting),
@@ -319,9 +409,9 @@ static int impatient_start(void **state)
     return start_with(state, SHORT_PATIENCE);
 }
 
-static int second_start(void **state)
+static int long_start(void **state)
 {
-    return start_with(state, SECOND);
+    return start_with(state, 10 * LAB_WAIT_USEC);
 }
 
 static int patient_start(void **state)
@@ -330,7 +420,7 @@ static int patient_start(void **state)
 }
 
 #define test_impatient(name) cmocka_unit_test_setup_teardown(name, impatient_start, transfer_stop)
-#define test_second(name)    cmocka_unit_test_setup_teardown(name, second_start, transfer_stop)
+#define test_long(name)      cmocka_unit_test_setup_teardown(name, long_start, transfer_stop)
 #define test_patient(name)   cmocka_unit_test_setup_teardown(name, patient_start, transfer_stop)
 #define test(name)           cmocka_unit_test_setup_teardown(name, transfer_start, transfer_stop)
 
@@ -341,7 +431,10 @@ int main(void)
         test_impatient(a_content_that_stops_is_told),
         test_patient(a_node_that_sends_a_byte_a_minute_is_too_slow),
         test_impatient(a_node_that_takes_nothing_is_told),
-        test_second(a_node_that_says_wait_is_waited_for),
+        test_patient(a_node_that_says_wait_is_waited_for),
+        test_patient(who_waits_for_the_disk_hears_so),
+        test_long(a_kept_connection_to_a_stopped_node_is_soon_given_up),
+        test_long(a_node_that_is_dead_is_given_up_at_once),
         test_patient(who_puts_nothing_more_does_not_keep_a_place),
         test(who_waits_for_his_turn_hears_so),
         test(who_makes_no_progress_keeps_no_place),
