@@ -26,6 +26,8 @@ struct upload {
     char part[PARTS_NAME_MAX];
     bool is_kept;  /* the part stays where the upload does not end */
     bool is_lost;  /* what arrived is of no use */
+    bool is_taken; /* the name, by a file of @taken_size that may be the same */
+    uint64_t taken_size;
     uint64_t size; /* offered; FILES_SIZE_UNKNOWN for a stream */
     uint64_t arrived;
     uint64_t resumed;    /* of those, what was here before */
@@ -108,6 +110,20 @@ static int begin_part(struct upload *upload, bool is_resumable)
     return r == -EIO ? upload_restart(upload) : r;
 }
 
+/* A stream may be what is stored under its name already, which only its end tells. */
+static bool may_be_same(struct upload *upload)
+{
+    struct files_info stored;
+
+    if (upload->size != FILES_SIZE_UNKNOWN ||
+        files_stat(upload->files, upload->info.name, &stored) < 0 || stored.is_changed ||
+        !stored.has_sha256)
+        return false;
+    upload->is_taken = true;
+    upload->taken_size = stored.size;
+    return true;
+}
+
 int upload_new(struct files *files, const struct upload_offer *offer,
                struct upload_refusal *refusal, struct upload **ret)
 {
@@ -132,6 +148,8 @@ int upload_new(struct files *files, const struct upload_offer *offer,
     upload->info.mode = offer->mode;
     int r = promise_look_name(files, upload->info.name, upload->info.modified_wall_usec,
                               upload->overwrite, &upload->promise.replaced);
+    if (r == -EEXIST && may_be_same(upload))
+        r = 0;
     if (r == 0)
         r = promise_extend(&upload->promise, offer->size == FILES_SIZE_UNKNOWN ? 0 : offer->size);
     if (r == 0)
@@ -198,6 +216,8 @@ int upload_get_buffer(struct upload *upload, uint8_t **ret)
 /* Makes room for @size bytes more: in steps, and exactly where a whole step is too much. */
 static int extend(struct upload *upload, uint64_t size)
 {
+    if (upload->is_taken && upload->arrived + size > upload->taken_size)
+        return -EEXIST;
     if (upload->arrived + size <= upload->promise.size)
         return 0;
     if (upload->size != FILES_SIZE_UNKNOWN)
@@ -329,6 +349,16 @@ static int publish(struct upload *upload, uint64_t inode)
     return fsync(files->directory_fd) < 0 || r < 0 ? -EIO : 0;
 }
 
+/* Whether the name was taken by the very content that has come. */
+static bool is_stored(struct upload *upload)
+{
+    struct files_info stored;
+
+    return files_stat(upload->files, upload->info.name, &stored) == 0 && !stored.is_changed &&
+           stored.has_sha256 && stored.size == upload->info.size &&
+           memcmp(stored.sha256, upload->info.sha256, FILES_HASH_SIZE) == 0;
+}
+
 int upload_commit(struct upload *upload, const uint8_t *sha256, struct files_info *ret)
 {
     uint64_t inode = 0;
@@ -341,6 +371,8 @@ int upload_commit(struct upload *upload, const uint8_t *sha256, struct files_inf
     pthread_mutex_lock(&upload->files->change_mutex);
     r = publish(upload, inode);
     pthread_mutex_unlock(&upload->files->change_mutex);
+    if (r == -EEXIST && is_stored(upload))
+        r = UPLOAD_KEPT;
     if (r != 0)
         return r;
     promise_settle(&upload->promise);

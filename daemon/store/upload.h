@@ -44,7 +44,7 @@ struct upload_refusal {
 };
 
 enum {
-    UPLOAD_KEPT = 1, /* not newer than the stored file, which stays: nothing to upload */
+    UPLOAD_KEPT = 1, /* not newer than the stored file, or the same: that stays */
 };
 
 struct upload;
@@ -54,9 +54,9 @@ struct upload;
  * @refusal: filled for -EFBIG, -EDQUOT and -ENOSPC; NULL is allowed
  *
  * Return: 0; UPLOAD_KEPT; -EINVAL for a name or owner that is none; -EEXIST where the name is taken
- * and overwrite is never; -EFBIG above file_max; -EDQUOT above the quota; -ENOSPC where less than
- * the reserve would stay free; -ELOOP where the name belongs to something that is no regular file;
- * -EIO, -ENOMEM.
+ * and overwrite is never, unless a stream may prove to be what is stored there; -EFBIG above
+ * file_max; -EDQUOT above the quota; -ENOSPC where less than the reserve would stay free; -ELOOP
+ * where the name belongs to something that is no regular file; -EIO, -ENOMEM.
  */
 int upload_new(struct files *files, const struct upload_offer *offer,
                struct upload_refusal *refusal, struct upload **ret);
@@ -66,9 +66,9 @@ struct upload *upload_free(struct upload *upload);
 DEFINE_CLEANUP(struct upload *, upload_free)
 
 /*
- * The next bytes. Return: 0; -EMSGSIZE above the size that was offered; for a stream -EFBIG,
- * -EDQUOT and -ENOSPC as above (upload_get_refusal has the numbers); -EIO. After an error only
- * upload_free helps.
+ * The next bytes. Return: 0; -EMSGSIZE above the size that was offered; for a stream -EEXIST,
+ * -EFBIG, -EDQUOT and -ENOSPC as above (upload_get_refusal has the numbers); -EIO. After an error
+ * only upload_free helps.
  */
 int upload_write(struct upload *upload, const void *data, size_t size);
 
@@ -94,9 +94,9 @@ void upload_get_refusal(const struct upload *upload, struct upload_refusal *ret)
  * @sha256: what it must be, FILES_HASH_SIZE bytes; NULL = whatever arrived
  * @ret:    what is stored now; NULL is allowed
  *
- * Return: 0; UPLOAD_KEPT where a file at least as new came meanwhile; -EMSGSIZE where bytes are
- * missing; -EBADMSG where the hash differs; -EEXIST, -EDQUOT, -ELOOP as above, where that changed
- * meanwhile; -ENOSPC, -EIO. On any failure the store is as before; -EIO alone may leave either
- * file, whole.
+ * Return: 0; UPLOAD_KEPT where a file at least as new, or the same content, came meanwhile;
+ * -EMSGSIZE where bytes are missing; -EBADMSG where the hash differs; -EEXIST, -EDQUOT, -ELOOP as
+ * above, where that changed meanwhile; -ENOSPC, -EIO. On any failure the store is as before; -EIO
+ * alone may leave either file, whole.
  */
 int upload_commit(struct upload *upload, const uint8_t *sha256, struct files_info *ret);

@@ -140,7 +140,7 @@ static int put_here(struct file_job *job)
         return client_fail_store(job, r, &refusal);
     }
     job->end.r = r;
-    return r;
+    return r == UPLOAD_KEPT ? files_stat(job->files, job->name, &job->end.info) : r;
 }
 
 static int get_here(struct file_job *job, uint8_t *buffers)

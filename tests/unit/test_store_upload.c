@@ -261,20 +261,46 @@ static void overwrite_is_as_asked(void **state)
     assert_int_equal(usage_of(room->files).used, 3);
 }
 
+static void stream_may_be_what_is_stored_already(void **state)
+{
+    struct room *room = *state;
+    static const struct {
+        const char *text;
+        int written, committed;
+    } cases[] = {
+        {"one", 0, UPLOAD_KEPT}, {"two", 0, -EEXIST}, {"on", 0, -EEXIST}, {"ones", -EEXIST, 0}};
+
+    assert_int_equal(put_text(room->files, "f", "one"), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct upload_offer offer = offer_of("f", FILES_SIZE_UNKNOWN);
+        _cleanup_(upload_freep) struct upload *upload = NULL;
+        offer.overwrite = UPLOAD_NEVER;
+        assert_int_equal(upload_new(room->files, &offer, NULL, &upload), 0);
+        assert_int_equal(upload_write(upload, cases[i].text, strlen(cases[i].text)),
+                         cases[i].written);
+        if (cases[i].written == 0)
+            assert_int_equal(upload_commit(upload, NULL, NULL), cases[i].committed);
+        expect_content(room->files, "f", "one");
+    }
+}
+
 static void name_taken_meanwhile_is_seen_at_the_commit(void **state)
 {
     struct room *room = *state;
     struct upload_offer offer = offer_of("f", 3);
-    _cleanup_(upload_freep) struct upload *never = NULL, *newer = NULL;
+    _cleanup_(upload_freep) struct upload *never = NULL, *same = NULL, *newer = NULL;
 
     offer.overwrite = UPLOAD_NEVER;
     assert_int_equal(upload_new(room->files, &offer, NULL, &never), 0);
+    assert_int_equal(upload_new(room->files, &offer, NULL, &same), 0);
     offer.overwrite = UPLOAD_NEWER;
     assert_int_equal(upload_new(room->files, &offer, NULL, &newer), 0);
     assert_int_equal(upload_write(never, "nev", 3), 0);
+    assert_int_equal(upload_write(same, "won", 3), 0);
     assert_int_equal(upload_write(newer, "new", 3), 0);
     assert_int_equal(put_text(room->files, "f", "won"), 0);
     assert_int_equal(upload_commit(never, NULL, NULL), -EEXIST);
+    assert_int_equal(upload_commit(same, NULL, NULL), UPLOAD_KEPT);
     assert_int_equal(upload_commit(newer, NULL, NULL), UPLOAD_KEPT);
     expect_content(room->files, "f", "won");
 }
@@ -330,6 +356,7 @@ int main(void)
         test(stream_of_unknown_size_meets_the_same_limits),
         test(overwrite_is_as_asked),
         test(name_taken_meanwhile_is_seen_at_the_commit),
+        test(stream_may_be_what_is_stored_already),
         test(planted_link_or_directory_is_never_followed),
         test(link_planted_at_the_last_moment_is_not_followed),
     };
