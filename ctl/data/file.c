@@ -136,9 +136,13 @@ int file_check_rate(const struct options *options)
     const char *text = options_get(options, "rate");
     uint64_t rate;
 
-    if (!text || text_parse_size(text, &rate) == 0)
+    if (!text)
         return 0;
-    return fail_usage("--rate is bytes per second, such as 5MiB, not \"%s\"", text);
+    if (text_parse_size(text, &rate) != 0)
+        return fail_usage("--rate is bytes per second, such as 5MiB, not \"%s\"", text);
+    if (rate > 0 && rate < FILE_RATE_MIN)
+        return fail_usage("--rate is at least 1KiB per second, not \"%s\"", text);
+    return 0;
 }
 
 int file_check_overwrite(const struct options *options)

@@ -37,7 +37,8 @@ int file_check_name(const char *name);
 /* Whether --overwrite is one of its words. */
 int file_check_overwrite(const struct options *options);
 
-/* Whether --rate is a size. */
+/* Whether --rate is a size that no node takes for a stall. */
+#define FILE_RATE_MIN ((uint64_t)1024)
 int file_check_rate(const struct options *options);
 
 /* What a glob means; of a million files no more is held. */

@@ -17,6 +17,7 @@
 #define TRANSFERS_REASON_MAX 256
 #define TRANSFERS_ITEM_MAX   ((uint64_t)256 * 1024) /* bytes of a file in a list */
 #define TRANSFERS_PATIENCE   (30 * USEC_PER_SEC)
+#define TRANSFERS_RATE_MIN   ((uint64_t)1024) /* with less who is slow on purpose seems to stall */
 /* At once in each direction, with those that make no progress and thus have no place any more. */
 #define TRANSFERS_THREADS_MAX ((size_t)32)
 
@@ -177,7 +178,8 @@ void transfer_set_guard(struct transfer *transfer, int guard_fd);
  * Return: 0, -ENOMEM (cancel it then). */
 int transfer_set_user(struct transfer *transfer, const char *user);
 
-/* Right after transfers_put or _get: bytes per second of this one, beside rate_limit; 0 = none. */
+/* Right after transfers_put or _get: bytes per second of this one, beside rate_limit; 0 = none,
+ * else at least TRANSFERS_RATE_MIN. */
 void transfer_set_rate(struct transfer *transfer, uint64_t rate);
 
 /*

@@ -321,6 +321,7 @@ def test_a_rate_is_kept(node, tmp_path):
     reply = node.json("file", "put", "--rate", "4MiB", source, "lab-02:")
     assert reply["elapsed_ms"] >= 400
     assert "--rate" in node.ctl("file", "put", "--rate", "fast", source, "lab-02:", code=2).stderr
+    assert "1KiB" in node.ctl("file", "put", "--rate", "8", source, "lab-02:", code=2).stderr
 
 
 def read_terminal(descriptor):
@@ -370,6 +371,8 @@ def test_progress_is_never_wider_than_the_terminal(node, tmp_path):
 def test_stdin_is_stored_under_a_name(node, where):
     node.ctl("file", "put", "-", f"{where}piped" if where else "lab-01:piped", stdin=b"from a pipe")
     assert node.ctl("file", "get", f"{where}piped", "-").stdout_bytes == b"from a pipe"
+    node.ctl("file", "put", "-", f"{where or 'lab-01:'}piped", stdin=b"from a pipe")
+    assert "already" in node.ctl("file", "put", "-", f"{where or 'lab-01:'}piped", stdin=b"from a tube", code=1).stderr
 
 
 @pytest.mark.parametrize("kind", ["device", "pipe", "socket"])

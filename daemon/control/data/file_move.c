@@ -237,7 +237,7 @@ static bool check_common(struct call *call)
 
     if (!read_string(call, "rate", &text) || !read_bool(call, "wait", &waits))
         return false;
-    if (!text || text_parse_size(text, &rate) >= 0)
+    if (!text || (text_parse_size(text, &rate) >= 0 && (rate == 0 || rate >= TRANSFERS_RATE_MIN)))
         return true;
     call_invalid(call, "rate");
     return false;
