@@ -141,8 +141,10 @@ static int send_names(struct pass *pass)
 static int take_refused(size_t i, int r, const char *reason, void *data)
 {
     const struct pass *pass = data;
+    struct transfer_item *item = &pass->job->list[pass->next + i];
+    char text[FILE_WIRE_REASON_MAX];
 
-    transfer_item_settle(&pass->job->list[pass->next + i], r, reason);
+    transfer_item_settle(item, r, reason ? reason : explain(r, item->name, text));
     return r < 0 ? 0 : -EBADMSG;
 }
 

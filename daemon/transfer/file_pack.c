@@ -110,8 +110,13 @@ static int send_pack(struct pass *pass, size_t count, size_t table, size_t conte
 static int take_result(size_t i, int r, const char *reason, void *data)
 {
     const struct pass *pass = data;
+    struct transfer_item *item = &pass->job->list[pass->first + i];
 
-    transfer_item_settle(&pass->job->list[pass->first + i], r, reason);
+    /* Of very many the other node says only what it is. */
+    if (r < 0 && !reason)
+        explain(item, r, &(struct upload_refusal){.size = item->size});
+    else
+        transfer_item_settle(item, r, reason);
     return 0;
 }
 

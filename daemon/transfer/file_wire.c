@@ -57,6 +57,12 @@ static int read_mode(const cJSON *frame, uint16_t *ret)
     return r < 0 ? -EBADMSG : 0;
 }
 
+/* A time beyond 2255 is the last of it. */
+static uint64_t fit_time(uint64_t wall_usec)
+{
+    return MIN(wall_usec, INTEGER_MAX);
+}
+
 cJSON *file_wire_put(const struct upload_offer *offer)
 {
     cJSON *frame = file_wire_new("put");
@@ -67,7 +73,7 @@ cJSON *file_wire_put(const struct upload_offer *offer)
         json_add_null(frame, "size");
     else
         json_add_u64(frame, "size", offer->size);
-    json_add_u64(frame, "modified_usec", offer->modified_wall_usec);
+    json_add_u64(frame, "modified_usec", fit_time(offer->modified_wall_usec));
     json_add_bool(frame, "executable", offer->is_executable);
     add_mode(frame, offer->mode);
     json_add_bool(frame, "resumable", offer->is_resumable);
@@ -137,7 +143,7 @@ cJSON *file_wire_info(const char *op, const struct files_info *info)
     json_add_string(frame, "name", info->name);
     json_add_string(frame, "owner", info->owner);
     json_add_u64(frame, "size", info->size);
-    json_add_u64(frame, "modified_usec", info->modified_wall_usec);
+    json_add_u64(frame, "modified_usec", fit_time(info->modified_wall_usec));
     json_add_bool(frame, "executable", info->is_executable);
     add_mode(frame, info->mode);
     if (info->has_sha256)
@@ -282,7 +288,7 @@ void file_wire_write_row(struct writer *writer, const char *name, uint32_t size,
 {
     writer_string8(writer, name);
     writer_u32(writer, size);
-    writer_u64(writer, modified_wall_usec);
+    writer_u64(writer, fit_time(modified_wall_usec));
     writer_u8(writer, is_executable);
 }
 
@@ -290,10 +296,10 @@ bool file_wire_read_row(struct reader *reader, struct file_wire_row *ret)
 {
     reader_string8(reader, ret->name, sizeof(ret->name));
     ret->size = reader_u32(reader);
-    ret->modified_wall_usec = reader_u64(reader);
+    ret->modified_wall_usec = fit_time(reader_u64(reader));
     uint8_t flags = reader_u8(reader);
     ret->is_executable = flags & 1;
-    return reader_ok(reader) && flags <= 1 && ret->modified_wall_usec <= INTEGER_MAX;
+    return reader_ok(reader) && flags <= 1;
 }
 
 cJSON *file_wire_packed(size_t count)
@@ -419,7 +425,7 @@ enum { HEAD_EXECUTABLE = 1, HEAD_HASH = 2 };
 void file_wire_write_head(struct writer *writer, const struct files_info *info)
 {
     writer_u32(writer, (uint32_t)info->size);
-    writer_u64(writer, info->modified_wall_usec);
+    writer_u64(writer, fit_time(info->modified_wall_usec));
     writer_u8(writer, (uint8_t)((info->is_executable ? HEAD_EXECUTABLE : 0) |
                                 (info->has_sha256 ? HEAD_HASH : 0)));
     if (info->has_sha256)
@@ -430,7 +436,7 @@ void file_wire_write_head(struct writer *writer, const struct files_info *info)
 bool file_wire_read_head(struct reader *reader, struct files_info *ret)
 {
     ret->size = reader_u32(reader);
-    ret->modified_wall_usec = reader_u64(reader);
+    ret->modified_wall_usec = fit_time(reader_u64(reader));
     uint8_t flags = reader_u8(reader);
     ret->is_executable = flags & HEAD_EXECUTABLE;
     ret->has_sha256 = flags & HEAD_HASH;
@@ -438,7 +444,7 @@ bool file_wire_read_head(struct reader *reader, struct files_info *ret)
         reader_copy(reader, ret->sha256, FILES_HASH_SIZE);
     reader_string8(reader, ret->owner, sizeof(ret->owner));
     return reader_ok(reader) && flags <= (HEAD_EXECUTABLE | HEAD_HASH) &&
-           ret->modified_wall_usec <= INTEGER_MAX && text_is_printable(ret->owner);
+           text_is_printable(ret->owner);
 }
 
 cJSON *file_wire_error(int r, const char *reason)
@@ -498,12 +504,21 @@ char *file_wire_explain(int r, const char *name, const struct upload_refusal *re
     format_size(refusal->available, available);
     switch (-r) {
     case EFBIG:
-        snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and files.file_max is %s", shown,
-                 size, limit);
+        if (refusal->limit == 0)
+            snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and files.file_max is less",
+                     shown, size);
+        else
+            snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and files.file_max is %s", shown,
+                     size, limit);
         break;
     case EDQUOT:
-        snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and of files.quota (%s) %s are left",
-                 shown, size, limit, available);
+        if (refusal->limit == 0)
+            snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and of files.quota less is left",
+                     shown, size);
+        else
+            snprintf(target, FILE_WIRE_REASON_MAX,
+                     "\"%s\" has %s, and of files.quota (%s) %s are left", shown, size, limit,
+                     available);
         break;
     case ENOSPC:
         if (refusal->size == 0)

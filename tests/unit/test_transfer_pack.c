@@ -136,6 +136,31 @@ static void a_quota_refuses_with_the_sizes_and_stores_what_fits(void **state _un
     }
 }
 
+static void very_many_refusals_say_which_file_and_why(void **state _unused_)
+{
+    for (size_t place = HERE; place <= THERE; place++) {
+        struct moving moving;
+
+        assert_int_equal(put_list(place, "f", 1000, 10000, &moving), 0);
+        assert_int_equal(moving.stored, QUOTA / 10000);
+        assert_non_null(strstr(moving.reason, "\"f999\" has 10000 bytes, and of files.quota "));
+    }
+}
+
+static void a_time_that_does_not_fit_is_the_last_that_does(void **state _unused_)
+{
+    struct moving moving;
+    struct files_info info;
+    int fd;
+    struct transfer_item *list = make_list("f", 3, 100, &fd);
+
+    list[1].modified_wall_usec = (uint64_t)1 << 60;
+    assert_int_equal(put_made(THERE, list, 3, fd, UPLOAD_NEVER, &moving), 0);
+    assert_int_equal(moving.stored, 3);
+    assert_int_equal(files_stat(there->room.files, "f1", &info), 0);
+    assert_int_equal(info.modified_wall_usec, (uint64_t)1 << 53);
+}
+
 static void a_source_that_is_too_short_is_told_and_nothing_is_stored(void **state _unused_)
 {
     for (size_t place = HERE; place <= THERE; place++) {
@@ -220,6 +245,8 @@ int main(void)
         test(a_list_of_small_files_is_stored),
         test(one_that_is_refused_does_not_hinder_the_others),
         test(a_quota_refuses_with_the_sizes_and_stores_what_fits),
+        test(very_many_refusals_say_which_file_and_why),
+        test(a_time_that_does_not_fit_is_the_last_that_does),
         test(a_source_that_is_too_short_is_told_and_nothing_is_stored),
         test(what_is_no_list_is_refused),
         test(transfers_in_a_row_share_a_connection),

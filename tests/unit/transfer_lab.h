@@ -35,6 +35,7 @@ struct moving {
     bool was_put_off;
     unsigned stored, kept; /* of a list */
     char failures[256];    /* of a list: "NAME:ERRNO " */
+    char reason[256];      /* of its last failure */
 };
 
 static struct depot depots[2];
@@ -163,6 +164,7 @@ static void moving_on_end(const struct transfer_end *end, void *data)
             snprintf(moving->failures + used, sizeof(moving->failures) - used, "%.20s:%d ",
                      item->name, -item->r);
             assert_true(item->reason && text_is_printable(item->reason));
+            snprintf(moving->reason, sizeof(moving->reason), "%s", item->reason);
         }
     }
     if (end->r < 0)
