@@ -117,25 +117,32 @@ int conn_read_exactly(struct conn *conn, void *data, size_t size, usec_t deadlin
     return 0;
 }
 
-int conn_write(struct conn *conn, const void *data, size_t size, usec_t deadline_usec)
+int conn_write_some(struct conn *conn, const void *data, size_t size, usec_t deadline_usec,
+                    size_t *done)
 {
     const uint8_t *source = data;
     uint32_t events = 0;
 
-    while (size > 0) {
-        ssize_t done = tls_link_write(conn->parts.link, source, size, &events);
-        if (done == -EAGAIN) {
+    for (*done = 0; *done < size;) {
+        ssize_t gone = tls_link_write(conn->parts.link, source + *done, size - *done, &events);
+        if (gone == -EAGAIN) {
             int r = wait_for(conn, events, deadline_usec);
             if (r < 0)
                 return r;
             continue;
         }
-        if (done < 0)
-            return (int)done;
-        source += done;
-        size -= (size_t)done;
+        if (gone < 0)
+            return (int)gone;
+        *done += (size_t)gone;
     }
     return 0;
+}
+
+int conn_write(struct conn *conn, const void *data, size_t size, usec_t deadline_usec)
+{
+    size_t done;
+
+    return conn_write_some(conn, data, size, deadline_usec, &done);
 }
 
 int conn_close(struct conn *conn, usec_t deadline_usec)

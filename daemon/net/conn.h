@@ -57,6 +57,11 @@ int conn_read_exactly(struct conn *conn, void *data, size_t size, usec_t deadlin
 /* All @size bytes. Return: 0; -ETIMEDOUT; -EPIPE or -ECONNRESET; -EPROTO. */
 int conn_write(struct conn *conn, const void *data, size_t size, usec_t deadline_usec);
 
+/* The same, which says in *@done how much has gone also where it fails. After -ETIMEDOUT the rest
+ * may be written, from the same memory, and before anything else. */
+int conn_write_some(struct conn *conn, const void *data, size_t size, usec_t deadline_usec,
+                    size_t *done);
+
 /* Tells the peer that no more comes, and waits for its end. Return: 0, or as conn_read. */
 int conn_close(struct conn *conn, usec_t deadline_usec);
 

@@ -29,11 +29,11 @@ static usec_t take_turn(struct file_pace *pace, usec_t now, size_t size)
     return at;
 }
 
-/* Waits until @size bytes may go, by the node's pace and by the job's own. Return: 0, -ECANCELED.
- */
+/* Waits until @size bytes may go, by the node's pace and by the job's own. Return: 0, -ECANCELED,
+ * or as conn_write. */
 static int keep_pace(struct file_job *job, struct file_pace *pace, size_t size)
 {
-    usec_t now, at, own;
+    usec_t now, at, own, told;
 
     if (atomic_load(&pace->rate) == 0 && atomic_load(&job->pace.rate) == 0)
         return 0;
@@ -41,7 +41,14 @@ static int keep_pace(struct file_job *job, struct file_pace *pace, size_t size)
     at = take_turn(pace, now, size);
     own = take_turn(&job->pace, now, size);
     at = MAX(at, own);
+    told = now;
     for (; now < at && !file_job_is_cancelled(job); now = conn_now()) {
+        if (pace == &job->paces->in && now >= usec_add(told, content_alive_interval(job))) {
+            int r = content_tell_alive(job);
+            if (r < 0)
+                return r;
+            told = now;
+        }
         usec_t step = MIN(at, now + PACE_STEP_USEC);
         struct timespec until = {.tv_sec = (time_t)(step / USEC_PER_SEC),
                                  .tv_nsec = (long)(step % USEC_PER_SEC * 1000)};
@@ -73,13 +80,60 @@ int content_send_frame(struct file_job *job, cJSON *frame)
     return r;
 }
 
+usec_t content_alive_interval(const struct file_job *job)
+{
+    return job->paces->patience_usec / 3;
+}
+
+int content_tell_alive(struct file_job *job)
+{
+    job->has_told = true;
+    return content_send_frame(job, file_wire_new("wait"));
+}
+
+/* Whether the other side, which takes nothing, said meanwhile that it has to be waited for. */
+static bool is_told_to_wait(struct file_job *job)
+{
+    bool is_told = false;
+
+    while (conn_wait(job->conn, conn_now()) == 0) {
+        _cleanup_json_ cJSON *frame = NULL;
+        size_t size;
+        if (content_receive_frame(job, conn_now() + USEC_PER_SEC, &frame, &size) < 0 ||
+            !file_wire_is(frame, "wait"))
+            return false;
+        is_told = true;
+    }
+    return is_told;
+}
+
+static int write_piece(struct file_job *job, const uint8_t *data, size_t size)
+{
+    usec_t started;
+    size_t gone;
+    int r;
+
+    do {
+        started = conn_now();
+        r = conn_write_some(job->conn, data, size, content_deadline(job), &gone);
+        data += gone;
+        size -= gone;
+    } while (r == -ETIMEDOUT && is_told_to_wait(job));
+    /* Its patience may have ended first, with what the network had kept from it. */
+    usec_t stalled = usec_sub(conn_now(), started);
+    if ((r != -EPIPE && r != -ECONNRESET) || stalled < job->paces->patience_usec / 2)
+        return r;
+    job->stalled_usec = stalled;
+    return -ETIMEDOUT;
+}
+
 static int write_pieces(struct file_job *job, const uint8_t *data, size_t size)
 {
     int r = 0;
 
     for (size_t done = 0; r >= 0 && done < size; done += PIECE_SIZE) {
         size_t piece = MIN(PIECE_SIZE, size - done);
-        r = conn_write(job->conn, data + done, piece, content_deadline(job));
+        r = write_piece(job, data + done, piece);
         atomic_fetch_add(&job->moved, (uint_fast64_t)piece);
     }
     return r;
@@ -88,10 +142,14 @@ static int write_pieces(struct file_job *job, const uint8_t *data, size_t size)
 int content_send_chunk(struct file_job *job, const uint8_t *data, size_t size)
 {
     _cleanup_json_ cJSON *frame = file_wire_new("data");
+    _cleanup_free_ uint8_t *header = NULL;
+    size_t header_size;
     int r = keep_pace(job, &job->paces->out, size);
 
     if (r >= 0)
-        r = frame ? frame_send(job->conn, frame, size, content_deadline(job)) : -ENOMEM;
+        r = frame ? frame_format(frame, size, &header, &header_size) : -ENOMEM;
+    if (r >= 0)
+        r = write_piece(job, header, header_size);
     return r < 0 ? r : write_pieces(job, data, size);
 }
 

@@ -24,6 +24,12 @@ size_t content_chunk_size(const struct file_job *job);
 
 /* Takes the frame over. Return: 0, -ENOMEM for NULL, or as conn_write. */
 int content_send_frame(struct file_job *job, cJSON *frame);
+/* So often the other side has to hear that this one is there. */
+usec_t content_alive_interval(const struct file_job *job);
+
+/* Says amid a content that comes that it has to wait. Return: 0, or as conn_write. */
+int content_tell_alive(struct file_job *job);
+
 /* @size 0 tells only that more will come. Return: 0, -ECANCELED, or as conn_write. */
 int content_send_chunk(struct file_job *job, const uint8_t *data, size_t size);
 

@@ -6,8 +6,7 @@
 #include <sys/stat.h>
 #include "transfer/file_content.h"
 
-#define POLL_MSEC  200
-#define ALIVE_USEC (10 * USEC_PER_SEC) /* of silence of a pipe; then the other node hears of it */
+#define POLL_MSEC 200
 
 int file_fd_errno(void)
 {
@@ -45,7 +44,7 @@ static bool has_hung_up(const struct file_job *job)
 
 ssize_t file_fd_read(struct file_job *job, uint8_t *data, size_t size)
 {
-    usec_t deadline = usec_add(conn_now(), ALIVE_USEC);
+    usec_t deadline = usec_add(conn_now(), content_alive_interval(job));
     size_t done = 0;
 
     while (done < size) {
@@ -72,7 +71,9 @@ int file_fd_write(struct file_job *job, const uint8_t *data, size_t size)
     size_t step = job->is_regular ? size : PIPE_BUF;
 
     while (size > 0) {
-        int r = wait_for(job, POLLOUT, USEC_INFINITY);
+        int r = wait_for(job, POLLOUT, usec_add(conn_now(), content_alive_interval(job)));
+        if (r == -EAGAIN && (r = job->conn ? content_tell_alive(job) : 0) >= 0)
+            continue;
         if (r < 0)
             return r;
         ssize_t put = write(job->fd, data, MIN(size, step));

@@ -41,7 +41,7 @@ int file_job_fail_connection(struct file_job *job, int r)
     char span[32];
 
     if (r == -ETIMEDOUT || r == -ETIME) {
-        usec_t patience = job->paces->patience_usec;
+        usec_t patience = job->stalled_usec > 0 ? job->stalled_usec : job->paces->patience_usec;
         job->end.r = -EHOSTUNREACH;
         text_format_usec(r == -ETIME ? 2 * patience : patience, span);
         if (r == -ETIME)
@@ -302,7 +302,8 @@ static int receive_content(struct file_job *job, struct hasher *hasher, uint8_t 
     }
     if (r < 0)
         return file_job_fail_connection(job, r);
-    job->is_reusable = true;
+    /* An older node takes for a question what it left unread. */
+    job->is_reusable = !job->has_told;
     return client_check(job, hasher, &end);
 }
 

@@ -61,8 +61,10 @@ struct file_job {
     atomic_uint_fast64_t moved; /* bytes of content over conn, in either direction */
     atomic_bool is_put_off;     /* the other node says that it has to wait there */
 
-    usec_t waited_usec; /* for content, since the last that counts as progress */
-    size_t waited_size; /* of it, what came meanwhile */
+    bool has_told;       /* the other side heard amid a content that it has to wait */
+    usec_t stalled_usec; /* how long it took nothing until the connection broke; 0 = it did not */
+    usec_t waited_usec;  /* for content, since the last that counts as progress */
+    size_t waited_size;  /* of it, what came meanwhile */
 
     struct transfer_end end; /* the outcome */
     /* On a served connection: what other nodes stored, and the last that could not be given. */

@@ -127,6 +127,36 @@ static void a_node_that_takes_nothing_is_told(void **state _unused_)
     expect_stalled(&moving, moving.end.r, "has stalled");
 }
 
+/* Whether nothing more has gone for longer than half the patience. */
+static bool is_stuck(const struct moving *moving)
+{
+    static uint64_t done;
+    static usec_t since;
+
+    if (moving->done == 0 || moving->done != done) {
+        done = moving->done;
+        since = conn_now();
+    }
+    return conn_now() > since + PATIENCE * 3 / 5;
+}
+
+/* The patience of the other side may end first. */
+static void a_node_that_takes_nothing_and_breaks_off_has_stalled(void **state _unused_)
+{
+    struct upload_offer offer = offer_of("file", UINT64_C(256) << 20);
+    struct moving moving;
+    int fd = new_memory("", 0);
+
+    assert_int_equal(ftruncate(fd, (off_t)offer.size), 0);
+    assert_int_equal(begin_put(here, THERE, fd, &offer, &moving), 0);
+    serve(take_nothing);
+    run_until(moving.is_ended || is_stuck(&moving));
+    atomic_store(&rogue.is_over, true);
+    end_rogue();
+    run_until(moving.is_ended);
+    expect_stalled(&moving, moving.end.r, "has stalled");
+}
+
 static void wait_first(struct rogue *self _unused_)
 {
     hear();
@@ -258,6 +288,37 @@ static void a_node_that_is_dead_is_given_up_at_once(void **state _unused_)
     }
     atomic_store(&rogue.is_over, true);
     end_rogue();
+}
+
+static ssize_t drain(int fd)
+{
+    static uint8_t buffer[65536];
+    ssize_t got;
+
+    while ((got = read(fd, buffer, sizeof(buffer))) > 0)
+        ;
+    return got < 0 && errno == EAGAIN ? 0 : got;
+}
+
+/* Its reader pauses for longer than the other node's patience, and takes it all then. */
+static void who_does_not_read_for_a_while_gets_all(void **state _unused_)
+{
+    const uint64_t size = UINT64_C(32) << 20;
+    struct moving moving;
+    char path[256];
+    int pipes[2];
+
+    snprintf(path, sizeof(path), "%s/large", there->room.directory);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 && ftruncate(fd, (off_t)size) == 0);
+    assert_int_equal(pipe2(pipes, O_CLOEXEC | O_NONBLOCK), 0);
+    assert_int_equal(begin_get(here, THERE, "large", pipes[1], &moving), 0);
+    lab_run_for(3 * PATIENCE);
+    run_until(drain(pipes[0]) >= 0 && moving.is_ended);
+    assert_int_equal(moving.end.r, 0);
+    assert_int_equal(moving.end.info.size, size);
+    close_fd(pipes[0]);
+    assert_int_equal(unlink(path), 0);
 }
 
 /* --- Turns --- */
@@ -431,8 +492,10 @@ int main(void)
         test_impatient(a_content_that_stops_is_told),
         test_patient(a_node_that_sends_a_byte_a_minute_is_too_slow),
         test_impatient(a_node_that_takes_nothing_is_told),
+        test_patient(a_node_that_takes_nothing_and_breaks_off_has_stalled),
         test_patient(a_node_that_says_wait_is_waited_for),
         test_patient(who_waits_for_the_disk_hears_so),
+        test_patient(who_does_not_read_for_a_while_gets_all),
         test_long(a_kept_connection_to_a_stopped_node_is_soon_given_up),
         test_long(a_node_that_is_dead_is_given_up_at_once),
         test_patient(who_puts_nothing_more_does_not_keep_a_place),
