@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "transfer/file_fd.h"
+#include "transfer/refusal.h"
 
 int client_fail_store(struct file_job *job, int r, const struct upload_refusal *refusal)
 {
@@ -12,7 +13,7 @@ int client_fail_store(struct file_job *job, int r, const struct upload_refusal *
 
     job->end.r = r;
     snprintf(job->end.reason, sizeof(job->end.reason), "%s",
-             file_wire_explain(r, job->name, refusal, text));
+             refusal_explain(r, job->name, refusal, text));
     return r;
 }
 

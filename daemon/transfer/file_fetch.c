@@ -8,6 +8,7 @@
 #include "transfer/file_content.h"
 #include "transfer/file_fd.h"
 #include "transfer/file_pack.h"
+#include "transfer/refusal.h"
 
 #define ITEM_MAX    ((size_t)TRANSFERS_ITEM_MAX)
 #define FULL_SIZE   ((size_t)256 * 1024) /* of an answer: then it goes */
@@ -48,7 +49,7 @@ static int read_small(struct stored *stored, uint8_t *target)
 static const char *explain(int r, const char *name, char target[static FILE_WIRE_REASON_MAX])
 {
     return r == -EFBIG ? "it is too large to come with others"
-                       : file_wire_explain(r, name, &(struct upload_refusal){0}, target);
+                       : refusal_explain(r, name, &(struct upload_refusal){0}, target);
 }
 
 /* --- Asking --- */

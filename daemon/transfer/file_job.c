@@ -11,6 +11,7 @@
 #include "transfer/file_fd.h"
 #include "transfer/file_fetch.h"
 #include "transfer/file_pack.h"
+#include "transfer/refusal.h"
 
 /* --- Ends --- */
 
@@ -27,7 +28,7 @@ int file_job_fail_changed(struct file_job *job, const char *name)
 
     job->end.r = -ESTALE;
     snprintf(job->end.reason, sizeof(job->end.reason), "%s",
-             file_wire_explain(-ESTALE, name, &(struct upload_refusal){0}, text));
+             refusal_explain(-ESTALE, name, &(struct upload_refusal){0}, text));
     return -ESTALE;
 }
 

@@ -7,6 +7,7 @@
 #include "store/batch.h"
 #include "transfer/file_content.h"
 #include "transfer/file_fd.h"
+#include "transfer/refusal.h"
 
 void transfer_list_free(struct transfer_item *list, size_t count)
 {
@@ -29,7 +30,7 @@ static void explain(struct transfer_item *item, int r, const struct upload_refus
 {
     char reason[FILE_WIRE_REASON_MAX];
 
-    transfer_item_settle(item, r, r < 0 ? file_wire_explain(r, item->name, refusal, reason) : NULL);
+    transfer_item_settle(item, r, r < 0 ? refusal_explain(r, item->name, refusal, reason) : NULL);
 }
 
 /* --- Asking --- */
@@ -255,7 +256,7 @@ static int answer(struct file_job *job, struct batch *batch)
         } else {
             file_wire_add_result(
                 frame, i, result.r,
-                result.r < 0 ? file_wire_explain(result.r, result.name, &result.refusal, reason)
+                result.r < 0 ? refusal_explain(result.r, result.name, &result.refusal, reason)
                              : NULL);
         }
     }

@@ -5,6 +5,7 @@
 #include "transfer/file_content.h"
 #include "transfer/file_fetch.h"
 #include "transfer/file_pack.h"
+#include "transfer/refusal.h"
 
 #define LINGER_USEC                                                                                \
     (20 * USEC_PER_MSEC) /* the next question of a sequence comes within so much                   \
@@ -16,7 +17,7 @@ static int refuse(struct file_job *job, int r, const char *name,
     char reason[FILE_WIRE_REASON_MAX];
 
     file_job_note_refused(job, r, name);
-    return content_send_frame(job, file_wire_error(r, file_wire_explain(r, name, refusal, reason)));
+    return content_send_frame(job, file_wire_error(r, refusal_explain(r, name, refusal, reason)));
 }
 
 void file_job_note_refused(struct file_job *job, int r, const char *name)
@@ -112,9 +113,8 @@ static int refuse_taken(struct file_job *job, const struct upload_offer *offer)
         info.size != offer->size)
         return refuse(job, -EEXIST, offer->name, &(struct upload_refusal){0});
     cJSON *frame = file_wire_info("error", &info);
-    file_wire_add_error(
-        frame, -EEXIST,
-        file_wire_explain(-EEXIST, offer->name, &(struct upload_refusal){0}, reason));
+    file_wire_add_error(frame, -EEXIST,
+                        refusal_explain(-EEXIST, offer->name, &(struct upload_refusal){0}, reason));
     return content_send_frame(job, frame);
 }
 

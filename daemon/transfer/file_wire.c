@@ -6,10 +6,8 @@
 #include "base/text.h"
 #include "store/batch.h"
 
-#define INTEGER_MAX   ((uint64_t)1 << 53)
-#define SHOWN_MAX     81 /* of a name, in a sentence */
-#define SIZE_TEXT_MAX 40
-#define REASONS_MAX   512 /* of one answer */
+#define INTEGER_MAX ((uint64_t)1 << 53)
+#define REASONS_MAX 512 /* of one answer */
 
 static const struct {
     int error;
@@ -480,76 +478,4 @@ bool file_wire_says_damaged(const cJSON *frame)
 
     (void)json_get_string(frame, "error", &name);
     return file_wire_is(frame, "error") && strcmp(name, error_name(-EBADMSG)) == 0;
-}
-
-/* "3MiB", "1000 bytes" */
-static void format_size(uint64_t size, char target[static SIZE_TEXT_MAX])
-{
-    char text[32];
-
-    text_format_size(size, text);
-    snprintf(target, SIZE_TEXT_MAX, "%s%s", text, text[strspn(text, "0123456789")] ? "" : " bytes");
-}
-
-char *file_wire_explain(int r, const char *name, const struct upload_refusal *refusal,
-                        char target[static FILE_WIRE_REASON_MAX])
-{
-    char size[2 * SIZE_TEXT_MAX], limit[SIZE_TEXT_MAX], available[SIZE_TEXT_MAX], shown[SHOWN_MAX];
-
-    snprintf(shown, sizeof(shown), "%s", name);
-    text_mend_end(shown);
-    strcpy(size, refusal->is_least ? "at least " : "");
-    format_size(refusal->size, size + strlen(size));
-    format_size(refusal->limit, limit);
-    format_size(refusal->available, available);
-    switch (-r) {
-    case EFBIG:
-        if (refusal->limit == 0)
-            snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and files.file_max is less",
-                     shown, size);
-        else
-            snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and files.file_max is %s", shown,
-                     size, limit);
-        break;
-    case EDQUOT:
-        if (refusal->limit == 0)
-            snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and of files.quota less is left",
-                     shown, size);
-        else
-            snprintf(target, FILE_WIRE_REASON_MAX,
-                     "\"%s\" has %s, and of files.quota (%s) %s are left", shown, size, limit,
-                     available);
-        break;
-    case ENOSPC:
-        if (refusal->size == 0)
-            snprintf(target, FILE_WIRE_REASON_MAX, "the disk has no room for \"%s\"", shown);
-        else
-            snprintf(target, FILE_WIRE_REASON_MAX,
-                     "\"%s\" has %s, and the disk has room for %s (files.reserve is %s)", shown,
-                     size, available, limit);
-        break;
-    case EBADMSG:
-        snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" arrived damaged: its SHA-256 is another",
-                 shown);
-        break;
-    case ESTALE:
-        snprintf(target, FILE_WIRE_REASON_MAX,
-                 "\"%s\" is damaged: it was changed since it was stored", shown);
-        break;
-    case EMSGSIZE:
-        snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" changed while it was read", shown);
-        break;
-    case ELOOP:
-        snprintf(target, FILE_WIRE_REASON_MAX, "what is called \"%s\" is no file, and stays there",
-                 shown);
-        break;
-    default:
-        /* Also of what cannot be a name. */
-        if (text_is_printable(shown))
-            snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\": %s", shown, strerror(-r));
-        else
-            snprintf(target, FILE_WIRE_REASON_MAX, "%s", strerror(-r));
-        break;
-    }
-    return target;
 }

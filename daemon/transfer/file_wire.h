@@ -111,8 +111,3 @@ int file_wire_read_error(const cJSON *frame, char reason[static FILE_WIRE_REASON
 /* Whether it is an `error` that names "damaged", as file_wire_read_error does for a name that it
  * does not know. */
 bool file_wire_says_damaged(const cJSON *frame);
-
-/* The sentence for what upload.h and files.h said about @name on node "this"; of @refusal the size
- * alone may be known. Returns @target. */
-char *file_wire_explain(int r, const char *name, const struct upload_refusal *refusal,
-                        char target[static FILE_WIRE_REASON_MAX]);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include "base/text.h"
 #include "transfer/file_wire.h"
+#include "transfer/refusal.h"
 
 /* Over the wire and back. */
 static cJSON *travel(cJSON *frame)
@@ -240,17 +241,17 @@ static void an_explanation_has_the_sizes(void **state _unused_)
     const struct upload_refusal refusal = {.size = 3 << 20, .limit = 2 << 20, .available = 1 << 20};
     char text[FILE_WIRE_REASON_MAX];
 
-    assert_string_equal(file_wire_explain(-EFBIG, "data.h5", &refusal, text),
+    assert_string_equal(refusal_explain(-EFBIG, "data.h5", &refusal, text),
                         "\"data.h5\" has 3MiB, and files.file_max is 2MiB");
-    assert_string_equal(file_wire_explain(-EDQUOT, "data.h5", &refusal, text),
+    assert_string_equal(refusal_explain(-EDQUOT, "data.h5", &refusal, text),
                         "\"data.h5\" has 3MiB, and of files.quota (2MiB) 1MiB are left");
     assert_string_equal(
-        file_wire_explain(-ENOSPC, "data.h5", &refusal, text),
+        refusal_explain(-ENOSPC, "data.h5", &refusal, text),
         "\"data.h5\" has 3MiB, and the disk has room for 1MiB (files.reserve is 2MiB)");
     const struct upload_refusal stream = {.size = 3 << 20, .limit = 2 << 20, .is_least = true};
-    assert_string_equal(file_wire_explain(-EFBIG, "data.h5", &stream, text),
+    assert_string_equal(refusal_explain(-EFBIG, "data.h5", &stream, text),
                         "\"data.h5\" has at least 3MiB, and files.file_max is 2MiB");
-    assert_string_equal(file_wire_explain(-ENOENT, "data.h5", &refusal, text),
+    assert_string_equal(refusal_explain(-ENOENT, "data.h5", &refusal, text),
                         "\"data.h5\": No such file or directory");
 
     /* A long name is cut, the sentence is not. */
@@ -260,7 +261,7 @@ static void an_explanation_has_the_sizes(void **state _unused_)
     while (strlen(name) + 3 <= FILES_NAME_MAX)
         strcat(name, "\xe2\x82\xac");
     for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
-        assert_true(text_is_printable(file_wire_explain(errors[i], name, &refusal, text)));
+        assert_true(text_is_printable(refusal_explain(errors[i], name, &refusal, text)));
         assert_true(strlen(text) < 200);
     }
 }
