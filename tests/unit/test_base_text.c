@@ -214,14 +214,13 @@ static void names_have_nothing_invisible(void **state _unused_)
                                       "a\xff",
                                       "invoice\xe2\x80\xaegpj.exe", /* U+202E */
                                       "a\xe2\x80\x8b",              /* U+200B */
-                                      "\xef\xbb\xbf"
-                                      "a",                 /* U+FEFF */
-                                      "a\xe2\x81\xa6",     /* U+2066 */
-                                      "a\xe2\x80\x8f",     /* U+200F */
-                                      "a\xe2\x80\xa8",     /* U+2028 */
-                                      "a\xef\xbf\xbe",     /* U+FFFE */
-                                      "a\xf0\x9f\xbf\xbf", /* U+1FFFF */
-                                      "a\xef\xb7\x90"};    /* U+FDD0 */
+                                      "\357\273\277a",              /* U+FEFF */
+                                      "a\xe2\x81\xa6",              /* U+2066 */
+                                      "a\xe2\x80\x8f",              /* U+200F */
+                                      "a\xe2\x80\xa8",              /* U+2028 */
+                                      "a\xef\xbf\xbe",              /* U+FFFE */
+                                      "a\xf0\x9f\xbf\xbf",          /* U+1FFFF */
+                                      "a\xef\xb7\x90"};             /* U+FDD0 */
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         if (text_is_name(bad[i]) || text_is_file_name(bad[i]))

@@ -191,8 +191,8 @@ static bool find_place(struct node *node, struct call *call, const char *name,
 static void begin(struct moving *moving, int r)
 {
     struct call *call = moving->call;
-    static const char *const unknown[] = {"size_bytes", "sha256", "owner", "modified",
-                                          "executable", "mode", "damaged", "kept",
+    static const char *const unknown[] = {"size_bytes",    "sha256",    "owner",   "modified",
+                                          "executable",    "mode",      "damaged", "kept",
                                           "resumed_bytes", "elapsed_ms"};
     uint64_t rate = 0;
     const char *text = NULL;
