@@ -13,7 +13,7 @@
 #define KEY_TEXT_MAX 72
 
 /* Depth of nesting, counted outside of strings, and no escaped NUL, which would cut C strings
- * short. */
+ * short; nothing is open at the end, behind which cJSON before 1.7.18 would read a byte. */
 static int check_shape(const char *text, size_t size)
 {
     static const bool counts[256] = {
@@ -42,7 +42,7 @@ static int check_shape(const char *text, size_t size)
             depth--;
         }
     }
-    return 0;
+    return depth != 0 || in_string ? -EBADMSG : 0;
 }
 
 int json_parse(const char *text, size_t size, cJSON **ret)

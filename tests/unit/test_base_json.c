@@ -7,6 +7,8 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include "base/base64.h"
 #include "base/json.h"
 
@@ -57,6 +59,25 @@ static void text_ends_with_its_last_byte(void **state _unused_)
         memcpy(part, text, i);
         assert_int_equal(json_parse(part, i, &json), i == size ? 0 : -EBADMSG);
     }
+}
+
+/* Nobody may read what is behind the text: a page that is not there. */
+static void text_that_ends_amid_an_object_is_read_no_further(void **state _unused_)
+{
+    static const char *const texts[] = {"{\"1\":1,", "{\"a\":[{\"1\":1,", "{\"a\":{\"1\":1}",
+                                        "{\"a\":\"}", "{\"a\":\"\\"};
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cJSON *json = NULL;
+
+    assert_ptr_not_equal(pages, MAP_FAILED);
+    assert_int_equal(munmap(pages + size, size), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        size_t length = strlen(texts[i]);
+        char *text = memcpy(pages + size - length, texts[i], length);
+        assert_int_equal(json_parse(text, length, &json), -EBADMSG);
+    }
+    assert_int_equal(munmap(pages, size), 0);
 }
 
 static void what_was_read_is_written(void **state _unused_)
@@ -295,6 +316,7 @@ int main(void)
         cmocka_unit_test(one_object_is_read),
         cmocka_unit_test(anything_but_one_object_is_refused),
         cmocka_unit_test(text_ends_with_its_last_byte),
+        cmocka_unit_test(text_that_ends_amid_an_object_is_read_no_further),
         cmocka_unit_test(what_was_read_is_written),
         cmocka_unit_test(depth_and_size_are_limited),
         cmocka_unit_test(a_value_is_judged_by_the_letter),
