@@ -52,7 +52,7 @@ struct state {
     struct state_statements statements; /* owned; the lane's with the connection */
     struct group group;
     struct state_room room; /* the lane's, as the next */
-    struct list drops;      /* changes that had no room on the disk: deletes */
+    struct list drops;      /* changes that could not be saved: deletes */
     struct list pending;    /* batches that wait for the next transaction */
     size_t pending_size;    /* bytes of both */
     size_t pending_count;
@@ -315,17 +315,14 @@ static int commit_some_drops(struct state *state, size_t count_max)
 }
 
 /*
- * Those of @batch, where there is one, and those that had no room before. What is deleted is
- * overwritten, so a transaction of many takes more of the log than one of few: the log begins anew
- * in between.
+ * What is deleted is overwritten, so a transaction of many takes more of the log than one of few:
+ * the log begins anew in between.
  */
-static int commit_drops(struct state *state, struct state_batch *batch)
+static int commit_drops(struct state *state)
 {
     size_t count_max = DROPS_MAX;
     int r = 0;
 
-    if (batch)
-        move_all(&batch->changes, &state->drops);
     while (r == 0 && !list_is_empty(&state->drops)) {
         r = commit_some_drops(state, count_max);
         if (r != -ENOSPC)
@@ -338,6 +335,14 @@ static int commit_drops(struct state *state, struct state_batch *batch)
         }
     }
     return r;
+}
+
+/* What cannot be deleted now stays to be deleted with the next such batch; who holds the lock has
+ * been waited for. */
+static int commit_or_keep(struct state *state, struct state_batch *batch, int r)
+{
+    move_all(&batch->changes, &state->drops);
+    return r == -EBUSY ? r : commit_drops(state);
 }
 
 /*
@@ -354,8 +359,8 @@ static void commit_group(struct state *state)
     bool is_single = group->next->next == group;
     list_for_each (link, group) {
         struct state_batch *batch = list_entry(link, struct state_batch, link);
-        if (batch->is_drops && !is_fatal(r) && (r == -ENOSPC || !list_is_empty(&state->drops)))
-            batch->result = commit_drops(state, batch);
+        if (batch->is_drops && !is_fatal(r) && (r < 0 || !list_is_empty(&state->drops)))
+            batch->result = commit_or_keep(state, batch, r);
         else if ((r == -ENOSPC || r == -ENOMEM) && !is_single)
             batch->result = commit_range(state, link, link->next);
         else
@@ -499,7 +504,7 @@ struct state *state_free(struct state *state)
         finish(state, &finished);
     }
     if (state->database && state->group.failure == 0)
-        (void)commit_drops(state, NULL);
+        (void)commit_drops(state);
     state_changes_free(&state->drops);
     state_statements_done(&state->statements);
     database_close(state->database);

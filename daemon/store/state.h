@@ -158,8 +158,9 @@ struct state_batch;
 /* Return: 0, -ENOMEM. */
 int state_batch_new(struct state_batch **ret);
 /*
- * A batch of nothing but deletes. On a full disk it gets space that is kept for it; what has no
- * room even so, as its after-functions hear by -ENOSPC, is tried again with the next such batch.
+ * A batch of nothing but deletes. On a full disk it gets space that is kept for it; what fails even
+ * so, as its after-functions hear by -ENOSPC, -EBUSY or -ENOMEM, is tried again with the next such
+ * batch.
  */
 int state_drops_new(struct state_batch **ret);
 /* Without a commit: forgets the changes, and tells the after-functions -ECANCELED. Returns NULL. */
