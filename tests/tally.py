@@ -23,7 +23,8 @@ import time
 
 FORMATS = (
     (re.compile(r"^\[  PASSED  \] (\d+) test", re.M), re.compile(r"^\[  FAILED  \] (\d+) test", re.M)),
-    (re.compile(r"(\d+) passed"), re.compile(r"(\d+) failed")),
+    # Not "task 7@lab-01 failed on lab-02", as in the logs of a failed test.
+    (re.compile(r"(?<![\w-])(\d+) passed"), re.compile(r"(?<![\w-])(\d+) failed")),
 )
 # What a step of a boot test printed, quoted: its numbers are not ours.
 QUOTED = re.compile(r"^ +\| .*$", re.M)

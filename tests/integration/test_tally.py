@@ -42,6 +42,12 @@ def test_what_passes_alone_has_passed_and_is_named(tally):
         0, ["passed only when it ran again, alone: test_a.py::test_once", "3 passed, 0 failed"])
 
 
+def test_a_log_is_no_result(tally):
+    log = "print('task 1@lab-02 failed on lab-03, task 2@lab-02 passed')"
+    result = tally(a=(FAILS_ONCE % ("once", "once")).replace("    first =", f"    {log}\n    first =", 1))
+    assert result.returncode == 0 and "step: 1 passed, 0 failed" in result.stdout, result.stdout
+
+
 def test_what_fails_twice_has_failed(tally):
     result = tally(a="def test_bad(): assert not 'this'\ndef test_good(): pass\n")
     assert result.returncode == 1 and "step: 1 passed, 1 failed" in result.stdout
