@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <unistd.h>
 #include "base/macro.h"
 
 #define RESERVE_FILE "state.reserve"
 #define RESERVE_MIN  ((uint64_t)512 * 1024) /* beside the size of the log */
 #define RESERVE_STEP ((uint64_t)256 * 1024)
+#define RESTS        64   /* commits after one that had no room */
 #define PAGE_SIZE    4096 /* SQLite's default, as well */
 #define LOG_PAGES    1000 /* from so many on, the log is brought to the database: SQLite's default */
 
@@ -41,13 +43,19 @@ void state_room_reserve(struct state_room *room)
 {
     uint64_t size = RESERVE_MIN + (room->log_size + RESERVE_STEP - 1) / RESERVE_STEP * RESERVE_STEP;
 
-    if (room->reserved >= size)
+    if (room->reserved >= size || room->rests > 0) {
+        room->rests -= room->rests > 0;
         return;
+    }
     _cleanup_close_ int fd =
         openat(room->directory_fd, RESERVE_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0 && fallocate(fd, 0, 0, (off_t)size) == 0)
+    if (fd >= 0 && fallocate(fd, 0, 0, (off_t)size) == 0) {
         room->reserved = size;
-    else if (room->reserved == 0)
+        return;
+    }
+    /* A file system that cannot do it will not learn it. */
+    room->rests = errno == EOPNOTSUPP ? UINT_MAX : RESTS;
+    if (room->reserved == 0)
         (void)unlinkat(room->directory_fd, RESERVE_FILE, 0);
 }
 

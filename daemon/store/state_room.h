@@ -15,6 +15,7 @@ struct state_room {
     int directory_fd;  /* owned */
     uint64_t log_size; /* bytes, as of the last commit */
     uint64_t reserved; /* bytes */
+    unsigned rests;    /* so many commits before it is tried again */
 };
 
 /* Return: 0, or what opening @directory said. @room stays where it is. */

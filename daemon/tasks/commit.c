@@ -36,12 +36,20 @@ static void on_dropped(int r, void *data)
     again_arm(tasks);
 }
 
+/* Hears of the batch, however often it is handed over. */
+static void watch_drops(struct tasks *tasks)
+{
+    if (!tasks->is_watching_drops)
+        state_batch_after(tasks->drops, on_dropped, tasks);
+    tasks->is_watching_drops = true;
+}
+
 void commit_drops_again(struct tasks *tasks)
 {
     if (!tasks->has_drops_left)
         return;
     tasks->has_drops_left = false;
-    state_batch_after(tasks->drops, on_dropped, tasks);
+    watch_drops(tasks);
 }
 
 static bool is_empty(const struct state_batch *batch)
@@ -77,8 +85,9 @@ void commit_now(struct tasks *tasks)
     tasks->again_usec = 0;
     if (!hand_over(tasks, &tasks->batch, state_batch_new) || is_empty(tasks->drops))
         return;
-    state_batch_after(tasks->drops, on_dropped, tasks);
-    (void)hand_over(tasks, &tasks->drops, state_drops_new);
+    watch_drops(tasks);
+    if (hand_over(tasks, &tasks->drops, state_drops_new))
+        tasks->is_watching_drops = false;
 }
 
 bool commit_is_done(const struct tasks *tasks)
@@ -144,6 +153,7 @@ void commit_abandon(struct tasks *tasks)
         state_batch_free(left);
     if (!is_empty(drops) && state_drops_new(&tasks->drops) >= 0)
         state_batch_free(drops);
+    tasks->is_watching_drops = false;
 }
 
 void commit_done(struct tasks *tasks)

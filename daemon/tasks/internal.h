@@ -77,6 +77,7 @@ struct tasks {
     uint64_t wall_offset_usec;
     struct swim_load load; /* last told */
     bool has_drops_left;   /* the disk had no room for deletes, and takes them with the next ones */
+    bool is_watching_drops; /* drops tell on_dropped() */
     bool is_pumping;
     bool is_closed;
 };

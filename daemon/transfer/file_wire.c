@@ -208,10 +208,11 @@ int file_wire_read_offset(const cJSON *frame, uint64_t *ret, uint8_t hash[static
 
 void file_wire_write_mode(char target[static FILE_WIRE_MODE_SIZE + 1], uint16_t mode)
 {
+    static const char digits[] = "01234567";
+
     for (size_t i = 0; i < FILE_WIRE_MODE_SIZE; i++)
-        target[i] = mode & FILES_MODE_KNOWN
-                        ? (char)('0' + (mode >> (3 * (FILE_WIRE_MODE_SIZE - 1 - i)) & 7))
-                        : '-';
+        target[i] =
+            mode & FILES_MODE_KNOWN ? digits[mode >> (3 * (FILE_WIRE_MODE_SIZE - 1 - i)) & 7] : '-';
     target[FILE_WIRE_MODE_SIZE] = '\0';
 }
 
