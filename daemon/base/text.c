@@ -290,31 +290,28 @@ static size_t count_printable_ascii(const char *text)
     return (size_t)(end - text);
 }
 
-bool text_is_printable(const char *text)
-{
-    size_t start = count_printable_ascii(text), size = start + strlen(text + start);
-    uint32_t point;
-
-    for (size_t i = start; i < size;) {
-        size_t length = decode_utf8((const uint8_t *)text + i, size - i, &point);
-        if (length == 0 || is_control(point))
-            return false;
-        i += length;
-    }
-    return true;
-}
-
-bool text_is_name(const char *text)
+/* Whether it is UTF-8 without a control character, nor one that @is_refused. */
+static bool is_shown(const char *text, bool (*is_refused)(uint32_t point))
 {
     size_t start = count_printable_ascii(text), size = start + strlen(text + start), length;
     uint32_t point;
 
     for (size_t i = start; i < size; i += length) {
         length = decode_utf8((const uint8_t *)text + i, size - i, &point);
-        if (length == 0 || is_control(point) || is_disguise(point))
+        if (length == 0 || is_control(point) || (is_refused && is_refused(point)))
             return false;
     }
-    return size > 0;
+    return true;
+}
+
+bool text_is_printable(const char *text)
+{
+    return is_shown(text, NULL);
+}
+
+bool text_is_name(const char *text)
+{
+    return *text && is_shown(text, is_disguise);
 }
 
 char *text_mask_controls(char *text)
