@@ -112,15 +112,21 @@ static void take_nothing(struct rogue *self)
         (void)poll(NULL, 0, 10);
 }
 
-static void a_node_that_takes_nothing_is_told(void **state _unused_)
+static void begin_to_who_takes_nothing(struct moving *moving)
 {
     struct upload_offer offer = offer_of("file", UINT64_C(256) << 20);
-    struct moving moving;
     int fd = new_memory("", 0);
 
     assert_int_equal(ftruncate(fd, (off_t)offer.size), 0);
-    assert_int_equal(begin_put(here, THERE, fd, &offer, &moving), 0);
+    assert_int_equal(begin_put(here, THERE, fd, &offer, moving), 0);
     serve(take_nothing);
+}
+
+static void a_node_that_takes_nothing_is_told(void **state _unused_)
+{
+    struct moving moving;
+
+    begin_to_who_takes_nothing(&moving);
     run_until(moving.is_ended);
     atomic_store(&rogue.is_over, true);
     end_rogue();
@@ -143,13 +149,9 @@ static bool is_stuck(const struct moving *moving)
 /* The patience of the other side may end first. */
 static void a_node_that_takes_nothing_and_breaks_off_has_stalled(void **state _unused_)
 {
-    struct upload_offer offer = offer_of("file", UINT64_C(256) << 20);
     struct moving moving;
-    int fd = new_memory("", 0);
 
-    assert_int_equal(ftruncate(fd, (off_t)offer.size), 0);
-    assert_int_equal(begin_put(here, THERE, fd, &offer, &moving), 0);
-    serve(take_nothing);
+    begin_to_who_takes_nothing(&moving);
     run_until(moving.is_ended || is_stuck(&moving));
     atomic_store(&rogue.is_over, true);
     end_rogue();
