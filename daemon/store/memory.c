@@ -231,7 +231,7 @@ int memory_set(struct memory *memory, const struct memory_change *change, usec_t
         return r;
     uint64_t version = next_version(memory, before);
     r = store(memory, before, change, usec_add(now, change->ttl_usec), &entry);
-    if (r < 0)
+    if (r != 0)
         return r;
     entry->version = version;
     memory->given = MAX(memory->given, version);

@@ -279,31 +279,35 @@ int varlink_queue(struct varlink *varlink, const cJSON *json, const int *fds, si
     return 0;
 }
 
-static ssize_t send_with_fds(int fd, struct msghdr *header, const struct output *output)
+union rights {
+    char bytes[CMSG_SPACE(VARLINK_FDS_MAX * sizeof(int))];
+    struct cmsghdr alignment;
+};
+
+/* The control buffer of `header` lies in `rights`, which must live as long. */
+static void add_rights(struct msghdr *header, union rights *rights, const struct output *output)
 {
-    union {
-        char bytes[CMSG_SPACE(VARLINK_FDS_MAX * sizeof(int))];
-        struct cmsghdr alignment;
-    } control = {0};
     size_t size = output->fds_count * sizeof(int);
 
-    header->msg_control = control.bytes;
+    *rights = (union rights){0};
+    header->msg_control = rights->bytes;
     header->msg_controllen = CMSG_SPACE(size);
-    struct cmsghdr *rights = CMSG_FIRSTHDR(header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(size);
-    memcpy(CMSG_DATA(rights), output->fds, size);
-    return sendmsg(fd, header, MSG_NOSIGNAL);
+    rights->alignment.cmsg_level = SOL_SOCKET;
+    rights->alignment.cmsg_type = SCM_RIGHTS;
+    rights->alignment.cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(&rights->alignment), output->fds, size);
 }
 
 static ssize_t send_output(struct varlink *varlink, struct output *output)
 {
     struct iovec vector = {output->text + output->sent, output->size - output->sent};
     struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
+    union rights rights;
 
-    return output->fds_count > 0 ? send_with_fds(varlink->fd, &header, output)
-                                 : send(varlink->fd, vector.iov_base, vector.iov_len, MSG_NOSIGNAL);
+    if (output->fds_count == 0)
+        return send(varlink->fd, vector.iov_base, vector.iov_len, MSG_NOSIGNAL);
+    add_rights(&header, &rights, output);
+    return sendmsg(varlink->fd, &header, MSG_NOSIGNAL);
 }
 
 int varlink_flush(struct varlink *varlink)
