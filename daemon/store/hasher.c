@@ -20,8 +20,12 @@ struct hasher {
     pthread_t thread;
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t changed;
-    const void *data; /* borrowed: the piece that is being hashed; NULL = none */
-    size_t data_size;
+    struct piece {
+        const void *data; /* borrowed */
+        size_t size;
+    } pieces[HASHER_PIECES]; /* a ring: not hashed yet */
+    size_t first;            /* is being hashed */
+    size_t count;
     bool is_ending;
 };
 
@@ -36,15 +40,17 @@ static void *serve(void *data)
 
     pthread_mutex_lock(&hasher->mutex);
     for (;;) {
-        while (!hasher->data && !hasher->is_ending)
+        while (hasher->count == 0 && !hasher->is_ending)
             pthread_cond_wait(&hasher->changed, &hasher->mutex);
-        if (!hasher->data)
+        if (hasher->count == 0)
             break;
+        const struct piece piece = hasher->pieces[hasher->first];
         pthread_mutex_unlock(&hasher->mutex);
-        int r = update(hasher, hasher->data, hasher->data_size);
+        int r = update(hasher, piece.data, piece.size);
         pthread_mutex_lock(&hasher->mutex);
         hasher->error = hasher->error < 0 ? hasher->error : r;
-        hasher->data = NULL;
+        hasher->first = (hasher->first + 1) % HASHER_PIECES;
+        hasher->count--;
         pthread_cond_signal(&hasher->changed);
     }
     pthread_mutex_unlock(&hasher->mutex);
@@ -62,13 +68,13 @@ static void start_thread(struct hasher *hasher)
     pthread_attr_destroy(&attributes);
 }
 
-/* Until the piece before is hashed. Return: 0, or the first error. */
-static int settle(struct hasher *hasher)
+/* Until no more than @count pieces are left to be hashed. Return: 0, or the first error. */
+static int settle(struct hasher *hasher, size_t count)
 {
     if (!hasher->has_thread)
         return hasher->error;
     pthread_mutex_lock(&hasher->mutex);
-    while (hasher->data)
+    while (hasher->count > count)
         pthread_cond_wait(&hasher->changed, &hasher->mutex);
     int r = hasher->error;
     pthread_mutex_unlock(&hasher->mutex);
@@ -115,9 +121,9 @@ struct hasher *hasher_free(struct hasher *hasher)
 
 int hasher_add(struct hasher *hasher, const void *data, size_t size)
 {
-    int r = settle(hasher);
+    int r = settle(hasher, HASHER_PIECES - 1);
 
-    if (r < 0 || size == 0)
+    if (r < 0)
         return r;
     hasher->size += size;
     if (!hasher->has_thread && hasher->size > LONG_SIZE)
@@ -125,16 +131,20 @@ int hasher_add(struct hasher *hasher, const void *data, size_t size)
     if (!hasher->has_thread)
         return hasher->error = update(hasher, data, size);
     pthread_mutex_lock(&hasher->mutex);
-    hasher->data = data;
-    hasher->data_size = size;
+    hasher->pieces[(hasher->first + hasher->count++) % HASHER_PIECES] = (struct piece){data, size};
     pthread_cond_signal(&hasher->changed);
     pthread_mutex_unlock(&hasher->mutex);
     return 0;
 }
 
+int hasher_settle(struct hasher *hasher)
+{
+    return settle(hasher, 0);
+}
+
 int hasher_get(struct hasher *hasher, uint8_t ret[static HASHER_SIZE])
 {
-    int r = settle(hasher);
+    int r = hasher_settle(hasher);
 
     if (r < 0)
         return r;
@@ -146,7 +156,7 @@ int hasher_get(struct hasher *hasher, uint8_t ret[static HASHER_SIZE])
 
 int hasher_reset(struct hasher *hasher)
 {
-    (void)settle(hasher);
+    (void)hasher_settle(hasher);
     hasher->size = 0;
     hasher->error = EVP_DigestInit_ex(hasher->context, hasher->method, NULL) == 1 ? 0 : -EIO;
     return hasher->error;

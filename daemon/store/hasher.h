@@ -11,7 +11,9 @@
 #include <stdint.h>
 #include "base/macro.h"
 
-#define HASHER_SIZE 32
+#define HASHER_SIZE    32
+#define HASHER_PIECES  ((size_t)3) /* that may wait to be hashed */
+#define HASHER_BUFFERS (HASHER_PIECES + 1)
 
 struct hasher;
 
@@ -20,9 +22,18 @@ int hasher_new(struct hasher **ret);
 struct hasher *hasher_free(struct hasher *hasher);
 DEFINE_CLEANUP(struct hasher *, hasher_free)
 
-/* The next bytes, which must stay as they are until the next call. Return: 0; -EIO where libcrypto
- * fails, now or with an earlier piece. */
+/* The next bytes, which must stay as they are until HASHER_PIECES more pieces were added, or all is
+ * hashed. Return: 0; -EIO where libcrypto fails, now or with an earlier piece. */
 int hasher_add(struct hasher *hasher, const void *data, size_t size);
+
+/* Until all is hashed. Return: 0; -EIO as above. */
+int hasher_settle(struct hasher *hasher);
+
+/* Of HASHER_BUFFERS buffers that take turns, the one after @buffer. */
+static inline size_t hasher_next(size_t buffer)
+{
+    return (buffer + 1) % HASHER_BUFFERS;
+}
 
 /* The hash of all so far; more may follow. Return: 0, -EIO. */
 int hasher_get(struct hasher *hasher, uint8_t ret[static HASHER_SIZE]);

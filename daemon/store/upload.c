@@ -20,7 +20,7 @@ struct upload {
     struct files_info info;
     enum upload_overwrite overwrite;
     struct hasher *hasher; /* owned */
-    uint8_t *buffers;      /* owned: two of UPLOAD_BUFFER_SIZE; NULL until asked for */
+    uint8_t *buffers;      /* owned: HASHER_BUFFERS of UPLOAD_BUFFER_SIZE; NULL until asked for */
     size_t buffer;         /* the one to be filled next */
     int fd;                /* owned */
     char part[PARTS_NAME_MAX];
@@ -83,7 +83,7 @@ static int take_up(struct upload *upload, uint64_t size)
         r = hasher_add(upload->hasher, buffer, (size_t)n);
         if (r < 0)
             return r;
-        upload->buffer ^= 1;
+        upload->buffer = hasher_next(upload->buffer);
         done += (uint64_t)n;
     }
     upload->arrived = upload->resumed = done;
@@ -206,7 +206,7 @@ int upload_restart(struct upload *upload)
 int upload_get_buffer(struct upload *upload, uint8_t **ret)
 {
     if (!upload->buffers)
-        upload->buffers = malloc(2 * UPLOAD_BUFFER_SIZE);
+        upload->buffers = malloc(HASHER_BUFFERS * UPLOAD_BUFFER_SIZE);
     if (!upload->buffers)
         return -ENOMEM;
     *ret = upload->buffers + upload->buffer * UPLOAD_BUFFER_SIZE;
@@ -265,10 +265,10 @@ static int hash(struct upload *upload, const uint8_t *data, size_t size)
     int r = hasher_add(upload->hasher, data, size);
 
     if (upload->buffers && data == upload->buffers + upload->buffer * UPLOAD_BUFFER_SIZE) {
-        upload->buffer ^= 1;
+        upload->buffer = hasher_next(upload->buffer);
         return r;
     }
-    return r < 0 ? r : hasher_add(upload->hasher, "", 0);
+    return r < 0 ? r : hasher_settle(upload->hasher);
 }
 
 int upload_write(struct upload *upload, const void *data, size_t size)

@@ -278,22 +278,22 @@ int content_receive_chunk(struct file_job *job, bool may_pause, uint8_t *buffer,
 
 int content_hash_start(struct file_job *job, struct hasher *hasher, int fd, uint64_t size)
 {
-    _cleanup_free_ uint8_t *buffer = malloc(2 * FILE_WIRE_CHUNK);
-    size_t half = 0;
+    _cleanup_free_ uint8_t *buffer = malloc(HASHER_BUFFERS * FILE_WIRE_CHUNK);
+    size_t i = 0;
 
     if (!buffer)
         return -ENOMEM;
-    for (uint64_t done = 0; done < size; half ^= FILE_WIRE_CHUNK) {
+    for (uint64_t done = 0; done < size; i = hasher_next(i)) {
+        uint8_t *data = buffer + i * FILE_WIRE_CHUNK;
         if (file_job_is_cancelled(job))
             return -ECANCELED;
-        ssize_t got = pread(fd, buffer + half, (size_t)MIN(size - done, (uint64_t)FILE_WIRE_CHUNK),
-                            (off_t)done);
-        int r = got > 0 ? hasher_add(hasher, buffer + half, (size_t)got) : -EIO;
+        ssize_t got = pread(fd, data, (size_t)MIN(size - done, (uint64_t)FILE_WIRE_CHUNK), (off_t)done);
+        int r = got > 0 ? hasher_add(hasher, data, (size_t)got) : -EIO;
         if (r < 0)
             return r;
         done += (uint64_t)got;
     }
-    return hasher_add(hasher, "", 0);
+    return hasher_settle(hasher);
 }
 
 int content_send_body(struct file_job *job, const uint8_t *data, size_t size)

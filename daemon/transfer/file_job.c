@@ -150,7 +150,7 @@ static int get_here(struct file_job *job, uint8_t *buffers)
     _cleanup_close_ int source = -EBADF;
     uint8_t hash[FILES_HASH_SIZE], sum[FILES_HASH_SIZE];
     uint64_t offset;
-    size_t half = 0;
+    size_t i = 0;
     ssize_t got;
     int r = hasher_new(&hasher);
 
@@ -171,10 +171,14 @@ static int get_here(struct file_job *job, uint8_t *buffers)
                    memcmp(sum, hash, sizeof(sum)) == 0 &&
                    lseek(source, (off_t)offset, SEEK_SET) >= 0;
     r = client_begin(job, hasher, is_same ? offset : 0);
-    for (; r >= 0 && (got = read(source, buffers + half, FILE_WIRE_CHUNK)) != 0;
-         half ^= FILE_WIRE_CHUNK)
+    for (; r >= 0; i = hasher_next(i)) {
+        uint8_t *data = buffers + i * FILE_WIRE_CHUNK;
+        got = read(source, data, FILE_WIRE_CHUNK);
+        if (got == 0)
+            break;
         r = got < 0 ? file_job_fail(job, -errno, "cannot read the file")
-                    : client_take(job, hasher, buffers + half, (size_t)got);
+                    : client_take(job, hasher, data, (size_t)got);
+    }
     return r < 0 ? r : client_check(job, hasher, &(struct content_end){0});
 }
 
@@ -231,17 +235,18 @@ static int send_content(struct file_job *job, struct hasher *hasher, uint8_t *bu
     bool is_hashed = !conn_is_sealed(job->conn);
     uint8_t sum[FILES_HASH_SIZE];
 
-    for (size_t half = 0;; half ^= FILE_WIRE_CHUNK) {
-        ssize_t got = file_fd_read(job, buffers + half, content_chunk_size(job));
+    for (size_t i = 0;; i = hasher_next(i)) {
+        uint8_t *data = buffers + i * FILE_WIRE_CHUNK;
+        ssize_t got = file_fd_read(job, data, content_chunk_size(job));
         if (got == -EAGAIN)
             got = 0;
         else if (got < 0)
             return file_job_fail(job, (int)got, "cannot read the content");
         else if (got == 0)
             break;
-        int r = is_hashed ? hasher_add(hasher, buffers + half, (size_t)got) : 0;
+        int r = is_hashed ? hasher_add(hasher, data, (size_t)got) : 0;
         if (r >= 0)
-            r = content_send_chunk(job, buffers + half, (size_t)got);
+            r = content_send_chunk(job, data, (size_t)got);
         if (r < 0)
             return r;
         atomic_fetch_add(&job->done, (uint_fast64_t)got);
@@ -293,11 +298,14 @@ static int receive_content(struct file_job *job, struct hasher *hasher, uint8_t 
     size_t size;
     int r;
 
-    for (size_t half = 0; (r = content_receive_chunk(job, false, buffers + half, &size, &end)) > 0;
-         half ^= FILE_WIRE_CHUNK) {
+    for (size_t i = 0;; i = hasher_next(i)) {
+        uint8_t *data = buffers + i * FILE_WIRE_CHUNK;
+        r = content_receive_chunk(job, false, data, &size, &end);
+        if (r <= 0)
+            break;
         if (size > job->end.info.size - atomic_load(&job->done))
             return client_fail_store(job, -EBADMSG, &(struct upload_refusal){0});
-        r = client_take(job, hasher, buffers + half, size);
+        r = client_take(job, hasher, data, size);
         if (r < 0)
             return r;
     }
@@ -400,7 +408,7 @@ static void run(struct file_job *job, uint8_t *buffers)
 
 void file_job_run(struct file_job *job)
 {
-    _cleanup_free_ uint8_t *buffers = malloc(2 * FILE_WIRE_CHUNK);
+    _cleanup_free_ uint8_t *buffers = malloc(HASHER_BUFFERS * FILE_WIRE_CHUNK);
     usec_t started = conn_now();
 
     job->is_reusable = false;

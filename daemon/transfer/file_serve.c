@@ -158,19 +158,22 @@ static int has_start(struct file_job *job, struct hasher *hasher, int fd, uint64
 /* The content from where the descriptor stands. It is hashed only where nobody knows its hash. */
 static int send_file(struct file_job *job, int fd, struct hasher *hasher, bool is_hashed)
 {
-    _cleanup_free_ uint8_t *buffers = malloc(2 * FILE_WIRE_CHUNK);
+    _cleanup_free_ uint8_t *buffers = malloc(HASHER_BUFFERS * FILE_WIRE_CHUNK);
     uint8_t sum[FILES_HASH_SIZE];
-    size_t half = 0;
+    size_t i = 0;
     ssize_t got;
     int r = buffers ? 0 : -ENOMEM;
 
-    for (; r >= 0 && (got = read(fd, buffers + half, content_chunk_size(job))) != 0;
-         half ^= FILE_WIRE_CHUNK) {
+    for (; r >= 0; i = hasher_next(i)) {
+        uint8_t *data = buffers + i * FILE_WIRE_CHUNK;
+        got = read(fd, data, content_chunk_size(job));
+        if (got == 0)
+            break;
         if (got < 0)
             return -errno;
-        r = is_hashed ? hasher_add(hasher, buffers + half, (size_t)got) : 0;
+        r = is_hashed ? hasher_add(hasher, data, (size_t)got) : 0;
         if (r >= 0)
-            r = content_send_chunk(job, buffers + half, (size_t)got);
+            r = content_send_chunk(job, data, (size_t)got);
     }
     if (r >= 0 && is_hashed)
         r = hasher_get(hasher, sum);
