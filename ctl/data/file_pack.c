@@ -13,10 +13,12 @@
 
 /*
  * Many small files for `p2pctl file put`: their contents follow each other in a file in memory, so
- * that one call stores thousands. While the daemon moves one such pack the next is read.
+ * that one call stores thousands. Two such packs are under way at once, so that one moves while the
+ * other waits for the disk there; meanwhile a third is read.
  */
 
 #define PACK_FILES_MAX 2048
+#define FLYING_MAX     2
 #define BUFFER_SIZE    (2 * FILE_PACKED_MAX + 1) /* always room for one file and a byte more */
 
 struct pack {
@@ -24,9 +26,10 @@ struct pack {
     cJSON *files;    /* owned: for the call */
     int fd;          /* owned */
     uint64_t bytes;
-    size_t first; /* in the sources */
     size_t count;
 };
+
+#define PACK_NONE ((struct pack){.fd = -EBADF})
 
 struct packs {
     struct ctl *ctl;
@@ -49,7 +52,7 @@ static void pack_done(struct pack *pack)
 {
     cJSON_Delete(pack->files);
     close_fd(pack->fd);
-    *pack = (struct pack){.fd = -EBADF};
+    *pack = PACK_NONE;
 }
 
 static bool is_same(const struct stat *a, const struct stat *b)
@@ -127,13 +130,21 @@ static int add_file(struct packs *packs, struct pack *pack, const struct file_so
     return packs->held > BUFFER_SIZE - FILE_PACKED_MAX - 1 ? flush(packs, pack) : 0;
 }
 
+/* How many files go into the next pack: the last two share what is left. */
+static size_t choose_count(const struct packs *packs)
+{
+    size_t left = packs->count - packs->next, max = packs->pack_files_max;
+
+    return left > max && left < 2 * max ? (left + 1) / 2 : MIN(left, max);
+}
+
 /* Reads the next files. Return: 0, also where there are none; or the exit code. */
 static int read_pack(struct packs *packs, struct pack *pack)
 {
-    size_t names = 0, files_max = packs->pack_files_max;
+    size_t names = 0, files_max = choose_count(packs);
     int r = 0;
 
-    *pack = (struct pack){.files = cJSON_CreateArray(), .first = packs->next};
+    *pack = (struct pack){.files = cJSON_CreateArray()};
     pack->fd = memfd_create("files", MFD_CLOEXEC);
     if (!pack->files || pack->fd < 0)
         return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
@@ -143,7 +154,7 @@ static int read_pack(struct packs *packs, struct pack *pack)
         names += 2 * strlen(packs->sources[packs->next].name) + 100;
         r = add_file(packs, pack, &packs->sources[packs->next]);
     }
-    packs->pack_files_max = MIN(2 * files_max, (size_t)PACK_FILES_MAX);
+    packs->pack_files_max = MIN(2 * packs->pack_files_max, (size_t)PACK_FILES_MAX);
     return r == 0 ? flush(packs, pack) : r;
 }
 
@@ -208,28 +219,41 @@ static int finish_pack(struct packs *packs, struct pack *pack)
     return r;
 }
 
-/* Two packs are under way at once: while one waits for the disk there, the other one moves. */
+/* Of those under way the oldest. Return: 0, or the exit code. */
+static int finish_first(struct packs *packs, struct pack *flying, size_t *count)
+{
+    int r = finish_pack(packs, &flying[0]);
+
+    flying[0] = flying[1];
+    flying[1] = PACK_NONE;
+    --*count;
+    return r;
+}
+
+/* The next one is read while others are under way. Return: 0, or the exit code. */
 static int move_all(struct packs *packs)
 {
-    _cleanup_(pack_done) struct pack before = {.fd = -EBADF}, next = {.fd = -EBADF};
+    const size_t flying_max = packs->is_parallel ? FLYING_MAX : 1;
+    struct pack flying[FLYING_MAX] = {PACK_NONE, PACK_NONE};
+    size_t count = 0;
     int r = 0;
 
-    do {
+    while (r == 0 && (count > 0 || packs->next < packs->count)) {
+        struct pack next;
         r = read_pack(packs, &next);
-        if (!packs->is_parallel && before.count > 0) {
-            int q = finish_pack(packs, &before);
+        if (count == flying_max || (count > 0 && next.count == 0)) {
+            int q = finish_first(packs, flying, &count);
             r = r == 0 ? q : r;
         }
-        if (r == 0 && next.count > 0)
+        if (r == 0 && next.count > 0) {
             r = send_pack(packs, &next);
-        if (before.count > 0) {
-            int q = finish_pack(packs, &before);
-            r = r == 0 ? q : r;
+            flying[count++] = next;
+        } else {
+            pack_done(&next);
         }
-        pack_done(&before);
-        before = next;
-        next = (struct pack){.fd = -EBADF};
-    } while (r == 0 && (before.count > 0 || packs->next < packs->count));
+    }
+    for (size_t i = 0; i < FLYING_MAX; i++)
+        pack_done(&flying[i]);
     return r;
 }
 

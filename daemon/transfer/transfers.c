@@ -9,7 +9,7 @@
 #include "transfer/file_wire.h"
 
 #define PROGRESS_USEC       (250 * USEC_PER_MSEC)
-#define TIMER_ACCURACY_USEC (10 * USEC_PER_MSEC)
+#define TIMER_ACCURACY_USEC ((usec_t)1) /* what waits for its turn begins at once */
 #define TOLD_PER_PATIENCE   3
 #define STILL_PER_CONNECT   3 /* a connection that was used is tried for less than a new one */
 #define EXPIRY_USEC         USEC_PER_HOUR /* between two looks at what waits to be resumed */
