@@ -144,11 +144,11 @@ def ssh_time(count, tools):
 
 
 def median_time(count, command, **options):
+    """Without a timeout: with one Python looks at the process only after 0.5, 1.5, 3.5 and 7.5 ms."""
     times = []
     for _ in range(count):
         begin = time.monotonic()
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60,
-                       **options)
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options)
         times.append((time.monotonic() - begin) * 1e3)
     return statistics.median(times)
 
