@@ -58,7 +58,9 @@ static int become_task(struct supervisor *supervisor)
     int r;
 
     supervisor->step = "set up the process";
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || setsid() < 0 ||
+    /* A group to be stopped and killed. The session is that of all tasks: with one for each the
+     * kernel would give each as much of a processor as all daemons together (autogroup). */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || setpgid(0, 0) < 0 ||
         fchdir(supervisor->work_fd) < 0)
         return -errno;
     r = place_descriptors(supervisor);
