@@ -13,7 +13,7 @@
 #define RETRY_USEC    (20 * USEC_PER_MSEC)
 #define GAP_USEC      (2 * USEC_PER_MSEC)
 #define FEW           4 /* tasks under way */
-#define ACCURACY_USEC (USEC_PER_MSEC / 2)
+#define ACCURACY_USEC ((usec_t)50)
 
 static void come_again(struct tasks *tasks, usec_t when_usec)
 {
