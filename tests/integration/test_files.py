@@ -9,9 +9,11 @@ import pty
 import re
 import socket
 import stat
+import statistics
 import struct
 import subprocess
 import termios
+import time
 
 import pytest
 
@@ -84,6 +86,23 @@ def test_what_was_put_is_got(node, make, where, tmp_path, size):
     target = tmp_path / "back"
     assert node.ctl("file", "get", f"{where}data", target).stdout == ""
     assert target.read_bytes() == data
+
+
+def test_a_small_file_waits_for_no_timer(node, make, tmp_path):
+    """What a put and a get to another node take, beside what `p2pctl status` does."""
+    source, target = make("small", b"x" * 4096), tmp_path / "back"
+
+    def median(*words):
+        times = []
+        for _ in range(15):
+            begin = time.monotonic()
+            node.ctl(*words)
+            times.append(time.monotonic() - begin)
+        return statistics.median(times)
+    put(node, source, "lab-02:")
+    status = median("status")
+    assert median("file", "put", "--overwrite=always", source, "lab-02:") < 5 * status
+    assert median("file", "get", "--overwrite=always", "lab-02:small", target) < 4 * status
 
 
 def test_a_hundred_mebibytes_there_and_back(lab, node, tmp_path):
