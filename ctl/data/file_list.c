@@ -181,7 +181,10 @@ static void keep_exact(struct file_names *names, const char *name)
 int file_find(struct ctl *ctl, const struct place *place, struct file_names *ret)
 {
     _cleanup_(file_names_done) struct file_names names = {0};
-    int r = client_each(ctl, list_call(ctl, place, false), add_names, &names);
+    struct call call = list_call(ctl, place, false);
+
+    json_add_bool(call.parameters, "brief", true);
+    int r = client_each(ctl, call, add_names, &names);
 
     if (r != 0)
         return r;

@@ -610,6 +610,12 @@ def test_list_of_all_nodes_and_globs(node, make):
     assert [file["name"] for file in node.json("file", "ls", "lab-02:c*")["files"]] == ["c.txt"]
 
 
+def test_a_brief_list_says_what_a_get_needs(node, make):
+    put(node, make("brief", b"12345"), "lab-02:")
+    files = node.call("ListFiles", node="lab-02", glob="b*", brief=True)["files"]
+    assert files == [{"name": "brief", "node": "lab-02", "size_bytes": 5}]
+
+
 def test_a_removed_file_is_gone(lab, node, make, where):
     put(node, make("data", b"12345"), where)
     holder = lab["lab-02" if where else "lab-01"]

@@ -113,6 +113,7 @@ struct query {
     struct call *call; /* borrowed until gone; NULL = nobody waits */
     sd_event_source *pause;
     bool is_list;
+    bool is_brief;
     char glob[FILES_NAME_MAX + 1]; /* "" = all */
     char name[FILES_NAME_MAX + 1]; /* to be removed; of a list, the last one that was told */
     struct files_info *infos;      /* owned: one page, or what was removed */
@@ -201,6 +202,13 @@ static void go_on(struct query *query)
         submit(query);
 }
 
+static void fill_brief(cJSON *json, const char *node, const struct files_info *info)
+{
+    json_add_string(json, "name", info->name);
+    json_add_string(json, "node", node);
+    json_add_u64(json, "size_bytes", info->size);
+}
+
 static cJSON *build_page(const struct query *query)
 {
     cJSON *reply = call_new_reply("p2pctl.files/1");
@@ -208,7 +216,8 @@ static cJSON *build_page(const struct query *query)
 
     for (size_t i = 0; i < query->count; i++) {
         cJSON *item = cJSON_CreateObject();
-        file_fill(item, query->node->config->node.name, &query->infos[i]);
+        (query->is_brief ? fill_brief : file_fill)(item, query->node->config->node.name,
+                                                   &query->infos[i]);
         cJSON_AddItemToArray(list, item);
     }
     return reply;
@@ -265,9 +274,10 @@ static void take_page(struct query *query)
 void method_list_files(struct node *node, struct call *call)
 {
     const char *glob = NULL;
-    bool all_nodes = false;
+    bool all_nodes = false, is_brief = false;
 
-    if (!read_string(call, "glob", &glob) || !read_bool(call, "all_nodes", &all_nodes))
+    if (!read_string(call, "glob", &glob) || !read_bool(call, "all_nodes", &all_nodes) ||
+        !read_bool(call, "brief", &is_brief))
         return;
     if (glob && strlen(glob) > FILES_NAME_MAX)
         return call_invalid(call, "glob");
@@ -275,6 +285,7 @@ void method_list_files(struct node *node, struct call *call)
     if (!query)
         return fail_memory(call);
     query->is_list = true;
+    query->is_brief = is_brief;
     strcpy(query->glob, glob ? glob : "");
     start(node, call, query);
 }
