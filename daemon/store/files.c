@@ -226,6 +226,9 @@ int files_get_index(struct files *files, sqlite3 **ret)
 {
     if (!files->database) {
         int r = database_reopen(files->index_path, &files->database);
+        /* The directory is locked: for each of thousands of files locks would be a tenth of it. */
+        if (r == 0)
+            r = database_execute(files->database, "PRAGMA locking_mode = EXCLUSIVE");
         if (r < 0)
             return r == -ENOENT ? -EIO : r; /* it is not the file that is missing */
     }
