@@ -213,9 +213,10 @@ static bool fits(const struct pack *pack, const cJSON *files)
 static void refuse(struct fetch *fetch, struct file_wanted *one, const cJSON *got)
 {
     enum error_code code = error_from_varlink(json_text(got, "error", ""));
+    bool may_be_elsewhere = !*fetch->source->node && !fetch->ctl->globals.node &&
+                            (code == ERROR_NOT_FOUND || code == ERROR_CONFLICT);
 
-    if (code == ERROR_TOO_LARGE ||
-        (code == ERROR_NOT_FOUND && !*fetch->source->node && !fetch->ctl->globals.node))
+    if (code == ERROR_TOO_LARGE || may_be_elsewhere)
         one->is_left = true;
     else
         file_note(&fetch->sum,

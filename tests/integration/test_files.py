@@ -850,6 +850,18 @@ def test_an_intact_copy_is_found_beside_a_damaged_one_here(lab, node, make, tmp_
     assert result.stderr.startswith(said) and not (tmp_path / "none").exists()
 
 
+def test_of_many_an_intact_copy_is_found_beside_a_damaged_one_here(lab, node, make, tmp_path):
+    names = [f"copied{i:02}" for i in range(20)]
+    for place in ("", "lab-02:"):
+        node.ctl("file", "put", *[make(name, name.encode()) for name in names], *([place] if place else []))
+    append(node.directory / "peer_storage" / names[7])
+    for i, words in enumerate((["copied*"], names)):
+        target = tmp_path / f"back{i}"
+        target.mkdir()
+        node.ctl("file", "get", *words, target)
+        assert {path.name: path.read_text() for path in target.iterdir()} == {name: name for name in names}
+
+
 @pytest.mark.parametrize("count", [1, 20], ids=["alone", "together"])
 def test_a_file_of_1970_or_before_is_of_1970(node, make, where, tmp_path, count):
     paths = [make(f"old{i:02}", b"text") for i in range(count)]
