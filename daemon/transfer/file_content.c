@@ -287,7 +287,8 @@ int content_hash_start(struct file_job *job, struct hasher *hasher, int fd, uint
         uint8_t *data = buffer + i * FILE_WIRE_CHUNK;
         if (file_job_is_cancelled(job))
             return -ECANCELED;
-        ssize_t got = pread(fd, data, (size_t)MIN(size - done, (uint64_t)FILE_WIRE_CHUNK), (off_t)done);
+        ssize_t got =
+            pread(fd, data, (size_t)MIN(size - done, (uint64_t)FILE_WIRE_CHUNK), (off_t)done);
         int r = got > 0 ? hasher_add(hasher, data, (size_t)got) : -EIO;
         if (r < 0)
             return r;

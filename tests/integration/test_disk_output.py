@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Output that a disk has no room for: what is lost is told, with where and why, by whatever shows the task."""
+import json
+
 import pytest
 
 from lib.lab import STEADY
@@ -97,3 +99,17 @@ def test_a_log_that_a_worker_cannot_read_is_not_taken_for_whole(make_lab):
     worker.start()
     origin.start()
     assert origin.wait_task(task, "succeeded", timeout=60)["output_lost"] == "cannot be kept on worker: error 5"
+
+
+def test_a_log_that_the_origin_cannot_read_is_told(make_lab):
+    node = make_lab(STEADY).node("lone", role="seed").start()
+    task = node.submit("--", "sh", "-c", "yes | head -c 1000000")
+    node.wait_task(task, "succeeded")
+    (log,) = (node.directory / "tasks").glob("*.log")
+    log.unlink()
+    log.symlink_to("/etc/passwd")
+    end = node.ctl("task", "logs", task)
+    why = "what is kept of it cannot be read: Input/output error"
+    assert (end.stdout, end.stderr) == ("", f"the output is not whole: {why}\n")
+    (end,) = (json.loads(line) for line in node.ctl("task", "logs", "-f", "--json", task).stdout.splitlines())
+    assert (end["state"], end["output_lost"], end["cut"]) == ("succeeded", why, True)

@@ -99,8 +99,10 @@ static void one_that_is_at_work_can_be_freed(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        test(pieces_of_any_size_give_the_hash_of_all), test(more_may_follow_a_hash),
-        test(buffers_may_take_turns),  test(what_is_all_there_is_hashed_by_itself),
+        test(pieces_of_any_size_give_the_hash_of_all),
+        test(more_may_follow_a_hash),
+        test(buffers_may_take_turns),
+        test(what_is_all_there_is_hashed_by_itself),
         test(one_that_is_at_work_can_be_freed),
     };
 

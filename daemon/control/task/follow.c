@@ -31,6 +31,7 @@ struct logs {
     bool is_one_attempt;
     bool is_attempt_done; /* the current attempt's output was read to its end */
     bool is_cut;
+    int error; /* why what is kept of this attempt cannot be read; 0 = it can */
     bool streams[3];
     struct stranded stranded;  /* with follow */
     sd_event_source *progress; /* with follow, while its files may be on their way */
@@ -88,6 +89,14 @@ static void send_tail(struct logs *logs)
     tail_flush(&logs->tail, send_piece, logs);
 }
 
+static void add_unreadable(cJSON *fields, int error)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text), "what is kept of it cannot be read: %s", strerror(-error));
+    json_add_string(fields, "output_lost", text);
+}
+
 static void end_logs(struct logs *logs)
 {
     const struct task *task = logs_task(logs);
@@ -99,8 +108,10 @@ static void end_logs(struct logs *logs)
     send_tail(logs);
     if (task)
         task_fill(logs->node, task, fields);
-    if (task && task->attempt != logs->attempt)
+    if (logs->error < 0 || (task && task->attempt != logs->attempt))
         cJSON_DeleteItemFromObjectCaseSensitive(fields, "output_lost");
+    if (logs->error < 0)
+        add_unreadable(fields, logs->error);
     json_add_string(end, "type", "end");
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
         cJSON *value = cJSON_DetachItemFromObjectCaseSensitive(fields, keys[i]);
@@ -147,6 +158,7 @@ static void finish_attempt(struct logs *logs)
     }
     if (task && task->attempt > logs->attempt && has_begun(task)) {
         logs->attempt = task->attempt;
+        logs->error = 0;
         logs->cursor = 0;
         logs->is_attempt_done = false;
         read_logs(logs);
@@ -163,6 +175,7 @@ static void on_logs_chunk(int r, const struct output_chunk *chunk, void *data)
 
     logs->read = NULL;
     if (r < 0) {
+        logs->error = r == -ENOENT ? 0 : r;
         finish_attempt(logs);
         return;
     }
