@@ -160,23 +160,19 @@ static int send_file(struct file_job *job, int fd, struct hasher *hasher, bool i
 {
     _cleanup_free_ uint8_t *buffers = malloc(HASHER_BUFFERS * FILE_WIRE_CHUNK);
     uint8_t sum[FILES_HASH_SIZE];
-    size_t i = 0;
-    ssize_t got;
+    ssize_t got = 1;
     int r = buffers ? 0 : -ENOMEM;
 
-    for (; r >= 0; i = hasher_next(i)) {
+    for (size_t i = 0; r >= 0 && got > 0; i = hasher_next(i)) {
         uint8_t *data = buffers + i * FILE_WIRE_CHUNK;
         got = read(fd, data, content_chunk_size(job));
-        if (got == 0)
-            break;
-        if (got < 0)
-            return -errno;
-        r = is_hashed ? hasher_add(hasher, data, (size_t)got) : 0;
-        if (r >= 0)
+        r = got < 0 ? -errno : got > 0 && is_hashed ? hasher_add(hasher, data, (size_t)got) : 0;
+        if (r >= 0 && got > 0)
             r = content_send_chunk(job, data, (size_t)got);
     }
-    if (r >= 0 && is_hashed)
-        r = hasher_get(hasher, sum);
+    /* The buffers go. */
+    int q = is_hashed ? hasher_get(hasher, sum) : 0;
+    r = r < 0 ? r : q;
     return r < 0 ? r : content_send_frame(job, file_wire_done(is_hashed ? sum : NULL));
 }
 
