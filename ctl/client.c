@@ -31,19 +31,44 @@ struct client {
     bool is_lost;
 };
 
-static volatile sig_atomic_t interrupted;
+static const int ends[] = {SIGHUP, SIGTERM};
+static volatile sig_atomic_t interrupted, ended_by;
 
 static void on_interrupt(int number)
 {
-    (void)number;
     interrupted = 1;
+    if (number != SIGINT)
+        ended_by = number;
+}
+
+static void catch(int number)
+{
+    struct sigaction action = {.sa_handler = on_interrupt}, before;
+
+    /* Who ignores it, as under nohup, goes on doing so. */
+    if (number == SIGINT ||
+        (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN))
+        sigaction(number, &action, NULL);
 }
 
 void client_catch_interrupt(void)
 {
-    struct sigaction action = {.sa_handler = on_interrupt};
+    catch(SIGINT);
+}
 
-    sigaction(SIGINT, &action, NULL);
+void client_catch_end(void)
+{
+    catch(SIGINT);
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+        catch(ends[i]);
+}
+
+void client_end_as_told(void)
+{
+    if (ended_by == 0)
+        return;
+    (void)signal(ended_by, SIG_DFL);
+    (void)raise(ended_by);
 }
 
 struct client *client_free(struct client *client)
@@ -241,6 +266,8 @@ static int wait_until(struct pollfd *pollfd, usec_t deadline_usec)
     /* Blocked outside of ppoll, so that a Ctrl-C just before it is not missed. */
     sigemptyset(&blocked);
     sigaddset(&blocked, SIGINT);
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+        sigaddset(&blocked, ends[i]);
     sigprocmask(SIG_BLOCK, &blocked, &before);
     do {
         usec_t usec = usec_sub(deadline_usec, client_now());

@@ -170,5 +170,6 @@ int main(int argc, char **argv)
     r = dispatch(&ctl, argc, argv);
     ctl_done(&ctl);
     r = end_output(r);
+    client_end_as_told();
     return r < 0 ? EXIT_INTERRUPTED : r;
 }

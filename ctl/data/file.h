@@ -65,8 +65,14 @@ bool file_is_glob(const char *text);
 /* Copies a stored file to where @target says, on any node. @waits: until it is there. */
 int file_copy(struct ctl *ctl, const struct place *source, const struct place *target, bool waits);
 
-/* --overwrite=newer: whether what was stored is younger than what lies here. */
-bool file_is_newer(const cJSON *end, const struct stat *here);
+/* "DIRECTORY/NAME", for the caller to free; or NULL. */
+char *file_path_in(const char *directory, const char *name);
+
+/* Whether --overwrite=newer leaves what lies at @target now: what was got is no younger. */
+bool file_is_to_be_kept(const struct ctl *ctl, const char *target, const cJSON *end);
+
+/* What is said where a target exists that --overwrite does not allow to replace; NULL = it does. */
+const char *file_get_hint(const struct ctl *ctl);
 
 /* --verify: reads what lies on the disk once more, as somebody else would. Return: 0, or the exit
  * code. */
@@ -74,11 +80,10 @@ int file_verify(const struct part *part, const char *target, const cJSON *end);
 
 /*
  * Whether @target may be replaced by what is got, by --overwrite and by what it is: a device, a
- * pipe or a socket never is, nor the link to one. Return: 0 with whether there is something, and
- * what; or the exit code after telling.
+ * pipe or a socket never is, nor the link to one. Return: 0, also where there is nothing; or the
+ * exit code after telling.
  */
-int file_check_target(const struct ctl *ctl, const char *target, bool *ret_exists,
-                      struct stat *ret);
+int file_check_target(const struct ctl *ctl, const char *target);
 
 /* The permissions, but for what the umask denies, and the time. */
 void file_set_metadata(int fd, const cJSON *end);

@@ -50,21 +50,11 @@ static void pack_done(struct pack *pack)
     *pack = (struct pack){.fd = -EBADF};
 }
 
-/* "DIRECTORY/NAME", for the caller to free; or NULL. */
-static char *path_of(const struct fetch *fetch, const char *name)
-{
-    char *path = NULL;
-
-    return asprintf(&path, "%s/%s", fetch->directory, name) < 0 ? NULL : path;
-}
-
 /* Whether it may be asked for at all: nothing is overwritten unasked, or leads elsewhere, whatever
  * another node calls its files. */
 static bool is_free(struct fetch *fetch, const char *name)
 {
-    _cleanup_free_ char *path = path_of(fetch, name);
-    struct stat status;
-    bool exists;
+    _cleanup_free_ char *path = file_path_in(fetch->directory, name);
 
     if (!path) {
         file_note(&fetch->sum, fail_memory());
@@ -72,7 +62,7 @@ static bool is_free(struct fetch *fetch, const char *name)
     }
     int r = file_check_name(name);
     if (r == 0)
-        r = file_check_target(fetch->ctl, path, &exists, &status);
+        r = file_check_target(fetch->ctl, path);
     file_note(&fetch->sum, r);
     return r == 0;
 }
@@ -170,16 +160,13 @@ static int write_one(struct fetch *fetch, const cJSON *got, int source, off_t of
                      struct part *ret)
 {
     const struct ctl *ctl = fetch->ctl;
-    const char *overwrite = options_get(&ctl->options, "overwrite");
-    _cleanup_free_ char *target = path_of(fetch, json_text(got, "name", ""));
+    _cleanup_free_ char *target = file_path_in(fetch->directory, json_text(got, "name", ""));
     _cleanup_(part_done) struct part part = PART_NONE;
-    struct stat here;
     int r;
 
     if (!target)
         return -fail_memory();
-    if (overwrite && strcmp(overwrite, "newer") == 0 && lstat(target, &here) == 0 &&
-        !file_is_newer(got, &here))
+    if (file_is_to_be_kept(ctl, target, got))
         return 1;
     r = part_open(target, PART_MODE, &part);
     if (r == 0)
@@ -251,10 +238,10 @@ static void name_all(struct fetch *fetch, const struct pack *pack, const cJSON *
 
     json_for_each (got, files) {
         size_t index = i++;
-        _cleanup_free_ char *target = path_of(fetch, json_text(got, "name", ""));
+        _cleanup_free_ char *target = file_path_in(fetch->directory, json_text(got, "name", ""));
         if (!parts[index].path && !is_kept[index])
             continue;
-        int r = !target ? fail_memory() : is_kept[index] ? 0 : part_rename(&parts[index], target);
+        int r = !target ? fail_memory() : is_kept[index] ? 0 : part_rename(&parts[index], target, file_get_hint(fetch->ctl));
         if (r == 0)
             r = file_show_one(fetch->ctl, &fetch->sum, "p2pctl.file-get/1", pack->end, got,
                               json_text(got, "owner", NULL),

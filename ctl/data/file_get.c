@@ -50,10 +50,33 @@ static int get_to_stdout(struct ctl *ctl, const struct place *place)
     return r == 0 && !end ? 128 + SIGPIPE : r;
 }
 
-bool file_is_newer(const cJSON *end, const struct stat *here)
+char *file_path_in(const char *directory, const char *name)
+{
+    size_t size = strlen(directory);
+    char *path = NULL;
+
+    while (size > 0 && directory[size - 1] == '/')
+        size--;
+    return asprintf(&path, "%.*s/%s", (int)size, directory, name) < 0 ? NULL : path;
+}
+
+const char *file_get_hint(const struct ctl *ctl)
+{
+    const char *overwrite = options_get(&ctl->options, "overwrite");
+
+    return !overwrite || strcmp(overwrite, "never") == 0
+               ? "to replace it: repeat the command with --overwrite=always"
+               : NULL;
+}
+
+static bool is_newer(const cJSON *end, const struct stat *here)
 {
     uint64_t stored = render_parse_time(json_text(end, "modified", NULL));
-    return stored / USEC_PER_SEC > (uint64_t)MAX(here->st_mtim.tv_sec, 0);
+
+    /* A file system may keep no more than seconds of a time. */
+    if (here->st_mtim.tv_nsec == 0)
+        stored -= stored % USEC_PER_SEC;
+    return stored > usec_of_file(&here->st_mtim);
 }
 
 int file_verify(const struct part *part, const char *target, const cJSON *end)
@@ -105,7 +128,7 @@ static int finish_part(struct ctl *ctl, struct part *part, const char *target, c
     file_set_metadata(part->fd, end);
     r = options_has(&ctl->options, "verify") ? file_verify(part, target, end) : 0;
     if (r == 0)
-        r = part_keep(part, target);
+        r = part_keep(part, target, file_get_hint(ctl));
     return r != 0 ? r : file_show_end(ctl, end);
 }
 
@@ -115,35 +138,44 @@ static bool may_resume(const struct ctl *ctl, int r)
     return r == EXIT_INTERRUPTED || r == error_get_exit(ERROR_UNREACHABLE) || client_is_lost(ctl);
 }
 
-static int fail_exists(const char *target)
+int file_check_target(const struct ctl *ctl, const char *target)
 {
-    return fail(ERROR_CONFLICT, NULL, "to replace it: repeat the command with --overwrite=always",
-                "%s exists already", target);
-}
+    const char *hint = file_get_hint(ctl);
+    struct stat here, behind; /* a link */
 
-int file_check_target(const struct ctl *ctl, const char *target, bool *ret_exists, struct stat *ret)
-{
-    const char *overwrite = options_get(&ctl->options, "overwrite");
-    struct stat behind; /* a link */
-
-    *ret_exists = lstat(target, ret) == 0;
-    if (!*ret_exists)
+    if (lstat(target, &here) < 0)
         return 0;
     if (stat(target, &behind) == 0 && !S_ISREG(behind.st_mode) && !S_ISDIR(behind.st_mode))
         return fail(ERROR_CONFLICT, NULL,
                     "to write into it: p2pctl file get [NODE:]NAME - > TARGET",
                     "%s is no regular file, and is not replaced", target);
-    return !overwrite || strcmp(overwrite, "never") == 0 ? fail_exists(target) : 0;
+    return hint ? part_fail_exists(target, hint) : 0;
+}
+
+bool file_is_to_be_kept(const struct ctl *ctl, const char *target, const cJSON *end)
+{
+    const char *overwrite = options_get(&ctl->options, "overwrite");
+    struct stat here;
+
+    return overwrite && strcmp(overwrite, "newer") == 0 && lstat(target, &here) == 0 &&
+           !is_newer(end, &here);
+}
+
+static int show_kept(const struct ctl *ctl, const char *target, cJSON *end)
+{
+    if (ctl->globals.json == JSON_OFF) {
+        file_tell_kept(ctl, target);
+        return 0;
+    }
+    cJSON_ReplaceItemInObjectCaseSensitive(end, "kept", cJSON_CreateTrue());
+    return render_json(ctl, end, NULL);
 }
 
 static int get_to_file(struct ctl *ctl, const struct place *place, const char *target)
 {
-    const char *overwrite = options_get(&ctl->options, "overwrite");
     _cleanup_(part_done) struct part part = PART_NONE;
     _cleanup_json_ cJSON *end = NULL, *parameters = get_parameters(ctl, place);
-    struct stat here;
-    bool exists;
-    int r = file_check_target(ctl, target, &exists, &here);
+    int r = file_check_target(ctl, target);
 
     if (r != 0)
         return r;
@@ -157,11 +189,7 @@ static int get_to_file(struct ctl *ctl, const struct place *place, const char *t
     part.is_resumable = part.is_resumable && may_resume(ctl, r);
     if (r != 0)
         return r;
-    if (exists && strcmp(overwrite, "newer") == 0 && !file_is_newer(end, &here)) {
-        file_tell_kept(ctl, target);
-        return 0;
-    }
-    return finish_part(ctl, &part, target, end);
+    return file_is_to_be_kept(ctl, target, end) ? show_kept(ctl, target, end) : finish_part(ctl, &part, target, end);
 }
 
 /* --- Which, and where to --- */
@@ -175,17 +203,14 @@ struct where {
 
 static int get_one(struct ctl *ctl, const struct place *source, const struct where *where)
 {
-    _cleanup_free_ char *inside = NULL;
-
     if (where->is_stored)
         return file_copy(ctl, source, &where->place, true);
     if (strcmp(where->path, "-") == 0)
         return get_to_stdout(ctl, source);
     if (!where->is_directory)
         return get_to_file(ctl, source, where->path);
-    if (asprintf(&inside, "%s/%s", where->path, source->rest) < 0)
-        return fail_memory();
-    return get_to_file(ctl, source, inside);
+    _cleanup_free_ char *inside = file_path_in(where->path, source->rest);
+    return inside ? get_to_file(ctl, source, inside) : fail_memory();
 }
 
 /*

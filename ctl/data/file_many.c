@@ -85,7 +85,7 @@ void file_note(struct file_sum *sum, int r)
 void file_begin_many(const struct ctl *ctl, struct file_sum *sum, struct progress *progress)
 {
     snprintf(sum->name, sizeof(sum->name), "%zu files", sum->count);
-    client_catch_interrupt();
+    client_catch_end();
     progress_init(progress, ctl, sum->name);
 }
 

@@ -94,16 +94,37 @@ int part_open_again(const char *target, struct part *part)
     return 0;
 }
 
-int part_rename(struct part *part, const char *target)
+int part_fail_exists(const char *target, const char *hint)
 {
-    if (rename(part->path, target) < 0)
-        return fail_to_write(target, errno);
+    return fail(ERROR_CONFLICT, NULL, hint, "%s exists already", target);
+}
+
+/* Where the file system cannot tell by itself, a second name can, if it knows that. Return: 0, -1
+ * with errno. */
+static int rename_new(const char *path, const char *target)
+{
+    if (renameat2(AT_FDCWD, path, AT_FDCWD, target, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return -1;
+    if (link(path, target) == 0)
+        return unlink(path);
+    return errno == EEXIST ? -1 : rename(path, target);
+}
+
+int part_rename(struct part *part, const char *target, const char *hint)
+{
+    int r = hint ? rename_new(part->path, target) : rename(part->path, target);
+
+    if (r < 0)
+        return hint && errno == EEXIST ? part_fail_exists(target, hint)
+                                       : fail_to_write(target, errno);
     free(part->path);
     part->path = NULL;
     return 0;
 }
 
-int part_keep(struct part *part, const char *target)
+int part_keep(struct part *part, const char *target, const char *hint)
 {
-    return fsync(part->fd) < 0 ? fail_to_write(target, errno) : part_rename(part, target);
+    return fsync(part->fd) < 0 ? fail_to_write(target, errno) : part_rename(part, target, hint);
 }

@@ -29,11 +29,17 @@ int part_open(const char *target, mode_t mode, struct part *part);
  */
 int part_open_again(const char *target, struct part *part);
 
-/* Makes it durable and visible. Return: as above. */
-int part_keep(struct part *part, const char *target);
+/*
+ * Makes it durable and visible. @hint: how to have replaced what is there by now, which stays; NULL =
+ * it is replaced. Return: as above.
+ */
+int part_keep(struct part *part, const char *target, const char *hint);
 
-/* Makes it visible; whoever has many syncs them all before. Return: as above. */
-int part_rename(struct part *part, const char *target);
+/* Makes it visible; whoever has many syncs them all before. @hint and return: as above. */
+int part_rename(struct part *part, const char *target, const char *hint);
+
+/* That @target is there, and how it is replaced. Return: the exit code. */
+int part_fail_exists(const char *target, const char *hint);
 
 /* Removes it unless it was kept, or is resumable and long. */
 void part_done(struct part *part);

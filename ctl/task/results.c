@@ -14,6 +14,8 @@
 #include "data/part.h"
 #include "console/render.h"
 
+#define HINT_MAX 256
+
 /* How much of @name the beginning of the pattern without wildcards is, down to its last "/". */
 static size_t constant_size(const char *out)
 {
@@ -89,19 +91,27 @@ int results_check(const char *directory)
     return access(path, W_OK | X_OK) < 0 ? fail_to_write(path, errno) : 0;
 }
 
-/* Whether what is there may be replaced. Return: 0; -1 to leave it; or the exit code, told. */
-static int check_target(const struct ctl *ctl, const char *id, const char *target)
+/* What is said where a target exists that may not be replaced; NULL = it may. */
+static const char *hint_of(const struct ctl *ctl, const char *id, char target[static HINT_MAX])
 {
     const char *overwrite = options_get(&ctl->options, "overwrite");
-    struct stat here;
-    char hint[256];
 
-    if (lstat(target, &here) < 0 || (overwrite && strcmp(overwrite, "always") == 0))
+    if (overwrite && strcmp(overwrite, "always") == 0)
+        return NULL;
+    snprintf(target, HINT_MAX, "to replace it: p2pctl task get %s --overwrite=always", id);
+    return target;
+}
+
+/* Whether what is there may be replaced. Return: 0; or the exit code, told. */
+static int check_target(const char *target, const char *hint)
+{
+    struct stat here;
+
+    if (lstat(target, &here) < 0 || !hint)
         return 0;
     if (S_ISDIR(here.st_mode))
         return fail(ERROR_CONFLICT, NULL, NULL, "%s is a directory", target);
-    snprintf(hint, sizeof(hint), "to replace it: p2pctl task get %s --overwrite=always", id);
-    return fail(ERROR_CONFLICT, NULL, hint, "%s exists already", target);
+    return part_fail_exists(target, hint);
 }
 
 /* For `submit`, -N says where the task runs, and not whom to ask. */
@@ -114,7 +124,7 @@ static cJSON *new_parameters(const struct ctl *ctl, const char *id, bool own)
 }
 
 static int write_to(struct ctl *ctl, const char *id, const cJSON *file, bool own,
-                    const char *target)
+                    const char *target, const char *hint)
 {
     _cleanup_(part_done) struct part part = PART_NONE;
     _cleanup_json_ cJSON *answer = NULL;
@@ -123,6 +133,7 @@ static int write_to(struct ctl *ctl, const char *id, const cJSON *file, bool own
     int r = make_directories(target);
 
     json_add_string(parameters, "file", json_text(file, "name", ""));
+    client_catch_end();
     if (r == 0)
         r = part_open(target, mode, &part);
     if (r != 0) {
@@ -130,7 +141,7 @@ static int write_to(struct ctl *ctl, const char *id, const cJSON *file, bool own
         return r;
     }
     r = client_call(ctl, (struct call){"GetTaskFiles", parameters, part.fd, true, NULL}, &answer);
-    return r != 0 ? r : part_keep(&part, target);
+    return r != 0 ? r : part_keep(&part, target, hint);
 }
 
 static int list(struct ctl *ctl, const char *id, bool own, cJSON **ret)
@@ -145,13 +156,15 @@ static int get_one(struct ctl *ctl, const char *id, const cJSON *file, bool own,
                    const char *directory, cJSON *paths)
 {
     _cleanup_free_ char *target = NULL;
+    char text[HINT_MAX];
+    const char *hint = hint_of(ctl, id, text);
     int r = choose_target(directory, file, own, &target);
 
     if (!target)
         return r;
-    r = check_target(ctl, id, target);
+    r = check_target(target, hint);
     if (r == 0)
-        r = write_to(ctl, id, file, own, target);
+        r = write_to(ctl, id, file, own, target, hint);
     if (r == 0)
         cJSON_AddItemToArray(paths, cJSON_CreateString(target));
     return r;

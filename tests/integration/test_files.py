@@ -7,6 +7,7 @@ import os
 import pathlib
 import pty
 import re
+import signal
 import socket
 import stat
 import statistics
@@ -590,6 +591,49 @@ def test_get_overwrites_nothing_unasked(node, make, where, tmp_path):
     assert target.read_bytes() == b"mine"
     node.ctl("file", "get", "--overwrite=always", f"{where}data", target)
     assert target.read_bytes() == b"stored"
+
+
+@pytest.mark.parametrize("count", [1, 20], ids=["alone", "together"])
+def test_what_appears_during_a_get_is_not_replaced_unasked(node, make, tmp_path, count):
+    into = tmp_path / "into"
+    into.mkdir()
+    node.ctl("file", "put", *[make(f"slow{i:02}", b"x" * (200000 // count)) for i in range(count)], "lab-02:")
+    process = node.ctl_start("file", "get", "--rate", "100KiB", "lab-02:slow*", into)
+    wait_for(lambda: node.call("Status")["transfers"], 10, "it to begin")
+    (into / "slow00").write_text("precious")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1 and f"{into}/slow00 exists already\nhint: to replace it: " in errors.decode()
+    assert (into / "slow00").read_text() == "precious"
+    assert len(list(into.iterdir())) == count
+
+
+def test_newer_goes_by_more_than_seconds(node, make, where, tmp_path):
+    path, into = make("often", b"first"), tmp_path / "into"
+    into.mkdir()
+    os.utime(path, ns=(0, 1700000000_100000000))
+    put(node, path, where)
+    node.ctl("file", "get", f"{where}often", into)
+    path.write_bytes(b"second")
+    os.utime(path, ns=(0, 1700000000_900000000))
+    put(node, path, where, "--overwrite=newer")
+    for kept in (False, True):
+        reply = node.json("file", "get", "--overwrite=newer", f"{where}often", f"{into}/")
+        assert reply["kept"] == kept and (into / "often").read_bytes() == b"second"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_an_ended_get_of_many_leaves_nothing(node, make, tmp_path, number):
+    into = tmp_path / "into"
+    into.mkdir()
+    node.ctl("file", "put", *[make(f"small{i:03}", b"x" * 1000) for i in range(600)], "lab-02:")
+    process = node.ctl_start("file", "get", "--rate", "200KiB", "lab-02:small*", into)
+    wait_for(lambda: list(into.iterdir()), 10, "the first to be there")
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert not list(into.glob(".p2pctl*"))
+    node.ctl("file", "get", "--overwrite=newer", "lab-02:small*", into)
+    assert len(list(into.iterdir())) == 600
 
 
 def test_get_finds_the_holder_by_itself(node, make):
