@@ -41,26 +41,25 @@ static void on_interrupt(int number)
         ended_by = number;
 }
 
-static void catch(int number)
+static void catch (int number)
 {
     struct sigaction action = {.sa_handler = on_interrupt}, before;
 
     /* Who ignores it, as under nohup, goes on doing so. */
-    if (number == SIGINT ||
-        (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN))
+    if (number == SIGINT || (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN))
         sigaction(number, &action, NULL);
 }
 
 void client_catch_interrupt(void)
 {
-    catch(SIGINT);
+    catch (SIGINT);
 }
 
 void client_catch_end(void)
 {
-    catch(SIGINT);
+    catch (SIGINT);
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-        catch(ends[i]);
+        catch (ends[i]);
 }
 
 void client_end_as_told(void)

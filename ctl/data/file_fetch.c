@@ -241,7 +241,9 @@ static void name_all(struct fetch *fetch, const struct pack *pack, const cJSON *
         _cleanup_free_ char *target = file_path_in(fetch->directory, json_text(got, "name", ""));
         if (!parts[index].path && !is_kept[index])
             continue;
-        int r = !target ? fail_memory() : is_kept[index] ? 0 : part_rename(&parts[index], target, file_get_hint(fetch->ctl));
+        int r = !target          ? fail_memory()
+                : is_kept[index] ? 0
+                                 : part_rename(&parts[index], target, file_get_hint(fetch->ctl));
         if (r == 0)
             r = file_show_one(fetch->ctl, &fetch->sum, "p2pctl.file-get/1", pack->end, got,
                               json_text(got, "owner", NULL),

@@ -189,7 +189,8 @@ static int get_to_file(struct ctl *ctl, const struct place *place, const char *t
     part.is_resumable = part.is_resumable && may_resume(ctl, r);
     if (r != 0)
         return r;
-    return file_is_to_be_kept(ctl, target, end) ? show_kept(ctl, target, end) : finish_part(ctl, &part, target, end);
+    return file_is_to_be_kept(ctl, target, end) ? show_kept(ctl, target, end)
+                                                : finish_part(ctl, &part, target, end);
 }
 
 /* --- Which, and where to --- */

@@ -35,7 +35,8 @@ struct packs {
     struct ctl *ctl;
     struct ctl other; /* the same with a connection of its own, for every second pack */
     size_t sent;
-    bool is_parallel; /* no name stands twice, so that their order is of no matter */
+    bool is_parallel; /* no name stands twice, so that their order is of no matter; and the daemon
+                         has a place for the other connection */
     const struct place *target;
     const struct file_source *sources;
     size_t count;
@@ -160,7 +161,8 @@ static int read_pack(struct packs *packs, struct pack *pack)
 
 static int send_pack(struct packs *packs, struct pack *pack)
 {
-    struct ctl *ctl = pack->ctl = packs->sent++ % 2 > 0 ? &packs->other : packs->ctl;
+    bool is_second = packs->is_parallel && packs->sent++ % 2 > 0;
+    struct ctl *ctl = pack->ctl = is_second ? &packs->other : packs->ctl;
     cJSON *parameters = place_parameters(ctl, packs->target);
 
     /* The answer gives each by its name; what was sent is wanted again for --json. */
@@ -219,6 +221,23 @@ static int finish_pack(struct packs *packs, struct pack *pack)
     return r;
 }
 
+static bool is_refusal(enum error_code code)
+{
+    return code == ERROR_BUSY;
+}
+
+/* Return: 0, also where there is no place for one more; or the exit code. */
+static int open_other(struct packs *packs)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    int r = client_call(&packs->other,
+                        (struct call){"org.varlink.service.GetInfo", NULL, -1, false, is_refusal},
+                        &answer);
+
+    packs->is_parallel = answer != NULL;
+    return r;
+}
+
 /* Of those under way the oldest. Return: 0, or the exit code. */
 static int finish_first(struct packs *packs, struct pack *flying, size_t *count)
 {
@@ -233,7 +252,6 @@ static int finish_first(struct packs *packs, struct pack *flying, size_t *count)
 /* The next one is read while others are under way. Return: 0, or the exit code. */
 static int move_all(struct packs *packs)
 {
-    const size_t flying_max = packs->is_parallel ? FLYING_MAX : 1;
     struct pack flying[FLYING_MAX] = {PACK_NONE, PACK_NONE};
     size_t count = 0;
     int r = 0;
@@ -241,7 +259,9 @@ static int move_all(struct packs *packs)
     while (r == 0 && (count > 0 || packs->next < packs->count)) {
         struct pack next;
         r = read_pack(packs, &next);
-        if (count == flying_max || (count > 0 && next.count == 0)) {
+        if (r == 0 && packs->is_parallel && count > 0 && !packs->other.client)
+            r = open_other(packs);
+        if (count == (packs->is_parallel ? FLYING_MAX : 1) || (count > 0 && next.count == 0)) {
             int q = finish_first(packs, flying, &count);
             r = r == 0 ? q : r;
         }

@@ -636,6 +636,12 @@ def test_an_ended_get_of_many_leaves_nothing(node, make, tmp_path, number):
     assert len(list(into.iterdir())) == 600
 
 
+def test_many_go_over_one_connection_where_there_is_no_place_for_two(make_lab, make):
+    node = make_lab({"control": {"clients_max": 1}}).node("narrow", role="seed").start()
+    node.ctl("file", "put", *[make(f"small{i:03}", b"%d" % i) for i in range(900)])
+    assert len(stored(node)) == 900
+
+
 def test_get_finds_the_holder_by_itself(node, make):
     put(node, make("only-there", b"x"), "lab-02:")
     assert node.ctl("file", "get", "only-there", "-").stdout == "x"
