@@ -231,9 +231,19 @@ static struct task_end end_of_kill(const struct entry *entry, const struct task_
     return killed;
 }
 
+/* Whether it says more than the one before: KILL, another signal, or less patience. After KILL
+ * there is no more to say. */
+static bool is_harder(const struct entry *entry, int signal, usec_t kill_usec)
+{
+    return entry->kill_usec != USEC_INFINITY &&
+           (signal == SIGKILL || signal != entry->signal || kill_usec < entry->kill_usec);
+}
+
 void entry_kill(struct slots *slots, struct entry *entry, enum kill_reason reason, int signal,
                 usec_t grace_usec)
 {
+    usec_t kill_usec = usec_add(slots->now, grace_usec);
+
     if (entry->public.state == SLOTS_ENDED)
         return;
     /* What is stopped could not end. */
@@ -247,12 +257,12 @@ void entry_kill(struct slots *slots, struct entry *entry, enum kill_reason reaso
         return;
     }
     /* A repeated order changes nothing; a harder one counts, and so does the first reason. */
-    if (entry->killing != KILL_NONE && (signal != SIGKILL || entry->kill_usec == USEC_INFINITY))
+    if (entry->killing != KILL_NONE && !is_harder(entry, signal, kill_usec))
         return;
     if (entry->killing == KILL_NONE)
         entry->killing = reason;
     entry->signal = signal;
-    entry->kill_usec = signal == SIGKILL ? USEC_INFINITY : usec_add(slots->now, grace_usec);
+    entry->kill_usec = signal == SIGKILL ? USEC_INFINITY : MIN(entry->kill_usec, kill_usec);
     entry_tell(slots, entry, SLOTS_KILL);
     entry_arm(slots, entry);
 }

@@ -248,8 +248,9 @@ def test_an_end_is_told_to_nobody_before_it_is_on_the_disk(node):
     assert shown["state"] == "running" and shown["exit"] is None and shown["ended"] is None, shown
     assert not [entry for entry in shown["timeline"] if "exit 3" in entry["text"]], shown["timeline"]
     assert node.json("task", "list", "-s", "failed")["tasks"] == []
-    result = node.ctl("task", "retry", task, code=1)
-    assert "its end waits for the disk" in result.stderr, result
+    for verb in ("retry", "cancel"):
+        result = node.ctl("task", verb, task, code=1)
+        assert "its end waits for the disk" in result.stderr, result
     assert json.loads(node.ctl("--json", "task", "clean").stdout)["held"] == 0
     assert node.task(task)["state"] == "running"
     assert [one["id"] for one in node.json("task", "list", "-s", "running")["tasks"]] == [task]

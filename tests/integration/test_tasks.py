@@ -148,6 +148,15 @@ def test_a_task_that_ignores_term_is_killed_after_the_grace(node):
              code=124, timeout=10)
 
 
+@pytest.mark.parametrize("where", ["lab-03", None], ids=["there", "anywhere"])
+def test_a_later_cancel_with_less_patience_counts(node, where):
+    task = node.submit(*(["-N", where] if where else []), "--", "sh", "-c", "trap '' TERM; echo go; while :; do sleep 1; done")
+    wait_for(lambda: node.ctl("task", "logs", task).stdout == "go\n", 20, "it to ignore TERM")
+    node.ctl("task", "cancel", "--grace", "1h", task)
+    node.ctl("task", "cancel", "--grace", "0", task)
+    node.wait_task(task, "cancelled")
+
+
 def test_stdout_and_stderr_are_kept_apart(node):
     result = node.ctl("submit", "-N", "lab-03", "--wait", "--", "sh", "-c", "echo out; echo err >&2; echo out2")
     assert (result.stdout, result.stderr) == ("out\nout2\n", "err\n")

@@ -464,6 +464,30 @@ static void cancelling_sends_the_signal_once_and_then_kill(void **state _unused_
     slots_free(slots);
 }
 
+static void a_later_cancel_counts_where_it_is_harder(void **state _unused_)
+{
+    struct slots *slots = make(1);
+    struct slots_key key = key_of(&other, 1);
+
+    assert_int_equal(offer(slots, "a", "u", 1, 0), 0);
+    (void)actions(slots);
+    slots_cancel(slots, &key, SIGINT, 2 * USEC_PER_SEC, 10);
+    assert_string_equal(actions(slots), "kill 1 2, ");
+    /* Another signal, but no more patience than before. */
+    slots_cancel(slots, &key, SIGTERM, 4 * USEC_PER_SEC, 20);
+    assert_string_equal(actions(slots), "kill 1 15, ");
+    slots_tick(slots, USEC_PER_SEC);
+    assert_string_equal(actions(slots), "");
+    /* Less patience. */
+    slots_cancel(slots, &key, SIGTERM, 0, USEC_PER_SEC);
+    assert_string_equal(actions(slots), "kill 1 15, ");
+    slots_tick(slots, USEC_PER_SEC);
+    assert_string_equal(actions(slots), "kill 1 9, ");
+    slots_cancel(slots, &key, SIGINT, 0, USEC_PER_SEC + 1);
+    assert_string_equal(actions(slots), "");
+    slots_free(slots);
+}
+
 static void a_cancel_before_the_start_was_told_runs_nothing(void **state _unused_)
 {
     struct slots *slots = make(1);
@@ -1170,6 +1194,7 @@ int main(void)
         cmocka_unit_test(time_does_not_run_while_input_files_are_coming),
         cmocka_unit_test(the_limit_of_the_task_wins_over_that_of_the_type),
         cmocka_unit_test(cancelling_sends_the_signal_once_and_then_kill),
+        cmocka_unit_test(a_later_cancel_counts_where_it_is_harder),
         cmocka_unit_test(a_cancel_before_the_start_was_told_runs_nothing),
         cmocka_unit_test(the_lease_is_renewed_every_third_of_it),
         cmocka_unit_test(an_answer_cannot_stretch_the_lease),

@@ -463,8 +463,16 @@ static bool choose_listed(struct node *node, struct call *call, const cJSON *ids
 {
     json_for_each (id, ids) {
         const struct task *task = find_own_task(node, call, id->valuestring);
+        char hint[256];
         if (!task)
             return false;
+        if (task_state_is_final(task->state) && !has_ended(node, task)) {
+            snprintf(hint, sizeof(hint), "p2pctl task wait %s", id->valuestring);
+            call_fail(call, ERROR_CONFLICT, hint,
+                      "task %s is not to be cancelled any more: its end waits for the disk",
+                      id->valuestring);
+            return false;
+        }
         cancel->numbers[cancel->count++] = task->number;
     }
     return true;
