@@ -62,8 +62,10 @@ int file_fail_no_match(const struct place *place);
 /* Whether @text means names rather than being one. */
 bool file_is_glob(const char *text);
 
-/* Copies a stored file to where @target says, on any node. @waits: until it is there. */
-int file_copy(struct ctl *ctl, const struct place *source, const struct place *target, bool waits);
+/* Copies a stored file to where @target says, on any node. @is_get: from whoever has it, where no
+ * node is named. */
+int file_copy(struct ctl *ctl, const struct place *source, const struct place *target,
+              bool is_get);
 
 /* "DIRECTORY/NAME", for the caller to free; or NULL. */
 char *file_path_in(const char *directory, const char *name);

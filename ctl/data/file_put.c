@@ -127,8 +127,10 @@ static int put_file(struct ctl *ctl, const char *path, const char *name, const s
     return r != 0 ? r : show_end(ctl, name, end, waits);
 }
 
-int file_copy(struct ctl *ctl, const struct place *source, const struct place *target, bool waits)
+int file_copy(struct ctl *ctl, const struct place *source, const struct place *target,
+              bool is_get)
 {
+    bool waits = is_get || !options_has(&ctl->options, "no-wait");
     _cleanup_json_ cJSON *end = NULL, *parameters = place_parameters(ctl, source);
     const char *name = *target->rest ? target->rest : source->rest;
     int r = file_check_name(source->rest);
@@ -141,6 +143,8 @@ int file_copy(struct ctl *ctl, const struct place *source, const struct place *t
     json_add_string(parameters, "name", name);
     if (*target->node)
         json_add_string(parameters, "to", target->node);
+    if (is_get && !json_is_set(parameters, "node"))
+        json_add_bool(parameters, "search", true);
     file_add_options(ctl, parameters, waits);
     r = file_transfer(ctl, (struct call){"PutFile", TAKE_PTR(parameters), -1, true, NULL}, name,
                       &end);
@@ -186,7 +190,6 @@ static int put_small(struct ctl *ctl, size_t count, const struct place *target, 
 /* Every stored file that a glob means. */
 static int copy_glob(struct ctl *ctl, struct place source, const struct place *target)
 {
-    bool waits = !options_has(&ctl->options, "no-wait");
     _cleanup_(file_names_done) struct file_names names = {0};
     int r = file_find(ctl, &source, &names), failure = 0;
 
@@ -198,7 +201,7 @@ static int copy_glob(struct ctl *ctl, struct place source, const struct place *t
         return r;
     for (size_t i = 0; i < names.count && file_may_go_on(r); i++) {
         source.rest = names.items[i].name;
-        r = file_copy(ctl, &source, target, waits);
+        r = file_copy(ctl, &source, target, false);
         failure = failure ? failure : r;
     }
     return failure;
@@ -216,7 +219,7 @@ static int put_word(struct ctl *ctl, const char *word, const struct place *targe
         snprintf(to.node, sizeof(to.node), "%.*s", NODE_NAME_MAX, ctl->globals.node);
     if (file_is_glob(source.rest))
         return copy_glob(ctl, source, &to);
-    return file_copy(ctl, &source, &to, !options_has(&ctl->options, "no-wait"));
+    return file_copy(ctl, &source, &to, false);
 }
 
 static int put_all(struct ctl *ctl, size_t count, const struct place *target)

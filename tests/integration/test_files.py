@@ -650,6 +650,27 @@ def test_get_finds_the_holder_by_itself(node, make):
     assert node.ctl("file", "get", "nobody:data", "-", code=4).stdout == ""
 
 
+def test_what_goes_to_a_store_comes_from_whoever_has_it(lab, node, make):
+    for name in ("first", "second"):
+        put(node, make(name, name.encode()), "lab-02:")
+    node.ctl("file", "get", "first", "small:")
+    node.ctl("file", "get", "first", ":")
+    node.ctl("file", "get", "second", "small:other")
+    node.ctl("file", "get", "first", "second", "seed:")
+    held = {one: stored(lab[one]) for one in ("lab-01", "seed", "small")}
+    assert held == {"lab-01": {"first": 5}, "seed": {"first": 5, "second": 6}, "small": {"first": 5, "other": 6}}
+    assert node.ctl("file", "get", "nowhere", "small:", code=4).stderr.startswith('p2pctl: no node has a file "nowhere"\n')
+    # What is here is taken first; what a node was named for, from there alone; and a put means this node.
+    put(node, make("both", b"here"))
+    put(node, make("both", b"there!"), "lab-02:")
+    node.ctl("file", "get", "both", "small:")
+    assert stored(lab["small"])["both"] == 4
+    for call in (["get", "seed:both", "small:"], ["put", "seed:both", "small:"]):
+        assert node.ctl("file", *call, code=4).stderr.startswith('p2pctl: no file "both" on seed\n')
+    assert node.ctl("-N", "seed", "file", "get", "both", "small:", code=4).stderr.startswith('p2pctl: no file "both" on seed\n')
+    assert node.ctl("file", "put", ":second", "small:", code=4).stderr.startswith('p2pctl: no file "second" on lab-01\n')
+
+
 def test_list_of_all_nodes_and_globs(node, make):
     for name, place in (("a.csv", ""), ("b.csv", "lab-02:"), ("c.txt", "lab-02:")):
         put(node, make(name, b"12345"), place)
@@ -898,6 +919,19 @@ def test_an_intact_copy_is_found_beside_a_damaged_one_here(lab, node, make, tmp_
     node.ctl("file", "rm", "lab-02:copied")
     result = node.ctl("file", "get", "copied", tmp_path / "none", code=1)
     assert result.stderr.startswith(said) and not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("change", [append, replace, rot])
+def test_what_is_damaged_here_goes_to_a_store_from_elsewhere(lab, node, make, change):
+    for place in ("", "lab-02:"):
+        put(node, make("copied", b"a" * 100000), place)
+    change(node.directory / "peer_storage" / "copied")
+    node.ctl("file", "get", "copied", "small:")
+    assert node.ctl("file", "get", "small:copied", "-").stdout == "a" * 100000
+    node.ctl("file", "rm", "lab-02:copied", "small:copied", "--yes")
+    said = 'p2pctl: "copied" on lab-01 is damaged: it was changed since it was stored\n'
+    for place in ("small:", "lab-02:"):
+        assert node.ctl("file", "get", "copied", place, code=1).stderr.startswith(said)
 
 
 def test_of_many_an_intact_copy_is_found_beside_a_damaged_one_here(lab, node, make, tmp_path):

@@ -25,6 +25,12 @@ void file_add_transfers(const struct node *node, cJSON *json);
 /* Gets the file, from the node that the name means; NULL: this one. */
 void file_get_from(struct node *node, struct call *call, const char *place, const char *name);
 
-/* Gets it from whichever other node has it intact; where there is none, and this one has it
- * damaged, says so. */
-void file_search(struct node *node, struct call *call, const char *name, bool is_damaged_here);
+/* The stored file goes to `to` from the node @place; where that is this one, it is damaged. */
+void file_put_from(struct node *node, struct call *call, const char *place, const char *name);
+
+/* Has @from take it from whichever other node has it intact; where there is none, and this one has
+ * it damaged, from this one, which says so. */
+typedef void (*file_from_t)(struct node *node, struct call *call, const char *place,
+                            const char *name);
+void file_search(struct node *node, struct call *call, const char *name, file_from_t from,
+                 bool is_damaged_here);

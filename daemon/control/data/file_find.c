@@ -10,19 +10,21 @@
 struct search {
     struct node *node; /* borrowed */
     struct call *call; /* borrowed until gone; NULL = nobody waits, or one was found */
+    file_from_t from;
     size_t pending;
     struct silence silence;
+    char name[FILES_NAME_MAX + 1];
     char damaged[NODE_NAME_MAX + 1]; /* who has it, but not as it was stored; "" = none */
 };
 
 /* Whether this node has exactly that file, and intact. */
-static const char *find_holder(struct search *search, const cJSON *files, const char *name)
+static const char *find_holder(struct search *search, const cJSON *files)
 {
     const char *file = NULL, *holder = NULL;
 
     json_for_each (item, files) {
         bool is_damaged = false;
-        if (json_get_string(item, "name", &file) <= 0 || strcmp(file, name) != 0 ||
+        if (json_get_string(item, "name", &file) <= 0 || strcmp(file, search->name) != 0 ||
             json_get_string(item, "node", &holder) <= 0)
             continue;
         (void)json_get_bool(item, "damaged", &is_damaged);
@@ -36,10 +38,7 @@ static const char *find_holder(struct search *search, const cJSON *files, const 
 
 static void fail_search(struct search *search, struct call *call)
 {
-    const char *name = NULL;
-
-    (void)json_get_string(call->parameters, "name", &name);
-    fail_nowhere(call, &search->silence, "p2pctl file ls --all-nodes", "file", name);
+    fail_nowhere(call, &search->silence, "p2pctl file ls --all-nodes", "file", search->name);
 }
 
 static void on_search_answer(const char *member, const struct remote_reply *answer, void *data)
@@ -47,14 +46,12 @@ static void on_search_answer(const char *member, const struct remote_reply *answ
     struct search *search = data;
     struct call *call = search->call;
     const cJSON *files = NULL;
-    const char *name = NULL, *holder = NULL;
+    const char *holder = NULL;
 
-    if (call)
-        (void)json_get_string(call->parameters, "name", &name);
     search->pending--;
     if (call && answer->r >= 0 && !answer->error &&
         json_get_array(answer->parameters, "files", &files) > 0) {
-        holder = find_holder(search, files, name);
+        holder = find_holder(search, files);
     } else if (call) {
         silence_add(&search->silence, member);
     }
@@ -64,7 +61,7 @@ static void on_search_answer(const char *member, const struct remote_reply *answ
         search->call = NULL;
         call_on_gone(call, NULL, NULL);
         if (holder)
-            file_get_from(search->node, call, holder, name);
+            search->from(search->node, call, holder, search->name);
         else
             fail_search(search, call);
     }
@@ -79,7 +76,8 @@ static void quote_glob(const char *name, char target[static 3 * FILES_NAME_MAX +
         target += snprintf(target, 4, strchr("*?[", *name) ? "[%c]" : "%c", *name);
 }
 
-void file_search(struct node *node, struct call *call, const char *name, bool is_damaged_here)
+void file_search(struct node *node, struct call *call, const char *name, file_from_t from,
+                 bool is_damaged_here)
 {
     struct search *search = calloc(1, sizeof(*search));
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
@@ -87,7 +85,8 @@ void file_search(struct node *node, struct call *call, const char *name, bool is
 
     if (!search)
         return fail_memory(call);
-    *search = (struct search){.node = node, .call = call};
+    *search = (struct search){.node = node, .call = call, .from = from};
+    snprintf(search->name, sizeof(search->name), "%s", name);
     if (is_damaged_here)
         snprintf(search->damaged, sizeof(search->damaged), "%s", node->config->node.name);
     quote_glob(name, glob);
@@ -100,7 +99,7 @@ void file_search(struct node *node, struct call *call, const char *name, bool is
         return;
     }
     if (is_damaged_here)
-        file_get_from(node, call, search->damaged, name);
+        from(node, call, search->damaged, search->name);
     else
         fail_search(search, call);
     free(search);

@@ -156,7 +156,8 @@ static void on_end(const struct transfer_end *end, void *data)
         return;
     call_on_gone(call, NULL, NULL);
     if (moving->may_search && is_worth_a_search(end))
-        file_search(moving->node, call, moving->name, end->r == -ESTALE);
+        file_search(moving->node, call, moving->is_put ? moving->stored : moving->name,
+                    moving->is_put ? file_put_from : file_get_from, end->r == -ESTALE);
     else if (end->r < 0)
         answer_failure(moving, end);
     else
@@ -337,29 +338,44 @@ static void put_list(struct node *node, struct call *call, const cJSON *files)
                                      &moving->transfer));
 }
 
+void file_put_from(struct node *node, struct call *call, const char *place, const char *name)
+{
+    cJSON *parameters = cJSON_GetObjectItemCaseSensitive(call->json, "parameters");
+    const struct swim_member *source = node_find_member(node, place);
+    struct transfer_place found;
+
+    if (!find_place(node, call, place, &found))
+        return;
+    if (found.is_self)
+        return fail_file(call, -ESTALE, name, place, NULL);
+    /* "Here" is another place there. */
+    if (!cJSON_IsString(cJSON_GetObjectItemCaseSensitive(parameters, "to")))
+        json_add_string(parameters, "to", node->config->node.name);
+    cJSON_DeleteItemFromObjectCaseSensitive(parameters, "search");
+    remote_forward(node->remote, source, call);
+}
+
 /* From one store to another: the node that has the file puts it. */
 static void put_stored(struct node *node, struct call *call, const char *stored)
 {
     const char *from = NULL, *to = NULL, *name = stored;
     struct upload_offer offer = {.is_resumable = true};
     struct transfer_place place;
+    bool searches = false;
 
-    if (!read_string(call, "node", &from) || !read_string(call, "to", &to) ||
-        !read_string(call, "name", &name) || !read_offer(call, &offer))
+    if (!read_string(call, "node", &from) || !read_bool(call, "search", &searches) ||
+        !read_string(call, "to", &to) || !read_string(call, "name", &name) ||
+        !read_offer(call, &offer))
         return;
+    if (searches && cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(call->parameters, "wait")))
+        return call_invalid(call, "search");
     if (!text_is_file_name(stored) || !text_is_file_name(name)) {
         fail_file(call, -EINVAL, text_is_file_name(stored) ? name : stored, "", NULL);
         return;
     }
     const struct swim_member *source = node_find_member(node, from);
     if (source && !source->is_self && !call->caller.is_remote) {
-        if (!find_place(node, call, from, &place))
-            return;
-        /* "Here" is another place there. */
-        if (!to)
-            json_add_string(cJSON_GetObjectItemCaseSensitive(call->json, "parameters"), "to",
-                            node->config->node.name);
-        remote_forward(node->remote, source, call);
+        file_put_from(node, call, from, stored);
         return;
     }
     if (!find_place(node, call, source ? to : from, &place))
@@ -368,6 +384,7 @@ static void put_stored(struct node *node, struct call *call, const char *stored)
     if (!moving)
         return;
     snprintf(moving->stored, sizeof(moving->stored), "%s", stored);
+    moving->may_search = searches && !from && !call->caller.is_remote;
     offer.name = name;
     offer.size = FILES_SIZE_UNKNOWN; /* until the file is open */
     int r =

@@ -16,7 +16,7 @@ struct moving {
     struct call *call;         /* borrowed until gone; NULL = nobody waits, and it goes on */
     struct transfer *transfer; /* borrowed until its end */
     bool is_put;
-    bool may_search;                 /* a get that no node was named for: others may have it */
+    bool may_search;                 /* no node was named for what is wanted: others may have it */
     char place[NODE_NAME_MAX + 1];   /* the other end */
     char name[FILES_NAME_MAX + 1];   /* of the first */
     char stored[FILES_NAME_MAX + 1]; /* of the own store, what is put; "" = a client's */
