@@ -28,7 +28,7 @@ static int check_shape(const char *text, size_t size)
         if (in_string) {
             if (c == '\\') {
                 if (size - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
-                    return -EBADMSG;
+                    return -EILSEQ;
                 i++;
             } else if (c == '"') {
                 in_string = false;
@@ -47,7 +47,9 @@ static int check_shape(const char *text, size_t size)
 
 int json_parse(const char *text, size_t size, cJSON **ret)
 {
-    return json_parse_up_to(text, size, JSON_SIZE_MAX, ret);
+    int r = json_parse_up_to(text, size, JSON_SIZE_MAX, ret);
+
+    return r == -EILSEQ ? -EBADMSG : r;
 }
 
 int json_parse_up_to(const char *text, size_t size, size_t size_max, cJSON **ret)

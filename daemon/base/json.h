@@ -46,7 +46,7 @@ static inline void json_forgetp(cJSON **json)
  */
 int json_parse(const char *text, size_t size, cJSON **ret);
 
-/* The same with another limit than JSON_SIZE_MAX. */
+/* The same with another limit than JSON_SIZE_MAX, and -EILSEQ where an escaped NUL is in it. */
 int json_parse_up_to(const char *text, size_t size, size_t size_max, cJSON **ret);
 
 /* Whether @text is exactly one JSON value of any type, as RFC 8259 has it, at most

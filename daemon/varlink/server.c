@@ -177,6 +177,8 @@ static const char *explain(int error)
         return "the request is larger than 1 MiB";
     case ELOOP:
         return "the request is nested deeper than 32 levels";
+    case EILSEQ:
+        return "the request has a NUL (\\u0000) in a text, which none may have";
     default:
         return "the request is not a JSON object";
     }

@@ -66,8 +66,9 @@ int varlink_receive(struct varlink *varlink);
 /**
  * varlink_next() - the next complete message of what was received
  *
- * Return: 1 with *@ret; 0 where none is complete. -EMSGSIZE, -ELOOP, -EBADMSG as json_parse(); then
- * the connection gives nothing else ever again, but can still send the reason.
+ * Return: 1 with *@ret; 0 where none is complete. -EMSGSIZE, -ELOOP, -EILSEQ, -EBADMSG as
+ * json_parse_up_to(); then the connection gives nothing else ever again, but can still send the
+ * reason.
  */
 int varlink_next(struct varlink *varlink, struct varlink_message *ret);
 

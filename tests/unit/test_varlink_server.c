@@ -300,6 +300,8 @@ static void what_is_no_call_gets_an_error_and_the_end(void **state _unused_)
         {"[]", "not a JSON object"},
         {"{\"method\":", "not a JSON object"},
         {"", "not a JSON object"},
+        {"{\"method\":\"org.test.Echo\",\"parameters\":{\"a\":\"b\\u0000c\"}}", "has a NUL"},
+        {"{\"method\":\"\\\\u0000\"", "not a JSON object"},
         {"{\"parameters\":{}}", "malformed call"},
         {"{\"method\":7}", "malformed call"},
         {"{\"method\":\"org.test.Echo\",\"more\":true,\"oneway\":true}", "malformed call"},
