@@ -97,6 +97,8 @@ static int add_conditions(const struct options *options, cJSON *parameters)
     unsigned long long number = strtoull(version, &end, 10);
     if (*version < '0' || *version > '9' || *end != '\0' || number > UINT64_C(999999999999999))
         return fail_usage("--if-version is a number, not \"%s\"", version);
+    if (options_has(options, "if-absent"))
+        return fail_usage("--if-absent or --if-version, but not both");
     json_add_u64(parameters, "if_version", number);
     return 0;
 }

@@ -380,10 +380,11 @@ def test_values_of_every_kind(ctl, daemon, tmp_path):
     (tmp_path / "big").write_bytes(b"v" * 1000000)
     assert ctl("mem", "set", "k", "@big").returncode == 0
     assert ctl("mem", "set", "k", "-", stdin=b"\xff\x00").returncode == 0
-    assert ctl("mem", "set", ":a:b", "text", "--if-absent", "--if-version", "3").returncode == 0
+    assert ctl("mem", "set", ":a:b", "text", "--if-absent").returncode == 0
+    assert ctl("mem", "set", ":a:b", "text", "--if-version", "3").returncode == 0
     assert [call for _, call, _ in daemon.calls] == [
         {}, {"key": "k"}, {"key": "k", "value_b64": "/wA="},
-        {"key": "a:b", "if_absent": True, "if_version": 3, "value": "text"}]
+        {"key": "a:b", "if_absent": True, "value": "text"}, {"key": "a:b", "if_version": 3, "value": "text"}]
     assert json.loads(ctl("mem", "get", "greeting", "-j").stdout)["value"] == "hello"
 
 

@@ -79,6 +79,8 @@ def test_conditions_are_kept(node, where):
     assert node.ctl("mem", "get", f"{where}lock").stdout == "next"
     late = node.ctl("mem", "set", f"{where}other", "x", "--if-version", "1", code=1)
     assert '"other" is not there any more\n' in late.stderr
+    both = node.ctl("mem", "set", f"{where}other", "x", "--if-absent", "--if-version", "3", code=2)
+    assert both.stderr.startswith("p2pctl: --if-absent or --if-version, but not both\n")
 
 
 def test_a_descriptor_that_could_hold_up_the_daemon_is_refused(node):
