@@ -136,7 +136,13 @@ def test_each_node_has_its_own_store(node):
     assert node.ctl("mem", "get", "--any", "key").stdout == "one"
     node.ctl("mem", "set", "lab-02:only-there", "x")
     assert node.ctl("mem", "get", "--any", "only-there").stdout == "x"
-    node.ctl("mem", "get", "--any", "nowhere", code=4)
+    # Where a node is named, too: it is first.
+    assert node.ctl("mem", "get", "--any", "seed:only-there").stdout == "x"
+    assert node.ctl("mem", "get", "--any", "lab-02:key").stdout == "two"
+    for key in ("nowhere", "lab-02:nowhere"):
+        result = node.ctl("mem", "get", "--any", key, code=4)
+        assert result.stderr.startswith('p2pctl: no node has a value called "nowhere"\n')
+        assert node.ctl("mem", "get", "--any", "--default", "none", key).stdout == "none"
 
 
 def test_any_names_who_did_not_answer(make_lab):

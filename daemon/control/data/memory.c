@@ -237,7 +237,7 @@ void method_get_memory(struct node *node, struct call *call)
         return;
     if (memory_get(node->memory, key, node_now(node), &value) >= 0)
         answer_value(node, call, &value);
-    else if (any && !call->caller.is_remote)
+    else if (any) /* which the others are not told */
         search_others(node, call, key);
     else
         fail_no_key(node, call, key);
