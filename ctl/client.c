@@ -4,7 +4,6 @@
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +13,7 @@
 #include "varlink/varlink.h"
 #include "console/failure.h"
 #include "find.h"
+#include "interrupt.h"
 #include "console/render.h"
 
 #define RECONNECT_USEC (100 * USEC_PER_MSEC)
@@ -30,45 +30,6 @@ struct client {
     bool (*tolerates)(enum error_code code);
     bool is_lost;
 };
-
-static const int ends[] = {SIGHUP, SIGTERM};
-static volatile sig_atomic_t interrupted, ended_by;
-
-static void on_interrupt(int number)
-{
-    interrupted = 1;
-    if (number != SIGINT)
-        ended_by = number;
-}
-
-static void catch (int number)
-{
-    struct sigaction action = {.sa_handler = on_interrupt}, before;
-
-    /* Who ignores it, as under nohup, goes on doing so. */
-    if (number == SIGINT || (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN))
-        sigaction(number, &action, NULL);
-}
-
-void client_catch_interrupt(void)
-{
-    catch (SIGINT);
-}
-
-void client_catch_end(void)
-{
-    catch (SIGINT);
-    for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-        catch (ends[i]);
-}
-
-void client_end_as_told(void)
-{
-    if (ended_by == 0)
-        return;
-    (void)signal(ended_by, SIG_DFL);
-    (void)raise(ended_by);
-}
 
 struct client *client_free(struct client *client)
 {
@@ -256,46 +217,16 @@ static int tell_silence(const struct ctl *ctl)
                      "p2pnode \"%s\" gave no answer in time", ctl->client->name);
 }
 
-/* Waits for @pollfd, NULL: for nothing but the time. Return: 0, CLIENT_INTERRUPTED, -ETIMEDOUT. */
-static int wait_until(struct pollfd *pollfd, usec_t deadline_usec)
-{
-    sigset_t blocked, before;
-    int r;
-
-    /* Blocked outside of ppoll, so that a Ctrl-C just before it is not missed. */
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGINT);
-    for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-        sigaddset(&blocked, ends[i]);
-    sigprocmask(SIG_BLOCK, &blocked, &before);
-    do {
-        usec_t usec = usec_sub(deadline_usec, client_now());
-        struct timespec left = {(time_t)(usec / USEC_PER_SEC), (long)(usec % USEC_PER_SEC * 1000)};
-        r = interrupted ? -1
-                        : ppoll(pollfd, pollfd ? 1 : 0,
-                                deadline_usec == USEC_INFINITY ? NULL : &left, &before);
-    } while (r < 0 && !interrupted && errno == EINTR);
-    int error = errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    if (r > 0)
-        return 0;
-    if (interrupted) {
-        interrupted = 0;
-        return CLIENT_INTERRUPTED;
-    }
-    return r == 0 ? -ETIMEDOUT : -error;
-}
-
 static int wait_for(const struct client *client, short events)
 {
     struct pollfd pollfd = {.fd = varlink_fd(client->varlink), .events = events};
 
-    return wait_until(&pollfd, client->deadline_usec);
+    return interrupt_wait(&pollfd, client->deadline_usec);
 }
 
 int client_pause(usec_t usec)
 {
-    int r = wait_until(NULL, usec_add(client_now(), usec));
+    int r = interrupt_wait(NULL, usec_add(client_now(), usec));
 
     return r == -ETIMEDOUT ? 0 : r;
 }

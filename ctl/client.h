@@ -60,15 +60,6 @@ bool client_is_lost(const struct ctl *ctl);
 /* Does nothing for a while. Return: 0, or CLIENT_INTERRUPTED. */
 int client_pause(usec_t usec);
 
-/* Ctrl-C ends a wait from now on instead of the program. */
-void client_catch_interrupt(void);
-
-/* So does a SIGTERM or SIGHUP, for who has something to clean up. */
-void client_catch_end(void);
-
-/* Ends the program by the signal that ended a wait, if it was one of those. */
-void client_end_as_told(void);
-
 /**
  * client_start() - send a call that is answered by a stream
  *

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/stdfd.h"
 #include "client.h"
+#include "interrupt.h"
 #include "commands.h"
 #include "console/failure.h"
 #include "help.h"
@@ -170,6 +171,6 @@ int main(int argc, char **argv)
     r = dispatch(&ctl, argc, argv);
     ctl_done(&ctl);
     r = end_output(r);
-    client_end_as_told();
+    interrupt_end_as_told();
     return r < 0 ? EXIT_INTERRUPTED : r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include "client.h"
+#include "interrupt.h"
 #include "commands.h"
 #include "console/failure.h"
 #include "console/render.h"
@@ -111,7 +112,7 @@ int drain_run(struct ctl *ctl)
         if (options_has(&ctl->options, flags[i]))
             json_add_bool(parameters, flags[i], true);
     if (options_has(&ctl->options, "wait"))
-        client_catch_interrupt();
+        interrupt_catch();
     r = client_start(ctl, (struct call){"Drain", TAKE_PTR(parameters), -1, true, NULL});
     while (r == 0 && !is_last) {
         _cleanup_json_ cJSON *answer = NULL;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/text.h"
 #include "client.h"
+#include "interrupt.h"
 #include "commands.h"
 #include "config/events.h"
 #include "console/failure.h"
@@ -139,7 +140,7 @@ static int follow_events(struct ctl *ctl, cJSON *parameters, bool seed)
     bool last = false;
     int r;
 
-    client_catch_interrupt();
+    interrupt_catch();
     r = client_start(ctl, (struct call){"Events", parameters, -1, true, NULL});
     while (r == 0 && !last && !ferror(stdout)) {
         _cleanup_json_ cJSON *event = NULL;

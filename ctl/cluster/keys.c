@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/text.h"
 #include "client.h"
+#include "interrupt.h"
 #include "commands.h"
 #include "console/failure.h"
 #include "input.h"
@@ -249,7 +250,7 @@ int keys_rotate_run(struct ctl *ctl)
 
     if (grace)
         json_add_string(parameters, "grace", grace);
-    client_catch_interrupt();
+    interrupt_catch();
     r = client_start(ctl, (struct call){"RotateKeys", parameters, -1, true, NULL});
     while (r == 0 && !is_last) {
         _cleanup_json_ cJSON *answer = NULL;

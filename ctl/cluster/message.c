@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/text.h"
 #include "client.h"
+#include "interrupt.h"
 #include "commands.h"
 #include "console/failure.h"
 #include "input.h"
@@ -119,7 +120,7 @@ static int follow_inbox(struct ctl *ctl, cJSON *parameters)
     char clock[RENDER_TEXT_MAX];
     int r;
 
-    client_catch_interrupt();
+    interrupt_catch();
     r = client_start(ctl, (struct call){"Inbox", parameters, -1, true, NULL});
     while (r == 0 && !last && !ferror(stdout)) {
         _cleanup_json_ cJSON *message = NULL;

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <syslog.h>
 #include "client.h"
+#include "interrupt.h"
 #include "commands.h"
 #include "config/events.h"
 #include "console/failure.h"
@@ -77,7 +78,7 @@ int monitor_run(struct ctl *ctl)
 
     if (r != 0)
         return r;
-    client_catch_interrupt();
+    interrupt_catch();
     r = client_start(ctl, (struct call){"Monitor", TAKE_PTR(parameters), -1, true, NULL});
     while (r == 0 && !last && !ferror(stdout)) {
         _cleanup_json_ cJSON *line = NULL;

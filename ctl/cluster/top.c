@@ -9,6 +9,7 @@
 #include <termios.h>
 #include "base/json.h"
 #include "client.h"
+#include "interrupt.h"
 #include "commands.h"
 #include "cluster/frame.h"
 #include "cluster/key.h"
@@ -455,7 +456,7 @@ static int run_screen(struct top *top)
     if (top->stderr_fd < 0 || top->told_fd < 0)
         return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot draw");
     sigaction(SIGWINCH, &action, NULL);
-    client_catch_interrupt();
+    interrupt_catch();
     enter(top);
     while (r == 1) {
         r = look(top);

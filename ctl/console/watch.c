@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "client.h"
+#include "interrupt.h"
 #include "console/failure.h"
 
 #define INTERVAL_USEC     (2 * USEC_PER_SEC)
@@ -31,7 +32,7 @@ int watch_run(struct ctl *ctl)
     ctl->shown = cJSON_CreateObject();
     if (!ctl->shown)
         return fail_memory();
-    client_catch_interrupt();
+    interrupt_catch();
     for (;;) {
         if (ctl->globals.stdout_is_tty && ctl->globals.json == JSON_OFF)
             fputs("\033[H\033[J", stdout);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "client.h"
+#include "interrupt.h"
 #include "console/failure.h"
 #include "data/file.h"
 #include "console/progress.h"
@@ -38,7 +39,7 @@ int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **r
     bool last = false, is_told = false;
     int r;
 
-    client_catch_interrupt();
+    interrupt_catch();
     progress_init(&progress, ctl, name);
     r = client_start(ctl, call);
     while (r == 0 && !last) {

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "console/failure.h"
 #include "data/file.h"
+#include "interrupt.h"
 #include "console/render.h"
 
 /* What `file put` and `file get` of many small files show. */
@@ -85,7 +86,7 @@ void file_note(struct file_sum *sum, int r)
 void file_begin_many(const struct ctl *ctl, struct file_sum *sum, struct progress *progress)
 {
     snprintf(sum->name, sizeof(sum->name), "%zu files", sum->count);
-    client_catch_end();
+    interrupt_catch_end();
     progress_init(progress, ctl, sum->name);
 }
 

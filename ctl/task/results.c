@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include "base/bundle.h"
 #include "client.h"
+#include "interrupt.h"
 #include "commands.h"
 #include "console/failure.h"
 #include "data/file.h"
@@ -133,7 +134,7 @@ static int write_to(struct ctl *ctl, const char *id, const cJSON *file, bool own
     int r = make_directories(target);
 
     json_add_string(parameters, "file", json_text(file, "name", ""));
-    client_catch_end();
+    interrupt_catch_end();
     if (r == 0)
         r = part_open(target, mode, &part);
     if (r != 0) {
@@ -197,7 +198,7 @@ int task_get_run(struct ctl *ctl)
         r = fail_usage("--overwrite is never or always: a result has no time of its own");
     if (r != 0)
         return r;
-    client_catch_interrupt();
+    interrupt_catch();
     r = results_get(ctl, id, directory, false, &paths);
     if (r == CLIENT_INTERRUPTED)
         return EXIT_INTERRUPTED;

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "task/attach.h"
 #include "client.h"
+#include "interrupt.h"
 #include "commands.h"
 #include "console/failure.h"
 #include "task/joblog.h"
@@ -378,7 +379,7 @@ static int follow(struct run *run, cJSON *parameters)
 {
     int r;
 
-    client_catch_interrupt();
+    interrupt_catch();
     r = take_stream(run, parameters);
     while (r == CLIENT_LOST)
         r = take_up(run);

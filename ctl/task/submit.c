@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "task/attach.h"
 #include "client.h"
+#include "interrupt.h"
 #include "commands.h"
 #include "console/failure.h"
 #include "data/file.h"
@@ -399,7 +400,7 @@ int submit_run(struct ctl *ctl)
     if (r != 0)
         return r;
     if (stays && !options_has(&ctl->options, "dry-run"))
-        client_catch_interrupt();
+        interrupt_catch();
     /* Files may take their time. */
     r = ask(ctl, TAKE_PTR(parameters), &files, &answer);
     if (r == CLIENT_INTERRUPTED)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/text.h"
 #include "client.h"
+#include "interrupt.h"
 #include "commands.h"
 #include "console/failure.h"
 #include "console/output.h"
@@ -251,7 +252,7 @@ int task_logs_run(struct ctl *ctl)
     if (r != 0)
         return r;
     if (follow)
-        client_catch_interrupt();
+        interrupt_catch();
     r = output_stream(ctl, TAKE_PTR(parameters), options_has(&ctl->options, "timestamps"), &end);
     if (r == CLIENT_INTERRUPTED) {
         output_print_end(ctl, ctl->options.words[0]);
@@ -349,7 +350,7 @@ int task_wait_run(struct ctl *ctl)
 
     if (r != 0)
         return r;
-    client_catch_interrupt();
+    interrupt_catch();
     r = wait_for_tasks(ctl, &wait, &answer);
     if (r == CLIENT_INTERRUPTED)
         return detach_wait(&ctl->options);
