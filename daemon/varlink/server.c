@@ -172,16 +172,10 @@ static void client_dispatch(struct client *client, struct varlink_message *messa
 
 static const char *explain(int error)
 {
-    switch (-error) {
-    case EMSGSIZE:
-        return "the request is larger than 1 MiB";
-    case ELOOP:
-        return "the request is nested deeper than 32 levels";
-    case EILSEQ:
-        return "the request has a NUL (\\u0000) in a text, which none may have";
-    default:
-        return "the request is not a JSON object";
-    }
+    return error == -EMSGSIZE ? "the request is larger than 1 MiB"
+           : error == -ELOOP  ? "the request is nested deeper than 32 levels"
+           : error == -EILSEQ ? "the request has a NUL (\\u0000) in a text, which none may have"
+                              : "the request is not a JSON object";
 }
 
 /* Runs the calls that came, one after the other. */
