@@ -64,8 +64,7 @@ bool file_is_glob(const char *text);
 
 /* Copies a stored file to where @target says, on any node. @is_get: from whoever has it, where no
  * node is named. */
-int file_copy(struct ctl *ctl, const struct place *source, const struct place *target,
-              bool is_get);
+int file_copy(struct ctl *ctl, const struct place *source, const struct place *target, bool is_get);
 
 /* "DIRECTORY/NAME", for the caller to free; or NULL. */
 char *file_path_in(const char *directory, const char *name);

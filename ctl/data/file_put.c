@@ -127,8 +127,7 @@ static int put_file(struct ctl *ctl, const char *path, const char *name, const s
     return r != 0 ? r : show_end(ctl, name, end, waits);
 }
 
-int file_copy(struct ctl *ctl, const struct place *source, const struct place *target,
-              bool is_get)
+int file_copy(struct ctl *ctl, const struct place *source, const struct place *target, bool is_get)
 {
     bool waits = is_get || !options_has(&ctl->options, "no-wait");
     _cleanup_json_ cJSON *end = NULL, *parameters = place_parameters(ctl, source);

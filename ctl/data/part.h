@@ -30,8 +30,8 @@ int part_open(const char *target, mode_t mode, struct part *part);
 int part_open_again(const char *target, struct part *part);
 
 /*
- * Makes it durable and visible. @hint: how to have replaced what is there by now, which stays; NULL =
- * it is replaced. Return: as above.
+ * Makes it durable and visible. @hint: how to have replaced what is there by now, which stays; NULL
+ * = it is replaced. Return: as above.
  */
 int part_keep(struct part *part, const char *target, const char *hint);
 
