@@ -139,7 +139,8 @@ static int send_names(struct pass *pass)
     return r < 0 ? r : content_send_body(job, pass->buffer, writer.position);
 }
 
-static int take_refused(size_t i, int r, const char *reason, void *data)
+static int take_refused(size_t i, int r, const char *reason,
+                        const struct upload_refusal *refusal _unused_, void *data)
 {
     const struct pass *pass = data;
     struct transfer_item *item = &pass->job->list[pass->next + i];
@@ -303,7 +304,7 @@ static int answer_all(struct answer *answer, struct reader *names, size_t count)
         if (size < 0) {
             file_job_note_refused(answer->job, (int)size, name);
             file_wire_add_result(answer->frame, answer->count, (int)size,
-                                 explain((int)size, name, reason));
+                                 explain((int)size, name, reason), NULL);
         } else {
             room -= (uint64_t)size;
         }

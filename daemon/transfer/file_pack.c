@@ -108,14 +108,18 @@ static int send_pack(struct pass *pass, size_t count, size_t table, size_t conte
     return r;
 }
 
-static int take_result(size_t i, int r, const char *reason, void *data)
+static int take_result(size_t i, int r, const char *reason, const struct upload_refusal *refusal,
+                       void *data)
 {
     const struct pass *pass = data;
     struct transfer_item *item = &pass->job->list[pass->first + i];
 
+    struct upload_refusal numbers = *refusal;
+
     /* Of very many the other node says only what it is. */
+    numbers.size = item->size;
     if (r < 0 && !reason)
-        explain(item, r, &(struct upload_refusal){.size = item->size});
+        explain(item, r, &numbers);
     else
         transfer_item_settle(item, r, reason);
     return 0;
@@ -257,7 +261,8 @@ static int answer(struct file_job *job, struct batch *batch)
             file_wire_add_result(
                 frame, i, result.r,
                 result.r < 0 ? refusal_explain(result.r, result.name, &result.refusal, reason)
-                             : NULL);
+                             : NULL,
+                &result.refusal);
         }
     }
     int r = frame_send(job->conn, frame, count * FILES_HASH_SIZE, content_deadline(job));

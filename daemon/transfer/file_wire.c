@@ -326,7 +326,8 @@ static int error_of(const char *name)
     return -EBADMSG;
 }
 
-void file_wire_add_result(cJSON *frame, size_t i, int r, const char *reason)
+void file_wire_add_result(cJSON *frame, size_t i, int r, const char *reason,
+                          const struct upload_refusal *refusal)
 {
     cJSON *others = cJSON_GetObjectItemCaseSensitive(frame, "others");
     cJSON *item = cJSON_CreateObject();
@@ -334,14 +335,17 @@ void file_wire_add_result(cJSON *frame, size_t i, int r, const char *reason)
     json_add_u64(item, "index", i);
     json_add_string(item, "error", r == UPLOAD_KEPT ? "kept" : error_name(r));
     /* All together have to fit into a header. */
-    if (reason && cJSON_GetArraySize(others) < REASONS_MAX)
+    if (reason && cJSON_GetArraySize(others) < REASONS_MAX) {
         json_add_string(item, "reason", reason);
+    } else if (refusal && (r == -EFBIG || r == -EDQUOT || r == -ENOSPC)) {
+        json_add_u64(item, "limit", MIN(refusal->limit, INTEGER_MAX));
+        json_add_u64(item, "available", MIN(refusal->available, INTEGER_MAX));
+    }
     cJSON_AddItemToArray(others, item);
 }
 
 /* Calls @take for each of the others among @count files. */
-static int read_others(const cJSON *frame, size_t count,
-                       int (*take)(size_t i, int r, const char *reason, void *data), void *data)
+static int read_others(const cJSON *frame, size_t count, file_wire_take_t take, void *data)
 {
     const cJSON *others = NULL;
 
@@ -349,21 +353,23 @@ static int read_others(const cJSON *frame, size_t count,
         return -EBADMSG;
     json_for_each (item, others) {
         const char *name = NULL, *reason = NULL;
+        struct upload_refusal refusal = {0};
         uint64_t i = 0;
         if (count == 0 || json_get_u64(item, "index", count - 1, &i) <= 0 ||
             json_get_string(item, "error", &name) <= 0 ||
-            json_get_string(item, "reason", &reason) < 0)
+            json_get_string(item, "reason", &reason) < 0 ||
+            json_get_u64(item, "limit", INTEGER_MAX, &refusal.limit) < 0 ||
+            json_get_u64(item, "available", INTEGER_MAX, &refusal.available) < 0)
             return -EBADMSG;
         int r = take((size_t)i, strcmp(name, "kept") == 0 ? UPLOAD_KEPT : error_of(name),
-                     reason && text_is_printable(reason) ? reason : NULL, data);
+                     reason && text_is_printable(reason) ? reason : NULL, &refusal, data);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-int file_wire_read_packed(const cJSON *frame, size_t count,
-                          int (*take)(size_t i, int r, const char *reason, void *data), void *data)
+int file_wire_read_packed(const cJSON *frame, size_t count, file_wire_take_t take, void *data)
 {
     uint64_t answered = 0;
 
@@ -406,7 +412,7 @@ void file_wire_end_fetched(cJSON *frame, size_t count, bool is_last)
 }
 
 int file_wire_read_fetched(const cJSON *frame, size_t max, size_t *ret_count, bool *ret_is_last,
-                           int (*take)(size_t i, int r, const char *reason, void *data), void *data)
+                           file_wire_take_t take, void *data)
 {
     uint64_t count = 0;
     bool is_last = false;

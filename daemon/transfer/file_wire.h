@@ -77,10 +77,14 @@ bool file_wire_read_row(struct reader *reader, struct file_wire_row *ret);
 
 /* The answer to packs: a body of FILES_HASH_SIZE for each file, and what was not stored. */
 cJSON *file_wire_packed(size_t count);
-void file_wire_add_result(cJSON *frame, size_t i, int r, const char *reason);
+/* Of very many only the numbers of @refusal, which may be NULL, are told instead of @reason. */
+void file_wire_add_result(cJSON *frame, size_t i, int r, const char *reason,
+                          const struct upload_refusal *refusal);
+/* @reason may be NULL; of @refusal the size is not known, and the rest is 0 where nobody told. */
+typedef int (*file_wire_take_t)(size_t i, int r, const char *reason,
+                                const struct upload_refusal *refusal, void *data);
 /* Calls @take for each file that was not stored. Return: 0, -EBADMSG. */
-int file_wire_read_packed(const cJSON *frame, size_t count,
-                          int (*take)(size_t i, int r, const char *reason, void *data), void *data);
+int file_wire_read_packed(const cJSON *frame, size_t count, file_wire_take_t take, void *data);
 
 /* Many small files asked for at once, "fetch": a body of names. */
 cJSON *file_wire_fetch(size_t count);
@@ -93,8 +97,7 @@ cJSON *file_wire_fetched(void);
 void file_wire_end_fetched(cJSON *frame, size_t count, bool is_last);
 /* Calls @take for each that does not come. Return: 0, -EBADMSG, also for more than @max. */
 int file_wire_read_fetched(const cJSON *frame, size_t max, size_t *ret_count, bool *ret_is_last,
-                           int (*take)(size_t i, int r, const char *reason, void *data),
-                           void *data);
+                           file_wire_take_t take, void *data);
 
 /* All of @info but the name, which the asker knows. */
 #define FILE_WIRE_HEAD_MAX (4 + 8 + 1 + FILES_HASH_SIZE + 1 + FILES_OWNER_MAX)

@@ -152,7 +152,8 @@ static void check_files(const cJSON *frame)
     assert(r < 0 && text_is_printable(reason));
 }
 
-static int take_result(size_t i, int r, const char *reason, void *data)
+static int take_result(size_t i, int r, const char *reason,
+                       const struct upload_refusal *refusal _unused_, void *data)
 {
     assert(i < *(const size_t *)data && (!reason || text_is_printable(reason)));
     return r == 0 ? -EIO : 0; /* what is stored is not named */

@@ -729,6 +729,16 @@ def test_a_full_quota_is_refused_with_the_sizes(lab, node, make):
     wait_for(lambda: not parts(small), 5, "no part to be left")
 
 
+def test_of_very_many_each_is_refused_with_the_sizes(node, make):
+    """More than one answer has sentences for."""
+    for i in range(3):
+        put(node, make(f"file-{i}", bytes(MIB - 10)), "small:")
+    paths = [make(f"more-{i:04}", bytes(1000)) for i in range(3000)]
+    result = node.ctl("file", "put", *paths, "small:", code=1)
+    assert [line for line in result.stderr.splitlines() if line.startswith("p2pctl: ")] == [
+        f'p2pctl: "{path.name}" has 1000 bytes, and of files.quota (3MiB) 30 bytes are left' for path in paths]
+
+
 def start_endless_put(node, target):
     """A put of which there is always more to come; returns it and the end to write into."""
     reader, writer = os.pipe()

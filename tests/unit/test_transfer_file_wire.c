@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/text.h"
+#include "store/batch.h"
 #include "transfer/file_wire.h"
 #include "transfer/refusal.h"
 
@@ -266,6 +267,45 @@ static void an_explanation_has_the_sizes(void **state _unused_)
     }
 }
 
+struct taken {
+    size_t count, reasons;
+    uint64_t limit, available;
+};
+
+static int take(size_t i, int r, const char *reason, const struct upload_refusal *refusal,
+                void *data)
+{
+    struct taken *taken = data;
+
+    assert_int_equal(i, taken->count++);
+    assert_int_equal(r, -ENOSPC);
+    if (reason) {
+        taken->reasons++;
+        return 0;
+    }
+    assert_int_equal(refusal->limit, taken->limit);
+    assert_int_equal(refusal->available, taken->available);
+    return 0;
+}
+
+static void of_very_many_refusals_the_numbers_fit_into_one_answer(void **state _unused_)
+{
+    static const struct upload_refusal refusal = {.limit = UINT64_MAX, .available = UINT64_MAX};
+    struct taken taken = {.limit = UINT64_C(1) << 53, .available = UINT64_C(1) << 53};
+    char reason[FILE_WIRE_REASON_MAX];
+    cJSON *frame = file_wire_packed(BATCH_FILES_MAX);
+
+    memset(reason, '"', sizeof(reason) - 1);
+    reason[sizeof(reason) - 1] = '\0';
+    for (size_t i = 0; i < BATCH_FILES_MAX; i++)
+        file_wire_add_result(frame, i, -ENOSPC, reason, &refusal);
+    frame = travel(frame); /* json_parse() has the limit of a header */
+    assert_int_equal(file_wire_read_packed(frame, BATCH_FILES_MAX, take, &taken), 0);
+    assert_int_equal(taken.count, BATCH_FILES_MAX);
+    assert_int_equal(taken.reasons, 512);
+    cJSON_Delete(frame);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +319,7 @@ int main(void)
         cmocka_unit_test(malformed_frames_are_refused),
         cmocka_unit_test(a_frame_is_what_its_op_says),
         cmocka_unit_test(an_explanation_has_the_sizes),
+        cmocka_unit_test(of_very_many_refusals_the_numbers_fit_into_one_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
