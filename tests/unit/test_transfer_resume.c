@@ -214,7 +214,7 @@ static void a_start_that_ends_too_early_is_hashed_as_far_as_it_goes(void **state
     int fd = new_memory(content, SIZE);
     struct hasher *hasher = NULL;
 
-    assert_true(mallopt(M_PERTURB, 1));
+    (void)mallopt(M_PERTURB, 1); /* sanitizers do the same by themselves */
     assert_non_null(job);
     assert_int_equal(hasher_new(&hasher), 0);
     assert_int_equal(hasher_once(hasher, content, SIZE, expected), 0);
@@ -224,7 +224,7 @@ static void a_start_that_ends_too_early_is_hashed_as_far_as_it_goes(void **state
     assert_memory_equal(sum, expected, sizeof(sum));
     file_job_cancel(job);
     assert_int_equal(content_hash_start(job, hasher, fd, SIZE), -ECANCELED);
-    assert_true(mallopt(M_PERTURB, 0));
+    (void)mallopt(M_PERTURB, 0);
     hasher_free(hasher);
     file_job_free(job);
     free(content);
