@@ -234,6 +234,7 @@ static void write_all(struct fetch *fetch, const struct pack *pack, const cJSON 
 static void name_all(struct fetch *fetch, const struct pack *pack, const cJSON *files,
                      struct part *parts, const bool *is_kept)
 {
+    const char *hint = file_get_hint(fetch->ctl);
     size_t i = 0;
 
     json_for_each (got, files) {
@@ -243,7 +244,7 @@ static void name_all(struct fetch *fetch, const struct pack *pack, const cJSON *
             continue;
         int r = !target          ? fail_memory()
                 : is_kept[index] ? 0
-                                 : part_rename(&parts[index], target, file_get_hint(fetch->ctl));
+                                 : part_rename(&parts[index], target, hint);
         if (r == 0)
             r = file_show_one(fetch->ctl, &fetch->sum, "p2pctl.file-get/1", pack->end, got,
                               json_text(got, "owner", NULL),

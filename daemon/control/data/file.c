@@ -24,14 +24,19 @@ void file_add_mode(cJSON *json, uint16_t mode)
         json_add_null(json, "mode");
 }
 
+static void fill_brief(cJSON *json, const char *node, const struct files_info *info)
+{
+    json_add_string(json, "name", info->name);
+    json_add_string(json, "node", node);
+    json_add_u64(json, "size_bytes", info->size);
+}
+
 void file_fill(cJSON *json, const char *node, const struct files_info *info)
 {
     char sha256[2 * FILES_HASH_SIZE + 1];
 
     text_format_hex(info->sha256, FILES_HASH_SIZE, sha256);
-    json_add_string(json, "name", info->name);
-    json_add_string(json, "node", node);
-    json_add_u64(json, "size_bytes", info->size);
+    fill_brief(json, node, info);
     json_add_string(json, "sha256", info->has_sha256 && !info->is_changed ? sha256 : NULL);
     json_add_string(json, "owner", info->owner);
     json_add_time(json, "modified", info->modified_wall_usec);
@@ -200,13 +205,6 @@ static void go_on(struct query *query)
         sd_event_add_time_relative(query->node->event, &query->pause, CLOCK_MONOTONIC, PAUSE_USEC,
                                    ACCURACY_USEC, on_pause, query) < 0)
         submit(query);
-}
-
-static void fill_brief(cJSON *json, const char *node, const struct files_info *info)
-{
-    json_add_string(json, "name", info->name);
-    json_add_string(json, "node", node);
-    json_add_u64(json, "size_bytes", info->size);
 }
 
 static cJSON *build_page(const struct query *query)
