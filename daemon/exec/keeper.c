@@ -86,8 +86,7 @@ static bool hold(const struct supervisor_job *job, bool *ret_is_free, char ***re
 }
 
 /* Tells that there is room, and waits for the next task. Return: whether there is one. */
-static bool receive(const struct supervisor_job *job, bool is_told, struct request *request,
-                    struct exec_message *message)
+static bool receive(const struct supervisor_job *job, bool is_told, struct request *request)
 {
     const struct supervisor_report free_report = {.kind = SUPERVISOR_FREE};
     int r;
@@ -98,13 +97,13 @@ static bool receive(const struct supervisor_job *job, bool is_told, struct reque
     do
         r = request_receive(job->control, request);
     while (r == 0);
-    return r > 0 && exec_message_decode(request->text, request->size, message) == 0 &&
-           message->type == EXEC_START && request->fds_count == exec_message_fds(message);
+    return r > 0 && request_read_start(request, 0) == 0;
 }
 
-static void take_job(struct supervisor_job *job, const struct request *request,
-                     const struct exec_start *start)
+static void take_job(struct supervisor_job *job, const struct request *request)
 {
+    const struct exec_start *start = &request->head.start;
+
     job->start = start;
     job->words = start->is_python ? NULL : start->words;
     job->level = request->head.level;
@@ -114,8 +113,7 @@ static void take_job(struct supervisor_job *job, const struct request *request,
     supervisor_set_fds(job, request->fds);
 }
 
-char **keeper_run(const struct supervisor_job *first, struct request *request,
-                  struct exec_message *message)
+char **keeper_run(const struct supervisor_job *first, struct request *request)
 {
     struct supervisor_job job = *first;
     char **environment = NULL;
@@ -133,11 +131,10 @@ char **keeper_run(const struct supervisor_job *first, struct request *request,
         job.is_followed = job.level < EXEC_NAMESPACES && !is_last;
         if (!hold(&job, &is_free, &environment) || is_last)
             break;
-        exec_message_done(message);
         request_forget(request);
-        if (!receive(&job, is_free, request, message))
+        if (!receive(&job, is_free, request))
             break;
-        take_job(&job, request, &message->start);
+        take_job(&job, request);
     }
     if (environment)
         return environment;
@@ -156,11 +153,10 @@ bool keeper_can_hold(const struct supervisor_job *job)
 int keeper_start(const struct supervisor_job *job, pid_t *ret_pid)
 {
     static struct request request;
-    struct exec_message message = {.type = _EXEC_MESSAGE_TYPE_MAX};
     pid_t pid = supervisor_fork(job->level, job->network, false);
 
     if (pid == 0)
-        (void)keeper_run(job, &request, &message);
+        (void)keeper_run(job, &request);
     if (pid < 0)
         return pid;
     *ret_pid = pid;

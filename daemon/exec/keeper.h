@@ -29,12 +29,11 @@
 bool keeper_can_hold(const struct supervisor_job *job);
 
 /*
- * Holds tasks, in a new process of supervisor_fork(). @request and @message are what the first one
- * came with, if it came so; both are forgotten with it and used for the next ones. Returns only in
- * the process of a function, as supervisor_run() does.
+ * Holds tasks, in a new process of supervisor_fork(). @request is what the first one came with, if
+ * it came so; it is forgotten with it and used for the next ones. Returns only in the process of a
+ * function, as supervisor_run() does.
  */
-char **keeper_run(const struct supervisor_job *first, struct request *request,
-                  struct exec_message *message);
+char **keeper_run(const struct supervisor_job *first, struct request *request);
 
 /* Starts one for commands with its first task; otherwise as supervisor_start(). */
 int keeper_start(const struct supervisor_job *job, pid_t *ret_pid);

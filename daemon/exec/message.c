@@ -444,36 +444,36 @@ static int read_exited(const cJSON *json, struct exec_message *message)
 static const struct {
     const char *name;
     bool has_id;
-    size_t fds;
     int (*write)(const struct exec_message *message, cJSON *json);
     int (*read)(const cJSON *json, struct exec_message *message);
     const char *const *keys;
 } types[_EXEC_MESSAGE_TYPE_MAX] = {
-    [EXEC_CONFIGURE] = {"configure", false, 0, write_configure, read_configure,
+    [EXEC_CONFIGURE] = {"configure", false, write_configure, read_configure,
                         KEYS("mode", "network", "read", "write", "interpreter", "workers",
                              "jobs_max", "idle", "modules")},
-    [EXEC_START] = {"start", true, 3, write_start, read_start,
+    [EXEC_START] = {"start", true, write_start, read_start,
                     KEYS("id", "python", "network", "sandbox", "memory", "file_size", "processes",
                          "cpus", "timeout", "grace", "words", "environment", "inputs", "outs",
                          "results_max", "reserve")},
-    [EXEC_SIGNAL] = {"signal", true, 0, write_signal, read_signal, KEYS("id", "number", "grace")},
-    [EXEC_HELLO] = {"hello", false, 0, write_hello, read_hello,
+    [EXEC_SIGNAL] = {"signal", true, write_signal, read_signal, KEYS("id", "number", "grace")},
+    [EXEC_HELLO] = {"hello", false, write_hello, read_hello,
                     KEYS("version", "level", "available", "missing")},
-    [EXEC_STARTED] = {"started", true, 0, write_started, read_started, KEYS("id", "pid", "wall")},
-    [EXEC_EXITED] = {"exited", true, 0, write_exited, read_exited,
+    [EXEC_STARTED] = {"started", true, write_started, read_started, KEYS("id", "pid", "wall")},
+    [EXEC_EXITED] = {"exited", true, write_exited, read_exited,
                      KEYS("id", "code", "signal", "error", "reason", "timed_out", "oom", "pid",
                           "wall", "user", "system", "memory_peak", "results", "results_size",
                           "results_bytes", "results_error", "note")},
 };
 
+size_t exec_start_fds(const struct exec_start *start)
+{
+    return 3 + (size_t)start->has_inputs + (size_t)start->is_python +
+           (start->outs && start->outs[0] ? 1 : 0);
+}
+
 size_t exec_message_fds(const struct exec_message *message)
 {
-    size_t count = types[message->type].fds;
-
-    if (message->type == EXEC_START)
-        count += (size_t)message->start.has_inputs + (size_t)message->start.is_python +
-                 (message->start.outs && message->start.outs[0] ? 1 : 0);
-    return count;
+    return message->type == EXEC_START ? exec_start_fds(&message->start) : 0;
 }
 
 int exec_message_encode(const struct exec_message *message, char **ret, size_t *ret_size)

@@ -176,5 +176,6 @@ int exec_message_encode(const struct exec_message *message, char **ret, size_t *
  */
 int exec_message_decode(const char *data, size_t size, struct exec_message *ret);
 
-/* How many descriptors travel with @message. */
+/* How many descriptors travel with @message, and with one that is EXEC_START. */
 size_t exec_message_fds(const struct exec_message *message);
+size_t exec_start_fds(const struct exec_start *start);

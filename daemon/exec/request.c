@@ -10,16 +10,50 @@ union ancillary {
     char space[CMSG_SPACE(REQUEST_FDS_MAX * sizeof(int))];
 };
 
+static char ***get_list(struct exec_start *start, enum request_list list)
+{
+    char ***const lists[] = {[REQUEST_WORDS] = &start->words,
+                             [REQUEST_ENVIRONMENT] = &start->environment,
+                             [REQUEST_OUTS] = &start->outs};
+
+    return lists[list];
+}
+
+/* Moves the lists of @head->start to a text of their own. */
+static int write_lists(struct request_head *head, char **ret, size_t *ret_size)
+{
+    char **lists[_REQUEST_LIST_MAX];
+    size_t size = 0;
+
+    for (enum request_list i = 0; i < _REQUEST_LIST_MAX; i++) {
+        lists[i] = TAKE_PTR(*get_list(&head->start, i));
+        for (char **string = lists[i]; string && *string; string++, head->counts[i]++)
+            size += strlen(*string) + 1;
+    }
+    if (size > EXEC_MESSAGE_MAX)
+        return -EMSGSIZE;
+    char *text = malloc(size + 1), *end = text;
+    if (!text)
+        return -ENOMEM;
+    for (enum request_list i = 0; i < _REQUEST_LIST_MAX; i++)
+        for (uint32_t j = 0; j < head->counts[i]; j++)
+            end = stpcpy(end, lists[i][j]) + 1;
+    *ret = text;
+    *ret_size = size;
+    return 0;
+}
+
 int request_send(int socket, const struct supervisor_job *job, int control, const int *fds)
 {
-    const struct exec_message message = {.type = EXEC_START, .start = *job->start};
-    struct request_head head = {
-        .level = job->level, .network = job->network, .has_group = job->group_fd > 0};
-    size_t size, count = 0, fds_count = exec_message_fds(&message);
+    struct request_head head = {.level = job->level,
+                                .network = job->network,
+                                .has_group = job->group_fd > 0,
+                                .start = *job->start};
+    size_t size, count = 0, fds_count = exec_start_fds(job->start);
     union ancillary ancillary = {0};
     _cleanup_free_ char *text = NULL;
     int all[REQUEST_FDS_MAX];
-    int r = exec_message_encode(&message, &text, &size);
+    int r = write_lists(&head, &text, &size);
 
     if (r < 0)
         return r;
@@ -73,6 +107,28 @@ int request_receive(int socket, struct request *ret)
     ret->size = (size_t)size - sizeof(ret->head);
     take_fds(&header, ret);
     return 1;
+}
+
+int request_read_start(struct request *request, size_t others)
+{
+    struct request_head *head = &request->head;
+    char *text = request->text, *end = text + request->size, **string = request->strings;
+
+    for (enum request_list i = 0; i < _REQUEST_LIST_MAX; i++) {
+        *get_list(&head->start, i) = string;
+        if (head->counts[i] > (i == REQUEST_OUTS ? EXEC_OUTS_MAX : EXEC_WORDS_MAX))
+            return -EBADMSG;
+        for (uint32_t j = 0; j < head->counts[i]; j++) {
+            char *last = memchr(text, '\0', (size_t)(end - text));
+            if (!last)
+                return -EBADMSG;
+            *string++ = text;
+            text = last + 1;
+        }
+        *string++ = NULL;
+    }
+    return text == end && request->fds_count == others + exec_start_fds(&head->start) ? 0
+                                                                                      : -EBADMSG;
 }
 
 void request_forget(struct request *request)

@@ -3,8 +3,8 @@
 
 /*
  * How p2pnode-exec hands a job to a process that it started before: a keeper or a warm helper. Both
- * ends are of one build. A request is one message of a SOCK_SEQPACKET socket: struct request_head,
- * the text of a message of the task's protocol, and descriptors.
+ * ends are of one build, so a start message goes on as it is in memory. A request is one message of
+ * a SOCK_SEQPACKET socket: struct request_head, a text, and descriptors.
  */
 
 #include <stdbool.h>
@@ -13,18 +13,31 @@
 #define REQUEST_NAME_MAX 32
 #define REQUEST_FDS_MAX  (2 + EXEC_FDS_MAX)
 
+/* The lists of a start message, in the order in which their strings stand in the text. */
+enum request_list {
+    REQUEST_WORDS,
+    REQUEST_ENVIRONMENT,
+    REQUEST_OUTS,
+    _REQUEST_LIST_MAX,
+};
+
+#define REQUEST_STRINGS_MAX (2 * EXEC_WORDS_MAX + EXEC_OUTS_MAX + _REQUEST_LIST_MAX)
+
 struct request_head {
     enum exec_level level;
     bool network;
-    bool has_group;              /* the last descriptor is its control group's */
-    char name[REQUEST_NAME_MAX]; /* of the task's directory */
+    bool has_group;                     /* the last descriptor is its control group's */
+    char name[REQUEST_NAME_MAX];        /* of the task's directory */
+    struct exec_start start;            /* without its lists, */
+    uint32_t counts[_REQUEST_LIST_MAX]; /* which have so many strings */
 };
 
 /* One that came. */
 struct request {
     struct request_head head;
-    char text[EXEC_MESSAGE_MAX + 1];
-    size_t size; /* of the text */
+    char text[EXEC_MESSAGE_MAX + 1]; /* the strings, each with its NUL; or a message's text */
+    size_t size;
+    char *strings[REQUEST_STRINGS_MAX]; /* in the text: the lists, each with its NULL */
     int fds[REQUEST_FDS_MAX];
     size_t fds_count;
 };
@@ -43,6 +56,13 @@ int request_send(int socket, const struct supervisor_job *job, int control, cons
  * that is no request; -ENOTCONN at the end of the connection.
  */
 int request_receive(int socket, struct request *ret);
+
+/*
+ * Puts the lists of a start message back: @request->head.start is as it was sent, and lasts as long
+ * as @request. Return: 0; -EBADMSG where they are not what the text has, or the descriptors behind
+ * the first @others are not those of the message.
+ */
+int request_read_start(struct request *request, size_t others);
 
 /* Nothing of a task may be left in the memory that the next one gets a copy of. */
 void request_forget(struct request *request);

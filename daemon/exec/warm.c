@@ -43,14 +43,11 @@ static bool make_fence(struct warm *warm, struct request *request)
 static char **run(const struct warm *warm, struct request *request)
 {
     const bool has_group = request->head.has_group;
-    struct exec_message message;
 
-    if (exec_message_decode(request->text, request->size, &message) < 0 ||
-        message.type != EXEC_START ||
-        request->fds_count != 1 + exec_message_fds(&message) + (has_group ? 1 : 0))
+    if (request_read_start(request, has_group ? 2 : 1) < 0)
         _exit(EXIT_FAILURE);
     struct supervisor_job job = {.fence = warm->fence,
-                                 .start = &message.start,
+                                 .start = &request->head.start,
                                  .level = request->head.level,
                                  .network = request->head.network,
                                  .control = request->fds[0],
@@ -60,7 +57,7 @@ static char **run(const struct warm *warm, struct request *request)
                                  .work_root = warm->work_root,
                                  .name = request->head.name};
     supervisor_set_fds(&job, request->fds + 1);
-    return keeper_can_hold(&job) ? keeper_run(&job, request, &message) : supervisor_run(&job);
+    return keeper_can_hold(&job) ? keeper_run(&job, request) : supervisor_run(&job);
 }
 
 char **warm_serve(int socket_fd, const struct warm_hooks *hooks)
