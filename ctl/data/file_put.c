@@ -117,6 +117,8 @@ static int put_file(struct ctl *ctl, const char *path, const char *name, const s
     file_add_options(ctl, parameters, waits);
     if (is_sized)
         json_add_u64(parameters, "size_bytes", (uint64_t)status.st_size);
+    if (!ctl_is_chatty(ctl) && ctl->globals.json == JSON_OFF)
+        json_add_bool(parameters, "hash", false); /* nobody would see it */
     if (S_ISREG(status.st_mode)) {
         json_add_bool(parameters, "executable", (status.st_mode & S_IXUSR) != 0);
         json_add_u64(parameters, "mode", status.st_mode & 0777);

@@ -24,6 +24,8 @@ static const char *const migrations[] = {
     "ALTER TABLE file ADD COLUMN mode INTEGER NOT NULL DEFAULT 0;",
     /* By how much more than was stored somebody made it, as of the last start. */
     "ALTER TABLE file ADD COLUMN grown INTEGER NOT NULL DEFAULT 0;",
+    /* The hash of what waits for it is an empty one; of what was put here by hand it is NULL. */
+    "CREATE INDEX file_awaits_hash ON file(name) WHERE sha256 = x'';",
     NULL,
 };
 
@@ -115,6 +117,7 @@ static int reconcile(struct files *files)
 {
     _cleanup_(files_close_streamp) DIR *stream = files_open_stream(files->directory_fd);
     const char *name = "";
+    uint64_t unhashed = 0;
 
     if (!stream)
         return -errno;
@@ -149,6 +152,10 @@ static int reconcile(struct files *files)
     if (r == 0)
         r = database_get_u64(files->database, "SELECT ifnull(sum(size + grown), 0) FROM file",
                              &files->used);
+    if (r == 0)
+        r = database_get_u64(files->database, "SELECT count(*) FROM file WHERE sha256 = x''",
+                             &unhashed);
+    files->has_unhashed = unhashed > 0;
     return r;
 }
 
@@ -272,6 +279,7 @@ static void read_metadata(sqlite3_stmt *statement, int column, struct files_info
 
     snprintf(info->owner, sizeof(info->owner), "%s", database_column_text(statement, column));
     info->has_sha256 = size == FILES_HASH_SIZE;
+    info->awaits_hash = size == 0 && sqlite3_column_type(statement, column + 1) != SQLITE_NULL;
     if (info->has_sha256)
         memcpy(info->sha256, hash, size);
 }
@@ -311,9 +319,9 @@ int files_load_info(struct files *files, const char *name, const struct stat *st
     if (r > 0) {
         read_metadata(files->lookup, 0, &info);
         info.mode = (uint16_t)database_column_u64(files->lookup, 4);
-        info.is_changed =
-            info.has_sha256 && is_changed(status, database_column_u64(files->lookup, 2),
-                                          database_column_u64(files->lookup, 3));
+        info.is_changed = (info.has_sha256 || info.awaits_hash) &&
+                          is_changed(status, database_column_u64(files->lookup, 2),
+                                     database_column_u64(files->lookup, 3));
     }
     (void)sqlite3_reset(files->lookup);
     if (r < 0)
@@ -360,11 +368,13 @@ int files_enter(struct files *files, const struct files_info *info, uint64_t ino
             "INSERT OR REPLACE INTO file(name, inode, size, modified, executable, owner, sha256, "
             "mode) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             "tiiiitbi", info->name, inode, info->size, info->modified_wall_usec,
-            (uint64_t)info->is_executable, info->owner, info->sha256, (size_t)FILES_HASH_SIZE,
-            (uint64_t)info->mode);
+            (uint64_t)info->is_executable, info->owner, info->sha256,
+            (size_t)(info->awaits_hash ? 0 : FILES_HASH_SIZE), (uint64_t)info->mode);
 
     if (r == 0)
         files_count(files, 1, (int64_t)info->size);
+    if (r == 0 && info->awaits_hash)
+        files_set_unhashed(files, true);
     return r;
 }
 
@@ -480,7 +490,7 @@ static void read_info(struct files *files, sqlite3_stmt *statement, struct files
     read_metadata(statement, 4, ret);
     ret->mode = (uint16_t)database_column_u64(statement, 6);
     int r = files_look(files, ret->name, &status);
-    ret->is_changed = r == -ELOOP || (r == 0 && ret->has_sha256 &&
+    ret->is_changed = r == -ELOOP || (r == 0 && (ret->has_sha256 || ret->awaits_hash) &&
                                       is_changed(&status, ret->size, ret->modified_wall_usec));
 }
 

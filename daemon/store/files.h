@@ -14,6 +14,7 @@
  * files_free: floor 3 calls it on the files lane. files_usage does not block and is for the loop.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -79,8 +80,9 @@ struct files_info {
     uint64_t size;
     uint64_t modified_wall_usec;
     uint8_t sha256[FILES_HASH_SIZE];
-    bool has_sha256; /* false for a file that was put here by hand */
-    bool is_changed; /* it was stored, and is not what was stored any more: see files_open_read */
+    bool has_sha256;  /* false for a file that was put here by hand */
+    bool awaits_hash; /* files_hash_next() */
+    bool is_changed;  /* it was stored, and is not what was stored any more: see files_open_read */
     bool is_executable;
     uint16_t mode; /* as of FILES_MODE_KNOWN */
 };
@@ -105,6 +107,25 @@ int files_stat(struct files *files, const char *name, struct files_info *ret);
  * is taken for the same: it came out of a backup.
  */
 int files_open_read(struct files *files, const char *name, int *ret_fd, struct files_info *ret);
+
+/**
+ * files_hash_next() - hashes a file that was stored without its hash (upload_offer.is_hashed_later)
+ * @name:    the one after which it is looked for, "" = from the beginning; then the one that was
+ *           found
+ * @is_over: true = give up
+ *
+ * What cannot be read, or was changed meanwhile, stays as it is. Return: 1; 0 where there is none
+ * after @name; -ECANCELED, -EIO, -ENOMEM.
+ */
+int files_hash_next(struct files *files, char name[static FILES_NAME_MAX + 1],
+                    const atomic_bool *is_over);
+
+/* Whether there may be such a file that was not looked at yet. Does not block. */
+bool files_awaits_hash(struct files *files);
+
+/* As files_stat, with the hash of what waits for it. Return: also -ECANCELED as above, -ENOMEM. */
+int files_stat_hashed(struct files *files, const char *name, const atomic_bool *is_over,
+                      struct files_info *ret);
 
 /* What has taken a file's place goes as well, but for a directory. Return: 0 with what was removed
  * in *@ret; else as files_stat, -ELOOP for a directory. */

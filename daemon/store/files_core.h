@@ -29,6 +29,7 @@ struct files {
     uint64_t arrived;  /* of those, on the disk already */
     uint64_t kept;     /* bytes of parts that wait to be resumed */
     uint64_t parts;    /* names given to parts so far */
+    bool has_unhashed; /* since files_hash_next() began anew, some may have been stored */
 };
 
 /* A stream of the entries of @fd, which stays the caller's; NULL with errno. */
@@ -71,6 +72,8 @@ int files_expel_rows(struct files *files, sqlite3_stmt *statement);
 
 /* Under change_mutex: bytes that the index counts for @name. */
 int files_get_indexed_size(struct files *files, const char *name, uint64_t *ret);
+
+void files_set_unhashed(struct files *files, bool has_unhashed);
 
 /* Under change_mutex: enters a file; it counts from then on. */
 int files_enter(struct files *files, const struct files_info *info, uint64_t inode);

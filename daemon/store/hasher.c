@@ -3,11 +3,12 @@
 
 #include <openssl/evp.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <unistd.h>
 #include "seal/provider.h"
 
 #define LONG_SIZE  ((uint64_t)1024 * 1024) /* from here on a thread is worth its start */
 #define STACK_SIZE ((size_t)128 * 1024)
+#define READ_SIZE  ((size_t)256 * 1024)
 
 struct hasher {
     EVP_MD *method;      /* owned */
@@ -140,6 +141,25 @@ int hasher_add(struct hasher *hasher, const void *data, size_t size)
 int hasher_settle(struct hasher *hasher)
 {
     return settle(hasher, 0);
+}
+
+int hasher_add_file(struct hasher *hasher, int fd, uint64_t size, const atomic_bool *is_over)
+{
+    _cleanup_free_ uint8_t *buffers = malloc(HASHER_BUFFERS * READ_SIZE);
+    uint64_t done = 0;
+    int r = buffers ? 0 : -ENOMEM;
+
+    for (size_t i = 0; r >= 0 && done < size; i = hasher_next(i)) {
+        uint8_t *data = buffers + i * READ_SIZE;
+        ssize_t got = pread(fd, data, (size_t)MIN(size - done, (uint64_t)READ_SIZE), (off_t)done);
+        r = got > 0 ? hasher_add(hasher, data, (size_t)got) : -EIO;
+        if (r >= 0 && is_over && atomic_load(is_over))
+            r = -ECANCELED;
+        done += (uint64_t)MAX(got, (ssize_t)0);
+    }
+    /* The buffers go. */
+    int q = hasher_settle(hasher);
+    return r < 0 ? r : q;
 }
 
 int hasher_get(struct hasher *hasher, uint8_t ret[static HASHER_SIZE])

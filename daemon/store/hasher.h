@@ -7,6 +7,8 @@
  * Belongs to one thread at a time; that of its own never touches anything else.
  */
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/macro.h"
@@ -28,6 +30,14 @@ int hasher_add(struct hasher *hasher, const void *data, size_t size);
 
 /* Until all is hashed. Return: 0; -EIO as above. */
 int hasher_settle(struct hasher *hasher);
+
+/*
+ * The first @size bytes of @fd, whose position stays.
+ * @is_over: looked at now and then, true = give up; NULL = never
+ *
+ * Return: 0; -EIO where there are fewer; -ENOMEM, -ECANCELED.
+ */
+int hasher_add_file(struct hasher *hasher, int fd, uint64_t size, const atomic_bool *is_over);
 
 /* Of HASHER_BUFFERS buffers that take turns, the one after @buffer. */
 static inline size_t hasher_next(size_t buffer)

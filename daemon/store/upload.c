@@ -24,8 +24,9 @@ struct upload {
     size_t buffer;         /* the one to be filled next */
     int fd;                /* owned */
     char part[PARTS_NAME_MAX];
-    bool is_kept;  /* the part stays where the upload does not end */
-    bool is_lost;  /* what arrived is of no use */
+    bool is_kept; /* the part stays where the upload does not end */
+    bool is_lost; /* what arrived is of no use */
+    bool is_hashed_later;
     bool is_taken; /* the name, by a file of @taken_size that may be the same */
     uint64_t taken_size;
     uint64_t size; /* offered; FILES_SIZE_UNKNOWN for a stream */
@@ -67,27 +68,19 @@ static int make_key(const struct upload *upload, char target[static 33])
     return r;
 }
 
-/* Hashes what an earlier upload left. Return: 0, -EIO, -ENOMEM. */
+/* Goes on from what an earlier upload left. Return: 0, -EIO, -ENOMEM. */
 static int take_up(struct upload *upload, uint64_t size)
 {
-    uint64_t done = 0;
-    uint8_t *buffer;
+    int r = hasher_add_file(upload->hasher, upload->fd, size, NULL);
 
-    while (done < size) {
-        int r = upload_get_buffer(upload, &buffer);
-        if (r < 0)
-            return r;
-        ssize_t n = read(upload->fd, buffer, UPLOAD_BUFFER_SIZE);
-        if (n <= 0)
-            return -EIO;
-        r = hasher_add(upload->hasher, buffer, (size_t)n);
-        if (r < 0)
-            return r;
-        upload->buffer = hasher_next(upload->buffer);
-        done += (uint64_t)n;
-    }
-    upload->arrived = upload->resumed = done;
-    promise_arrive(&upload->promise, done);
+    if (r == 0 && lseek(upload->fd, (off_t)size, SEEK_SET) < 0)
+        r = -EIO;
+    if (r < 0)
+        return r;
+    /* The other side compares with the hash of this; so that is known already. */
+    upload->is_hashed_later = false;
+    upload->arrived = upload->resumed = size;
+    promise_arrive(&upload->promise, size);
     return 0;
 }
 
@@ -116,8 +109,8 @@ static bool may_be_same(struct upload *upload)
     struct files_info stored;
 
     if (upload->size != FILES_SIZE_UNKNOWN ||
-        files_stat(upload->files, upload->info.name, &stored) < 0 || stored.is_changed ||
-        !stored.has_sha256)
+        files_stat_hashed(upload->files, upload->info.name, NULL, &stored) < 0 ||
+        stored.is_changed || !stored.has_sha256)
         return false;
     upload->is_taken = true;
     upload->taken_size = stored.size;
@@ -139,6 +132,9 @@ int upload_new(struct files *files, const struct upload_offer *offer,
                               .overwrite = offer->overwrite,
                               .fd = -EBADF,
                               .size = offer->size,
+                              .is_hashed_later = offer->is_hashed_later &&
+                                                 offer->size >= UPLOAD_HASHED_LATER_MIN &&
+                                                 offer->size != FILES_SIZE_UNKNOWN,
                               .promise = {.files = files}};
     snprintf(upload->info.name, sizeof(upload->info.name), "%s", offer->name);
     snprintf(upload->info.owner, sizeof(upload->info.owner), "%s", owner);
@@ -275,7 +271,7 @@ int upload_write(struct upload *upload, const void *data, size_t size)
 {
     int r = extend(upload, size);
 
-    if (r == 0)
+    if (r == 0 && !upload->is_hashed_later)
         r = hash(upload, data, size);
     if (r == 0)
         r = write_all(upload, data, size);
@@ -287,6 +283,20 @@ int upload_write(struct upload *upload, const void *data, size_t size)
     promise_arrive(&upload->promise, size);
     begin_writeback(upload);
     return 0;
+}
+
+/* The hash of all that has come. Return: 0, -EIO, -ENOMEM. */
+static int hash_all(struct upload *upload)
+{
+    int r = 0;
+
+    if (upload->is_hashed_later)
+        r = hasher_add_file(upload->hasher, upload->fd, upload->arrived, NULL);
+    upload->is_hashed_later = false;
+    if (r == 0)
+        r = hasher_get(upload->hasher, upload->info.sha256);
+    upload->info.has_sha256 = r == 0;
+    return r;
 }
 
 /* The part as it will be stored: complete, checked, with its time and mode, on the disk. */
@@ -302,7 +312,7 @@ static int seal_part(struct upload *upload, const uint8_t *sha256, uint64_t *ret
 
     if (upload->size != FILES_SIZE_UNKNOWN && upload->arrived != upload->size)
         return -EMSGSIZE;
-    int r = hasher_get(upload->hasher, upload->info.sha256);
+    int r = sha256 || !upload->is_hashed_later ? hash_all(upload) : 0;
     if (r < 0)
         return r;
     if (sha256 && memcmp(sha256, upload->info.sha256, FILES_HASH_SIZE) != 0)
@@ -315,7 +325,7 @@ static int seal_part(struct upload *upload, const uint8_t *sha256, uint64_t *ret
         promise_note_full(&upload->promise, upload->arrived, 0);
         return -ENOSPC;
     }
-    upload->info.has_sha256 = true;
+    upload->info.awaits_hash = upload->is_hashed_later;
     upload->info.size = upload->arrived;
     /* A file system may keep less of a time than it was given. */
     upload->info.modified_wall_usec = files_modified_of(&status);
@@ -354,8 +364,9 @@ static bool is_stored(struct upload *upload)
 {
     struct files_info stored;
 
-    return files_stat(upload->files, upload->info.name, &stored) == 0 && !stored.is_changed &&
-           stored.has_sha256 && stored.size == upload->info.size &&
+    return files_stat_hashed(upload->files, upload->info.name, NULL, &stored) == 0 &&
+           !stored.is_changed && stored.has_sha256 && stored.size == upload->info.size &&
+           (upload->info.has_sha256 || hash_all(upload) == 0) &&
            memcmp(stored.sha256, upload->info.sha256, FILES_HASH_SIZE) == 0;
 }
 

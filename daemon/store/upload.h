@@ -16,7 +16,9 @@
 #include "store/files.h"
 
 #define UPLOAD_BUFFER_SIZE ((size_t)256 * 1024)
-#define UPLOAD_RESUME_MIN  ((uint64_t)1024 * 1024) /* what is smaller begins anew */
+/* Of what is smaller the hash is there before anybody could miss it. */
+#define UPLOAD_HASHED_LATER_MIN ((uint64_t)64 * 1024 * 1024)
+#define UPLOAD_RESUME_MIN       ((uint64_t)1024 * 1024) /* what is smaller begins anew */
 
 enum upload_overwrite {
     UPLOAD_NEVER,
@@ -30,7 +32,9 @@ struct upload_offer {
     uint64_t size;               /* FILES_SIZE_UNKNOWN for a stream */
     uint64_t modified_wall_usec; /* 0 = now */
     bool is_executable;
-    uint16_t mode;     /* as of FILES_MODE_KNOWN */
+    uint16_t mode; /* as of FILES_MODE_KNOWN */
+    /* From UPLOAD_HASHED_LATER_MIN on: not before it is stored, but by files_hash_next(). */
+    bool is_hashed_later;
     bool is_resumable; /* the same name, owner, size and time mean the same content */
     enum upload_overwrite overwrite;
 };
@@ -92,7 +96,7 @@ void upload_get_refusal(const struct upload *upload, struct upload_refusal *ret)
 /**
  * upload_commit() - makes the file durable and visible
  * @sha256: what it must be, FILES_HASH_SIZE bytes; NULL = whatever arrived
- * @ret:    what is stored now; NULL is allowed
+ * @ret:    what is stored now, without a hash where that comes later; NULL is allowed
  *
  * Return: 0; UPLOAD_KEPT where a file at least as new, or the same content, came meanwhile;
  * -EMSGSIZE where bytes are missing; -EBADMSG where the hash differs; -EEXIST, -EDQUOT, -ELOOP as

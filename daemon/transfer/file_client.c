@@ -41,7 +41,7 @@ int client_begins_with(struct file_job *job, struct hasher *hasher, uint64_t off
                        const uint8_t hash[static FILES_HASH_SIZE])
 {
     uint8_t sum[FILES_HASH_SIZE];
-    int r = content_hash_start(job, hasher, job->fd, offset);
+    int r = hasher_add_file(hasher, job->fd, offset, &job->is_cancelled);
 
     if (r >= 0)
         r = hasher_get(hasher, sum);
@@ -64,7 +64,7 @@ int client_keep_same(struct file_job *job, const struct files_info *stored)
         return -EEXIST;
     int r = hasher_new(&hasher);
     if (r >= 0)
-        r = content_hash_start(job, hasher, job->fd, stored->size);
+        r = hasher_add_file(hasher, job->fd, stored->size, &job->is_cancelled);
     if (r >= 0)
         r = hasher_get(hasher, sum);
     if (r < 0 || memcmp(sum, stored->sha256, sizeof(sum)) != 0)
@@ -86,7 +86,7 @@ int client_look(struct file_job *job, struct hasher *hasher, uint64_t *ret,
     if (!job->offer.is_resumable || !job->is_regular || fstat(job->fd, &status) < 0 ||
         status.st_size == 0)
         return 0;
-    r = content_hash_start(job, hasher, job->fd, (uint64_t)status.st_size);
+    r = hasher_add_file(hasher, job->fd, (uint64_t)status.st_size, &job->is_cancelled);
     if (r >= 0)
         r = hasher_get(hasher, hash);
     if (r < 0)

@@ -276,26 +276,6 @@ int content_receive_chunk(struct file_job *job, bool may_pause, uint8_t *buffer,
     return 0;
 }
 
-int content_hash_start(struct file_job *job, struct hasher *hasher, int fd, uint64_t size)
-{
-    _cleanup_free_ uint8_t *buffer = malloc(HASHER_BUFFERS * FILE_WIRE_CHUNK);
-    uint64_t done = 0;
-    int r = buffer ? 0 : -ENOMEM;
-
-    for (size_t i = 0; r >= 0 && done < size; i = hasher_next(i)) {
-        uint8_t *data = buffer + i * FILE_WIRE_CHUNK;
-        ssize_t got =
-            pread(fd, data, (size_t)MIN(size - done, (uint64_t)FILE_WIRE_CHUNK), (off_t)done);
-        r = got > 0 ? hasher_add(hasher, data, (size_t)got) : -EIO;
-        if (r >= 0 && file_job_is_cancelled(job))
-            r = -ECANCELED;
-        done += (uint64_t)MAX(got, (ssize_t)0);
-    }
-    /* The buffer goes. */
-    int q = hasher_settle(hasher);
-    return r < 0 ? r : q;
-}
-
 int content_send_body(struct file_job *job, const uint8_t *data, size_t size)
 {
     size_t step = content_chunk_size(job);

@@ -74,7 +74,3 @@ int content_receive_body(struct file_job *job, uint8_t *buffer, size_t size);
 
 /* The same in the other direction. */
 int content_send_body(struct file_job *job, const uint8_t *data, size_t size);
-
-/* Hashes the first @size bytes of @fd, whose position stays. Return: 0; -EIO where there are fewer;
- * -ENOMEM, -ECANCELED. */
-int content_hash_start(struct file_job *job, struct hasher *hasher, int fd, uint64_t size);

@@ -122,7 +122,8 @@ static int put_here(struct file_job *job)
         job->end.r = r;
         return files_stat(job->files, job->name, &job->end.info);
     }
-    if (r == -EEXIST && files_stat(job->files, job->name, &job->end.info) >= 0 &&
+    if (r == -EEXIST &&
+        files_stat_hashed(job->files, job->name, &job->is_cancelled, &job->end.info) >= 0 &&
         client_keep_same(job, &job->end.info) == 0)
         return 0;
     if (r < 0)
@@ -167,8 +168,8 @@ static int get_here(struct file_job *job, uint8_t *buffers)
     if (r < 0)
         return r;
     bool is_same = offset > 0 && offset <= job->end.info.size &&
-                   content_hash_start(job, own, source, offset) >= 0 && hasher_get(own, sum) >= 0 &&
-                   memcmp(sum, hash, sizeof(sum)) == 0 &&
+                   hasher_add_file(own, source, offset, &job->is_cancelled) >= 0 &&
+                   hasher_get(own, sum) >= 0 && memcmp(sum, hash, sizeof(sum)) == 0 &&
                    lseek(source, (off_t)offset, SEEK_SET) >= 0;
     r = client_begin(job, hasher, is_same ? offset : 0);
     for (; r >= 0; i = hasher_next(i)) {
@@ -206,7 +207,7 @@ static int take_stored(struct file_job *job, const cJSON *frame)
     return 0;
 }
 
-/* Says from where on the content comes. Return: 0, or as conn_write and content_hash_start. */
+/* Says from where on the content comes. Return: 0, or as conn_write and hasher_add_file. */
 static int agree_there(struct file_job *job, struct hasher *hasher, const cJSON *go)
 {
     uint8_t hash[FILES_HASH_SIZE];
@@ -376,6 +377,7 @@ static int open_stored(struct file_job *job)
     }
     memcpy(job->sha256, info.sha256, sizeof(job->sha256));
     job->has_sha256 = info.has_sha256;
+    job->offer.is_hashed_later = job->offer.is_hashed_later && !info.has_sha256;
     job->offer.size = info.size;
     job->offer.modified_wall_usec = info.modified_wall_usec;
     job->offer.is_executable = info.is_executable;

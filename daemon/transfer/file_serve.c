@@ -109,8 +109,10 @@ static int refuse_taken(struct file_job *job, const struct upload_offer *offer)
     char reason[FILE_WIRE_REASON_MAX];
     struct files_info info;
 
-    if (files_stat(job->files, offer->name, &info) < 0 || info.is_changed ||
-        info.size != offer->size)
+    content_begin_work(job);
+    int r = files_stat_hashed(job->files, offer->name, &job->is_cancelled, &info);
+    content_end_work(job);
+    if (r < 0 || info.is_changed || info.size != offer->size)
         return refuse(job, -EEXIST, offer->name, &(struct upload_refusal){0});
     cJSON *frame = file_wire_info("error", &info);
     file_wire_add_error(frame, -EEXIST,
@@ -128,6 +130,8 @@ static int serve_put(struct file_job *job, const cJSON *frame)
 
     if (r < 0)
         return r;
+    if (!conn_is_sealed(job->conn))
+        offer.is_hashed_later = false; /* the hash alone tells whether it is whole */
     content_begin_work(job);
     r = upload_new(job->files, &offer, &refusal, &upload);
     content_end_work(job);
@@ -141,13 +145,13 @@ static int serve_put(struct file_job *job, const cJSON *frame)
     return r < 0 ? r : receive_upload(job, upload, offer.name, offer.size == FILES_SIZE_UNKNOWN);
 }
 
-/* Whether the asker has the first @offset bytes of this. Return: 1, 0, or as content_hash_start. */
+/* Whether the asker has the first @offset bytes of this. Return: 1, 0, or as hasher_add_file. */
 static int has_start(struct file_job *job, struct hasher *hasher, int fd, uint64_t offset,
                      const uint8_t hash[static FILES_HASH_SIZE])
 {
     uint8_t sum[FILES_HASH_SIZE];
     content_begin_work(job);
-    int r = content_hash_start(job, hasher, fd, offset);
+    int r = hasher_add_file(hasher, fd, offset, &job->is_cancelled);
 
     if (r >= 0)
         r = hasher_get(hasher, sum);

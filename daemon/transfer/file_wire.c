@@ -75,6 +75,8 @@ cJSON *file_wire_put(const struct upload_offer *offer)
     json_add_bool(frame, "executable", offer->is_executable);
     add_mode(frame, offer->mode);
     json_add_bool(frame, "resumable", offer->is_resumable);
+    if (offer->is_hashed_later)
+        json_add_bool(frame, "hash", false);
     json_add_string(frame, "overwrite", overwrite_names[offer->overwrite]);
     return frame;
 }
@@ -96,6 +98,7 @@ static int read_overwrite(const cJSON *frame, enum upload_overwrite *ret)
 int file_wire_read_put(const cJSON *frame, struct upload_offer *ret)
 {
     struct upload_offer offer = {.size = FILES_SIZE_UNKNOWN};
+    bool is_hashed = true;
 
     if (json_get_string(frame, "name", &offer.name) <= 0 ||
         json_get_string(frame, "owner", &offer.owner) <= 0 ||
@@ -103,8 +106,10 @@ int file_wire_read_put(const cJSON *frame, struct upload_offer *ret)
         json_get_u64(frame, "modified_usec", INTEGER_MAX, &offer.modified_wall_usec) <= 0 ||
         json_get_bool(frame, "executable", &offer.is_executable) <= 0 ||
         json_get_bool(frame, "resumable", &offer.is_resumable) < 0 ||
-        read_mode(frame, &offer.mode) < 0 || read_overwrite(frame, &offer.overwrite) < 0)
+        json_get_bool(frame, "hash", &is_hashed) < 0 || read_mode(frame, &offer.mode) < 0 ||
+        read_overwrite(frame, &offer.overwrite) < 0)
         return -EBADMSG;
+    offer.is_hashed_later = !is_hashed;
     *ret = offer;
     return 0;
 }

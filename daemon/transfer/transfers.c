@@ -35,6 +35,33 @@ void transfers_wake(struct transfers *transfers, usec_t delay_usec)
     (void)sd_event_source_set_enabled(transfers->timer, SD_EVENT_ONESHOT);
 }
 
+static void run_hashing(void *data)
+{
+    struct transfers *transfers = data;
+    char name[FILES_NAME_MAX + 1] = "";
+
+    while (files_hash_next(transfers->config.files, name, &transfers->is_stopping) > 0)
+        ;
+}
+
+static void hash_stored(struct transfers *transfers);
+
+static void hashing_done(void *data)
+{
+    struct transfers *transfers = data;
+
+    transfers->is_hashing = false;
+    hash_stored(transfers);
+}
+
+/* One file after another, on one thread, what was stored to be hashed later. */
+static void hash_stored(struct transfers *transfers)
+{
+    if (!transfers->is_hashing && files_awaits_hash(transfers->config.files))
+        transfers->is_hashing = worker_submit(transfers->config.worker, WORKER_FILES, run_hashing,
+                                              hashing_done, transfers) >= 0;
+}
+
 /* The end of a transfer of ours. */
 static void finish(struct transfer *transfer)
 {
@@ -92,6 +119,7 @@ static void own_done(void *data)
     }
     if (job->is_reusable && job->conn && transfers->links)
         links_keep_own(transfers->links, TAKE_PTR(job->conn));
+    hash_stored(transfers);
     finish(transfer);
 }
 
@@ -115,6 +143,7 @@ static void served_done(void *data)
         transfers->config.on_changed(job->changed, transfers->config.data);
     struct conn *conn = job->is_reusable && transfers->links ? TAKE_PTR(job->conn) : NULL;
     transfer_free(transfer);
+    hash_stored(transfers);
     if (conn)
         links_keep_served(transfers->links, conn);
     transfers_wake(transfers, 0);
@@ -366,6 +395,7 @@ int transfers_new(sd_event *event, const struct transfers_config *config, struct
     }
     (void)sd_event_source_set_enabled(transfers->timer, SD_EVENT_OFF);
     (void)sd_event_source_set_description(transfers->timer, "transfers");
+    hash_stored(transfers);
     *ret = transfers;
     return 0;
 }
@@ -419,6 +449,7 @@ static void stop(struct list *list)
 
 void transfers_stop(struct transfers *transfers)
 {
+    atomic_store(&transfers->is_stopping, true);
     stop(&transfers->own);
     stop(&transfers->served);
     transfers->links = links_free(transfers->links);

@@ -42,6 +42,8 @@ struct transfers {
     size_t own_count, served_count; /* all, waiting ones included */
     size_t own_running, served_running;
     struct file_paces paces;
+    bool is_hashing; /* a thread does files_hash_next() */
+    atomic_bool is_stopping;
     struct links *links; /* owned; NULL while stopping */
 };
 

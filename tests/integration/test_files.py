@@ -526,6 +526,53 @@ def test_a_disk_that_is_full_is_told_with_the_file(lab, node, make, where):
     assert done.stderr == f'p2pctl: cannot get "data" from {holder}: cannot write the content: No space left on device\n'
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A file that is hashed after it was stored where nobody looks at its hash, and that hash."""
+    path = tmp_path_factory.mktemp("large") / "large"
+    path.write_bytes(os.urandom(MIB) * 128)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_large_file_has_its_hash_for_whoever_asks(lab, node, where, large):
+    path, sha256 = large
+    holder = lab["lab-02" if where else "lab-01"]
+    place = [where] if where else []
+    for _ in range(2):
+        put(node, path, where)
+        assert [file["sha256"] for file in node.json("file", "ls", *place)["files"]] == [sha256]
+        # What was put before its answer came, is put again.
+        assert json.loads(put(node, path, where, "--json=short").stdout)["kept"] is True
+        node.ctl("file", "rm", "--yes", f"{where}large")
+        assert json.loads(put(node, path, where, "--json=short").stdout)["sha256"] == sha256
+        node.ctl("file", "rm", "--yes", f"{where}large")
+    put(node, path, where)
+    assert put(node, path, where).stderr == "", "it is known although its hash may not be"
+    assert stored(holder) == {"large": 128 * MIB}
+
+
+def test_a_large_file_is_got_before_it_was_hashed(node, where, large, tmp_path):
+    path, sha256 = large
+    put(node, path, where)
+    node.ctl("file", "get", f"{where}large", tmp_path / "copy")
+    assert hashlib.sha256((tmp_path / "copy").read_bytes()).hexdigest() == sha256
+    # From store to store its hash goes along where it is known.
+    other = "lab-02:copy" if not where else "lab-01:copy"
+    node.ctl("file", "put", f"{where or 'lab-01:'}large", other)
+    assert [file["sha256"] for file in node.json("file", "ls", other)["files"]] == [sha256]
+
+
+def test_a_hash_that_a_kill_left_out_comes_after_the_start(make_lab, large):
+    path, sha256 = large
+    lab = make_lab(STEADY)
+    node = lab.node("seed", role="seed")
+    lab.start()
+    node.ctl("file", "put", path)
+    node.kill()
+    node.start()
+    assert [file["sha256"] for file in node.json("file", "ls")["files"]] == [sha256]
+
+
 def test_what_is_there_with_the_same_content_is_stored(lab, node, make, where):
     """Whoever was not told that his file is stored says it again."""
     holder = lab["lab-02" if where else "lab-01"]

@@ -4,8 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <malloc.h>
 #include <openssl/sha.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include "store/hasher.h"
 
 #define LONG ((size_t)3 * 1024 * 1024)
@@ -94,6 +97,24 @@ static void one_that_is_at_work_can_be_freed(void **state)
     assert_null(hasher_free(hasher));
 }
 
+/* Its pieces are hashed before their memory goes, which from then on holds something else. */
+static void a_file_is_hashed_as_far_as_it_goes(void **state)
+{
+    const atomic_bool is_over = true;
+    int fd = memfd_create("content", MFD_CLOEXEC);
+
+    (void)mallopt(M_PERTURB, 1); /* sanitizers do the same by themselves */
+    assert_int_equal(write(fd, bytes, LONG), LONG);
+    assert_int_equal(hasher_add_file(*state, fd, LONG - 1, NULL), 0);
+    expect(*state, LONG - 1);
+    assert_int_equal(hasher_reset(*state), 0);
+    assert_int_equal(hasher_add_file(*state, fd, LONG + 1, NULL), -EIO);
+    expect(*state, LONG);
+    assert_int_equal(hasher_add_file(*state, fd, LONG, &is_over), -ECANCELED);
+    (void)mallopt(M_PERTURB, 0);
+    close(fd);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -104,6 +125,7 @@ int main(void)
         test(buffers_may_take_turns),
         test(what_is_all_there_is_hashed_by_itself),
         test(one_that_is_at_work_can_be_freed),
+        test(a_file_is_hashed_as_far_as_it_goes),
     };
 
     return cmocka_run_group_tests_name("store/hasher", tests, NULL, NULL);

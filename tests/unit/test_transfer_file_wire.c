@@ -37,6 +37,7 @@ static void an_offer_reads_back_as_it_was(void **state _unused_)
                                      .modified_wall_usec = (uint64_t)1 << (53 + i % 2),
                                      .is_executable = i % 2,
                                      .mode = i % 3 ? FILES_MODE_KNOWN | 0640 : 0,
+                                     .is_hashed_later = i % 2,
                                      .overwrite = overwrites[i % 3]},
                             back;
         _cleanup_json_ cJSON *frame = travel(file_wire_put(&offer));
@@ -48,6 +49,7 @@ static void an_offer_reads_back_as_it_was(void **state _unused_)
         assert_int_equal(back.modified_wall_usec, (uint64_t)1 << 53);
         assert_int_equal(back.is_executable, offer.is_executable);
         assert_int_equal(back.mode, offer.mode);
+        assert_int_equal(back.is_hashed_later, offer.is_hashed_later);
         assert_int_equal(back.overwrite, offer.overwrite);
     }
 }

@@ -2,9 +2,6 @@
 
 /* Transfers that were broken off and go on from what had arrived; and sources that change. */
 
-#include <malloc.h>
-#include "store/hasher.h"
-#include "transfer/file_content.h"
 #include "transfer_lab.h"
 
 #define RATE ((uint64_t)2 * 1024 * 1024)
@@ -204,33 +201,6 @@ static void a_stored_file_is_put_to_another_node_with_its_metadata(void **state 
     assert_int_equal(info.size, FILE_MAX);
 }
 
-/* Its pieces are hashed before their memory goes, which from then on holds something else. */
-static void a_start_that_ends_too_early_is_hashed_as_far_as_it_goes(void **state _unused_)
-{
-    enum { SIZE = 4 * 1024 * 1024 };
-    struct file_paces paces = {.patience_usec = USEC_PER_SEC};
-    struct file_job *job = file_job_new(here->room.files, &paces, -EBADF);
-    uint8_t sum[HASHER_SIZE], expected[HASHER_SIZE], *content = calloc(1, SIZE);
-    int fd = new_memory(content, SIZE);
-    struct hasher *hasher = NULL;
-
-    (void)mallopt(M_PERTURB, 1); /* sanitizers do the same by themselves */
-    assert_non_null(job);
-    assert_int_equal(hasher_new(&hasher), 0);
-    assert_int_equal(hasher_once(hasher, content, SIZE, expected), 0);
-    assert_int_equal(hasher_reset(hasher), 0);
-    assert_int_equal(content_hash_start(job, hasher, fd, SIZE + 1), -EIO);
-    assert_int_equal(hasher_get(hasher, sum), 0);
-    assert_memory_equal(sum, expected, sizeof(sum));
-    file_job_cancel(job);
-    assert_int_equal(content_hash_start(job, hasher, fd, SIZE), -ECANCELED);
-    (void)mallopt(M_PERTURB, 0);
-    hasher_free(hasher);
-    file_job_free(job);
-    free(content);
-    close(fd);
-}
-
 #define test(name) cmocka_unit_test_setup_teardown(name, transfer_start, transfer_stop)
 
 int main(void)
@@ -242,7 +212,6 @@ int main(void)
         test(what_is_not_its_beginning_is_got_anew),
         test(a_source_that_changes_while_it_is_read_is_not_stored),
         test(a_stored_file_is_put_to_another_node_with_its_metadata),
-        test(a_start_that_ends_too_early_is_hashed_as_far_as_it_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

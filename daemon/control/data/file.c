@@ -9,7 +9,8 @@
 #define PAGE_SIZE     500                  /* entries of one answer */
 #define WHOLE_MAX     2000                 /* of the only one */
 #define REMOVE_MAX    1000                 /* names of one call */
-#define PAUSE_USEC    (20 * USEC_PER_MSEC) /* until a slow reader is looked at again */
+#define PAUSE_USEC    (20 * USEC_PER_MSEC) /* until a slow reader, or a hash, is looked at again */
+#define HASHES_USEC   (3 * USEC_PER_SEC)   /* that a list waits for hashes */
 #define ACCURACY_USEC USEC_PER_MSEC
 
 #define NO_FILE "what is called \"%s\" on %s is no file, and stays there"
@@ -124,7 +125,8 @@ struct query {
     struct files_info *infos;      /* owned: one page, or what was removed */
     size_t count;
     size_t told;
-    cJSON *names;                   /* owned: many to be removed; NULL = one */
+    usec_t hashes_usec; /* when the list stops to wait for hashes; 0 = it has not waited */
+    cJSON *names;       /* owned: many to be removed; NULL = one */
     struct files_removal *removals; /* owned: what became of them; count says how many */
     cJSON *kept; /* owned: what is told with the last page, to who takes but one answer */
     int r;
@@ -235,12 +237,33 @@ static void end_list(struct query *query, cJSON *reply)
     call_reply(call, reply);
 }
 
+/* Who puts a file and then asks for its hash gets it, although it comes after the put. */
+static bool awaits_hashes(struct query *query)
+{
+    bool is_missing = false;
+
+    for (size_t i = 0; i < query->count; i++)
+        is_missing = is_missing || (query->infos[i].awaits_hash && !query->infos[i].is_changed);
+    if (!is_missing || query->is_brief)
+        return false;
+    if (query->hashes_usec == 0)
+        query->hashes_usec = usec_add(node_now(query->node), HASHES_USEC);
+    return node_now(query->node) < query->hashes_usec &&
+           sd_event_add_time_relative(query->node->event, &query->pause, CLOCK_MONOTONIC,
+                                      PAUSE_USEC, ACCURACY_USEC, on_pause, query) >= 0;
+}
+
 /* One page is here. Whoever takes but one answer gets no more than fits into it. */
 static void take_page(struct query *query)
 {
     struct call *call = query->call;
     bool is_last =
         query->count < PAGE_SIZE || (!call->wants_more && query->told + query->count >= WHOLE_MAX);
+
+    if (awaits_hashes(query)) {
+        free(TAKE_PTR(query->infos));
+        return;
+    }
     cJSON *reply = build_page(query);
 
     query->told += query->count;

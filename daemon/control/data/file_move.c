@@ -256,13 +256,13 @@ static int parse_overwrite(const char *text)
 static bool read_offer(struct call *call, struct upload_offer *ret)
 {
     const char *overwrite = "never", *modified = NULL;
-    bool executable = false;
+    bool executable = false, is_hashed = true;
     uint64_t mode = UINT64_MAX;
     int r;
 
     if (!read_string(call, "overwrite", &overwrite) || !read_string(call, "modified", &modified) ||
         !read_bool(call, "executable", &executable) || !read_u64(call, "mode", 0777, &mode) ||
-        !check_common(call))
+        !read_bool(call, "hash", &is_hashed) || !check_common(call))
         return false;
     r = parse_overwrite(overwrite);
     if (r < 0) {
@@ -275,6 +275,7 @@ static bool read_offer(struct call *call, struct upload_offer *ret)
     }
     ret->overwrite = (enum upload_overwrite)r;
     ret->is_executable = executable;
+    ret->is_hashed_later = !is_hashed;
     if (mode <= 0777)
         ret->mode = (uint16_t)(mode | FILES_MODE_KNOWN);
     ret->owner = call->caller.user;
