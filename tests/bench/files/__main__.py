@@ -330,17 +330,20 @@ def saturate(path, stop):
 
 
 def fairness(report, ours, place, seconds):
-    """Answers, task starts and the loop's own lag while 1 GiB moves and the disk is busy; suspicions are counted by
-    both. The daemons' state and the files are on the disk."""
-    stop, lags, answered, starts = threading.Event(), [], [], []
+    """Answers, task starts and how late the loop's timers are while 1 GiB moves and the disk is busy; suspicions are
+    counted by both. The daemons' state and the files are on the disk. What an answer takes is an upper bound of the
+    loop's lag, asked for some thousand times; timers of its own are a few each second, so that their p99 is one of
+    the two or three latest."""
+    stop, lags, starts = threading.Event(), [], []
     nodes = (ours.here, ours.there)
+    answered = {node.name: [] for node in nodes}
 
-    def ask():
-        with ours.there.varlink() as link:
+    def ask(node):
+        with node.varlink() as link:
             while not stop.is_set():
                 start = time.monotonic()
                 link.call("Peers")
-                answered.append((time.monotonic() - start) * 1000)
+                answered[node.name].append((time.monotonic() - start) * 1000)
                 stop.wait(0.002)
 
     def submit():
@@ -348,11 +351,12 @@ def fairness(report, ours, place, seconds):
             starts.append(run(CTL, "--socket", ours.there.socket, "submit", "--wait", "a1") * 1000)
 
     def begin(*more):
-        for values in (lags, answered, starts):
+        for values in (lags, starts, *answered.values()):
             values.clear()
         stop.clear()
         threads = [threading.Thread(target=target, args=arguments)
-                   for target, arguments in ((bare_lags, (stop, lags)), (ask, ()), (submit, ()), *more)]
+                   for target, arguments in ((bare_lags, (stop, lags)), (submit, ()),
+                                             *((ask, (node,)) for node in nodes), *more)]
         for thread in threads:
             thread.start()
         return threads, [read_lags(node) for node in nodes]
@@ -363,24 +367,23 @@ def fairness(report, ours, place, seconds):
         for thread in threads:
             thread.join()
         loops = [lag_since(*pair) for pair in zip(before, after)]
-        return {"bare_ms": round(percentile(lags, 0.99), 2), "answer_ms": round(percentile(answered, 0.99), 2),
-                "task_ms": round(statistics.median(starts), 2), "loop_ms": max(loop[0] for loop in loops),
-                "loop_samples": sum(loop[1] for loop in loops)}
+        answers = {name: round(percentile(values, 0.99), 2) for name, values in answered.items()}
+        return {"bare_ms": round(percentile(lags, 0.99), 2), "answer_ms": max(answers.values()),
+                "answers": min(len(values) for values in answered.values()), "task_ms": round(statistics.median(starts), 2), "timer_ms": max(loop[0] for loop in loops),
+                "timers": sum(loop[1] for loop in loops)}
 
     idle = begin()
-    wait_for(lambda: len(answered) >= 500, 60, "enough answers at rest")
+    wait_for(lambda: all(len(values) >= 500 for values in answered.values()), 60, "enough answers at rest")
     idle = end(*idle)
     busy = begin((saturate, (place.path / "neighbour", stop)))
     until, moved = time.monotonic() + seconds, 0
     while moved < 2 or time.monotonic() < until:
-        ours.one(place)
+        ours.one_hashed(place)
         moved += 1
     busy = end(*busy)
     suspicions = sum(len(node.events("member-suspect", "member-dead")) for node in nodes)
-    report.tell("fairness", busy["loop_ms"] <= 5 and suspicions == 0, unit="ms", idle=idle, busy=busy, moved=moved,
-                false_suspicions=suspicions, goal="loop_ms (p99, the end of its class) <= 5, no false suspicion")
-    report.tell("fairness-answer", busy["answer_ms"] - busy["bare_ms"] <= 5, unit="ms", busy=busy["answer_ms"],
-                goal="p99 at most 5 above bare_ms")
+    report.tell("fairness", busy["answer_ms"] <= 5 and suspicions == 0, unit="ms", idle=idle, busy=busy, moved=moved,
+                false_suspicions=suspicions, goal="answer_ms (p99, more than the loop's lag) <= 5, no false suspicion")
 
 
 def measure(report, place, rounds, seconds):
