@@ -12,11 +12,67 @@
 
 #define KEY_TEXT_MAX 72
 
+/* Depth of nesting, counted outside of strings, and no escaped NUL, which would cut C strings
+ * short; nothing is open at the end, behind which cJSON before 1.7.18 would read a byte. */
+static int check_shape(const char *text, size_t size)
+{
+    static const bool counts[256] = {
+        ['"'] = true, ['\\'] = true, ['{'] = true, ['['] = true, ['}'] = true, [']'] = true};
+    int depth = 0;
+    bool in_string = false;
+
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (!counts[(uint8_t)c])
+            continue;
+        if (in_string) {
+            if (c == '\\') {
+                if (size - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
+                    return -EILSEQ;
+                i++;
+            } else if (c == '"') {
+                in_string = false;
+            }
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > JSON_DEPTH_MAX)
+                return -ELOOP;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return depth != 0 || in_string ? -EBADMSG : 0;
+}
+
 int json_parse(const char *text, size_t size, cJSON **ret)
 {
     int r = json_parse_up_to(text, size, JSON_SIZE_MAX, ret);
 
     return r == -EILSEQ ? -EBADMSG : r;
+}
+
+int json_parse_up_to(const char *text, size_t size, size_t size_max, cJSON **ret)
+{
+    const char *end = text, *last = text + size;
+    int r;
+
+    if (size > size_max)
+        return -EMSGSIZE;
+    r = check_shape(text, size);
+    if (r < 0)
+        return r;
+    if (!text_is_utf8(text, size) || memchr(text, '\0', size))
+        return -EBADMSG;
+    cJSON *json = cJSON_ParseWithLengthOpts(text, size, &end, false);
+    while (end < last && strchr(" \t\r\n", *end))
+        end++;
+    if (!cJSON_IsObject(json) || end < last) {
+        cJSON_Delete(json);
+        return -EBADMSG;
+    }
+    *ret = json;
+    return 0;
 }
 
 /* By recursion: json_parse() lets no deep ones in. */
@@ -33,6 +89,36 @@ void json_forget(cJSON *json)
 {
     wipe(json);
     cJSON_Delete(json);
+}
+
+/* DEL, and C1 in UTF-8: JSON may hold them bare, but cJSON's text may end up on a terminal. */
+static bool is_bare_control(const uint8_t *byte)
+{
+    return *byte == 0x7f || (*byte == 0xc2 && byte[1] >= 0x80 && byte[1] < 0xa0);
+}
+
+char *json_format(const cJSON *json)
+{
+    char *plain = cJSON_PrintUnformatted(json);
+    size_t count = 0;
+
+    if (!plain || !strpbrk(plain, "\x7f\xc2"))
+        return plain;
+    for (const uint8_t *from = (uint8_t *)plain; *from; from++)
+        count += is_bare_control(from);
+    char *text = malloc(strlen(plain) + count * strlen("\\u00xx") + 1), *to = text;
+    for (const uint8_t *from = (uint8_t *)plain; text && *from; from++) {
+        if (is_bare_control(from)) {
+            from += *from == 0xc2;
+            to += sprintf(to, "\\u%04x", *from);
+        } else {
+            *to++ = (char)*from;
+        }
+    }
+    if (text)
+        *to = '\0';
+    free(plain);
+    return text;
 }
 
 cJSON *json_take(cJSON *object)
@@ -132,25 +218,9 @@ static void add(cJSON *object, const char *key, cJSON *item)
         cJSON_Delete(item);
 }
 
-/* An item with its text behind it, of which cJSON knows that it is not to be freed. */
-static void add_text(cJSON *object, const char *key, int type, const char *text)
-{
-    const size_t size = strlen(text) + 1;
-    cJSON *item = malloc(sizeof(*item) + size);
-
-    if (!item)
-        return;
-    *item = (cJSON){.type = type | cJSON_IsReference};
-    item->valuestring = memcpy(item + 1, text, size);
-    add(object, key, item);
-}
-
 void json_add_string(cJSON *object, const char *key, const char *text)
 {
-    if (text)
-        add_text(object, key, cJSON_String, text);
-    else
-        json_add_null(object, key);
+    add(object, key, text ? cJSON_CreateString(text) : cJSON_CreateNull());
 }
 
 /* cJSON prints numbers from 10^15 on with an exponent and rounded, so integers go in as raw text;
@@ -163,7 +233,7 @@ void json_add_u64(cJSON *object, const char *key, uint64_t value)
     do
         *--start = (char)('0' + value % 10);
     while ((value /= 10) > 0);
-    add_text(object, key, cJSON_Raw, start);
+    add(object, key, cJSON_CreateRaw(start));
 }
 
 void json_add_i64(cJSON *object, const char *key, int64_t value)
@@ -171,7 +241,7 @@ void json_add_i64(cJSON *object, const char *key, int64_t value)
     char text[32];
 
     snprintf(text, sizeof(text), "%" PRId64, value);
-    add_text(object, key, cJSON_Raw, text);
+    add(object, key, cJSON_CreateRaw(text));
 }
 
 void json_add_bool(cJSON *object, const char *key, bool value)

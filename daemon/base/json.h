@@ -2,10 +2,9 @@
 #pragma once
 
 /*
- * The trees of cJSON, read and written here (json_parse.c, json_format.c): in a fraction of the
- * time, and with the care that text from outside needs: size and depth limits, UTF-8 checked,
- * nothing after the value, typed getters that tell "absent" from "wrong type". Whoever holds one
- * frees it with cJSON_Delete (or _cleanup_json_).
+ * cJSON with the care it lacks for text from outside: size and depth limits, UTF-8 checked, nothing
+ * after the value, typed getters that tell "absent" from "wrong type". Objects are cJSON's own;
+ * whoever holds one frees it with cJSON_Delete (or _cleanup_json_).
  */
 
 #include <cjson/cJSON.h>

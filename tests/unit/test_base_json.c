@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -30,36 +29,10 @@ static void one_object_is_read(void **state _unused_)
 
 static void anything_but_one_object_is_refused(void **state _unused_)
 {
-    static const char *const texts[] = {"",
-                                        "[]",
-                                        "1",
-                                        "{",
-                                        "{}{}",
-                                        "{} x",
-                                        "{\"a\":}",
-                                        "{\"a\":\xff}",
-                                        "{\"a\":\"\xff\"}",
-                                        "null",
-                                        "{\"a\" 1}",
-                                        "{\"a\":\"\\u0000\"}",
-                                        "{\"a\":\"\t\"}",
-                                        "{\"a\":tru}",
-                                        "{\"a\":\"\\x\"}",
-                                        "{\"a\":\"\\u12g4\"}",
-                                        "{\"a\":\"\\ud83dx\"}",
-                                        "{\"a\":\"\\ud83d\\u0041\"}",
-                                        "{\"a\":\"\\ude00\"}",
-                                        "{\"a\":1 \"b\":2}",
-                                        "{\"a\":1,}",
-                                        "{,}",
-                                        "{\"a\":[1,]}",
-                                        "{\"a\":[1}",
-                                        "{\"a\":{]}",
-                                        "{1:2}",
-                                        "{\"a\"}",
-                                        "{\"a\":-}",
-                                        "{\"a\":1.2.3}",
-                                        "{\"a\":1-2}"};
+    static const char *const texts[] = {"",         "[]",           "1",
+                                        "{",        "{}{}",         "{} x",
+                                        "{\"a\":}", "{\"a\":\xff}", "{\"a\":\"\xff\"}",
+                                        "null",     "{\"a\" 1}",    "{\"a\":\"\\u0000\"}"};
     cJSON *json = NULL;
 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -124,79 +97,6 @@ static void what_was_read_is_written(void **state _unused_)
         assert_string_equal(text, texts[i]);
     }
     assert_null(json_format(NULL));
-}
-
-static void escapes_stand_for_characters(void **state _unused_)
-{
-    _cleanup_json_ cJSON *json = NULL;
-    const char *text = NULL;
-
-    assert_int_equal(parse("{\"\\u0041\\/\":\"\\u00e4\\u20ac\\ud83d\\uDE00\\\"\\\\n\"}", &json), 0);
-    assert_int_equal(json_get_string(json, "A/", &text), 1);
-    assert_string_equal(text, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"\\n");
-}
-
-static void numbers_are_read_exactly(void **state _unused_)
-{
-    static const struct {
-        const char *text;
-        double value;
-        int whole;
-    } numbers[] = {{"0", 0, 0},
-                   {"-1", -1, -1},
-                   {"9007199254740991", 9007199254740991.0, INT32_MAX},
-                   {"-9007199254740993", -9007199254740992.0, INT32_MIN},
-                   {"123456789012345678", 123456789012345680.0, INT32_MAX},
-                   {"1234567890123456789", 1234567890123456800.0, INT32_MAX},
-                   {"2147483647", 2147483647, INT32_MAX},
-                   {"-2147483648", -2147483648.0, INT32_MIN},
-                   {"12.5", 12.5, 12},
-                   {"-2.5e-1", -0.25, 0}};
-    char text[64];
-
-    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-        _cleanup_json_ cJSON *json = NULL;
-        snprintf(text, sizeof(text), "{\"n\":%s}", numbers[i].text);
-        assert_int_equal(parse(text, &json), 0);
-        assert_true(json->child->valuedouble == numbers[i].value);
-        assert_int_equal(json->child->valueint, numbers[i].whole);
-    }
-}
-
-/* A tree is one of cJSON's, whoever made it. */
-static void trees_can_be_taken_apart(void **state _unused_)
-{
-    _cleanup_json_ cJSON *json = NULL, *copy = NULL, *other = cJSON_CreateObject();
-
-    assert_int_equal(parse("{\"a\":\"x\",\"b\":[1,\"y\",{\"c\":\"z\"}],\"d\":null}", &json), 0);
-    json_add_string(json, "e", "new");
-    cJSON_AddItemToObject(other, "moved", cJSON_DetachItemFromObjectCaseSensitive(json, "a"));
-    cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(json, "b"), cJSON_CreateNull());
-    copy = cJSON_Duplicate(json, true);
-    cJSON_Delete(TAKE_PTR(json));
-    _cleanup_free_ char *text = json_format(copy), *moved = json_format(other);
-    assert_string_equal(text, "{\"b\":[1,\"y\",{\"c\":\"z\"},null],\"d\":null,\"e\":\"new\"}");
-    assert_string_equal(moved, "{\"moved\":\"x\"}");
-}
-
-/* Whatever its size, and where its pieces lie in it. */
-static void long_texts_are_written_whole(void **state _unused_)
-{
-    for (size_t size = 2000; size < 2100; size++) {
-        _cleanup_json_ cJSON *json = cJSON_CreateObject(), *again = NULL;
-        _cleanup_free_ char *value = malloc(size + 1);
-        const char *read = NULL;
-        memset(value, 'x', size);
-        value[size / 2] = '\n';
-        value[size] = '\0';
-        json_add_string(json, "a", value);
-        json_add_string(json, "b", value);
-        _cleanup_free_ char *text = json_format(json);
-        assert_int_equal(strlen(text), 2 * size + strlen("{'a':'n','b':'n'}"));
-        assert_int_equal(parse(text, &again), 0);
-        assert_int_equal(json_get_string(again, "b", &read), 1);
-        assert_string_equal(read, value);
-    }
 }
 
 static void depth_and_size_are_limited(void **state _unused_)
@@ -418,10 +318,6 @@ int main(void)
         cmocka_unit_test(text_ends_with_its_last_byte),
         cmocka_unit_test(text_that_ends_amid_an_object_is_read_no_further),
         cmocka_unit_test(what_was_read_is_written),
-        cmocka_unit_test(escapes_stand_for_characters),
-        cmocka_unit_test(numbers_are_read_exactly),
-        cmocka_unit_test(trees_can_be_taken_apart),
-        cmocka_unit_test(long_texts_are_written_whole),
         cmocka_unit_test(depth_and_size_are_limited),
         cmocka_unit_test(a_value_is_judged_by_the_letter),
         cmocka_unit_test(getters_tell_absent_from_wrong),
