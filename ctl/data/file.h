@@ -135,6 +135,35 @@ struct file_sum {
 #define FILE_PACK_BYTES_MAX ((uint64_t)16 * 1024 * 1024)
 #define FILE_PACK_NAMES_MAX ((size_t)512 * 1024) /* a call has at most 1 MiB of JSON */
 
+/*
+ * What packs go over: two connections in turns, so that one pack moves while the other waits for a
+ * disk or for its reader. The daemon may have no place for the second.
+ */
+struct file_lanes {
+    struct ctl *ctl;  /* borrowed */
+    struct ctl other; /* the same with a connection of its own */
+    size_t sent;
+    bool is_parallel;
+};
+
+#define FILE_LANES_MAX 2
+
+/* @is_parallel: whether the order of the packs is of no matter. */
+void file_lanes_init(struct file_lanes *lanes, struct ctl *ctl, bool is_parallel);
+
+/* Opens the second one where there is to be one. Return: 0, also where there is no place for it; or
+ * the exit code. */
+int file_lanes_open(struct file_lanes *lanes);
+
+/* Whose turn it is. */
+struct ctl *file_lanes_next(struct file_lanes *lanes);
+
+void file_lanes_done(struct file_lanes *lanes);
+
+/* How many of @left files, @max at most, go into the next pack: ever fewer towards the end, where
+ * nothing else is under way. */
+size_t file_pack_count(size_t left, size_t max);
+
 /* What one of them ended with; it does not hinder the others. */
 void file_note(struct file_sum *sum, int r);
 

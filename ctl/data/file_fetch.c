@@ -13,15 +13,16 @@
 
 /*
  * Many small files for `p2pctl file get`: their contents come one behind the other in a file in
- * memory, so that one call gets thousands. While the daemon gets one such pack the last one is
+ * memory, so that one call gets thousands. While the daemon gets two such packs the last one is
  * written. All of a pack are on the disk before any of them has its name.
  */
 
-#define PACK_FILES_MAX     4096
+#define PACK_FILES_MAX     2048
 #define PACK_FILES_UNKNOWN 256 /* where nobody knows how large they are */
 
 /* One call. */
 struct pack {
+    struct ctl *ctl;              /* borrowed: whose connection it went over */
     int fd;                       /* owned */
     struct file_wanted **entries; /* owned array; whom it asked for */
     size_t count;
@@ -30,6 +31,7 @@ struct pack {
 
 struct fetch {
     struct ctl *ctl;
+    struct file_lanes lanes;
     const struct place *source;
     const char *directory;
     struct file_wanted *wanted;
@@ -42,12 +44,14 @@ struct fetch {
     uint64_t total, done;
 };
 
+#define PACK_NONE ((struct pack){.fd = -EBADF})
+
 static void pack_done(struct pack *pack)
 {
     cJSON_Delete(pack->end);
     free(pack->entries);
     close_fd(pack->fd);
-    *pack = (struct pack){.fd = -EBADF};
+    *pack = PACK_NONE;
 }
 
 /* Whether it may be asked for at all: nothing is overwritten unasked, or leads elsewhere, whatever
@@ -69,12 +73,12 @@ static bool is_free(struct fetch *fetch, const char *name)
 
 /* --- Asking --- */
 
-static bool has_room(const struct fetch *fetch, const struct pack *pack, uint64_t bytes,
-                     size_t names)
+static bool has_room(const struct fetch *fetch, const struct pack *pack, size_t files_max,
+                     uint64_t bytes, size_t names)
 {
     uint64_t size = fetch->wanted[fetch->next].size;
 
-    return pack->count < fetch->pack_files_max && names < FILE_PACK_NAMES_MAX &&
+    return pack->count < files_max && names < FILE_PACK_NAMES_MAX &&
            (size == FILE_SIZE_UNKNOWN ? pack->count < PACK_FILES_UNKNOWN
                                       : pack->count == 0 || bytes + size <= FILE_PACK_BYTES_MAX);
 }
@@ -84,8 +88,10 @@ static cJSON *choose(struct fetch *fetch, struct pack *pack)
     cJSON *list = cJSON_CreateArray();
     uint64_t bytes = 0;
     size_t names = 0;
+    size_t files_max = file_pack_count(fetch->count - fetch->next, fetch->pack_files_max);
 
-    for (; fetch->next < fetch->count && has_room(fetch, pack, bytes, names); fetch->next++) {
+    for (; fetch->next < fetch->count && has_room(fetch, pack, files_max, bytes, names);
+         fetch->next++) {
         struct file_wanted *one = &fetch->wanted[fetch->next];
         if (one->is_left || !is_free(fetch, one->name))
             continue;
@@ -112,11 +118,12 @@ static int ask(struct fetch *fetch, struct pack *pack)
         cJSON_Delete(list);
         return 0;
     }
+    pack->ctl = file_lanes_next(&fetch->lanes);
     cJSON *parameters = place_parameters(ctl, fetch->source);
     cJSON_AddItemToObject(parameters, "names", list);
     if (options_get(&ctl->options, "rate"))
         json_add_string(parameters, "rate", options_get(&ctl->options, "rate"));
-    return client_start(ctl, (struct call){"GetFile", parameters, pack->fd, true, NULL});
+    return client_start(pack->ctl, (struct call){"GetFile", parameters, pack->fd, true, NULL});
 }
 
 /* Until all of them are in memory. */
@@ -127,7 +134,7 @@ static int await(struct fetch *fetch, struct pack *pack)
 
     while (r == 0 && !last && pack->count > 0) {
         _cleanup_json_ cJSON *object = NULL;
-        r = client_next(fetch->ctl, &object, &last);
+        r = client_next(pack->ctl, &object, &last);
         if (r == 0 && last)
             pack->end = TAKE_PTR(object);
         else if (r == 0)
@@ -280,23 +287,44 @@ static int write_pack(struct fetch *fetch, const struct pack *pack)
     return 0;
 }
 
+/* Asks for as many packs as are under way at once. Return: 0, or the exit code. */
+static int ask_more(struct fetch *fetch, struct pack *flying, size_t *count)
+{
+    int r = 0;
+
+    for (; r == 0 && *count < (fetch->lanes.is_parallel ? FILE_LANES_MAX : 1); ++*count) {
+        r = *count > 0 ? file_lanes_open(&fetch->lanes) : 0;
+        if (r == 0)
+            r = ask(fetch, &flying[*count]);
+        if (flying[*count].count == 0) {
+            pack_done(&flying[*count]);
+            break;
+        }
+    }
+    return r;
+}
+
 static int move_all(struct fetch *fetch)
 {
-    _cleanup_(pack_done) struct pack current = {.fd = -EBADF}, following = {.fd = -EBADF};
-    int r = ask(fetch, &current);
+    struct pack flying[FILE_LANES_MAX] = {PACK_NONE, PACK_NONE};
+    size_t count = 0;
+    int r = ask_more(fetch, flying, &count);
 
-    while (r == 0 && current.count > 0) {
+    while (r == 0 && count > 0) {
+        _cleanup_(pack_done) struct pack current = flying[0];
+        flying[0] = flying[1];
+        flying[1] = PACK_NONE;
+        count--;
         r = await(fetch, &current);
         if (r == 0)
-            r = ask(fetch, &following);
+            r = ask_more(fetch, flying, &count);
         if (current.end) {
             int q = write_pack(fetch, &current);
             r = r == 0 ? q : r;
         }
-        pack_done(&current);
-        current = following;
-        following = (struct pack){.fd = -EBADF};
     }
+    for (size_t i = 0; i < FILE_LANES_MAX; i++)
+        pack_done(&flying[i]);
     progress_wipe(&fetch->progress);
     return r;
 }
@@ -322,5 +350,8 @@ int file_fetch(struct ctl *ctl, const struct place *source, const char *director
             wanted[i].is_left || wanted[i].size == FILE_SIZE_UNKNOWN ? 0 : wanted[i].size;
     }
     file_begin_many(ctl, &fetch.sum, &fetch.progress);
-    return file_end_many(ctl, &fetch.sum, &fetch.progress, move_all(&fetch));
+    file_lanes_init(&fetch.lanes, ctl, true);
+    int r = move_all(&fetch);
+    file_lanes_done(&fetch.lanes);
+    return file_end_many(ctl, &fetch.sum, &fetch.progress, r);
 }

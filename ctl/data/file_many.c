@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
+#include "client.h"
 #include "console/failure.h"
 #include "data/file.h"
 #include "interrupt.h"
 #include "console/render.h"
 
-/* What `file put` and `file get` of many small files show. */
+/* What `file put` and `file get` of many small files go over, and what they show. */
 
 #define SHOWN_MAX 20 /* of more files only the sum is told */
 
@@ -101,4 +102,48 @@ int file_end_many(const struct ctl *ctl, const struct file_sum *sum,
     if (r == 0)
         show_sum(ctl, sum, progress_elapsed(progress));
     return r != 0 ? r : sum->failure;
+}
+
+/* --- Packs --- */
+
+void file_lanes_init(struct file_lanes *lanes, struct ctl *ctl, bool is_parallel)
+{
+    /* Each transfer keeps the rate by itself. */
+    *lanes = (struct file_lanes){.ctl = ctl,
+                                 .other = *ctl,
+                                 .is_parallel = is_parallel && !options_get(&ctl->options, "rate")};
+    lanes->other.client = NULL;
+}
+
+static bool is_refusal(enum error_code code)
+{
+    return code == ERROR_BUSY;
+}
+
+int file_lanes_open(struct file_lanes *lanes)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+
+    if (!lanes->is_parallel || lanes->other.client)
+        return 0;
+    int r = client_call(&lanes->other,
+                        (struct call){"org.varlink.service.GetInfo", NULL, -1, false, is_refusal},
+                        &answer);
+    lanes->is_parallel = answer != NULL;
+    return r;
+}
+
+struct ctl *file_lanes_next(struct file_lanes *lanes)
+{
+    return lanes->is_parallel && lanes->sent++ % FILE_LANES_MAX > 0 ? &lanes->other : lanes->ctl;
+}
+
+void file_lanes_done(struct file_lanes *lanes)
+{
+    lanes->other.client = client_free(lanes->other.client);
+}
+
+size_t file_pack_count(size_t left, size_t max)
+{
+    return MIN(left, MIN(max, MAX((size_t)FILE_PACK_FIRST, left / FILE_LANES_MAX)));
 }

@@ -18,7 +18,6 @@
  */
 
 #define PACK_FILES_MAX 2048
-#define FLYING_MAX     2
 #define BUFFER_SIZE    (2 * FILE_PACKED_MAX + 1) /* always room for one file and a byte more */
 
 struct pack {
@@ -33,10 +32,7 @@ struct pack {
 
 struct packs {
     struct ctl *ctl;
-    struct ctl other; /* the same with a connection of its own, for every second pack */
-    size_t sent;
-    bool is_parallel; /* no name stands twice, so that their order is of no matter; and the daemon
-                         has a place for the other connection */
+    struct file_lanes lanes;
     const struct place *target;
     const struct file_source *sources;
     size_t count;
@@ -131,18 +127,11 @@ static int add_file(struct packs *packs, struct pack *pack, const struct file_so
     return packs->held > BUFFER_SIZE - FILE_PACKED_MAX - 1 ? flush(packs, pack) : 0;
 }
 
-/* How many files go into the next pack: the last two share what is left. */
-static size_t choose_count(const struct packs *packs)
-{
-    size_t left = packs->count - packs->next, max = packs->pack_files_max;
-
-    return left > max && left < 2 * max ? (left + 1) / 2 : MIN(left, max);
-}
-
 /* Reads the next files. Return: 0, also where there are none; or the exit code. */
 static int read_pack(struct packs *packs, struct pack *pack)
 {
-    size_t names = 0, files_max = choose_count(packs);
+    size_t names = 0;
+    size_t files_max = file_pack_count(packs->count - packs->next, packs->pack_files_max);
     int r = 0;
 
     *pack = (struct pack){.files = cJSON_CreateArray()};
@@ -161,8 +150,7 @@ static int read_pack(struct packs *packs, struct pack *pack)
 
 static int send_pack(struct packs *packs, struct pack *pack)
 {
-    bool is_second = packs->is_parallel && packs->sent++ % 2 > 0;
-    struct ctl *ctl = pack->ctl = is_second ? &packs->other : packs->ctl;
+    struct ctl *ctl = pack->ctl = file_lanes_next(&packs->lanes);
     cJSON *parameters = place_parameters(ctl, packs->target);
 
     /* The answer gives each by its name; what was sent is wanted again for --json. */
@@ -221,23 +209,6 @@ static int finish_pack(struct packs *packs, struct pack *pack)
     return r;
 }
 
-static bool is_refusal(enum error_code code)
-{
-    return code == ERROR_BUSY;
-}
-
-/* Return: 0, also where there is no place for one more; or the exit code. */
-static int open_other(struct packs *packs)
-{
-    _cleanup_json_ cJSON *answer = NULL;
-    int r = client_call(&packs->other,
-                        (struct call){"org.varlink.service.GetInfo", NULL, -1, false, is_refusal},
-                        &answer);
-
-    packs->is_parallel = answer != NULL;
-    return r;
-}
-
 /* Of those under way the oldest. Return: 0, or the exit code. */
 static int finish_first(struct packs *packs, struct pack *flying, size_t *count)
 {
@@ -252,16 +223,17 @@ static int finish_first(struct packs *packs, struct pack *flying, size_t *count)
 /* The next one is read while others are under way. Return: 0, or the exit code. */
 static int move_all(struct packs *packs)
 {
-    struct pack flying[FLYING_MAX] = {PACK_NONE, PACK_NONE};
+    struct pack flying[FILE_LANES_MAX] = {PACK_NONE, PACK_NONE};
     size_t count = 0;
     int r = 0;
 
     while (r == 0 && (count > 0 || packs->next < packs->count)) {
         struct pack next;
         r = read_pack(packs, &next);
-        if (r == 0 && packs->is_parallel && count > 0 && !packs->other.client)
-            r = open_other(packs);
-        if (count == (packs->is_parallel ? FLYING_MAX : 1) || (count > 0 && next.count == 0)) {
+        if (r == 0 && count > 0)
+            r = file_lanes_open(&packs->lanes);
+        if (count == (packs->lanes.is_parallel ? FILE_LANES_MAX : 1) ||
+            (count > 0 && next.count == 0)) {
             int q = finish_first(packs, flying, &count);
             r = r == 0 ? q : r;
         }
@@ -272,7 +244,7 @@ static int move_all(struct packs *packs)
             pack_done(&next);
         }
     }
-    for (size_t i = 0; i < FLYING_MAX; i++)
+    for (size_t i = 0; i < FILE_LANES_MAX; i++)
         pack_done(&flying[i]);
     return r;
 }
@@ -307,18 +279,17 @@ int file_pack_put(struct ctl *ctl, const struct place *target, const struct file
                           .count = count,
                           .pack_files_max = FILE_PACK_FIRST,
                           .buffer = buffer,
-                          .sum = {.count = count},
-                          .other = *ctl,
-                          .is_parallel = !has_twins(sources, count)};
+                          .sum = {.count = count}};
 
     if (!buffer)
         return fail_memory();
     for (size_t i = 0; i < count; i++)
         packs.total += sources[i].size;
     file_begin_many(ctl, &packs.sum, &packs.progress);
-    packs.other.client = NULL;
+    /* Of a name that stands twice the last one is meant. */
+    file_lanes_init(&packs.lanes, ctl, !has_twins(sources, count));
     int r = move_all(&packs);
-    packs.other.client = client_free(packs.other.client);
+    file_lanes_done(&packs.lanes);
     if (r != 0 && r != CLIENT_INTERRUPTED && ctl->globals.json == JSON_OFF && !ctl->globals.quiet)
         fprintf(stderr,
                 "of %zu files %zu are not known to be stored; repeat the command for the rest\n",

@@ -344,6 +344,16 @@ def test_a_rate_is_kept(node, tmp_path):
     assert "1KiB" in node.ctl("file", "put", "--rate", "8", source, "lab-02:", code=2).stderr
 
 
+def test_a_rate_is_that_of_all_files_together(node, make, tmp_path):
+    into = tmp_path / "into"
+    into.mkdir()
+    paths = [make(f"slow{i:03}", bytes(4096)) for i in range(768)]
+    for words in (["put", *paths, "lab-02:"], ["get", "lab-02:slow*", into]):
+        begin = time.monotonic()
+        node.ctl("file", words[0], "--rate", "2MiB", *words[1:])
+        assert time.monotonic() - begin >= 1.3  # 3 MiB
+
+
 def read_terminal(descriptor):
     """What was written to the other end, until that is closed."""
     text = b""
@@ -684,10 +694,14 @@ def test_an_ended_get_of_many_leaves_nothing(node, make, tmp_path, number):
     assert len(list(into.iterdir())) == 600
 
 
-def test_many_go_over_one_connection_where_there_is_no_place_for_two(make_lab, make):
+def test_many_go_over_one_connection_where_there_is_no_place_for_two(make_lab, make, tmp_path):
+    into = tmp_path / "into"
+    into.mkdir()
     node = make_lab({"control": {"clients_max": 1}}).node("narrow", role="seed").start()
     node.ctl("file", "put", *[make(f"small{i:03}", b"%d" % i) for i in range(900)])
     assert len(stored(node)) == 900
+    node.ctl("file", "get", "small*", into)
+    assert {path.name: path.read_bytes() for path in into.iterdir()} == {f"small{i:03}": b"%d" % i for i in range(900)}
 
 
 def test_get_finds_the_holder_by_itself(node, make):
