@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include <wchar.h>
+#include "base/json.h"
 #include "base/text.h"
 #include "console/failure.h"
 
@@ -203,19 +204,9 @@ char *render_elapsed(double seconds, char target[static RENDER_TEXT_MAX])
 
 uint64_t render_parse_time(const char *text)
 {
-    struct tm tm = {0};
-    uint64_t usec = 0, scale = 100000;
+    uint64_t usec;
 
-    const char *rest = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-    if (!rest)
-        return 0;
-    if (*rest == '.')
-        for (rest++; *rest >= '0' && *rest <= '9'; rest++, scale /= 10)
-            usec += (uint64_t)(*rest - '0') * scale;
-    time_t seconds = timegm(&tm);
-    if (strcmp(rest, "Z") != 0 || seconds < 0)
-        return 0;
-    return MAX((uint64_t)seconds * USEC_PER_SEC + usec, (uint64_t)1); /* 0 is none */
+    return text && json_parse_time(text, &usec) == 0 ? usec : 0; /* 0 is none */
 }
 
 static uint64_t now_usec(void)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "base/base64.h"
 #include "base/json.h"
+#include "base/usec.h"
 
 static int parse(const char *text, cJSON **ret)
 {
@@ -250,6 +251,50 @@ static void numbers_and_times_print_exactly(void **state _unused_)
                         "\"s\":null,\"b\":true}");
 }
 
+static void times_are_read_as_they_are_written(void **state _unused_)
+{
+    static const char *const wrong[] = {
+        "",
+        "yesterday",
+        "2026-11-21",
+        "2026-11-21T07:58:11",
+        "2026-11-21T07:58:11z",
+        "2026-11-21T07:58:11.5",
+        "2026-11-21T07:58:11Z ",
+        "2026-11-21 07:58:11Z",
+        " 026-11-21T07:58:11Z",
+        "2026-1-21T07:58:11Z",
+        "2026-11-21T07:58:1",
+        "1969-12-31T23:59:59Z",
+        "2026-00-21T07:58:11Z",
+        "2026-13-21T07:58:11Z",
+        "2026-11-00T07:58:11Z",
+        "2026-11-32T07:58:11Z",
+        "2026-11-21T24:58:11Z",
+        "2026-11-21T07:60:11Z",
+        "2026-11-21T07:58:61Z",
+    };
+    uint64_t usec;
+
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+        assert_int_equal(json_parse_time(wrong[i], &usec), -EINVAL);
+    assert_int_equal(json_parse_time("1970-01-01T00:00:00Z", &usec), 0);
+    assert_int_equal(usec, 1);
+    assert_int_equal(json_parse_time("2026-11-21T07:58:11.4020019Z", &usec), 0);
+    assert_int_equal(usec, UINT64_C(1795247891402001));
+    /* Days up to the year 9999, each at another time. */
+    for (uint64_t day = 0; day < 2932896; day += day < 50000 ? 1 : 29) {
+        uint64_t wall =
+            (day * 86400 + day % 86400) * USEC_PER_SEC + day % 1000 * USEC_PER_MSEC + 1000;
+        _cleanup_json_ cJSON *json = cJSON_CreateObject();
+        json_add_time(json, "t", wall);
+        const char *text = NULL;
+        assert_int_equal(json_get_string(json, "t", &text), 1);
+        assert_int_equal(json_parse_time(text, &usec), 0);
+        assert_int_equal(usec, wall / USEC_PER_MSEC * USEC_PER_MSEC);
+    }
+}
+
 static void bytes_that_are_no_text_travel_as_base64(void **state _unused_)
 {
     _cleanup_json_ cJSON *json = cJSON_CreateObject();
@@ -323,6 +368,7 @@ int main(void)
         cmocka_unit_test(getters_tell_absent_from_wrong),
         cmocka_unit_test(no_control_character_is_printed_bare),
         cmocka_unit_test(numbers_and_times_print_exactly),
+        cmocka_unit_test(times_are_read_as_they_are_written),
         cmocka_unit_test(bytes_that_are_no_text_travel_as_base64),
         cmocka_unit_test(unknown_members_are_named),
         cmocka_unit_test(base64_reads_what_it_writes),
