@@ -86,8 +86,10 @@ int file_verify(const struct part *part, const char *target, const cJSON *end);
  */
 int file_check_target(const struct ctl *ctl, const char *target);
 
-/* The permissions, but for what the umask denies, and the time. */
-void file_set_metadata(int fd, const cJSON *end);
+/* The permissions, before the umask. */
+mode_t file_get_mode(const cJSON *end);
+
+void file_set_modified(int fd, const cJSON *end);
 
 /* A small file that goes along with others. */
 #define FILE_PACKED_MAX ((size_t)256 * 1024)

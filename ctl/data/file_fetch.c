@@ -4,10 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include "base/text.h"
 #include "client.h"
 #include "console/failure.h"
 #include "data/file.h"
+#include "data/present.h"
 #include "console/progress.h"
 #include "console/render.h"
 
@@ -26,19 +29,28 @@ struct pack {
     int fd;                       /* owned */
     struct file_wanted **entries; /* owned array; whom it asked for */
     size_t count;
-    cJSON *end; /* owned: the answer */
+    cJSON *end;    /* owned: the answer */
+    uint8_t *data; /* owned: its contents, once they have come */
+    size_t size;
 };
+
+/* What became of one of a pack. */
+enum outcome { OUTCOME_NONE, OUTCOME_WRITTEN, OUTCOME_KEPT };
 
 struct fetch {
     struct ctl *ctl;
     struct file_lanes lanes;
     const struct place *source;
     const char *directory;
+    int directory_fd;       /* owned */
+    struct present present; /* what the directory had before */
+    bool is_newer;          /* --overwrite=newer */
+    uint32_t mark;          /* in the names of the parts */
+    size_t written;         /* their number in all packs before */
     struct file_wanted *wanted;
     size_t count;
     size_t next; /* to be asked for */
     size_t pack_files_max;
-    uint8_t *buffer; /* owned: of FILE_PACKED_MAX */
     struct progress progress;
     struct file_sum sum;
     uint64_t total, done;
@@ -50,6 +62,8 @@ static void pack_done(struct pack *pack)
 {
     cJSON_Delete(pack->end);
     free(pack->entries);
+    if (pack->data)
+        (void)munmap(pack->data, pack->size);
     close_fd(pack->fd);
     *pack = PACK_NONE;
 }
@@ -58,15 +72,12 @@ static void pack_done(struct pack *pack)
  * another node calls its files. */
 static bool is_free(struct fetch *fetch, const char *name)
 {
-    _cleanup_free_ char *path = file_path_in(fetch->directory, name);
-
-    if (!path) {
-        file_note(&fetch->sum, fail_memory());
-        return false;
-    }
     int r = file_check_name(name);
-    if (r == 0)
-        r = file_check_target(fetch->ctl, path);
+
+    if (r == 0 && present_may_have(&fetch->present, name)) {
+        _cleanup_free_ char *path = file_path_in(fetch->directory, name);
+        r = path ? file_check_target(fetch->ctl, path) : fail_memory();
+    }
     file_note(&fetch->sum, r);
     return r == 0;
 }
@@ -109,7 +120,7 @@ static int ask(struct fetch *fetch, struct pack *pack)
 {
     struct ctl *ctl = fetch->ctl;
 
-    *pack = (struct pack){.fd = memfd_create("files", MFD_CLOEXEC),
+    *pack = (struct pack){.fd = memfd_create("files", MFD_CLOEXEC | MFD_ALLOW_SEALING),
                           .entries = calloc(PACK_FILES_MAX, sizeof(*pack->entries))};
     if (!pack->entries || pack->fd < 0)
         return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
@@ -145,61 +156,140 @@ static int await(struct fetch *fetch, struct pack *pack)
 
 /* --- Writing --- */
 
-/* The next @size bytes of the pack into the part. Return: 0, or the exit code. */
-static int copy(const struct fetch *fetch, int source, off_t offset, size_t size, struct part *part,
-                const char *target)
+#define PART_NAME_MAX 40
+
+static void name_part(const struct fetch *fetch, size_t i, char target[static PART_NAME_MAX])
 {
-    if (pread(source, fetch->buffer, size, offset) != (ssize_t)size)
-        return fail(ERROR_INTERNAL, "the daemon gave less than it said", NULL, "cannot write %s",
-                    target);
-    for (size_t done = 0; done < size;) {
-        ssize_t put = write(part->fd, fetch->buffer + done, size - done);
+    snprintf(target, PART_NAME_MAX, ".p2pctl.%08x-%zu", fetch->mark, fetch->written + i);
+}
+
+static int fail_to_write_in(const struct fetch *fetch, const char *name, int error)
+{
+    _cleanup_free_ char *target = file_path_in(fetch->directory, name);
+
+    return fail_to_write(target ? target : name, error);
+}
+
+/* Nobody can take them away again. Return: 0, or the exit code. */
+static int map_contents(struct pack *pack)
+{
+    struct stat status;
+
+    if (fcntl(pack->fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0 || fstat(pack->fd, &status) < 0)
+        return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot read the files");
+    if (status.st_size == 0)
+        return 0;
+    void *data =
+        mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, pack->fd, 0);
+    if (data == MAP_FAILED)
+        return fail_memory();
+    pack->data = data;
+    pack->size = (size_t)status.st_size;
+    return 0;
+}
+
+static int write_content(const struct fetch *fetch, int fd, const uint8_t *data, size_t size,
+                         const char *name)
+{
+    while (size > 0) {
+        ssize_t put = write(fd, data, size);
         if (put < 0)
-            return fail_to_write(target, errno);
-        done += (size_t)put;
+            return fail_to_write_in(fetch, name, errno);
+        data += put;
+        size -= (size_t)put;
     }
     return 0;
 }
 
-/* One that has come, beside its target. Return: 0 with the part; 1 where the one that is there
- * stays; or a negative exit code. */
-static int write_one(struct fetch *fetch, const cJSON *got, int source, off_t offset,
-                     struct part *ret)
+static int verify(const struct fetch *fetch, int fd, const char *name, const cJSON *got)
 {
-    const struct ctl *ctl = fetch->ctl;
-    _cleanup_free_ char *target = file_path_in(fetch->directory, json_text(got, "name", ""));
-    _cleanup_(part_done) struct part part = PART_NONE;
-    int r;
+    _cleanup_free_ char *target = file_path_in(fetch->directory, name);
 
-    if (!target)
-        return -fail_memory();
-    if (file_is_to_be_kept(ctl, target, got))
-        return 1;
-    r = part_open(target, PART_MODE, &part);
-    if (r == 0)
-        r = copy(fetch, source, offset, (size_t)json_number(got, "size_bytes", 0), &part, target);
+    return !target ? fail_memory() : file_verify(&(struct part){.fd = fd}, target, got);
+}
+
+/* One that has come, into its part. Return: 0, or the exit code. */
+static int write_part(const struct fetch *fetch, const char *name, const cJSON *got,
+                      const char *part, const uint8_t *data)
+{
+    _cleanup_close_ int fd =
+        openat(fetch->directory_fd, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+               file_get_mode(got));
+
+    if (fd < 0)
+        return fail_to_write_in(fetch, name, errno);
+    int r = write_content(fetch, fd, data, (size_t)json_number(got, "size_bytes", 0), name);
+    file_set_modified(fd, got);
+    if (r == 0 && options_has(&fetch->ctl->options, "verify"))
+        r = verify(fetch, fd, name, got);
     if (r != 0)
-        return -r;
-    file_set_metadata(part.fd, got);
-    r = options_has(&ctl->options, "verify") ? file_verify(&part, target, got) : 0;
-    if (r != 0)
-        return -r;
-    /* Thousands of them wait for the one sync. */
-    part.fd = close_fd(part.fd);
-    *ret = part;
-    part = PART_NONE;
-    return 0;
+        (void)unlinkat(fetch->directory_fd, part, 0);
+    return r;
+}
+
+static bool is_to_be_kept(const struct fetch *fetch, const char *name, const cJSON *got)
+{
+    _cleanup_free_ char *target = fetch->is_newer ? file_path_in(fetch->directory, name) : NULL;
+
+    return target && file_is_to_be_kept(fetch->ctl, target, got);
+}
+
+static enum outcome write_one(struct fetch *fetch, const struct pack *pack, size_t i,
+                              const cJSON *got, const uint8_t *data)
+{
+    const char *name = pack->entries[i]->name;
+    char part[PART_NAME_MAX];
+
+    if (is_to_be_kept(fetch, name, got))
+        return OUTCOME_KEPT;
+    name_part(fetch, i, part);
+    int r = write_part(fetch, name, got, part, data);
+    file_note(&fetch->sum, r);
+    return r == 0 ? OUTCOME_WRITTEN : OUTCOME_NONE;
+}
+
+/* Something has the name by now; or the file system cannot tell. */
+static int rename_slowly(const struct fetch *fetch, const char *name, const char *part)
+{
+    _cleanup_free_ char *target = file_path_in(fetch->directory, name);
+    _cleanup_(part_done) struct part whole = {.path = file_path_in(fetch->directory, part),
+                                              .fd = -EBADF};
+
+    if (!target || !whole.path)
+        return fail_memory();
+    int r = file_check_target(fetch->ctl, target);
+    return r != 0 ? r : part_rename(&whole, target, file_get_hint(fetch->ctl));
+}
+
+static int rename_one(const struct fetch *fetch, const char *name, size_t i)
+{
+    char part[PART_NAME_MAX];
+
+    name_part(fetch, i, part);
+    if (renameat2(fetch->directory_fd, part, fetch->directory_fd, name, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno == EEXIST || errno == EINVAL)
+        return rename_slowly(fetch, name, part);
+    int r = fail_to_write_in(fetch, name, errno);
+    (void)unlinkat(fetch->directory_fd, part, 0);
+    return r;
 }
 
 /* Whether the answer belongs to what was asked. */
 static bool fits(const struct pack *pack, const cJSON *files)
 {
+    uint64_t left = pack->size;
     size_t i = 0;
 
-    json_for_each (got, files)
-        if (i >= pack->count || strcmp(json_text(got, "name", ""), pack->entries[i++]->name) != 0 ||
-            json_number(got, "size_bytes", 0) > (double)FILE_PACKED_MAX)
+    json_for_each (got, files) {
+        uint64_t size = (uint64_t)json_number(got, "size_bytes", 0);
+        if (i >= pack->count || size > MIN(left, FILE_PACKED_MAX) ||
+            (json_is_set(got, "name") &&
+             strcmp(json_text(got, "name", ""), pack->entries[i]->name) != 0))
             return false;
+        left -= size;
+        i++;
+    }
     return i == pack->count;
 }
 
@@ -219,9 +309,9 @@ static void refuse(struct fetch *fetch, struct file_wanted *one, const cJSON *go
 }
 
 static void write_all(struct fetch *fetch, const struct pack *pack, const cJSON *files,
-                      struct part *parts, bool *is_kept)
+                      enum outcome *outcomes)
 {
-    off_t offset = 0;
+    const uint8_t *data = pack->data;
     size_t i = 0;
 
     json_for_each (got, files) {
@@ -230,58 +320,63 @@ static void write_all(struct fetch *fetch, const struct pack *pack, const cJSON 
             refuse(fetch, pack->entries[index], got);
             continue;
         }
-        int r = write_one(fetch, got, pack->fd, offset, &parts[index]);
-        offset += (off_t)json_number(got, "size_bytes", 0);
-        is_kept[index] = r > 0;
-        if (r < 0)
-            file_note(&fetch->sum, -r);
+        outcomes[index] = write_one(fetch, pack, index, got, data);
+        data += (size_t)json_number(got, "size_bytes", 0);
     }
 }
 
 static void name_all(struct fetch *fetch, const struct pack *pack, const cJSON *files,
-                     struct part *parts, const bool *is_kept)
+                     const enum outcome *outcomes)
 {
-    const char *hint = file_get_hint(fetch->ctl);
     size_t i = 0;
 
     json_for_each (got, files) {
         size_t index = i++;
-        _cleanup_free_ char *target = file_path_in(fetch->directory, json_text(got, "name", ""));
-        if (!parts[index].path && !is_kept[index])
+        bool is_written = outcomes[index] == OUTCOME_WRITTEN;
+        if (outcomes[index] == OUTCOME_NONE)
             continue;
-        int r = !target          ? fail_memory()
-                : is_kept[index] ? 0
-                                 : part_rename(&parts[index], target, hint);
+        int r = is_written ? rename_one(fetch, pack->entries[index]->name, index) : 0;
         if (r == 0)
             r = file_show_one(fetch->ctl, &fetch->sum, "p2pctl.file-get/1", pack->end, got,
                               json_text(got, "owner", NULL),
-                              is_kept[index] ? NULL : json_text(got, "sha256", ""));
+                              is_written ? json_text(got, "sha256", "") : NULL);
         file_note(&fetch->sum, r);
     }
 }
 
+static void remove_all(const struct fetch *fetch, const enum outcome *outcomes, size_t count)
+{
+    char part[PART_NAME_MAX];
+
+    for (size_t i = 0; i < count; i++) {
+        name_part(fetch, i, part);
+        if (outcomes[i] == OUTCOME_WRITTEN)
+            (void)unlinkat(fetch->directory_fd, part, 0);
+    }
+}
+
 /* Return: 0, or the exit code where nothing of it is of use. */
-static int write_pack(struct fetch *fetch, const struct pack *pack)
+static int write_pack(struct fetch *fetch, struct pack *pack)
 {
     const cJSON *files = json_member(pack->end, "files");
-    _cleanup_close_ int directory = open(fetch->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_free_ struct part *parts = calloc(pack->count, sizeof(*parts));
-    _cleanup_free_ bool *is_kept = calloc(pack->count, sizeof(*is_kept));
+    _cleanup_free_ enum outcome *outcomes = calloc(pack->count, sizeof(*outcomes));
 
-    if (!parts || !is_kept)
+    if (!outcomes)
         return fail_memory();
+    int r = map_contents(pack);
+    if (r != 0)
+        return r;
     if (!fits(pack, files))
         return fail(ERROR_VERSION, NULL, NULL, "the daemon's answer is not about what was asked");
-    for (size_t i = 0; i < pack->count; i++)
-        parts[i] = PART_NONE;
     progress_wipe(&fetch->progress);
-    write_all(fetch, pack, files, parts, is_kept);
-    if (directory < 0 || syncfs(directory) < 0)
+    write_all(fetch, pack, files, outcomes);
+    if (syncfs(fetch->directory_fd) < 0) {
         file_note(&fetch->sum, fail_to_write(fetch->directory, errno));
-    else
-        name_all(fetch, pack, files, parts, is_kept);
-    for (size_t i = 0; i < pack->count; i++)
-        part_done(&parts[i]);
+        remove_all(fetch, outcomes, pack->count);
+    } else {
+        name_all(fetch, pack, files, outcomes);
+    }
+    fetch->written += pack->count;
     for (size_t i = 0; i < pack->count; i++)
         fetch->done += pack->entries[i]->size == FILE_SIZE_UNKNOWN ? 0 : pack->entries[i]->size;
     return 0;
@@ -329,29 +424,44 @@ static int move_all(struct fetch *fetch)
     return r;
 }
 
+static int fetch_all(struct fetch *fetch)
+{
+    struct ctl *ctl = fetch->ctl;
+
+    fetch->directory_fd = open(fetch->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fetch->directory_fd < 0)
+        return fail_to_write(fetch->directory, errno);
+    if (getrandom(&fetch->mark, sizeof(fetch->mark), 0) != sizeof(fetch->mark))
+        return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot name the parts");
+    present_find(&fetch->present, fetch->directory, 4096 + 4 * fetch->count);
+    file_begin_many(ctl, &fetch->sum, &fetch->progress);
+    file_lanes_init(&fetch->lanes, ctl, true);
+    int r = move_all(fetch);
+    file_lanes_done(&fetch->lanes);
+    return file_end_many(ctl, &fetch->sum, &fetch->progress, r);
+}
+
 int file_fetch(struct ctl *ctl, const struct place *source, const char *directory,
                struct file_wanted *wanted, size_t count)
 {
-    _cleanup_free_ uint8_t *buffer = malloc(FILE_PACKED_MAX);
+    const char *overwrite = options_get(&ctl->options, "overwrite");
     struct fetch fetch = {.ctl = ctl,
                           .source = source,
                           .directory = directory,
+                          .directory_fd = -EBADF,
+                          .is_newer = overwrite && strcmp(overwrite, "newer") == 0,
                           .wanted = wanted,
                           .count = count,
                           .pack_files_max = FILE_PACK_FIRST,
-                          .buffer = buffer,
                           .sum = {.count = count}};
 
-    if (!buffer)
-        return fail_memory();
     for (size_t i = 0; i < count; i++) {
         wanted[i].is_left = wanted[i].size != FILE_SIZE_UNKNOWN && wanted[i].size > FILE_PACKED_MAX;
         fetch.total +=
             wanted[i].is_left || wanted[i].size == FILE_SIZE_UNKNOWN ? 0 : wanted[i].size;
     }
-    file_begin_many(ctl, &fetch.sum, &fetch.progress);
-    file_lanes_init(&fetch.lanes, ctl, true);
-    int r = move_all(&fetch);
-    file_lanes_done(&fetch.lanes);
-    return file_end_many(ctl, &fetch.sum, &fetch.progress, r);
+    int r = fetch_all(&fetch);
+    present_done(&fetch.present);
+    close_fd(fetch.directory_fd);
+    return r;
 }

@@ -102,7 +102,14 @@ int file_verify(const struct part *part, const char *target, const cJSON *end)
     return fail(ERROR_CONFLICT, "its SHA-256 is another", NULL, "%s cannot be read back", target);
 }
 
-void file_set_metadata(int fd, const cJSON *end)
+mode_t file_get_mode(const cJSON *end)
+{
+    return json_is_set(end, "mode") ? (mode_t)json_number(end, "mode", 0) & 0777
+           : cJSON_IsTrue(json_member(end, "executable")) ? 0777
+                                                          : 0666;
+}
+
+void file_set_modified(int fd, const cJSON *end)
 {
     uint64_t modified = render_parse_time(json_text(end, "modified", NULL));
     const struct timespec times[2] = {
@@ -110,11 +117,7 @@ void file_set_metadata(int fd, const cJSON *end)
         {.tv_sec = (time_t)(modified / USEC_PER_SEC),
          .tv_nsec = (long)(modified % USEC_PER_SEC) * 1000},
     };
-    mode_t mode = cJSON_IsTrue(json_member(end, "executable")) ? 0777 : 0666;
 
-    if (json_is_set(end, "mode"))
-        mode = (mode_t)json_number(end, "mode", 0) & 0777;
-    (void)fchmod(fd, mode & ~part_get_umask());
     if (modified > 0)
         (void)futimens(fd, times);
 }
@@ -125,7 +128,8 @@ static int finish_part(struct ctl *ctl, struct part *part, const char *target, c
     int r;
 
     part->is_resumable = false;
-    file_set_metadata(part->fd, end);
+    (void)fchmod(part->fd, file_get_mode(end) & ~part_get_umask());
+    file_set_modified(part->fd, end);
     r = options_has(&ctl->options, "verify") ? file_verify(part, target, end) : 0;
     if (r == 0)
         r = part_keep(part, target, file_get_hint(ctl));
