@@ -166,6 +166,9 @@ void file_lanes_done(struct file_lanes *lanes);
  * nothing else is under way. */
 size_t file_pack_count(size_t left, size_t max);
 
+/* Whether there are so many that of each nothing is shown. */
+bool file_is_brief(const struct ctl *ctl, const struct file_sum *sum);
+
 /* What one of them ended with; it does not hinder the others. */
 void file_note(struct file_sum *sum, int r);
 

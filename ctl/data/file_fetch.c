@@ -134,6 +134,8 @@ static int ask(struct fetch *fetch, struct pack *pack)
     cJSON_AddItemToObject(parameters, "names", list);
     if (options_get(&ctl->options, "rate"))
         json_add_string(parameters, "rate", options_get(&ctl->options, "rate"));
+    if (file_is_brief(ctl, &fetch->sum) && !options_has(&ctl->options, "verify"))
+        json_add_bool(parameters, "brief", true);
     return client_start(pack->ctl, (struct call){"GetFile", parameters, pack->fd, true, NULL});
 }
 

@@ -64,12 +64,17 @@ int file_show_one(const struct ctl *ctl, struct file_sum *sum, const char *schem
     return 0;
 }
 
+bool file_is_brief(const struct ctl *ctl, const struct file_sum *sum)
+{
+    return sum->count > SHOWN_MAX && ctl->globals.json == JSON_OFF;
+}
+
 static void show_sum(const struct ctl *ctl, const struct file_sum *sum, double seconds)
 {
     char text[RENDER_TEXT_MAX], rate[RENDER_TEXT_MAX], span[RENDER_TEXT_MAX];
     double size = (double)sum->bytes;
 
-    if (sum->count <= SHOWN_MAX || ctl->globals.json != JSON_OFF)
+    if (!file_is_brief(ctl, sum))
         return;
     if (ctl_is_chatty(ctl))
         fprintf(stderr, "%zu files  %s  %s/s  %s  %s\n", sum->moved, render_size(size, text),

@@ -156,6 +156,8 @@ static int send_pack(struct packs *packs, struct pack *pack)
     /* The answer gives each by its name; what was sent is wanted again for --json. */
     cJSON_AddItemReferenceToObject(parameters, "files", pack->files);
     file_add_options(ctl, parameters, !options_has(&ctl->options, "no-wait"));
+    if (file_is_brief(ctl, &packs->sum))
+        json_add_bool(parameters, "brief", true);
     if (lseek(pack->fd, 0, SEEK_SET) < 0) {
         cJSON_Delete(parameters);
         return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
@@ -166,7 +168,10 @@ static int send_pack(struct packs *packs, struct pack *pack)
 static void take_outcome(struct packs *packs, const cJSON *end, const cJSON *sent, const cJSON *got)
 {
     const char *error = json_text(got, "error", NULL);
+    const char *sha256 = json_text(got, "sha256", NULL);
 
+    if (!json_is_set(got, "name") && !cJSON_IsTrue(json_member(got, "kept")))
+        sha256 = ""; /* a brief answer */
     if (error) {
         enum error_code code = error_from_varlink(error);
         file_note(&packs->sum,
@@ -175,9 +180,8 @@ static void take_outcome(struct packs *packs, const cJSON *end, const cJSON *sen
                        "%s", json_text(got, "message", "it was refused")));
         return;
     }
-    file_note(&packs->sum,
-              file_show_one(packs->ctl, &packs->sum, "p2pctl.file-put/1", end, sent,
-                            json_text(end, "owner", NULL), json_text(got, "sha256", NULL)));
+    file_note(&packs->sum, file_show_one(packs->ctl, &packs->sum, "p2pctl.file-put/1", end, sent,
+                                         json_text(end, "owner", NULL), sha256));
 }
 
 /* What became of a pack that was sent. */

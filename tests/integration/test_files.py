@@ -453,6 +453,33 @@ def test_more_files_than_one_answer_or_one_pack_holds(lab, node, make, where):
     assert stored(holder) == {}
 
 
+def test_of_more_than_twenty_only_what_failed_and_a_sum_is_told(node, make, where, tmp_path):
+    into = tmp_path / "into"
+    into.mkdir()
+    paths = [make(f"many{i:02}", b"%d" % i) for i in range(30)]
+    paths[3].chmod(0o755)
+    paths[4].chmod(0o640)
+    os.utime(paths[5], ns=(0, 1234567890_123000000))
+    to = where or "lab-01:"
+    assert node.ctl("file", "put", *paths, to).stderr == ""
+    kept = "30 files are as new, and were kept\n"
+    assert node.ctl("file", "put", "--overwrite=newer", *paths, to).stderr == kept
+    paths[7].write_bytes(b"another")
+    put_again = node.ctl("file", "put", *paths, to, code=1).stderr
+    assert f'"many07" is on {to[:-1]} already' in put_again and "many08" not in put_again
+    (into / "many09").write_bytes(b"mine")
+    got = node.ctl("file", "get", f"{to}many*", into, code=1).stderr
+    assert f"{into}/many09 exists already" in got and "many10" not in got
+    for i, path in enumerate(paths):
+        here, expected = into / path.name, b"mine" if i == 9 else b"%d" % i
+        assert here.read_bytes() == expected
+        if i != 9 and i != 7:
+            assert stat.S_IMODE(here.stat().st_mode) == stat.S_IMODE(path.stat().st_mode)
+            assert here.stat().st_mtime_ns // 10**6 == path.stat().st_mtime_ns // 10**6
+    assert node.ctl("file", "get", "--overwrite=newer", f"{to}many*", into).stderr == kept
+    assert not list(into.glob(".p2pctl*"))
+
+
 def test_put_names_the_file_anew(node, make, where):
     node.ctl("file", "put", make("old", b"x"), f"{where or 'lab-01:'}new")
     assert [file["name"] for file in node.json("file", "ls", where or "lab-01:")["files"]] == ["new"]

@@ -48,43 +48,6 @@ static void on_progress(const struct transfer_progress *progress, void *data)
 
 /* --- Ends --- */
 
-/* What became of each of many files. */
-static void fill_list(cJSON *reply, const struct moving *moving, const struct transfer_end *end)
-{
-    cJSON *list = cJSON_AddArrayToObject(reply, "files");
-    char sha256[2 * FILES_HASH_SIZE + 1];
-    const char *place = moving->place;
-
-    for (size_t i = 0; i < end->count; i++) {
-        const struct transfer_item *item = &end->list[i];
-        cJSON *json = cJSON_CreateObject();
-        json_add_string(json, "name", item->name);
-        if (item->r == 0) {
-            json_add_string(json, "sha256", text_format_hex(item->sha256, FILES_HASH_SIZE, sha256));
-            if (!moving->is_put) {
-                json_add_u64(json, "size_bytes", item->size);
-                json_add_string(json, "owner", item->owner);
-                json_add_time(json, "modified", item->modified_wall_usec);
-                json_add_bool(json, "executable", item->is_executable);
-                file_add_mode(json, item->mode);
-            }
-        } else if (item->r < 0) {
-            char text[512] = "";
-            json_add_string(json, "error", error_get_varlink(error_from_errno(item->r)));
-            if (item->r == -EEXIST)
-                snprintf(text, sizeof(text), "\"%s\" is on %s already", item->name, place);
-            else if (item->r == -ENOENT)
-                snprintf(text, sizeof(text), "no file \"%s\" on %s", item->name, place);
-            else if (item->r == -ESTALE)
-                snprintf(text, sizeof(text),
-                         "\"%s\" on %s is damaged: it was changed since it was stored", item->name,
-                         place);
-            json_add_string(json, "message", *text ? text : item->reason);
-        }
-        cJSON_AddItemToArray(list, json);
-    }
-}
-
 static void answer_end(const struct moving *moving, const struct transfer_end *end)
 {
     cJSON *reply = cJSON_CreateObject();
@@ -95,7 +58,7 @@ static void answer_end(const struct moving *moving, const struct transfer_end *e
         json_add_string(reply, "node", moving->place);
         if (moving->is_put)
             json_add_string(reply, "owner", end->owner);
-        fill_list(reply, moving, end);
+        moving_fill_list(reply, moving, end);
     } else {
         file_fill(reply, moving->place, &end->info);
         json_add_bool(reply, "kept", end->r == UPLOAD_KEPT);
@@ -309,9 +272,11 @@ static void put_list(struct node *node, struct call *call, const cJSON *files)
     struct upload_offer offer = {0};
     struct transfer_place place;
     size_t count = (size_t)cJSON_GetArraySize(files), i = 0;
+    bool is_brief = false;
     int r = 0;
 
-    if (!read_string(call, "node", &place_name) || !read_offer(call, &offer))
+    if (!read_string(call, "node", &place_name) || !read_bool(call, "brief", &is_brief) ||
+        !read_offer(call, &offer))
         return;
     if (count == 0 || count > BATCH_FILES_MAX)
         return call_invalid(call, "files");
@@ -334,6 +299,7 @@ static void put_list(struct node *node, struct call *call, const cJSON *files)
     }
     snprintf(moving->name, sizeof(moving->name), "%s", list[0].name);
     moving->count = count;
+    moving->is_brief = is_brief;
     begin(moving, transfers_put_list(node->transfers, &place, TAKE_FD(call->fds[0]), &offer,
                                      (struct transfer_list){list, count}, &handler, moving,
                                      &moving->transfer));
@@ -492,8 +458,10 @@ static void get_list(struct node *node, struct call *call, const char *place_nam
 {
     size_t count = (size_t)cJSON_GetArraySize(names), i = 0;
     struct transfer_place place;
-    bool is_whole = true;
+    bool is_whole = true, is_brief = false;
 
+    if (!read_bool(call, "brief", &is_brief))
+        return;
     if (count == 0 || count > BATCH_FILES_MAX)
         return call_invalid(call, "names");
     json_for_each (name, names)
@@ -522,6 +490,7 @@ static void get_list(struct node *node, struct call *call, const char *place_nam
     }
     snprintf(moving->name, sizeof(moving->name), "%s", list[0].name);
     moving->count = count;
+    moving->is_brief = is_brief;
     begin(moving, transfers_get_list(node->transfers, &place, TAKE_FD(call->fds[0]),
                                      (struct transfer_list){list, count}, &handler, moving,
                                      &moving->transfer));

@@ -16,6 +16,7 @@ struct moving {
     struct call *call;         /* borrowed until gone; NULL = nobody waits, and it goes on */
     struct transfer *transfer; /* borrowed until its end */
     bool is_put;
+    bool is_brief;                   /* of many it says only what p2pctl shows */
     bool may_search;                 /* no node was named for what is wanted: others may have it */
     char place[NODE_NAME_MAX + 1];   /* the other end */
     char name[FILES_NAME_MAX + 1];   /* of the first */
@@ -38,6 +39,9 @@ DEFINE_CLEANUP(struct moving *, moving_free)
 
 /* Whether the other end is this node's store. */
 bool moving_is_here(const struct moving *moving);
+
+/* Adds "files": what became of each of many. */
+void moving_fill_list(cJSON *reply, const struct moving *moving, const struct transfer_end *end);
 
 /* At its end: what was stored here, what is damaged, and what failed where nobody waits. */
 void moving_tell_journal(const struct moving *moving, const struct transfer_end *end);
