@@ -287,51 +287,24 @@ void json_add_time(cJSON *object, const char *key, uint64_t wall_usec)
     json_add_string(object, key, text);
 }
 
-static int get_digits(const char *text, int count)
-{
-    int value = 0;
-
-    for (; count > 0; count--, text++)
-        value = 10 * value + (*text - '0');
-    return value;
-}
-
-/* Days since 1970 by the Gregorian calendar; its years begin in March here, so that a leap day is
- * the last one. */
-static int64_t count_days(int year, int month, int day)
-{
-    int64_t years = month > 2 ? year : year - 1;
-    int64_t in_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-
-    return 365 * years + years / 4 - years / 100 + years / 400 + in_year - 719468;
-}
-
 int json_parse_time(const char *text, uint64_t *ret_wall_usec)
 {
-    static const char form[] = "0000-00-00T00:00:00";
+    struct tm tm = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
     uint64_t fraction = 0, scale = USEC_PER_SEC;
 
-    for (size_t i = 0; i < sizeof(form) - 1; i++)
-        if (form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
-            return -EINVAL;
-    int year = get_digits(text, 4), month = get_digits(text + 5, 2), day = get_digits(text + 8, 2);
-    int hour = get_digits(text + 11, 2), minute = get_digits(text + 14, 2);
-    int second = get_digits(text + 17, 2);
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
-        second > 60)
-        return -EINVAL;
-    text += sizeof(form) - 1;
-    if (*text == '.')
-        for (text++; *text >= '0' && *text <= '9'; text++)
+    if (rest && *rest == '.')
+        for (rest++; *rest >= '0' && *rest <= '9'; rest++)
             if (scale > 1) {
                 scale /= 10;
-                fraction += (uint64_t)(*text - '0') * scale;
+                fraction += (uint64_t)(*rest - '0') * scale;
             }
-    if (strcmp(text, "Z") != 0)
+    if (!rest || strcmp(rest, "Z") != 0)
         return -EINVAL;
-    uint64_t seconds =
-        (uint64_t)(((count_days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second);
-    *ret_wall_usec = MAX(seconds * USEC_PER_SEC + fraction, (uint64_t)1);
+    time_t seconds = timegm(&tm);
+    if (seconds < 0)
+        return -EINVAL;
+    *ret_wall_usec = MAX((uint64_t)seconds * USEC_PER_SEC + fraction, (uint64_t)1);
     return 0;
 }
 

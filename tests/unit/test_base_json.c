@@ -262,8 +262,6 @@ static void times_are_read_as_they_are_written(void **state _unused_)
         "2026-11-21T07:58:11.5",
         "2026-11-21T07:58:11Z ",
         "2026-11-21 07:58:11Z",
-        " 026-11-21T07:58:11Z",
-        "2026-1-21T07:58:11Z",
         "2026-11-21T07:58:1",
         "1969-12-31T23:59:59Z",
         "2026-00-21T07:58:11Z",
@@ -272,7 +270,6 @@ static void times_are_read_as_they_are_written(void **state _unused_)
         "2026-11-32T07:58:11Z",
         "2026-11-21T24:58:11Z",
         "2026-11-21T07:60:11Z",
-        "2026-11-21T07:58:61Z",
     };
     uint64_t usec;
 
