@@ -84,3 +84,22 @@ int file_fd_write(struct file_job *job, const uint8_t *data, size_t size)
     }
     return 0;
 }
+
+int file_fd_write_pieces(struct file_job *job, struct iovec *pieces, size_t count)
+{
+    while (count > 0) {
+        if (file_job_is_cancelled(job))
+            return -ECANCELED;
+        ssize_t put = writev(job->fd, pieces, (int)MIN(count, (size_t)IOV_MAX));
+        if (put < 0 && errno != EINTR)
+            return file_fd_errno();
+        size_t left = (size_t)MAX(put, (ssize_t)0);
+        for (; count > 0 && left >= pieces->iov_len; pieces++, count--)
+            left -= pieces->iov_len;
+        if (count > 0) {
+            pieces->iov_base = (uint8_t *)pieces->iov_base + left;
+            pieces->iov_len -= left;
+        }
+    }
+    return 0;
+}

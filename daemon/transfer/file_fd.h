@@ -6,6 +6,7 @@
  * Only what poll() waits for can be broken off. For threads of the files lane.
  */
 
+#include <sys/uio.h>
 #include "transfer/file_job.h"
 
 /*
@@ -23,3 +24,6 @@ int file_fd_errno(void);
 
 /* All of it. Return: 0, -ECANCELED, what write or poll said. */
 int file_fd_write(struct file_job *job, const uint8_t *data, size_t size);
+
+/* The same of many pieces, into a regular file; they are used up. */
+int file_fd_write_pieces(struct file_job *job, struct iovec *pieces, size_t count);

@@ -54,9 +54,13 @@ static const char *explain(int r, const char *name, char target[static FILE_WIRE
 
 /* --- Asking --- */
 
+#define PIECES_MAX 64 /* that are written at once */
+
 /* What of the list is on its way. */
 struct pass {
     struct file_job *job;
+    struct iovec pieces[PIECES_MAX]; /* of the buffer, which are to be written */
+    size_t pieces_count;
     struct hasher *hasher; /* owned */
     uint8_t *buffer;       /* owned: of FILE_WIRE_PACK_MAX */
     size_t first;          /* of those that are asked for */
@@ -64,9 +68,18 @@ struct pass {
     size_t end;            /* behind those that are asked for */
 };
 
-/* One that has come. Return: 0, or as file_job_fail. */
+static int write_pieces(struct pass *pass)
+{
+    int r = file_fd_write_pieces(pass->job, pass->pieces, pass->pieces_count);
+
+    pass->pieces_count = 0;
+    return r < 0 ? file_job_fail(pass->job, r, "cannot write the contents") : 0;
+}
+
+/* One that has come; write_pieces() follows while @data is there. Return: 0, or as file_job_fail.
+ */
 static int take_content(struct pass *pass, struct transfer_item *item,
-                        const struct files_info *info, const uint8_t *data)
+                        const struct files_info *info, uint8_t *data)
 {
     struct file_job *job = pass->job;
     char reason[FILE_WIRE_REASON_MAX];
@@ -89,11 +102,9 @@ static int take_content(struct pass *pass, struct transfer_item *item,
     item->is_executable = info->is_executable;
     item->mode = info->mode;
     transfer_item_settle(item, 0, NULL);
-    r = file_fd_write(job, data, (size_t)info->size);
-    if (r < 0)
-        return file_job_fail(job, r, "cannot write the contents");
+    pass->pieces[pass->pieces_count++] = (struct iovec){data, (size_t)info->size};
     atomic_fetch_add(&job->done, info->size);
-    return 0;
+    return pass->pieces_count == PIECES_MAX ? write_pieces(pass) : 0;
 }
 
 static int get_all_here(struct pass *pass)
@@ -114,6 +125,8 @@ static int get_all_here(struct pass *pass)
         if (r == 0) {
             room -= stored.info.size;
             q = take_content(pass, item, &stored.info, pass->buffer);
+            if (q >= 0)
+                q = write_pieces(pass);
         } else {
             transfer_item_settle(item, r, explain(r, item->name, reason));
         }
@@ -169,12 +182,14 @@ static int take_body(struct pass *pass, size_t count, const cJSON *answer, size_
         info.mode = file_wire_get_mode(modes, come++);
         if (!file_wire_read_head(&reader, &info) || info.size > TRANSFERS_ITEM_MAX)
             return -EBADMSG;
-        const uint8_t *data = reader_bytes(&reader, (size_t)info.size);
-        int r = data ? take_content(pass, &job->list[i], &info, data) : -EBADMSG;
+        size_t at = reader.position;
+        int r = reader_bytes(&reader, (size_t)info.size)
+                    ? take_content(pass, &job->list[i], &info, pass->buffer + at)
+                    : -EBADMSG;
         if (r < 0)
             return r;
     }
-    return reader_done(&reader) ? 0 : -EBADMSG;
+    return reader_done(&reader) ? write_pieces(pass) : -EBADMSG;
 }
 
 /* One answer: what became of the next ones. */
