@@ -479,12 +479,15 @@ int files_open_read(struct files *files, const char *name, int *ret_fd, struct f
     return 0;
 }
 
-static void read_info(struct files *files, sqlite3_stmt *statement, struct files_info *ret)
+static void read_info(struct files *files, sqlite3_stmt *statement, bool is_brief,
+                      struct files_info *ret)
 {
     struct stat status;
 
     snprintf(ret->name, sizeof(ret->name), "%s", database_column_text(statement, 0));
     ret->size = database_column_u64(statement, 1);
+    if (is_brief)
+        return;
     ret->modified_wall_usec = database_column_u64(statement, 2);
     ret->is_executable = database_column_u64(statement, 3) != 0;
     read_metadata(statement, 4, ret);
@@ -494,7 +497,7 @@ static void read_info(struct files *files, sqlite3_stmt *statement, struct files
                                       is_changed(&status, ret->size, ret->modified_wall_usec));
 }
 
-static int list_locked(struct files *files, const char *glob, const char *after, size_t limit,
+static int list_locked(struct files *files, const struct files_query *query,
                        struct files_info *infos, size_t *ret_count)
 {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
@@ -503,35 +506,36 @@ static int list_locked(struct files *files, const char *glob, const char *after,
     sqlite3 *index;
     int r = files_get_index(files, &index);
 
-    if (glob)
-        glob_translate(glob, pattern);
+    if (query->glob)
+        glob_translate(query->glob, pattern);
     if (r == 0)
         r = database_prepare(
             index, &statement,
             "SELECT name, size, modified, executable, owner, sha256, mode FROM file "
             "WHERE name > ?1 AND (?2 IS NULL OR name = ?2 OR name GLOB ?3) ORDER BY name LIMIT ?4",
-            "ttti", after, glob, pattern, (uint64_t)limit);
+            "ttti", query->after, query->glob, pattern, (uint64_t)query->limit);
 
     while (r == 0 && (r = database_step(statement)) > 0) {
-        read_info(files, statement, &infos[n++]);
+        read_info(files, statement, query->is_brief, &infos[n++]);
         r = 0;
     }
     *ret_count = n;
     return r;
 }
 
-int files_list(struct files *files, const char *glob, const char *after, size_t limit,
-               struct files_info **ret, size_t *ret_count)
+int files_list(struct files *files, const struct files_query *query, struct files_info **ret,
+               size_t *ret_count)
 {
     size_t n = 0;
 
-    if (limit == 0 || limit > FILES_LIST_MAX || (glob && strlen(glob) > GLOB_SIZE_MAX))
+    if (query->limit == 0 || query->limit > FILES_LIST_MAX ||
+        (query->glob && strlen(query->glob) > GLOB_SIZE_MAX))
         return -EINVAL;
-    _cleanup_free_ struct files_info *infos = calloc(limit, sizeof(*infos));
+    _cleanup_free_ struct files_info *infos = calloc(query->limit, sizeof(*infos));
     if (!infos)
         return -ENOMEM;
     pthread_mutex_lock(&files->change_mutex);
-    int r = list_locked(files, glob, after, limit, infos, &n);
+    int r = list_locked(files, query, infos, &n);
     pthread_mutex_unlock(&files->change_mutex);
     if (r < 0)
         return r;

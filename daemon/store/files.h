@@ -141,15 +141,19 @@ struct files_removal {
 /* Many at once, with one sync; one that cannot be removed does not hinder the others. */
 void files_remove_many(struct files *files, struct files_removal *removals, size_t count);
 
+struct files_query {
+    const char *glob;  /* "*", "?", "[a-z]", and "\\" before what stands for itself; or exactly the
+                          name; NULL = all; at most 255 bytes */
+    const char *after; /* the last name of the page before; "" = from the beginning */
+    size_t limit;      /* 1..FILES_LIST_MAX */
+    bool is_brief;     /* name and size as of the index: no file is looked at */
+};
+
 /**
- * files_list() - one page of the files whose name matches @glob, ordered by name
- * @glob:   "*", "?", "[a-z]", and "\\" before what stands for itself; or exactly the name; NULL =
- *          all; at most 255 bytes
- * @after:  the last name of the page before; "" = from the beginning
- * @limit:  1..FILES_LIST_MAX
+ * files_list() - one page of the files whose name matches, ordered by name
  * @ret:    an array for the caller to free
  *
  * Return: 0; -EINVAL; -EIO; -ENOMEM.
  */
-int files_list(struct files *files, const char *glob, const char *after, size_t limit,
-               struct files_info **ret, size_t *ret_count);
+int files_list(struct files *files, const struct files_query *query, struct files_info **ret,
+               size_t *ret_count);

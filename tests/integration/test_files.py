@@ -20,6 +20,7 @@ import pytest
 
 from lib.lab import CTL, STEADY, environment
 from lib.process import files_below, sizes
+from lib.varlink import VarlinkError
 from lib.wait import wait_for
 
 MIB = 1 << 20
@@ -773,7 +774,9 @@ def test_list_of_all_nodes_and_globs(node, make):
 def test_a_brief_list_says_what_a_get_needs(node, make):
     put(node, make("brief", b"12345"), "lab-02:")
     files = node.call("ListFiles", node="lab-02", glob="b*", brief=True)["files"]
-    assert files == [{"name": "brief", "node": "lab-02", "size_bytes": 5}]
+    assert files == [{"name": "brief", "size_bytes": 5}]
+    with pytest.raises(VarlinkError, match="InvalidParameter"):
+        node.call("ListFiles", glob="b*", brief=True, all_nodes=True)
 
 
 def test_a_removed_file_is_gone(lab, node, make, where):

@@ -96,7 +96,9 @@ static const char *list(struct room *room, const char *glob, const char *after, 
     _cleanup_free_ struct files_info *infos = NULL;
     size_t count = 0;
 
-    assert_int_equal(files_list(room->files, glob, after, limit, &infos, &count), 0);
+    assert_int_equal(
+        files_list(room->files, &(struct files_query){glob, after, limit, false}, &infos, &count),
+        0);
     *text = '\0';
     for (size_t i = 0; i < count; i++)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", infos[i].name);
@@ -143,7 +145,8 @@ static void list_has_the_metadata(void **state)
 
     put(room, "data.csv", "1,2,3");
     assert_int_equal(files_stat(room->files, "data.csv", &info), 0);
-    assert_int_equal(files_list(room->files, NULL, "", 1, &infos, &count), 0);
+    assert_int_equal(
+        files_list(room->files, &(struct files_query){NULL, "", 1, false}, &infos, &count), 0);
     assert_int_equal(count, 1);
     assert_memory_equal(&infos[0], &info, sizeof(info));
 }
@@ -155,13 +158,21 @@ static void list_out_of_range_is_refused(void **state)
     size_t count = 0;
     char glob[257];
 
-    assert_int_equal(files_list(room->files, NULL, "", 0, &infos, &count), -EINVAL);
-    assert_int_equal(files_list(room->files, NULL, "", FILES_LIST_MAX + 1, &infos, &count),
+    assert_int_equal(
+        files_list(room->files, &(struct files_query){NULL, "", 0, false}, &infos, &count),
+        -EINVAL);
+    assert_int_equal(files_list(room->files,
+                                &(struct files_query){NULL, "", FILES_LIST_MAX + 1, false}, &infos,
+                                &count),
                      -EINVAL);
-    assert_int_equal(files_list(room->files, NULL, "", FILES_LIST_MAX, &infos, &count), 0);
+    assert_int_equal(files_list(room->files, &(struct files_query){NULL, "", FILES_LIST_MAX, false},
+                                &infos, &count),
+                     0);
     memset(glob, '*', sizeof(glob));
     glob[256] = '\0';
-    assert_int_equal(files_list(room->files, glob, "", 1, &infos, &count), -EINVAL);
+    assert_int_equal(
+        files_list(room->files, &(struct files_query){glob, "", 1, false}, &infos, &count),
+        -EINVAL);
 }
 
 static void pattern_of_many_stars_ends_soon(void **state)
@@ -260,7 +271,9 @@ static void assert_changed(struct room *room, const char *name)
         assert_true(info.is_changed);
         assert_string_equal(info.owner, "user1");
         assert_int_equal(files_open_read(room->files, name, &fd, &info), -ESTALE);
-        assert_int_equal(files_list(room->files, name, "", 10, &listed, &count), 0);
+        assert_int_equal(
+            files_list(room->files, &(struct files_query){name, "", 10, false}, &listed, &count),
+            0);
         assert_int_equal(count, 1);
         assert_true(listed[0].is_changed);
         free(listed);

@@ -89,7 +89,8 @@ static void large_file_is_stored_first_and_hashed_later(void **state)
     assert_false(files_awaits_hash(room->files));
     info = look_at(room, "large");
     expect_hash(&info);
-    assert_int_equal(files_list(room->files, NULL, "", 10, &list, &count), 0);
+    assert_int_equal(
+        files_list(room->files, &(struct files_query){NULL, "", 10, false}, &list, &count), 0);
     assert_int_equal(count, 1);
     expect_hash(&list[0]);
     free(list);

@@ -33,7 +33,8 @@ static size_t count_listed(struct files *files)
     struct files_info *infos;
     size_t count;
 
-    assert_int_equal(files_list(files, NULL, "", 100, &infos, &count), 0);
+    assert_int_equal(files_list(files, &(struct files_query){NULL, "", 100, false}, &infos, &count),
+                     0);
     free(infos);
     return count;
 }

@@ -36,7 +36,9 @@ static void assert_taken(struct room *room, const char *name)
     for (int i = 0; i < 2; i++) {
         assert_int_equal(files_open_read(room->files, name, &fd, &info), -ESTALE);
         assert_int_equal(files_stat(room->files, name, &info), -ESTALE);
-        assert_int_equal(files_list(room->files, name, "", 10, &listed, &count), 0);
+        assert_int_equal(
+            files_list(room->files, &(struct files_query){name, "", 10, false}, &listed, &count),
+            0);
         assert_int_equal(count, 1);
         assert_true(listed[0].is_changed);
         assert_string_equal(listed[0].owner, "user1");

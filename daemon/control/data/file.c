@@ -25,19 +25,14 @@ void file_add_mode(cJSON *json, uint16_t mode)
         json_add_null(json, "mode");
 }
 
-static void fill_brief(cJSON *json, const char *node, const struct files_info *info)
-{
-    json_add_string(json, "name", info->name);
-    json_add_string(json, "node", node);
-    json_add_u64(json, "size_bytes", info->size);
-}
-
 void file_fill(cJSON *json, const char *node, const struct files_info *info)
 {
     char sha256[2 * FILES_HASH_SIZE + 1];
 
     text_format_hex(info->sha256, FILES_HASH_SIZE, sha256);
-    fill_brief(json, node, info);
+    json_add_string(json, "name", info->name);
+    json_add_string(json, "node", node);
+    json_add_u64(json, "size_bytes", info->size);
     json_add_string(json, "sha256", info->has_sha256 && !info->is_changed ? sha256 : NULL);
     json_add_string(json, "owner", info->owner);
     json_add_time(json, "modified", info->modified_wall_usec);
@@ -157,8 +152,9 @@ static void run(void *data)
     struct files *files = query->node->files;
 
     if (query->is_list) {
-        query->r = files_list(files, *query->glob ? query->glob : NULL, query->name, PAGE_SIZE,
-                              &query->infos, &query->count);
+        const struct files_query page = {*query->glob ? query->glob : NULL, query->name, PAGE_SIZE,
+                                         query->is_brief};
+        query->r = files_list(files, &page, &query->infos, &query->count);
         return;
     }
     if (query->names) {
@@ -209,6 +205,12 @@ static void go_on(struct query *query)
         submit(query);
 }
 
+static void fill_brief(cJSON *json, const struct files_info *info)
+{
+    json_add_string(json, "name", info->name);
+    json_add_u64(json, "size_bytes", info->size);
+}
+
 static cJSON *build_page(const struct query *query)
 {
     cJSON *reply = call_new_reply("p2pctl.files/1");
@@ -216,8 +218,10 @@ static cJSON *build_page(const struct query *query)
 
     for (size_t i = 0; i < query->count; i++) {
         cJSON *item = cJSON_CreateObject();
-        (query->is_brief ? fill_brief : file_fill)(item, query->node->config->node.name,
-                                                   &query->infos[i]);
+        if (query->is_brief)
+            fill_brief(item, &query->infos[i]);
+        else
+            file_fill(item, query->node->config->node.name, &query->infos[i]);
         cJSON_AddItemToArray(list, item);
     }
     return reply;
@@ -302,6 +306,8 @@ void method_list_files(struct node *node, struct call *call)
         return;
     if (glob && strlen(glob) > FILES_NAME_MAX)
         return call_invalid(call, "glob");
+    if (all_nodes && is_brief)
+        return call_invalid(call, "brief");
     struct query *query = calloc(1, sizeof(*query));
     if (!query)
         return fail_memory(call);
