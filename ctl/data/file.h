@@ -97,12 +97,14 @@ void file_set_modified(int fd, const cJSON *end);
 struct file_source {
     const char *path; /* borrowed */
     const char *name; /* to be stored as; borrowed */
-    uint64_t size;
+    bool is_left;
 };
 
-/* Stores small files in few calls. Return: 0, or the exit code of the first failure; all were told.
+/*
+ * Stores small files in few calls. is_left says which are none, and have to be put alone. Return:
+ * 0, or the exit code of the first failure; all were told.
  */
-int file_pack_put(struct ctl *ctl, const struct place *target, const struct file_source *sources,
+int file_pack_put(struct ctl *ctl, const struct place *target, struct file_source *sources,
                   size_t count);
 
 #define FILE_MANY_MIN 16 /* fewer go one by one */

@@ -34,7 +34,7 @@ struct packs {
     struct ctl *ctl;
     struct file_lanes lanes;
     const struct place *target;
-    const struct file_source *sources;
+    struct file_source *sources;
     size_t count;
     size_t next; /* to be read */
     size_t pack_files_max;
@@ -42,7 +42,7 @@ struct packs {
     size_t held;     /* of the buffer: read, and not yet in the pack */
     struct progress progress;
     struct file_sum sum;
-    uint64_t total, done;
+    uint64_t read, done; /* bytes */
 };
 
 static void pack_done(struct pack *pack)
@@ -55,19 +55,24 @@ static void pack_done(struct pack *pack)
 static bool is_same(const struct stat *a, const struct stat *b)
 {
     return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ino == b->st_ino &&
+           a->st_dev == b->st_dev;
 }
 
-/* The whole file behind what the buffer holds. Return: 0; -EMSGSIZE where it changes meanwhile;
- * errno. */
+/* The whole file behind what the buffer holds. Return: 0; -EFBIG where it cannot go with others;
+ * -EMSGSIZE where it changes meanwhile; errno. */
 static int read_file(const struct packs *packs, const char *path, struct stat *status)
 {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     size_t size = 0, asked;
     struct stat after;
     ssize_t got;
 
-    if (fd < 0 || fstat(fd, status) < 0)
+    /* Before it is opened: that alone waits in a pipe, and does something to some devices. */
+    if (stat(path, status) < 0 || !S_ISREG(status->st_mode) ||
+        (uint64_t)status->st_size > FILE_PACKED_MAX)
+        return -EFBIG;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
         return -errno;
     do {
         asked = FILE_PACKED_MAX + 1 - size;
@@ -80,6 +85,9 @@ static int read_file(const struct packs *packs, const char *path, struct stat *s
              !((size_t)got < asked && size == (size_t)status->st_size));
     if (fstat(fd, &after) < 0)
         return -errno;
+    /* Files of /proc have a content, but no size. */
+    if (status->st_size == 0 && size > 0)
+        return -EFBIG;
     return size == (size_t)status->st_size && is_same(status, &after) ? 0 : -EMSGSIZE;
 }
 
@@ -109,11 +117,16 @@ static int flush(struct packs *packs, const struct pack *pack)
     return 0;
 }
 
-static int add_file(struct packs *packs, struct pack *pack, const struct file_source *source)
+static int add_file(struct packs *packs, struct pack *pack, struct file_source *source)
 {
-    struct stat status = {0};
+    struct stat status;
     int r = read_file(packs, source->path, &status);
 
+    if (r == -EFBIG) {
+        source->is_left = true;
+        packs->sum.count--;
+        return 0;
+    }
     if (r < 0) {
         file_note(&packs->sum, fail(r == -EMSGSIZE ? ERROR_CONFLICT : error_from_errno(r),
                                     r == -EMSGSIZE ? "it changed while it was read" : strerror(-r),
@@ -123,6 +136,7 @@ static int add_file(struct packs *packs, struct pack *pack, const struct file_so
     packs->held += (size_t)status.st_size;
     cJSON_AddItemToArray(pack->files, describe(source, &status));
     pack->bytes += (uint64_t)status.st_size;
+    packs->read += (uint64_t)status.st_size;
     pack->count++;
     return packs->held > BUFFER_SIZE - FILE_PACKED_MAX - 1 ? flush(packs, pack) : 0;
 }
@@ -184,6 +198,12 @@ static void take_outcome(struct packs *packs, const cJSON *end, const cJSON *sen
                                          json_text(end, "owner", NULL), sha256));
 }
 
+/* As if those to come were as large as those that were read. */
+static double guess_total(const struct packs *packs)
+{
+    return (double)packs->read * (double)packs->count / (double)MAX(packs->next, (size_t)1);
+}
+
 /* What became of a pack that was sent. */
 static int finish_pack(struct packs *packs, struct pack *pack)
 {
@@ -196,7 +216,7 @@ static int finish_pack(struct packs *packs, struct pack *pack)
         if (r != 0)
             break;
         if (!last) {
-            file_show_progress(&packs->progress, object, (double)packs->done, (double)packs->total);
+            file_show_progress(&packs->progress, object, (double)packs->done, guess_total(packs));
             continue;
         }
         progress_wipe(&packs->progress);
@@ -273,7 +293,7 @@ static bool has_twins(const struct file_source *sources, size_t count)
     return found;
 }
 
-int file_pack_put(struct ctl *ctl, const struct place *target, const struct file_source *sources,
+int file_pack_put(struct ctl *ctl, const struct place *target, struct file_source *sources,
                   size_t count)
 {
     _cleanup_free_ uint8_t *buffer = malloc(BUFFER_SIZE);
@@ -287,8 +307,6 @@ int file_pack_put(struct ctl *ctl, const struct place *target, const struct file
 
     if (!buffer)
         return fail_memory();
-    for (size_t i = 0; i < count; i++)
-        packs.total += sources[i].size;
     file_begin_many(ctl, &packs.sum, &packs.progress);
     /* Of a name that stands twice the last one is meant. */
     file_lanes_init(&packs.lanes, ctl, !has_twins(sources, count));
@@ -297,6 +315,6 @@ int file_pack_put(struct ctl *ctl, const struct place *target, const struct file
     if (r != 0 && r != CLIENT_INTERRUPTED && ctl->globals.json == JSON_OFF && !ctl->globals.quiet)
         fprintf(stderr,
                 "of %zu files %zu are not known to be stored; repeat the command for the rest\n",
-                count, count - packs.sum.moved - packs.sum.kept);
+                packs.sum.count, packs.sum.count - packs.sum.moved - packs.sum.kept);
     return file_end_many(ctl, &packs.sum, &packs.progress, r);
 }

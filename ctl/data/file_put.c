@@ -63,17 +63,6 @@ static bool is_empty(int fd)
     return pread(fd, &byte, 1, 0) != 1;
 }
 
-/* Whether it may go with other small files: what its size says is all of it. */
-static bool is_small(const char *path, struct stat *status)
-{
-    if (stat(path, status) < 0 || !S_ISREG(status->st_mode) ||
-        (uint64_t)status->st_size > FILE_PACKED_MAX)
-        return false;
-    _cleanup_close_ int fd =
-        status->st_size > 0 ? -EBADF : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    return fd < 0 || is_empty(fd);
-}
-
 /* Descriptor and status of what is to be stored; "-" may be anything. Return: 0, or the exit code.
  */
 static int open_source(const char *path, struct stat *status, int *ret)
@@ -165,27 +154,26 @@ static const char *name_of(const char *path, const struct place *target)
     return *target->rest ? target->rest : slash ? slash + 1 : path;
 }
 
-/* The small files among the words go first, together, where they are many. Return: 0, or the exit
- * code. */
+/* The small files among the words go first, together, where they may be many. Return: 0, or the
+ * exit code. */
 static int put_small(struct ctl *ctl, size_t count, const struct place *target, bool *is_done)
 {
     _cleanup_free_ struct file_source *sources = calloc(count, sizeof(*sources));
-    size_t small = 0;
-    struct stat status;
+    size_t sources_count = 0, taken = 0;
 
     if (!sources)
         return fail_memory();
     for (size_t i = 0; i < count; i++) {
         const char *path = ctl->options.words[i];
-        if (strcmp(path, "-") == 0 || is_stored(path) || !is_small(path, &status))
-            continue;
-        is_done[i] = true;
-        sources[small++] =
-            (struct file_source){path, name_of(path, target), (uint64_t)status.st_size};
+        is_done[i] = strcmp(path, "-") != 0 && !is_stored(path);
+        if (is_done[i])
+            sources[sources_count++] = (struct file_source){path, name_of(path, target), false};
     }
-    if (small < FILE_MANY_MIN)
-        memset(is_done, 0, count * sizeof(*is_done));
-    return small < FILE_MANY_MIN ? 0 : file_pack_put(ctl, target, sources, small);
+    bool is_many = sources_count >= FILE_MANY_MIN;
+    int r = is_many ? file_pack_put(ctl, target, sources, sources_count) : 0;
+    for (size_t i = 0; i < count; i++)
+        is_done[i] = is_done[i] && !sources[taken++].is_left && is_many;
+    return r;
 }
 
 /* Every stored file that a glob means. */

@@ -454,6 +454,22 @@ def test_more_files_than_one_answer_or_one_pack_holds(lab, node, make, where):
     assert stored(holder) == {}
 
 
+def test_among_many_each_goes_as_its_size_demands(node, make, where, tmp_path):
+    """Small ones together, a large one and one that does not tell its size alone; and what is no file is refused."""
+    paths = [make(f"mixed{i:02}", b"%d" % i if i % 3 else b"") for i in range(30)]
+    paths[11].write_bytes(bytes(300000))
+    os.mkfifo(tmp_path / "fifo")
+    words = [*paths[:20], tmp_path / "nothing", "/proc/version", tmp_path / "fifo", *paths[20:]]
+    errors = node.ctl("file", "put", *words, *([where] if where else []), code=None).stderr
+    assert f"{tmp_path}/nothing" in errors
+    assert "is a pipe; only files can be stored" in errors
+    listed = node.json("file", "ls", *([where] if where else []))["files"]
+    expected = {path.name: path.read_bytes() for path in [*paths, pathlib.Path("/proc/version")]}
+    assert {file["name"]: file["size_bytes"] for file in listed} == {name: len(data) for name, data in expected.items()}
+    for name in ("mixed11", "mixed12", "version"):
+        assert node.ctl("file", "get", f"{where}{name}", "-").stdout.encode() == expected[name]
+
+
 def test_of_more_than_twenty_only_what_failed_and_a_sum_is_told(node, make, where, tmp_path):
     into = tmp_path / "into"
     into.mkdir()
