@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +17,9 @@
 
 /* What each task has of its own; the keeper has the rest. */
 #define TASK_FLAGS (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC)
+
+#define STACK_SIZE ((size_t)512 * 1024) /* of a supervisor; what it does not use costs nothing */
+#define GUARD_SIZE ((size_t)64 * 1024)  /* at its end: pages of any machine */
 
 /* The private root, and nothing of how it was made. The task's name is free as long. */
 static int prepare_root(const struct supervisor_job *job, const char **step)
@@ -46,12 +50,50 @@ static int prepare(struct supervisor_job *job, const char **step)
     return r < 0 ? r : prepare_root(job, step);
 }
 
+static int run_supervisor(void *data)
+{
+    const struct supervisor_job *job = data;
+    bool is_free;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    supervisor_set_up(job);
+    (void)supervisor_hold(job, &is_free);
+    return EXIT_SUCCESS;
+}
+
+/*
+ * In this process's memory, of which a copy is most of what another process costs: meanwhile this
+ * one only closes descriptors and waits. Return: as clone().
+ */
+static pid_t start_supervisor(const struct supervisor_job *job)
+{
+    static char *stack;
+
+    if (!stack) {
+        stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        if (stack == MAP_FAILED || mprotect(stack, GUARD_SIZE, PROT_NONE) < 0) {
+            stack = NULL;
+            return -1;
+        }
+    }
+    return clone(run_supervisor, stack + STACK_SIZE, CLONE_VM | TASK_FLAGS | SIGCHLD,
+                 (void *)(uintptr_t)job);
+}
+
+/* For a function: a process with a copy of this one's memory, an interpreter's. */
+static pid_t fork_supervisor(void)
+{
+    struct clone_args arguments = {.flags = TASK_FLAGS, .exit_signal = SIGCHLD};
+
+    return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+}
+
 /* Return: as hold(); there can be another task where the supervisor came to its end. */
 static bool hold_in_child(const struct supervisor_job *job, const struct supervisor_job *idle,
                           char ***ret_environment)
 {
-    struct clone_args arguments = {.flags = TASK_FLAGS, .exit_signal = SIGCHLD};
-    pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+    pid_t pid = job->words ? start_supervisor(job) : fork_supervisor();
     int status = 0;
 
     if (pid == 0) {

@@ -5,8 +5,9 @@
  * A process that holds tasks one after another, so that most tasks need no new one, and no new
  * sandbox from its foundation: forking, the user and net namespaces and the private root are most
  * of what a small task costs. Below level namespaces it is the supervisor itself. From there up it
- * is the first process of namespaces that hold what tasks may not change anyway, and forks a
- * supervisor for each task, with mount, pid and ipc namespaces of the task's own.
+ * is the first process of namespaces that hold what tasks may not change anyway, and starts a
+ * supervisor for each task, with mount, pid and ipc namespaces of the task's own: of a command in
+ * the keeper's memory, which waits for it, so nothing is copied, and nothing may be left there.
  *
  * One that a warm helper forked (exec/warm.h) holds functions: the process of each task is a fork
  * of it, so nothing of a task may stay in its memory. What came with a task is overwritten after

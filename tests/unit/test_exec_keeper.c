@@ -228,6 +228,50 @@ static void orders_reach_the_task_of_a_used_keeper(void **state)
     assert_false(run_after(fixture, "exit 0", "exit 5")->status.timed_out);
 }
 
+#define SHADOW_PAGES (1UL << 30) /* of an address sanitizer, which keeps what was freed */
+
+/* Pages of its heap and stacks. */
+static unsigned long get_data_pages(pid_t pid)
+{
+    unsigned long values[6] = {0};
+    char number[16], line[256], *end = line;
+
+    snprintf(number, sizeof(number), "%d", (int)pid);
+    assert_true(read_process(number, "statm", line, sizeof(line)) > 0);
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+        values[i] = strtoul(end, &end, 10);
+    return values[0] < SHADOW_PAGES ? values[5] : 0;
+}
+
+/* Supervisors of commands run in it, one after another, and leave no memory behind. */
+static void memory_of_a_keeper_does_not_grow(void **state)
+{
+    const usec_t end_usec = fixture_now() + FIXTURE_DEADLINE_USEC;
+    const char *const script = "mkdir -p a/b; echo x > a/b/c; echo said";
+    const char *const outs[] = {"a/b/c", NULL};
+    struct fixture *fixture = *state;
+    struct exec_task task = PLAIN_TASK;
+    unsigned long before = 0;
+    pid_t keeper = 0;
+
+    need_level(fixture);
+    task.outs = outs;
+    for (unsigned count = 0; count < 40;) {
+        assert_true(fixture_now() < end_usec);
+        task.results_fd = open(fixture->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        start_shell(fixture, 0, script, task);
+        WAIT_FOR(fixture, fixture->tasks[0].has_ended);
+        close_fd(task.results_fd);
+        assert_int_equal(fixture->tasks[0].status.code, 0);
+        assert_int_equal(fixture->tasks[0].status.results.count, 1);
+        if (keeper == 0)
+            keeper = fixture->tasks[0].pid;
+        if (fixture->tasks[0].pid == keeper && ++count == 10)
+            before = get_data_pages(keeper);
+    }
+    assert_int_equal(get_data_pages(keeper), before);
+}
+
 static struct exec_child *last_ended;
 static size_t ended_count;
 
@@ -304,6 +348,8 @@ int main(void)
         AT_ALL(killed_keeper_is_replaced),
         AT_ALL(task_of_a_killed_keeper_ends_too),
         AT_ALL(orders_reach_the_task_of_a_used_keeper),
+        AT(none, memory_of_a_keeper_does_not_grow),
+        AT(namespaces, memory_of_a_keeper_does_not_grow),
         cmocka_unit_test(only_so_many_keepers_wait_for_tasks),
         AT(landlock, new_configuration_has_new_keepers),
         AT(namespaces, new_configuration_has_new_keepers),
