@@ -346,18 +346,16 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node,
     if (!job)
         return -ENOENT;
     task = job->task;
-    if (!task_state_is_final(task->state))
+    if (!origin_has_ended(origin, task))
         return -EBUSY;
     if (node && task->spec.is_confidential && node[0] != '\0' &&
         strcmp(node, origin->config.name) != 0)
         return -EPERM;
-    bool is_first = !job->before;
     int r = job_keep_before(job);
     if (r >= 0 && args)
         r = set_args(task, args);
     if (r < 0) {
-        if (is_first)
-            job_drop_before(job);
+        job_drop_before(job);
         return r;
     }
     if (node)
@@ -371,7 +369,6 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node,
     free(job->story);
     job->story = NULL;
     job->refusals = 0;
-    job->gates &= ~(1U << ORIGIN_ENDED);
     list_append(&origin->active, &job->active);
     job_set_state(origin, job, TASK_PENDING);
     (void)task_add_timeline(task, origin_wall(origin), "to run again%s, asked for by a user",

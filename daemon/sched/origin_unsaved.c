@@ -36,10 +36,6 @@ static int copy_task(const struct task *task, struct task **ret)
 
 int job_keep_before(struct job *job)
 {
-    /* What came after an earlier one has not been saved either. */
-    if (job->before)
-        return 0;
-    job->before_gates = job->gates & (1U << ORIGIN_ENDED);
     return copy_task(job->task, &job->before);
 }
 
@@ -64,9 +60,6 @@ void job_end_disk_wait(struct origin *origin, struct job *job)
 /* Ended as it had, before it was to run again. */
 static void end_again(struct origin *origin, struct job *job)
 {
-    /* An end that is not on the disk yet is still to be told, to its worker and to others. */
-    unsigned owed = (job->gates & (1U << ORIGIN_ACK)) | job->before_gates;
-
     job_detach(origin, job);
     job_stop_asking(origin, job);
     job_stop_waiting(origin, job);
@@ -85,7 +78,7 @@ static void end_again(struct origin *origin, struct job *job)
     job_release_followers(origin, job);
     job_keep_ended(origin, job);
     /* A later commit may have had room. */
-    job_commit(origin, job, owed);
+    job_commit(origin, job, 0);
 }
 
 int origin_take_back(struct origin *origin, uint64_t number, usec_t now)

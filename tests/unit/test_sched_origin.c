@@ -598,7 +598,7 @@ static void a_retry_that_cannot_be_saved_is_taken_back(void **state _unused_)
     origin_free(origin);
 }
 
-static void an_end_that_is_not_saved_outlives_a_retry_that_is_not(void **state _unused_)
+static void a_task_whose_end_is_not_saved_does_not_run_again(void **state _unused_)
 {
     struct origin *origin = make();
 
@@ -608,15 +608,14 @@ static void an_end_that_is_not_saved_outlives_a_retry_that_is_not(void **state _
     end(origin, 1, 1, 2, TASK_END_EXIT, 0, 2);
     (void)drain(origin, true, 2);
     origin_uncommitted(origin, 1, "no room", 3);
-    assert_int_equal(origin_retry(origin, 1, NULL, NULL, 4), 0);
-    (void)drain(origin, true, 4);
-    assert_int_equal(origin_take_back(origin, 1, 5), 0);
-    assert_string_equal(drain(origin, true, 5), "commit 1, ");
+    assert_int_equal(origin_retry(origin, 1, NULL, NULL, 4), -EBUSY);
+    assert_int_equal(state_of(origin, 1), TASK_SUCCEEDED);
     /* Its worker keeps it until then, and nobody has heard of it. */
-    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 6);
-    assert_string_equal(drain(origin, true, 6), "");
-    origin_committed(origin, 1, UINT64_MAX, 7);
-    assert_string_equal(drain(origin, true, 7), "ack 1.1 lab-02, ended 1 succeeded, ");
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 5);
+    assert_string_equal(drain(origin, true, 5), "");
+    origin_committed(origin, 1, UINT64_MAX, 6);
+    assert_string_equal(drain(origin, true, 6), "ack 1.1 lab-02, ended 1 succeeded, ");
+    assert_int_equal(origin_retry(origin, 1, NULL, NULL, 7), 0);
     origin_free(origin);
 }
 
@@ -1380,7 +1379,7 @@ int main(void)
         cmocka_unit_test(an_accepted_task_whose_place_cannot_be_saved_waits_for_the_disk),
         cmocka_unit_test(a_new_task_that_is_not_taken_back_waits_for_the_disk),
         cmocka_unit_test(a_retry_that_cannot_be_saved_is_taken_back),
-        cmocka_unit_test(an_end_that_is_not_saved_outlives_a_retry_that_is_not),
+        cmocka_unit_test(a_task_whose_end_is_not_saved_does_not_run_again),
         cmocka_unit_test(what_never_left_goes_elsewhere_when_the_node_cannot_be_reached),
         cmocka_unit_test(an_unknown_type_is_an_error_unless_one_may_wait),
         cmocka_unit_test(what_no_node_can_take_is_stranded_until_one_can),
