@@ -44,6 +44,20 @@ void origin_accepted(struct origin *origin, uint64_t number, uint64_t attempt,
         origin_answer(origin, ORIGIN_CANCEL, number, attempt, node);
 }
 
+/* It was cancelled before its start was heard of: the entry of that stands behind. */
+static void put_start_in_order(const struct origin *origin, struct task *task)
+{
+    struct task_timeline *entry = task->timeline + task->timeline_count - 1;
+
+    for (; entry > task->timeline && entry[-1].wall_usec > entry->wall_usec &&
+           entry[-1].wall_usec <= origin_wall(origin);
+         entry--) {
+        struct task_timeline late = *entry;
+        *entry = entry[-1];
+        entry[-1] = late;
+    }
+}
+
 void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
                     const struct node_id *node, usec_t ago_usec, usec_t now)
 {
@@ -57,8 +71,10 @@ void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
     if (job->task->state != TASK_RUNNING) {
         job_set_state(origin, job, TASK_RUNNING);
         job->task->started_wall_usec = job_wall_before(origin, job, ago_usec);
-        (void)task_add_timeline(job->task, job->task->started_wall_usec, "started on %s",
-                                job->task->node_name);
+        if (task_add_timeline(job->task, job->task->started_wall_usec, "started on %s",
+                              job->task->node_name) >= 0 &&
+            job->task->is_cancelled)
+            put_start_in_order(origin, job->task);
         job_tell(origin, job, ORIGIN_STARTED);
     }
     note_accepted(origin, job);

@@ -619,6 +619,25 @@ static void a_task_whose_end_is_not_saved_does_not_run_again(void **state _unuse
     origin_free(origin);
 }
 
+static void a_start_that_is_heard_of_late_stands_where_it_was(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = node(2);
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    accept(origin, 1, 1, 2, 2);
+    assert_int_equal(origin_cancel(origin, 1, 15, USEC_PER_SEC, 20), 0);
+    origin_started(origin, 1, 1, &two, 15, 25);
+    const struct task *task = origin_find(origin, 1);
+    assert_int_equal(task->timeline_count, 4);
+    assert_string_equal(task->timeline[2].text, "started on lab-02");
+    assert_int_equal(task->timeline[2].wall_usec, WALL + 10);
+    assert_string_equal(task->timeline[3].text, "cancelled by a user");
+    origin_free(origin);
+}
+
 static void what_never_left_goes_elsewhere_when_the_node_cannot_be_reached(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1380,6 +1399,7 @@ int main(void)
         cmocka_unit_test(a_new_task_that_is_not_taken_back_waits_for_the_disk),
         cmocka_unit_test(a_retry_that_cannot_be_saved_is_taken_back),
         cmocka_unit_test(a_task_whose_end_is_not_saved_does_not_run_again),
+        cmocka_unit_test(a_start_that_is_heard_of_late_stands_where_it_was),
         cmocka_unit_test(what_never_left_goes_elsewhere_when_the_node_cannot_be_reached),
         cmocka_unit_test(an_unknown_type_is_an_error_unless_one_may_wait),
         cmocka_unit_test(what_no_node_can_take_is_stranded_until_one_can),
