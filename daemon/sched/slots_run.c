@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/text.h"
 #include "sched/slots_core.h"
 
 const struct slots_type *slots_find_type_name(const struct slots *slots, const char *name,
@@ -201,6 +202,7 @@ static bool is_untold(const struct entry *entry)
 static struct task_end end_of_kill(const struct entry *entry, const struct task_end *end)
 {
     struct task_end killed = *end;
+    char limit[32];
 
     killed.text[0] = '\0';
     killed.is_oom = false;
@@ -209,6 +211,8 @@ static struct task_end end_of_kill(const struct entry *entry, const struct task_
         return *end;
     case KILL_TIMEOUT:
         killed.type = TASK_END_TIMED_OUT;
+        (void)snprintf(killed.text, sizeof(killed.text), "%s",
+                       text_format_usec(entry->public.timeout_usec, limit));
         break;
     case KILL_CANCEL:
         killed.type = TASK_END_CANCELLED;

@@ -347,10 +347,10 @@ char *task_end_format(const struct task_end *end, char target[static TASK_REASON
         used = snprintf(target, size, end->is_oom ? "out of memory (signal %d)" : "signal %d",
                         end->code);
         break;
-    case TASK_END_TIMED_OUT:
-        used =
-            snprintf(target, size, "timed out after %s", task_format_run(end->run_usec, duration));
-        break;
+    case TASK_END_TIMED_OUT: /* it ran longer: the limit, and then until it gave in */
+        return task_format_text(target, size, "timed out after %s",
+                                *end->text ? end->text
+                                           : task_format_run(end->run_usec, duration));
     case TASK_END_CANCELLED:
         used = snprintf(target, size, "cancelled");
         break;

@@ -184,7 +184,8 @@ struct task_end {
     usec_t ago_usec; /* how long it was over when it was told; a word of the worker, not kept */
     uint64_t memory_peak_size;      /* bytes; 0 = not known */
     struct task_files out;          /* its results; bundle is unused */
-    char text[TASK_REASON_MAX + 1]; /* of TASK_END_NOT_RUN and where there is more to say */
+    char text[TASK_REASON_MAX + 1]; /* of TASK_END_NOT_RUN and where there is more to say; of
+                                       TASK_END_TIMED_OUT its limit */
 };
 
 /* How long something ran, for people: "12ms", "8.01s", "5min". Returns @target. */

@@ -109,7 +109,7 @@ def test_a_task_over_its_time_is_killed_and_124(node, where):
     result = node.ctl("submit", "-N", where, "--wait", "--timeout", "300ms", "--", "sleep", "60", code=124)
     assert result.stdout == ""
     ended = node.tasks()[-1]
-    assert ended["state"] == "timed-out" and 0.2 < ended["run_s"] < 30
+    assert ended["state"] == "timed-out" and ended["reason"] == "timed out after 300ms" and 0.2 < ended["run_s"] < 30
 
 
 @pytest.mark.parametrize("where", ["lab-01", "lab-03"])

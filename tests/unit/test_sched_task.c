@@ -160,6 +160,8 @@ static void ends_read_as_people_expect(void **state _unused_)
     assert_string_equal(task_end_format(&end, text), "out of memory (signal 9)");
     end = (struct task_end){.type = TASK_END_TIMED_OUT, .run_usec = 1500 * USEC_PER_MSEC};
     assert_string_equal(task_end_format(&end, text), "timed out after 1.5s");
+    strcpy(end.text, "1s");
+    assert_string_equal(task_end_format(&end, text), "timed out after 1s");
     assert_int_equal(task_end_get_state(&end), TASK_TIMED_OUT);
     end = (struct task_end){.type = TASK_END_NOT_RUN, .code = ENOENT, .text = "no such file"};
     assert_string_equal(task_end_format(&end, text), "cannot start: no such file");
