@@ -27,7 +27,7 @@ struct globals {
     const char *socket;   /* or NULL */
     const char *node;     /* or NULL */
     const char *output;   /* of -o, or NULL */
-    const char *sort;     /* or NULL */
+    bool is_sorted;       /* by --sort */
     const char *filters[FILTERS_MAX];
     size_t filters_count;
     enum json_mode json;

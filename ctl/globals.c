@@ -151,7 +151,7 @@ int globals_read(const struct options *options, struct globals *ret)
     read_daemon(options, &globals);
     globals.node = options_get(options, "node");
     globals.output = options_get(options, "output");
-    globals.sort = options_get(options, "sort");
+    globals.is_sorted = options_has(options, "sort");
     for (size_t i = 0; options_get_nth(options, "filter", i); i++) {
         if (i == FILTERS_MAX)
             return fail_usage("at most %d filters", FILTERS_MAX);

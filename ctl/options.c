@@ -17,7 +17,7 @@ const struct option global_options[] = {
     {"node", 'N', "NODE", "ask about, or act on, another node"},
     {"json", 'j', "[MODE]", "answer as JSON: short, pretty, lines, off"},
     {"output", 'o', "COL,...", "choose columns, +COL adds one; help lists them"},
-    {"sort", 0, "COL[:desc]", "sort a list"},
+    {"sort", 0, "COL[:desc]", "sort a list, perhaps by several"},
     {"filter", 0, "KEY=VAL", "only matching rows; also KEY!=VAL and KEY~GLOB"},
     {"no-legend", 0, NULL, "no header and no footer"},
     {"legend", 0, NULL, "a footer also where stdout is no terminal"},
@@ -260,6 +260,18 @@ int options_check_word(const struct options *options, const char *name, const ch
         strncat(list, words[i], sizeof(list) - strlen(list) - 1);
     }
     return text ? fail_usage("--%s is one of %s, not \"%s\"", name, list, text) : 0;
+}
+
+int options_check_once(const struct options *options, const char *const *names)
+{
+    for (; *names; names++) {
+        const char *first = options_get_nth(options, *names, 0);
+        for (size_t i = 1; first && options_get_nth(options, *names, i); i++)
+            if (strcmp(first, options_get_nth(options, *names, i)) != 0)
+                return fail_usage("--%s is either \"%s\" or \"%s\"", *names, first,
+                                  options_get_nth(options, *names, i));
+    }
+    return 0;
 }
 
 int options_check_durations(const struct options *options)

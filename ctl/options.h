@@ -63,6 +63,12 @@ const char *options_get(const struct options *options, const char *name);
 int options_check_word(const struct options *options, const char *name, const char *const *words);
 
 /*
+ * Whether each of @names (up to NULL) was given once at most, and not with two arguments of which
+ * one would be left out silently. Return: 0, or the exit code after the mistake was told.
+ */
+int options_check_once(const struct options *options, const char *const *names);
+
+/*
  * Whether every argument that is a duration ("DUR") is one. Return: 0, or the exit code after the
  * mistake was told.
  */

@@ -229,8 +229,10 @@ int members_run(struct ctl *ctl)
     static const char *const states[] = {"alive", "draining", "unstable", "suspect",
                                          "dead",  "left",     NULL};
     const char *tag = options_get(&ctl->options, "tag"), *equals = tag ? strchr(tag, '=') : NULL;
-    int r = options_check_word(&ctl->options, "state", states);
+    int r = options_check_once(&ctl->options, (const char *const[]){"state", "type", "tag", NULL});
 
+    if (r == 0)
+        r = options_check_word(&ctl->options, "state", states);
     if (r != 0)
         return r;
     if (tag && (!equals || equals == tag))

@@ -124,7 +124,7 @@ const struct screen event_screen = {"events", columns, ARRAY_SIZE(columns)};
 static int check_stream_options(const struct ctl *ctl)
 {
     const struct globals *globals = &ctl->globals;
-    const char *name = globals->output ? "-o" : globals->sort ? "--sort" : NULL;
+    const char *name = globals->output ? "-o" : globals->is_sorted ? "--sort" : NULL;
     _cleanup_json_ cJSON *none = cJSON_CreateObject();
     bool is_wanted;
 

@@ -154,7 +154,11 @@ int screen_select(const struct ctl *ctl, const struct screen *screen, cJSON *ans
         return 0;
     for (size_t i = 0; i < ctl->globals.filters_count && r == 0; i++)
         r = screen_filter(screen, ctl->globals.filters[i], rows);
-    if (ctl->globals.sort && r == 0)
-        r = apply_sort(screen, ctl->globals.sort, rows);
+    /* The first counts most: what is equal by it stays as the next has sorted it. */
+    size_t sorts = 0;
+    while (options_get_nth(&ctl->options, "sort", sorts))
+        sorts++;
+    while (sorts > 0 && r == 0)
+        r = apply_sort(screen, options_get_nth(&ctl->options, "sort", --sorts), rows);
     return r;
 }

@@ -234,7 +234,7 @@ static bool needs_all(const struct ctl *ctl, bool all_nodes)
 {
     const struct globals *globals = &ctl->globals;
 
-    return all_nodes || globals->sort || globals->json == JSON_SHORT ||
+    return all_nodes || globals->is_sorted || globals->json == JSON_SHORT ||
            globals->json == JSON_PRETTY || ctl->shown;
 }
 

@@ -192,8 +192,12 @@ static void say_left_out(const struct ctl *ctl, const cJSON *answer)
 
 int task_list_run(struct ctl *ctl)
 {
+    static const char *const choices[] = {"state", "type", "workflow", "since", NULL};
     _cleanup_json_ cJSON *answer = NULL;
-    int r = options_check_word(&ctl->options, "state", task_states);
+    int r = options_check_once(&ctl->options, choices);
+
+    if (r == 0)
+        r = options_check_word(&ctl->options, "state", task_states);
     if (r != 0)
         return r;
     r = client_list(ctl, (struct call){"ListTasks", list_parameters(ctl), -1, false, NULL}, "tasks",
@@ -346,8 +350,10 @@ int task_wait_run(struct ctl *ctl)
                               .state = options_get(&ctl->options, "state"),
                               .timeout = options_get(&ctl->options, "timeout"),
                               .is_elsewhere = true};
-    int r = options_check_word(&ctl->options, "state", task_states);
+    int r = options_check_once(&ctl->options, (const char *const[]){"state", NULL});
 
+    if (r == 0)
+        r = options_check_word(&ctl->options, "state", task_states);
     if (r != 0)
         return r;
     interrupt_catch();

@@ -81,8 +81,10 @@ int task_clean_run(struct ctl *ctl)
     _cleanup_json_ cJSON *counted = NULL, *answer = NULL;
     _cleanup_free_ char *question = NULL;
     char what[CLEAN_TEXT_MAX];
-    int r = options_check_word(&ctl->options, "state", ended_states);
+    int r = options_check_once(&ctl->options, (const char *const[]){"state", "older", NULL});
 
+    if (r == 0)
+        r = options_check_word(&ctl->options, "state", ended_states);
     if (r == 0)
         r = clean(ctl, true, &counted);
     if (r != 0)

@@ -252,8 +252,8 @@ int origin_cancel(struct origin *origin, uint64_t number, int signal, usec_t gra
 /*
  * The same task again, with as many retries as it had; @node NULL = where it was asked to run, else
  * pinned there ("" = anywhere); @args NULL = as it was, else copied. Return: 0; -ENOENT; -EBUSY
- * while it has not ended, or its end is not on the disk; -EPERM for a confidential task and another node; -EINVAL for words that
- * it cannot have; -ENOMEM.
+ * while it has not ended, or its end is not on the disk; -EPERM for a confidential task and another
+ * node; -EINVAL for words that it cannot have; -ENOMEM.
  */
 int origin_retry(struct origin *origin, uint64_t number, const char *node,
                  const struct task_words *args, usec_t now);

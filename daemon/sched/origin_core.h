@@ -75,8 +75,8 @@ struct job {
     usec_t save_again_usec;      /* of one there; USEC_INFINITY = it is being tried */
     bool is_again;               /* it is to be committed once more */
     struct disk_wait *disk_wait; /* owned; while it waits for the disk before it is taken or sent */
-    size_t untold;               /* entries of its timeline that tell of an end that may not be saved */
-    struct task *before;         /* owned; what it was before a user asked for it again */
+    size_t untold;       /* entries of its timeline that tell of an end that may not be saved */
+    struct task *before; /* owned; what it was before a user asked for it again */
 
     /* The attempt that is to be placed. */
     struct question asked[PLACE_BEST_MAX];

@@ -349,8 +349,7 @@ char *task_end_format(const struct task_end *end, char target[static TASK_REASON
         break;
     case TASK_END_TIMED_OUT: /* it ran longer: the limit, and then until it gave in */
         return task_format_text(target, size, "timed out after %s",
-                                *end->text ? end->text
-                                           : task_format_run(end->run_usec, duration));
+                                *end->text ? end->text : task_format_run(end->run_usec, duration));
     case TASK_END_CANCELLED:
         used = snprintf(target, size, "cancelled");
         break;
