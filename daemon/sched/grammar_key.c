@@ -296,7 +296,7 @@ static const struct detail_key keys[] = {
     {"slots", 0, set_slots, "a number from 1 to 1024"},
     {"confidential", 0, set_confidential, "yes or no"},
     {"node", 0, set_node, "the name of a node"},
-    {"name", 0, set_name, "at most 63 bytes of printable text"},
+    {"name", 0, set_name, "at most 63 bytes of printable text, and nothing that cannot be seen"},
     {"env", KEY_REPEATED, set_env,
      "NAME=VALUE, with letters, digits and _ in NAME, which does not begin with P2P_; at most 1024 "
      "and 64 KiB"},

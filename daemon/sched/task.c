@@ -122,7 +122,8 @@ static bool is_printable(const char *text, size_t max)
 
 bool task_is_label(const char *text)
 {
-    return is_printable(text, TASK_NAME_MAX);
+    return strnlen(text, TASK_NAME_MAX + 1) <= TASK_NAME_MAX &&
+           (*text == '\0' || text_is_name(text));
 }
 
 const char *task_out_split(const char *out, size_t *ret_glob_size)
@@ -252,7 +253,7 @@ static const char *check_spec(const struct task_spec *spec)
         return "a task type is 1 to 32 letters";
     if (spec->type_number > TASK_NUMBER_MAX || spec->workflow > TASK_NUMBER_MAX)
         return "the number is too large";
-    if (!task_is_label(spec->name))
+    if (!is_printable(spec->name, TASK_NAME_MAX))
         return "a name is at most 63 bytes of printable text";
     if (!is_printable(spec->user, TASK_USER_MAX))
         return "a user name is at most 64 bytes of printable text";

@@ -142,8 +142,10 @@ int task_spec_check(const struct task_spec *spec, char reason[static TASK_REASON
  */
 const char *task_out_split(const char *out, size_t *ret_glob_size);
 
-/* What task_spec_check() asks of each pattern of results, and of a name. */
+/* What task_spec_check() asks of each pattern of results. */
 bool task_is_out(const char *out);
+
+/* Whether a user may name a task so: as text_is_name(), or "" for none; at most 63 bytes. */
 bool task_is_label(const char *text);
 
 enum task_kind {

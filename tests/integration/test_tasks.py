@@ -104,6 +104,16 @@ def test_what_cannot_be_executed_is_126_and_what_is_not_there_127(node, where):
     assert node.ctl("submit", "-N", where, "--wait", "--", "not-in-path", code=127).stdout == ""
 
 
+@pytest.mark.parametrize("name", ["gnp\u202e.sh", "a\u2066b", "\u200b", "a\u2028b"])
+def test_a_task_has_no_name_that_looks_like_another(node, name, tmp_path):
+    refused = "a name is at most 63 bytes of printable text, and nothing that cannot be seen"
+    assert refused in node.ctl("submit", "--name", name, "--", "true", code=2).stderr
+    (tmp_path / "tasks.txt").write_text(f"a1\na1: name={name}\n")
+    told = node.ctl("run", tmp_path / "tasks.txt", code=2).stderr
+    assert "tasks.txt:2:5: name=" in told and "nothing that cannot be seen" in told and name not in told
+    assert not any(name in (task["name"] or "") for task in node.tasks())
+
+
 @pytest.mark.parametrize("where", ["lab-01", "lab-03"])
 def test_a_task_over_its_time_is_killed_and_124(node, where):
     result = node.ctl("submit", "-N", where, "--wait", "--timeout", "300ms", "--", "sleep", "60", code=124)

@@ -435,12 +435,19 @@ static void malformed_details_are_told(void **state _unused_)
                   "tasks.txt:7:37: env=1A=b: expected NAME=VALUE, with letters, digits and _ in "
                   "NAME, which does not begin with P2P_; at most 1024 and 64 KiB\n");
     expect_errors(
+        "a1 b1\na1: name=gnp\u202e.sh\nb1: name=\u200b",
+        "tasks.txt:2:5: name=gnp\u202e.sh: expected at most 63 bytes of printable text, and "
+        "nothing that cannot be seen\n"
+        "tasks.txt:3:5: name=\u200b: expected at most 63 bytes of printable text, and "
+        "nothing that cannot be seen\n");
+    expect_errors(
         "a1\n\na1: timeout=999y run=\"'' x\"\na1: name=\"x\x1by\" memory=9PiB",
         "tasks.txt:3:5: timeout=999y: expected a duration above 0 and below 285 years, "
         "for example 30s\n"
         "tasks.txt:3:18: run='' x: expected a command, at most 1024 words and 64 KiB, "
         "quotes closed\n"
-        "tasks.txt:4:5: name=x?y: expected at most 63 bytes of printable text\n"
+        "tasks.txt:4:5: name=x?y: expected at most 63 bytes of printable text, and nothing "
+        "that cannot be seen\n"
         "tasks.txt:4:16: memory=9PiB: expected a size above 0 and up to 8PiB, for example "
         "512MiB\n");
 }

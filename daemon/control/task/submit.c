@@ -238,6 +238,12 @@ static bool check_spec(struct node *node, struct call *call, const struct task_s
 {
     char reason[TASK_REASON_MAX + 1];
 
+    if (!task_is_label(spec->name)) {
+        call_fail(call, ERROR_USAGE, NULL,
+                  "a name is at most %d bytes of printable text, and nothing that cannot be seen",
+                  TASK_NAME_MAX);
+        return false;
+    }
     if (task_spec_check(spec, reason) < 0) {
         call_fail(call, ERROR_USAGE, "p2pctl submit -h", "%s", reason);
         return false;
