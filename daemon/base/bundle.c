@@ -35,6 +35,16 @@ bool bundle_is_name(const char *name)
     return true;
 }
 
+bool bundle_is_clash(const char *a, const char *b)
+{
+    size_t size = MIN(strlen(a), strlen(b));
+
+    if (*a == '\0' || *b == '\0')
+        return *a == *b;
+    return strncmp(a, b, size) == 0 && (a[size] == '\0' || a[size] == '/') &&
+           (b[size] == '\0' || b[size] == '/');
+}
+
 static int write_all(int fd, const uint8_t *data, size_t size, uint64_t at)
 {
     while (size > 0) {

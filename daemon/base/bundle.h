@@ -37,6 +37,9 @@ struct bundle_entry {
  */
 bool bundle_is_name(const char *name);
 
+/* Whether files of these names want the same place: one name, or one below the other. */
+bool bundle_is_clash(const char *a, const char *b);
+
 /* Writes the mark of an empty bundle. Return: its size so far, or a negative errno. */
 int64_t bundle_begin(int fd);
 

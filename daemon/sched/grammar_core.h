@@ -61,7 +61,8 @@ int grammar_read_details(struct grammar_parser *parser, const char *task);
 /*
  * One more input of @step, "SOURCE[=NAME]" as the detail `in` has it; a result of another task
  * makes that task one that is needed. Return: 0; -EINVAL; -EPERM where the other task is
- * confidential, and @step is not; -E2BIG for too many; -ENOMEM. grammar_input.c
+ * confidential, and @step is not; -ENOTUNIQ where another input of @step has its place; -E2BIG for
+ * too many; -ENOMEM. grammar_input.c
  */
 int grammar_add_input(struct grammar_parser *parser, struct workflow_step *step, const char *text);
 

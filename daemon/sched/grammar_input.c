@@ -82,6 +82,9 @@ int grammar_add_input(struct grammar_parser *parser, struct workflow_step *step,
         return -ENOMEM;
     if (!bundle_is_name(input.name))
         return -EINVAL;
+    for (size_t i = 0; i < step->inputs_count; i++)
+        if (bundle_is_clash(step->inputs[i].name, input.name))
+            return -ENOTUNIQ;
     r = read_source(parser, step, source, &input);
     if (r < 0)
         return r;

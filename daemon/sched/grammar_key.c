@@ -330,7 +330,8 @@ static void check_key(struct grammar_parser *parser, const struct grammar_detail
 }
 
 /* Return: 0; -EINVAL, -E2BIG where the value is not what the key expects; -EPERM for a result that
- * would leave its node, -EEXIST for a function where there is a command; -ENOMEM. */
+ * would leave its node, -ENOTUNIQ for the place of another input, -EEXIST for a function where
+ * there is a command; -ENOMEM. */
 static int set_value(struct grammar_parser *parser, const struct grammar_detail *detail,
                      const struct detail_key *key, struct workflow_step *step)
 {
@@ -358,6 +359,10 @@ static void tell(struct grammar_parser *parser, const struct grammar_detail *det
         grammar_fail_at(parser, detail->line, detail->column,
                         "%s=%.60s: a result of a confidential task; make %s confidential, too: "
                         "confidential=yes",
+                        key->name, detail->value, step->name);
+    else if (r == -ENOTUNIQ)
+        grammar_fail_at(parser, detail->line, detail->column,
+                        "%s=%.60s: the place of another file of %s; give it one of its own: =NAME",
                         key->name, detail->value, step->name);
     else if (r == -EEXIST)
         grammar_fail_at(parser, detail->line, detail->column,

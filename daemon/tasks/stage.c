@@ -264,17 +264,6 @@ static int take_source(struct tasks *tasks, struct stage_source *given, struct s
     return ret->name && (ret->fd >= 0 || ret->stored || ret->result) ? 0 : -ENOMEM;
 }
 
-/* Whether two of them want the same place: one name, or one below the other. */
-static bool is_clash(const char *a, const char *b)
-{
-    size_t size = MIN(strlen(a), strlen(b));
-
-    if (*a == '\0' || *b == '\0')
-        return *a == *b;
-    return strncmp(a, b, size) == 0 && (a[size] == '\0' || a[size] == '/') &&
-           (b[size] == '\0' || b[size] == '/');
-}
-
 static int check_names(const struct stage_source *sources, size_t count, size_t *ret_bad)
 {
     for (size_t i = 0; i < count; i++) {
@@ -282,7 +271,7 @@ static int check_names(const struct stage_source *sources, size_t count, size_t 
         if (i >= TASK_FILES_MAX || (sources[i].name[0] && !bundle_is_name(sources[i].name)))
             return -EINVAL;
         for (size_t j = 0; j < i; j++)
-            if (is_clash(sources[i].name, sources[j].name))
+            if (bundle_is_clash(sources[i].name, sources[j].name))
                 return -EINVAL;
     }
     return 0;

@@ -269,6 +269,12 @@ static void results_of_confidential_tasks_stay(void **state _unused_)
 #define LEAKS(place, value, name)                                                                  \
     "tasks.txt:" place ": in=" value ": a result of a confidential task; make " name               \
     " confidential, too: confidential=yes\n"
+    expect_errors(
+        "a1 b1\na1: in=a/x in=b/x in=@s in=y=s/t\nb1: in=a/x in=b/x=y in=@a1/x=z/x",
+        "tasks.txt:2:12: in=b/x: the place of another file of a1; give it one of its own: "
+        "=NAME\n"
+        "tasks.txt:2:25: in=y=s/t: the place of another file of a1; give it one of its "
+        "own: =NAME\n");
     expect_errors("a1 b1 c1 d1\nb1: in=x in=@a01/s in=\"@a1/t=u\" confidential=no\n"
                   "c1: in=@a1/s confidential=yes\nd1: run=\"cat s\" in=@c1/s\n"
                   "a1: confidential=yes out=s",
