@@ -118,6 +118,18 @@ void origin_ended(struct origin *origin, uint64_t number, uint64_t attempt,
     origin_answer(origin, ORIGIN_ACK, number, attempt, node);
 }
 
+/* Of a function that had succeeded, for all who have heard of it. */
+static void tell_lost_result(const struct origin *origin, struct job *job)
+{
+    struct task *task = job->task;
+    char why[TASK_REASON_MAX + 1];
+
+    job->untold++;
+    task_format_text(task->reason, sizeof(task->reason), "its result is lost: %s",
+                     task_format_loss(task, origin->config.name, why));
+    (void)task_add_timeline(task, origin_wall(origin), "%s", task->reason);
+}
+
 void origin_cut(struct origin *origin, uint64_t number, uint64_t attempt, int error, bool is_here,
                 usec_t now)
 {
@@ -129,6 +141,8 @@ void origin_cut(struct origin *origin, uint64_t number, uint64_t attempt, int er
         return;
     job->task->cut_error = error;
     job->task->is_cut_here = is_here;
+    if (job->task->spec.python && job->task->state == TASK_SUCCEEDED)
+        tell_lost_result(origin, job);
     job_commit(origin, job, 0);
 }
 

@@ -619,6 +619,30 @@ static void a_task_whose_end_is_not_saved_does_not_run_again(void **state _unuse
     origin_free(origin);
 }
 
+static void a_result_that_is_lost_after_its_end_is_told(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct place_facts facts = facts_of(2);
+    _cleanup_(task_spec_done) struct task_spec spec = spec_of(TASK_TYPE_PYTHON);
+
+    strcpy(facts.python, "3.11");
+    facts.has_python = true;
+    assert_int_equal(origin_set_node(origin, &facts, 0), 0);
+    assert_int_equal(task_python_new("f.py", "f", "", &spec.python), 0);
+    submit_spec(origin, 1, &spec, 1);
+    (void)actions(origin, 1);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 2);
+    (void)actions(origin, 2);
+    assert_string_equal(reason_of(origin, 1), "");
+    origin_cut(origin, 1, 1, ENOSPC, true, 3);
+    assert_string_equal(actions(origin, 3), "commit 1, ");
+    assert_string_equal(reason_of(origin, 1), "its result is lost: no space left on lab-01");
+    const struct task *task = origin_find(origin, 1);
+    assert_int_equal(task->state, TASK_SUCCEEDED);
+    assert_string_equal(task->timeline[task->timeline_count - 1].text, task->reason);
+    origin_free(origin);
+}
+
 static void a_start_that_is_heard_of_late_stands_where_it_was(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1399,6 +1423,7 @@ int main(void)
         cmocka_unit_test(a_new_task_that_is_not_taken_back_waits_for_the_disk),
         cmocka_unit_test(a_retry_that_cannot_be_saved_is_taken_back),
         cmocka_unit_test(a_task_whose_end_is_not_saved_does_not_run_again),
+        cmocka_unit_test(a_result_that_is_lost_after_its_end_is_told),
         cmocka_unit_test(a_start_that_is_heard_of_late_stands_where_it_was),
         cmocka_unit_test(what_never_left_goes_elsewhere_when_the_node_cannot_be_reached),
         cmocka_unit_test(an_unknown_type_is_an_error_unless_one_may_wait),
