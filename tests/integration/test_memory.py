@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from lib.lab import FAST, STEADY, merge
+from lib.varlink import VarlinkError
 from lib.wait import wait_for
 
 
@@ -81,6 +82,9 @@ def test_conditions_are_kept(node, where):
     assert '"other" is not there any more\n' in late.stderr
     both = node.ctl("mem", "set", f"{where}other", "x", "--if-absent", "--if-version", "3", code=2)
     assert both.stderr.startswith("p2pctl: --if-absent or --if-version, but not both\n")
+    with pytest.raises(VarlinkError) as refused:
+        node.call("SetMemory", key="lock", value="x", if_absent=True, if_version=1)
+    assert refused.value.name == "org.varlink.service.InvalidParameter"
 
 
 def test_a_descriptor_that_could_hold_up_the_daemon_is_refused(node):

@@ -123,11 +123,14 @@ void method_set_memory(struct node *node, struct call *call)
 
     if (!need_string(call, "key", &change.key) || !read_usec(call, "ttl", &change.ttl_usec) ||
         !read_bool(call, "if_absent", &change.if_absent) ||
-        !read_u64(call, "if_version", (uint64_t)1 << 53, &change.if_version) ||
-        !load_value(node, call, &change))
+        !read_u64(call, "if_version", (uint64_t)1 << 53, &change.if_version))
         return;
     change.has_if_version =
         cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(call->parameters, "if_version"));
+    if (change.if_absent && change.has_if_version)
+        return call_invalid(call, "if_version");
+    if (!load_value(node, call, &change))
+        return;
     int r = memory_set(node->memory, &change, node_now(node), node_wall(node), &version);
     if (r < 0) {
         fail_set(node, call, &change, r);
