@@ -13,13 +13,17 @@
 /* Membership by hand: `join`, `leave` and `forget`, which a node does for itself only. */
 
 /* Whoever named another node with -N is told where to do it. Return: 0, or the exit code. */
-static int refuse_node(const struct ctl *ctl, const char *command, const char *what)
+static int refuse_node(const struct ctl *ctl, const char *verb, const char *what)
 {
+    const struct options *options = &ctl->options;
     _cleanup_free_ char *hint = NULL;
 
     if (!ctl->globals.node)
         return 0;
-    if (asprintf(&hint, "on %s itself: %s", ctl->globals.node, command) < 0)
+    if (asprintf(&hint, "on %s itself: p2pctl %s%s%s%s", ctl->globals.node, verb,
+                 options->words_count > 0 ? " " : "",
+                 options->words_count > 0 ? options->words[0] : "",
+                 options->words_count > 1 ? " ..." : "") < 0)
         return fail_memory();
     return fail(ERROR_USAGE, NULL, hint, "a node %s by itself only, not at another's word (-N)",
                 what);
@@ -125,7 +129,7 @@ int join_run(struct ctl *ctl)
     _cleanup_json_ cJSON *parameters = client_parameters(ctl);
     cJSON *addresses = cJSON_AddArrayToObject(parameters, "addresses");
     const char *timeout = options_get(&ctl->options, "timeout");
-    int r = refuse_node(ctl, "p2pctl join ADDR", "joins");
+    int r = refuse_node(ctl, "join", "joins");
 
     if (r == 0)
         r = add_addresses(ctl, addresses);
@@ -149,7 +153,7 @@ int leave_run(struct ctl *ctl)
 {
     _cleanup_json_ cJSON *answer = NULL;
     const char *timeout = options_get(&ctl->options, "timeout");
-    int r = refuse_node(ctl, "p2pctl leave", "leaves");
+    int r = refuse_node(ctl, "leave", "leaves");
 
     if (r != 0)
         return r;
@@ -182,7 +186,7 @@ int forget_run(struct ctl *ctl)
 {
     _cleanup_json_ cJSON *answer = NULL;
     _cleanup_free_ char *question = NULL;
-    int r = refuse_node(ctl, "p2pctl forget NODE", "forgets");
+    int r = refuse_node(ctl, "forget", "forgets");
 
     if (r != 0)
         return r;

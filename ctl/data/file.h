@@ -80,11 +80,12 @@ const char *file_get_hint(const struct ctl *ctl);
 int file_verify(const struct part *part, const char *target, const cJSON *end);
 
 /*
- * Whether @target may be replaced by what is got, by --overwrite and by what it is: a device, a
- * pipe or a socket never is, nor the link to one. Return: 0, also where there is nothing; or the
+ * Whether @target may be replaced by @name of @source, by --overwrite and by what it is: a device,
+ * a pipe or a socket never is, nor the link to one. Return: 0, also where there is nothing; or the
  * exit code after telling.
  */
-int file_check_target(const struct ctl *ctl, const char *target);
+int file_check_target(const struct ctl *ctl, const struct place *source, const char *name,
+                      const char *target);
 
 /* The permissions, before the umask. */
 mode_t file_get_mode(const cJSON *end);

@@ -76,7 +76,7 @@ static bool is_free(struct fetch *fetch, const char *name)
 
     if (r == 0 && present_may_have(&fetch->present, name)) {
         _cleanup_free_ char *path = file_path_in(fetch->directory, name);
-        r = path ? file_check_target(fetch->ctl, path) : fail_memory();
+        r = path ? file_check_target(fetch->ctl, fetch->source, name, path) : fail_memory();
     }
     file_note(&fetch->sum, r);
     return r == 0;
@@ -259,7 +259,7 @@ static int rename_slowly(const struct fetch *fetch, const char *name, const char
 
     if (!target || !whole.path)
         return fail_memory();
-    int r = file_check_target(fetch->ctl, target);
+    int r = file_check_target(fetch->ctl, fetch->source, name, target);
     return r != 0 ? r : part_rename(&whole, target, file_get_hint(fetch->ctl));
 }
 

@@ -142,7 +142,18 @@ static bool may_resume(const struct ctl *ctl, int r)
     return r == EXIT_INTERRUPTED || r == error_get_exit(ERROR_UNREACHABLE) || client_is_lost(ctl);
 }
 
-int file_check_target(const struct ctl *ctl, const char *target)
+static int fail_special(const struct place *source, const char *name, const char *target)
+{
+    _cleanup_free_ char *hint = NULL;
+
+    if (asprintf(&hint, "to write into it: p2pctl file get %s%s%s - > %s", source->node,
+                 *source->node ? ":" : "", name, target) < 0)
+        return fail_memory();
+    return fail(ERROR_CONFLICT, NULL, hint, "%s is no regular file, and is not replaced", target);
+}
+
+int file_check_target(const struct ctl *ctl, const struct place *source, const char *name,
+                      const char *target)
 {
     const char *hint = file_get_hint(ctl);
     struct stat here, behind; /* a link */
@@ -150,9 +161,7 @@ int file_check_target(const struct ctl *ctl, const char *target)
     if (lstat(target, &here) < 0)
         return 0;
     if (stat(target, &behind) == 0 && !S_ISREG(behind.st_mode) && !S_ISDIR(behind.st_mode))
-        return fail(ERROR_CONFLICT, NULL,
-                    "to write into it: p2pctl file get [NODE:]NAME - > TARGET",
-                    "%s is no regular file, and is not replaced", target);
+        return fail_special(source, name, target);
     return hint ? part_fail_exists(target, hint) : 0;
 }
 
@@ -179,7 +188,7 @@ static int get_to_file(struct ctl *ctl, const struct place *place, const char *t
 {
     _cleanup_(part_done) struct part part = PART_NONE;
     _cleanup_json_ cJSON *end = NULL, *parameters = get_parameters(ctl, place);
-    int r = file_check_target(ctl, target);
+    int r = file_check_target(ctl, place, place->rest, target);
 
     if (r != 0)
         return r;

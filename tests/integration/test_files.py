@@ -663,8 +663,10 @@ def test_a_get_never_replaces_a_device_or_a_pipe(node, make, where, tmp_path, ki
             target.symlink_to("/dev/null")
     result = node.ctl("file", "get", "--overwrite=always", f"{where}data", tmp_path / "target", code=1)
     assert f"{tmp_path}/target is no regular file, and is not replaced" in result.stderr
+    assert f"hint: to write into it: p2pctl file get {where}data - > {tmp_path}/target\n" in result.stderr
     result = node.ctl("file", "get", "--overwrite=always", f"{where}s*", inside, code=1)
     assert f"{inside}/s03 is no regular file, and is not replaced" in result.stderr
+    assert f"p2pctl file get {where}s03 - > {inside}/s03\n" in result.stderr
     for target in (tmp_path / "target", inside / "s03"):
         assert not target.is_file()
     assert len(list(inside.iterdir())) == 20

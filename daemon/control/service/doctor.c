@@ -34,10 +34,22 @@ void doctor_report(struct doctor *doctor, enum verdict verdict, const char *fix,
     cJSON_AddItemToArray(doctor->checks, json);
 }
 
+/* @fix with the name of @node for its "NODE". Returns @target. */
+static const char *name_node(const char *fix, const char *node, char target[static TEXT_SIZE])
+{
+    const char *place = node ? strstr(fix, "NODE") : NULL;
+    size_t size = place ? (size_t)(place - fix) : strlen(fix);
+
+    snprintf(target, TEXT_SIZE, "%.*s%s%s", (int)size, fix, place ? node : "",
+             place ? place + strlen("NODE") : "");
+    return target;
+}
+
 size_t doctor_report_problems(struct doctor *doctor, enum verdict verdict, const char *code,
                               const char *fix)
 {
     const cJSON *problems = NULL;
+    char text[TEXT_SIZE];
     size_t count = 0;
 
     (void)json_get_array(doctor->status, "problems", &problems);
@@ -48,7 +60,8 @@ size_t doctor_report_problems(struct doctor *doctor, enum verdict verdict, const
         (void)json_get_string(problem, "node", &node);
         if (strcmp(found, code) != 0)
             continue;
-        doctor_report(doctor, verdict, fix, "%s%s%s", node ? node : "", node ? ": " : "", message);
+        doctor_report(doctor, verdict, name_node(fix, node, text), "%s%s%s", node ? node : "",
+                      node ? ": " : "", message);
         count++;
     }
     return count;
@@ -115,13 +128,17 @@ static void check_members(struct doctor *doctor, size_t wrong)
 {
     const struct swim *swim = cluster_get_swim(doctor->node->cluster);
     struct member_counts counts;
+    const char *dead = NULL;
     struct record record;
+    char fix[TEXT_SIZE];
     size_t others = 0;
 
     for (size_t i = 0; i < swim_members_count(swim); i++) {
         const struct swim_member *member = swim_member_at(swim, i);
         others += member->state == SWIM_ALIVE && node_get_record(member, &record) >= 0 &&
                   strcmp(record.version, P2PNODE_VERSION) != 0;
+        if (!dead && member->state == SWIM_DEAD)
+            dead = member->name;
     }
     if (others > 0)
         doctor_report(doctor, VERDICT_WARNING,
@@ -131,7 +148,9 @@ static void check_members(struct doctor *doctor, size_t wrong)
     members_count(swim, &counts);
     if (counts.states[SWIM_DEAD] > 0)
         doctor_report(doctor, VERDICT_WARNING,
-                      "p2pctl members --state dead; start p2pnode there, or p2pctl forget NODE",
+                      name_node("p2pctl members --state dead; start p2pnode there, or p2pctl "
+                                "forget NODE",
+                                dead, fix),
                       "%zu node%s dead", counts.states[SWIM_DEAD],
                       counts.states[SWIM_DEAD] == 1 ? " is" : "s are");
     else if (wrong + others == 0)
