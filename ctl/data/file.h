@@ -57,7 +57,7 @@ void file_names_done(struct file_names *names);
  * as a glob. Return: 0, also where there is none; or the exit code. */
 int file_find(struct ctl *ctl, const struct place *place, struct file_names *ret);
 
-int file_fail_no_match(const struct place *place);
+int file_fail_no_match(const struct ctl *ctl, const struct place *place);
 
 /* Whether @text means names rather than being one. */
 bool file_is_glob(const char *text);

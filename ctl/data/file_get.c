@@ -184,6 +184,12 @@ static int show_kept(const struct ctl *ctl, const char *target, cJSON *end)
     return render_json(ctl, end, NULL);
 }
 
+/* A get needs room where it goes, and nowhere else. */
+static bool is_no_space(enum error_code code)
+{
+    return code == ERROR_NO_SPACE;
+}
+
 static int get_to_file(struct ctl *ctl, const struct place *place, const char *target)
 {
     _cleanup_(part_done) struct part part = PART_NONE;
@@ -197,8 +203,11 @@ static int get_to_file(struct ctl *ctl, const struct place *place, const char *t
         return r;
     if (part.is_resumable)
         json_add_bool(parameters, "resume", true);
-    r = file_transfer(ctl, (struct call){"GetFile", TAKE_PTR(parameters), part.fd, true, NULL},
+    r = file_transfer(ctl,
+                      (struct call){"GetFile", TAKE_PTR(parameters), part.fd, true, is_no_space},
                       place->rest, &end);
+    if (r == 0 && !end)
+        r = fail_to_write(target, ENOSPC);
     part.is_resumable = part.is_resumable && may_resume(ctl, r);
     if (r != 0)
         return r;
@@ -257,7 +266,7 @@ static int get_glob(struct ctl *ctl, const struct place *place, const struct whe
     struct file_wanted alone = {.name = place->rest, .size = FILE_SIZE_UNKNOWN};
 
     if (r == 0 && names.count == 0 && (*place->node || ctl->globals.node))
-        r = file_fail_no_match(place);
+        r = file_fail_no_match(ctl, place);
     if (r != 0)
         return r;
     /* Another node may have what is called so. */

@@ -194,9 +194,16 @@ int file_find(struct ctl *ctl, const struct place *place, struct file_names *ret
     return 0;
 }
 
-int file_fail_no_match(const struct place *place)
+int file_fail_no_match(const struct ctl *ctl, const struct place *place)
 {
-    return fail(ERROR_NOT_FOUND, NULL, NULL, "no file matches \"%s\"", place->rest);
+    const char *node = *place->node ? place->node : ctl->globals.node;
+    _cleanup_free_ char *hint = NULL;
+
+    if (asprintf(&hint, "other nodes are not asked; they are by: p2pctl file ls --all-nodes '%s'",
+                 place->rest) < 0)
+        return fail_memory();
+    return fail(ERROR_NOT_FOUND, NULL, hint, "no file of %s matches \"%s\"",
+                node ? node : "this node", place->rest);
 }
 
 /* --- ls --- */

@@ -183,7 +183,7 @@ static int copy_glob(struct ctl *ctl, struct place source, const struct place *t
     int r = file_find(ctl, &source, &names), failure = 0;
 
     if (r == 0 && names.count == 0)
-        r = file_fail_no_match(&source);
+        r = file_fail_no_match(ctl, &source);
     if (r == 0 && !names.is_exact && *target->rest)
         r = fail_usage("several files cannot all be called \"%s\"", target->rest);
     if (r != 0)

@@ -92,7 +92,7 @@ static int remove_glob(struct ctl *ctl, const struct place *place)
     int r = file_find(ctl, place, &found);
 
     if (r == 0 && found.count == 0)
-        r = file_fail_no_match(place);
+        r = file_fail_no_match(ctl, place);
     if (r != 0)
         return r;
     if (found.is_exact && ctl->options.words_count == 1)

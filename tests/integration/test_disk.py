@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from lib.disk import fill
+from lib.disk import disk_at, fill
 from lib.lab import STEADY
 from lib.wait import wait_for
 
@@ -43,6 +43,14 @@ def test_a_file_that_does_not_fit_is_refused_and_leaves_nothing(node, tmp_path):
         space = os.statvfs(node.directory)
         return space.f_bavail * space.f_frsize
     wait_for(lambda: free() > 10 * MIB, 5, "what came of it to be removed")
+
+
+def test_a_get_names_what_it_cannot_write(node, tmp_path):
+    node.ctl("file", "put", "-", "lone:large", stdin=os.urandom(2 * MIB))
+    with disk_at(tmp_path / "small", 1) as small:
+        refused = node.ctl("file", "get", "large", small / "copy", code=1)
+        assert refused.stderr == f"p2pctl: cannot write {small}/copy: No space left on device\n"
+        assert not list(small.iterdir())
 
 
 def test_of_many_small_files_those_that_do_not_fit_are_refused(node, tmp_path):
