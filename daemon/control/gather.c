@@ -133,6 +133,7 @@ size_t ask_others(struct node *node, struct call *call, const char *method, cons
             asked++;
         else
             silence_add(silence, member->name);
+        silence->dead += member->state == SWIM_DEAD;
     }
     return asked;
 }
@@ -155,6 +156,10 @@ void fail_nowhere(struct call *call, const struct silence *silence, const char *
         snprintf(more, sizeof(more), " and %zu more", silence->count - SILENCE_NAMES_MAX);
     if (silence->count == 0)
         call_fail(call, ERROR_NOT_FOUND, hint, "no node has a %s \"%s\"", what, name);
+    else if (silence->count == silence->dead)
+        call_fail(call, ERROR_NOT_FOUND, "p2pctl members --state dead",
+                  "no node that lives has a %s \"%s\"; dead: %s%s", what, name, silence->names,
+                  more);
     else
         call_fail(call, ERROR_UNREACHABLE, "p2pctl members",
                   "no node that answered has a %s \"%s\"; no answer from %s%s", what, name,

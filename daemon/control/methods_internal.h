@@ -214,6 +214,7 @@ void member_fill(const struct node *node, const struct swim_member *member, cJSO
 /* Of those that were asked for one thing: who did not say whether it has it. */
 struct silence {
     size_t count;
+    size_t dead;                                         /* of those */
     char names[SILENCE_NAMES_MAX * (NODE_NAME_MAX + 2)]; /* the first of them: "lab-02, lab-03" */
 };
 void silence_add(struct silence *silence, const char *name);
@@ -227,8 +228,8 @@ typedef void (*ask_reply_t)(const char *name, const struct remote_reply *reply, 
 size_t ask_others(struct node *node, struct call *call, const char *method, const cJSON *parameters,
                   struct silence *silence, ask_reply_t reply, void *data);
 
-/* Ends a call for a @what ("file") that none had: not found with @hint, or, where somebody did not
- * say so, unreachable. */
+/* Ends a call for a @what ("file") that none had: not found, with @hint where nobody is dead, or,
+ * where somebody who lives did not say so, unreachable. */
 void fail_nowhere(struct call *call, const struct silence *silence, const char *hint,
                   const char *what, const char *name);
 /* Asks all other nodes the same question and merges their arrays: @noun, and others that are in

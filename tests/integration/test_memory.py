@@ -169,7 +169,7 @@ def test_any_names_who_did_not_answer(make_lab):
     node.ctl("mem", "get", "--any", "nowhere", code=4)
 
 
-def test_a_node_that_is_not_there_is_4_and_one_that_is_dead_7(make_lab):
+def test_a_node_that_is_not_there_is_4_and_one_that_is_dead_7_where_it_is_named(make_lab):
     lab = make_lab(FAST)
     node, late = lab.node("seed", role="seed"), lab.node("late")
     lab.start()
@@ -179,9 +179,11 @@ def test_a_node_that_is_not_there_is_4_and_one_that_is_dead_7(make_lab):
     late.kill()
     lab.wait_state("late", "dead")
     assert node.ctl("mem", "get", "late:key", code=7).stdout == ""
-    # It may have what the others have not, until it is known to be gone for good.
+    # It may have what the others have not, until it is known to be gone for good: that is said.
     for words in (["mem", "get", "--any", "key"], ["file", "get", "key", "-"]):
-        assert "; no answer from late\n" in node.ctl(*words, code=7).stderr
+        refused = node.ctl(*words, code=4).stderr
+        assert 'no node that lives has a ' in refused and '"key"; dead: late\n' in refused
+    assert node.ctl("mem", "get", "--any", "key", "--default", "x").stdout == "x"
     for noun in ("file", "task"):
         assert node.json(noun, "list", "--all-nodes")["unanswered"] == ["late"]
         assert node.ctl(noun, "list", "--all-nodes").stderr == "no answer: late\n"
