@@ -17,7 +17,7 @@
  * other waits for the disk there; meanwhile a third is read.
  */
 
-#define PACK_FILES_MAX 2048
+#define PACK_FILES_MAX 1024
 #define BUFFER_SIZE    (2 * FILE_PACKED_MAX + 1) /* always room for one file and a byte more */
 
 struct pack {
