@@ -7,6 +7,7 @@
 #include "interrupt.h"
 #include "commands.h"
 #include "console/failure.h"
+#include "data/file.h"
 #include "task/joblog.h"
 #include "console/output.h"
 #include "console/progress.h"
@@ -28,6 +29,7 @@ struct run {
     struct joblog joblog;
     int log_exit;              /* the exit code where it could not be written */
     struct attachments inputs; /* files that go with the list */
+    cJSON *plan;               /* owned; of --dry-run */
     cJSON *results;            /* owned; by task: the id of one that has results to be brought */
     char id[96];               /* of the workflow; "" before the plan */
     struct again again;
@@ -45,6 +47,7 @@ static void run_done(struct run *run)
     joblog_done(&run->joblog);
     attachments_done(&run->inputs);
     cJSON_Delete(run->results);
+    cJSON_Delete(run->plan);
 }
 
 static void print_lines(struct run *run)
@@ -212,6 +215,22 @@ static int add_files(struct run *run, const cJSON *plan)
     return r;
 }
 
+/* Whether all is there that the tasks of the list take in. */
+static int check_inputs(struct run *run)
+{
+    int r = add_files(run, run->plan);
+
+    json_for_each (stored, json_member(run->plan, "stored")) {
+        _cleanup_(file_names_done) struct file_names found = {0};
+        const struct place place = {.rest = json_text(stored, "name", "")};
+        r = r == 0 ? file_find(run->ctl, &place, &found) : r;
+        if (r == 0 && !found.is_exact)
+            r = fail(ERROR_NOT_FOUND, NULL, NULL, "%s: no file \"%s\" is stored on this node",
+                     json_text(stored, "task", "?"), place.rest);
+    }
+    return r;
+}
+
 /* The plan as a table: what runs after what, and where it could. */
 static int show_plan(struct run *run, cJSON *plan)
 {
@@ -221,10 +240,6 @@ static int show_plan(struct run *run, cJSON *plan)
                                             {"NODES", "nodes", 0, NULL}};
     static const struct screen screen = {"tasks", columns, ARRAY_SIZE(columns)};
 
-    int r = add_files(run, plan);
-
-    if (r != 0)
-        return r;
     json_for_each (task, json_member(plan, "tasks"))
         json_for_each (type, json_member(plan, "types"))
             if (strcmp(json_text(type, "name", ""), json_text(task, "type", "?")) == 0)
@@ -233,20 +248,31 @@ static int show_plan(struct run *run, cJSON *plan)
     return screen_show(run->ctl, &screen, plan, NULL);
 }
 
+static bool is_dry(const struct run *run)
+{
+    return !run->is_attached && options_has(&run->ctl->options, "dry-run");
+}
+
+/* Nothing else can be asked before the stream has ended. */
+static int keep_plan(struct run *run, const cJSON *plan)
+{
+    run->plan = cJSON_Duplicate(plan, true);
+    return run->plan ? 0 : fail_memory();
+}
+
 /* One object of the stream as text. @last: it ends the stream. */
 static int take_object(struct run *run, cJSON *object, bool last)
 {
     const struct options *options = &run->ctl->options;
     const char *type = json_text(object, "type", "");
-    bool is_dry = !run->is_attached && options_has(options, "dry-run");
-    bool is_silent = is_dry || (!run->is_attached && options_has(options, "detach"));
+    bool is_silent = is_dry(run) || (!run->is_attached && options_has(options, "detach"));
 
     if (strcmp(type, "plan") == 0) {
         bool is_again = run->has_plan;
         run->has_plan = true;
         snprintf(run->id, sizeof(run->id), "%s", json_text(object, "id", ""));
-        if (is_dry)
-            return show_plan(run, object);
+        if (is_dry(run))
+            return keep_plan(run, object);
         if (is_silent)
             puts(run->id);
         note_results(run, object);
@@ -283,6 +309,8 @@ static int print_object(struct run *run, const cJSON *object)
         if (r != 0 || run->has_plan)
             return r;
         run->has_plan = true;
+        if (is_dry(run) && (r = keep_plan(run, object)) != 0)
+            return r;
         run->total = json_number(object, "total", 0);
         return render_json_line(object);
     }
@@ -385,6 +413,10 @@ static int follow(struct run *run, cJSON *parameters)
         r = take_up(run);
     if (r == CLIENT_INTERRUPTED)
         return detach(run);
+    if (r == 0 && run->plan)
+        r = check_inputs(run);
+    if (r == 0 && run->plan && run->ctl->globals.json == JSON_OFF)
+        r = show_plan(run, run->plan);
     int brought = run->has_plan ? bring_results(run) : 0;
     int closed = joblog_close(&run->joblog);
     if (closed < 0)

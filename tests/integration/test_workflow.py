@@ -417,6 +417,19 @@ def test_a_file_of_the_caller_that_is_not_there_starts_nothing(node, tmp_path):
     assert len(node.tasks()) == before
 
 
+def test_a_dry_run_says_which_stored_file_is_not_there(node, tmp_path):
+    (tmp_path / "tasks.txt").write_text("a1 b1\na1: in=@stored.csv\nb1: in=@absent.csv\n")
+    node.ctl("file", "put", "-", ":stored.csv", stdin=b"x")
+    told = 'b1: no file "absent.csv" is stored on this node'
+    result = node.ctl("run", "--dry-run", cwd=tmp_path, code=4)
+    assert result.stderr == f"p2pctl: {told}\n" and result.stdout == ""
+    result = node.ctl("--json=lines", "run", "--dry-run", cwd=tmp_path, code=4)
+    assert json.loads(result.stderr)["error"]["message"] == told
+    node.ctl("file", "put", "-", ":absent.csv", stdin=b"x")
+    assert "b1" in node.ctl("run", "--dry-run", cwd=tmp_path).stdout
+    node.ctl("file", "rm", "--yes", ":absent.csv", ":stored.csv")
+
+
 def test_files_of_a_list_are_still_there_after_a_restart(make_lab, tmp_path):
     lab = make_lab_of_three(make_lab(STEADY))
     node = lab["lab-01"]

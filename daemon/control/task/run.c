@@ -249,6 +249,23 @@ static void add_needs(const struct call *call, const struct workflow_plan *plan,
     }
 }
 
+/* The stored files that steps take in: they have to be there when their turn comes. */
+static void add_stored(const struct workflow_plan *plan, cJSON *json)
+{
+    cJSON *stored = cJSON_AddArrayToObject(json, "stored");
+
+    for (size_t i = 0; i < plan->steps_count; i++)
+        for (size_t j = 0; j < plan->steps[i].inputs_count; j++) {
+            const struct workflow_input *input = &plan->steps[i].inputs[j];
+            if (input->type != WORKFLOW_INPUT_STORED)
+                continue;
+            cJSON *item = cJSON_CreateObject();
+            json_add_string(item, "task", plan->steps[i].name);
+            json_add_string(item, "name", input->source);
+            cJSON_AddItemToArray(stored, item);
+        }
+}
+
 cJSON *run_new_plan(struct node *node, const struct call *call, const struct workflow_plan *plan,
                     const char *id)
 {
@@ -275,6 +292,8 @@ cJSON *run_new_plan(struct node *node, const struct call *call, const struct wor
     /* Which files go along with a list is asked at one's own node alone. */
     for (size_t i = 0; i < plan->locals.count && !call->caller.is_remote; i++)
         cJSON_AddItemToArray(inputs, cJSON_CreateString(plan->locals.items[i]));
+    if (!id && !call->caller.is_remote)
+        add_stored(plan, json);
     json_add_u64(json, "total", plan->steps_count);
     return json;
 }
