@@ -115,7 +115,7 @@ static bool hold_in_child(const struct supervisor_job *job, const struct supervi
 static bool hold(const struct supervisor_job *job, bool *ret_is_free, char ***ret_environment)
 {
     const struct supervisor_job idle = {
-        .fence = job->fence, .control = job->control, .root_fd = job->root_fd, .place = job->place};
+        .fence = job->fence, .control = job->control, .root_fd = job->root_fd};
 
     *ret_is_free = false;
     if (job->level >= EXEC_NAMESPACES)
@@ -158,12 +158,10 @@ static void take_job(struct supervisor_job *job, const struct request *request)
 char **keeper_run(const struct supervisor_job *first, struct request *request)
 {
     struct supervisor_job job = *first;
-    struct place place = {0};
     char **environment = NULL;
     const char *step = NULL;
     bool is_free;
 
-    job.place = &place;
     supervisor_set_up(&job);
     int r = prepare(&job, &step);
     if (r < 0) {
@@ -182,7 +180,6 @@ char **keeper_run(const struct supervisor_job *first, struct request *request)
     }
     if (environment)
         return environment;
-    place_remove(&place, job.root_fd);
     _exit(EXIT_SUCCESS);
 }
 

@@ -14,9 +14,6 @@
  * it, and files of tasks, which would pass through its buffers, are for supervisors that end with
  * the task.
  *
- * Tasks without a sandbox have the same directory one after another, as long as each leaves it as
- * it was made (exec/place.h); of all others it goes with the task.
- *
  * p2pnode-exec has one socket to it, the control socket of each of its tasks in turn:
  * SUPERVISOR_FREE tells that nothing is left of the last task, whatever it tried, and only then the
  * next one is sent (exec/request.h). A keeper whose supervisor was killed ends, and so does each

@@ -51,7 +51,7 @@ static void keep(int *kept, size_t *count, int fd)
  */
 void supervisor_close_others(const struct supervisor_job *job)
 {
-    int kept[5 + _PLACE_PART_MAX + ARRAY_SIZE(job->stdio) + SUPERVISOR_EXTRA_MAX + FENCE_PATHS_MAX];
+    int kept[5 + ARRAY_SIZE(job->stdio) + SUPERVISOR_EXTRA_MAX + FENCE_PATHS_MAX];
     size_t count = 0;
     unsigned from = STDERR_FILENO + 1;
 
@@ -64,8 +64,6 @@ void supervisor_close_others(const struct supervisor_job *job)
     keep(kept, &count, job->group_fd);
     for (size_t i = 0; i < job->extra_count; i++)
         keep(kept, &count, job->extra[i]);
-    for (size_t i = 0; job->place && job->place->name && i < _PLACE_PART_MAX; i++)
-        keep(kept, &count, job->place->fds[i]);
     for (size_t i = 0; i < job->fence->paths_count; i++)
         keep(kept, &count, job->fence->paths[i].fd);
     qsort(kept, count, sizeof(kept[0]), compare_fds);
@@ -250,16 +248,7 @@ static bool remove_empty(const struct supervisor *supervisor)
 {
     (void)unlinkat(supervisor->directory_fd, "work", AT_REMOVEDIR);
     (void)unlinkat(supervisor->directory_fd, "tmp", AT_REMOVEDIR);
-    return unlinkat(supervisor->root_fd, supervisor->name, AT_REMOVEDIR) == 0;
-}
-
-/* Return: whether nothing is left of the task: its directory is gone, or as good as new. */
-static bool clear(struct supervisor *supervisor)
-{
-    const struct place *place = supervisor->place;
-
-    supervisor->stays = place && place->name && place_is_as_made(place, supervisor->root_fd);
-    return supervisor->stays || remove_empty(supervisor);
+    return unlinkat(supervisor->root_fd, supervisor->job->name, AT_REMOVEDIR) == 0;
 }
 
 static void report_end(struct supervisor *supervisor)
@@ -281,7 +270,7 @@ static void report_end(struct supervisor *supervisor)
         results_pack(supervisor->work_fd, supervisor->job->results_fd, supervisor->job->start,
                      &end.status.results);
     if (supervisor->job->is_followed)
-        end.is_free = supervisor->is_free = clear(supervisor);
+        end.is_free = supervisor->is_free = remove_empty(supervisor);
     report(supervisor, &end);
 }
 
@@ -294,23 +283,15 @@ void supervisor_report_failure(int control, const char *step, int error)
     (void)send(control, &end, sizeof(end), MSG_NOSIGNAL);
 }
 
-static void remove_all(const struct supervisor *supervisor)
+static void remove_directory(const struct supervisor *supervisor)
 {
+    if (supervisor->directory_fd < 0 || supervisor->is_free || remove_empty(supervisor))
+        return;
     if (tree_empty(supervisor->directory_fd) < 0 && supervisor->job->level >= EXEC_NAMESPACES) {
         root_leave(); /* a configured path was mounted in there */
         (void)tree_empty(supervisor->directory_fd);
     }
-    (void)unlinkat(supervisor->root_fd, supervisor->name, AT_REMOVEDIR);
-}
-
-static void remove_directory(const struct supervisor *supervisor)
-{
-    if (supervisor->stays)
-        return;
-    if (supervisor->directory_fd >= 0 && !supervisor->is_free && !remove_empty(supervisor))
-        remove_all(supervisor);
-    if (supervisor->place)
-        place_forget(supervisor->place);
+    (void)unlinkat(supervisor->root_fd, supervisor->job->name, AT_REMOVEDIR);
 }
 
 void supervisor_set_fds(struct supervisor_job *job, const int *fds)
@@ -336,13 +317,10 @@ void supervisor_set_up(const struct supervisor_job *job)
 
 char **supervisor_hold(const struct supervisor_job *job, bool *ret_is_free)
 {
-    struct place *place = job->level == EXEC_NONE ? job->place : NULL;
     struct supervisor supervisor = {.job = job,
-                                    .place = place,
                                     .step = "watch processes",
                                     .control = job->control,
                                     .root_fd = -EBADF,
-                                    .name = place && place->name ? place->name : job->name,
                                     .directory_fd = -EBADF,
                                     .stdin_fd = job->stdio[STDIN_FILENO],
                                     .ruleset = -EBADF,

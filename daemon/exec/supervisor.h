@@ -11,7 +11,6 @@
 
 #include <sys/types.h>
 #include "exec/fence.h"
-#include "exec/place.h"
 
 #define SUPERVISOR_EXTRA_MAX 2
 
@@ -54,8 +53,7 @@ struct supervisor_job {
     const char *work_root; /* absolute; p2pnode-exec's current directory */
     const char *name;      /* of the task's directory in it */
     bool is_followed;      /* this very process takes another task after it */
-    int root_fd;         /* of a keeper: the work root, and the private root is prepared; 0 = no */
-    struct place *place; /* of a keeper, for its tasks at EXEC_NONE; or NULL */
+    int root_fd; /* of a keeper: the work root, and the private root is prepared; 0 = no */
 };
 
 /* Sets the descriptors of @job: those that came with its start message, which stay whose they are.

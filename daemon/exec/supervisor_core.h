@@ -13,12 +13,10 @@
 /* Descriptors are closed by whoever goes on after the task, or with the process. */
 struct supervisor {
     const struct supervisor_job *job;
-    struct place *place; /* of the job, where it is for this task; or NULL */
-    const char *step;    /* what is being tried, for the report */
-    int control;         /* -EBADF once p2pnode-exec is gone */
-    int root_fd;         /* the work root */
-    const char *name;    /* of the task's directory in it */
-    int directory_fd;
+    const char *step; /* what is being tried, for the report */
+    int control;      /* -EBADF once p2pnode-exec is gone */
+    int root_fd;      /* the work root */
+    int directory_fd; /* the task's directory in it */
     int work_fd;
     int tmp_fd;
     int stdin_fd;
@@ -32,7 +30,6 @@ struct supervisor {
     bool is_oom;         /* we killed it, because it used more memory than it may */
     bool is_alone;       /* none of its processes is left */
     bool is_free;        /* nothing of it is, and that was told with its end */
-    bool stays;          /* its directory, for the next task */
     struct rusage usage; /* of all that were waited for */
     int error;           /* of the command's process before it became the command */
     usec_t begin_usec;

@@ -32,13 +32,9 @@ static int make_directories(struct supervisor *supervisor)
         r = open_directory(AT_FDCWD, ".", &supervisor->root_fd);
     if (r < 0)
         return r;
-    if (supervisor->place && supervisor->place->name) {
-        supervisor->directory_fd = supervisor->place->fds[PLACE_TOP];
-        return 0;
-    }
-    if (mkdirat(supervisor->root_fd, supervisor->name, 0700) < 0)
+    if (mkdirat(supervisor->root_fd, job->name, 0700) < 0)
         return -errno;
-    r = open_directory(supervisor->root_fd, supervisor->name, &supervisor->directory_fd);
+    r = open_directory(supervisor->root_fd, job->name, &supervisor->directory_fd);
     if (r < 0)
         return r;
     if (mkdirat(supervisor->directory_fd, "work", 0700) < 0 ||
@@ -53,34 +49,10 @@ static int enter_root(struct supervisor *supervisor)
     const struct supervisor_job *job = supervisor->job;
 
     if (job->root_fd > 0)
-        return root_take(supervisor->name, &supervisor->step);
+        return root_take(job->name, &supervisor->step);
     if (fchdir(supervisor->directory_fd) < 0 || mkdir(ROOT_STAGE, 0700) < 0)
         return -errno;
     return root_enter(job->fence, &supervisor->step);
-}
-
-static int open_directories(struct supervisor *supervisor)
-{
-    const bool is_private = supervisor->job->level >= EXEC_NAMESPACES;
-    struct place *place = supervisor->place;
-    int r;
-
-    supervisor->step = "open the work directory";
-    if (place && place->name) {
-        supervisor->work_fd = place->fds[PLACE_WORK];
-        supervisor->tmp_fd = place->fds[PLACE_TMP];
-        return 0;
-    }
-    r = open_directory(supervisor->directory_fd, is_private ? ROOT_WORK : "work",
-                       &supervisor->work_fd);
-    if (r == 0)
-        r = open_directory(supervisor->directory_fd, is_private ? ROOT_TMP : "tmp",
-                           &supervisor->tmp_fd);
-    if (r == 0 && place)
-        place_keep(
-            place, supervisor->name,
-            (const int[]){supervisor->directory_fd, supervisor->work_fd, supervisor->tmp_fd});
-    return r;
 }
 
 static int enter_sandbox(struct supervisor *supervisor)
@@ -97,7 +69,12 @@ static int enter_sandbox(struct supervisor *supervisor)
         r = enter_root(supervisor);
     if (r < 0)
         return r;
-    r = open_directories(supervisor);
+    supervisor->step = "open the work directory";
+    r = open_directory(supervisor->directory_fd, is_private ? ROOT_WORK : "work",
+                       &supervisor->work_fd);
+    if (r == 0)
+        r = open_directory(supervisor->directory_fd, is_private ? ROOT_TMP : "tmp",
+                           &supervisor->tmp_fd);
     if (r < 0 || job->level < EXEC_LANDLOCK)
         return r;
     supervisor->step = "make the Landlock rules";
@@ -108,13 +85,12 @@ static int enter_sandbox(struct supervisor *supervisor)
     return 0;
 }
 
-static int format_variable(char **ret, const char *key, const struct supervisor *supervisor,
+static int format_variable(char **ret, const char *key, const struct supervisor_job *job,
                            const char *outside, const char *inside)
 {
-    const struct supervisor_job *job = supervisor->job;
     int r = job->level >= EXEC_NAMESPACES
                 ? asprintf(ret, "%s=%s", key, inside)
-                : asprintf(ret, "%s=%s/%s/%s", key, job->work_root, supervisor->name, outside);
+                : asprintf(ret, "%s=%s/%s/%s", key, job->work_root, job->name, outside);
 
     if (r >= 0)
         return 0;
@@ -146,11 +122,11 @@ static int make_environment(struct supervisor *supervisor)
         if (!is_own_variable(*variable))
             *environment++ = *variable;
     supervisor->own_variables = environment;
-    r = format_variable(environment++, "P2P_INPUT_DIR", supervisor, "work", ROOT_WORK);
+    r = format_variable(environment++, "P2P_INPUT_DIR", job, "work", ROOT_WORK);
     if (r == 0)
-        r = format_variable(environment++, "P2P_OUTPUT_DIR", supervisor, "work", ROOT_WORK);
+        r = format_variable(environment++, "P2P_OUTPUT_DIR", job, "work", ROOT_WORK);
     if (r == 0)
-        r = format_variable(environment, "TMPDIR", supervisor, "tmp", ROOT_TMP);
+        r = format_variable(environment, "TMPDIR", job, "tmp", ROOT_TMP);
     return r;
 }
 

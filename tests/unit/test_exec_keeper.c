@@ -53,84 +53,6 @@ static void next_task_finds_nothing_of_the_last(void **state)
     assert_int_equal(count_processes("1000.31"), 0);
 }
 
-/* In whatever state a task leaves its directories. */
-static void next_task_has_directories_as_new(void **state)
-{
-    static const char *const scripts[] = {
-        "exit 0",
-        "echo x > a; echo x > $TMPDIR/a; rm a $TMPDIR/a; touch -d 2001-01-01 . $TMPDIR",
-        "chmod 777 . $TMPDIR",
-        "chmod 0 . $TMPDIR ..",
-        "chmod 1700 .; chmod 2700 $TMPDIR",
-        "echo x > .hidden; echo x > \"$TMPDIR/ \"; echo x > ../beside; mkdir ../more",
-        "mv ../work ../moved; mkdir ../work; echo x > ../work/x",
-        "mv ../work ../w; mv ../tmp ../work; mv ../w ../tmp",
-        "rmdir ../work ../tmp",
-        "rmdir ../tmp; ln -s / ../tmp; rmdir ../work; ln -s /tmp ../work",
-        "cd ..; rmdir work tmp; rmdir $PWD",
-    };
-    static const char *const next =
-        "cd ..; stat -c '%a %F' work tmp .; ls -A work tmp .; [ ! -L work ] && [ ! -L tmp ] &&"
-        "[ $TMPDIR -ef tmp ] && [ $P2P_INPUT_DIR -ef work ] && [ $P2P_OUTPUT_DIR -ef work ] && "
-        "echo here";
-    struct fixture *fixture = *state;
-
-    for (size_t i = 0; i < ARRAY_SIZE(scripts); i++) {
-        const struct collected *task = run_after(fixture, scripts[i], next);
-        assert_string_equal(text_of(task, EXEC_STDERR), "");
-        assert_string_equal(text_of(task, EXEC_STDOUT),
-                            "700 directory\n700 directory\n700 directory\n"
-                            ".:\ntmp\nwork\n\ntmp:\n\nwork:\nhere\n");
-    }
-    fixture->exec = exec_free(fixture->exec);
-    assert_int_equal(count_entries(fixture->work_root), 0);
-}
-
-static const struct collected *run_pwd(struct fixture *fixture, enum exec_level level)
-{
-    struct exec_task task = PLAIN_TASK;
-
-    task.level = level;
-    start_shell(fixture, 0, "pwd", task);
-    WAIT_FOR(fixture, fixture->tasks[0].has_ended);
-    assert_int_equal(fixture->tasks[0].status.error, 0);
-    return &fixture->tasks[0];
-}
-
-/* Whether a keeper that has held a task at level @a gives one at level @b, the next, the same
- * directory. */
-static bool is_used_again(struct fixture *fixture, enum exec_level a, enum exec_level b)
-{
-    const usec_t deadline = fixture_now() + FIXTURE_DEADLINE_USEC;
-    const struct collected *task;
-    char before[PATH_MAX];
-    pid_t keeper;
-
-    do {
-        assert_true(fixture_now() < deadline);
-        task = run_pwd(fixture, a);
-        keeper = task->pid;
-        snprintf(before, sizeof(before), "%s", text_of(task, EXEC_STDOUT));
-        assert_true(before[0] == '/');
-        task = run_pwd(fixture, b);
-    } while (task->pid != keeper);
-    return strcmp(text_of(task, EXEC_STDOUT), before) == 0;
-}
-
-/* Of a sandboxed task somebody else may have been given a descriptor of it. */
-static void only_tasks_without_sandbox_have_a_directory_again(void **state)
-{
-    struct fixture *fixture = *state;
-
-    assert_true(is_used_again(fixture, EXEC_NONE, EXEC_NONE));
-    if (exec_get_available(fixture->exec) < EXEC_LANDLOCK)
-        skip();
-    assert_false(is_used_again(fixture, EXEC_NONE, EXEC_LANDLOCK));
-    assert_false(is_used_again(fixture, EXEC_LANDLOCK, EXEC_LANDLOCK));
-    assert_false(is_used_again(fixture, EXEC_LANDLOCK, EXEC_NONE));
-    assert_true(is_used_again(fixture, EXEC_NONE, EXEC_NONE));
-}
-
 static void namespaces_of_the_next_task_are_new(void **state)
 {
     const struct collected *task =
@@ -340,8 +262,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         AT_ALL(keeper_holds_one_task_after_another),
         AT_ALL(next_task_finds_nothing_of_the_last),
-        AT(none, next_task_has_directories_as_new),
-        AT(none, only_tasks_without_sandbox_have_a_directory_again),
         AT(namespaces, namespaces_of_the_next_task_are_new),
         AT_ALL(resources_are_those_of_one_task),
         AT_ALL(many_tasks_at_once_have_keepers_each),
