@@ -316,6 +316,21 @@ def test_files_that_take_all_they_may_fail_the_disk(lab):
     assert "files.quota" in message and "p2pctl file rm" in fix
 
 
+def test_room_that_comes_back_while_others_are_asked(lab):
+    """What was full at the beginning has no cure at the end."""
+    seed = lab["seed"]
+    reload(seed, {"files": {"quota": "1MiB"}})
+    seed.ctl("file", "put", "-", "seed:big", stdin=b"x" * (1 << 20))
+    lab["work"].pause()
+    with seed.varlink() as link:
+        link.send("Doctor", {"checks": ["ports", "disk"]})
+        seed.ctl("file", "rm", "--yes", "big")
+        checks = link.receive()["parameters"]["checks"]
+    lab["work"].resume()
+    assert {check["check"] for check in checks} == {"ports", "disk"} and seed.is_running
+
+
+
 def test_a_disk_with_its_reserve_alone_is_another_matter(lab):
     reload(lab["work"], {"files": {"reserve": "1000TiB"}})
     message, fix = failed(findings(lab["work"], "disk", code=5), "disk")[0]

@@ -34,9 +34,11 @@ void doctor_report(struct doctor *doctor, enum verdict verdict, const char *fix,
     cJSON_AddItemToArray(doctor->checks, json);
 }
 
-/* @fix with the name of @node for its "NODE". Returns @target. */
+/* @fix, which may be NULL, with the name of @node for its "NODE". Returns @target, or NULL. */
 static const char *name_node(const char *fix, const char *node, char target[static TEXT_SIZE])
 {
+    if (!fix)
+        return NULL;
     const char *place = node ? strstr(fix, "NODE") : NULL;
     size_t size = place ? (size_t)(place - fix) : strlen(fix);
 
