@@ -415,6 +415,8 @@ static int follow(struct run *run, cJSON *parameters)
         return detach(run);
     if (r == 0 && run->plan)
         r = check_inputs(run);
+    if (r == CLIENT_INTERRUPTED) /* nothing was begun */
+        r = EXIT_INTERRUPTED;
     if (r == 0 && run->plan && run->ctl->globals.json == JSON_OFF)
         r = show_plan(run, run->plan);
     int brought = run->has_plan ? bring_results(run) : 0;
