@@ -127,6 +127,7 @@ static struct call list_call(const struct ctl *ctl, const struct place *place, b
         json_add_string(parameters, "glob", place->rest);
     if (all_nodes)
         json_add_bool(parameters, "all_nodes", true);
+    json_add_bool(parameters, "hashes", true);
     return (struct call){"ListFiles", parameters, -1, false, NULL};
 }
 

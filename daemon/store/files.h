@@ -123,9 +123,12 @@ int files_hash_next(struct files *files, char name[static FILES_NAME_MAX + 1],
 /* Whether there may be such a file that was not looked at yet. Does not block. */
 bool files_awaits_hash(struct files *files);
 
-/* As files_stat, with the hash of what waits for it. Return: also -ECANCELED as above, -ENOMEM. */
-int files_stat_hashed(struct files *files, const char *name, const atomic_bool *is_over,
-                      struct files_info *ret);
+/*
+ * As files_stat; where the file has @size bytes, which others are compared with, also with a hash
+ * that it waits for. @is_over: as above, or NULL. Return: also -ECANCELED, -ENOMEM.
+ */
+int files_stat_hashed(struct files *files, const char *name, uint64_t size,
+                      const atomic_bool *is_over, struct files_info *ret);
 
 /* What has taken a file's place goes as well, but for a directory. Return: 0 with what was removed
  * in *@ret; else as files_stat, -ELOOP for a directory. */

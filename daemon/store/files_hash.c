@@ -44,20 +44,21 @@ static int find_next(struct files *files, char name[static FILES_NAME_MAX + 1])
     return r;
 }
 
-/* Only of that very file, as long as it is what was stored. */
+/* Only of the file that has the name still, as long as it is what was stored. */
 static int enter_hash(struct files *files, const char *name, const struct stat *status,
                       const uint8_t hash[static FILES_HASH_SIZE])
 {
+    struct stat now;
     sqlite3 *index;
 
     pthread_mutex_lock(&files->change_mutex);
     int r = files_get_index(files, &index);
-    if (r == 0)
+    if (r == 0 && files_look(files, name, &now) == 0 && now.st_ino == status->st_ino)
         r = database_run(index,
-                         "UPDATE file SET sha256 = ?1 WHERE name = ?2 AND inode = ?3"
-                         " AND size = ?4 AND modified = ?5 AND sha256 = x''",
-                         "btiii", hash, (size_t)FILES_HASH_SIZE, name, (uint64_t)status->st_ino,
-                         (uint64_t)status->st_size, files_modified_of(status));
+                         "UPDATE file SET sha256 = ?1 WHERE name = ?2 AND size = ?3"
+                         " AND modified = ?4 AND sha256 = x''",
+                         "btii", hash, (size_t)FILES_HASH_SIZE, name, (uint64_t)status->st_size,
+                         files_modified_of(status));
     pthread_mutex_unlock(&files->change_mutex);
     return r;
 }
@@ -94,12 +95,12 @@ int files_hash_next(struct files *files, char name[static FILES_NAME_MAX + 1],
     return r < 0 ? r : 1;
 }
 
-int files_stat_hashed(struct files *files, const char *name, const atomic_bool *is_over,
-                      struct files_info *ret)
+int files_stat_hashed(struct files *files, const char *name, uint64_t size,
+                      const atomic_bool *is_over, struct files_info *ret)
 {
     int r = files_stat(files, name, ret);
 
-    if (r < 0 || !ret->awaits_hash || ret->is_changed)
+    if (r < 0 || !ret->awaits_hash || ret->is_changed || ret->size != size)
         return r;
     r = hash(files, name, is_over);
     return r < 0 ? r : files_stat(files, name, ret);

@@ -19,6 +19,7 @@ struct upload {
     struct files *files; /* borrowed */
     struct files_info info;
     enum upload_overwrite overwrite;
+    const atomic_bool *is_over;
     struct hasher *hasher; /* owned */
     uint8_t *buffers;      /* owned: HASHER_BUFFERS of UPLOAD_BUFFER_SIZE; NULL until asked for */
     size_t buffer;         /* the one to be filled next */
@@ -71,7 +72,7 @@ static int make_key(const struct upload *upload, char target[static 33])
 /* Goes on from what an earlier upload left. Return: 0, -EIO, -ENOMEM. */
 static int take_up(struct upload *upload, uint64_t size)
 {
-    int r = hasher_add_file(upload->hasher, upload->fd, size, NULL);
+    int r = hasher_add_file(upload->hasher, upload->fd, size, upload->is_over);
 
     if (r == 0 && lseek(upload->fd, (off_t)size, SEEK_SET) < 0)
         r = -EIO;
@@ -109,8 +110,8 @@ static bool may_be_same(struct upload *upload)
     struct files_info stored;
 
     if (upload->size != FILES_SIZE_UNKNOWN ||
-        files_stat_hashed(upload->files, upload->info.name, NULL, &stored) < 0 ||
-        stored.is_changed || !stored.has_sha256)
+        files_stat(upload->files, upload->info.name, &stored) < 0 || stored.is_changed ||
+        !(stored.has_sha256 || stored.awaits_hash))
         return false;
     upload->is_taken = true;
     upload->taken_size = stored.size;
@@ -130,6 +131,7 @@ int upload_new(struct files *files, const struct upload_offer *offer,
         return -ENOMEM;
     *upload = (struct upload){.files = files,
                               .overwrite = offer->overwrite,
+                              .is_over = offer->is_over,
                               .fd = -EBADF,
                               .size = offer->size,
                               .is_hashed_later = offer->is_hashed_later &&
@@ -291,7 +293,7 @@ static int hash_all(struct upload *upload)
     int r = 0;
 
     if (upload->is_hashed_later)
-        r = hasher_add_file(upload->hasher, upload->fd, upload->arrived, NULL);
+        r = hasher_add_file(upload->hasher, upload->fd, upload->arrived, upload->is_over);
     upload->is_hashed_later = false;
     if (r == 0)
         r = hasher_get(upload->hasher, upload->info.sha256);
@@ -364,7 +366,8 @@ static bool is_stored(struct upload *upload)
 {
     struct files_info stored;
 
-    return files_stat_hashed(upload->files, upload->info.name, NULL, &stored) == 0 &&
+    return files_stat_hashed(upload->files, upload->info.name, upload->info.size, upload->is_over,
+                             &stored) == 0 &&
            !stored.is_changed && stored.has_sha256 && stored.size == upload->info.size &&
            (upload->info.has_sha256 || hash_all(upload) == 0) &&
            memcmp(stored.sha256, upload->info.sha256, FILES_HASH_SIZE) == 0;

@@ -37,6 +37,7 @@ struct upload_offer {
     bool is_hashed_later;
     bool is_resumable; /* the same name, owner, size and time mean the same content */
     enum upload_overwrite overwrite;
+    const atomic_bool *is_over; /* true = nobody waits, give up what takes long; NULL = never */
 };
 
 /* The numbers of a refusal, for the caller's sentence. */

@@ -123,7 +123,8 @@ static int put_here(struct file_job *job)
         return files_stat(job->files, job->name, &job->end.info);
     }
     if (r == -EEXIST &&
-        files_stat_hashed(job->files, job->name, &job->is_cancelled, &job->end.info) >= 0 &&
+        files_stat_hashed(job->files, job->name, job->offer.size, job->offer.is_over,
+                          &job->end.info) >= 0 &&
         client_keep_same(job, &job->end.info) == 0)
         return 0;
     if (r < 0)

@@ -110,7 +110,7 @@ static int refuse_taken(struct file_job *job, const struct upload_offer *offer)
     struct files_info info;
 
     content_begin_work(job);
-    int r = files_stat_hashed(job->files, offer->name, &job->is_cancelled, &info);
+    int r = files_stat_hashed(job->files, offer->name, offer->size, offer->is_over, &info);
     content_end_work(job);
     if (r < 0 || info.is_changed || info.size != offer->size)
         return refuse(job, -EEXIST, offer->name, &(struct upload_refusal){0});
@@ -130,6 +130,7 @@ static int serve_put(struct file_job *job, const cJSON *frame)
 
     if (r < 0)
         return r;
+    offer.is_over = &job->is_cancelled;
     if (!conn_is_sealed(job->conn))
         offer.is_hashed_later = false; /* the hash alone tells whether it is whole */
     content_begin_work(job);

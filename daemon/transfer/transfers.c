@@ -39,9 +39,12 @@ static void run_hashing(void *data)
 {
     struct transfers *transfers = data;
     char name[FILES_NAME_MAX + 1] = "";
+    int r;
 
-    while (files_hash_next(transfers->config.files, name, &transfers->is_stopping) > 0)
-        ;
+    do
+        r = files_hash_next(transfers->config.files, name, &transfers->is_stopping);
+    while (r > 0);
+    transfers->has_failed_to_hash = r < 0;
 }
 
 static void hash_stored(struct transfers *transfers);
@@ -54,12 +57,23 @@ static void hashing_done(void *data)
     hash_stored(transfers);
 }
 
+static void begin_hashing(struct transfers *transfers)
+{
+    if (!transfers->is_hashing)
+        transfers->is_hashing = worker_submit(transfers->config.worker, WORKER_FILES, run_hashing,
+                                              hashing_done, transfers) >= 0;
+}
+
 /* One file after another, on one thread, what was stored to be hashed later. */
 static void hash_stored(struct transfers *transfers)
 {
-    if (!transfers->is_hashing && files_awaits_hash(transfers->config.files))
-        transfers->is_hashing = worker_submit(transfers->config.worker, WORKER_FILES, run_hashing,
-                                              hashing_done, transfers) >= 0;
+    if (files_awaits_hash(transfers->config.files))
+        begin_hashing(transfers);
+}
+
+bool transfers_are_hashing(const struct transfers *transfers)
+{
+    return transfers->is_hashing || files_awaits_hash(transfers->config.files);
 }
 
 /* The end of a transfer of ours. */
@@ -359,6 +373,8 @@ static int on_expiry(sd_event_source *source, uint64_t usec _unused_, void *data
     struct transfers *transfers = data;
 
     (void)worker_submit(transfers->config.worker, WORKER_FILES, run_expiry, expiry_done, transfers);
+    if (transfers->has_failed_to_hash)
+        begin_hashing(transfers);
     (void)sd_event_source_set_time_relative(source, EXPIRY_USEC);
     (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     return 0;

@@ -76,6 +76,9 @@ DEFINE_CLEANUP(struct transfers *, transfers_free)
 /* Connections that carry files now: @ret_own begun here, @ret_served by others. */
 void transfers_count(const struct transfers *transfers, size_t *ret_own, size_t *ret_served);
 
+/* Whether what was stored without its hash is getting it. */
+bool transfers_are_hashing(const struct transfers *transfers);
+
 /* Takes over an accepted connection whose handshake named p2p-file/1. */
 void transfers_adopt(struct transfers *transfers, struct stream *stream);
 

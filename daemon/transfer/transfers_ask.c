@@ -31,6 +31,7 @@ static int start(struct transfers *transfers, const struct transfer_place *place
     if (offer) {
         job->is_put = true;
         job->offer = *offer;
+        job->offer.is_over = &job->is_cancelled;
         job->offer.name = job->name;
         job->offer.owner = job->owner;
         atomic_store(&job->total, offer->size);

@@ -42,7 +42,8 @@ struct transfers {
     size_t own_count, served_count; /* all, waiting ones included */
     size_t own_running, served_running;
     struct file_paces paces;
-    bool is_hashing; /* a thread does files_hash_next() */
+    bool is_hashing;         /* a thread does files_hash_next() */
+    bool has_failed_to_hash; /* it did, before the end; that thread's while it is_hashing */
     atomic_bool is_stopping;
     struct links *links; /* owned; NULL while stopping */
 };

@@ -605,10 +605,25 @@ def test_a_large_file_has_its_hash_for_whoever_asks(lab, node, where, large):
     assert stored(holder) == {"large": 128 * MIB}
 
 
-def test_a_large_file_is_got_before_it_was_hashed(node, where, large, tmp_path):
+def test_a_large_file_is_got_before_it_was_hashed(lab, node, where, large, tmp_path):
     path, sha256 = large
-    put(node, path, where)
+    holder = lab["lab-02" if where else "lab-01"]
+    with open(tmp_path / "larger", "wb") as file:
+        file.truncate(1024 * MIB)
+
+    def awaits_hash():
+        """It waits for the larger one to be hashed, unless this machine was slow to put it."""
+        put(node, tmp_path / "larger", where, "--overwrite=always")
+        put(node, path, where, "--overwrite=always")
+        return holder.call("ListFiles", glob="large")["files"][0]["sha256"] is None
+    wait_for(awaits_hash, 60, "a file without its hash")
+    # Who puts something else there does not wait for it.
+    other = tmp_path / "other" / "large"
+    other.parent.mkdir()
+    other.write_bytes(b"other")
+    assert "is on" in put_fails(node, other, where)
     node.ctl("file", "get", f"{where}large", tmp_path / "copy")
+    node.ctl("file", "rm", "--yes", f"{where}larger")
     assert hashlib.sha256((tmp_path / "copy").read_bytes()).hexdigest() == sha256
     # From store to store its hash goes along where it is known.
     other = "lab-02:copy" if not where else "lab-01:copy"

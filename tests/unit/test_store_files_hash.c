@@ -147,6 +147,23 @@ static void what_was_changed_before_is_damaged_and_gets_no_hash(void **state)
     assert_false(files_awaits_hash(room->files));
 }
 
+/* As a backup does that brings it back: what only has another inode is the same. */
+static void what_only_has_another_inode_is_hashed(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = later("large");
+    char name[FILES_NAME_MAX + 1] = "";
+    _cleanup_free_ char *command = NULL;
+
+    put_large(room, &offer);
+    assert_true(asprintf(&command, "cd %s && cp -p large copy && mv copy large", room->directory) >
+                0);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(files_hash_next(room->files, name, &never), 1);
+    struct files_info info = look_at(room, "large");
+    expect_hash(&info);
+}
+
 static void hashing_can_be_given_up(void **state)
 {
     struct room *room = *state;
@@ -157,6 +174,11 @@ static void hashing_can_be_given_up(void **state)
     put_large(room, &offer);
     assert_int_equal(files_hash_next(room->files, name, &is_over), -ECANCELED);
     assert_true(look_at(room, "large").awaits_hash);
+    /* Also by who waits for it to compare. */
+    offer.is_over = &is_over;
+    struct upload *upload = begin(room, &offer);
+    assert_int_equal(upload_commit(upload, hash_of_all, NULL), -ECANCELED);
+    upload_free(upload);
 }
 
 static void hash_that_is_said_is_compared_at_once(void **state)
@@ -197,9 +219,11 @@ static void who_asks_for_the_hash_gets_it_at_once(void **state)
     struct files_info info;
 
     put_large(room, &offer);
-    assert_int_equal(files_stat_hashed(room->files, "large", NULL, &info), 0);
+    assert_int_equal(files_stat_hashed(room->files, "large", 1, NULL, &info), 0);
+    assert_true(info.awaits_hash);
+    assert_int_equal(files_stat_hashed(room->files, "large", SIZE, NULL, &info), 0);
     expect_hash(&info);
-    assert_int_equal(files_stat_hashed(room->files, "none", NULL, &info), -ENOENT);
+    assert_int_equal(files_stat_hashed(room->files, "none", SIZE, NULL, &info), -ENOENT);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, room_teardown)
@@ -211,6 +235,7 @@ int main(void)
         test(what_is_smaller_or_not_to_be_hashed_later_is_hashed_at_once),
         test(who_starts_again_hashes_what_was_left),
         test(what_was_changed_before_is_damaged_and_gets_no_hash),
+        test(what_only_has_another_inode_is_hashed),
         test(hashing_can_be_given_up),
         test(hash_that_is_said_is_compared_at_once),
         test(same_content_is_known_although_neither_was_hashed),

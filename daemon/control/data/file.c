@@ -120,6 +120,7 @@ struct query {
     struct files_info *infos;      /* owned: one page, or what was removed */
     size_t count;
     size_t told;
+    bool wants_hashes;
     usec_t hashes_usec; /* when the list stops to wait for hashes; 0 = it has not waited */
     cJSON *names;       /* owned: many to be removed; NULL = one */
     struct files_removal *removals; /* owned: what became of them; count says how many */
@@ -246,9 +247,9 @@ static bool awaits_hashes(struct query *query)
 {
     bool is_missing = false;
 
-    for (size_t i = 0; i < query->count; i++)
+    for (size_t i = 0; query->wants_hashes && i < query->count; i++)
         is_missing = is_missing || (query->infos[i].awaits_hash && !query->infos[i].is_changed);
-    if (!is_missing || query->is_brief)
+    if (!is_missing || !transfers_are_hashing(query->node->transfers))
         return false;
     if (query->hashes_usec == 0)
         query->hashes_usec = usec_add(node_now(query->node), HASHES_USEC);
@@ -299,10 +300,10 @@ static void take_page(struct query *query)
 void method_list_files(struct node *node, struct call *call)
 {
     const char *glob = NULL;
-    bool all_nodes = false, is_brief = false;
+    bool all_nodes = false, is_brief = false, wants_hashes = false;
 
     if (!read_string(call, "glob", &glob) || !read_bool(call, "all_nodes", &all_nodes) ||
-        !read_bool(call, "brief", &is_brief))
+        !read_bool(call, "brief", &is_brief) || !read_bool(call, "hashes", &wants_hashes))
         return;
     if (glob && strlen(glob) > FILES_NAME_MAX)
         return call_invalid(call, "glob");
@@ -313,6 +314,7 @@ void method_list_files(struct node *node, struct call *call)
         return fail_memory(call);
     query->is_list = true;
     query->is_brief = is_brief;
+    query->wants_hashes = wants_hashes && !is_brief;
     strcpy(query->glob, glob ? glob : "");
     start(node, call, query);
 }
