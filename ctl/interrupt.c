@@ -34,6 +34,8 @@ void interrupt_catch_end(void)
     catch_signal(SIGINT);
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
         catch_signal(ends[i]);
+    /* What grows above the user's limit is an error that names its file. */
+    (void)signal(SIGXFSZ, SIG_IGN);
 }
 
 void interrupt_end_as_told(void)

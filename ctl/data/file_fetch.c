@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include "base/text.h"
 #include "client.h"
 #include "console/failure.h"
@@ -44,6 +45,7 @@ struct fetch {
     const char *directory;
     int directory_fd;       /* owned */
     struct present present; /* what the directory had before */
+    bool has_default_acl;   /* then the kernel looks at no umask */
     bool is_newer;          /* --overwrite=newer */
     uint32_t mark;          /* in the names of the parts */
     size_t written;         /* their number in all packs before */
@@ -220,6 +222,8 @@ static int write_part(const struct fetch *fetch, const char *name, const cJSON *
 
     if (fd < 0)
         return fail_to_write_in(fetch, name, errno);
+    if (fetch->has_default_acl)
+        (void)fchmod(fd, file_get_mode(got) & ~part_get_umask());
     int r = write_content(fetch, fd, data, (size_t)json_number(got, "size_bytes", 0), name);
     file_set_modified(fd, got);
     if (r == 0 && options_has(&fetch->ctl->options, "verify"))
@@ -327,22 +331,32 @@ static void write_all(struct fetch *fetch, const struct pack *pack, const cJSON 
     }
 }
 
-static void name_all(struct fetch *fetch, const struct pack *pack, const cJSON *files,
+/* All of them before any is shown: who reads that may go away, which ends p2pctl. */
+static void name_all(struct fetch *fetch, const struct pack *pack, enum outcome *outcomes)
+{
+    for (size_t i = 0; i < pack->count; i++) {
+        if (outcomes[i] != OUTCOME_WRITTEN)
+            continue;
+        int r = rename_one(fetch, pack->entries[i]->name, i);
+        file_note(&fetch->sum, r);
+        if (r != 0)
+            outcomes[i] = OUTCOME_NONE;
+    }
+}
+
+static void show_all(struct fetch *fetch, const struct pack *pack, const cJSON *files,
                      const enum outcome *outcomes)
 {
     size_t i = 0;
 
     json_for_each (got, files) {
-        size_t index = i++;
-        bool is_written = outcomes[index] == OUTCOME_WRITTEN;
-        if (outcomes[index] == OUTCOME_NONE)
-            continue;
-        int r = is_written ? rename_one(fetch, pack->entries[index]->name, index) : 0;
-        if (r == 0)
-            r = file_show_one(fetch->ctl, &fetch->sum, "p2pctl.file-get/1", pack->end, got,
+        const enum outcome outcome = outcomes[i++];
+        if (outcome != OUTCOME_NONE)
+            file_note(
+                &fetch->sum,
+                file_show_one(fetch->ctl, &fetch->sum, "p2pctl.file-get/1", pack->end, got,
                               json_text(got, "owner", NULL),
-                              is_written ? json_text(got, "sha256", "") : NULL);
-        file_note(&fetch->sum, r);
+                              outcome == OUTCOME_WRITTEN ? json_text(got, "sha256", "") : NULL));
     }
 }
 
@@ -376,7 +390,8 @@ static int write_pack(struct fetch *fetch, struct pack *pack)
         file_note(&fetch->sum, fail_to_write(fetch->directory, errno));
         remove_all(fetch, outcomes, pack->count);
     } else {
-        name_all(fetch, pack, files, outcomes);
+        name_all(fetch, pack, outcomes);
+        show_all(fetch, pack, files, outcomes);
     }
     fetch->written += pack->count;
     for (size_t i = 0; i < pack->count; i++)
@@ -433,6 +448,8 @@ static int fetch_all(struct fetch *fetch)
     fetch->directory_fd = open(fetch->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fetch->directory_fd < 0)
         return fail_to_write(fetch->directory, errno);
+    fetch->has_default_acl =
+        fgetxattr(fetch->directory_fd, "system.posix_acl_default", NULL, 0) > 0;
     if (getrandom(&fetch->mark, sizeof(fetch->mark), 0) != sizeof(fetch->mark))
         return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot name the parts");
     present_find(&fetch->present, fetch->directory, 4096 + 4 * fetch->count);

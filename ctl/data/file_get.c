@@ -170,8 +170,8 @@ bool file_is_to_be_kept(const struct ctl *ctl, const char *target, const cJSON *
     const char *overwrite = options_get(&ctl->options, "overwrite");
     struct stat here;
 
-    return overwrite && strcmp(overwrite, "newer") == 0 && lstat(target, &here) == 0 &&
-           !is_newer(end, &here);
+    return overwrite && strcmp(overwrite, "newer") == 0 && stat(target, &here) == 0 &&
+           S_ISREG(here.st_mode) && !is_newer(end, &here);
 }
 
 static int show_kept(const struct ctl *ctl, const char *target, cJSON *end)

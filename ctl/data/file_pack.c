@@ -38,6 +38,7 @@ struct packs {
     size_t count;
     size_t next; /* to be read */
     size_t pack_files_max;
+    bool has_twins;  /* of a name that stands twice the last one is meant */
     uint8_t *buffer; /* owned: BUFFER_SIZE */
     size_t held;     /* of the buffer: read, and not yet in the pack */
     struct progress progress;
@@ -141,6 +142,18 @@ static int add_file(struct packs *packs, struct pack *pack, struct file_source *
     return packs->held > BUFFER_SIZE - FILE_PACKED_MAX - 1 ? flush(packs, pack) : 0;
 }
 
+/* What is in one pack becomes visible together, so that a name is there once. */
+static bool is_twin(const struct packs *packs, const struct pack *pack)
+{
+    const char *name = packs->sources[packs->next].name;
+
+    if (packs->has_twins)
+        json_for_each (item, pack->files)
+            if (strcmp(json_text(item, "name", ""), name) == 0)
+                return true;
+    return false;
+}
+
 /* Reads the next files. Return: 0, also where there are none; or the exit code. */
 static int read_pack(struct packs *packs, struct pack *pack)
 {
@@ -153,7 +166,8 @@ static int read_pack(struct packs *packs, struct pack *pack)
     if (!pack->files || pack->fd < 0)
         return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
     for (; r == 0 && packs->next < packs->count && pack->count < files_max &&
-           pack->bytes + FILE_PACKED_MAX <= FILE_PACK_BYTES_MAX && names < FILE_PACK_NAMES_MAX;
+           pack->bytes + FILE_PACKED_MAX <= FILE_PACK_BYTES_MAX && names < FILE_PACK_NAMES_MAX &&
+           !is_twin(packs, pack);
          packs->next++) {
         names += 2 * strlen(packs->sources[packs->next].name) + 100;
         r = add_file(packs, pack, &packs->sources[packs->next]);
@@ -302,14 +316,14 @@ int file_pack_put(struct ctl *ctl, const struct place *target, struct file_sourc
                           .sources = sources,
                           .count = count,
                           .pack_files_max = FILE_PACK_FIRST,
+                          .has_twins = has_twins(sources, count),
                           .buffer = buffer,
                           .sum = {.count = count}};
 
     if (!buffer)
         return fail_memory();
     file_begin_many(ctl, &packs.sum, &packs.progress);
-    /* Of a name that stands twice the last one is meant. */
-    file_lanes_init(&packs.lanes, ctl, !has_twins(sources, count));
+    file_lanes_init(&packs.lanes, ctl, !packs.has_twins);
     int r = move_all(&packs);
     file_lanes_done(&packs.lanes);
     if (r != 0 && r != CLIENT_INTERRUPTED && ctl->globals.json == JSON_OFF && !ctl->globals.quiet)

@@ -580,6 +580,60 @@ def test_a_disk_that_is_full_is_told_with_the_file(lab, node, make, where):
     assert done.stderr == f'p2pctl: cannot get "data" from {holder}: cannot write the content: No space left on device\n'
 
 
+@pytest.mark.parametrize("count", [5, 40])
+def test_of_a_name_that_stands_twice_the_last_one_is_stored(node, make, where, tmp_path, count):
+    files = [make(f"n{i:02}", b"%d" % i) for i in range(count)]
+    other = tmp_path / "other" / "n03"
+    other.parent.mkdir()
+    other.write_bytes(b"other")
+    place = [where] if where else []
+    node.ctl("file", "put", *files, files[3], *place)
+    assert node.ctl("file", "get", f"{where}n03", "-").stdout == "3"
+    node.ctl("file", "put", "--overwrite=always", *files, other, *place)
+    assert node.ctl("file", "get", f"{where}n03", "-").stdout == "other"
+
+
+@pytest.fixture
+def many(node, make, tmp_path):
+    """The names of 40 stored files, and an empty directory."""
+    files = [make(f"m{i:02}", b"%d" % i * 2000) for i in range(40)]
+    node.ctl("file", "put", *files)
+    into = tmp_path / "into"
+    into.mkdir()
+    return [path.name for path in files], into
+
+
+def test_a_default_acl_changes_nothing_of_the_permissions(node, many):
+    names, into = many
+    entries = b"".join(struct.pack("<HHI", tag, 7, 0xffffffff) for tag in (0x01, 0x04, 0x20))
+    os.setxattr(into, "system.posix_acl_default", struct.pack("<I", 2) + entries)
+    node.ctl("file", "get", "m*", f"{into}/", umask=0o077)
+    assert {stat.S_IMODE((into / name).stat().st_mode) for name in names} == {0o600}
+
+
+def test_only_a_file_can_be_as_new(node, many):
+    names, into = many
+    (into / names[0]).mkdir()
+    (into / names[1]).symlink_to("/nonexistent")
+    result = node.ctl("file", "get", "m*", f"{into}/", "--overwrite=newer", code=None)
+    assert result.code == 1 and result.stderr.count("Is a directory") == 1
+    assert not (into / names[1]).is_symlink() and len(list(into.iterdir())) == 40
+    result = node.ctl("file", "get", names[0], f"{into}/", "--overwrite=newer", code=None)
+    assert result.code == 1 and "Is a directory" in result.stderr
+
+
+def test_who_reads_no_further_or_may_write_no_more_leaves_no_parts(node, many):
+    names, into = many
+    command = f"{CTL} --socket {node.socket} file get 'm*' {into}/"
+    subprocess.run(["bash", "-c", f"{command} --json=lines | head -1"], check=True, env=environment(),
+                   stdout=subprocess.DEVNULL)
+    assert sorted(path.name for path in into.iterdir()) == names
+    done = subprocess.run(["bash", "-c", f"ulimit -f 3; {command} --overwrite=always"], env=environment(), check=False,
+                          stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and f"{into}/m10: File too large" in done.stderr
+    assert sorted(path.name for path in into.iterdir()) == names
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     """A file that is hashed after it was stored where nobody looks at its hash, and that hash."""
