@@ -132,10 +132,15 @@ static int make_stage(const char **step)
     return 0;
 }
 
+/* Read-only: what can be written there changes processes that are not the task's. Its supervisor,
+ * 1, shares memory, and so the OOM score, with the keeper and every later task; all of them share
+ * the priority of their session (autogroup). */
 static int mount_proc(const char *path, const char **step)
 {
     *step = "mount /proc";
-    return mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 ? -errno : 0;
+    return mount("proc", path, "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0
+               ? -errno
+               : 0;
 }
 
 /* All that is shown, whoever the task is. */

@@ -379,6 +379,10 @@ static void attempt_limits(void)
     fd = open("/proc/self/oom_score_adj", O_WRONLY);
     if (fd >= 0 && write(fd, "-1000", 5) == 5)
         note("is spared", "when memory is short");
+    /* What its supervisor and all tasks share. */
+    try_open("/proc/1/oom_score_adj", O_WRONLY);
+    try_open("/proc/1/coredump_filter", O_WRONLY);
+    try_open("/proc/self/autogroup", O_WRONLY);
     try_open("/sys/fs/cgroup/cgroup.procs", O_WRONLY);
     try_list("/sys/fs/cgroup");
 }
