@@ -128,8 +128,8 @@ def test_at_the_deadline_the_waiting_ends_with_124(lab):
     node = lab["lab-02"]
     task = hold(lab["lab-01"], "lab-02")
     result = node.ctl("drain", "--wait", "--deadline", "300ms", code=124)
-    assert result.stderr.splitlines() == ["p2pctl: 1 task still runs here; the node goes on draining",
-                                          "hint: to end what runs: p2pctl drain --kill"]
+    assert result.stderr.splitlines() == ["p2pctl: 1 task still runs on lab-02; the node goes on draining",
+                                          "hint: to end what runs: p2pctl drain lab-02 --kill"]
     assert node.call("Status")["node"]["draining"] is True
     assert lab["lab-01"].task(task)["state"] == "running"
 

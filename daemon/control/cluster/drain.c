@@ -157,10 +157,13 @@ static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, 
 {
     struct draining *draining = data;
     uint32_t running = count_running(draining->node);
+    const char *name = draining->node->config->node.name;
+    char hint[NODE_NAME_MAX + 64];
 
-    call_fail(stop_waiting(draining), ERROR_TIMEOUT, "to end what runs: p2pctl drain --kill",
-              "%u task%s still run%s here; the node goes on draining", running,
-              running == 1 ? "" : "s", running == 1 ? "s" : "");
+    snprintf(hint, sizeof(hint), "to end what runs: p2pctl drain %s --kill", name);
+    call_fail(stop_waiting(draining), ERROR_TIMEOUT, hint,
+              "%u task%s still run%s on %s; the node goes on draining", running,
+              running == 1 ? "" : "s", running == 1 ? "s" : "", name);
     return 0;
 }
 
