@@ -126,7 +126,10 @@ static int visit(struct packer *packer, int directory_fd, size_t path_size, cons
         return -E2BIG;
     if (size < 0 || path_size + (size_t)size >= sizeof(packer->path) ||
         !bundle_is_name(packer->path)) {
-        note(packer, "%s has a name that cannot be sent, and was left", packer->path);
+        note(packer,
+             "%s has a name that cannot be sent, or is below more than %d directories, "
+             "and was left",
+             packer->path, BUNDLE_PARTS_MAX - 1);
         return 0;
     }
     if (fstatat(directory_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)

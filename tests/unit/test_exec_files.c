@@ -257,6 +257,18 @@ static void modes_survive_both_ways(void **state)
     assert_int_equal(entry.mode, 0600);
 }
 
+static void what_is_too_deep_is_left_with_a_word(void **state)
+{
+    _cleanup_close_ int results = new_file();
+    struct files files = {.inputs = -1, .results = results, .outs = {"*"}};
+    const struct collected *task =
+        run(*state, &files, "for i in $(seq 33); do mkdir 1; cd 1; echo $i > f; done");
+
+    assert_int_equal(task->status.code, 0);
+    assert_int_equal(task->status.results.count, 31);
+    assert_non_null(strstr(task->status.results.note, "below more than 31 directories"));
+}
+
 static void strange_names_are_left_with_a_word(void **state)
 {
     _cleanup_close_ int results = new_file();
@@ -316,6 +328,7 @@ int main(void)
         AT_BEST(reserve_stays_free),
         AT_BEST(what_a_task_leaves_running_changes_nothing_any_more),
         AT_BEST(bundle_that_is_none_or_lies_does_not_start_the_task),
+        AT_BEST(what_is_too_deep_is_left_with_a_word),
         AT_BEST(strange_names_are_left_with_a_word),
         AT_BEST(deep_trees_end),
         AT_BEST(killed_task_still_gives_what_it_had),
