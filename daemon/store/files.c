@@ -17,9 +17,9 @@
 
 static const char *const migrations[] = {
     /* Two rows of one name exist only while the second is about to replace the first. */
-    "CREATE TABLE file(name TEXT NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
-    " modified INTEGER NOT NULL, executable INTEGER NOT NULL, owner TEXT NOT NULL, sha256 BLOB,"
-    " PRIMARY KEY(name, inode)) WITHOUT ROWID;",
+    ("CREATE TABLE file(name TEXT NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
+     " modified INTEGER NOT NULL, executable INTEGER NOT NULL, owner TEXT NOT NULL, sha256 BLOB,"
+     " PRIMARY KEY(name, inode)) WITHOUT ROWID;"),
     /* As of FILES_MODE_KNOWN. */
     "ALTER TABLE file ADD COLUMN mode INTEGER NOT NULL DEFAULT 0;",
     /* By how much more than was stored somebody made it, as of the last start. */
