@@ -69,7 +69,7 @@ static int make_key(const struct upload *upload, char target[static 33])
     return r;
 }
 
-/* Goes on from what an earlier upload left. Return: 0, -EIO, -ENOMEM. */
+/* Goes on from what an earlier upload left. Return: 0, -EIO, -ENOMEM, -ECANCELED. */
 static int take_up(struct upload *upload, uint64_t size)
 {
     int r = hasher_add_file(upload->hasher, upload->fd, size, upload->is_over);
@@ -287,7 +287,7 @@ int upload_write(struct upload *upload, const void *data, size_t size)
     return 0;
 }
 
-/* The hash of all that has come. Return: 0, -EIO, -ENOMEM. */
+/* The hash of all that has come. Return: 0, -EIO, -ENOMEM, -ECANCELED. */
 static int hash_all(struct upload *upload)
 {
     int r = 0;

@@ -61,7 +61,8 @@ struct upload;
  * Return: 0; UPLOAD_KEPT; -EINVAL for a name or owner that is none; -EEXIST where the name is taken
  * and overwrite is never, unless a stream may prove to be what is stored there; -EFBIG above
  * file_max; -EDQUOT above the quota; -ENOSPC where less than the reserve would stay free; -ELOOP
- * where the name belongs to something that is no regular file; -EIO, -ENOMEM.
+ * where the name belongs to something that is no regular file; -ECANCELED by @offer->is_over;
+ * -EIO, -ENOMEM.
  */
 int upload_new(struct files *files, const struct upload_offer *offer,
                struct upload_refusal *refusal, struct upload **ret);
@@ -101,7 +102,7 @@ void upload_get_refusal(const struct upload *upload, struct upload_refusal *ret)
  *
  * Return: 0; UPLOAD_KEPT where a file at least as new, or the same content, came meanwhile;
  * -EMSGSIZE where bytes are missing; -EBADMSG where the hash differs; -EEXIST, -EDQUOT, -ELOOP as
- * above, where that changed meanwhile; -ENOSPC, -EIO. On any failure the store is as before; -EIO
- * alone may leave either file, whole.
+ * above, where that changed meanwhile; -ECANCELED, -ENOSPC, -EIO, -ENOMEM. On any failure the store
+ * is as before; -EIO alone may leave either file, whole.
  */
 int upload_commit(struct upload *upload, const uint8_t *sha256, struct files_info *ret);
