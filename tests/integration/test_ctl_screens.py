@@ -21,6 +21,7 @@ import pytest
 
 from ctl_answers import ANSWERS, MEMBERS, TASKS, plan
 from fake_daemon import HANG_UP, SILENCE, Error, FakeDaemon
+from lib.terminal import read_to_end
 from lib.wait import wait_for
 
 HERE = pathlib.Path(__file__).parent
@@ -542,15 +543,7 @@ def on_terminal(words, tmp_path, columns, **more):
     process = subprocess.Popen([PROGRAM, *words], stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path,
                                env=environment_of(tmp_path, TERM="xterm", **more))
     os.close(slave)
-    output = b""
-    while True:
-        try:
-            part = os.read(master, 65536)
-        except OSError:
-            break
-        if not part:
-            break
-        output += part
+    output = read_to_end(master)
     os.close(master)
     process.wait(timeout=60)
     return output.decode().replace("\r\n", "\n")

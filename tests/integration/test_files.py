@@ -20,6 +20,7 @@ import pytest
 
 from lib.lab import CTL, STEADY, environment
 from lib.process import files_below, sizes
+from lib.terminal import read_to_end
 from lib.varlink import VarlinkError
 from lib.wait import wait_for
 
@@ -355,17 +356,6 @@ def test_a_rate_is_that_of_all_files_together(node, make, tmp_path):
         assert time.monotonic() - begin >= 1.3  # 3 MiB
 
 
-def read_terminal(descriptor):
-    """What was written to the other end, until that is closed."""
-    text = b""
-    try:
-        while piece := os.read(descriptor, 65536):
-            text += piece
-    except OSError:  # as Linux says it
-        pass
-    return text.decode()
-
-
 def test_progress_has_rate_and_rest_on_a_terminal_and_nowhere_else(node, tmp_path):
     source = tmp_path / "large"
     source.write_bytes(bytes(6 * MIB))
@@ -373,7 +363,7 @@ def test_progress_has_rate_and_rest_on_a_terminal_and_nowhere_else(node, tmp_pat
         master, slave = pty.openpty()
         process = node.ctl_start("file", *words, "--rate", "3MiB", stderr=slave)
         os.close(slave)
-        shown = read_terminal(master)
+        shown = read_to_end(master).decode()
         os.close(master)
         assert process.wait(60) == 0, shown
         assert re.search(r"large  \d+\.\d MiB of 6\.0 MiB +\d+%  \d+\.\d (K|M)iB/s  ETA \S+", shown), shown
@@ -391,7 +381,7 @@ def test_progress_is_never_wider_than_the_terminal(node, tmp_path):
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
         process = node.ctl_start("file", "put", source, "lab-02:", "--rate", "3MiB", "--overwrite=always", stderr=slave)
         os.close(slave)
-        shown = read_terminal(master)
+        shown = read_to_end(master).decode()
         os.close(master)
         assert process.wait(60) == 0, shown
         lines = [line.removeprefix("\x1b[K") for line in shown.split("\r") if " MiB" in line and "sha256" not in line]
