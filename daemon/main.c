@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "base/json_pool.h"
 #include "base/log.h"
 #include "base/stdfd.h"
 #include "base/text.h"
@@ -178,6 +179,7 @@ int main(int argc, char **argv)
         return r;
     block_signals();
     (void)mallopt(M_ARENA_MAX, HEAPS_MAX);
+    json_pool_start();
     umask(0077);
     (void)journal_open(config);
     r = run(instance, path, TAKE_PTR(config));

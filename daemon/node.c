@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include "base/json_pool.h"
 #include "base/log.h"
 #include "journal.h"
 #include "keys.h"
@@ -170,6 +171,7 @@ static void rest(struct node *node, usec_t now)
     if (!is_quiet || usage.ru_minflt - node->rest_faults < REST_PAGES)
         return;
     udp_rest(node->udp);
+    json_pool_rest();
     if (state_rest(node->state) >= 0)
         node->rest_faults = usage.ru_minflt;
 }

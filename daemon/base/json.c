@@ -11,6 +11,7 @@
 #include "base/usec.h"
 
 #define KEY_TEXT_MAX 72
+#define PRINT_SIZE   2048
 
 /* Depth of nesting, counted outside of strings, and no escaped NUL, which would cut C strings
  * short; nothing is open at the end, behind which cJSON before 1.7.18 would read a byte. */
@@ -97,9 +98,19 @@ static bool is_bare_control(const uint8_t *byte)
     return *byte == 0x7f || (*byte == 0xc2 && byte[1] >= 0x80 && byte[1] < 0xa0);
 }
 
+/* Most are short: they are not moved to ever larger memory on their way. */
+static char *print(const cJSON *json)
+{
+    char text[PRINT_SIZE];
+
+    if (cJSON_PrintPreallocated((cJSON *)(uintptr_t)json, text, sizeof(text), false))
+        return strdup(text);
+    return cJSON_PrintUnformatted(json);
+}
+
 char *json_format(const cJSON *json)
 {
-    char *plain = cJSON_PrintUnformatted(json);
+    char *plain = print(json);
     size_t count = 0;
 
     if (!plain || !strpbrk(plain, "\x7f\xc2"))
