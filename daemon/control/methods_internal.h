@@ -125,6 +125,8 @@ bool check_node_of(struct node *node, struct call *call, const struct task_spec 
  * no_handler.c */
 void fail_no_handler(struct node *node, struct call *call, const struct task_spec *spec,
                      const char *hint);
+/* Nobody runs it for its user; no_handler.c */
+void fail_forbidden(struct call *call, const char *reason);
 /* Answers with what tasks_submit() said; no_handler.c */
 void fail_submit(struct node *node, struct call *call, const struct task_spec *spec, int r,
                  const char *reason);

@@ -14,6 +14,7 @@ static const char *const refusal_names[_ORIGIN_REFUSED_MAX] = {
     [ORIGIN_REFUSED_UNREACHABLE] = "unreachable",
     [ORIGIN_REFUSED_RECALLED] = "recalled",
     [ORIGIN_REFUSED_UNABLE] = "unable",
+    [ORIGIN_REFUSED_USER] = "user",
 };
 
 const char *origin_refusal_name(enum origin_refusal refusal)
@@ -192,7 +193,12 @@ int origin_check(struct origin *origin, const struct task_spec *spec, bool may_w
     }
     if (!may_wait && !place_has_handler(origin->place, spec)) {
         (void)place_choose(origin->place, spec, NULL, reason);
-        return -ENOENT;
+        if (!place_is_forbidden(origin->place, spec, NULL))
+            return -ENOENT;
+        char why[TASK_REASON_MAX + 1];
+        memcpy(why, reason, sizeof(why));
+        task_format_text(reason, TASK_REASON_MAX + 1, "not permitted: %s", why);
+        return -EACCES;
     }
     return 0;
 }
@@ -366,6 +372,7 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node,
     task->cut_error = 0;
     task->started_wall_usec = task->ended_wall_usec = 0;
     job->has_avoid = false;
+    job_forget_refusers(job);
     free(job->story);
     job->story = NULL;
     job->refusals = 0;

@@ -57,6 +57,7 @@ enum origin_refusal {
     ORIGIN_REFUSED_UNREACHABLE, /* nothing of the offer has left this node */
     ORIGIN_REFUSED_RECALLED,    /* handed back on ORIGIN_RECALL */
     ORIGIN_REFUSED_UNABLE,      /* nothing can run there: it has no sandbox */
+    ORIGIN_REFUSED_USER,        /* it does not run the type for the task's user */
     _ORIGIN_REFUSED_MAX,
 };
 
@@ -66,6 +67,8 @@ int origin_refusal_parse(const char *text);                   /* the value, or -
 enum origin_action_type {
     ORIGIN_COMMIT,   /* save task; then origin_committed(task->number, revision) */
     ORIGIN_ACCEPTED, /* tell the client of origin_submit or origin_retry: it is on disk */
+    ORIGIN_DENIED,   /* tell the client of origin_submit that nobody runs it for its user, as `text`
+                        says; then origin_take_back() */
     ORIGIN_ASK,      /* ask `node` how busy it is, and to keep a place for `attempt` a moment */
     ORIGIN_RELEASE,  /* tell `node` that the place kept for `attempt` is not needed */
     ORIGIN_PLACED,   /* for events only: an attempt was placed; reason is task->reason */
@@ -141,7 +144,8 @@ int origin_restore(struct origin *origin, struct task *task, usec_t now);
  * nodes are asked first (ORIGIN_ASK), for ask_usec at most, and so one commit holds both.
  *
  * Return: 0; -EINVAL (the specification; also confidential and pinned elsewhere: -EPERM); -ENOENT
- * (no node handles it); -ENOBUFS (tasks_max tasks that have not ended); -EEXIST; -ENOMEM.
+ * (no node handles it); -EACCES (but none runs it for its user); -ENOBUFS (tasks_max tasks that
+ * have not ended); -EEXIST; -ENOMEM.
  */
 int origin_submit(struct origin *origin, uint64_t number, const struct task_spec *spec,
                   bool may_wait, usec_t now, char reason[static TASK_REASON_MAX + 1]);

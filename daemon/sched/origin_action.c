@@ -5,9 +5,9 @@
 
 /* What one job has to say is said in this order. */
 static const enum origin_action_type order[] = {
-    ORIGIN_ASK,      ORIGIN_LOST,    ORIGIN_MOVED, ORIGIN_PLACED, ORIGIN_COMMIT,
-    ORIGIN_ACCEPTED, ORIGIN_ACK,     ORIGIN_SEND,  ORIGIN_QUERY,  ORIGIN_CANCEL,
-    ORIGIN_RECALL,   ORIGIN_STARTED, ORIGIN_ENDED, ORIGIN_FORGET,
+    ORIGIN_DENIED, ORIGIN_ASK,      ORIGIN_LOST,    ORIGIN_MOVED, ORIGIN_PLACED,
+    ORIGIN_COMMIT, ORIGIN_ACCEPTED, ORIGIN_ACK,     ORIGIN_SEND,  ORIGIN_QUERY,
+    ORIGIN_CANCEL, ORIGIN_RECALL,   ORIGIN_STARTED, ORIGIN_ENDED, ORIGIN_FORGET,
 };
 
 void job_tell(struct origin *origin, struct job *job, enum origin_action_type type)
@@ -110,7 +110,7 @@ static void fill(struct origin *origin, struct job *job, enum origin_action_type
         .lease_usec = type == ORIGIN_SEND && !is_self ? origin->config.lease_usec : 0,
         .signal = task->cancel_signal,
         .grace_usec = task->cancel_grace_usec,
-        .text = job_get_note(job),
+        .text = type == ORIGIN_DENIED ? task->reason : job_get_note(job),
         .inputs = type == ORIGIN_FORGET ? task->spec.in.bundle : 0,
         .has_results = type == ORIGIN_FORGET && task->has_end && task->end.out.size > 0,
     };

@@ -28,6 +28,7 @@
 #define ORIGIN_REFUSAL_DELAY (100 * USEC_PER_MSEC)
 #define ORIGIN_REFUSAL_MAX   (5 * USEC_PER_SEC)
 #define ORIGIN_NOTE_MAX      159
+#define ORIGIN_REFUSERS_MAX  256 /* nodes remembered by a task; then the oldest is asked again */
 #define ORIGIN_BUSY_DELAY    (20 * USEC_PER_MSEC) /* where the way to the disk takes no more */
 
 /* Of a task that left a node, or was not taken by one. Without memory it is not told. */
@@ -48,6 +49,7 @@ struct question {
     bool is_told; /* ORIGIN_ASK was */
     bool is_answered;
     bool is_willing;
+    bool is_user_refused;
 };
 
 struct job {
@@ -97,6 +99,8 @@ struct job {
     /* The last attempt. */
     bool has_avoid;
     struct node_id avoid;
+    struct place_refuser *refusers; /* owned; do not run it for its user */
+    size_t refusers_count;
     uint32_t refusals; /* in a row */
     uint64_t over;     /* the last attempt that is over; 0 = none since our start */
     uint64_t ack_attempt;
@@ -174,6 +178,10 @@ void job_detach(struct origin *origin, struct job *job);
 void job_keep_ended(struct origin *origin, struct job *job);
 
 /* origin_place.c */
+struct place_past job_get_past(const struct job *job);
+/* It was refused for its user. Return: whether that is remembered, in place of nothing else. */
+bool job_add_refuser(struct origin *origin, struct job *job, const struct node_id *node);
+void job_forget_refusers(struct job *job);
 void job_place(struct origin *origin, struct job *job);
 /* The question is over, whoever has answered. */
 void job_settle(struct origin *origin, struct job *job);

@@ -66,6 +66,7 @@ void job_free(struct origin *origin, struct job *job)
     origin->states[job->task->state]--;
     task_free(job->task);
     free(job->story);
+    free(job->refusers);
     free(job->disk_wait);
     task_free(job->before);
     free(job);
@@ -229,6 +230,7 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
         [ORIGIN_REFUSED_UNREACHABLE] = "it cannot be reached",
         [ORIGIN_REFUSED_RECALLED] = "it did not begin within its lease",
         [ORIGIN_REFUSED_UNABLE] = "it is unable to run tasks",
+        [ORIGIN_REFUSED_USER] = "it does not run that for its user",
     };
     struct task *task = job->task;
     const char *text = refusal == ORIGIN_REFUSED_RECALLED && job->is_recalled
@@ -254,7 +256,9 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
     }
     task->tries--;
     job_commit(origin, job, 0);
-    job->refusals++;
+    /* Each node says so once, so nothing is to be waited for. */
+    if (refusal != ORIGIN_REFUSED_USER || !job_add_refuser(origin, job, &job->avoid))
+        job->refusals++;
     job_wait_after_refusal(origin, job);
 }
 
@@ -446,7 +450,8 @@ void job_check(struct origin *origin, struct job *job)
         query(origin, job);
     if (origin->now >= job->rebalance_usec) {
         job->rebalance_usec = usec_add(origin->now, origin->config.rebalance_after_usec);
-        if (place_is_freer(origin->place, &job->task->spec, &job->task->node)) {
+        const struct place_past past = job_get_past(job);
+        if (place_is_freer(origin->place, &job->task->spec, &past, &job->task->node)) {
             job->is_recalled = true;
             job_tell(origin, job, ORIGIN_RECALL);
         }

@@ -45,10 +45,62 @@ static void assign(struct origin *origin, struct job *job, const struct place_no
     job_commit(origin, job, 1U << ORIGIN_SEND);
 }
 
+struct place_past job_get_past(const struct job *job)
+{
+    return (struct place_past){.avoid = job->has_avoid ? &job->avoid : NULL,
+                               .refusers = job->refusers,
+                               .refusers_count = job->refusers_count};
+}
+
+void job_forget_refusers(struct job *job)
+{
+    free(TAKE_PTR(job->refusers));
+    job->refusers_count = 0;
+}
+
+bool job_add_refuser(struct origin *origin, struct job *job, const struct node_id *id)
+{
+    const struct place_node *node = place_find(origin->place, id);
+    struct place_refuser *refusers;
+    bool is_full = job->refusers_count == ORIGIN_REFUSERS_MAX;
+
+    place_take_user_refusal(origin->place, id);
+    if (!node)
+        return true;
+    refusers = is_full ? job->refusers
+                       : reallocarray(job->refusers, job->refusers_count + 1, sizeof(*refusers));
+    if (!refusers)
+        return false;
+    job->refusers = refusers;
+    if (is_full)
+        memmove(refusers, refusers + 1, --job->refusers_count * sizeof(*refusers));
+    refusers[job->refusers_count++] =
+        (struct place_refuser){.id = node->facts.id, .generation = node->facts.generation};
+    return !is_full;
+}
+
+/* Nobody runs it for its user. Who submitted it hears that at once, if it is not known elsewhere
+ * yet; a step of a list fails. */
+static void deny(struct origin *origin, struct job *job, const char *why)
+{
+    struct task *task = job->task;
+    bool is_unknown = job->is_new && task->spec.workflow == 0;
+
+    if (!is_unknown)
+        job_finish(origin, job, TASK_FAILED);
+    task_format_text(task->reason, sizeof(task->reason), "not permitted: %s", why);
+    job->untold++;
+    (void)task_add_timeline(task, origin_wall(origin), "%s", task->reason);
+    if (is_unknown)
+        job_tell(origin, job, ORIGIN_DENIED);
+}
+
 static void wait_for_node(struct origin *origin, struct job *job, const char *reason)
 {
     struct task *task = job->task;
 
+    if (job->is_new)
+        job_commit(origin, job, 0);
     if (strcmp(task->reason, reason) != 0) {
         task_format_text(task->reason, sizeof(task->reason), "%s", reason);
         (void)task_add_timeline(task, origin_wall(origin), "waiting: %s", reason);
@@ -64,7 +116,9 @@ static bool ask(struct origin *origin, struct job *job, const struct place_best 
 {
     size_t unknown = 0;
 
-    if (origin->config.ask_usec == 0 || found->count < 2)
+    /* A single one only where its answer may be that it does not run it for the user. */
+    if (origin->config.ask_usec == 0 ||
+        found->count < (found->nodes[0]->has_refused_user && job->is_new ? 1U : 2U))
         return false;
     for (size_t i = 0; i < found->count; i++) {
         bool is_fresh = place_is_fresh(found->nodes[i], origin->now);
@@ -91,8 +145,12 @@ void job_place(struct origin *origin, struct job *job)
     (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
     if (job_follow(origin, job))
         return;
-    place_choose_best(origin->place, &job->task->spec, job->has_avoid ? &job->avoid : NULL, &found,
-                      reason);
+    const struct place_past past = job_get_past(job);
+    place_choose_best(origin->place, &job->task->spec, &past, &found, reason);
+    if (found.count == 0 && place_is_forbidden(origin->place, &job->task->spec, &past)) {
+        deny(origin, job, reason);
+        return;
+    }
     if (found.count == 0) {
         wait_for_node(origin, job, reason);
         return;
@@ -127,13 +185,14 @@ void job_stop_asking(struct origin *origin, struct job *job)
 /* The best of those asked that would have it, answers before gossip; or NULL. */
 static const struct place_node *find_best(const struct origin *origin, const struct job *job)
 {
+    const struct place_past past = job_get_past(job);
     const struct place_node *best = NULL;
     bool best_answered = false;
 
     for (size_t i = 0; i < job->asked_count; i++) {
         const struct question *question = &job->asked[i];
         const struct place_node *node = place_find(origin->place, &question->node);
-        if (!node || !place_fits(node, &job->task->spec) ||
+        if (!node || !place_fits(node, &job->task->spec, &past) ||
             (question->is_answered && !question->is_willing))
             continue;
         if (!best || (question->is_answered && !best_answered) ||
@@ -145,8 +204,20 @@ static const struct place_node *find_best(const struct origin *origin, const str
     return best;
 }
 
+/* Return: whether there are any that were not known. */
+static bool note_refusers(struct origin *origin, struct job *job)
+{
+    bool is_news = false;
+
+    for (size_t i = 0; i < job->asked_count; i++)
+        if (job->asked[i].is_user_refused && job_add_refuser(origin, job, &job->asked[i].node))
+            is_news = true;
+    return is_news;
+}
+
 void job_settle(struct origin *origin, struct job *job)
 {
+    bool has_new_refusers = note_refusers(origin, job);
     const struct place_node *best = find_best(origin, job);
     char reason[TASK_REASON_MAX + 1];
     struct task *task = job->task;
@@ -156,6 +227,10 @@ void job_settle(struct origin *origin, struct job *job)
     if (best) {
         place_explain_choice(origin->place, best, &task->spec, job->sampled, reason);
         assign(origin, job, best, reason);
+        return;
+    }
+    if (has_new_refusers) {
+        job_place(origin, job);
         return;
     }
     task_format_text(task->reason, sizeof(task->reason), "%s",
@@ -199,7 +274,8 @@ void origin_answered(struct origin *origin, uint64_t number, uint64_t attempt,
         job && attempt == job->task->attempt + 1 ? find_question(job, node) : NULL;
     if (question) {
         question->is_answered = true;
-        question->is_willing = answer->is_willing;
+        question->is_willing = answer->is_willing && !answer->is_user_refused;
+        question->is_user_refused = answer->is_user_refused;
         check_answers(origin, job);
     } else if (answer->is_willing && !(job && job_is_current(job, attempt, node))) {
         origin_answer(origin, ORIGIN_RELEASE, number, attempt, node);

@@ -147,8 +147,21 @@ static bool is_asked_for(const struct place_facts *facts, const struct task_spec
     return spec->select[0] == '\0' || has_word(facts->tags, facts->tags_count, spec->select);
 }
 
+static bool refuses_user(const struct place_facts *facts, const struct task_spec *spec,
+                         const struct place_past *past)
+{
+    if (facts->permits && !facts->permits(spec, facts->permits_data))
+        return true;
+    for (size_t i = 0; past && i < past->refusers_count; i++)
+        if (past->refusers[i].generation == facts->generation &&
+            node_id_is_equal(&past->refusers[i].id, &facts->id))
+            return true;
+    return false;
+}
+
 /* The own node is never unstable to itself, and suspicion of it is no news. */
-enum fitness place_judge(const struct place_node *node, const struct task_spec *spec)
+enum fitness place_judge(const struct place_node *node, const struct task_spec *spec,
+                         const struct place_past *past)
 {
     const struct place_facts *facts = &node->facts;
 
@@ -158,6 +171,8 @@ enum fitness place_judge(const struct place_node *node, const struct task_spec *
         return UNFIT_TYPE;
     if (place_lacks_cpus(facts, spec) || (facts->slots > 0 && spec->slots > facts->slots))
         return UNFIT_SMALL;
+    if (refuses_user(facts, spec, past))
+        return UNFIT_USER;
     if (facts->state == PLACE_DEAD || facts->state == PLACE_LEFT)
         return UNFIT_GONE;
     if (facts->state == PLACE_SUSPECT && !facts->is_self)
@@ -261,6 +276,8 @@ int place_set_node(struct place *place, const struct place_facts *facts, usec_t 
                    !node->public.has_answered ||
                    now >= usec_add(node->public.answered_usec, PLACE_HOLD_USEC);
     better = is_better(&node->public.facts, facts);
+    if (node->public.facts.generation != facts->generation)
+        node->public.has_refused_user = false;
     known = report_of(&node->public.facts);
     r = node_set_facts(node, facts);
     if (r < 0)
@@ -287,6 +304,14 @@ void place_take_answer(struct place *place, const struct node_id *id,
     node->public.accepted_reported = node->public.accepted;
     node->public.has_answered = true;
     node->public.answered_usec = now;
+}
+
+void place_take_user_refusal(struct place *place, const struct node_id *id)
+{
+    struct node *node = table_find(&place->by_id, id);
+
+    if (node)
+        node->public.has_refused_user = true;
 }
 
 bool place_is_fresh(const struct place_node *node, usec_t now)
@@ -389,9 +414,10 @@ bool place_is_better(const struct place_node *a, const struct place_node *b)
     return a_load != b_load ? a_load < b_load : tasks_load(a) < tasks_load(b);
 }
 
-bool place_fits(const struct place_node *node, const struct task_spec *spec)
+bool place_fits(const struct place_node *node, const struct task_spec *spec,
+                const struct place_past *past)
 {
-    return place_judge(node, spec) >= FIT_FULL;
+    return place_judge(node, spec, past) >= FIT_FULL;
 }
 
 static void rank(struct place_best *best, const struct place_node *node)
@@ -419,16 +445,17 @@ static void choose(struct place *place, struct node **candidates, size_t count,
     }
 }
 
-/* All that would take it; @avoid only where it is the only one. */
+/* All that would take it; who is to be avoided only where it is the only one. */
 static size_t collect(const struct place *place, const struct task_spec *spec,
-                      const struct node_id *avoid, struct node **candidates)
+                      const struct place_past *past, struct node **candidates)
 {
+    const struct node_id *avoid = past ? past->avoid : NULL;
     struct node *avoided = NULL;
     size_t count = 0;
 
     for (size_t i = 0; i < place->nodes_count; i++) {
         struct node *node = place->nodes[i];
-        if (place_judge(&node->public, spec) < FIT_FULL)
+        if (place_judge(&node->public, spec, past) < FIT_FULL)
             continue;
         if (avoid && node_id_is_equal(&node->public.facts.id, avoid))
             avoided = node;
@@ -441,7 +468,7 @@ static size_t collect(const struct place *place, const struct task_spec *spec,
 }
 
 void place_choose_best(struct place *place, const struct task_spec *spec,
-                       const struct node_id *avoid, struct place_best *ret,
+                       const struct place_past *past, struct place_best *ret,
                        char reason[static TASK_REASON_MAX + 1])
 {
     _cleanup_free_ struct node **candidates = calloc(place->nodes_count + 1, sizeof(*candidates));
@@ -451,18 +478,18 @@ void place_choose_best(struct place *place, const struct task_spec *spec,
         (void)snprintf(reason, TASK_REASON_MAX + 1, "out of memory");
         return;
     }
-    choose(place, candidates, collect(place, spec, avoid, candidates), ret);
+    choose(place, candidates, collect(place, spec, past, candidates), ret);
     if (ret->count == 0)
-        place_explain_none(place, spec, reason);
+        place_explain_none(place, spec, past, reason);
 }
 
 const struct place_node *place_choose(struct place *place, const struct task_spec *spec,
-                                      const struct node_id *avoid,
+                                      const struct place_past *past,
                                       char reason[static TASK_REASON_MAX + 1])
 {
     struct place_best best;
 
-    place_choose_best(place, spec, avoid, &best, reason);
+    place_choose_best(place, spec, past, &best, reason);
     if (best.count == 0)
         return NULL;
     place_explain_choice(place, best.nodes[0], spec, best.sampled, reason);

@@ -69,6 +69,22 @@ struct place_facts {
     size_t types_count;       /* at most PLACE_TYPES_MAX; more are ignored */
     const char *const *tags;
     size_t tags_count;
+    /* Of the own node: whether it runs tasks of this user. NULL: that is not known. */
+    bool (*permits)(const struct task_spec *spec, void *data);
+    void *permits_data; /* borrowed */
+};
+
+/* What became of a task before: where it is not to go now. */
+struct place_past {
+    const struct node_id
+        *avoid; /* just refused or lost it; only where there is no other; or NULL */
+    const struct place_refuser *refusers; /* do not run tasks of its user */
+    size_t refusers_count;
+};
+
+struct place_refuser {
+    struct node_id id;
+    uint64_t generation; /* a start may have changed that */
 };
 
 /* A node as it is kept. Borrowed from the place until it is removed. */
@@ -77,13 +93,15 @@ struct place_node {
     uint32_t under_way;         /* own attempts there */
     uint32_t accepted;          /* of those, the ones the node has accepted */
     uint32_t accepted_reported; /* `accepted` when the last report came */
+    bool has_refused_user;      /* since its start */
     bool has_answered;
     usec_t answered_usec; /* when it last said itself how busy it is */
 };
 
 /* How busy a node says it is, when it is asked. */
 struct place_answer {
-    bool is_willing; /* it would take the attempt that was asked for */
+    bool is_willing;      /* it would take the attempt that was asked for */
+    bool is_user_refused; /* it does not run tasks of its user */
     uint32_t slots;
     uint32_t running;
     uint32_t queued; /* with places kept for others */
@@ -149,8 +167,12 @@ bool place_is_better(const struct place_node *a, const struct place_node *b);
 /* Whether such a node takes tasks of this type, commands, or functions. */
 bool place_handles(const struct place_facts *facts, const struct task_spec *spec);
 
-/* Whether @node would take one more such task, by what is known. */
-bool place_fits(const struct place_node *node, const struct task_spec *spec);
+/* Whether @node would take one more such task, by what is known. @past: NULL = none. */
+bool place_fits(const struct place_node *node, const struct task_spec *spec,
+                const struct place_past *past);
+
+/* @id does not run tasks of some user. */
+void place_take_user_refusal(struct place *place, const struct node_id *id);
 
 /* "load 0.08, least of 3": why @node is taken. */
 void place_explain_choice(const struct place *place, const struct place_node *node,
@@ -159,19 +181,19 @@ void place_explain_choice(const struct place *place, const struct place_node *no
 
 /* As place_choose(), the best ones. @reason: why nowhere, where there is none. */
 void place_choose_best(struct place *place, const struct task_spec *spec,
-                       const struct node_id *avoid, struct place_best *ret,
+                       const struct place_past *past, struct place_best *ret,
                        char reason[static TASK_REASON_MAX + 1]);
 
 /**
  * place_choose() - the node for one more attempt
- * @avoid:  a node that just refused or lost it; taken only where there is no other; or NULL
+ * @past:   NULL = none
  * @reason: why there ("load 0.08, least of 3"), or why nowhere
  *          ("the only node for type c, lab-05, is draining")
  *
  * Return: the node; NULL where none accepts it now.
  */
 const struct place_node *place_choose(struct place *place, const struct task_spec *spec,
-                                      const struct node_id *avoid,
+                                      const struct place_past *past,
                                       char reason[static TASK_REASON_MAX + 1]);
 
 /**
@@ -192,6 +214,10 @@ bool place_has_handler(const struct place *place, const struct task_spec *spec);
  */
 bool place_is_too_small(const struct place *place, const struct task_spec *spec);
 
+/* Whether all who could ever run it do not run tasks of its user. */
+bool place_is_forbidden(const struct place *place, const struct task_spec *spec,
+                        const struct place_past *past);
+
 /* Whether another node accepts it at once (a free slot), while it waits in the queue of @at. */
 bool place_is_freer(const struct place *place, const struct task_spec *spec,
-                    const struct node_id *at);
+                    const struct place_past *past, const struct node_id *at);

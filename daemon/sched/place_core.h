@@ -41,6 +41,7 @@ enum fitness {
     UNFIT_OTHER, /* another node than the one the task is pinned to, or without the tag */
     UNFIT_TYPE,
     UNFIT_SMALL, /* the task wants more CPUs, or slots, than it has */
+    UNFIT_USER,  /* it does not run tasks of its user */
     UNFIT_GONE,
     UNFIT_SUSPECT,
     UNFIT_DRAINING,
@@ -53,7 +54,8 @@ enum fitness {
 /* The load that own attempts and its last report make. */
 uint32_t place_load(const struct place_node *node);
 
-enum fitness place_judge(const struct place_node *node, const struct task_spec *spec);
+enum fitness place_judge(const struct place_node *node, const struct task_spec *spec,
+                         const struct place_past *past);
 
 void place_explain_none(const struct place *place, const struct task_spec *spec,
-                        char reason[static TASK_REASON_MAX + 1]);
+                        const struct place_past *past, char reason[static TASK_REASON_MAX + 1]);

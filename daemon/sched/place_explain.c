@@ -10,6 +10,7 @@ static const char *const fitness_texts[] = {
     [UNFIT_OTHER] = "not asked for",
     [UNFIT_TYPE] = "does not handle it",
     [UNFIT_SMALL] = "too few CPUs or slots",
+    [UNFIT_USER] = "not for its user",
     [UNFIT_GONE] = "dead",
     [UNFIT_SUSPECT] = "suspect",
     [UNFIT_DRAINING] = "draining",
@@ -25,7 +26,8 @@ static const char *const fitness_texts[] = {
 struct census {
     size_t counts[FIT_FREE + 1];
     size_t handlers;
-    const struct place_node *last;    /* a handler */
+    size_t refusers;                  /* would be, but for its user */
+    const struct place_node *last;    /* a handler, or a refuser */
     const struct place_node *largest; /* of those with too few CPUs or slots */
     const struct place_node *pinned;
     enum fitness pinned_fitness;
@@ -56,12 +58,13 @@ static bool is_larger(const struct place_facts *a, const struct place_facts *b,
     return a_lacks ? a->cpus > b->cpus : a->slots > b->slots;
 }
 
-static void take_census(const struct place *place, const struct task_spec *spec, struct census *ret)
+static void take_census(const struct place *place, const struct task_spec *spec,
+                        const struct place_past *past, struct census *ret)
 {
     *ret = (struct census){0};
     for (size_t i = 0; i < place->nodes_count; i++) {
         const struct place_node *node = &place->nodes[i]->public;
-        enum fitness fitness = place_judge(node, spec);
+        enum fitness fitness = place_judge(node, spec, past);
         if (spec->node[0] != '\0' && fitness != UNFIT_OTHER && is_nearer(ret, node, fitness)) {
             ret->pinned = node;
             ret->pinned_fitness = fitness;
@@ -71,10 +74,17 @@ static void take_census(const struct place *place, const struct task_spec *spec,
             (!ret->largest || is_larger(&node->facts, &ret->largest->facts, spec)))
             ret->largest = node;
         if (fitness > UNFIT_SMALL && node->facts.state != PLACE_LEFT) {
-            ret->handlers++;
+            ret->handlers += fitness > UNFIT_USER;
+            ret->refusers += fitness == UNFIT_USER;
             ret->last = node;
         }
     }
+}
+
+/* Nobody is left who could run it some day. */
+static bool is_forbidden(const struct census *census)
+{
+    return census->handlers == 0 && census->refusers > 0;
 }
 
 static const char *state_text(const struct place_node *node, enum fitness fitness)
@@ -115,10 +125,10 @@ static void explain_several(const struct census *census, const char *type,
                             char reason[static TASK_REASON_MAX + 1])
 {
     int used = snprintf(reason, TASK_REASON_MAX + 1, "none of the %zu nodes for %s accepts work",
-                        census->handlers, type);
+                        census->handlers + census->refusers, type);
     const char *separator = ":";
 
-    for (int fitness = UNFIT_GONE; fitness < FIT_FULL; fitness++) {
+    for (int fitness = UNFIT_USER; fitness < FIT_FULL; fitness++) {
         if (census->counts[fitness] == 0)
             continue;
         used += snprintf(reason + used, (size_t)(TASK_REASON_MAX + 1 - used), "%s %zu %s",
@@ -151,17 +161,34 @@ static void explain_small(const struct task_spec *spec, const struct census *cen
                          census->counts[UNFIT_SMALL], type, size, has);
 }
 
+static void explain_forbidden(const struct task_spec *spec, const struct census *census,
+                              const char *type, char reason[static TASK_REASON_MAX + 1])
+{
+    if (census->pinned)
+        task_format_text(reason, TASK_REASON_MAX + 1, "%s does not run %s for %s", spec->node, type,
+                         spec->user);
+    else if (census->refusers == 1)
+        task_format_text(reason, TASK_REASON_MAX + 1,
+                         "the only node for %s, %s, does not run it for %s", type,
+                         census->last->facts.name, spec->user);
+    else
+        task_format_text(reason, TASK_REASON_MAX + 1, "none of the %zu nodes for %s runs it for %s",
+                         census->refusers, type, spec->user);
+}
+
 void place_explain_none(const struct place *place, const struct task_spec *spec,
-                        char reason[static TASK_REASON_MAX + 1])
+                        const struct place_past *past, char reason[static TASK_REASON_MAX + 1])
 {
     struct census census;
     char type[TYPE_TEXT_MAX];
     size_t size = TASK_REASON_MAX + 1;
 
-    take_census(place, spec, &census);
-    describe_type(spec, census.largest, type);
-    if (census.largest &&
-        (census.pinned ? census.pinned_fitness == UNFIT_SMALL : census.handlers == 0))
+    take_census(place, spec, past, &census);
+    describe_type(spec, is_forbidden(&census) ? NULL : census.largest, type);
+    if (is_forbidden(&census))
+        explain_forbidden(spec, &census, type, reason);
+    else if (census.largest &&
+             (census.pinned ? census.pinned_fitness == UNFIT_SMALL : census.handlers == 0))
         explain_small(spec, &census, reason);
     else if (spec->is_confidential && census.handlers == 0)
         (void)snprintf(reason, size, "confidential, and this node does not handle %s", type);
@@ -181,10 +208,10 @@ void place_explain_none(const struct place *place, const struct task_spec *spec,
         (void)snprintf(reason, size, "no node runs Python functions");
     else if (census.handlers == 0)
         (void)snprintf(reason, size, "no node handles task type \"%s\"", spec->type);
-    else if (census.handlers == 1)
+    else if (census.handlers + census.refusers == 1)
         (void)snprintf(reason, size, "the only node for %s, %s, is %s", type,
                        census.last->facts.name,
-                       state_text(census.last, place_judge(census.last, spec)));
+                       state_text(census.last, place_judge(census.last, spec, past)));
     else
         explain_several(&census, type, reason);
 }
@@ -271,7 +298,7 @@ int place_explain(struct place *place, const struct task_spec *spec, struct plac
         place_explain_choice(place, best.nodes[0], spec, best.sampled, reason);
     for (size_t i = 0; i < place->nodes_count; i++) {
         const struct place_node *node = &place->nodes[i]->public;
-        enum fitness fitness = place_judge(node, spec);
+        enum fitness fitness = place_judge(node, spec, NULL);
         if (fitness > UNFIT_TYPE || (fitness == UNFIT_TYPE && spec->node[0] != '\0'))
             set_verdict(&verdicts[count++], node, fitness, &best);
     }
@@ -285,24 +312,33 @@ bool place_has_handler(const struct place *place, const struct task_spec *spec)
 {
     struct census census;
 
-    take_census(place, spec, &census);
+    take_census(place, spec, NULL, &census);
     return census.handlers > 0;
+}
+
+bool place_is_forbidden(const struct place *place, const struct task_spec *spec,
+                        const struct place_past *past)
+{
+    struct census census;
+
+    take_census(place, spec, past, &census);
+    return is_forbidden(&census);
 }
 
 bool place_is_too_small(const struct place *place, const struct task_spec *spec)
 {
     struct census census;
 
-    take_census(place, spec, &census);
-    return census.handlers == 0 && census.largest;
+    take_census(place, spec, NULL, &census);
+    return census.handlers == 0 && census.refusers == 0 && census.largest;
 }
 
 bool place_is_freer(const struct place *place, const struct task_spec *spec,
-                    const struct node_id *at)
+                    const struct place_past *past, const struct node_id *at)
 {
     for (size_t i = 0; i < place->nodes_count; i++) {
         const struct place_node *node = &place->nodes[i]->public;
-        if (!node_id_is_equal(&node->facts.id, at) && place_judge(node, spec) == FIT_FREE)
+        if (!node_id_is_equal(&node->facts.id, at) && place_judge(node, spec, past) == FIT_FREE)
             return true;
     }
     return false;

@@ -103,6 +103,7 @@ enum slots_handback {
     SLOTS_HANDBACK_TYPE,     /* a reload took its type away */
     SLOTS_HANDBACK_NO_SPACE, /* the disk has no room for its input files */
     SLOTS_HANDBACK_UNABLE,   /* nothing can run here */
+    SLOTS_HANDBACK_USER,     /* a reload took its type from its user */
 };
 
 struct slots_action {

@@ -18,9 +18,20 @@ static const struct config_type *find_type(const struct tasks *tasks, const char
 }
 
 /* tasks.types, users: whoever submitted it, wherever. */
-static bool may_use(const struct config_type *type, const struct task_spec *spec)
+static bool may_use(const struct config_type *type, const char *user)
 {
-    return !type || type->users.count == 0 || config_strings_contain(&type->users, spec->user);
+    return !type || type->users.count == 0 || config_strings_contain(&type->users, user);
+}
+
+bool command_permits(const struct tasks *tasks, enum task_kind kind, const char *type,
+                     const char *user)
+{
+    return kind != TASK_TYPED || !user || may_use(find_type(tasks, type), user);
+}
+
+bool command_permits_spec(const struct task_spec *spec, void *tasks)
+{
+    return command_permits(tasks, task_spec_get_kind(spec), spec->type, spec->user);
 }
 
 static int fill_words(const struct tasks *tasks, const struct task_spec *spec,
@@ -37,7 +48,7 @@ static int fill_words(const struct tasks *tasks, const struct task_spec *spec,
     }
     if (!spec->is_command && !type)
         return -ENOENT;
-    if (!may_use(type, spec))
+    if (!may_use(type, spec->user))
         return -EACCES;
     int handler = spec->is_command ? 0 : words_split(text, &command->handler);
     if (handler < 0)

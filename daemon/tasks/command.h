@@ -24,6 +24,11 @@ int command_new(const struct tasks *tasks, const struct slots_attempt *attempt,
 struct command *command_free(struct command *command);
 DEFINE_CLEANUP(struct command *, command_free)
 
+/* Whether this node runs that for @user; NULL = it is not known who that is. */
+bool command_permits(const struct tasks *tasks, enum task_kind kind, const char *type,
+                     const char *user);
+bool command_permits_spec(const struct task_spec *spec, void *tasks);
+
 /* How much memory it may have: what it asks for, else what its type has, else any task; 0 = no
  * limit. */
 uint64_t command_get_memory(const struct tasks *tasks, const struct task_spec *spec);

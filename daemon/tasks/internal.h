@@ -184,7 +184,10 @@ int worker_restore(const struct state_result *result, void *tasks);
 enum origin_refusal worker_get_refusal(enum slots_handback reason);
 /* What an origin is told that asks for a place. */
 void worker_answer(struct tasks *tasks, const struct slots_key *key, const struct slots_wish *wish,
-                   struct place_answer *ret);
+                   const char *user, struct place_answer *ret);
+/* Whether an attempt that is not here yet is for a user whom its type is for. */
+bool worker_permits(const struct tasks *tasks, const struct slots_key *key,
+                    const struct task_spec *spec);
 /* Under which the worker's side keeps the output of an attempt. */
 struct output_key worker_output_key(const struct tasks *tasks, const struct slots_key *key);
 

@@ -124,6 +124,18 @@ static void take_back(struct tasks *tasks, uint64_t number, int r)
     origin_uncommitted(tasks->origin, number, text, tasks_now(tasks));
 }
 
+/* Nobody runs it for its user: it is as if it had never been. */
+static void deny(struct tasks *tasks, uint64_t number, const char *why)
+{
+    char reason[TASK_REASON_MAX + 1];
+
+    snprintf(reason, sizeof(reason), "%s", why);
+    if (origin_take_back(tasks->origin, number, tasks_now(tasks)) < 0)
+        return;
+    state_delete_task(tasks->drops, number);
+    answer_submission(tasks, number, -EACCES, NULL, reason);
+}
+
 static void on_saved(int r, void *data)
 {
     struct save *save = data;
@@ -234,7 +246,7 @@ static void ask_here(struct tasks *tasks, const struct origin_action *action,
     struct place_answer answer;
 
     memcpy(wish.type, action->task->spec.type, sizeof(wish.type));
-    worker_answer(tasks, key, &wish, &answer);
+    worker_answer(tasks, key, &wish, action->task->spec.user, &answer);
     origin_answered(tasks->origin, key->number, key->attempt, &key->origin, &answer,
                     tasks_now(tasks));
 }
@@ -246,7 +258,10 @@ static void offer_here(struct tasks *tasks, const struct origin_action *action)
         .origin = tasks->start->id, .number = action->number, .attempt = action->attempt};
     uint64_t number = action->number, attempt = action->attempt;
     usec_t now = tasks_now(tasks);
-    int r = slots_offer(tasks->slots, &key, tasks->config->node.name, &action->task->spec, 0, now);
+    int r =
+        worker_permits(tasks, &key, &action->task->spec)
+            ? slots_offer(tasks->slots, &key, tasks->config->node.name, &action->task->spec, 0, now)
+            : -EACCES;
 
     if (r >= 0)
         origin_accepted(tasks->origin, number, attempt, &key.origin, now);
@@ -255,6 +270,7 @@ static void offer_here(struct tasks *tasks, const struct origin_action *action)
                        r == -EBUSY       ? ORIGIN_REFUSED_BUSY
                        : r == -ESHUTDOWN ? ORIGIN_REFUSED_DRAINING
                        : r == -ENODEV    ? ORIGIN_REFUSED_UNABLE
+                       : r == -EACCES    ? ORIGIN_REFUSED_USER
                                          : ORIGIN_REFUSED_TYPE,
                        now);
 }
@@ -364,6 +380,9 @@ void owner_act(struct tasks *tasks, const struct origin_action *action)
         break;
     case ORIGIN_FORGET:
         forget(tasks, action);
+        break;
+    case ORIGIN_DENIED:
+        deny(tasks, action->number, action->text);
         break;
     case ORIGIN_SEND:
     case ORIGIN_QUERY:

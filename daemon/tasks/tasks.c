@@ -7,6 +7,7 @@
 #include <time.h>
 #include "base/log.h"
 #include "record.h"
+#include "tasks/command.h"
 
 #define TIMER_ACCURACY_USEC USEC_PER_MSEC
 
@@ -260,6 +261,8 @@ void tasks_set_member(struct tasks *tasks, const struct swim_member *member,
                                 .generation = member->incarnation.generation,
                                 .state = place_state_of(member),
                                 .is_self = member->is_self,
+                                .permits = member->is_self ? command_permits_spec : NULL,
+                                .permits_data = tasks,
                                 .is_draining = member->load.draining,
                                 .is_unstable = member->is_unstable,
                                 .load_permille = member->load.load_permille,

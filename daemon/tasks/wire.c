@@ -78,24 +78,6 @@ void wire_send_recall(struct tasks *tasks, const struct origin_action *action)
                     NULL, 0);
 }
 
-void wire_send_ask(struct tasks *tasks, const struct origin_action *action)
-{
-    struct node_id node = action->node;
-    uint64_t number = action->number, attempt = action->attempt;
-    cJSON *frame = wire_new_frame("ask", number, attempt);
-
-    json_add_string(frame, "type", action->task->spec.type);
-    json_add_string(frame, "kind", task_kind_name(task_spec_get_kind(&action->task->spec)));
-    if (wire_send(tasks, &node, frame, NULL, 0) < 0)
-        origin_unanswered(tasks->origin, number, attempt, &node, tasks_now(tasks));
-}
-
-void wire_send_release(struct tasks *tasks, const struct origin_action *action)
-{
-    (void)wire_send(tasks, &action->node,
-                    wire_new_frame("release", action->number, action->attempt), NULL, 0);
-}
-
 void wire_send_ack(struct tasks *tasks, const struct origin_action *action)
 {
     (void)wire_send(tasks, &action->node, wire_new_frame("ack", action->number, action->attempt),
@@ -136,7 +118,11 @@ void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
 {
     cJSON *frame = wire_new_frame("refused", key->number, key->attempt);
 
-    json_add_string(frame, "reason", origin_refusal_name(refusal));
+    bool is_user = refusal == ORIGIN_REFUSED_USER;
+
+    json_add_string(frame, "reason", origin_refusal_name(is_user ? ORIGIN_REFUSED_TYPE : refusal));
+    if (is_user)
+        json_add_bool(frame, "not_for_user", true);
     (void)wire_send(tasks, &key->origin, frame, NULL, 0);
 }
 
@@ -208,6 +194,8 @@ static enum origin_refusal refusal_of(int r)
         return ORIGIN_REFUSED_UNABLE;
     case ENOSPC:
         return ORIGIN_REFUSED_NO_SPACE;
+    case EACCES:
+        return ORIGIN_REFUSED_USER;
     default:
         return ORIGIN_REFUSED_TYPE;
     }
@@ -250,6 +238,8 @@ static bool take_offer(const struct incoming *in)
     int r = task_spec_check(&spec, reason);
     if (r >= 0)
         r = check_inputs(tasks, &spec);
+    if (r >= 0 && !worker_permits(tasks, &key, &spec))
+        r = -EACCES;
     if (r >= 0)
         r = slots_offer(tasks->slots, &key, origin, &spec, lease_usec, tasks_now(tasks));
     task_spec_done(&spec);
@@ -257,57 +247,6 @@ static bool take_offer(const struct incoming *in)
         wire_send_refused(tasks, &key, refusal_of(r));
     else if (r > 0 || !starts_at_once(tasks, &key))
         reply(tasks, "accepted", &key);
-    return true;
-}
-
-static bool take_ask(const struct incoming *in)
-{
-    struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
-    struct slots_wish wish = {0};
-    struct place_answer answer;
-    const char *type = NULL, *kind = NULL;
-
-    if (json_get_string(in->header, "type", &type) <= 0 || strlen(type) > TASK_TYPE_MAX ||
-        json_get_string(in->header, "kind", &kind) <= 0 || task_kind_parse(kind) < 0)
-        return false;
-    wish.kind = (enum task_kind)task_kind_parse(kind);
-    memcpy(wish.type, type, strlen(type));
-    worker_answer(in->tasks, &key, &wish, &answer);
-    cJSON *frame = wire_new_frame("room", in->number, in->attempt);
-    json_add_bool(frame, "willing", answer.is_willing);
-    json_add_u64(frame, "slots", answer.slots);
-    json_add_u64(frame, "running", answer.running);
-    json_add_u64(frame, "queued", answer.queued);
-    json_add_u64(frame, "load_permille", answer.load_permille);
-    (void)wire_send(in->tasks, in->from, frame, NULL, 0);
-    return true;
-}
-
-static bool take_release(const struct incoming *in)
-{
-    struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
-
-    slots_release(in->tasks->slots, &key);
-    return true;
-}
-
-static bool take_room(const struct incoming *in)
-{
-    uint64_t slots, running, queued, load;
-    struct place_answer answer;
-
-    if (json_get_bool(in->header, "willing", &answer.is_willing) <= 0 ||
-        !wire_read_u64(in, "slots", UINT16_MAX, &slots) ||
-        !wire_read_u64(in, "running", UINT32_MAX / 4, &running) ||
-        !wire_read_u64(in, "queued", UINT32_MAX / 4, &queued) ||
-        !wire_read_u64(in, "load_permille", UINT32_MAX, &load))
-        return false;
-    answer.slots = (uint32_t)slots;
-    answer.running = (uint32_t)running;
-    answer.queued = (uint32_t)queued;
-    answer.load_permille = (uint32_t)load;
-    origin_answered(in->tasks->origin, in->number, in->attempt, in->from, &answer,
-                    tasks_now(in->tasks));
     return true;
 }
 
@@ -400,11 +339,14 @@ static bool take_accepted(const struct incoming *in)
 static bool take_refused(const struct incoming *in)
 {
     const char *reason = NULL;
-    int refusal =
-        json_get_string(in->header, "reason", &reason) > 0 ? origin_refusal_parse(reason) : -EINVAL;
+    bool is_user = false;
 
-    if (refusal < 0)
+    if (json_get_string(in->header, "reason", &reason) <= 0 ||
+        json_get_bool(in->header, "not_for_user", &is_user) < 0)
         return false;
+    int refusal = is_user ? ORIGIN_REFUSED_USER : origin_refusal_parse(reason);
+    if (refusal < 0) /* of a later program */
+        refusal = ORIGIN_REFUSED_BUSY;
     origin_refused(in->tasks->origin, in->number, in->attempt, in->from,
                    (enum origin_refusal)refusal, tasks_now(in->tasks));
     return true;
@@ -522,13 +464,27 @@ bool tasks_on_frame(struct tasks *tasks, const struct node_id *from, const cJSON
         const char *op;
         bool (*take)(const struct incoming *in); /* false: malformed */
     } ops[] = {
-        {"offer", take_offer},       {"query", take_query},     {"cancel", take_cancel},
-        {"recall", take_recall},     {"ack", take_ack},         {"renewed", take_renewed},
-        {"accepted", take_accepted}, {"refused", take_refused}, {"started", take_started},
-        {"missing", take_missing},   {"renew", take_renew},     {"output", take_output},
-        {"resync", take_resync},     {"ended", take_ended},     {"cut", take_cut},
-        {"got", take_got},           {"ask", take_ask},         {"room", take_room},
-        {"release", take_release},   {"paused", take_paused},   {"fetch", wire_take_fetch},
+        {"offer", take_offer},
+        {"query", take_query},
+        {"cancel", take_cancel},
+        {"recall", take_recall},
+        {"ack", take_ack},
+        {"renewed", take_renewed},
+        {"accepted", take_accepted},
+        {"refused", take_refused},
+        {"started", take_started},
+        {"missing", take_missing},
+        {"renew", take_renew},
+        {"output", take_output},
+        {"resync", take_resync},
+        {"ended", take_ended},
+        {"cut", take_cut},
+        {"got", take_got},
+        {"ask", wire_take_ask},
+        {"room", wire_take_room},
+        {"release", wire_take_release},
+        {"paused", take_paused},
+        {"fetch", wire_take_fetch},
         {"piece", wire_take_piece},
     };
     struct incoming in = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What the files of frames share: wire.c has those of attempts and output, wire_files.c those of
- * files. */
+/* What the files of frames share: wire.c has those of attempts and output, wire_ask.c those
+ * before an attempt, wire_files.c those of files. */
 
 #include "tasks/internal.h"
 
@@ -31,6 +31,11 @@ cJSON *wire_new_frame(const char *op, uint64_t number, uint64_t attempt);
 int wire_send(struct tasks *tasks, const struct node_id *to, cJSON *frame, const void *body,
               size_t body_size);
 
-/* wire_files.c; false: malformed */
+/* Those of what comes return false where it is malformed. wire_ask.c */
+bool wire_take_ask(const struct incoming *in);
+bool wire_take_room(const struct incoming *in);
+bool wire_take_release(const struct incoming *in);
+
+/* wire_files.c */
 bool wire_take_fetch(const struct incoming *in);
 bool wire_take_piece(const struct incoming *in);

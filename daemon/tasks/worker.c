@@ -92,8 +92,10 @@ void worker_hand_over(struct job *job)
         job->is_handed = true;
     else if (r == -EOPNOTSUPP)
         worker_end_without_run(job, r, "the sandbox that it asks for is not to be had here");
-    else if (r == -EACCES && !command)
-        worker_end_without_run(job, r, "the type is not for the user who submitted it");
+    else if (r == -EACCES && !command &&
+             slots_hand_back(tasks->slots, job->attempt->id, SLOTS_HANDBACK_USER,
+                             tasks_now(tasks)) == 0)
+        supply_drop(job);
     else if (r != -EAGAIN)
         worker_end_without_run(job, r, strerror(-r));
 }
@@ -372,6 +374,8 @@ enum origin_refusal worker_get_refusal(enum slots_handback reason)
         return ORIGIN_REFUSED_NO_SPACE;
     case SLOTS_HANDBACK_UNABLE:
         return ORIGIN_REFUSED_UNABLE;
+    case SLOTS_HANDBACK_USER:
+        return ORIGIN_REFUSED_USER;
     case SLOTS_HANDBACK_RECALLED:
         break;
     }
@@ -428,13 +432,25 @@ void worker_act(struct tasks *tasks, const struct slots_action *action)
     }
 }
 
-void worker_answer(struct tasks *tasks, const struct slots_key *key, const struct slots_wish *wish,
-                   struct place_answer *ret)
+bool worker_permits(const struct tasks *tasks, const struct slots_key *key,
+                    const struct task_spec *spec)
 {
-    struct slots_load load;
-    int r = slots_ask(tasks->slots, key, wish, tasks_now(tasks), &load);
+    return slots_find(tasks->slots, key) || command_permits_spec(spec, (void *)(uintptr_t)tasks);
+}
 
+void worker_answer(struct tasks *tasks, const struct slots_key *key, const struct slots_wish *wish,
+                   const char *user, struct place_answer *ret)
+{
+    bool is_permitted = command_permits(tasks, wish->kind, wish->type, user);
+    struct slots_load load;
+    int r = -EACCES;
+
+    if (is_permitted)
+        r = slots_ask(tasks->slots, key, wish, tasks_now(tasks), &load);
+    else
+        slots_get_load(tasks->slots, &load);
     *ret = (struct place_answer){.is_willing = r >= 0,
+                                 .is_user_refused = !is_permitted,
                                  .slots = load.slots,
                                  .running = load.running,
                                  .queued = load.queued,

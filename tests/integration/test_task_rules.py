@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lib.lab import CTL, FAST, STEADY, environment, merge, run_program
+from lib.lab import CTL, FAST, STEADY, environment, format_config, merge, run_program
 from lib.wait import holds_for, wait_for
 
 MIB = 1024 * 1024
@@ -212,9 +212,72 @@ def test_a_type_can_be_for_some_users_alone(make_lab):
     lab = make_lab(FAST)
     node = lab.node("lone", role="seed", types=[{"name": "a", "users": ["somebody"]}, {"name": "b", "users": ["root", "x"]}]).start()
     assert node.ctl("submit", "--wait", "b1").stdout == "Executing task: b1\n"
-    refused = node.ctl("submit", "--wait", "a1", code=None)
-    assert refused.code not in (0, 124) and "the type is not for the user who submitted it" in refused.stderr
-    assert refused.stdout == ""
+    refused = node.ctl("submit", "--wait", "a1", code=125)
+    assert "p2pctl: not permitted: the only node for type a, lone, does not run it for root\nhint: " in refused.stderr
+    assert refused.stdout == "" and len(node.tasks()) == 1
+    node.ctl("submit", "a1", code=6)
+    node.ctl("submit", "--dry-run", "a1", code=6)
+    node.ctl("submit", "--confidential", "a1", code=6)
+
+
+REFUSES = [{"name": "a", "users": ["somebody"]}]
+
+
+def test_a_task_goes_where_its_user_may_run_it(make_lab):
+    lab = make_lab(STEADY)
+    one, two, three = lab.node("one", role="seed", types=["b"]), lab.node("two", types=REFUSES), lab.node("three", types=["a"])
+    lab.start()
+    for _ in range(6):
+        task = one.submit("a1")
+        assert one.wait_task(task, "succeeded")["node"] == "three"
+    shown = one.json("task", "show", task)
+    assert shown["attempt"] == 1 and shown["exit"] == 0
+    assert "4 tasks, 4 succeeded" in one.ctl("run", "-", stdin=b"a1 { a2 a3 } a4").stderr
+    # One that refuses is no reason to wait where the others cannot say.
+    three.ctl("drain")
+    wait_for(lambda: one.members()["three"]["draining"], 10, "three draining")
+    task = one.submit("a1")
+    listed = wait_for(lambda: (found := one.task(task))["reason"].startswith("none of the 2") and found, 10, "a reason")
+    assert listed["state"] == "pending"
+    assert listed["reason"] == "none of the 2 nodes for type a accepts work: 1 not for its user, 1 draining"
+    three.ctl("undrain")
+    assert one.wait_task(task, "succeeded")["node"] == "three"
+
+
+def test_a_task_that_nobody_runs_for_its_user_is_not_permitted(make_lab, write):
+    lab = make_lab(STEADY)
+    one = lab.node("one", role="seed", types=["b"])
+    for name in ("two", "three", "four", "five", "six"):
+        lab.node(name, types=REFUSES)
+    lab.start()
+    refused = one.ctl("submit", "a1", code=6).stderr
+    assert "not permitted: none of the 5 nodes for type a runs it for root" in refused and "hint: " in refused
+    assert one.tasks() == []
+    # The first that is pinned there is taken before that is known, and fails; then it is known.
+    lab["two"].ctl("submit", "-N", "three", "--wait", "a1", code=125)
+    assert "not permitted: three does not run type a for root" in lab["two"].ctl("submit", "-N", "three", "a1", code=6).stderr
+    failed = one.ctl("run", write("b1 a1 b2"), code=1)
+    assert "a1: not permitted: none of the 5 nodes for type a runs it for root" in failed.stdout
+
+
+def test_users_that_a_reload_takes_away_send_their_tasks_elsewhere(make_lab):
+    lab = make_lab(STEADY)
+    one, two, three = lab.node("one", role="seed", types=["b"]), lab.node("two", {"tasks": {"slots": 1}}, types=["a"]), lab.node("three", types=["a"])
+    lab.start()
+    three.ctl("drain")
+    wait_for(lambda: one.members()["three"]["draining"], 10, "three draining")
+    occupying = two.submit("--confidential", "--", "sleep", "60")
+    two.wait_task(occupying, "running")
+    task = one.submit("a1")
+    wait_for(lambda: one.task(task)["node"] == "two", 10, "its place")
+    two.config.write_text(format_config(merge(two.settings, {"tasks": {"types": REFUSES}})))
+    two.ctl("reload")
+    two.ctl("task", "cancel", occupying)
+    wait_for(lambda: "not for its user" in one.task(task)["reason"], 10, "to be handed back")
+    three.ctl("undrain")
+    shown = one.wait_task(task, "succeeded")
+    assert shown["node"] == "three" and shown["attempt"] == 1
+    assert "not taken by two: it does not run that for its user" in [entry["text"] for entry in shown["timeline"]]
 
 
 # ---- results at another node

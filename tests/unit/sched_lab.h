@@ -482,6 +482,7 @@ static void lab_on_origin_action(struct lab *lab, unsigned node, const struct or
     case ORIGIN_PLACED:
     case ORIGIN_STARTED:
     case ORIGIN_FORGET:
+    case ORIGIN_DENIED: /* types are for all users here */
         break;
     }
 }

@@ -64,6 +64,7 @@ static const char *actions(struct origin *origin, usec_t now)
         [ORIGIN_ENDED] = "ended",     [ORIGIN_MOVED] = "moved",       [ORIGIN_LOST] = "lost",
         [ORIGIN_QUERY] = "query",     [ORIGIN_CANCEL] = "cancel",     [ORIGIN_RECALL] = "recall",
         [ORIGIN_ACK] = "ack",         [ORIGIN_STARTED] = "started",   [ORIGIN_FORGET] = "forget",
+        [ORIGIN_DENIED] = "denied",
     };
     static char all[4096];
     struct origin_action action;
@@ -121,6 +122,117 @@ static void who_would_refuse_is_not_taken(void **state _unused_)
     answer(origin, 1, 1, 3, false, 0, 2);
     answer(origin, 1, 1, 2, true, 4, 2);
     assert_string_equal(actions(origin, 2), "placed 1, commit 1, accepted 1, send 1.1 2, ");
+    origin_free(origin);
+}
+
+static void refuse_user(struct origin *origin, uint64_t number, uint64_t attempt, unsigned node,
+                        usec_t now)
+{
+    struct node_id id = {{(uint8_t)node}};
+
+    origin_answered(origin, number, attempt, &id,
+                    &(struct place_answer){.is_user_refused = true, .slots = 4}, now);
+}
+
+static void who_refuses_the_user_is_not_asked_again(void **state _unused_)
+{
+    struct origin *origin = make();
+    usec_t now = 1;
+
+    add_node(origin, 4, 4, 0);
+    add_node(origin, 5, 4, 0);
+    submit(origin, 1, now);
+    bool has_asked_four = strstr(actions(origin, now), "ask 1.1 4, ");
+    refuse_user(origin, 1, 1, 2, now);
+    refuse_user(origin, 1, 1, 3, now);
+    refuse_user(origin, 1, 1, has_asked_four ? 4 : 5, now);
+    /* The only one that is left. */
+    assert_string_equal(actions(origin, now), has_asked_four
+                                                  ? "placed 1, commit 1, accepted 1, send 1.1 5, "
+                                                  : "placed 1, commit 1, accepted 1, send 1.1 4, ");
+    assert_int_equal(origin_find(origin, 1)->tries, 1);
+    origin_free(origin);
+}
+
+static void a_task_that_all_refuse_for_its_user_has_never_been(void **state _unused_)
+{
+    struct origin *origin = make();
+    char reason[TASK_REASON_MAX + 1];
+    struct task_spec spec = {.type = "a", .type_number = 1, .user = "user1"};
+
+    assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), 0);
+    (void)actions(origin, 1);
+    refuse_user(origin, 1, 1, 2, 2);
+    refuse_user(origin, 1, 1, 3, 2);
+    assert_string_equal(actions(origin, 2), "denied 1, ");
+    assert_string_equal(origin_find(origin, 1)->reason,
+                        "not permitted: none of the 2 nodes for type a runs it for user1");
+    assert_int_equal(origin_take_back(origin, 1, 3), 0);
+    assert_null(origin_find(origin, 1));
+    origin_free(origin);
+}
+
+static void a_node_that_refused_a_user_is_asked_though_it_is_the_only_one(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}};
+    char reason[TASK_REASON_MAX + 1];
+    struct task_spec spec = {.type = "a", .type_number = 1, .user = "user1", .node = "lab-02"};
+
+    assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), 0);
+    assert_string_equal(actions(origin, 1), "placed 1, commit 1, accepted 1, send 1.1 2, ");
+    origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_USER, 2);
+    assert_string_equal(actions(origin, 2), "commit 1, ended 1, ");
+    assert_int_equal(origin_find(origin, 1)->state, TASK_FAILED);
+    assert_string_equal(origin_find(origin, 1)->reason,
+                        "not permitted: lab-02 does not run type a for user1");
+    assert_int_equal(origin_submit(origin, 2, &spec, false, 3, reason), 0);
+    assert_string_equal(actions(origin, 3), "ask 2.1 2, ");
+    refuse_user(origin, 2, 1, 2, 4);
+    assert_string_equal(actions(origin, 4), "denied 2, ");
+    assert_int_equal(origin_take_back(origin, 2, 4), 0);
+    /* Asked for again it may be taken: what was refused is forgotten. */
+    assert_int_equal(origin_retry(origin, 1, NULL, NULL, 5), 0);
+    assert_string_equal(actions(origin, 5), "placed 1, commit 1, accepted 1, send 1.2 2, ");
+    origin_free(origin);
+}
+
+static void no_answer_of_who_refused_is_waited_for_for_ever(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}}, three = {{3}};
+    struct task_spec spec = {.type = "a", .type_number = 1, .user = "user1"};
+    char reason[TASK_REASON_MAX + 1];
+    struct place_facts facts = {.id = three,
+                                .name = "lab-03",
+                                .generation = 100,
+                                .state = PLACE_ALIVE,
+                                .is_draining = true,
+                                .has_tasks = true,
+                                .slots = 4,
+                                .types = types,
+                                .types_count = 1};
+
+    assert_int_equal(origin_set_node(origin, &facts, 1), 0);
+    assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), 0);
+    (void)actions(origin, 1);
+    origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_USER, 2);
+    (void)actions(origin, 2);
+    assert_int_equal(origin_find(origin, 1)->state, TASK_PENDING);
+    assert_string_equal(
+        origin_find(origin, 1)->reason,
+        "none of the 2 nodes for type a accepts work: 1 not for its user, 1 draining");
+    /* A node that is started anew may have another configuration. */
+    add_node(origin, 2, 0, 3);
+    origin_tick(origin, 3);
+    assert_null(strstr(actions(origin, 3), "send"));
+    facts.is_draining = false;
+    facts.id = two;
+    (void)snprintf(facts.name, sizeof(facts.name), "lab-02");
+    facts.generation = 101;
+    assert_int_equal(origin_set_node(origin, &facts, 4), 0);
+    origin_tick(origin, 4);
+    assert_non_null(strstr(actions(origin, 4), "send 1.2 2, "));
     origin_free(origin);
 }
 
@@ -371,6 +483,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_answers_decide_and_not_the_gossip),
         cmocka_unit_test(who_would_refuse_is_not_taken),
+        cmocka_unit_test(who_refuses_the_user_is_not_asked_again),
+        cmocka_unit_test(a_task_that_all_refuse_for_its_user_has_never_been),
+        cmocka_unit_test(a_node_that_refused_a_user_is_asked_though_it_is_the_only_one),
+        cmocka_unit_test(no_answer_of_who_refused_is_waited_for_for_ever),
         cmocka_unit_test(who_does_not_answer_in_time_comes_second),
         cmocka_unit_test(without_any_answer_gossip_decides),
         cmocka_unit_test(who_cannot_be_asked_is_not_waited_for),

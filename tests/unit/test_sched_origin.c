@@ -111,7 +111,7 @@ static const char *drain(struct origin *origin, bool hold, usec_t now)
         [ORIGIN_SEND] = "send",     [ORIGIN_QUERY] = "query",       [ORIGIN_CANCEL] = "cancel",
         [ORIGIN_RECALL] = "recall", [ORIGIN_ACK] = "ack",           [ORIGIN_STARTED] = "started",
         [ORIGIN_MOVED] = "moved",   [ORIGIN_LOST] = "lost",         [ORIGIN_ENDED] = "ended",
-        [ORIGIN_FORGET] = "forget",
+        [ORIGIN_FORGET] = "forget", [ORIGIN_DENIED] = "denied",
     };
     static char all[8192];
     struct origin_action action;

@@ -370,13 +370,14 @@ static void the_node_to_avoid_is_the_last_resort(void **state _unused_)
     struct place *place = make();
     struct task_spec spec = spec_of("a");
     struct place_facts one = facts_of(1, 0, 4);
+    const struct place_past past = {.avoid = &one.id};
     char reason[TASK_REASON_MAX + 1];
 
     add(place, one);
-    assert_non_null(place_choose(place, &spec, &one.id, reason));
+    assert_non_null(place_choose(place, &spec, &past, reason));
     add(place, facts_of(2, 3, 4));
     for (int i = 0; i < 20; i++)
-        assert_string_equal(place_choose(place, &spec, &one.id, reason)->facts.name, "lab-02");
+        assert_string_equal(place_choose(place, &spec, &past, reason)->facts.name, "lab-02");
     place_free(place);
 }
 
@@ -453,10 +454,10 @@ static void nodes_are_found_walked_and_removed(void **state _unused_)
     assert_string_equal(place_next(place, &i)->facts.name, "lab-02");
     assert_string_equal(place_next(place, &i)->facts.name, "lab-03");
     assert_null(place_next(place, &i));
-    assert_true(place_is_freer(place, &spec, &two.id));
+    assert_true(place_is_freer(place, &spec, NULL, &two.id));
     place_remove_node(place, &three.id);
     place_remove_node(place, &three.id);
-    assert_false(place_is_freer(place, &spec, &two.id));
+    assert_false(place_is_freer(place, &spec, NULL, &two.id));
     assert_null(place_find(place, &three.id));
     assert_null(place_find_name(place, "lab-03"));
     assert_non_null(place_find_name(place, "lab-02"));

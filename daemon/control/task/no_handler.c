@@ -72,6 +72,14 @@ static bool is_kind_refused(const struct node *node, const struct task_spec *spe
     return false;
 }
 
+void fail_forbidden(struct call *call, const char *reason)
+{
+    call_fail(call, ERROR_NOT_PERMITTED,
+              "who may is said by its users: p2pctl config show tasks.types     (on the node that "
+              "is to run it)",
+              "%s", reason);
+}
+
 void fail_submit(struct node *node, struct call *call, const struct task_spec *spec, int r,
                  const char *reason)
 {
@@ -97,6 +105,9 @@ void fail_submit(struct node *node, struct call *call, const struct task_spec *s
             call_fail(call, ERROR_NO_HANDLER, "p2pctl types", "%s", reason);
         else
             fail_no_handler(node, call, spec, "see who does what: p2pctl types");
+        break;
+    case EACCES:
+        fail_forbidden(call, reason);
         break;
     case EPERM:
         call_fail(call, ERROR_CONFIDENTIAL, NULL, "%s", reason);

@@ -52,8 +52,9 @@ static void fail_grammar(struct call *call, const char *file, const struct gramm
 static bool check_places(struct node *node, struct call *call, const struct workflow_plan *plan,
                          const struct run_options *options)
 {
-    const struct place *place = origin_get_place(tasks_get_origin(node->tasks));
-    char hint[512];
+    struct origin *origin = tasks_get_origin(node->tasks);
+    const struct place *place = origin_get_place(origin);
+    char hint[512], reason[TASK_REASON_MAX + 1];
 
     for (size_t i = 0; i < plan->steps_count; i++) {
         const struct workflow_step *step = &plan->steps[i];
@@ -62,6 +63,11 @@ static bool check_places(struct node *node, struct call *call, const struct work
                         step->column, step->name);
         if (!check_node_of(node, call, spec))
             return false;
+        if (place_is_forbidden(place, spec, NULL)) {
+            int r = origin_check(origin, spec, false, reason);
+            fail_submit(node, call, spec, r, reason);
+            return false;
+        }
         if (options->waits_for_types || place_has_handler(place, spec))
             continue;
         if (*spec->node && !place_is_too_small(place, spec)) {

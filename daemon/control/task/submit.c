@@ -326,7 +326,10 @@ static void on_submitted(int r, const struct task *task, const char *reason, voi
 
     if (r < 0) {
         tasks_drop_files(pending->node->tasks, &pending->spec.in);
-        call_fail(call, error_from_errno(r), NULL, "%s", reason);
+        if (r == -EACCES)
+            fail_forbidden(call, reason);
+        else
+            call_fail(call, error_from_errno(r), NULL, "%s", reason);
         pending_free(pending);
         return;
     }
