@@ -125,7 +125,8 @@ struct exec_results {
 struct exec_status {
     int code;   /* 0..255; -1 = not by exit */
     int signal; /* 0 = not by signal */
-    int error;  /* 0, or a negative errno: never ran (or -ECONNRESET: lost with p2pnode-exec) */
+    int error;  /* 0, or a negative errno: never ran (or -ECONNRESET: lost with p2pnode-exec, or
+                    its supervisor) */
     char reason[128]; /* what failed, with error */
     bool timed_out;   /* ended for its time limit */
     bool is_oom;      /* or because it, or all the machine, was out of memory */

@@ -176,7 +176,8 @@ static void on_supervisor_gone(struct exec_server *server, struct exec_child *ta
     if (!task->ended) {
         /* Killed, by whomever: its task, no longer watched, has become our child. */
         (void)children_kill(is_known, server);
-        tell_refusal(server, task->id, -ECHILD, "the task's supervisor was killed");
+        tell_refusal(server, task->id, -ECONNRESET,
+                     "its supervisor was killed, by somebody or for want of memory");
     }
     remove_group(server, task->serial);
     exec_child_free(task);

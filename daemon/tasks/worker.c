@@ -267,7 +267,7 @@ static void on_exec_exit(uint64_t id, const struct exec_status *status, void *da
     if (hooks_on_exit(&tasks->hooks, id, status))
         return;
     if (status->error != 0) {
-        /* Over with p2pnode-exec, which is not its doing: as good as lost. */
+        /* Over with p2pnode-exec or its supervisor, which is not its doing: as good as lost. */
         bool is_lost = status->error == -ECONNRESET;
         end.type = is_lost ? TASK_END_STOPPED : TASK_END_NOT_RUN;
         end.code = is_lost ? 0 : -status->error;

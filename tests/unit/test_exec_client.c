@@ -287,7 +287,7 @@ static void task_of_a_killed_supervisor_ends_too(void **state)
     WAIT_FOR(fixture, fixture->tasks[1].sizes[EXEC_STDOUT] > 0 && fixture->tasks[1].has_started);
     assert_int_equal(kill(fixture->tasks[1].pid, SIGKILL), 0);
     WAIT_FOR(fixture, fixture->tasks[1].has_ended);
-    assert_int_equal(fixture->tasks[1].status.error, -ECHILD);
+    assert_int_equal(fixture->tasks[1].status.error, -ECONNRESET);
     WAIT_FOR(fixture, count_processes("1000.02") == 0);
 }
 

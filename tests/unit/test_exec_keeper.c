@@ -123,7 +123,7 @@ static void task_of_a_killed_keeper_ends_too(void **state)
     WAIT_FOR(fixture, fixture->tasks[1].sizes[EXEC_STDOUT] > 0 && fixture->tasks[1].has_started);
     assert_int_equal(kill(fixture->tasks[1].pid, SIGKILL), 0);
     WAIT_FOR(fixture, fixture->tasks[1].has_ended);
-    assert_int_equal(fixture->tasks[1].status.error, -ECHILD);
+    assert_int_equal(fixture->tasks[1].status.error, -ECONNRESET);
     WAIT_FOR(fixture, count_processes("1000.32") == 0);
     assert_int_equal(run_shell(fixture, "exit 7")->status.code, 7);
 }
