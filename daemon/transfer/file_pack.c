@@ -35,16 +35,20 @@ static void explain(struct transfer_item *item, int r, const struct upload_refus
 
 /* --- Asking --- */
 
+#define FULL_SIZE   ((size_t)256 * 1024) /* of a pack with more than one file */
+#define BUFFER_SIZE (FULL_SIZE + (size_t)TRANSFERS_ITEM_MAX)
+
 /* What of the list is on its way. */
 struct pass {
     struct file_job *job;
-    uint8_t *buffer; /* of FILE_WIRE_PACK_MAX */
+    uint8_t *buffer; /* of BUFFER_SIZE */
     off_t offset;    /* in the source, of what comes next */
     size_t first;    /* of the batch */
     size_t next;     /* to be read */
 };
 
-/* How many files after pass->next go into one pack, as far as the batch has room. */
+/* How many files after pass->next go into one pack, as far as the batch has room. One always fits.
+ */
 static size_t count_fitting(const struct pass *pass, uint64_t batch_bytes, size_t *ret_table,
                             size_t *ret_content)
 {
@@ -53,7 +57,7 @@ static size_t count_fitting(const struct pass *pass, uint64_t batch_bytes, size_
 
     for (; i < job->count && i - pass->first < BATCH_FILES_MAX; i++) {
         size_t row = FILE_WIRE_ROW_SIZE(job->list[i].name), size = (size_t)job->list[i].size;
-        if (table + row + content + size > FILE_WIRE_PACK_MAX ||
+        if ((i > pass->next && table + row + content + size > FULL_SIZE) ||
             batch_bytes + content + size > BATCH_BYTES_MAX)
             break;
         table += row;
@@ -227,7 +231,7 @@ static int put_all_here(struct pass *pass)
 
 void file_pack_put(struct file_job *job)
 {
-    _cleanup_free_ uint8_t *buffer = malloc(FILE_WIRE_PACK_MAX);
+    _cleanup_free_ uint8_t *buffer = malloc(BUFFER_SIZE);
     struct pass pass = {.job = job, .buffer = buffer};
     int r = buffer ? 0 : file_job_fail(job, -ENOMEM, "cannot transfer");
 

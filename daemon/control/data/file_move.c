@@ -297,6 +297,9 @@ static void put_list(struct node *node, struct call *call, const cJSON *files)
         moving_free(moving);
         return call_invalid(call, "files");
     }
+    /* While the files are under way it would be most of what this takes. */
+    cJSON_DeleteItemFromObjectCaseSensitive(
+        cJSON_GetObjectItemCaseSensitive(call->json, "parameters"), "files");
     snprintf(moving->name, sizeof(moving->name), "%s", list[0].name);
     moving->count = count;
     moving->is_brief = is_brief;
