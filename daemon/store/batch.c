@@ -16,7 +16,8 @@
 #define UNSETTLED INT32_MIN
 
 struct entry {
-    char *name; /* owned; key in the table */
+    char *name;     /* owned; key in the table */
+    int unnamed_fd; /* owned: the part while it has no name, or -EBADF */
     char part[PARTS_NAME_MAX];
     uint64_t size;
     uint64_t modified_wall_usec;
@@ -66,11 +67,13 @@ int batch_new(struct files *files, const char *owner, enum upload_overwrite over
     return 0;
 }
 
-static void unlink_part(const struct batch *batch, struct entry *entry)
+static void drop_part(const struct batch *batch, struct entry *entry)
 {
     if (entry->has_part)
         (void)unlinkat(batch->files->parts_fd, entry->part, 0);
     entry->has_part = false;
+    if (entry->unnamed_fd >= 0)
+        parts_end_unnamed(batch->files, TAKE_FD(entry->unnamed_fd));
 }
 
 void batch_clear(struct batch *batch)
@@ -79,7 +82,7 @@ void batch_clear(struct batch *batch)
     table_done(&batch->by_name);
     table_init(&batch->by_name, 0, (uint64_t)(uintptr_t)batch);
     for (size_t i = 0; i < batch->count; i++) {
-        unlink_part(batch, &batch->entries[i]);
+        drop_part(batch, &batch->entries[i]);
         free(batch->entries[i].name);
         batch->entries[i] = (struct entry){.name = NULL};
     }
@@ -100,23 +103,16 @@ struct batch *batch_free(struct batch *batch)
 
 /* --- Adding --- */
 
-static int write_part(const struct batch *batch, struct entry *entry, const void *data)
+static int fill_part(struct entry *entry, int fd, const void *data)
 {
     const struct timespec times[2] = {
         {.tv_nsec = UTIME_OMIT},
         {.tv_sec = (time_t)(entry->modified_wall_usec / USEC_PER_SEC),
          .tv_nsec = (long)(entry->modified_wall_usec % USEC_PER_SEC) * 1000},
     };
-    _cleanup_close_ int fd = -EBADF;
     const uint8_t *rest = data;
     struct stat status;
-    uint64_t arrived;
-    bool is_kept;
-    int r = parts_begin(batch->files, NULL, entry->part, &fd, &arrived, &is_kept);
 
-    if (r < 0)
-        return r;
-    entry->has_part = true;
     for (size_t left = entry->size; left > 0;) {
         ssize_t n = write(fd, rest, left);
         if (n < 0 && errno == EINTR)
@@ -132,6 +128,21 @@ static int write_part(const struct batch *batch, struct entry *entry, const void
     entry->inode = status.st_ino;
     entry->modified_wall_usec = files_modified_of(&status);
     return 0;
+}
+
+static int write_part(const struct batch *batch, struct entry *entry, const void *data)
+{
+    _cleanup_close_ int fd = -EBADF;
+    uint64_t arrived;
+    bool is_kept;
+
+    if (parts_begin_unnamed(batch->files, &entry->unnamed_fd) == 0)
+        return fill_part(entry, entry->unnamed_fd, data);
+    int r = parts_begin(batch->files, NULL, entry->part, &fd, &arrived, &is_kept);
+    if (r < 0)
+        return r;
+    entry->has_part = true;
+    return fill_part(entry, fd, data);
 }
 
 /* Whether the name is taken by that very content: an earlier answer may have been lost. */
@@ -188,7 +199,7 @@ static int store(struct batch *batch, struct entry *entry, const void *data)
         r = hasher_once(batch->hasher, data, entry->size, entry->sha256);
     if (r == 0)
         r = write_part(batch, entry, data);
-    if (r == -ENOSPC && entry->has_part) {
+    if (r == -ENOSPC && (entry->has_part || entry->unnamed_fd >= 0)) {
         promise_note_full(&batch->promise, entry->size, 0);
         entry->refusal = batch->promise.refusal;
     }
@@ -211,6 +222,7 @@ int batch_add(struct batch *batch, const struct batch_file *file, const void *da
         return -ENOSPC;
     struct entry *entry = &batch->entries[batch->count];
     *entry = (struct entry){.name = strdup(file->name),
+                            .unnamed_fd = -EBADF,
                             .size = size,
                             .modified_wall_usec =
                                 file->modified_wall_usec ? file->modified_wall_usec : wall_now(),
@@ -226,7 +238,7 @@ int batch_add(struct batch *batch, const struct batch_file *file, const void *da
     if (r == 0)
         r = store(batch, entry, data);
     if (r != 0) {
-        unlink_part(batch, entry);
+        drop_part(batch, entry);
         entry->r = r;
     }
     return 0;
@@ -382,18 +394,35 @@ static bool has_others(const struct batch *batch, sqlite3 *index)
     return r < 0 || database_step(statement) <= 0 || database_column_u64(statement, 0) != entered;
 }
 
-/* Gives the part its name. Return: 0; why not, as of batch_result. */
-static int rename_one(const struct batch *batch, const struct entry *entry)
+/* Takes the name, unless somebody has it. Return: 0, -1 with errno. */
+static int take_name(const struct batch *batch, const struct entry *entry)
 {
     const struct files *files = batch->files;
+
+    if (entry->has_part)
+        return renameat2(files->parts_fd, entry->part, files->directory_fd, entry->name,
+                         RENAME_NOREPLACE);
+    int r = parts_link(entry->unnamed_fd, files->directory_fd, entry->name);
+    errno = -r;
+    return r < 0 ? -1 : 0;
+}
+
+/* Gives the part its name. Return: 0; why not, as of batch_result. */
+static int rename_one(const struct batch *batch, struct entry *entry)
+{
+    struct files *files = batch->files;
     uint64_t replaced;
-    int r =
-        renameat2(files->parts_fd, entry->part, files->directory_fd, entry->name, RENAME_NOREPLACE);
+    int r = take_name(batch, entry);
 
     /* Somebody has it; or the file system cannot tell. */
     if (r < 0 && (errno == EEXIST || errno == EINVAL)) {
         r = promise_check_name(batch->files, entry->name, entry->modified_wall_usec, entry->inode,
                                batch->overwrite, &replaced);
+        if (r == 0 && !entry->has_part) {
+            r = parts_name(files, entry->unnamed_fd, entry->part);
+            entry->has_part = r == 0;
+            r = r == -ENOSPC || r == -EDQUOT ? -ENOSPC : r < 0 ? -EIO : 0;
+        }
         if (r != 0)
             return r;
         r = renameat2(files->parts_fd, entry->part, files->directory_fd, entry->name, 0);
@@ -428,8 +457,9 @@ static void rename_all(struct batch *batch, const struct statements *statements,
     (void)sqlite3_reset(statements->expel_one);
     if (r == 0)
         r = database_execute(index, "COMMIT");
-    /* The new files are there; what fails now costs no more than their certainty. */
-    refuse_rest(batch, fsync(files->directory_fd) < 0 || r < 0 || q < 0 ? -EIO : 0);
+    /* The new files are there; what fails now costs no more than their certainty. That they have a
+     * name is noted in some of them, too. */
+    refuse_rest(batch, syncfs(files->parts_fd) < 0 || r < 0 || q < 0 ? -EIO : 0);
 }
 
 static int publish(struct batch *batch)
@@ -460,7 +490,7 @@ void batch_commit(struct batch *batch)
     }
     refuse_rest(batch, r == -ENOSPC || r == -EDQUOT ? -ENOSPC : -EIO);
     for (size_t i = 0; i < batch->count; i++)
-        unlink_part(batch, &batch->entries[i]);
+        drop_part(batch, &batch->entries[i]);
     promise_settle(&batch->promise);
 }
 

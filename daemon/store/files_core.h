@@ -25,10 +25,12 @@ struct files {
     struct files_limits limits;
     uint64_t count;
     uint64_t used;
-    uint64_t promised; /* bytes of uploads under way, arrived or not */
-    uint64_t arrived;  /* of those, on the disk already */
-    uint64_t kept;     /* bytes of parts that wait to be resumed */
-    uint64_t parts;    /* names given to parts so far */
+    uint64_t promised;   /* bytes of uploads under way, arrived or not */
+    uint64_t arrived;    /* of those, on the disk already */
+    uint64_t kept;       /* bytes of parts that wait to be resumed */
+    uint64_t parts;      /* names given to parts so far */
+    size_t unnamed_left; /* parts without a name that may be opened */
+    bool is_unnamed_known;
     bool has_unhashed; /* since files_hash_next() began anew, some may have been stored */
 };
 

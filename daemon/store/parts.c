@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <time.h>
 #include "base/usec.h"
 
 #define KEPT_SUFFIX ".kept"
+#define UNNAMED_MAX 4096 /* of all uploads together */
 
 static bool is_kept_name(const char *name)
 {
@@ -43,12 +45,17 @@ static int open_locked(struct files *files, const char *name, int flags, struct 
     return ret->st_nlink == 0 ? -ENOENT : TAKE_FD(fd);
 }
 
-static int begin_new(struct files *files, char name[static PARTS_NAME_MAX], int *ret_fd)
+static void name_new(struct files *files, char name[static PARTS_NAME_MAX])
 {
     pthread_mutex_lock(&files->mutex);
     uint64_t number = files->parts++;
     pthread_mutex_unlock(&files->mutex);
     snprintf(name, PARTS_NAME_MAX, "%" PRIu64 ".part", number);
+}
+
+static int begin_new(struct files *files, char name[static PARTS_NAME_MAX], int *ret_fd)
+{
+    name_new(files, name);
     int fd =
         openat(files->parts_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
@@ -84,6 +91,84 @@ void parts_keep(struct files *files, uint64_t size)
 {
     count_kept(files, size, 0);
 }
+
+/* --- Without a name --- */
+
+int parts_link(int fd, int directory_fd, const char *name)
+{
+    char path[sizeof("/proc/self/fd/") + 10];
+
+    if (linkat(fd, "", directory_fd, name, AT_EMPTY_PATH) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return -errno;
+    /* Before Linux 6.10 that takes a capability. */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, path, directory_fd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+int parts_name(struct files *files, int fd, char name[static PARTS_NAME_MAX])
+{
+    name_new(files, name);
+    return parts_link(fd, files->parts_fd, name);
+}
+
+static int open_unnamed(const struct files *files)
+{
+    return openat(files->parts_fd, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+}
+
+/* How many there may be: none where the file system has no such thing, or a rule of the system
+ * keeps it from getting a name. */
+static size_t count_unnamed(struct files *files)
+{
+    _cleanup_close_ int fd = open_unnamed(files);
+    char name[PARTS_NAME_MAX];
+    struct rlimit open_files;
+
+    if (fd < 0 || getrlimit(RLIMIT_NOFILE, &open_files) < 0 || parts_name(files, fd, name) < 0)
+        return 0;
+    (void)unlinkat(files->parts_fd, name, 0);
+    /* The table of descriptors grows once, not in steps, each of which would stop all threads for
+     * some ms. */
+    (void)close_fd(fcntl(fd, F_DUPFD_CLOEXEC, UNNAMED_MAX / 2));
+    return (size_t)MIN(open_files.rlim_cur / 4, (rlim_t)UNNAMED_MAX);
+}
+
+int parts_begin_unnamed(struct files *files, int *ret_fd)
+{
+    pthread_mutex_lock(&files->mutex);
+    bool is_known = files->is_unnamed_known;
+    pthread_mutex_unlock(&files->mutex);
+    size_t max = is_known ? 0 : count_unnamed(files);
+
+    pthread_mutex_lock(&files->mutex);
+    if (!files->is_unnamed_known)
+        files->unnamed_left = max;
+    files->is_unnamed_known = true;
+    bool has_room = files->unnamed_left > 0;
+    files->unnamed_left -= has_room;
+    pthread_mutex_unlock(&files->mutex);
+    if (!has_room)
+        return -EMFILE;
+    int fd = open_unnamed(files), r = -errno;
+    if (fd < 0) {
+        parts_end_unnamed(files, fd);
+        return r;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+void parts_end_unnamed(struct files *files, int fd)
+{
+    close_fd(fd);
+    pthread_mutex_lock(&files->mutex);
+    files->unnamed_left++;
+    pthread_mutex_unlock(&files->mutex);
+}
+
+/* --- What waits to be resumed --- */
 
 static bool is_older(const struct stat *a, const struct stat *b)
 {

@@ -26,6 +26,20 @@
 int parts_begin(struct files *files, const char *key, char name[static PARTS_NAME_MAX], int *ret_fd,
                 uint64_t *ret_size, bool *ret_is_kept);
 
+/*
+ * The same without a name: nobody sees it, and nothing of it outlives its descriptor. Return: 0;
+ * -EMFILE where so many are open that parts_begin() has to do, or the file system or a rule of the
+ * system are against it; what else open says.
+ */
+int parts_begin_unnamed(struct files *files, int *ret_fd);
+/* Closes it. */
+void parts_end_unnamed(struct files *files, int fd);
+
+/* Gives it a name, that of a part, or any that nothing has. What syncs the directory alone does not
+ * make that durable: the file changes, too. Return: 0, or what linkat says. */
+int parts_name(struct files *files, int fd, char name[static PARTS_NAME_MAX]);
+int parts_link(int fd, int directory_fd, const char *name);
+
 /* Leaves @size bytes for the next upload of the same. The descriptor may be closed then. */
 void parts_keep(struct files *files, uint64_t size);
 

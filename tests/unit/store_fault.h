@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * A disk that can be told to fail: this program's own write, sync, rename and unlink calls, which
- * the linker prefers to those of libc, for our code and for SQLite alike. Armed, the call number
- * `at` and all after it (or only as many as `fault_count_max`) fail with `error`; or, with
+ * A disk that can be told to fail: this program's own write, sync, rename, link and unlink calls,
+ * which the linker prefers to those of libc, for our code and for SQLite alike. Armed, the call
+ * number `at` and all after it (or only as many as `fault_count_max`) fail with `error`; or, with
  * FAULT_CRASH, that call ends the process on the spot, which leaves what a kill at this boundary
  * leaves. Included by one file of a test program.
  */
@@ -33,8 +33,9 @@ static atomic_int fault_syncs;         /* of those, fsync, syncfs and fdatasync 
 static atomic_int fault_at = 0;        /* 0 = never */
 static atomic_int fault_count_max = 0; /* 0 = all */
 static atomic_int fault_error = 0;
-static atomic_bool fault_is_plain = false; /* no rename knows a flag */
-static atomic_size_t fault_write_max = 0;  /* bytes that one write() takes; 0 = all */
+static atomic_bool fault_is_plain =
+    false; /* no rename knows a flag, and no file gets a further name */
+static atomic_size_t fault_write_max = 0; /* bytes that one write() takes; 0 = all */
 
 _unused_ static void fault_arm(int at, int error)
 {
@@ -111,6 +112,15 @@ int renameat2(int fd, const char *before, int other, const char *after, unsigned
         return -1;
     }
     return fault_strikes() ? -1 : (int)syscall(SYS_renameat2, fd, before, other, after, flags);
+}
+
+int linkat(int fd, const char *before, int other, const char *after, int flags)
+{
+    if (fault_is_plain) {
+        errno = EPERM;
+        return -1;
+    }
+    return fault_strikes() ? -1 : (int)syscall(SYS_linkat, fd, before, other, after, flags);
 }
 
 int unlinkat(int fd, const char *path, int flags)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store_upload_room.h"
 
+#include <sys/resource.h>
 #include "store/batch.h"
 
 static struct batch *batch_of(struct files *files, enum upload_overwrite overwrite)
@@ -67,18 +68,59 @@ static void files_are_stored_together_with_one_sync(void **state)
     batch_free(batch);
 }
 
-static void nothing_is_left_without_a_commit(void **state)
+/* @parts: that have a name while they are under way. */
+static void free_uncommitted(struct room *room, size_t parts)
 {
-    struct room *room = *state;
     struct batch *batch = batch_of(room->files, UPLOAD_NEVER);
 
     assert_int_equal(add_text(batch, "f", "text"), 0);
-    assert_int_equal(count_parts(room), 1);
+    assert_int_equal(count_parts(room), parts);
     assert_int_equal(usage_of(room->files).under_way, 4);
     batch_free(batch);
     assert_int_equal(count_parts(room), 0);
     assert_int_equal(usage_of(room->files).under_way, 0);
     assert_int_equal(usage_of(room->files).count, 0);
+}
+
+static void nothing_is_left_without_a_commit(void **state)
+{
+    free_uncommitted(*state, 0);
+}
+
+static void nothing_is_left_where_files_need_names(void **state)
+{
+    fault_is_plain = true;
+    free_uncommitted(*state, 1);
+    fault_is_plain = false;
+}
+
+/* Beyond the share of the descriptors that the store has for it, parts have names. */
+static void descriptors_are_left_for_others(void **state)
+{
+    struct room *room = *state;
+    struct rlimit before, few = {.rlim_cur = 40};
+    char name[8];
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (unsigned round = 0; round < 2; round++) {
+        struct batch *batch = batch_of(room->files, UPLOAD_ALWAYS);
+        for (unsigned i = 0; i < 13; i++) {
+            snprintf(name, sizeof(name), "f%u", i);
+            assert_int_equal(add_text(batch, name, name), 0);
+        }
+        assert_int_equal(count_parts(room), 3);
+        batch_commit(batch);
+        for (unsigned i = 0; i < 13; i++) {
+            snprintf(name, sizeof(name), "f%u", i);
+            assert_int_equal(result_of(batch, i), 0);
+            expect_content(room->files, name, name);
+        }
+        batch_free(batch);
+        assert_int_equal(count_parts(room), 0);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 static void one_that_is_refused_does_not_hinder_the_others(void **state)
@@ -173,11 +215,11 @@ static void take_meanwhile(struct room *room, bool is_plain)
     snprintf(path, sizeof(path), "%s/link", room->directory);
     assert_int_equal(symlink("f", path), 0);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        fault_is_plain = is_plain;
         struct batch *batch = batch_of(room->files, cases[i].overwrite);
         assert_int_equal(add_text(batch, cases[i].name, "late"), 0);
         if (cases[i].meanwhile)
             assert_int_equal(put_text(room->files, cases[i].name, cases[i].meanwhile), 0);
-        fault_is_plain = is_plain;
         batch_commit(batch);
         fault_is_plain = false;
         assert_int_equal(result_of(batch, 0), cases[i].expected);
@@ -345,8 +387,9 @@ static void a_disk_that_fails_leaves_each_file_whole(void **state)
     static const int errors[] = {ENOSPC, EIO};
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(errors); i++) {
         int at, failed = 1;
+        fault_is_plain = i >= ARRAY_SIZE(errors);
         for (at = 1; failed > 0; at++) {
             _cleanup_(directory_freep) char *directory = directory_new();
             struct room room = {.directory = directory};
@@ -354,7 +397,7 @@ static void a_disk_that_fails_leaves_each_file_whole(void **state)
             room_open(&room);
             fill(room.files);
             assert_true(at < 100);
-            fault_arm(at, errors[i]);
+            fault_arm(at, errors[i % ARRAY_SIZE(errors)]);
             failed = replace_three(room.files, results);
             fault_disarm();
             /* As the disk failed for good, the parts are left to the next start. */
@@ -366,6 +409,7 @@ static void a_disk_that_fails_leaves_each_file_whole(void **state)
         }
         assert_true(at > 8);
     }
+    fault_is_plain = false;
 }
 
 static int replace(struct files *files)
@@ -378,11 +422,15 @@ static int replace(struct files *files)
 static void a_crash_leaves_each_file_old_or_new_with_its_own_metadata(void **state)
 {
     static const struct crash_trial trial = {fill, replace, count_new};
-    size_t counts[4] = {0};
 
     (void)state;
-    crash_everywhere(&trial, counts);
-    assert_true(counts[0] > 0 && counts[1] > 0 && counts[2] > 0 && counts[3] > 0);
+    for (int is_plain = 0; is_plain < 2; is_plain++) {
+        size_t counts[4] = {0};
+        fault_is_plain = is_plain;
+        crash_everywhere(&trial, counts);
+        assert_true(counts[0] > 0 && counts[1] > 0 && counts[2] > 0 && counts[3] > 0);
+    }
+    fault_is_plain = false;
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
@@ -392,6 +440,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         test(files_are_stored_together_with_one_sync),
         test(nothing_is_left_without_a_commit),
+        test(nothing_is_left_where_files_need_names),
+        test(descriptors_are_left_for_others),
         test(one_that_is_refused_does_not_hinder_the_others),
         test(overwrite_is_as_asked),
         test(name_taken_meanwhile_is_seen_at_the_commit),
