@@ -44,6 +44,22 @@ void origin_accepted(struct origin *origin, uint64_t number, uint64_t attempt,
         origin_answer(origin, ORIGIN_CANCEL, number, attempt, node);
 }
 
+void origin_note_max(struct origin *origin, uint64_t number, uint64_t attempt,
+                     const struct node_id *node, uint32_t max, usec_t now)
+{
+    struct job *job = find_current(origin, number, attempt, node, now);
+
+    if (job)
+        job->type_max = max;
+}
+
+uint32_t origin_get_max(const struct origin *origin, uint64_t number)
+{
+    const struct job *job = job_find(origin, number);
+
+    return job ? job->type_max : 0;
+}
+
 /* It was cancelled before its start was heard of: the entry of that stands behind. */
 static void put_start_in_order(const struct origin *origin, struct task *task)
 {

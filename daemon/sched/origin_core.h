@@ -50,6 +50,7 @@ struct question {
     bool is_answered;
     bool is_willing;
     bool is_user_refused;
+    bool is_at_max;
 };
 
 struct job {
@@ -88,9 +89,10 @@ struct job {
     /* The attempt under way. */
     bool is_sent;
     bool is_accepted;
-    bool is_doubtful; /* the connection it went out on is gone */
-    bool is_recalled; /* ORIGIN_RECALL was told */
-    bool is_sure;     /* offered since our start: the node's word about it is complete */
+    bool is_doubtful;  /* the connection it went out on is gone */
+    bool is_recalled;  /* ORIGIN_RECALL was told */
+    bool is_sure;      /* offered since our start: the node's word about it is complete */
+    uint32_t type_max; /* why it is queued there: so many of its type run at once; 0 = not so */
     usec_t lease_end_usec;
     usec_t query_usec;
     usec_t query_delay_usec;

@@ -35,6 +35,7 @@ static void assign(struct origin *origin, struct job *job, const struct place_no
                                 reason);
     job->is_sent = job->is_accepted = job->is_doubtful = job->is_recalled = false;
     job->is_sure = true;
+    job->type_max = 0;
     place_debit(origin->place, &task->node);
     const char *previous = job_get_previous(job);
     if (*previous && strcmp(previous, task->node_name) != 0) {
@@ -182,12 +183,28 @@ void job_stop_asking(struct origin *origin, struct job *job)
     end_question(origin, job, NULL);
 }
 
-/* The best of those asked that would have it, answers before gossip; or NULL. */
+static bool has_room(const struct question *question, const struct place_node *node)
+{
+    return !question->is_at_max && place_free_slots(node) > 0;
+}
+
+/* Answers before gossip, then who begins at once. */
+static bool is_better(const struct question *a, const struct place_node *a_node,
+                      const struct question *b, const struct place_node *b_node)
+{
+    if (a->is_answered != b->is_answered)
+        return a->is_answered;
+    if (has_room(a, a_node) != has_room(b, b_node))
+        return has_room(a, a_node);
+    return place_is_better(a_node, b_node);
+}
+
+/* The best of those asked that would have it; or NULL. */
 static const struct place_node *find_best(const struct origin *origin, const struct job *job)
 {
     const struct place_past past = job_get_past(job);
     const struct place_node *best = NULL;
-    bool best_answered = false;
+    const struct question *best_question = NULL;
 
     for (size_t i = 0; i < job->asked_count; i++) {
         const struct question *question = &job->asked[i];
@@ -195,10 +212,9 @@ static const struct place_node *find_best(const struct origin *origin, const str
         if (!node || !place_fits(node, &job->task->spec, &past) ||
             (question->is_answered && !question->is_willing))
             continue;
-        if (!best || (question->is_answered && !best_answered) ||
-            (question->is_answered == best_answered && place_is_better(node, best))) {
+        if (!best || is_better(question, node, best_question, best)) {
             best = node;
-            best_answered = question->is_answered;
+            best_question = question;
         }
     }
     return best;
@@ -250,8 +266,7 @@ static void check_answers(struct origin *origin, struct job *job)
 
     for (size_t i = 0; i < job->asked_count; i++)
         is_known = is_known && job->asked[i].is_answered;
-    if (is_known ||
-        (node && node->facts.is_self && first->is_willing && place_free_slots(node) > 0))
+    if (is_known || (node && node->facts.is_self && first->is_willing && has_room(first, node)))
         job_settle(origin, job);
 }
 
@@ -276,6 +291,7 @@ void origin_answered(struct origin *origin, uint64_t number, uint64_t attempt,
         question->is_answered = true;
         question->is_willing = answer->is_willing && !answer->is_user_refused;
         question->is_user_refused = answer->is_user_refused;
+        question->is_at_max = answer->is_at_max;
         check_answers(origin, job);
     } else if (answer->is_willing && !(job && job_is_current(job, attempt, node))) {
         origin_answer(origin, ORIGIN_RELEASE, number, attempt, node);

@@ -303,6 +303,7 @@ void place_take_answer(struct place *place, const struct node_id *id,
                                                      .load_permille = answer->load_permille});
     node->public.accepted_reported = node->public.accepted;
     node->public.has_answered = true;
+    node->public.was_at_max = answer->is_at_max;
     node->public.answered_usec = now;
 }
 
@@ -316,7 +317,8 @@ void place_take_user_refusal(struct place *place, const struct node_id *id)
 
 bool place_is_fresh(const struct place_node *node, usec_t now)
 {
-    return node->has_answered && now < usec_add(node->answered_usec, PLACE_FRESH_USEC);
+    return node->has_answered && !node->was_at_max &&
+           now < usec_add(node->answered_usec, PLACE_FRESH_USEC);
 }
 
 void place_remove_node(struct place *place, const struct node_id *id)

@@ -95,6 +95,7 @@ struct place_node {
     uint32_t accepted_reported; /* `accepted` when the last report came */
     bool has_refused_user;      /* since its start */
     bool has_answered;
+    bool was_at_max;      /* in that answer: of another type it may not be */
     usec_t answered_usec; /* when it last said itself how busy it is */
 };
 
@@ -102,6 +103,7 @@ struct place_node {
 struct place_answer {
     bool is_willing;      /* it would take the attempt that was asked for */
     bool is_user_refused; /* it does not run tasks of its user */
+    bool is_at_max;       /* of its type no more run there now, whatever slots are free */
     uint32_t slots;
     uint32_t running;
     uint32_t queued; /* with places kept for others */

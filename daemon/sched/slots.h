@@ -247,5 +247,8 @@ struct slots_attempt *slots_next(const struct slots *slots, size_t *i);
 
 void slots_get_load(const struct slots *slots, struct slots_load *ret);
 
+/* The `max` of this type where so many of it run; 0 where one more may. */
+uint32_t slots_get_reached_max(const struct slots *slots, const char *type, enum task_kind kind);
+
 /* Free slots for one more task of @type, counting its `max`: for `p2pctl types`. */
 uint32_t slots_get_free(const struct slots *slots, const char *type);

@@ -29,6 +29,13 @@ int slots_check_room(const struct slots *slots, const struct node_id *origin, co
     return slots->queued >= slots->config.queue_max ? -EBUSY : 0;
 }
 
+uint32_t slots_get_reached_max(const struct slots *slots, const char *name, enum task_kind kind)
+{
+    const struct slots_type *type = slots_find_type_name(slots, name, kind);
+
+    return type && slots_is_at_max(slots, type) ? type->max : 0;
+}
+
 static bool is_place_of(const struct kept_place *place, const struct slots_key *key)
 {
     return place->until_usec > 0 && memcmp(&place->key, key, sizeof(*key)) == 0;

@@ -97,6 +97,8 @@ struct slots {
 int queue_add(struct slots *slots, struct entry *entry);
 void queue_remove(struct slots *slots, struct entry *entry);
 
+bool slots_is_at_max(const struct slots *slots, const struct slots_type *type);
+
 /* The one whose turn it is and for which there is room, or NULL. */
 struct entry *queue_next(struct slots *slots);
 

@@ -68,7 +68,7 @@ void queue_remove(struct slots *slots, struct entry *entry)
         free_user(slots, user);
 }
 
-static bool is_at_max(const struct slots *slots, const struct slots_type *type)
+bool slots_is_at_max(const struct slots *slots, const struct slots_type *type)
 {
     return type->max > 0 && slots->running_types[type - slots->types] >= type->max;
 }
@@ -93,7 +93,7 @@ static struct entry *first_of(const struct slots *slots, struct user *user)
     list_for_each (link, &user->queue) {
         struct entry *entry = list_entry(link, struct entry, queue);
         if (entry->public.state == SLOTS_PAUSED ||
-            (slots->paused <= SLOTS_PAUSED_MAX && !is_at_max(slots, entry->type) &&
+            (slots->paused <= SLOTS_PAUSED_MAX && !slots_is_at_max(slots, entry->type) &&
              !is_doubtful(slots, entry)))
             return entry;
     }

@@ -185,6 +185,8 @@ enum origin_refusal worker_get_refusal(enum slots_handback reason);
 /* What an origin is told that asks for a place. */
 void worker_answer(struct tasks *tasks, const struct slots_key *key, const struct slots_wish *wish,
                    const char *user, struct place_answer *ret);
+/* Why it has to wait in the queue here: the reached `max` of its type, or 0. */
+uint32_t worker_get_max(const struct tasks *tasks, const struct slots_attempt *attempt);
 /* Whether an attempt that is not here yet is for a user whom its type is for. */
 bool worker_permits(const struct tasks *tasks, const struct slots_key *key,
                     const struct task_spec *spec);

@@ -263,9 +263,13 @@ static void offer_here(struct tasks *tasks, const struct origin_action *action)
             ? slots_offer(tasks->slots, &key, tasks->config->node.name, &action->task->spec, 0, now)
             : -EACCES;
 
-    if (r >= 0)
+    const struct slots_attempt *taken = r >= 0 ? slots_find(tasks->slots, &key) : NULL;
+
+    if (taken) {
         origin_accepted(tasks->origin, number, attempt, &key.origin, now);
-    else
+        origin_note_max(tasks->origin, number, attempt, &key.origin, worker_get_max(tasks, taken),
+                        now);
+    } else if (r < 0)
         origin_refused(tasks->origin, number, attempt, &key.origin,
                        r == -EBUSY       ? ORIGIN_REFUSED_BUSY
                        : r == -ESHUTDOWN ? ORIGIN_REFUSED_DRAINING

@@ -89,6 +89,16 @@ static void reply(struct tasks *tasks, const char *op, const struct slots_key *k
     (void)wire_send(tasks, &key->origin, wire_new_frame(op, key->number, key->attempt), NULL, 0);
 }
 
+static void send_accepted(struct tasks *tasks, const struct slots_attempt *attempt)
+{
+    cJSON *frame = wire_new_frame("accepted", attempt->key.number, attempt->key.attempt);
+    uint32_t max = worker_get_max(tasks, attempt);
+
+    if (max > 0)
+        json_add_u64(frame, "max", max);
+    (void)wire_send(tasks, &attempt->key.origin, frame, NULL, 0);
+}
+
 void wire_send_started(struct tasks *tasks, const struct slots_attempt *attempt)
 {
     cJSON *frame = wire_new_frame("started", attempt->key.number, attempt->key.attempt);
@@ -246,7 +256,7 @@ static bool take_offer(const struct incoming *in)
     if (r < 0)
         wire_send_refused(tasks, &key, refusal_of(r));
     else if (r > 0 || !starts_at_once(tasks, &key))
-        reply(tasks, "accepted", &key);
+        send_accepted(tasks, slots_find(tasks->slots, &key));
     return true;
 }
 
@@ -281,7 +291,7 @@ static bool take_query(const struct incoming *in)
      * this node began is not known: its end tells. */
     if (attempt->state == SLOTS_QUEUED || attempt->state == SLOTS_STARTING ||
         attempt->started_usec == 0)
-        reply(in->tasks, "accepted", &key);
+        send_accepted(in->tasks, attempt);
     else
         wire_send_started(in->tasks, attempt);
     if (attempt->userdata)
@@ -332,7 +342,13 @@ static bool take_renewed(const struct incoming *in)
 
 static bool take_accepted(const struct incoming *in)
 {
+    uint64_t max = 0;
+
+    if (json_get_u64(in->header, "max", UINT32_MAX, &max) < 0)
+        return false;
     origin_accepted(in->tasks->origin, in->number, in->attempt, in->from, tasks_now(in->tasks));
+    origin_note_max(in->tasks->origin, in->number, in->attempt, in->from, (uint32_t)max,
+                    tasks_now(in->tasks));
     return true;
 }
 

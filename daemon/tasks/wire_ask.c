@@ -40,6 +40,8 @@ bool wire_take_ask(const struct incoming *in)
     worker_answer(in->tasks, &key, &wish, user, &answer);
     cJSON *frame = wire_new_frame("room", in->number, in->attempt);
     json_add_bool(frame, "willing", answer.is_willing);
+    if (answer.is_at_max)
+        json_add_bool(frame, "at_max", true);
     if (answer.is_user_refused)
         json_add_bool(frame, "not_for_user", true);
     json_add_u64(frame, "slots", answer.slots);
@@ -65,6 +67,7 @@ bool wire_take_room(const struct incoming *in)
 
     if (json_get_bool(in->header, "willing", &answer.is_willing) <= 0 ||
         json_get_bool(in->header, "not_for_user", &answer.is_user_refused) < 0 ||
+        json_get_bool(in->header, "at_max", &answer.is_at_max) < 0 ||
         !wire_read_u64(in, "slots", UINT16_MAX, &slots) ||
         !wire_read_u64(in, "running", UINT32_MAX / 4, &running) ||
         !wire_read_u64(in, "queued", UINT32_MAX / 4, &queued) ||

@@ -438,6 +438,15 @@ bool worker_permits(const struct tasks *tasks, const struct slots_key *key,
     return slots_find(tasks->slots, key) || command_permits_spec(spec, (void *)(uintptr_t)tasks);
 }
 
+uint32_t worker_get_max(const struct tasks *tasks, const struct slots_attempt *attempt)
+{
+    const struct task_spec *spec = &attempt->spec;
+
+    return attempt->state == SLOTS_QUEUED
+               ? slots_get_reached_max(tasks->slots, spec->type, task_spec_get_kind(spec))
+               : 0;
+}
+
 void worker_answer(struct tasks *tasks, const struct slots_key *key, const struct slots_wish *wish,
                    const char *user, struct place_answer *ret)
 {
@@ -449,12 +458,14 @@ void worker_answer(struct tasks *tasks, const struct slots_key *key, const struc
         r = slots_ask(tasks->slots, key, wish, tasks_now(tasks), &load);
     else
         slots_get_load(tasks->slots, &load);
-    *ret = (struct place_answer){.is_willing = r >= 0,
-                                 .is_user_refused = !is_permitted,
-                                 .slots = load.slots,
-                                 .running = load.running,
-                                 .queued = load.queued,
-                                 .load_permille = load.load_permille};
+    *ret = (struct place_answer){
+        .is_willing = r >= 0,
+        .is_user_refused = !is_permitted,
+        .is_at_max = slots_get_reached_max(tasks->slots, wish->type, wish->kind) > 0,
+        .slots = load.slots,
+        .running = load.running,
+        .queued = load.queued,
+        .load_permille = load.load_permille};
 }
 
 int worker_restore(const struct state_result *stored, void *data)

@@ -280,6 +280,25 @@ def test_users_that_a_reload_takes_away_send_their_tasks_elsewhere(make_lab):
     assert "not taken by two: it does not run that for its user" in [entry["text"] for entry in shown["timeline"]]
 
 
+def test_a_type_at_its_max_is_no_free_slot(make_lab, tmp_path):
+    lab = make_lab(STEADY)
+    one = lab.node("one", role="seed", types=["b"])
+    hold = {"name": "a", "command": "/bin/sleep 60"}
+    two = lab.node("two", {"tasks": {"slots": 8}}, types=[{**hold, "max": 1}])
+    three = lab.node("three", {"tasks": {"slots": 8}}, types=[hold])
+    lab.start()
+    first = one.submit("-N", "two", "a60")
+    one.wait_task(first, "running")
+    others = [one.submit("a60") for _ in range(3)]
+    assert [one.wait_task(task, "running")["node"] for task in others] == ["three"] * 3
+    for node, origin in (("two", one), ("two", two)):
+        queued = origin.submit("-N", node, "a60")
+        wait_for(lambda: origin.task(queued)["reason"] == "queued on two, where at most 1 task of type a runs at once (max)",
+                 10, "a reason that names the max")
+    one.ctl("task", "cancel", "--all")
+    two.ctl("task", "cancel", "--all")
+
+
 # ---- results at another node
 
 def test_results_are_fetched_from_any_node(lab, node, tmp_path):

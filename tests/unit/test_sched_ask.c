@@ -236,6 +236,47 @@ static void no_answer_of_who_refused_is_waited_for_for_ever(void **state _unused
     origin_free(origin);
 }
 
+static void who_has_reached_the_max_of_the_type_has_no_free_slot(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}};
+
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    origin_answered(origin, 1, 1, &two,
+                    &(struct place_answer){.is_willing = true, .slots = 4, .is_at_max = true}, 2);
+    answer(origin, 1, 1, 3, true, 3, 2);
+    assert_string_equal(actions(origin, 2),
+                        "release 1.1 2, placed 1, commit 1, accepted 1, send 1.1 3, ");
+    /* It may be otherwise in a moment, and for another type: it is asked again. */
+    submit(origin, 2, 3);
+    assert_non_null(strstr(actions(origin, 3), "ask 2.1 2, "));
+    origin_answered(origin, 2, 1, &two, &(struct place_answer){.is_willing = true, .slots = 4}, 4);
+    assert_non_null(strstr(actions(origin, 4), "send 2.1 2, "));
+    origin_free(origin);
+}
+
+static void the_own_node_at_the_max_of_the_type_waits_for_the_others(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id one = {{1}};
+
+    add_node(origin, 1, 0, 0);
+    submit(origin, 1, 1);
+    assert_non_null(strstr(actions(origin, 1), "ask 1.1 1, "));
+    origin_answered(origin, 1, 1, &one,
+                    &(struct place_answer){.is_willing = true, .slots = 4, .is_at_max = true}, 2);
+    assert_string_equal(actions(origin, 2), "");
+    answer(origin, 1, 1, 2, true, 2, 2);
+    answer(origin, 1, 1, 3, true, 3, 2);
+    assert_non_null(strstr(actions(origin, 2), "send 1.1 2, "));
+    origin_note_max(origin, 1, 1, &one, 7, 3);
+    assert_int_equal(origin_get_max(origin, 1), 0);
+    origin_note_max(origin, 1, 1, &(struct node_id){{2}}, 7, 3);
+    assert_int_equal(origin_get_max(origin, 1), 7);
+    origin_free(origin);
+}
+
 static void who_does_not_answer_in_time_comes_second(void **state _unused_)
 {
     struct origin *origin = make();
@@ -483,6 +524,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_answers_decide_and_not_the_gossip),
         cmocka_unit_test(who_would_refuse_is_not_taken),
+        cmocka_unit_test(who_has_reached_the_max_of_the_type_has_no_free_slot),
+        cmocka_unit_test(the_own_node_at_the_max_of_the_type_waits_for_the_others),
         cmocka_unit_test(who_refuses_the_user_is_not_asked_again),
         cmocka_unit_test(a_task_that_all_refuse_for_its_user_has_never_been),
         cmocka_unit_test(a_node_that_refused_a_user_is_asked_though_it_is_the_only_one),
