@@ -340,11 +340,14 @@ void journal_task_lost(const struct journal_task *task, const char *node, const 
 void journal_task_ended(const struct journal_task *task, const char *node, const char *state,
                         const char *reason, usec_t run_usec)
 {
-    bool is_good = strcmp(state, "succeeded") == 0;
+    bool is_good = strcmp(state, "succeeded") == 0, is_placed = node && *node;
+    int level = is_good ? level_of(EVENT_TASK_ENDED) : LOG_NOTICE;
 
-    emit_task(EVENT_TASK_ENDED, is_good ? level_of(EVENT_TASK_ENDED) : LOG_NOTICE, task, node,
-              reason, "%s%s%s in %.2fs", state, node ? " on " : "", node ? node : "",
-              (double)run_usec / (double)USEC_PER_SEC);
+    if (is_placed)
+        emit_task(EVENT_TASK_ENDED, level, task, node, reason, "%s on %s in %.2fs", state, node,
+                  (double)run_usec / (double)USEC_PER_SEC);
+    else
+        emit_task(EVENT_TASK_ENDED, level, task, NULL, reason, "%s before it was placed", state);
 }
 
 void journal_file_stored(const char *name, uint64_t size, const char *owner, size_t count)

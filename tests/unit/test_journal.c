@@ -234,6 +234,9 @@ static void failures_of_tasks_are_notices(void **state _unused_)
     assert_null(strstr(record, "CONFIDENTIAL"));
     journal_task_ended(&task, "lab-03", "cancelled", "", USEC_PER_SEC);
     assert_field("MESSAGE=task 42@lab-01 a1 cancelled on lab-03 in 1.00s");
+    journal_task_ended(&task, "", "cancelled", "", 0);
+    assert_field("MESSAGE=task 42@lab-01 a1 cancelled before it was placed");
+    assert_null(strstr(record, "PEER_MEMBER"));
     journal_task_lost(&task, "lab-03", "node dead");
     assert_field("MESSAGE=task 42@lab-01 a1 lost with lab-03: node dead");
     task.is_confidential = true;
