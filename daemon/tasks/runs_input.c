@@ -161,7 +161,7 @@ static int begin(struct supply *supply)
     for (size_t i = 0; i < step->inputs_count; i++)
         if (step->inputs[i].type == WORKFLOW_INPUT_RESULT && sources[i].task == 0)
             return -ENOENT;
-    return tasks_stage(run->tasks, sources, step->inputs_count, on_staged, supply, &bad,
+    return tasks_stage(run->tasks, sources, step->inputs_count, false, on_staged, supply, &bad,
                        &supply->stage);
 }
 

@@ -32,6 +32,7 @@ struct stage {
     size_t count;
     uint64_t size_max;
     uint64_t reserve;
+    bool is_dry_run;
     atomic_bool is_cancelled;
     atomic_size_t at;         /* the source that is being copied, */
     atomic_ullong done_bytes; /* how much of it, */
@@ -146,7 +147,8 @@ static int check_room(struct stage *stage, const struct source *source, uint64_t
     if (size > stage->size_max || stage->size > stage->size_max - size)
         return fail(stage, -EFBIG, "%s is too large: the files of a task have at most %s together",
                     name_of(source), text_format_size(stage->size_max, limit));
-    if (bundles_get_space(stage->tasks->bundles, stage->reserve) < size)
+    if (bundles_get_space(stage->tasks->bundles, stage->reserve) <
+        size + (stage->is_dry_run ? stage->size : 0))
         return fail(stage, -ENOSPC, "this node has no space for %s", name_of(source));
     return 0;
 }
@@ -156,8 +158,10 @@ static int copy(struct stage *stage, const struct source *source, const struct c
     struct bundle_entry entry = {.mode = content->mode, .size = content->size};
     int r = check_room(stage, source, content->size);
 
-    if (r < 0)
+    if (r < 0 || stage->is_dry_run) {
+        stage->size += r < 0 ? 0 : content->size;
         return r;
+    }
     snprintf(entry.name, sizeof(entry.name), "%s", source->name);
     int64_t offset = bundle_add_head(stage->part.fd, stage->end, &entry);
     r = offset < 0 ? (int)offset : 0;
@@ -194,6 +198,18 @@ static int add(struct stage *stage, struct source *source)
     return r;
 }
 
+static int add_all(struct stage *stage)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < stage->count && r >= 0; i++) {
+        atomic_store(&stage->done_bytes, 0);
+        atomic_store(&stage->at, i);
+        r = add(stage, &stage->sources[i]);
+    }
+    return r;
+}
+
 static int collect(struct stage *stage)
 {
     struct bundles_key key = {.kind = BUNDLES_IN};
@@ -203,13 +219,9 @@ static int collect(struct stage *stage)
     if (begun < 0)
         return fail(stage, (int)begun, "cannot keep the files: %s", strerror((int)-begun));
     stage->end = (uint64_t)begun;
-    for (size_t i = 0; i < stage->count; i++) {
-        atomic_store(&stage->done_bytes, 0);
-        atomic_store(&stage->at, i);
-        r = add(stage, &stage->sources[i]);
-        if (r < 0)
-            return r;
-    }
+    r = add_all(stage);
+    if (r < 0)
+        return r;
     if (getrandom(&key.number, sizeof(key.number), 0) != (ssize_t)sizeof(key.number))
         return -EIO;
     key.number = (key.number >> (64 - BUNDLE_BITS)) | 1;
@@ -226,7 +238,7 @@ static void run(void *data)
 {
     struct stage *stage = data;
 
-    stage->result = collect(stage);
+    stage->result = stage->is_dry_run ? add_all(stage) : collect(stage);
     if (stage->result < 0)
         bundles_part_done(&stage->part);
 }
@@ -277,7 +289,7 @@ static int check_names(const struct stage_source *sources, size_t count, size_t 
     return 0;
 }
 
-int tasks_stage(struct tasks *tasks, struct stage_source *sources, size_t count,
+int tasks_stage(struct tasks *tasks, struct stage_source *sources, size_t count, bool is_dry_run,
                 tasks_staged_t done, void *data, size_t *ret_bad, struct stage **ret)
 {
     struct stage *stage = NULL;
@@ -293,6 +305,7 @@ int tasks_stage(struct tasks *tasks, struct stage_source *sources, size_t count,
         *stage = (struct stage){.tasks = tasks,
                                 .done = done,
                                 .data = data,
+                                .is_dry_run = is_dry_run,
                                 .size_max = tasks->config->tasks.result_size_max,
                                 .reserve = tasks->config->files.reserve_size,
                                 .part = BUNDLES_PART_NONE,

@@ -181,11 +181,12 @@ typedef void (*tasks_staged_t)(int r, const struct task_files *files, const char
  * bytes.
  * @sources is borrowed for the call; descriptors are taken over also on failure. What was staged
  * belongs to the caller until it is in the specification of a submitted task; else
- * tasks_drop_files(). Return: 0; -EINVAL for a name that is none or comes twice (*@ret_bad is that
+ * tasks_drop_files(). With @is_dry_run nothing is copied: it is only said whether that could begin.
+ * Return: 0; -EINVAL for a name that is none or comes twice (*@ret_bad is that
  * source); -EBUSY where too many are at it; -ENOMEM.
  */
 struct stage;
-int tasks_stage(struct tasks *tasks, struct stage_source *sources, size_t count,
+int tasks_stage(struct tasks *tasks, struct stage_source *sources, size_t count, bool is_dry_run,
                 tasks_staged_t done, void *data, size_t *ret_bad, struct stage **ret);
 
 /* Which file is being copied, borrowed of the stage, and how far that is. */

@@ -257,6 +257,16 @@ def test_a_dry_run_takes_no_files(node, tmp_path):
     assert set(kept_files(node)) <= set(kept)
 
 
+def test_a_dry_run_refuses_the_files_that_the_real_one_refuses(node, tmp_path):
+    node.ctl("file", "put", "-", f"{node.name}:known", stdin=b"x")
+    assert "would run on" in node.ctl("submit", "--dry-run", "--in", "@known", "--", "true").stdout
+    with open(tmp_path / "large", "wb") as large:
+        large.truncate(2 << 40)
+    for option in ("--in=@absent", "--in=absent", "--in=large", "--in=@known=../x", "--stdin=absent"):
+        dry, real = (node.ctl("submit", *words, option, "--", "true", cwd=tmp_path, code=None) for words in (["--dry-run"], []))
+        assert real.code not in (0, None) and (dry.code, dry.stderr, dry.stdout) == (real.code, real.stderr, ""), option
+
+
 def test_an_unknown_type_is_told_before_its_files_are_copied(node, tmp_path):
     kept = kept_files(node)
     (tmp_path / "x").write_bytes(bytes(MIB))

@@ -236,7 +236,7 @@ static void stage_and_start(struct draft **draft)
     if (!take_files(*draft))
         return;
     int r = tasks_stage((*draft)->node->tasks, (*draft)->sources, (*draft)->plan->locals.count,
-                        on_staged, *draft, &bad, &(*draft)->stage);
+                        false, on_staged, *draft, &bad, &(*draft)->stage);
     if (r < 0)
         call_fail(call, error_from_errno(r), NULL, "cannot take the files of the list: %s",
                   strerror(-r));

@@ -9,10 +9,11 @@
 
 /* A submission whose files are being taken in, and that then waits for the disk. */
 struct pending {
-    struct node *node;             /* borrowed */
-    struct call *call;             /* borrowed until gone */
-    struct task_spec spec;         /* owned */
-    struct stage *stage;           /* borrowed until done */
+    struct node *node;     /* borrowed */
+    struct call *call;     /* borrowed until gone */
+    struct task_spec spec; /* owned */
+    struct stage *stage;   /* borrowed until done */
+    bool is_dry_run;
     sd_event_source *timer;        /* for progress, while there is a stage */
     struct submission *submission; /* borrowed until done */
 };
@@ -363,6 +364,17 @@ static void submit(struct pending *pending)
     pending_free(pending);
 }
 
+/* With files or without. */
+static void go_on(struct pending *pending)
+{
+    if (!pending->is_dry_run) {
+        submit(pending);
+        return;
+    }
+    dry_run(pending->node, pending->call, &pending->spec);
+    pending_free(pending);
+}
+
 static void on_staged(int r, const struct task_files *files, const char *reason, void *data)
 {
     struct pending *pending = data;
@@ -378,7 +390,7 @@ static void on_staged(int r, const struct task_files *files, const char *reason,
         return;
     }
     pending->spec.in = *files;
-    submit(pending);
+    go_on(pending);
 }
 
 static int on_progress(sd_event_source *source, uint64_t usec _unused_, void *data)
@@ -401,7 +413,7 @@ static int on_progress(sd_event_source *source, uint64_t usec _unused_, void *da
 /* With files they come first: a task is accepted when all of it is here. Takes over what the
  * specification and the inputs own. */
 static void stage_and_submit(struct node *node, struct call *call, struct task_spec *spec,
-                             struct inputs *inputs)
+                             struct inputs *inputs, bool is_dry_run)
 {
     struct pending *pending = calloc(1, sizeof(*pending));
     size_t bad = 0;
@@ -410,15 +422,16 @@ static void stage_and_submit(struct node *node, struct call *call, struct task_s
         fail_memory(call);
         return;
     }
-    *pending = (struct pending){.node = node, .call = call, .spec = *spec};
+    *pending =
+        (struct pending){.node = node, .call = call, .spec = *spec, .is_dry_run = is_dry_run};
     *spec = (struct task_spec){0};
     if (inputs->count == 0) {
-        submit(pending);
+        go_on(pending);
         return;
     }
     pending->spec.has_stdin = inputs->has_stdin;
-    int r = tasks_stage(node->tasks, inputs->sources, inputs->count, on_staged, pending, &bad,
-                        &pending->stage);
+    int r = tasks_stage(node->tasks, inputs->sources, inputs->count, is_dry_run, on_staged, pending,
+                        &bad, &pending->stage);
     if (r < 0) {
         fail_inputs(call, r, inputs, bad);
         pending_free(pending);
@@ -471,8 +484,6 @@ void method_submit(struct node *node, struct call *call)
     int r = origin_check(tasks_get_origin(node->tasks), &spec, false, reason);
     if (r < 0)
         fail_submit(node, call, &spec, r, reason);
-    else if (is_dry_run)
-        dry_run(node, call, &spec);
     else if (check_queue(node, call, spec.user))
-        stage_and_submit(node, call, &spec, &inputs);
+        stage_and_submit(node, call, &spec, &inputs, is_dry_run);
 }
