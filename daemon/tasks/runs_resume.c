@@ -53,14 +53,16 @@ static uint64_t find_moment(struct tasks *tasks, uint64_t workflow)
     return moment;
 }
 
-/* What failed is to run again, where that is wanted. Return: whether anything is left to do. */
+/* What the cancel of the list ended is to run again, and what failed where that is wanted. Return:
+ * whether anything is left to do. */
 static bool mark_steps(struct run *run, bool repeats_failed)
 {
     bool is_left = false;
 
     for (uint32_t i = 0; i < run->statistics.total; i++) {
         int state = run_letter_parse(run->steps[i]);
-        if (state >= 0 && state != TASK_SUCCEEDED && repeats_failed)
+        if (state >= 0 && state != TASK_SUCCEEDED &&
+            (repeats_failed || (run->statistics.is_cancelled && state == TASK_CANCELLED)))
             run->steps[i] = RUN_LETTER_NOT_RUN;
         is_left = is_left || run->steps[i] == RUN_LETTER_NOT_RUN;
     }

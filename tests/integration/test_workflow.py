@@ -187,6 +187,11 @@ def test_a_workflow_is_cancelled_as_a_whole(node, write, lab, number):
     assert states(node, workflow)[f"g{one}"] == "cancelled" and states(node, workflow)["b1"] == "skipped"
     assert node.ctl("workflow", "cancel", workflow).stdout == f"cancelled {workflow}\n"
     node.ctl("workflow", "cancel", "w999999", code=4)
+    # What the cancel ended before its time is not over: nothing behind it begins before it has.
+    lab.gates.open(one)
+    node.ctl("workflow", "resume", workflow)
+    wait_state(node, workflow, "succeeded")
+    assert set(states(node, workflow).values()) == {"succeeded"}
 
 
 def test_ctrl_c_says_how_to_come_back_and_that_works(node, write, lab, number):
