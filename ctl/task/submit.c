@@ -18,7 +18,7 @@
 
 /* `p2pctl submit`: queue a task; with --wait or -f stay until it ended and hand its code on. */
 
-#define NUMBER_MAX UINT64_C(999999999999)
+#define NUMBER_MAX UINT64_C(999999999999999) /* as in a list */
 
 /* "a1" into type and number. */
 static int parse_token(const char *token, cJSON *parameters)

@@ -37,7 +37,9 @@ static void print_state(const struct ctl *ctl, const cJSON *task)
         fputs(": ", stdout);
         render_tinted(ctl, stdout, TONE_PLAIN, reason);
     }
-    if (node && strcmp(state, "lost") != 0 && strcmp(state, "unknown") != 0) { /* the reason says */
+    bool is_in_reason = strcmp(state, "lost") == 0 || strcmp(state, "unknown") == 0 ||
+                        (strcmp(state, "pending") == 0 && reason);
+    if (node && !is_in_reason) {
         fputs(" on ", stdout);
         render_tinted(ctl, stdout, TONE_PLAIN, node);
     }

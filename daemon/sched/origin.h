@@ -205,6 +205,8 @@ void origin_accepted(struct origin *origin, uint64_t number, uint64_t attempt,
 void origin_note_max(struct origin *origin, uint64_t number, uint64_t attempt,
                      const struct node_id *node, uint32_t max, usec_t now);
 uint32_t origin_get_max(const struct origin *origin, uint64_t number);
+/* Whether the node that has it has not been heard of for a lease, as its reason says. */
+bool origin_is_unheard(const struct origin *origin, uint64_t number);
 void origin_refused(struct origin *origin, uint64_t number, uint64_t attempt,
                     const struct node_id *node, enum origin_refusal refusal, usec_t now);
 /* @ago_usec: so long ago, where the origin was away and only hears of it now. */

@@ -20,6 +20,9 @@ static void note_accepted(struct origin *origin, struct job *job)
 {
     struct task *task = job->task;
 
+    if (job->is_unheard)
+        task->reason[0] = '\0';
+    job->is_unheard = false;
     if (!job->is_accepted) {
         job->is_accepted = true;
         job->refusals = 0;
@@ -51,6 +54,13 @@ void origin_note_max(struct origin *origin, uint64_t number, uint64_t attempt,
 
     if (job)
         job->type_max = max;
+}
+
+bool origin_is_unheard(const struct origin *origin, uint64_t number)
+{
+    const struct job *job = job_find(origin, number);
+
+    return job && job->is_unheard;
 }
 
 uint32_t origin_get_max(const struct origin *origin, uint64_t number)
@@ -86,6 +96,7 @@ void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
     job->rebalance_usec = USEC_INFINITY;
     if (job->task->state != TASK_RUNNING) {
         job_set_state(origin, job, TASK_RUNNING);
+        job->task->reason[0] = '\0'; /* why it waited, or was placed there */
         job->task->started_wall_usec = job_wall_before(origin, job, ago_usec);
         if (task_add_timeline(job->task, job->task->started_wall_usec, "started on %s",
                               job->task->node_name) >= 0 &&

@@ -91,6 +91,7 @@ struct job {
     bool is_accepted;
     bool is_doubtful;  /* the connection it went out on is gone */
     bool is_recalled;  /* ORIGIN_RECALL was told */
+    bool is_unheard;   /* its lease is over, and it is asked for in vain */
     bool is_sure;      /* offered since our start: the node's word about it is complete */
     uint32_t type_max; /* why it is queued there: so many of its type run at once; 0 = not so */
     usec_t lease_end_usec;

@@ -422,9 +422,11 @@ static void query(struct origin *origin, struct job *job)
 {
     usec_t limit = MAX(origin->config.lease_usec / 3, ORIGIN_QUERY_FIRST);
 
-    if (origin->now >= job->lease_end_usec)
+    if (origin->now >= job->lease_end_usec) {
         task_format_text(job->task->reason, sizeof(job->task->reason), "no contact with %s",
                          job->task->node_name);
+        job->is_unheard = true;
+    }
     job->query_usec = usec_add(origin->now, job->query_delay_usec);
     job->query_delay_usec = MIN(job->query_delay_usec * 2, limit);
     job_tell(origin, job, ORIGIN_QUERY);

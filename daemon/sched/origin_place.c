@@ -34,6 +34,7 @@ static void assign(struct origin *origin, struct job *job, const struct place_no
         (void)task_add_timeline(task, origin_wall(origin), "placed on %s: %s", task->node_name,
                                 reason);
     job->is_sent = job->is_accepted = job->is_doubtful = job->is_recalled = false;
+    job->is_unheard = false;
     job->is_sure = true;
     job->type_max = 0;
     place_debit(origin->place, &task->node);

@@ -22,25 +22,26 @@
 #include "sched/task_python.h"
 #include "sched/task_words.h"
 
-#define TASK_TYPE_MAX     32   /* letters */
-#define TASK_NAME_MAX     63   /* bytes of a label */
-#define TASK_USER_MAX     64   /* bytes */
-#define TASK_SANDBOX_MAX  15   /* bytes of "namespaces" */
-#define TASK_ON_DONE_MAX  4096 /* bytes */
-#define TASK_SELECT_MAX   63   /* bytes of "gpu=1" */
-#define TASK_REASON_MAX   191  /* bytes */
-#define TASK_TIMELINE_MAX 64
-#define TASK_RETRIES_MAX  1000
-#define TASK_NUMBER_MAX   (UINT64_C(1) << 53) /* all up to it are whole in JSON */
-#define TASK_FILES_MAX    64 /* files that go with a task; also patterns of results */
-#define TASK_SLOTS_MAX    1024
-#define TASK_CPUS_MAX     1024
-#define TASK_CPUS_MIN     10 /* thousandths of one */
-#define TASK_AFTER_MAX    64 /* tasks that one waits for */
-#define TASK_ID_TEXT_MAX  (20 + 1 + NODE_NAME_MAX + 1)
-#define TASK_GLOB_MAX     1023     /* bytes of a pattern of results, and of its directory */
-#define TASK_TYPE_COMMAND "cmd"    /* the type that is shown for `submit -- CMD` */
-#define TASK_TYPE_PYTHON  "python" /* and for `submit --python FILE:FUNC` */
+#define TASK_TYPE_MAX        32   /* letters */
+#define TASK_NAME_MAX        63   /* bytes of a label */
+#define TASK_USER_MAX        64   /* bytes */
+#define TASK_SANDBOX_MAX     15   /* bytes of "namespaces" */
+#define TASK_ON_DONE_MAX     4096 /* bytes */
+#define TASK_SELECT_MAX      63   /* bytes of "gpu=1" */
+#define TASK_REASON_MAX      191  /* bytes */
+#define TASK_TIMELINE_MAX    64
+#define TASK_RETRIES_MAX     1000
+#define TASK_NUMBER_MAX      (UINT64_C(1) << 53)       /* all up to it are whole in JSON */
+#define TASK_TYPE_NUMBER_MAX UINT64_C(999999999999999) /* of the "1" of "a1" */
+#define TASK_FILES_MAX       64 /* files that go with a task; also patterns of results */
+#define TASK_SLOTS_MAX       1024
+#define TASK_CPUS_MAX        1024
+#define TASK_CPUS_MIN        10 /* thousandths of one */
+#define TASK_AFTER_MAX       64 /* tasks that one waits for */
+#define TASK_ID_TEXT_MAX     (20 + 1 + NODE_NAME_MAX + 1)
+#define TASK_GLOB_MAX        1023     /* bytes of a pattern of results, and of its directory */
+#define TASK_TYPE_COMMAND    "cmd"    /* the type that is shown for `submit -- CMD` */
+#define TASK_TYPE_PYTHON     "python" /* and for `submit --python FILE:FUNC` */
 
 enum task_state {
     TASK_PENDING,
@@ -99,7 +100,7 @@ struct task_spec {
     bool is_command;      /* args are the whole command; otherwise the handler's further words */
     bool is_confidential; /* never leaves the origin */
     bool has_stdin;       /* the bundle of inputs has its standard input too */
-    uint64_t type_number; /* 1 of "a1"; unused for a command */
+    uint64_t type_number; /* 1 of "a1", at most TASK_TYPE_NUMBER_MAX; unused for a command */
     char name[TASK_NAME_MAX + 1];     /* label; "" = none, then "a1" is shown */
     char user[TASK_USER_MAX + 1];     /* who submitted it */
     char node[NODE_NAME_MAX + 1];     /* pinned there; "" = anywhere */

@@ -368,7 +368,7 @@ static void tell(struct tasks *tasks, const struct origin_action *action)
     default:
         if (task->has_end)
             task_end_format(&task->end, reason);
-        else if (task->state != TASK_CANCELLED)
+        else
             snprintf(reason, sizeof(reason), "%s", task->reason);
         journal_task_ended(&about, task->node_name, task_state_name(task->state), reason,
                            task->has_end ? task->end.run_usec : 0);

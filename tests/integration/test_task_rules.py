@@ -4,6 +4,7 @@ import datetime
 import grp
 import os
 import pwd
+import re
 import time
 
 import pytest
@@ -220,6 +221,32 @@ def test_a_type_can_be_for_some_users_alone(make_lab):
     node.ctl("submit", "--confidential", "a1", code=6)
 
 
+def test_numbers_of_typed_tasks_are_as_large_as_in_a_list(node):
+    assert node.ctl("submit", "--wait", "q999999999999999").stdout == "two words 999999999999999\n"
+    assert "is no task" in node.ctl("submit", "q1000000000000000", code=2).stderr
+
+
+def test_a_running_task_has_no_reason(node):
+    task = node.submit("-N", node.name, "--", "sleep", "60")
+    assert node.wait_task(task, "running")["reason"] is None
+    node.ctl("task", "cancel", task)
+
+
+def test_what_never_was_placed_ends_with_its_reason_and_without_a_node(node):
+    first = node.submit("--", "true")
+    node.wait_task(first, "succeeded")
+    second = node.submit("--after", f"{node.submit('--', 'sleep', '0.2')}:failed", "--", "true")
+    node.wait_task(second, "cancelled")
+    third = node.submit("--after", node.submit("--", "sleep", "60"), "--", "true")
+    node.ctl("task", "cancel", third)
+    node.wait_task(third, "cancelled")
+    node.ctl("task", "cancel", "--all")
+    ends = {event["task"]: event for event in node.events("task-ended")}
+    assert re.fullmatch(rf"task {second} cancelled before it was placed: was to run after \d+, which succeeded", ends[second]["message"])
+    assert ends[third]["message"] == f"task {third} cancelled before it was placed"
+    assert not ends[second].get("node") and not ends[third].get("node") and ends[first]["node"]
+
+
 REFUSES = [{"name": "a", "users": ["somebody"]}]
 
 
@@ -295,6 +322,8 @@ def test_a_type_at_its_max_is_no_free_slot(make_lab, tmp_path):
         queued = origin.submit("-N", node, "a60")
         wait_for(lambda: origin.task(queued)["reason"] == "queued on two, where at most 1 task of type a runs at once (max)",
                  10, "a reason that names the max")
+        assert "pending: queued on two, where at most 1 task of type a runs at once (max), attempt 1 of 3\n" \
+            in origin.ctl("task", "show", queued).stdout
     one.ctl("task", "cancel", "--all")
     two.ctl("task", "cancel", "--all")
 

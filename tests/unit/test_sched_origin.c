@@ -794,6 +794,11 @@ static void a_suspect_node_keeps_its_task(void **state _unused_)
     set_state(origin, 2, PLACE_SUSPECT, 1);
     assert_null(strstr(run_until(origin, USEC_PER_HOUR), "lost"));
     assert_string_equal(reason_of(origin, 1), "no contact with lab-02");
+    assert_true(origin_is_unheard(origin, 1));
+    struct node_id two = node(2);
+    assert_true(origin_renewed(origin, 1, 1, &two, USEC_PER_HOUR));
+    assert_string_equal(reason_of(origin, 1), "");
+    assert_false(origin_is_unheard(origin, 1));
     origin_free(origin);
 }
 

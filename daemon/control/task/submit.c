@@ -188,7 +188,7 @@ static bool read_spec(struct node *node, struct call *call, struct task_spec *sp
     snprintf(spec->user, sizeof(spec->user), "%.64s", call->caller.user);
     if (!read_array(call, "argv", &argv) ||
         !read_field(call, "type", spec->type, sizeof(spec->type)) ||
-        !read_u64(call, "number", UINT32_MAX, &spec->type_number) ||
+        !read_u64(call, "number", TASK_TYPE_NUMBER_MAX, &spec->type_number) ||
         !read_words(call, argv ? "argv" : "args", &spec->args) ||
         !read_words(call, "env", &spec->env) || !read_words(call, "out", &spec->outs) ||
         !read_after(node, call, &spec->after) ||

@@ -26,10 +26,12 @@ static const char *describe_queue(const struct node *node, const struct task *ta
 {
     const struct place_node *other =
         place_find(origin_get_place(tasks_get_origin(node->tasks)), &task->node);
-    uint32_t max = origin_get_max(tasks_get_origin(node->tasks), task->number);
+    const struct origin *origin = tasks_get_origin(node->tasks);
+    uint32_t max = origin_get_max(origin, task->number);
     uint64_t sent;
 
-    if (origin_is_stranded(tasks_get_origin(node->tasks), task->number)) /* its disk is full */
+    /* Its disk is full, or it is gone for now. */
+    if (origin_is_stranded(origin, task->number) || origin_is_unheard(origin, task->number))
         snprintf(target, TASK_REASON_MAX + 1, "%s", task->reason);
     else if (tasks_get_sent(node->tasks, task, &sent))
         snprintf(target, TASK_REASON_MAX + 1, "its files are on their way to %s: %.0f%%",
@@ -38,7 +40,7 @@ static const char *describe_queue(const struct node *node, const struct task *ta
         snprintf(target, TASK_REASON_MAX + 1,
                  "queued on %s, where at most %u task%s of type %s run%s at once (max)",
                  task->node_name, max, max == 1 ? "" : "s", task->spec.type, max == 1 ? "s" : "");
-    else if (other && other->facts.slots > 0)
+    else if (other && other->facts.slots > 0 && other->facts.running > 0)
         snprintf(target, TASK_REASON_MAX + 1, "queued on %s: %u task%s running on %u slot%s",
                  task->node_name, other->facts.running, other->facts.running == 1 ? "" : "s",
                  other->facts.slots, other->facts.slots == 1 ? "" : "s");
