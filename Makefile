@@ -31,7 +31,7 @@ LDFLAGS  += -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE) $(if $
 
 LIBS_BASE   := -lcjson -lm
 LIBS_DAEMON := $(LIBS_BASE) -lconfig -lsystemd -lssl -lcrypto -lsqlite3
-LIBS_EXEC   := $(LIBS_BASE) -lsystemd -lseccomp
+LIBS_EXEC   := -lm -lsystemd -lseccomp
 LIBS_CTL    := $(LIBS_BASE) -lconfig -lsmartcols -lcrypto
 
 SOURCES  := $(wildcard daemon/*.c daemon/*/*.c daemon/*/*/*.c)
@@ -85,7 +85,7 @@ $(B)/pic/libwarm.a: $(patsubst %.c,$(B)/pic/%.o,$(wildcard daemon/base/*.c daemo
 
 $(WARM): $(B)/pic/daemon/exec/warm_module.o $(B)/pic/libwarm.a
 	$(if $(Q),@echo '  LD      $@')
-	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $^ -lcjson -lseccomp
+	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $^ -lseccomp
 
 $(B)/p2pctl: $(CTL) $(LIBRARY)
 	$(if $(Q),@echo '  LD      $@')

@@ -16,7 +16,7 @@ union ancillary {
 
 struct waiting {
     struct list link;
-    char *text; /* owned */
+    void *data; /* owned */
     size_t size;
     int fds[EXEC_FDS_MAX]; /* owned */
     size_t fds_count;
@@ -38,17 +38,17 @@ static struct waiting *waiting_free(struct waiting *waiting)
         return NULL;
     for (size_t i = 0; i < waiting->fds_count; i++)
         close_fd(waiting->fds[i]);
-    free(waiting->text);
+    free(waiting->data);
     free(waiting);
     return NULL;
 }
 DEFINE_CLEANUP(struct waiting *, waiting_free)
 
 /* Return: 1 sent, 0 would block or interrupted, or a negative errno. */
-static int transmit(int fd, const char *text, size_t size, const int *fds, size_t fds_count)
+static int transmit(int fd, const void *data, size_t size, const int *fds, size_t fds_count)
 {
     union ancillary ancillary = {0};
-    struct iovec part = {.iov_base = (char *)(uintptr_t)text, .iov_len = size};
+    struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
     struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 
     if (fds_count > 0) {
@@ -78,7 +78,7 @@ static void flush_queue(struct exec_channel *channel)
 {
     list_for_each_safe (link, &channel->queue) {
         struct waiting *waiting = list_entry(link, struct waiting, link);
-        if (transmit(channel->fd, waiting->text, waiting->size, waiting->fds, waiting->fds_count) ==
+        if (transmit(channel->fd, waiting->data, waiting->size, waiting->fds, waiting->fds_count) ==
             0)
             break;
         list_remove(&waiting->link);
@@ -205,21 +205,21 @@ int exec_channel_send(struct exec_channel *channel, const struct exec_message *m
                       const int *fds)
 {
     _cleanup_(waiting_freep) struct waiting *waiting = NULL;
-    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ void *data = NULL;
     size_t size, fds_count = exec_message_fds(message);
     int r;
 
-    r = exec_message_encode(message, &text, &size);
+    r = exec_message_encode(message, &data, &size);
     if (r < 0)
         return r;
-    if (list_is_empty(&channel->queue) && transmit(channel->fd, text, size, fds, fds_count) != 0)
+    if (list_is_empty(&channel->queue) && transmit(channel->fd, data, size, fds, fds_count) != 0)
         return 0;
     if (channel->queue_count >= EXEC_CHANNEL_QUEUE_MAX)
         return -ENOBUFS;
     waiting = calloc(1, sizeof(*waiting));
     if (!waiting)
         return -ENOMEM;
-    waiting->text = TAKE_PTR(text);
+    waiting->data = TAKE_PTR(data);
     waiting->size = size;
     for (; waiting->fds_count < fds_count; waiting->fds_count++) {
         int copy = fcntl(fds[waiting->fds_count], F_DUPFD_CLOEXEC, 3);

@@ -312,7 +312,7 @@ static int copy_python(const struct exec_config *config, struct exec_python *ret
 static int set_configuration(struct exec *exec, const struct exec_config *config)
 {
     struct exec_message message = {.type = EXEC_CONFIGURE};
-    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ void *data = NULL;
     size_t size;
     int r;
 
@@ -325,7 +325,7 @@ static int set_configuration(struct exec *exec, const struct exec_config *config
     if (r == 0)
         r = copy_python(config, &message.configure.python);
     if (r == 0)
-        r = exec_message_encode(&message, &text, &size);
+        r = exec_message_encode(&message, &data, &size);
     if (r < 0) {
         exec_message_done(&message);
         return r;
@@ -407,16 +407,16 @@ struct exec *exec_free(struct exec *exec)
 
 int exec_configure(struct exec *exec, const struct exec_config *config)
 {
-    _cleanup_free_ char *before = NULL, *after = NULL;
-    size_t size;
+    _cleanup_free_ void *before = NULL, *after = NULL;
+    size_t size, after_size = 0;
     int r = exec_message_encode(&exec->configuration, &before, &size);
 
     if (r == 0)
         r = set_configuration(exec, config);
     if (r == 0)
-        r = exec_message_encode(&exec->configuration, &after, &size);
+        r = exec_message_encode(&exec->configuration, &after, &after_size);
     /* The same again would make it probe all of the sandbox once more. */
-    if (r == 0 && exec->channel && strcmp(before, after) != 0)
+    if (r == 0 && exec->channel && (size != after_size || memcmp(before, after, size) != 0))
         r = exec_channel_send(exec->channel, &exec->configuration, NULL);
     return r;
 }

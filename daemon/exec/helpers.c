@@ -142,13 +142,13 @@ static int send_configuration(const struct helpers *helpers, int fd)
     const struct exec_message message = {.type = EXEC_CONFIGURE,
                                          .configure = helpers->fence->configure};
     struct request_head head = {0};
-    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ void *data = NULL;
     size_t size;
-    int r = exec_message_encode(&message, &text, &size);
+    int r = exec_message_encode(&message, &data, &size);
 
     if (r < 0)
         return r;
-    struct iovec parts[] = {{&head, sizeof(head)}, {text, size}};
+    struct iovec parts[] = {{&head, sizeof(head)}, {data, size}};
     return writev(fd, parts, ARRAY_SIZE(parts)) < 0 ? -errno : 0;
 }
 

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * What p2pnode and p2pnode-exec say to each other: one JSON object per message of a SOCK_SEQPACKET
- * Unix socket, descriptors beside it. Neither end trusts the other: every text is bounded and
- * checked, unknown types and keys are errors, and descriptors that do not belong to the message are
- * closed.
+ * What p2pnode and p2pnode-exec say to each other: bytes (base/bytes) in one message of a
+ * SOCK_SEQPACKET Unix socket, descriptors beside it. Neither end trusts the other: every number and
+ * text is bounded and checked, unknown types and what is left over are errors, and descriptors that
+ * do not belong to the message are closed.
  *
  *   p2pnode -> p2pnode-exec   configure, start (+ stdin, stdout, stderr, where the message says so
  *                             inputs: a bundle, where it has "outs" results: an empty file, and
@@ -21,7 +21,7 @@
 #include "base/macro.h"
 #include "base/usec.h"
 
-#define EXEC_MESSAGE_MAX ((size_t)64 * 1024) /* bytes of JSON */
+#define EXEC_MESSAGE_MAX ((size_t)64 * 1024) /* bytes */
 #define EXEC_WORDS_MAX   4096                /* of a command; also variables of an environment */
 #define EXEC_PATHS_MAX   64                  /* read or write paths of the configuration */
 #define EXEC_MISSING_MAX 16
@@ -162,20 +162,20 @@ struct exec_message {
 void exec_message_done(struct exec_message *message);
 
 /**
- * exec_message_encode() - the JSON text of a message
+ * exec_message_encode() - the bytes of a message
  *
  * @message is only read. Return: 0 with *@ret to be freed by the caller; -EMSGSIZE above
- * EXEC_MESSAGE_MAX; -EINVAL for text that is not UTF-8; -ENOMEM.
+ * EXEC_MESSAGE_MAX; -EINVAL for text that is not UTF-8, and what the reader would refuse; -ENOMEM.
  */
-int exec_message_encode(const struct exec_message *message, char **ret, size_t *ret_size);
+int exec_message_encode(const struct exec_message *message, void **ret, size_t *ret_size);
 
 /**
  * exec_message_decode() - a message from hostile bytes
  *
  * Return: 0 with *@ret, to be given to exec_message_done(); -EBADMSG for anything that is not
- * exactly one known message with all its keys in range; -EMSGSIZE; -ENOMEM.
+ * exactly one known message with all that belongs to it in range; -EMSGSIZE; -ENOMEM.
  */
-int exec_message_decode(const char *data, size_t size, struct exec_message *ret);
+int exec_message_decode(const void *data, size_t size, struct exec_message *ret);
 
 /* How many descriptors travel with @message, and with one that is EXEC_START. */
 size_t exec_message_fds(const struct exec_message *message);

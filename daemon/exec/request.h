@@ -35,7 +35,7 @@ struct request_head {
 /* One that came. */
 struct request {
     struct request_head head;
-    char text[EXEC_MESSAGE_MAX + 1]; /* the strings, each with its NUL; or a message's text */
+    char text[EXEC_MESSAGE_MAX + 1]; /* the strings, each with its NUL; or a message */
     size_t size;
     char *strings[REQUEST_STRINGS_MAX]; /* in the text: the lists, each with its NULL */
     int fds[REQUEST_FDS_MAX];

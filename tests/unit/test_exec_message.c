@@ -9,30 +9,38 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/bytes.h"
+#include "base/text.h"
 #include "exec/message.h"
 
-#define START                                                                                      \
-    "{\"type\":\"start\",\"id\":1,\"network\":true,\"sandbox\":\"none\",\"environment\":[],"       \
-    "\"inputs\":false,\"outs\":[],"
-#define CONFIGURE(mode, network, paths, workers, interpreter)                                      \
-    "{\"type\":\"configure\",\"mode\":\"" mode "\",\"network\":" network ",\"read\":[" paths       \
-    "],\"write\":[],\"modules\":[],\"jobs_max\":1,\"idle\":0,\"workers\":" workers                 \
-    ",\"interpreter\":\"" interpreter "\"}"
+/* A message and its bytes. */
+struct sample {
+    struct exec_message message;
+    uint8_t bytes[1024];
+    size_t size;
+};
 
-/* Encodes @message, decodes that into @ret and checks that the two have the same text. */
+static void encode(struct sample *sample)
+{
+    _cleanup_free_ void *data = NULL;
+
+    assert_int_equal(exec_message_encode(&sample->message, &data, &sample->size), 0);
+    assert_true(sample->size <= sizeof(sample->bytes));
+    memcpy(sample->bytes, data, sample->size);
+}
+
+/* Encodes @message, decodes that into @ret and checks that the two have the same bytes. */
 static void pass(const struct exec_message *message, struct exec_message *ret)
 {
-    char *text = NULL, *again = NULL;
+    _cleanup_free_ void *data = NULL, *again = NULL;
     size_t size = 0, again_size = 0;
 
-    assert_int_equal(exec_message_encode(message, &text, &size), 0);
-    assert_int_equal(size, strlen(text));
-    assert_int_equal(exec_message_decode(text, size, ret), 0);
+    assert_int_equal(exec_message_encode(message, &data, &size), 0);
+    assert_int_equal(exec_message_decode(data, size, ret), 0);
     assert_int_equal(ret->type, message->type);
     assert_int_equal(exec_message_encode(ret, &again, &again_size), 0);
-    assert_string_equal(again, text);
-    free(text);
-    free(again);
+    assert_int_equal(again_size, size);
+    assert_memory_equal(again, data, size);
 }
 
 static void start_arrives_with_all_it_says(void **state)
@@ -84,20 +92,6 @@ static void a_function_has_no_words_and_one_more_descriptor(void **state _unused
     exec_message_done(&read);
 }
 
-static void what_is_malformed_differs_from_what_is_not_by_one_thing(void **state _unused_)
-{
-    static const char *const right[] = {
-        START "\"python\":true,\"words\":[]}", START "\"python\":false,\"words\":[\"x\"]}",
-        START "\"python\":false,\"words\":[\"x\"],\"cpus\":1024000}",
-        CONFIGURE("auto", "true", "\"/usr\"", "256", "/bin/p")};
-    struct exec_message message;
-
-    for (size_t i = 0; i < ARRAY_SIZE(right); i++) {
-        assert_int_equal(exec_message_decode(right[i], strlen(right[i]), &message), 0);
-        exec_message_done(&message);
-    }
-}
-
 static void configure_hello_signal_and_started_arrive(void **state)
 {
     char interpreter[] = "/usr/bin/python3", path[] = "/usr/lib", sentence[] = "no cgroup",
@@ -111,6 +105,7 @@ static void configure_hello_signal_and_started_arrive(void **state)
                                                            .jobs_max = 3,
                                                            .idle_usec = 4,
                                                            .modules = missing},
+                                                .network = true,
                                                 .level = EXEC_NONE,
                                                 .read = paths,
                                                 .write = none};
@@ -170,95 +165,230 @@ static void every_way_to_end_arrives(void **state)
     assert_string_equal(read.exited.reason, "mount");
 }
 
-static void malformed_messages_are_refused(void **state)
+static char word[] = "word", variable[] = "A=b", path[] = "/usr", interpreter[] = "/bin/p",
+            version[] = "1", *none[] = {NULL}, *words[] = {word, NULL},
+            *variables[] = {variable, NULL}, *paths[] = {path, NULL};
+
+static struct sample signal_sample(void)
 {
-    static const char *const malformed[] = {
-        "", "{}", "[]", "null", "{\"type\":\"exit\"}", "{\"type\":1}",
-        /* a key too few, too many, of the wrong type or out of range */
-        "{\"type\":\"signal\",\"id\":1}", "{\"type\":\"signal\",\"number\":9}",
-        "{\"type\":\"signal\",\"id\":1,\"number\":9,\"more\":1}",
-        "{\"type\":\"signal\",\"id\":1,\"number\":0}",
-        "{\"type\":\"signal\",\"id\":1,\"number\":65}",
-        "{\"type\":\"signal\",\"id\":1,\"number\":9.5}",
-        "{\"type\":\"signal\",\"id\":1,\"number\":9,\"grace\":-1}",
-        "{\"type\":\"signal\",\"id\":-1,\"number\":9}",
-        "{\"type\":\"signal\",\"id\":\"1\",\"number\":9}",
-        "{\"type\":\"signal\",\"id\":9007199254740992,\"number\":9}",
-        "{\"type\":\"signal\",\"id\":1,\"number\":9}x",
-        "{\"type\":\"started\",\"id\":1,\"pid\":4294967296,\"wall\":0}",
-        "{\"type\":\"started\",\"id\":1,\"pid\":1}",
-        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
-        "\"words\":[],"
-        "\"environment\":[]}",
-        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
-        "\"words\":[\"\"],"
-        "\"environment\":[]}",
-        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
-        "\"words\":[1],"
-        "\"environment\":[]}",
-        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
-        "\"words\":[\"x\"],"
-        "\"environment\":[\"=b\"]}",
-        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
-        "\"words\":[\"x\"],"
-        "\"environment\":[\"b\"]}",
-        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"refuse\","
-        "\"words\":[\"x\"],"
-        "\"environment\":[]}",
-        "{\"type\":\"start\",\"id\":1,\"python\":false,\"network\":true,\"sandbox\":\"none\","
-        "\"words\":["
-        "\"x\\u0000\"],"
-        "\"environment\":[]}",
-        START "\"python\":false,\"words\":[\"x\"],\"cpus\":1024001}",
-        START "\"python\":true,\"words\":[\"x\"]}", START "\"python\":false,\"words\":[]}",
-        CONFIGURE("refuse", "true", "", "2", "/bin/p"), CONFIGURE("auto", "1", "", "2", "/bin/p"),
-        CONFIGURE("auto", "true", "\"usr\"", "2", "/bin/p"),
-        CONFIGURE("auto", "true", "\"/a/../b\"", "2", "/bin/p"),
-        CONFIGURE("auto", "true", "", "257", "/bin/p"), CONFIGURE("auto", "true", "", "2", "p"),
-        "{\"type\":\"hello\",\"version\":\"1\",\"level\":\"none\",\"available\":\"refuse\","
-        "\"missing\":[]}",
-        "{\"type\":\"exited\",\"id\":1}", "{\"type\":\"exited\",\"id\":1,\"error\":1}",
-        "{\"type\":\"exited\",\"id\":1,\"code\":256,\"timed_out\":false,\"pid\":1,\"wall\":0,"
-        "\"user\":0,\"system\":0,\"memory_peak\":0}",
-        "{\"type\":\"exited\",\"id\":1,\"code\":1,\"signal\":9,\"timed_out\":false,\"pid\":1,"
-        "\"wall\":0,\"user\":0,\"system\":0,\"memory_peak\":0}"};
+    struct sample sample = {.message = {.type = EXEC_SIGNAL, .id = 1, .signal = {9, 5}}};
+
+    encode(&sample);
+    return sample;
+}
+
+static struct sample started_sample(void)
+{
+    struct sample sample = {.message = {.type = EXEC_STARTED, .id = 1, .started = {1, 2}}};
+
+    encode(&sample);
+    return sample;
+}
+
+static struct sample start_sample(bool is_python)
+{
+    struct sample sample = {.message = {.type = EXEC_START, .id = 1}};
+
+    sample.message.start = (struct exec_start){.is_python = is_python,
+                                               .words = is_python ? none : words,
+                                               .environment = variables,
+                                               .level = EXEC_NONE};
+    encode(&sample);
+    return sample;
+}
+
+static struct sample configure_sample(void)
+{
+    struct sample sample = {.message = {.type = EXEC_CONFIGURE}};
+
+    sample.message.configure = (struct exec_configure){
+        .python = {interpreter, 1, 1, 1, none}, .level = EXEC_FULL, .read = paths, .write = none};
+    encode(&sample);
+    return sample;
+}
+
+static struct sample hello_sample(void)
+{
+    struct sample sample = {.message = {.type = EXEC_HELLO}};
+
+    sample.message.hello = (struct exec_hello){version, EXEC_NONE, EXEC_FULL, none};
+    encode(&sample);
+    return sample;
+}
+
+static struct sample exited_sample(int error)
+{
+    struct sample sample = {.message = {.type = EXEC_EXITED, .id = 1}};
+
+    sample.message.exited =
+        (struct exec_status){.code = 1, .error = error, .reason = "word", .pid = 1};
+    encode(&sample);
+    return sample;
+}
+
+static void refuse(const struct sample *sample, const char *what, size_t number)
+{
     struct exec_message untouched = {.id = 42};
 
-    (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(malformed); i++)
-        if (exec_message_decode(malformed[i], strlen(malformed[i]), &untouched) != -EBADMSG)
-            fail_msg("taken: %s", malformed[i]);
+    if (exec_message_decode(sample->bytes, sample->size, &untouched) != -EBADMSG)
+        fail_msg("type %d was taken with %s, %zu", (int)sample->message.type, what, number);
     assert_int_equal(untouched.id, 42);
+}
+
+static void take(const struct sample *sample)
+{
+    struct exec_message message;
+
+    assert_int_equal(exec_message_decode(sample->bytes, sample->size, &message), 0);
+    exec_message_done(&message);
+}
+
+static void a_byte_less_or_more_is_refused(void **state _unused_)
+{
+    struct sample samples[] = {signal_sample(),    started_sample(),     start_sample(false),
+                               start_sample(true), hello_sample(),       configure_sample(),
+                               exited_sample(0),   exited_sample(-EPERM)};
+
+    for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
+        const size_t size = samples[i].size;
+        take(&samples[i]);
+        samples[i].bytes[size] = 0;
+        samples[i].size = size + 1;
+        refuse(&samples[i], "a byte more", size);
+        for (samples[i].size = 0; samples[i].size < size; samples[i].size++)
+            refuse(&samples[i], "bytes less", size - samples[i].size);
+    }
+}
+
+/* Number @index of the 8-byte integers that a message begins with. */
+static void put(struct sample *sample, size_t index, uint64_t value)
+{
+    struct writer writer = writer_into(sample->bytes + 8 * index, 8);
+
+    writer_u64(&writer, value);
+}
+
+static void numbers_out_of_range_are_refused(void **state _unused_)
+{
+    const struct {
+        struct sample sample;
+        size_t index;
+        uint64_t last, beyond; /* that is taken, that is not */
+    } numbers[] = {
+        {signal_sample(), 0, EXEC_SIGNAL, _EXEC_MESSAGE_TYPE_MAX},
+        {signal_sample(), 1, EXEC_ID_MAX, EXEC_ID_MAX + 1},
+        {signal_sample(), 2, 64, 65},
+        {signal_sample(), 2, 1, 0},
+        {started_sample(), 2, INT32_MAX, (uint64_t)INT32_MAX + 1},
+        {started_sample(), 3, EXEC_ID_MAX, EXEC_ID_MAX + 1},
+        {start_sample(false), 2, false, true}, /* a function has no words */
+        {start_sample(true), 2, true, false},  /* and a command has */
+        {start_sample(true), 2, true, 2},
+        {start_sample(false), 3, true, 2},
+        {start_sample(false), 4, EXEC_NONE, EXEC_REFUSE},
+        {start_sample(false), 4, EXEC_FULL, _EXEC_LEVEL_MAX},
+        {start_sample(false), 5, EXEC_ID_MAX, EXEC_ID_MAX + 1},
+        {start_sample(false), 8, EXEC_CPUS_MAX * 1000, EXEC_CPUS_MAX * 1000 + 1},
+        {start_sample(false), 11, true, 2},
+        {start_sample(false), 14, 1, EXEC_WORDS_MAX + 1},
+        {configure_sample(), 2, EXEC_NONE, EXEC_REFUSE},
+        {configure_sample(), 3, true, 2},
+        {configure_sample(), 4, EXEC_WORKERS_MAX, EXEC_WORKERS_MAX + 1},
+        {configure_sample(), 5, 1, 0},
+        {exited_sample(0), 2, 0, 3},
+        {exited_sample(0), 3, 255, 256},
+        {exited_sample(0), 6, INT32_MAX, (uint64_t)INT32_MAX + 1},
+        {exited_sample(0), 11, 4095, 4096},
+        {exited_sample(0), 12, 0, 1}, /* results of no size */
+        {exited_sample(-EPERM), 3, 1, 0},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        struct sample sample = numbers[i].sample;
+        put(&sample, numbers[i].index, numbers[i].last);
+        take(&sample);
+        put(&sample, numbers[i].index, numbers[i].beyond);
+        refuse(&sample, "the wrong number", numbers[i].index);
+    }
+}
+
+static void texts_that_are_none_are_refused(void **state _unused_)
+{
+    const struct {
+        struct sample sample;
+        const char *before, *after;
+    } texts[] = {
+        {start_sample(false), "word", "w\0rd"},    {start_sample(false), "word", "w\377rd"},
+        {start_sample(false), "A=b", "=Ab"},       {start_sample(false), "A=b", "Aab"},
+        {configure_sample(), "/usr", "usr/"},      {configure_sample(), "/usr", "/a/."},
+        {configure_sample(), "/bin/p", "bin//p"},  {exited_sample(-EPERM), "word", "w\0rd"},
+        {exited_sample(-EPERM), "word", "w\377rd"}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        struct sample sample = texts[i].sample;
+        size_t length = strlen(texts[i].before);
+        uint8_t *place = memmem(sample.bytes, sample.size, texts[i].before, length);
+        assert_non_null(place);
+        take(&sample);
+        memcpy(place, texts[i].after, length);
+        refuse(&sample, "the wrong text", i);
+    }
+}
+
+static void what_would_be_refused_is_not_said(void **state _unused_)
+{
+    char many[NODE_NAME_MAX + 2], empty[] = "", *no_word[] = {empty, NULL};
+    struct sample samples[] = {signal_sample(),     start_sample(false), start_sample(false),
+                               start_sample(false), configure_sample(),  hello_sample(),
+                               hello_sample(),      exited_sample(0)};
+    void *data = NULL;
+    size_t size;
+
+    memset(many, 'x', sizeof(many) - 1);
+    many[sizeof(many) - 1] = '\0';
+    samples[0].message.signal.number = 0;
+    samples[1].message.start.words = none;
+    samples[2].message.start.words = no_word;
+    samples[3].message.start.environment = words;
+    samples[4].message.configure.write = words;
+    samples[5].message.hello.available = EXEC_REFUSE;
+    samples[6].message.hello.version = many;
+    samples[7].message.exited.code = 256;
+    for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
+        assert_int_equal(exec_message_encode(&samples[i].message, &data, &size), -EINVAL);
+    many[NODE_NAME_MAX] = '\0';
+    assert_int_equal(exec_message_encode(&samples[6].message, &data, &size), 0);
+    free(data);
 }
 
 static void lists_and_texts_are_taken_up_to_their_limits(void **state)
 {
-    static char word[] = "w", large[EXEC_MESSAGE_MAX];
-    static char *words[EXEC_WORDS_MAX + 2], *none[] = {NULL};
+    static char letter[] = "w", large[EXEC_MESSAGE_MAX];
+    static char *letters[EXEC_WORDS_MAX + 2];
     struct exec_message message = {.type = EXEC_START, .id = 1}, read;
-    char *text = NULL, *single[] = {large, NULL};
+    char *single[] = {large, NULL};
+    void *data = NULL;
     size_t size;
 
     (void)state;
     for (size_t i = 0; i < EXEC_WORDS_MAX; i++)
-        words[i] = word;
-    message.start = (struct exec_start){.words = words, .environment = none, .level = EXEC_NONE};
+        letters[i] = letter;
+    message.start = (struct exec_start){.words = letters, .environment = none, .level = EXEC_NONE};
     pass(&message, &read);
     exec_message_done(&read);
-    words[EXEC_WORDS_MAX] = word;
-    assert_int_equal(exec_message_encode(&message, &text, &size), -EINVAL);
+    letters[EXEC_WORDS_MAX] = letter;
+    assert_int_equal(exec_message_encode(&message, &data, &size), -EINVAL);
     /* The longest word that fits, and one byte more. */
     message.start.words = single;
     memset(large, 'x', 1);
-    assert_int_equal(exec_message_encode(&message, &text, &size), 0);
-    free(text);
+    assert_int_equal(exec_message_encode(&message, &data, &size), 0);
+    free(data);
     const size_t room = EXEC_MESSAGE_MAX - size + 1;
     memset(large, 'x', room);
     pass(&message, &read);
     exec_message_done(&read);
     large[room] = 'x';
-    assert_int_equal(exec_message_encode(&message, &text, &size), -EMSGSIZE);
-    memset(large, ' ', sizeof(large));
+    assert_int_equal(exec_message_encode(&message, &data, &size), -EMSGSIZE);
     assert_int_equal(exec_message_decode(large, sizeof(large), &read), -EBADMSG);
     assert_int_equal(exec_message_decode(large, sizeof(large) + 1, &read), -EMSGSIZE);
 }
@@ -280,10 +410,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(start_arrives_with_all_it_says),
         cmocka_unit_test(a_function_has_no_words_and_one_more_descriptor),
-        cmocka_unit_test(what_is_malformed_differs_from_what_is_not_by_one_thing),
         cmocka_unit_test(configure_hello_signal_and_started_arrive),
         cmocka_unit_test(every_way_to_end_arrives),
-        cmocka_unit_test(malformed_messages_are_refused),
+        cmocka_unit_test(a_byte_less_or_more_is_refused),
+        cmocka_unit_test(numbers_out_of_range_are_refused),
+        cmocka_unit_test(texts_that_are_none_are_refused),
+        cmocka_unit_test(what_would_be_refused_is_not_said),
         cmocka_unit_test(lists_and_texts_are_taken_up_to_their_limits),
         cmocka_unit_test(levels_have_names),
     };
