@@ -51,7 +51,7 @@ def node(lab):
     yield node
     left = [task["id"] for task in node.tasks() if task["state"] in ("pending", "running")]
     if left:
-        node.ctl("task", "cancel", *left)
+        node.ctl("task", "cancel", *left, code=None)  # one may have ended meanwhile
         for task in left:
             node.wait_task(task, "cancelled", "succeeded", "failed")
 
