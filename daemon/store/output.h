@@ -163,5 +163,8 @@ int output_read(struct output_store *store, const struct output_key *key,
                 const struct output_query *query, output_done_t done, void *data,
                 struct output_read **ret);
 
+/* Whether it has read all that there is, and waits for more. */
+bool output_is_waiting(const struct output_read *read);
+
 /* @done will not be called. */
 void output_cancel(struct output_read *read);

@@ -323,6 +323,11 @@ int output_read(struct output_store *store, const struct output_key *key,
     return 0;
 }
 
+bool output_is_waiting(const struct output_read *read)
+{
+    return !list_is_empty(&read->link);
+}
+
 void output_cancel(struct output_read *read)
 {
     read->done = NULL;

@@ -216,6 +216,8 @@ bool keep_is_done(const struct tasks *tasks);
 /* outflow.c: output of foreign attempts on its way to their origins */
 /* Starts, or begins again behind what the origin has. */
 void outflow_start(struct job *job, const uint64_t have[static 2]);
+/* Nothing more comes: where all of it was sent, nothing is read any more. Before it is sealed. */
+void outflow_end(struct job *job);
 /* The origin got so many bytes of what was sent. */
 void outflow_take_got(struct job *job, uint64_t size);
 /* What was sent to @origin has left: there is room for more. */

@@ -118,6 +118,14 @@ void outflow_start(struct job *job, const uint64_t have[static 2])
     read_on(job);
 }
 
+void outflow_end(struct job *job)
+{
+    if (!job->read || !output_is_waiting(job->read))
+        return;
+    output_cancel(TAKE_PTR(job->read));
+    job->is_all_sent = true;
+}
+
 void outflow_take_got(struct job *job, uint64_t size)
 {
     job->under_way -= (size_t)MIN(size, (uint64_t)job->under_way);

@@ -335,6 +335,7 @@ static void report(struct tasks *tasks, struct slots_attempt *attempt)
         wire_send_ended(tasks, attempt);
         return;
     }
+    outflow_end(job);
     keep_end(job);
     if (job->is_all_sent)
         wire_send_ended(tasks, attempt);

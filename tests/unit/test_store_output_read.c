@@ -67,6 +67,31 @@ static void follower_waits_for_more_and_sees_the_end(void **state)
     assert_true(answer.is_end);
 }
 
+/* A read that has seen all does; one that has an answer on its way does not. */
+static void who_has_read_all_waits(void **state)
+{
+    struct node *node = *state;
+    struct output *output = new_output(node, SIZE_MAX_HERE);
+    struct output_query query = query_from(0);
+    struct output_read *read = NULL;
+    _cleanup_answer_ struct answer answer = {0};
+
+    query.is_following = true;
+    assert_int_equal(output_read(node->store, &key, &query, on_chunk, &answer, &read), 0);
+    assert_true(output_is_waiting(read));
+    append(output, OUTPUT_STDOUT, "more");
+    assert_false(output_is_waiting(read));
+    assert_true(worker_wait(node->worker, &answer.is_done));
+    query.cursor = answer.next;
+    answer.is_done = false;
+    assert_int_equal(output_read(node->store, &key, &query, on_chunk, &answer, &read), 0);
+    assert_true(output_is_waiting(read));
+    output_seal(output);
+    assert_false(output_is_waiting(read));
+    assert_true(worker_wait(node->worker, &answer.is_done));
+    assert_true(answer.is_end);
+}
+
 static void cancelled_reads_are_not_answered(void **state)
 {
     struct node *node = *state;
@@ -265,6 +290,7 @@ int main(void)
         test(pieces_come_back_in_order_with_stream_and_time),
         test(reading_goes_on_where_it_stopped),
         test(follower_waits_for_more_and_sees_the_end),
+        test(who_has_read_all_waits),
         test(cancelled_reads_are_not_answered),
         test(waiting_reads_are_bounded),
         test(unknown_output_and_wrong_cursor_are_told),
