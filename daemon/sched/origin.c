@@ -15,6 +15,7 @@ static const char *const refusal_names[_ORIGIN_REFUSED_MAX] = {
     [ORIGIN_REFUSED_RECALLED] = "recalled",
     [ORIGIN_REFUSED_UNABLE] = "unable",
     [ORIGIN_REFUSED_USER] = "user",
+    [ORIGIN_REFUSED_SANDBOX] = "sandbox",
 };
 
 const char *origin_refusal_name(enum origin_refusal refusal)
@@ -193,12 +194,7 @@ int origin_check(struct origin *origin, const struct task_spec *spec, bool may_w
     }
     if (!may_wait && !place_has_handler(origin->place, spec)) {
         (void)place_choose(origin->place, spec, NULL, reason);
-        if (!place_is_forbidden(origin->place, spec, NULL))
-            return -ENOENT;
-        char why[TASK_REASON_MAX + 1];
-        memcpy(why, reason, sizeof(why));
-        task_format_text(reason, TASK_REASON_MAX + 1, "not permitted: %s", why);
-        return -EACCES;
+        return place_is_forbidden(origin->place, spec, NULL) ? -EACCES : -ENOENT;
     }
     return 0;
 }

@@ -58,6 +58,7 @@ enum origin_refusal {
     ORIGIN_REFUSED_RECALLED,    /* handed back on ORIGIN_RECALL */
     ORIGIN_REFUSED_UNABLE,      /* nothing can run there: it has no sandbox */
     ORIGIN_REFUSED_USER,        /* it does not run the type for the task's user */
+    ORIGIN_REFUSED_SANDBOX,     /* it has not the sandbox that the task asks for */
     _ORIGIN_REFUSED_MAX,
 };
 

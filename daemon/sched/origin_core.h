@@ -102,7 +102,7 @@ struct job {
     /* The last attempt. */
     bool has_avoid;
     struct node_id avoid;
-    struct place_refuser *refusers; /* owned; do not run it for its user */
+    struct place_refuser *refusers; /* owned; said that they cannot run it */
     size_t refusers_count;
     uint32_t refusals; /* in a row */
     uint64_t over;     /* the last attempt that is over; 0 = none since our start */
@@ -182,8 +182,9 @@ void job_keep_ended(struct origin *origin, struct job *job);
 
 /* origin_place.c */
 struct place_past job_get_past(const struct job *job);
-/* It was refused for its user. Return: whether that is remembered, in place of nothing else. */
-bool job_add_refuser(struct origin *origin, struct job *job, const struct node_id *node);
+/* It was refused for good. Return: whether that is remembered, in place of nothing else. */
+bool job_add_refuser(struct origin *origin, struct job *job, const struct node_id *node,
+                     enum place_refusal why);
 void job_forget_refusers(struct job *job);
 void job_place(struct origin *origin, struct job *job);
 /* The question is over, whoever has answered. */

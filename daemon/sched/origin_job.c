@@ -231,6 +231,7 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
         [ORIGIN_REFUSED_RECALLED] = "it did not begin within its lease",
         [ORIGIN_REFUSED_UNABLE] = "it is unable to run tasks",
         [ORIGIN_REFUSED_USER] = "it does not run that for its user",
+        [ORIGIN_REFUSED_SANDBOX] = "it has not the sandbox that is asked for",
     };
     struct task *task = job->task;
     const char *text = refusal == ORIGIN_REFUSED_RECALLED && job->is_recalled
@@ -256,8 +257,11 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
     }
     task->tries--;
     job_commit(origin, job, 0);
+    const bool is_sandbox = refusal == ORIGIN_REFUSED_SANDBOX;
+    const bool is_for_good = is_sandbox || refusal == ORIGIN_REFUSED_USER;
     /* Each node says so once, so nothing is to be waited for. */
-    if (refusal != ORIGIN_REFUSED_USER || !job_add_refuser(origin, job, &job->avoid))
+    if (!is_for_good || !job_add_refuser(origin, job, &job->avoid,
+                                         is_sandbox ? PLACE_NO_SANDBOX : PLACE_NOT_FOR_USER))
         job->refusals++;
     job_wait_after_refusal(origin, job);
 }

@@ -60,13 +60,15 @@ void job_forget_refusers(struct job *job)
     job->refusers_count = 0;
 }
 
-bool job_add_refuser(struct origin *origin, struct job *job, const struct node_id *id)
+bool job_add_refuser(struct origin *origin, struct job *job, const struct node_id *id,
+                     enum place_refusal why)
 {
     const struct place_node *node = place_find(origin->place, id);
     struct place_refuser *refusers;
     bool is_full = job->refusers_count == ORIGIN_REFUSERS_MAX;
 
-    place_take_user_refusal(origin->place, id);
+    if (why == PLACE_NOT_FOR_USER)
+        place_take_user_refusal(origin->place, id);
     if (!node)
         return true;
     refusers = is_full ? job->refusers
@@ -76,12 +78,12 @@ bool job_add_refuser(struct origin *origin, struct job *job, const struct node_i
     job->refusers = refusers;
     if (is_full)
         memmove(refusers, refusers + 1, --job->refusers_count * sizeof(*refusers));
-    refusers[job->refusers_count++] =
-        (struct place_refuser){.id = node->facts.id, .generation = node->facts.generation};
+    refusers[job->refusers_count++] = (struct place_refuser){
+        .why = why, .id = node->facts.id, .generation = node->facts.generation};
     return !is_full;
 }
 
-/* Nobody runs it for its user. Who submitted it hears that at once, if it is not known elsewhere
+/* Nobody can run it. Who submitted it hears that at once, if it is not known elsewhere
  * yet; a step of a list fails. */
 static void deny(struct origin *origin, struct job *job, const char *why)
 {
@@ -90,7 +92,7 @@ static void deny(struct origin *origin, struct job *job, const char *why)
 
     if (!is_unknown)
         job_finish(origin, job, TASK_FAILED);
-    task_format_text(task->reason, sizeof(task->reason), "not permitted: %s", why);
+    task_format_text(task->reason, sizeof(task->reason), "%s", why);
     job->untold++;
     (void)task_add_timeline(task, origin_wall(origin), "%s", task->reason);
     if (is_unknown)
@@ -227,7 +229,8 @@ static bool note_refusers(struct origin *origin, struct job *job)
     bool is_news = false;
 
     for (size_t i = 0; i < job->asked_count; i++)
-        if (job->asked[i].is_user_refused && job_add_refuser(origin, job, &job->asked[i].node))
+        if (job->asked[i].is_user_refused &&
+            job_add_refuser(origin, job, &job->asked[i].node, PLACE_NOT_FOR_USER))
             is_news = true;
     return is_news;
 }

@@ -147,15 +147,19 @@ static bool is_asked_for(const struct place_facts *facts, const struct task_spec
     return spec->select[0] == '\0' || has_word(facts->tags, facts->tags_count, spec->select);
 }
 
-static bool refuses_user(const struct place_facts *facts, const struct task_spec *spec,
-                         const struct place_past *past)
+/* Whether it cannot run it for good, and then as what. */
+static bool refuses(const struct place_facts *facts, const struct task_spec *spec,
+                    const struct place_past *past, enum fitness *ret)
 {
+    *ret = UNFIT_USER;
     if (facts->permits && !facts->permits(spec, facts->permits_data))
         return true;
     for (size_t i = 0; past && i < past->refusers_count; i++)
         if (past->refusers[i].generation == facts->generation &&
-            node_id_is_equal(&past->refusers[i].id, &facts->id))
+            node_id_is_equal(&past->refusers[i].id, &facts->id)) {
+            *ret = past->refusers[i].why == PLACE_NO_SANDBOX ? UNFIT_SANDBOX : UNFIT_USER;
             return true;
+        }
     return false;
 }
 
@@ -164,6 +168,7 @@ enum fitness place_judge(const struct place_node *node, const struct task_spec *
                          const struct place_past *past)
 {
     const struct place_facts *facts = &node->facts;
+    enum fitness refused;
 
     if (!is_asked_for(facts, spec))
         return UNFIT_OTHER;
@@ -171,8 +176,8 @@ enum fitness place_judge(const struct place_node *node, const struct task_spec *
         return UNFIT_TYPE;
     if (place_lacks_cpus(facts, spec) || (facts->slots > 0 && spec->slots > facts->slots))
         return UNFIT_SMALL;
-    if (refuses_user(facts, spec, past))
-        return UNFIT_USER;
+    if (refuses(facts, spec, past, &refused))
+        return refused;
     if (facts->state == PLACE_DEAD || facts->state == PLACE_LEFT)
         return UNFIT_GONE;
     if (facts->state == PLACE_SUSPECT && !facts->is_self)

@@ -78,11 +78,17 @@ struct place_facts {
 struct place_past {
     const struct node_id
         *avoid; /* just refused or lost it; only where there is no other; or NULL */
-    const struct place_refuser *refusers; /* do not run tasks of its user */
+    const struct place_refuser *refusers; /* cannot run it, by what they said of themselves */
     size_t refusers_count;
 };
 
+enum place_refusal {
+    PLACE_NOT_FOR_USER,
+    PLACE_NO_SANDBOX, /* not the one that it asks for */
+};
+
 struct place_refuser {
+    enum place_refusal why;
     struct node_id id;
     uint64_t generation; /* a start may have changed that */
 };
@@ -216,7 +222,7 @@ bool place_has_handler(const struct place *place, const struct task_spec *spec);
  */
 bool place_is_too_small(const struct place *place, const struct task_spec *spec);
 
-/* Whether all who could ever run it do not run tasks of its user. */
+/* Whether all who could ever run it have refused it for good. */
 bool place_is_forbidden(const struct place *place, const struct task_spec *spec,
                         const struct place_past *past);
 

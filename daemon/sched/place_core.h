@@ -40,8 +40,9 @@ static inline bool place_lacks_cpus(const struct place_facts *facts, const struc
 enum fitness {
     UNFIT_OTHER, /* another node than the one the task is pinned to, or without the tag */
     UNFIT_TYPE,
-    UNFIT_SMALL, /* the task wants more CPUs, or slots, than it has */
-    UNFIT_USER,  /* it does not run tasks of its user */
+    UNFIT_SMALL,   /* the task wants more CPUs, or slots, than it has */
+    UNFIT_USER,    /* it does not run tasks of its user */
+    UNFIT_SANDBOX, /* it has not the one that the task asks for */
     UNFIT_GONE,
     UNFIT_SUSPECT,
     UNFIT_DRAINING,

@@ -11,6 +11,7 @@ static const char *const fitness_texts[] = {
     [UNFIT_TYPE] = "does not handle it",
     [UNFIT_SMALL] = "too few CPUs or slots",
     [UNFIT_USER] = "not for its user",
+    [UNFIT_SANDBOX] = "without its sandbox",
     [UNFIT_GONE] = "dead",
     [UNFIT_SUSPECT] = "suspect",
     [UNFIT_DRAINING] = "draining",
@@ -26,7 +27,7 @@ static const char *const fitness_texts[] = {
 struct census {
     size_t counts[FIT_FREE + 1];
     size_t handlers;
-    size_t refusers;                  /* would be, but for its user */
+    size_t refusers;                  /* would be, but for its user or sandbox */
     const struct place_node *last;    /* a handler, or a refuser */
     const struct place_node *largest; /* of those with too few CPUs or slots */
     const struct place_node *pinned;
@@ -74,8 +75,8 @@ static void take_census(const struct place *place, const struct task_spec *spec,
             (!ret->largest || is_larger(&node->facts, &ret->largest->facts, spec)))
             ret->largest = node;
         if (fitness > UNFIT_SMALL && node->facts.state != PLACE_LEFT) {
-            ret->handlers += fitness > UNFIT_USER;
-            ret->refusers += fitness == UNFIT_USER;
+            ret->handlers += fitness > UNFIT_SANDBOX;
+            ret->refusers += fitness <= UNFIT_SANDBOX;
             ret->last = node;
         }
     }
@@ -164,16 +165,27 @@ static void explain_small(const struct task_spec *spec, const struct census *cen
 static void explain_forbidden(const struct task_spec *spec, const struct census *census,
                               const char *type, char reason[static TASK_REASON_MAX + 1])
 {
+    const bool is_user = census->counts[UNFIT_SANDBOX] == 0;
+    const char *what = is_user ? spec->user : spec->sandbox;
+    const size_t size = TASK_REASON_MAX + 1;
+
     if (census->pinned)
-        task_format_text(reason, TASK_REASON_MAX + 1, "%s does not run %s for %s", spec->node, type,
-                         spec->user);
+        task_format_text(reason, size,
+                         is_user ? "not permitted: %s does not run %s for %s"
+                                 : "%s runs %s, but has not the sandbox %s",
+                         spec->node, type, what);
     else if (census->refusers == 1)
-        task_format_text(reason, TASK_REASON_MAX + 1,
-                         "the only node for %s, %s, does not run it for %s", type,
-                         census->last->facts.name, spec->user);
+        task_format_text(reason, size,
+                         is_user ? "not permitted: the only node for %s, %s, does not run it for %s"
+                                 : "the only node for %s, %s, has not the sandbox %s",
+                         type, census->last->facts.name, what);
+    else if (census->counts[UNFIT_USER] > 0 && !is_user)
+        explain_several(census, type, reason);
     else
-        task_format_text(reason, TASK_REASON_MAX + 1, "none of the %zu nodes for %s runs it for %s",
-                         census->refusers, type, spec->user);
+        task_format_text(reason, size,
+                         is_user ? "not permitted: none of the %zu nodes for %s runs it for %s"
+                                 : "none of the %zu nodes for %s has the sandbox %s",
+                         census->refusers, type, what);
 }
 
 void place_explain_none(const struct place *place, const struct task_spec *spec,

@@ -104,6 +104,7 @@ enum slots_handback {
     SLOTS_HANDBACK_NO_SPACE, /* the disk has no room for its input files */
     SLOTS_HANDBACK_UNABLE,   /* nothing can run here */
     SLOTS_HANDBACK_USER,     /* a reload took its type from its user */
+    SLOTS_HANDBACK_SANDBOX,  /* the one that it asks for is not to be had here */
 };
 
 struct slots_action {

@@ -187,9 +187,10 @@ void worker_answer(struct tasks *tasks, const struct slots_key *key, const struc
                    const char *user, struct place_answer *ret);
 /* Why it has to wait in the queue here: the reached `max` of its type, or 0. */
 uint32_t worker_get_max(const struct tasks *tasks, const struct slots_attempt *attempt);
-/* Whether an attempt that is not here yet is for a user whom its type is for. */
-bool worker_permits(const struct tasks *tasks, const struct slots_key *key,
-                    const struct task_spec *spec);
+/* Whether an attempt that is not here yet can run here for good. Return: 0; -EACCES where its type
+ * is not for its user; -EOPNOTSUPP without the sandbox that it asks for. */
+int worker_check(const struct tasks *tasks, const struct slots_key *key,
+                 const struct task_spec *spec);
 /* Under which the worker's side keeps the output of an attempt. */
 struct output_key worker_output_key(const struct tasks *tasks, const struct slots_key *key);
 
@@ -243,6 +244,8 @@ void wire_send_ack(struct tasks *tasks, const struct origin_action *action);
 void wire_send_started(struct tasks *tasks, const struct slots_attempt *attempt);
 void wire_send_paused(struct tasks *tasks, const struct slots_attempt *attempt, bool is_paused);
 void wire_send_renew(struct tasks *tasks, const struct slots_attempt *attempt, usec_t asked_usec);
+/* Why an offer is not taken, by the error that says so. */
+enum origin_refusal wire_refusal_of(int r);
 void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
                        enum origin_refusal refusal);
 int wire_send_output(struct job *job, const struct output_piece *piece, uint64_t offset);

@@ -258,11 +258,10 @@ static void offer_here(struct tasks *tasks, const struct origin_action *action)
         .origin = tasks->start->id, .number = action->number, .attempt = action->attempt};
     uint64_t number = action->number, attempt = action->attempt;
     usec_t now = tasks_now(tasks);
-    int r =
-        worker_permits(tasks, &key, &action->task->spec)
-            ? slots_offer(tasks->slots, &key, tasks->config->node.name, &action->task->spec, 0, now)
-            : -EACCES;
+    int r = worker_check(tasks, &key, &action->task->spec);
 
+    if (r >= 0)
+        r = slots_offer(tasks->slots, &key, tasks->config->node.name, &action->task->spec, 0, now);
     const struct slots_attempt *taken = r >= 0 ? slots_find(tasks->slots, &key) : NULL;
 
     if (taken) {
@@ -270,13 +269,7 @@ static void offer_here(struct tasks *tasks, const struct origin_action *action)
         origin_note_max(tasks->origin, number, attempt, &key.origin, worker_get_max(tasks, taken),
                         now);
     } else if (r < 0)
-        origin_refused(tasks->origin, number, attempt, &key.origin,
-                       r == -EBUSY       ? ORIGIN_REFUSED_BUSY
-                       : r == -ESHUTDOWN ? ORIGIN_REFUSED_DRAINING
-                       : r == -ENODEV    ? ORIGIN_REFUSED_UNABLE
-                       : r == -EACCES    ? ORIGIN_REFUSED_USER
-                                         : ORIGIN_REFUSED_TYPE,
-                       now);
+        origin_refused(tasks->origin, number, attempt, &key.origin, wire_refusal_of(r), now);
 }
 
 static void act_here(struct tasks *tasks, const struct origin_action *action)

@@ -127,12 +127,13 @@ void wire_send_refused(struct tasks *tasks, const struct slots_key *key,
                        enum origin_refusal refusal)
 {
     cJSON *frame = wire_new_frame("refused", key->number, key->attempt);
+    const char *flag = refusal == ORIGIN_REFUSED_USER      ? "not_for_user"
+                       : refusal == ORIGIN_REFUSED_SANDBOX ? "no_sandbox"
+                                                           : NULL;
 
-    bool is_user = refusal == ORIGIN_REFUSED_USER;
-
-    json_add_string(frame, "reason", origin_refusal_name(is_user ? ORIGIN_REFUSED_TYPE : refusal));
-    if (is_user)
-        json_add_bool(frame, "not_for_user", true);
+    json_add_string(frame, "reason", origin_refusal_name(flag ? ORIGIN_REFUSED_TYPE : refusal));
+    if (flag)
+        json_add_bool(frame, flag, true);
     (void)wire_send(tasks, &key->origin, frame, NULL, 0);
 }
 
@@ -192,7 +193,7 @@ bool wire_read_u64(const struct incoming *in, const char *key, uint64_t max, uin
     return json_get_u64(in->header, key, max, ret) > 0;
 }
 
-static enum origin_refusal refusal_of(int r)
+enum origin_refusal wire_refusal_of(int r)
 {
     switch (-r) {
     case EBUSY:
@@ -206,6 +207,8 @@ static enum origin_refusal refusal_of(int r)
         return ORIGIN_REFUSED_NO_SPACE;
     case EACCES:
         return ORIGIN_REFUSED_USER;
+    case EOPNOTSUPP:
+        return ORIGIN_REFUSED_SANDBOX;
     default:
         return ORIGIN_REFUSED_TYPE;
     }
@@ -247,14 +250,14 @@ static bool take_offer(const struct incoming *in)
     struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
     int r = task_spec_check(&spec, reason);
     if (r >= 0)
+        r = worker_check(tasks, &key, &spec);
+    if (r >= 0 && !slots_find(tasks->slots, &key))
         r = check_inputs(tasks, &spec);
-    if (r >= 0 && !worker_permits(tasks, &key, &spec))
-        r = -EACCES;
     if (r >= 0)
         r = slots_offer(tasks->slots, &key, origin, &spec, lease_usec, tasks_now(tasks));
     task_spec_done(&spec);
     if (r < 0)
-        wire_send_refused(tasks, &key, refusal_of(r));
+        wire_send_refused(tasks, &key, wire_refusal_of(r));
     else if (r > 0 || !starts_at_once(tasks, &key))
         send_accepted(tasks, slots_find(tasks->slots, &key));
     return true;
@@ -355,12 +358,15 @@ static bool take_accepted(const struct incoming *in)
 static bool take_refused(const struct incoming *in)
 {
     const char *reason = NULL;
-    bool is_user = false;
+    bool is_user = false, is_sandbox = false;
 
     if (json_get_string(in->header, "reason", &reason) <= 0 ||
-        json_get_bool(in->header, "not_for_user", &is_user) < 0)
+        json_get_bool(in->header, "not_for_user", &is_user) < 0 ||
+        json_get_bool(in->header, "no_sandbox", &is_sandbox) < 0)
         return false;
-    int refusal = is_user ? ORIGIN_REFUSED_USER : origin_refusal_parse(reason);
+    int refusal = is_user      ? ORIGIN_REFUSED_USER
+                  : is_sandbox ? ORIGIN_REFUSED_SANDBOX
+                               : origin_refusal_parse(reason);
     if (refusal < 0) /* of a later program */
         refusal = ORIGIN_REFUSED_BUSY;
     origin_refused(in->tasks->origin, in->number, in->attempt, in->from,

@@ -90,10 +90,9 @@ void worker_hand_over(struct job *job)
     }
     if (r >= 0)
         job->is_handed = true;
-    else if (r == -EOPNOTSUPP)
-        worker_end_without_run(job, r, "the sandbox that it asks for is not to be had here");
-    else if (r == -EACCES && !command &&
-             slots_hand_back(tasks->slots, job->attempt->id, SLOTS_HANDBACK_USER,
+    else if ((r == -EOPNOTSUPP || (r == -EACCES && !command)) &&
+             slots_hand_back(tasks->slots, job->attempt->id,
+                             r == -EACCES ? SLOTS_HANDBACK_USER : SLOTS_HANDBACK_SANDBOX,
                              tasks_now(tasks)) == 0)
         supply_drop(job);
     else if (r != -EAGAIN)
@@ -377,6 +376,8 @@ enum origin_refusal worker_get_refusal(enum slots_handback reason)
         return ORIGIN_REFUSED_UNABLE;
     case SLOTS_HANDBACK_USER:
         return ORIGIN_REFUSED_USER;
+    case SLOTS_HANDBACK_SANDBOX:
+        return ORIGIN_REFUSED_SANDBOX;
     case SLOTS_HANDBACK_RECALLED:
         break;
     }
@@ -433,10 +434,18 @@ void worker_act(struct tasks *tasks, const struct slots_action *action)
     }
 }
 
-bool worker_permits(const struct tasks *tasks, const struct slots_key *key,
-                    const struct task_spec *spec)
+int worker_check(const struct tasks *tasks, const struct slots_key *key,
+                 const struct task_spec *spec)
 {
-    return slots_find(tasks->slots, key) || command_permits_spec(spec, (void *)(uintptr_t)tasks);
+    const struct exec *exec = tasks->exec;
+
+    if (slots_find(tasks->slots, key))
+        return 0;
+    /* Where nothing runs at all, that is what is told. */
+    if (exec && exec_get_available(exec) != EXEC_REFUSE &&
+        level_of(spec) > exec_get_available(exec))
+        return -EOPNOTSUPP;
+    return command_permits(tasks, task_spec_get_kind(spec), spec->type, spec->user) ? 0 : -EACCES;
 }
 
 uint32_t worker_get_max(const struct tasks *tasks, const struct slots_attempt *attempt)

@@ -150,7 +150,10 @@ def test_a_task_can_ask_for_more_sandbox_but_not_for_less(make_lab):
     assert node.ctl("submit", "--sandbox", "none", *pid, code=2).stdout == ""
     if "full" not in lab["lab-02"].ctl("status").stdout:
         result = node.ctl("submit", "--wait", "-N", "lab-02", "--sandbox", "full", *pid, code=125)
-        assert "the sandbox that it asks for is not to be had" in result.stderr
+        assert "lab-02 runs commands, but has not the sandbox full" in result.stderr
+        result = node.ctl("submit", "--wait", "--sandbox", "full", *pid, code=125)
+        assert "none of the 2 nodes for commands has the sandbox full" in result.stderr
+        assert "attempt" not in result.stderr
 
 
 def test_a_task_that_ignores_term_is_killed_after_the_grace(node):

@@ -197,6 +197,29 @@ static void a_node_that_refused_a_user_is_asked_though_it_is_the_only_one(void *
     origin_free(origin);
 }
 
+static void a_node_without_the_sandbox_is_no_end_of_a_task(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}}, three = {{3}};
+    struct task_spec spec = {.type = "a", .type_number = 1, .sandbox = "full"};
+    char reason[TASK_REASON_MAX + 1];
+
+    assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), 0);
+    (void)actions(origin, 1);
+    answer(origin, 1, 1, 2, true, 0, 1);
+    answer(origin, 1, 1, 3, true, 1, 1);
+    assert_non_null(strstr(actions(origin, 1), "send 1.1 2, "));
+    origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_SANDBOX, 2);
+    assert_non_null(strstr(actions(origin, 2), "send 1.2 3, "));
+    assert_int_equal(origin_find(origin, 1)->tries, 1);
+    origin_refused(origin, 1, 2, &three, ORIGIN_REFUSED_SANDBOX, 3);
+    assert_non_null(strstr(actions(origin, 3), "ended 1, "));
+    assert_int_equal(origin_find(origin, 1)->state, TASK_FAILED);
+    assert_string_equal(origin_find(origin, 1)->reason,
+                        "none of the 2 nodes for type a has the sandbox full");
+    origin_free(origin);
+}
+
 static void no_answer_of_who_refused_is_waited_for_for_ever(void **state _unused_)
 {
     struct origin *origin = make();
@@ -529,6 +552,7 @@ int main(void)
         cmocka_unit_test(who_refuses_the_user_is_not_asked_again),
         cmocka_unit_test(a_task_that_all_refuse_for_its_user_has_never_been),
         cmocka_unit_test(a_node_that_refused_a_user_is_asked_though_it_is_the_only_one),
+        cmocka_unit_test(a_node_without_the_sandbox_is_no_end_of_a_task),
         cmocka_unit_test(no_answer_of_who_refused_is_waited_for_for_ever),
         cmocka_unit_test(who_does_not_answer_in_time_comes_second),
         cmocka_unit_test(without_any_answer_gossip_decides),
