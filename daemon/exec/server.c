@@ -68,7 +68,9 @@ static void tell_refusal(struct exec_server *server, uint64_t id, int error, con
 {
     struct exec_status status = {.code = -1, .error = error};
 
-    snprintf(status.reason, sizeof(status.reason), "%s: %s", reason, strerror(-error));
+    /* Of what is lost the errno is but a mark. */
+    snprintf(status.reason, sizeof(status.reason), error == -ECONNRESET ? "%s" : "%s: %s", reason,
+             strerror(-error));
     tell_exit(server, id, &status);
 }
 
@@ -130,7 +132,6 @@ static bool is_known(pid_t pid, void *data)
 
     if (helpers_has(server->helpers, pid) || spares_find(&server->spares, pid))
         return true;
-
     list_for_each (link, &server->tasks)
         if (list_entry(link, struct exec_child, link)->pid == pid)
             return true;
@@ -176,8 +177,7 @@ static void on_supervisor_gone(struct exec_server *server, struct exec_child *ta
     if (!task->ended) {
         /* Killed, by whomever: its task, no longer watched, has become our child. */
         (void)children_kill(is_known, server);
-        tell_refusal(server, task->id, -ECONNRESET,
-                     "its supervisor was killed, by somebody or for want of memory");
+        tell_refusal(server, task->id, -ECONNRESET, "its supervisor was killed (out of memory?)");
     }
     remove_group(server, task->serial);
     exec_child_free(task);
