@@ -169,6 +169,8 @@ def test_what_failed_runs_again_as_the_same_task(node, write, lab, number):
     assert after["a1"] == before["a1"] and after[f"g{one}"] == before[f"g{one}"] and lab.gates.runs(one) == 3
     assert show(node, workflow)["state"] == "succeeded"
     assert node.ctl("run", "--resume-failed", workflow).stdout == result.stdout, "nothing is left, it is only shown"
+    refused = node.ctl("workflow", "resume", workflow, code=1).stderr
+    assert "nothing of workflow" in refused and "--failed" not in refused
 
 
 def test_a_list_that_is_taken_up_is_run_as_it_was_begun(node):

@@ -235,7 +235,9 @@ static void resume(struct node *node, struct call *call, struct run *run, const 
         return;
     }
     free(taken_up);
+    struct run_facts facts;
     char hint[256];
+    run_get_facts(run, &facts);
     snprintf(hint, sizeof(hint),
              r == -EALREADY ? "look on: p2pctl workflow show -f %s"
                             : "to run what failed again: p2pctl workflow resume --failed %s",
@@ -243,7 +245,8 @@ static void resume(struct node *node, struct call *call, struct run *run, const 
     if (r == -EALREADY)
         call_fail(call, ERROR_CONFLICT, hint, "workflow %s goes on already", id);
     else if (r == -ENOENT)
-        call_fail(call, ERROR_CONFLICT, repeats_failed ? NULL : hint,
+        call_fail(call, ERROR_CONFLICT,
+                  repeats_failed || facts.statistics.failed == 0 ? NULL : hint,
                   "nothing of workflow %s is left to run", id);
     else
         call_fail(call, error_from_errno(r), NULL, "cannot take up %s: %s", id, strerror(-r));
