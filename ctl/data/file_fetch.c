@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include "base/text.h"
 #include "client.h"
 #include "console/failure.h"
+#include "data/fetch_parts.h"
 #include "data/file.h"
 #include "data/present.h"
 #include "console/progress.h"
@@ -47,8 +47,7 @@ struct fetch {
     struct present present; /* what the directory had before */
     bool has_default_acl;   /* then the kernel looks at no umask */
     bool is_newer;          /* --overwrite=newer */
-    uint32_t mark;          /* in the names of the parts */
-    size_t written;         /* their number in all packs before */
+    struct fetch_parts parts;
     struct file_wanted *wanted;
     size_t count;
     size_t next; /* to be asked for */
@@ -160,13 +159,6 @@ static int await(struct fetch *fetch, struct pack *pack)
 
 /* --- Writing --- */
 
-#define PART_NAME_MAX 40
-
-static void name_part(const struct fetch *fetch, size_t i, char target[static PART_NAME_MAX])
-{
-    snprintf(target, PART_NAME_MAX, ".p2pctl.%08x-%zu", fetch->mark, fetch->written + i);
-}
-
 static int fail_to_write_in(const struct fetch *fetch, const char *name, int error)
 {
     _cleanup_free_ char *target = file_path_in(fetch->directory, name);
@@ -213,23 +205,23 @@ static int verify(const struct fetch *fetch, int fd, const char *name, const cJS
 }
 
 /* One that has come, into its part. Return: 0, or the exit code. */
-static int write_part(const struct fetch *fetch, const char *name, const cJSON *got,
-                      const char *part, const uint8_t *data)
+static int write_part(struct fetch *fetch, const char *name, const cJSON *got, size_t i,
+                      const uint8_t *data)
 {
-    _cleanup_close_ int fd =
-        openat(fetch->directory_fd, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-               file_get_mode(got));
+    int fd = fetch_parts_open(&fetch->parts, i, file_get_mode(got));
 
     if (fd < 0)
-        return fail_to_write_in(fetch, name, errno);
+        return fail_to_write_in(fetch, name, -fd);
     if (fetch->has_default_acl)
         (void)fchmod(fd, file_get_mode(got) & ~part_get_umask());
     int r = write_content(fetch, fd, data, (size_t)json_number(got, "size_bytes", 0), name);
     file_set_modified(fd, got);
     if (r == 0 && options_has(&fetch->ctl->options, "verify"))
         r = verify(fetch, fd, name, got);
-    if (r != 0)
-        (void)unlinkat(fetch->directory_fd, part, 0);
+    if (r == 0)
+        fetch_parts_written(&fetch->parts, i);
+    else
+        fetch_parts_drop(&fetch->parts, i);
     return r;
 }
 
@@ -244,40 +236,42 @@ static enum outcome write_one(struct fetch *fetch, const struct pack *pack, size
                               const cJSON *got, const uint8_t *data)
 {
     const char *name = pack->entries[i]->name;
-    char part[PART_NAME_MAX];
 
     if (is_to_be_kept(fetch, name, got))
         return OUTCOME_KEPT;
-    name_part(fetch, i, part);
-    int r = write_part(fetch, name, got, part, data);
+    int r = write_part(fetch, name, got, i, data);
     file_note(&fetch->sum, r);
     return r == 0 ? OUTCOME_WRITTEN : OUTCOME_NONE;
 }
 
 /* Something has the name by now; or the file system cannot tell. */
-static int rename_slowly(const struct fetch *fetch, const char *name, const char *part)
+static int rename_slowly(struct fetch *fetch, const char *name, size_t i)
 {
+    _cleanup_(part_done) struct part whole = PART_NONE;
     _cleanup_free_ char *target = file_path_in(fetch->directory, name);
-    _cleanup_(part_done) struct part whole = {.path = file_path_in(fetch->directory, part),
-                                              .fd = -EBADF};
+    char part[FETCH_PARTS_NAME_MAX];
+    int r = target ? file_check_target(fetch->ctl, fetch->source, name, target) : fail_memory();
 
-    if (!target || !whole.path)
-        return fail_memory();
-    int r = file_check_target(fetch->ctl, fetch->source, name, target);
-    return r != 0 ? r : part_rename(&whole, target, file_get_hint(fetch->ctl));
+    if (r == 0) {
+        int q = fetch_parts_hide(&fetch->parts, i, part);
+        r = q < 0 ? fail_to_write(target, -q) : 0;
+    }
+    if (r != 0)
+        return r;
+    whole.path = file_path_in(fetch->directory, part);
+    return whole.path ? part_rename(&whole, target, file_get_hint(fetch->ctl)) : fail_memory();
 }
 
-static int rename_one(const struct fetch *fetch, const char *name, size_t i)
+static int rename_one(struct fetch *fetch, const char *name, size_t i)
 {
-    char part[PART_NAME_MAX];
+    int r = fetch_parts_take_name(&fetch->parts, i, name);
 
-    name_part(fetch, i, part);
-    if (renameat2(fetch->directory_fd, part, fetch->directory_fd, name, RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno == EEXIST || errno == EINVAL)
-        return rename_slowly(fetch, name, part);
-    int r = fail_to_write_in(fetch, name, errno);
-    (void)unlinkat(fetch->directory_fd, part, 0);
+    if (r == -EEXIST || r == -EINVAL)
+        r = rename_slowly(fetch, name, i);
+    else if (r < 0)
+        r = fail_to_write_in(fetch, name, -r);
+    if (r != 0)
+        fetch_parts_drop(&fetch->parts, i);
     return r;
 }
 
@@ -360,17 +354,6 @@ static void show_all(struct fetch *fetch, const struct pack *pack, const cJSON *
     }
 }
 
-static void remove_all(const struct fetch *fetch, const enum outcome *outcomes, size_t count)
-{
-    char part[PART_NAME_MAX];
-
-    for (size_t i = 0; i < count; i++) {
-        name_part(fetch, i, part);
-        if (outcomes[i] == OUTCOME_WRITTEN)
-            (void)unlinkat(fetch->directory_fd, part, 0);
-    }
-}
-
 /* Return: 0, or the exit code where nothing of it is of use. */
 static int write_pack(struct fetch *fetch, struct pack *pack)
 {
@@ -388,12 +371,13 @@ static int write_pack(struct fetch *fetch, struct pack *pack)
     write_all(fetch, pack, files, outcomes);
     if (syncfs(fetch->directory_fd) < 0) {
         file_note(&fetch->sum, fail_to_write(fetch->directory, errno));
-        remove_all(fetch, outcomes, pack->count);
+        for (size_t i = 0; i < pack->count; i++)
+            fetch_parts_drop(&fetch->parts, i);
     } else {
         name_all(fetch, pack, outcomes);
         show_all(fetch, pack, files, outcomes);
     }
-    fetch->written += pack->count;
+    fetch->parts.first += pack->count;
     for (size_t i = 0; i < pack->count; i++)
         fetch->done += pack->entries[i]->size == FILE_SIZE_UNKNOWN ? 0 : pack->entries[i]->size;
     return 0;
@@ -450,12 +434,13 @@ static int fetch_all(struct fetch *fetch)
         return fail_to_write(fetch->directory, errno);
     fetch->has_default_acl =
         fgetxattr(fetch->directory_fd, "system.posix_acl_default", NULL, 0) > 0;
-    if (getrandom(&fetch->mark, sizeof(fetch->mark), 0) != sizeof(fetch->mark))
-        return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot name the parts");
+    int r = fetch_parts_init(&fetch->parts, fetch->directory_fd, PACK_FILES_MAX);
+    if (r < 0)
+        return fail(ERROR_INTERNAL, strerror(-r), NULL, "cannot hold the files");
     present_find(&fetch->present, fetch->directory, 4096 + 4 * fetch->count);
     file_begin_many(ctl, &fetch->sum, &fetch->progress);
     file_lanes_init(&fetch->lanes, ctl, true);
-    int r = move_all(fetch);
+    r = move_all(fetch);
     file_lanes_done(&fetch->lanes);
     return file_end_many(ctl, &fetch->sum, &fetch->progress, r);
 }
@@ -481,6 +466,7 @@ int file_fetch(struct ctl *ctl, const struct place *source, const char *director
     }
     int r = fetch_all(&fetch);
     present_done(&fetch.present);
+    fetch_parts_done(&fetch.parts);
     close_fd(fetch.directory_fd);
     return r;
 }

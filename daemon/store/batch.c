@@ -7,6 +7,7 @@
 #include <time.h>
 #include "base/table.h"
 #include "base/text.h"
+#include "base/unnamed.h"
 #include "base/usec.h"
 #include "store/hasher.h"
 #include "store/parts.h"
@@ -402,7 +403,7 @@ static int take_name(const struct batch *batch, const struct entry *entry)
     if (entry->has_part)
         return renameat2(files->parts_fd, entry->part, files->directory_fd, entry->name,
                          RENAME_NOREPLACE);
-    int r = parts_link(entry->unnamed_fd, files->directory_fd, entry->name);
+    int r = unnamed_link(entry->unnamed_fd, files->directory_fd, entry->name);
     errno = -r;
     return r < 0 ? -1 : 0;
 }

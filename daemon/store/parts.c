@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <time.h>
+#include "base/unnamed.h"
 #include "base/usec.h"
 
 #define KEPT_SUFFIX ".kept"
@@ -94,44 +95,24 @@ void parts_keep(struct files *files, uint64_t size)
 
 /* --- Without a name --- */
 
-int parts_link(int fd, int directory_fd, const char *name)
-{
-    char path[sizeof("/proc/self/fd/") + 10];
-
-    if (linkat(fd, "", directory_fd, name, AT_EMPTY_PATH) == 0)
-        return 0;
-    if (errno != ENOENT)
-        return -errno;
-    /* Before Linux 6.10 that takes a capability. */
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return linkat(AT_FDCWD, path, directory_fd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
-}
-
 int parts_name(struct files *files, int fd, char name[static PARTS_NAME_MAX])
 {
     name_new(files, name);
-    return parts_link(fd, files->parts_fd, name);
+    return unnamed_link(fd, files->parts_fd, name);
 }
 
-static int open_unnamed(const struct files *files)
-{
-    return openat(files->parts_fd, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
-}
-
-/* How many there may be: none where the file system has no such thing, or a rule of the system
- * keeps it from getting a name. */
+/* How many there may be. */
 static size_t count_unnamed(struct files *files)
 {
-    _cleanup_close_ int fd = open_unnamed(files);
     char name[PARTS_NAME_MAX];
     struct rlimit open_files;
 
-    if (fd < 0 || getrlimit(RLIMIT_NOFILE, &open_files) < 0 || parts_name(files, fd, name) < 0)
+    name_new(files, name);
+    if (getrlimit(RLIMIT_NOFILE, &open_files) < 0 || !unnamed_is_possible(files->parts_fd, name))
         return 0;
-    (void)unlinkat(files->parts_fd, name, 0);
     /* The table of descriptors grows once, not in steps, each of which would stop all threads for
      * some ms. */
-    (void)close_fd(fcntl(fd, F_DUPFD_CLOEXEC, UNNAMED_MAX / 2));
+    (void)close_fd(fcntl(files->parts_fd, F_DUPFD_CLOEXEC, UNNAMED_MAX / 2));
     return (size_t)MIN(open_files.rlim_cur / 4, (rlim_t)UNNAMED_MAX);
 }
 
@@ -151,10 +132,10 @@ int parts_begin_unnamed(struct files *files, int *ret_fd)
     pthread_mutex_unlock(&files->mutex);
     if (!has_room)
         return -EMFILE;
-    int fd = open_unnamed(files), r = -errno;
+    int fd = unnamed_open(files->parts_fd, O_WRONLY, 0600);
     if (fd < 0) {
         parts_end_unnamed(files, fd);
-        return r;
+        return fd;
     }
     *ret_fd = fd;
     return 0;

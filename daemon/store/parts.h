@@ -35,10 +35,8 @@ int parts_begin_unnamed(struct files *files, int *ret_fd);
 /* Closes it. */
 void parts_end_unnamed(struct files *files, int fd);
 
-/* Gives it a name, that of a part, or any that nothing has. What syncs the directory alone does not
- * make that durable: the file changes, too. Return: 0, or what linkat says. */
+/* Gives it the name of a part. Return: as unnamed_link. */
 int parts_name(struct files *files, int fd, char name[static PARTS_NAME_MAX]);
-int parts_link(int fd, int directory_fd, const char *name);
 
 /* Leaves @size bytes for the next upload of the same. The descriptor may be closed then. */
 void parts_keep(struct files *files, uint64_t size);

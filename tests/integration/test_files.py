@@ -783,13 +783,13 @@ def test_newer_goes_by_more_than_seconds(node, make, where, tmp_path):
         assert reply["kept"] == kept and (into / "often").read_bytes() == b"second"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
 def test_an_ended_get_of_many_leaves_nothing(node, make, tmp_path, number):
     into = tmp_path / "into"
     into.mkdir()
     node.ctl("file", "put", *[make(f"small{i:03}", b"x" * 1000) for i in range(600)], "lab-02:")
     process = node.ctl_start("file", "get", "--rate", "200KiB", "lab-02:small*", into,
-                             preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+                             preexec_fn=lambda: number == signal.SIGKILL or signal.signal(number, signal.SIG_DFL))
     wait_for(lambda: list(into.iterdir()), 10, "the first to be there")
     process.send_signal(number)
     process.communicate(timeout=30)
