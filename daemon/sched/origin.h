@@ -72,7 +72,8 @@ enum origin_action_type {
                         says; then origin_take_back() */
     ORIGIN_ASK,      /* ask `node` how busy it is, and to keep a place for `attempt` a moment */
     ORIGIN_RELEASE,  /* tell `node` that the place kept for `attempt` is not needed */
-    ORIGIN_PLACED,   /* for events only: an attempt was placed; reason is task->reason */
+    ORIGIN_PLACED,   /* for events only: an attempt was placed, which is on disk; reason is
+                        task->reason */
     ORIGIN_SEND,     /* offer task->attempt to `node`, with lease_usec */
     ORIGIN_QUERY,    /* ask `node` what became of `attempt` */
     ORIGIN_CANCEL,   /* tell `node` to end `attempt`: signal, grace_usec */

@@ -5,9 +5,9 @@
 
 /* What one job has to say is said in this order. */
 static const enum origin_action_type order[] = {
-    ORIGIN_DENIED, ORIGIN_ASK,      ORIGIN_LOST,    ORIGIN_MOVED, ORIGIN_PLACED,
-    ORIGIN_COMMIT, ORIGIN_ACCEPTED, ORIGIN_ACK,     ORIGIN_SEND,  ORIGIN_QUERY,
-    ORIGIN_CANCEL, ORIGIN_RECALL,   ORIGIN_STARTED, ORIGIN_ENDED, ORIGIN_FORGET,
+    ORIGIN_DENIED,   ORIGIN_ASK,    ORIGIN_LOST,    ORIGIN_MOVED, ORIGIN_COMMIT,
+    ORIGIN_ACCEPTED, ORIGIN_PLACED, ORIGIN_ACK,     ORIGIN_SEND,  ORIGIN_QUERY,
+    ORIGIN_CANCEL,   ORIGIN_RECALL, ORIGIN_STARTED, ORIGIN_ENDED, ORIGIN_FORGET,
 };
 
 void job_tell(struct origin *origin, struct job *job, enum origin_action_type type)

@@ -147,9 +147,9 @@ void job_detach(struct origin *origin, struct job *job)
     task->has_node = false;
     job->is_sent = job->is_accepted = false;
     job->lease_end_usec = job->query_usec = job->rebalance_usec = USEC_INFINITY;
-    job->gates &= ~(1U << ORIGIN_SEND);
-    job->actions &= ~(1U << ORIGIN_SEND | 1U << ORIGIN_QUERY | 1U << ORIGIN_CANCEL |
-                      1U << ORIGIN_RECALL | 1U << ORIGIN_STARTED);
+    job->gates &= ~(1U << ORIGIN_PLACED | 1U << ORIGIN_SEND);
+    job->actions &= ~(1U << ORIGIN_PLACED | 1U << ORIGIN_SEND | 1U << ORIGIN_QUERY |
+                      1U << ORIGIN_CANCEL | 1U << ORIGIN_RECALL | 1U << ORIGIN_STARTED);
     (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
     if (task->state == TASK_RUNNING)
         job_set_state(origin, job, TASK_PENDING);

@@ -43,8 +43,7 @@ static void assign(struct origin *origin, struct job *job, const struct place_no
         origin->statistics.moved++;
         job_tell(origin, job, ORIGIN_MOVED);
     }
-    job_tell(origin, job, ORIGIN_PLACED);
-    job_commit(origin, job, 1U << ORIGIN_SEND);
+    job_commit(origin, job, 1U << ORIGIN_PLACED | 1U << ORIGIN_SEND);
 }
 
 struct place_past job_get_past(const struct job *job)

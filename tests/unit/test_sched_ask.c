@@ -107,7 +107,7 @@ static void the_answers_decide_and_not_the_gossip(void **state _unused_)
     assert_string_equal(actions(origin, 2), "");
     answer(origin, 1, 1, 3, true, 0, 3);
     assert_string_equal(actions(origin, 3),
-                        "release 1.1 2, placed 1, commit 1, accepted 1, send 1.1 3, ");
+                        "release 1.1 2, commit 1, accepted 1, placed 1, send 1.1 3, ");
     assert_string_equal(origin_find(origin, 1)->timeline[1].text,
                         "placed on lab-03: load 0.00, least of 2");
     origin_free(origin);
@@ -121,7 +121,7 @@ static void who_would_refuse_is_not_taken(void **state _unused_)
     (void)actions(origin, 1);
     answer(origin, 1, 1, 3, false, 0, 2);
     answer(origin, 1, 1, 2, true, 4, 2);
-    assert_string_equal(actions(origin, 2), "placed 1, commit 1, accepted 1, send 1.1 2, ");
+    assert_string_equal(actions(origin, 2), "commit 1, accepted 1, placed 1, send 1.1 2, ");
     origin_free(origin);
 }
 
@@ -148,8 +148,8 @@ static void who_refuses_the_user_is_not_asked_again(void **state _unused_)
     refuse_user(origin, 1, 1, has_asked_four ? 4 : 5, now);
     /* The only one that is left. */
     assert_string_equal(actions(origin, now), has_asked_four
-                                                  ? "placed 1, commit 1, accepted 1, send 1.1 5, "
-                                                  : "placed 1, commit 1, accepted 1, send 1.1 4, ");
+                                                  ? "commit 1, accepted 1, placed 1, send 1.1 5, "
+                                                  : "commit 1, accepted 1, placed 1, send 1.1 4, ");
     assert_int_equal(origin_find(origin, 1)->tries, 1);
     origin_free(origin);
 }
@@ -180,7 +180,7 @@ static void a_node_that_refused_a_user_is_asked_though_it_is_the_only_one(void *
     struct task_spec spec = {.type = "a", .type_number = 1, .user = "user1", .node = "lab-02"};
 
     assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), 0);
-    assert_string_equal(actions(origin, 1), "placed 1, commit 1, accepted 1, send 1.1 2, ");
+    assert_string_equal(actions(origin, 1), "commit 1, accepted 1, placed 1, send 1.1 2, ");
     origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_USER, 2);
     assert_string_equal(actions(origin, 2), "commit 1, ended 1, ");
     assert_int_equal(origin_find(origin, 1)->state, TASK_FAILED);
@@ -193,7 +193,7 @@ static void a_node_that_refused_a_user_is_asked_though_it_is_the_only_one(void *
     assert_int_equal(origin_take_back(origin, 2, 4), 0);
     /* Asked for again it may be taken: what was refused is forgotten. */
     assert_int_equal(origin_retry(origin, 1, NULL, NULL, 5), 0);
-    assert_string_equal(actions(origin, 5), "placed 1, commit 1, accepted 1, send 1.2 2, ");
+    assert_string_equal(actions(origin, 5), "commit 1, accepted 1, placed 1, send 1.2 2, ");
     origin_free(origin);
 }
 
@@ -270,7 +270,7 @@ static void who_has_reached_the_max_of_the_type_has_no_free_slot(void **state _u
                     &(struct place_answer){.is_willing = true, .slots = 4, .is_at_max = true}, 2);
     answer(origin, 1, 1, 3, true, 3, 2);
     assert_string_equal(actions(origin, 2),
-                        "release 1.1 2, placed 1, commit 1, accepted 1, send 1.1 3, ");
+                        "release 1.1 2, commit 1, accepted 1, placed 1, send 1.1 3, ");
     /* It may be otherwise in a moment, and for another type: it is asked again. */
     submit(origin, 2, 3);
     assert_non_null(strstr(actions(origin, 3), "ask 2.1 2, "));
@@ -310,7 +310,7 @@ static void who_does_not_answer_in_time_comes_second(void **state _unused_)
     assert_int_equal(origin_deadline(origin), 1 + PATIENCE);
     origin_tick(origin, 1 + PATIENCE);
     assert_string_equal(actions(origin, 1 + PATIENCE),
-                        "placed 1, commit 1, accepted 1, send 1.1 3, ");
+                        "commit 1, accepted 1, placed 1, send 1.1 3, ");
     /* Its answer came too late: it need not keep the place. */
     answer(origin, 1, 1, 2, true, 0, 2 + PATIENCE);
     assert_string_equal(actions(origin, 2 + PATIENCE), "release 1.1 2, ");
@@ -325,7 +325,7 @@ static void without_any_answer_gossip_decides(void **state _unused_)
     (void)actions(origin, 1);
     origin_tick(origin, 1 + PATIENCE);
     assert_string_equal(actions(origin, 1 + PATIENCE),
-                        "placed 1, commit 1, accepted 1, send 1.1 2, ");
+                        "commit 1, accepted 1, placed 1, send 1.1 2, ");
     origin_free(origin);
 }
 
@@ -338,12 +338,12 @@ static void who_cannot_be_asked_is_not_waited_for(void **state _unused_)
     (void)actions(origin, 1);
     answer(origin, 1, 1, 3, true, 0, 2);
     origin_disconnected(origin, &two, 3);
-    assert_string_equal(actions(origin, 3), "placed 1, commit 1, accepted 1, send 1.1 3, ");
+    assert_string_equal(actions(origin, 3), "commit 1, accepted 1, placed 1, send 1.1 3, ");
     submit(origin, 2, LATER);
     (void)actions(origin, LATER);
     answer(origin, 2, 1, 2, true, 0, LATER);
     origin_unanswered(origin, 2, 1, &three, LATER);
-    assert_string_equal(actions(origin, LATER), "placed 2, commit 2, accepted 2, send 2.1 2, ");
+    assert_string_equal(actions(origin, LATER), "commit 2, accepted 2, placed 2, send 2.1 2, ");
     origin_free(origin);
 }
 
@@ -377,7 +377,7 @@ static void who_has_just_answered_is_not_asked_again(void **state _unused_)
     (void)actions(origin, 2);
     /* The next goes by those answers, and by what was placed since. */
     submit(origin, 2, 3);
-    assert_string_equal(actions(origin, 3), "placed 2, commit 2, accepted 2, send 2.1 2, ");
+    assert_string_equal(actions(origin, 3), "commit 2, accepted 2, placed 2, send 2.1 2, ");
     submit(origin, 3, 3 + PLACE_FRESH_USEC);
     assert_string_equal(actions(origin, 3 + PLACE_FRESH_USEC), "ask 3.1 2, ask 3.1 3, ");
     origin_free(origin);
@@ -391,7 +391,7 @@ static void a_free_slot_here_waits_for_no_answer(void **state _unused_)
     submit(origin, 1, 1);
     assert_string_equal(actions(origin, 1), "ask 1.1 1, ask 1.1 2, ask 1.1 3, ");
     answer(origin, 1, 1, 1, true, 0, 1);
-    assert_string_equal(actions(origin, 1), "placed 1, commit 1, accepted 1, send 1.1 1, ");
+    assert_string_equal(actions(origin, 1), "commit 1, accepted 1, placed 1, send 1.1 1, ");
     answer(origin, 1, 1, 2, true, 0, 2);
     assert_string_equal(actions(origin, 2), "release 1.1 2, ");
     origin_free(origin);

@@ -255,7 +255,7 @@ static void a_task_goes_from_submitted_to_succeeded(void **state _unused_)
 
     add_node(origin, 2, 0);
     submit(origin, 1, 1);
-    assert_string_equal(actions(origin, 1), "placed 1, commit 1, accepted 1, send 1.1 lab-02, ");
+    assert_string_equal(actions(origin, 1), "commit 1, accepted 1, placed 1, send 1.1 lab-02, ");
     task = origin_find(origin, 1);
     assert_int_equal(task->state, TASK_PENDING);
     start(origin, 1, 1, 2, 2);
@@ -351,11 +351,11 @@ static void nothing_is_said_before_it_is_on_disk(void **state _unused_)
 
     add_node(origin, 2, 0);
     submit(origin, 1, 1);
-    assert_string_equal(drain(origin, true, 1), "placed 1, commit 1, ");
+    assert_string_equal(drain(origin, true, 1), "commit 1, ");
     origin_committed(origin, 1, 1, 2);
     assert_string_equal(drain(origin, true, 2), "");
     origin_committed(origin, 1, 2, 2);
-    assert_string_equal(drain(origin, true, 2), "accepted 1, send 1.1 lab-02, ");
+    assert_string_equal(drain(origin, true, 2), "accepted 1, placed 1, send 1.1 lab-02, ");
     start(origin, 1, 1, 2, 3);
     (void)drain(origin, true, 3);
     end(origin, 1, 1, 2, TASK_END_EXIT, 0, 4);
@@ -509,7 +509,7 @@ static void an_accepted_task_whose_place_cannot_be_saved_waits_for_the_disk(void
     end(origin, 1, 1, 2, TASK_END_EXIT, 0, 2);
     (void)actions(origin, 2);
     origin_tick(origin, 3);
-    assert_string_equal(drain(origin, true, 3), "placed 2, commit 2, ");
+    assert_string_equal(drain(origin, true, 3), "commit 2, ");
     origin_uncommitted(origin, 2, "no room", 3);
     assert_string_equal(origin_find(origin, 2)->reason, "no room");
     assert_true(origin_is_stranded(origin, 2));
@@ -530,7 +530,7 @@ static void a_new_task_that_is_not_taken_back_waits_for_the_disk(void **state _u
 
     add_node(origin, 2, 0);
     submit(origin, 1, now);
-    assert_string_equal(drain(origin, true, now), "placed 1, commit 1, ");
+    assert_string_equal(drain(origin, true, now), "commit 1, ");
     (void)snprintf(placed, sizeof(placed), "%s", origin_find(origin, 1)->reason);
     for (int i = 0; i < 3; i++) {
         origin_uncommitted(origin, 1, "no room", now);
@@ -548,7 +548,7 @@ static void a_new_task_that_is_not_taken_back_waits_for_the_disk(void **state _u
     origin_committed(origin, 1, 9, now);
     /* That it waited does not stay in the record. */
     assert_string_equal(origin_find(origin, 1)->reason, placed);
-    assert_string_equal(actions(origin, now), "commit 1, accepted 1, send 1.1 lab-02, ");
+    assert_string_equal(actions(origin, now), "commit 1, accepted 1, placed 1, send 1.1 lab-02, ");
     assert_false(origin_is_stranded(origin, 1));
     origin_free(origin);
 }
@@ -678,7 +678,7 @@ static void what_never_left_goes_elsewhere_when_the_node_cannot_be_reached(void 
     accept(origin, 3, 1, 2, 2);
     add_node(origin, 3, 2);
     origin_unreachable(origin, &two, 3);
-    assert_string_equal(actions(origin, 3), "placed 2, commit 2, send 2.2 lab-03, ");
+    assert_string_equal(actions(origin, 3), "commit 2, placed 2, send 2.2 lab-03, ");
     origin_free(origin);
 }
 
@@ -699,7 +699,7 @@ static void an_unknown_type_is_an_error_unless_one_may_wait(void **state _unused
     facts.types = d;
     facts.types_count = 1;
     assert_int_equal(origin_set_node(origin, &facts, 2), 0);
-    assert_string_equal(run_until(origin, 2), "placed 1, commit 1, send 1.1 lab-03, ");
+    assert_string_equal(run_until(origin, 2), "commit 1, placed 1, send 1.1 lab-03, ");
     origin_free(origin);
 }
 
@@ -746,7 +746,7 @@ static void a_confidential_task_for_another_node_is_refused(void **state _unused
     assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), -EPERM);
     (void)snprintf(spec.node, sizeof(spec.node), "lab-01");
     submit_spec(origin, 1, &spec, 1);
-    assert_string_equal(actions(origin, 1), "placed 1, commit 1, accepted 1, send 1.1 lab-01, ");
+    assert_string_equal(actions(origin, 1), "commit 1, accepted 1, placed 1, send 1.1 lab-01, ");
     end(origin, 1, 1, 1, TASK_END_EXIT, 0, 2);
     (void)actions(origin, 2);
     assert_int_equal(origin_retry(origin, 1, "lab-02", NULL, 3), -EPERM);
@@ -773,7 +773,7 @@ static void a_task_moves_when_its_node_is_dead_and_its_lease_is_over(void **stat
                         "lost 1 (lab-02 dead), commit 1, ");
     assert_int_equal(state_of(origin, 1), TASK_PENDING);
     assert_string_equal(run_until(origin, 10 * USEC_PER_SEC + HOLD + 2 * DELAY),
-                        "moved 1 (from lab-02: lab-02 dead), placed 1, commit 1, "
+                        "moved 1 (from lab-02: lab-02 dead), commit 1, placed 1, "
                         "send 1.2 lab-03, ");
     start(origin, 1, 2, 3, 40 * USEC_PER_SEC);
     end(origin, 1, 2, 3, TASK_END_EXIT, 0, 41 * USEC_PER_SEC);
@@ -926,7 +926,7 @@ static void a_refused_attempt_goes_elsewhere_at_once_and_costs_no_try(void **sta
     submit(origin, 1, 0);
     (void)actions(origin, 0);
     refuse(origin, 1, 1, 2, ORIGIN_REFUSED_BUSY, 1);
-    assert_string_equal(actions(origin, 1), "placed 1, commit 1, send 1.2 lab-03, ");
+    assert_string_equal(actions(origin, 1), "commit 1, placed 1, send 1.2 lab-03, ");
     assert_int_equal(origin_find(origin, 1)->tries, 1);
     refuse(origin, 1, 1, 2, ORIGIN_REFUSED_BUSY, 1); /* the same again says nothing new */
     assert_string_equal(actions(origin, 1), "");
@@ -967,7 +967,7 @@ static void a_drained_queue_moves_to_another_node(void **state _unused_)
     accept(origin, 1, 1, 2, 0);
     refuse(origin, 1, 1, 2, ORIGIN_REFUSED_DRAINING, 1);
     assert_string_equal(actions(origin, 1),
-                        "moved 1 (from lab-02: it is draining), placed 1, commit 1, "
+                        "moved 1 (from lab-02: it is draining), commit 1, placed 1, "
                         "send 1.2 lab-03, ");
     origin_free(origin);
 }
@@ -995,7 +995,7 @@ static void a_long_queued_task_is_recalled_when_another_node_is_free(void **stat
     assert_string_equal(actions(origin, 60 * USEC_PER_SEC), "recall 1.1 lab-02, ");
     refuse(origin, 1, 1, 2, ORIGIN_REFUSED_RECALLED, 60 * USEC_PER_SEC);
     assert_non_null(strstr(actions(origin, 60 * USEC_PER_SEC),
-                           "moved 1 (from lab-02: another node is freer), placed 1, commit 1, "
+                           "moved 1 (from lab-02: another node is freer), commit 1, placed 1, "
                            "send 1.2 lab-03"));
     origin_free(origin);
 }
@@ -1011,7 +1011,7 @@ static void what_did_not_begin_within_its_lease_is_placed_again(void **state _un
     (void)actions(origin, 0);
     accept(origin, 1, 1, 2, 0);
     refuse(origin, 1, 1, 2, ORIGIN_REFUSED_RECALLED, 1);
-    assert_string_equal(actions(origin, 1), "placed 1, commit 1, send 1.2 lab-02, ");
+    assert_string_equal(actions(origin, 1), "commit 1, placed 1, send 1.2 lab-02, ");
     assert_int_equal(origin_find(origin, 1)->tries, 1);
     assert_non_null(strstr(origin_find(origin, 1)->timeline[2].text,
                            "not taken by lab-02: it did not begin within its lease"));
@@ -1183,7 +1183,7 @@ static void a_task_runs_again_when_a_user_asks_for_it(void **state _unused_)
     end(origin, 1, 1, 2, TASK_END_EXIT, 1, 1);
     (void)actions(origin, 1);
     assert_int_equal(origin_retry(origin, 1, "lab-03", NULL, 2), 0);
-    assert_string_equal(actions(origin, 2), "placed 1, commit 1, accepted 1, send 1.2 lab-03, ");
+    assert_string_equal(actions(origin, 2), "commit 1, accepted 1, placed 1, send 1.2 lab-03, ");
     end(origin, 1, 2, 3, TASK_END_EXIT, 0, 3);
     (void)actions(origin, 3);
     assert_int_equal(state_of(origin, 1), TASK_SUCCEEDED);
@@ -1336,7 +1336,7 @@ static void the_oldest_ended_task_makes_room(void **state _unused_)
     (void)actions(origin, 0);
     assert_int_equal(origin_submit(origin, 3, &spec, false, 0, reason), 0);
     assert_string_equal(actions(origin, 0),
-                        "forget 2, placed 3, commit 3, accepted 3, send 3.1 lab-02, ");
+                        "forget 2, commit 3, accepted 3, placed 3, send 3.1 lab-02, ");
     assert_int_equal(origin_submit(origin, 3, &spec, false, 0, reason), -EEXIST);
     origin_free(origin);
 }
