@@ -2,7 +2,8 @@
 
 /*
  * What no key can say alone: relations between values. A rule is broken only by what somebody
- * wrote: a default gives way (a quota below the default of files.file_max bounds files by itself).
+ * wrote: a default gives way (a shorter probe_interval takes the default of probe_timeout along,
+ * and a quota below that of files.file_max bounds files by itself).
  */
 
 #include "config/load.h"
@@ -27,19 +28,23 @@ static bool is_set(const struct load *load, const char *path)
     return strcmp(origin_of(load, path), "default") != 0;
 }
 
-/* Told where @path was written, or else where @other was, which made the default wrong. */
-static void break_rule(struct load *load, const char *path, const char *other, const char *text)
+static void break_rule(struct load *load, const char *path, const char *text)
 {
-    load_complain(load, origin_of(load, is_set(load, path) ? path : other), "%s: %s", path, text);
+    load_complain(load, origin_of(load, path), "%s: %s", path, text);
 }
 
 static void check_times(struct load *load)
 {
-    const struct config_membership *membership = &load->config->membership;
+    struct config_membership *membership = &load->config->membership;
+    usec_t max_usec = membership->probe_interval_usec / 2;
 
-    if (membership->probe_timeout_usec > membership->probe_interval_usec / 2)
-        break_rule(load, "membership.probe_timeout", "membership.probe_interval",
+    if (membership->probe_timeout_usec <= max_usec)
+        return;
+    if (is_set(load, "membership.probe_timeout"))
+        break_rule(load, "membership.probe_timeout",
                    "has to be at most half of membership.probe_interval");
+    else
+        membership->probe_timeout_usec = max_usec;
 }
 
 static void check_sizes(struct load *load)
@@ -47,18 +52,21 @@ static void check_sizes(struct load *load)
     const struct config *config = load->config;
 
     if (is_set(load, "files.file_max") && config->files.file_size_max > config->files.quota_size)
-        break_rule(load, "files.file_max", "files.quota", "has to be at most files.quota");
+        break_rule(load, "files.file_max", "has to be at most files.quota");
     if (is_set(load, "mem.value_max") && config->mem.value_size_max > config->mem.limit_size)
-        break_rule(load, "mem.value_max", "mem.limit", "has to be at most mem.limit");
+        break_rule(load, "mem.value_max", "has to be at most mem.limit");
 }
 
 static void check_security(struct load *load)
 {
-    const struct config_security *security = &load->config->security;
+    struct config_security *security = &load->config->security;
 
-    if (!security->encrypt && security->tls && is_set(load, "security.tls"))
-        break_rule(load, "security.tls", "security.encrypt",
-                   "needs security.encrypt: both use the key ring");
+    if (security->encrypt || !security->tls)
+        return;
+    if (is_set(load, "security.tls"))
+        break_rule(load, "security.tls", "needs security.encrypt: both use the key ring");
+    else
+        security->tls = false;
 }
 
 static void check_types(struct load *load)
@@ -110,8 +118,7 @@ static void check_addresses(struct load *load)
     if (address_parse(load->config->listen.address, 0, &address) == 0 && address.family == 4 &&
         address_parse(load->config->listen.advertise, 0, &advertised) == 0 &&
         advertised.family == 6)
-        break_rule(load, "listen.advertise", "listen.address",
-                   "is IPv6, but listen.address is IPv4");
+        break_rule(load, "listen.advertise", "is IPv6, but listen.address is IPv4");
 }
 
 static void check_seeds(struct load *load)

@@ -424,7 +424,7 @@ static void programs_that_cannot_run_are_warned_of(void **state _unused_)
 
 static void relations_between_keys_are_checked(void **state _unused_)
 {
-    load("membership = {\n probe_interval = \"800ms\"; };\n"
+    load("membership = { probe_interval = \"800ms\";\n probe_timeout = \"401ms\"; };\n"
          "files = { quota = \"1GiB\";\n file_max = \"2GiB\"; };\n"
          "security = { encrypt = false; tls = true; };\n"
          "listen = { address = \"10.0.0.1\"; advertise = \"[fd00::1]:7\"; };\n");
@@ -442,8 +442,13 @@ static void relations_between_keys_are_checked(void **state _unused_)
 static void a_default_gives_way_to_what_is_written(void **state _unused_)
 {
     load("files = { quota = \"1GiB\"; }; security = { encrypt = false; }; mem = { limit = "
-         "\"64KiB\"; };");
+         "\"64KiB\"; }; membership = { probe_interval = \"200ms\"; };");
     assert_int_equal(lab.result, 0);
+    assert_int_equal(lab.config->membership.probe_timeout_usec, 100 * USEC_PER_MSEC);
+    assert_false(lab.config->security.tls);
+    load("membership = { probe_interval = \"4s\"; };");
+    assert_int_equal(lab.config->membership.probe_timeout_usec, 500 * USEC_PER_MSEC);
+    assert_true(lab.config->security.tls);
 }
 
 static void networks_and_paths_are_checked(void **state _unused_)
