@@ -103,6 +103,9 @@ def test_ping_says_that_the_node_is_running(steady):
     (own,) = node.json("ping", "lab-01")["nodes"]
     assert (own["name"], own["udp"], own["tcp"], own["note"]) == ("lab-01", None, None, "this node: it runs")
     assert "this node: it runs" in node.ctl("ping", "lab-01").stdout
+    other = steady["lab-02"].call("Status")["node"]["uuid"]
+    answer = node.json("ping", "lab-02")
+    assert (answer["name"], answer["uuid"], answer["message"]) == ("lab-02", other, f"Node {other} is running!")
 
     def reached():
         return {entry["name"]: (entry["udp"], entry["tcp"]) for entry in node.json("ping", "--all", code=None)["nodes"]

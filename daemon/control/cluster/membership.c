@@ -77,16 +77,17 @@ static void on_ping_gone(struct call *call _unused_, void *data)
     pinging_free(data);
 }
 
-static cJSON *new_ping_reply(const struct node *node)
+static cJSON *new_ping_reply(const struct node_id *id, const char *name, bool is_running)
 {
     char uuid[NODE_ID_TEXT_MAX], message[NODE_ID_TEXT_MAX + 32];
     cJSON *reply = call_new_reply("p2pctl.ping/1");
 
-    node_id_format(&node->start.id, uuid);
-    snprintf(message, sizeof(message), "Node %s is running!", uuid);
+    node_id_format(id, uuid);
+    snprintf(message, sizeof(message), "Node %s %s", uuid,
+             is_running ? "is running!" : "does not answer");
     json_add_string(reply, "message", message);
     json_add_string(reply, "uuid", uuid);
-    json_add_string(reply, "name", node->config->node.name);
+    json_add_string(reply, "name", name);
     return reply;
 }
 
@@ -121,12 +122,20 @@ static void add_target(cJSON *list, const struct target *target)
     cJSON_AddItemToArray(list, json);
 }
 
+static bool has_answered(const struct target *target)
+{
+    return target->is_self || target->udp == CHECK_OK || target->tcp == CHECK_OK;
+}
+
 static void answer_ping(struct pinging *pinging)
 {
     struct call *call = pinging->call;
     const struct target *first = &pinging->targets[0];
+    const struct node *node = pinging->node;
     bool is_one = pinging->count == 1;
-    cJSON *reply = new_ping_reply(pinging->node);
+    /* It is about the one that was asked for, but about this one where those are several. */
+    cJSON *reply = is_one ? new_ping_reply(&first->id, first->name, has_answered(first))
+                          : new_ping_reply(&node->start.id, node->config->node.name, true);
 
     json_add_double(reply, "udp_ms",
                     is_one && first->udp == CHECK_OK ? msec(first->udp_usec) : (double)NAN);
@@ -257,7 +266,7 @@ void method_ping(struct node *node, struct call *call)
     if (!udp && !tcp)
         udp = tcp = true;
     if (!all && cJSON_GetArraySize(names) == 0) {
-        cJSON *reply = new_ping_reply(node);
+        cJSON *reply = new_ping_reply(&node->start.id, node->config->node.name, true);
         json_add_null(reply, "udp_ms");
         json_add_null(reply, "tcp_ms");
         json_add_null(reply, "nodes");
