@@ -134,10 +134,10 @@ static int add_place(const struct ctl *ctl, cJSON *parameters)
     const char *on_done = options_get(options, "on-done");
     bool confidential = options_has(options, "confidential");
 
-    if (confidential && (ctl->globals.node || select))
+    if (confidential && select)
         return fail(ERROR_CONFIDENTIAL, NULL, NULL,
-                    "confidential work never leaves this node: --confidential contradicts %s",
-                    select ? "--select" : "-N");
+                    "confidential work never leaves this node: --confidential contradicts "
+                    "--select");
     if (select && ctl->globals.node)
         return fail_usage("name a node by -N or select nodes by --select, but not both");
     if (ctl->globals.node)

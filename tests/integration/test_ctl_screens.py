@@ -66,7 +66,7 @@ SCREENS = {
     "submit-no-handler": "submit d1",
     "submit-no-handler-wait": "submit --wait d1",
     "submit-no-number": "submit c",
-    "submit-confidential": "submit --confidential -N lab-05 a1",
+    "submit-confidential": "submit --confidential --select tag:gpu=yes a1",
     "run": "run tasks.txt",
     "run-fail": "run fail.txt",
     "run-typo": "run typo.txt",
@@ -462,7 +462,7 @@ def test_a_list_of_more_than_a_call_holds_is_told_how_to_go_on(ctl, daemon, tmp_
 @pytest.mark.parametrize("command, code", [
     ("submit --wait a1 --memory 0", 125), ("submit --memory 0 a1", 2), ("submit -qf a1 --bogus", 125),
     ("submit --bogus --wait a1", 125), ("submit --bogus a1", 2), ("submit --dry-run --wait a1 --bogus", 2),
-    ("submit --wait", 125), ("-N lab-03 submit --wait --confidential a1", 125), ("submit --bogus -- cmd --wait", 2),
+    ("submit --wait", 125), ("submit --wait --select tag:x=1 --confidential a1", 125), ("submit --bogus -- cmd --wait", 2),
     ("submit a1 --follow --after", 125), ("task wait 42 --timeout x", 125), ("task wait 42 --bogus", 125),
     ("task wait 42 --state x", 125), ("task wait 42 43 --state x", 2), ("task wait --any 42 43 --timeout x", 2),
     ("task wait 42 43 --bogus", 2), ("task list --bogus", 2), ("--json submit --wait a1 --bogus", 125)])

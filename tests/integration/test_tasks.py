@@ -319,6 +319,7 @@ def test_confidential_elsewhere_contradicts_itself(node):
         result = node.ctl("submit", "--confidential", *options, "a1", code=2)
         assert "confidential" in result.stderr and result.stdout == ""
     assert len(node.tasks()) == count
+    assert node.ctl("submit", "--confidential", "-N", "lab-01", "--wait", "--", "echo", "here").stdout == "here\n"
 
 
 def test_a_confidential_task_waits_rather_than_leave(node):
