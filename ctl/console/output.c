@@ -208,6 +208,11 @@ bool output_has_ended(const cJSON *task)
     return strcmp(state, "pending") != 0 && strcmp(state, "running") != 0;
 }
 
+bool output_has_crashed(const cJSON *task)
+{
+    return json_is_set(task, "signal") && strcmp(json_text(task, "state", ""), "failed") == 0;
+}
+
 int output_exit_code(const cJSON *task)
 {
     const char *state = json_text(task, "state", "");
@@ -274,7 +279,7 @@ void output_summary(const struct ctl *ctl, const cJSON *task, const cJSON *paths
     render_tinted(ctl, stderr, TONE_PLAIN, state);
     if (!succeeded && json_is_set(task, "exit"))
         snprintf(how, sizeof(how), "exit %.0f", json_number(task, "exit", 0));
-    else if (!succeeded && json_is_set(task, "signal"))
+    else if (output_has_crashed(task))
         snprintf(how, sizeof(how), "signal %.0f", json_number(task, "signal", 0));
     if (*how)
         fprintf(stderr, ": %s", how);

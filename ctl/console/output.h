@@ -30,6 +30,9 @@ void output_print_end(const struct ctl *ctl, const char *id);
 
 bool output_has_ended(const cJSON *task);
 
+/* Whether it failed by a signal; one that was cancelled or ran too long got its from us. */
+bool output_has_crashed(const cJSON *task);
+
 /*
  * The code to hand on for a task that has ended, as a shell would: its own, 128 + signal, 124 for a
  * time limit, 125 where it has none (lost, unknown).

@@ -82,9 +82,8 @@ int joblog_add(struct joblog *joblog, const cJSON *task)
     if (!entry || entry->is_written || !output_has_ended(task))
         return 0;
     const char *state = json_text(task, "state", ""), *started = json_text(task, "started", NULL);
-    bool is_signal = json_is_set(task, "signal");
-    bool is_ended_by_us = !json_is_set(task, "exit") && !is_signal;
     bool is_killed = strcmp(state, "timed-out") == 0 || strcmp(state, "cancelled") == 0;
+    bool is_ended_by_us = is_killed || (!json_is_set(task, "exit") && !json_is_set(task, "signal"));
     entry->is_written = true;
     fprintf(joblog->file, "%zu\t%s\t%.3f\t%10.3f\t%.0f\t%.0f\t%d\t%d\t%s\n",
             (size_t)(entry - joblog->entries) + 1, json_text(task, "node", ":"),
@@ -92,8 +91,7 @@ int joblog_add(struct joblog *joblog, const cJSON *task)
             json_number(task, "run_s", 0), json_number(task, "in_bytes", 0),
             json_number(task, "out_bytes", 0),
             is_ended_by_us ? -1 : (int)json_number(task, "exit", 0),
-            is_ended_by_us && is_killed ? TERM_SIGNAL : (int)json_number(task, "signal", 0),
-            entry->command);
+            (int)json_number(task, "signal", is_killed ? TERM_SIGNAL : 0), entry->command);
     if (fflush(joblog->file) == 0)
         return 0;
     int error = errno;

@@ -137,7 +137,7 @@ static void format_failure(const cJSON *object, const char *state, char *target,
         snprintf(target, size, "exit %.0f", json_number(object, "exit", 0));
     else if (strcmp(state, "timed-out") == 0)
         snprintf(target, size, "timed out");
-    else if (json_is_set(object, "signal"))
+    else if (output_has_crashed(object))
         snprintf(target, size, "signal %.0f", json_number(object, "signal", 0));
     else
         snprintf(target, size, "%s", json_text(object, "reason", state));

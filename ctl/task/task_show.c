@@ -31,7 +31,7 @@ static void print_state(const struct ctl *ctl, const cJSON *task)
     render_tinted(ctl, stdout, output_tone(state), state);
     if (json_number(task, "exit", 0) != 0)
         printf(": exit %.0f", json_number(task, "exit", 0));
-    else if (json_is_set(task, "signal"))
+    else if (output_has_crashed(task))
         printf(": signal %.0f", json_number(task, "signal", 0));
     else if (reason && strcmp(state, "succeeded") != 0) { /* what went before is in the timeline */
         fputs(": ", stdout);

@@ -206,16 +206,19 @@ static struct task_end end_of_kill(const struct entry *entry, const struct task_
 
     killed.text[0] = '\0';
     killed.is_oom = false;
+    killed.code = 0;
     switch (entry->killing) {
     case KILL_NONE:
         return *end;
     case KILL_TIMEOUT:
         killed.type = TASK_END_TIMED_OUT;
+        killed.code = end->type == TASK_END_SIGNAL ? end->code : 0;
         (void)snprintf(killed.text, sizeof(killed.text), "%s",
                        text_format_usec(entry->public.timeout_usec, limit));
         break;
     case KILL_CANCEL:
         killed.type = TASK_END_CANCELLED;
+        killed.code = end->type == TASK_END_SIGNAL ? end->code : 0;
         break;
     case KILL_LEASE:
         killed.type = TASK_END_STOPPED;
@@ -231,7 +234,6 @@ static struct task_end end_of_kill(const struct entry *entry, const struct task_
         (void)snprintf(killed.text, sizeof(killed.text), "the node stops");
         break;
     }
-    killed.code = 0;
     return killed;
 }
 

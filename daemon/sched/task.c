@@ -333,6 +333,18 @@ char *task_format_run(usec_t run_usec, char target[static 32])
     return target;
 }
 
+int task_end_get_signal(const struct task_end *end)
+{
+    switch (end->type) {
+    case TASK_END_SIGNAL:
+    case TASK_END_TIMED_OUT:
+    case TASK_END_CANCELLED:
+        return end->code;
+    default:
+        return 0;
+    }
+}
+
 char *task_end_format(const struct task_end *end, char target[static TASK_REASON_MAX + 1])
 {
     size_t size = TASK_REASON_MAX + 1;

@@ -168,10 +168,10 @@ enum task_kind task_spec_get_kind(const struct task_spec *spec);
 char *task_spec_format_name(const struct task_spec *spec, char target[static TASK_NAME_MAX + 1]);
 
 enum task_end_type {
-    TASK_END_EXIT,   /* code */
-    TASK_END_SIGNAL, /* code = the signal nobody of us sent */
-    TASK_END_TIMED_OUT,
-    TASK_END_CANCELLED,
+    TASK_END_EXIT,       /* code */
+    TASK_END_SIGNAL,     /* code = the signal nobody of us sent */
+    TASK_END_TIMED_OUT,  /* code = the signal it ended by, 0 = none */
+    TASK_END_CANCELLED,  /* the same */
     TASK_END_NOT_RUN,    /* could not be started: code = errno, 1.. */
     TASK_END_STOPPED,    /* killed by its node: its lease was over, or the node stops */
     TASK_END_NO_RESULTS, /* exit 0, but its results could not be kept: code = errno, 1.. */
@@ -193,6 +193,9 @@ struct task_end {
 
 /* How long something ran, for people: "12ms", "8.01s", "5min". Returns @target. */
 char *task_format_run(usec_t run_usec, char target[static 32]);
+
+/* The signal that ended it, whoever sent it; 0 = none. */
+int task_end_get_signal(const struct task_end *end);
 
 /* "exit 1", "signal 9", "out of memory (signal 9): limit 512MiB; …", "timed out after 5min",
  * "cannot start: …". Returns @target. */

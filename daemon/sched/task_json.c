@@ -370,7 +370,9 @@ int task_end_from_json(const cJSON *json, struct task_end *ret)
         return -EBADMSG;
     if (end.type == TASK_END_EXIT && end.code > 255)
         return -EBADMSG;
-    if (end.type == TASK_END_SIGNAL && (end.code < 1 || end.code > SIGNAL_MAX))
+    if (end.type == TASK_END_SIGNAL && end.code < 1)
+        return -EBADMSG;
+    if (task_end_get_signal(&end) > SIGNAL_MAX)
         return -EBADMSG;
     *ret = end;
     task_format_text(ret->text, sizeof(ret->text), "%s", end.text);

@@ -339,8 +339,26 @@ def test_cancel_ends_the_whole_process_group(lab, node):
     wait_for(lambda: "started" in node.ctl("task", "logs", task).stdout, 10, "the task to start")
     wait_for(lambda: len(alive()) >= 2, 5, "two sleepers")
     node.ctl("task", "cancel", task)
-    assert node.wait_task(task, "cancelled")["signal"] in (signal.SIGTERM, None)
+    assert node.wait_task(task, "cancelled")["signal"] == signal.SIGTERM
     wait_for(lambda: not alive(), 5, "nobody of the group to be left")
+
+
+@pytest.mark.parametrize("name", ["KILL", "INT"])
+def test_a_cancelled_task_tells_the_signal_it_ended_by(node, name):
+    task = node.submit("-N", "lab-02", "--", "sleep", "60")
+    node.wait_task(task, "running")
+    node.ctl("task", "cancel", "--signal", name, task)
+    number = getattr(signal, f"SIG{name}")
+    node.ctl("task", "wait", task, code=128 + number)
+    ended = node.task(task)
+    assert (ended["state"], ended["exit"], ended["signal"]) == ("cancelled", None, number)
+
+
+def test_a_task_that_ran_too_long_tells_the_signal_it_ended_by(node):
+    task = node.submit("--timeout", "100ms", "--", "sleep", "60")
+    assert "timed out after 100ms" in node.ctl("task", "wait", task, code=124).stderr
+    ended = node.task(task)
+    assert (ended["state"], ended["exit"], ended["signal"]) == ("timed-out", None, signal.SIGTERM)
 
 
 def test_a_pending_task_is_cancelled_and_never_runs(lab, node):

@@ -392,7 +392,7 @@ static void a_time_limit_ends_in_term_and_then_kill(void **state _unused_)
     slots_exited(slots, id_of(slots, 1), &end, 70 * USEC_PER_SEC);
     assert_int_equal(end_of(slots, 1)->type, TASK_END_TIMED_OUT);
     assert_string_equal(end_of(slots, 1)->text, "1min");
-    assert_int_equal(end_of(slots, 1)->code, 0);
+    assert_int_equal(end_of(slots, 1)->code, 9);
     slots_free(slots);
 }
 

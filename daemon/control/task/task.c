@@ -84,8 +84,8 @@ static void add_end(const struct task *task, enum task_state state, cJSON *json)
         json_add_i64(json, "exit", task->end.code);
     else
         json_add_null(json, "exit");
-    if (has_end && task->end.type == TASK_END_SIGNAL)
-        json_add_i64(json, "signal", task->end.code);
+    if (has_end && task_end_get_signal(&task->end) > 0)
+        json_add_i64(json, "signal", task_end_get_signal(&task->end));
     else
         json_add_null(json, "signal");
 }
