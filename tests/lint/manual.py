@@ -10,6 +10,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 P2PCTL = pathlib.Path(os.environ.get("P2PNODE_BUILD", ROOT / "build")) / "p2pctl"
 KEY = re.compile(r'^    \{"([a-z_.]+)", KEY_', re.M)
+RANGE = re.compile(r'^    \{"([a-z_.]+)", KEY_(?:USEC|SIZE|INT), AT\([\w.]+\), ([^,]+), ([^,]+), "[^"]*"(, \.has_zero)?', re.M)
+UNITS = {"MSEC": "ms", "SEC": "s", "HOURS": "h", "DAYS": "d", "KIB": "KiB", "MIB": "MiB", "TIB": "TiB"}
 PAGES = sorted([*ROOT.glob("daemon/*.[1-8]"), *ROOT.glob("ctl/*.[1-8]"), *ROOT.glob("etc/*.[1-8]")])
 
 
@@ -26,8 +28,19 @@ def check_keys(errors):
     described = set(re.findall(r"^\.It Ic ([a-z_.]+)", page, re.M))
     errors += [f"etc/p2pnode.conf.5: {key} is missing" for key in keys if key not in described]
     errors += [f"etc/p2pnode.conf.5: there is no key {key}" for key in sorted(described - set(keys))]
-    if not keys:
+    ranges = {key: f"{in_words(low)} to {in_words(high)}" + (", or 0" if zero else "")
+              for key, low, high, zero in RANGE.findall(table)}
+    told = dict(re.findall(r"^\.It Ic ([a-z_.]+) No \((?:number|time|size), (.*? to .*?)(?:, restart)?\)$", page, re.M))
+    errors += [f"etc/p2pnode.conf.5: {key} is {ranges.get(key)}, not {told.get(key)}"
+               for key in sorted({*ranges, *told}) if ranges.get(key) != told.get(key)]
+    if not keys or not ranges:
         errors.append("daemon/config/table.c: no keys found")
+
+
+def in_words(limit):
+    """MSEC(100) as people write it."""
+    unit, number = re.fullmatch(r"(?:(\w+)\()?(\d+)\)?", limit).groups()
+    return number + UNITS.get(unit, "")
 
 
 def check_details(errors):
