@@ -253,7 +253,7 @@ static void tell_own(const struct audience *audience)
     if (node->keyring_differs) {
         snprintf(text, sizeof(text),
                  "the file of security.keyring differs from the key ring in use, which is "
-                 "%s/keyring",
+                 "%s/keyring; when it no longer does: p2pctl reload",
                  node->state_dir);
         tell(audience, "keyring-differs", false, text);
     }

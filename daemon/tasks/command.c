@@ -116,8 +116,8 @@ static void fill_environment(const struct tasks *tasks, const struct slots_attem
     task_id_format(attempt->key.number, attempt->origin_name, id);
     add_variable(command, &count, "P2P_TASK_ID=%s", id);
     add_variable(command, &count, "P2P_TASK_TYPE=%s", spec->type);
-    if (task_spec_get_kind(spec) == TASK_TYPED)
-        add_variable(command, &count, "P2P_TASK_NUM=%" PRIu64, spec->type_number);
+    add_variable(command, &count, "P2P_TASK_NUM=%" PRIu64,
+                 task_spec_get_kind(spec) == TASK_TYPED ? spec->type_number : attempt->key.number);
     add_variable(command, &count, "P2P_TASK_ATTEMPT=%" PRIu64, attempt->key.attempt);
     if (spec->workflow > 0)
         add_variable(command, &count, "P2P_WORKFLOW_ID=w%" PRIu64 "@%s", spec->workflow,

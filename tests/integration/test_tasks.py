@@ -195,6 +195,7 @@ def test_a_task_gets_the_documented_environment_and_nothing_of_the_daemons(node)
     variables = dict(line.split("=", 1) for line in result.stdout.splitlines())
     task = node.tasks()[-1]["id"]
     assert variables["P2P_TASK_ID"] == task and variables["P2P_TASK_ATTEMPT"] == "1"
+    assert (variables["P2P_TASK_TYPE"], variables["P2P_TASK_NUM"]) == ("cmd", task.split("@")[0])
     assert (variables["P2P_NODE"], variables["P2P_ORIGIN"], variables["P2P_CLUSTER"]) == ("lab-03", "lab-01", "p2pnode")
     assert variables["COLOUR"] == "blue" and "TMPDIR" in variables
     assert not {"P2PNODE_BUILD", "SUDO_USER", "LC_ALL", "PYTEST_CURRENT_TEST"} & set(variables)
