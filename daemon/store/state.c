@@ -47,7 +47,8 @@ struct state {
     sqlite3 *database;     /* owned */
     struct worker *worker; /* borrowed */
     uint64_t events_max;
-    uint64_t events_new; /* put since the oldest were dropped */
+    uint64_t events_count; /* that there are; the lane's */
+    bool has_counted;      /* else nobody knows */
     int lock_fd;
     struct state_statements statements; /* owned; the lane's with the connection */
     struct group group;
@@ -91,8 +92,7 @@ int state_open(const char *directory, struct worker *worker, uint64_t events_max
     _cleanup_(state_freep) struct state *state = calloc(1, sizeof(*state));
     if (!state)
         return -ENOMEM;
-    *state = (struct state){
-        .worker = worker, .events_max = events_max, .events_new = events_max, .lock_fd = -EBADF};
+    *state = (struct state){.worker = worker, .events_max = events_max, .lock_fd = -EBADF};
     state->room.directory_fd = -EBADF;
     list_init(&state->drops);
     list_init(&state->pending);
@@ -247,17 +247,22 @@ static bool is_fatal(int r)
     return r < 0 && r != -ENOSPC && r != -ENOMEM && r != -EBUSY;
 }
 
-/* Where the newest events_max begin is found by a walk over them: not after each new one. */
+/* From the old end, and some at once: the newest events_max are many to go by. */
 static int drop_events(struct state *state)
 {
-    if (state->events_new <= state->events_max / EVENTS_SLACK)
-        return 0;
-    int r = database_run(state->database,
-                         "DELETE FROM event WHERE sequence <= "
-                         "(SELECT sequence FROM event ORDER BY sequence DESC LIMIT 1 OFFSET ?1)",
-                         "i", state->events_max);
-    if (r == 0)
-        state->events_new = 0;
+    uint64_t slack = state->has_counted ? state->events_max / EVENTS_SLACK : 0;
+    int r = 0;
+
+    if (!state->has_counted)
+        r = database_get_u64(state->database, "SELECT count(*) FROM event", &state->events_count);
+    state->has_counted = r == 0;
+    if (r < 0 || state->events_count <= state->events_max + slack)
+        return r;
+    r = database_run(state->database,
+                     "DELETE FROM event WHERE sequence < "
+                     "(SELECT sequence FROM event ORDER BY sequence LIMIT 1 OFFSET ?1)",
+                     "i", state->events_count - state->events_max);
+    state->events_count = state->events_max;
     return r;
 }
 
@@ -271,14 +276,16 @@ static int commit_range(struct state *state, struct list *first, const struct li
     for (struct list *link = first; link != end && r == 0; link = link->next) {
         const struct state_batch *batch = list_entry(link, struct state_batch, link);
         r = state_batch_apply(batch, &state->statements, state->database);
-        state->events_new += batch->events_count;
+        state->events_count += batch->events_count;
     }
     if (r == 0)
         r = drop_events(state);
     if (r == 0)
         r = state_statements_run(&state->statements, state->database, "COMMIT");
-    if (r < 0)
+    if (r < 0) {
         (void)sqlite3_exec(state->database, "ROLLBACK", NULL, NULL, NULL);
+        state->has_counted = false;
+    }
     return r;
 }
 

@@ -97,8 +97,10 @@ static struct state_change *new_change(const struct state_change_value *values, 
     return change;
 }
 
-/* The arguments are those of database_prepare; their bytes are copied. */
-static void record(struct state_batch *batch, const char *sql, const char *format, ...)
+/* The arguments are those of database_prepare; their bytes are copied. Return: the change, or NULL
+ * without memory. */
+static struct state_change *record(struct state_batch *batch, const char *sql, const char *format,
+                                   ...)
 {
     struct state_change_value values[STATE_CHANGE_VALUES_MAX] = {0};
     size_t size = 0;
@@ -123,12 +125,13 @@ static void record(struct state_batch *batch, const char *sql, const char *forma
     struct state_change *change = new_change(values, size);
     if (!change) {
         batch->is_incomplete = true;
-        return;
+        return NULL;
     }
     change->sql = sql;
     change->format = format;
     list_append(&batch->changes, &change->link);
     batch->size += sizeof(*change) + size;
+    return change;
 }
 
 void state_put_id(struct state_batch *batch, const struct node_id *id)
@@ -143,8 +146,13 @@ void state_put_task(struct state_batch *batch, const struct state_task *task)
            "INSERT OR REPLACE INTO task(number, state, ended, record, result) VALUES(?1, ?2, ?3, "
            "?4, ?5)",
            "ititt", task->number, task->state, task->ended_wall_usec, task->record, task->result);
-    record(batch, "UPDATE meta SET value = ?1 + 1 WHERE key = 'next_task' AND value <= ?1", "i",
-           task->number);
+    /* Once for all of them. */
+    if (batch->last_task)
+        batch->last_task->values[0].number = MAX(batch->last_task->values[0].number, task->number);
+    else
+        batch->last_task =
+            record(batch, "UPDATE meta SET value = ?1 + 1 WHERE key = 'next_task' AND value <= ?1",
+                   "i", task->number);
 }
 
 void state_update_task(struct state_batch *batch, uint64_t number, const char *state,

@@ -40,8 +40,9 @@ struct state_batch {
     struct list afters;
     size_t size; /* bytes of all changes */
     size_t events_count;
-    bool is_incomplete; /* there was no memory for a change */
-    bool is_drops;      /* of state_drops_new() */
+    struct state_change *last_task; /* of changes: the highest number of its tasks, or NULL */
+    bool is_incomplete;             /* there was no memory for a change */
+    bool is_drops;                  /* of state_drops_new() */
     int result;
 };
 

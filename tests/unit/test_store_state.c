@@ -50,6 +50,7 @@ static void numbers_are_never_given_twice_even_when_deleted(void **state)
     struct state_batch *batch = new_batch();
     struct state_workflow workflow = {.number = 7, .record = "{}"};
 
+    put_task(batch, 11, "pending", 0);
     put_task(batch, 41, "pending", 0);
     put_task(batch, 12, "pending", 0);
     state_delete_task(batch, 41);
