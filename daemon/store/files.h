@@ -108,14 +108,17 @@ int files_stat(struct files *files, const char *name, struct files_info *ret);
  */
 int files_open_read(struct files *files, const char *name, int *ret_fd, struct files_info *ret);
 
+#define FILES_UNREADABLE 2
+
 /**
  * files_hash_next() - hashes a file that was stored without its hash (upload_offer.is_hashed_later)
  * @name:    the one after which it is looked for, "" = from the beginning; then the one that was
  *           found
  * @is_over: true = give up
  *
- * What cannot be read, or was changed meanwhile, stays as it is. Return: 1; 0 where there is none
- * after @name; -ECANCELED, -EIO, -ENOMEM.
+ * What was changed meanwhile stays as it is. Return: 1; FILES_UNREADABLE where that one could not
+ * be read now, which may be another time; 0 where there is none after @name; -ECANCELED, -EIO,
+ * -ENOMEM.
  */
 int files_hash_next(struct files *files, char name[static FILES_NAME_MAX + 1],
                     const atomic_bool *is_over);

@@ -63,7 +63,8 @@ static int enter_hash(struct files *files, const char *name, const struct stat *
     return r;
 }
 
-/* Return: 0, also where it cannot be read; -ECANCELED, -ENOMEM, -EIO. */
+/* Return: 0, also where there is nothing to be hashed; FILES_UNREADABLE; -ECANCELED, -ENOMEM, -EIO.
+ */
 static int hash(struct files *files, const char *name, const atomic_bool *is_over)
 {
     _cleanup_(hasher_freep) struct hasher *hasher = NULL;
@@ -72,15 +73,18 @@ static int hash(struct files *files, const char *name, const atomic_bool *is_ove
     struct files_info info;
     struct stat status;
 
-    if (files_open_read(files, name, &fd, &info) < 0 || !info.awaits_hash)
+    int r = files_open_read(files, name, &fd, &info);
+    if (r < 0)
+        return r == -ENOENT || r == -ESTALE || r == -ELOOP ? 0 : FILES_UNREADABLE;
+    if (!info.awaits_hash)
         return 0;
-    int r = hasher_new(&hasher);
+    r = hasher_new(&hasher);
     if (r == 0)
         r = hasher_add_file(hasher, fd, info.size, is_over);
     if (r == 0)
         r = hasher_get(hasher, sum);
     if (r < 0)
-        return r == -EIO ? 0 : r;
+        return r == -EIO ? FILES_UNREADABLE : r;
     return fstat(fd, &status) < 0 ? -EIO : enter_hash(files, name, &status, sum);
 }
 
@@ -92,7 +96,7 @@ int files_hash_next(struct files *files, char name[static FILES_NAME_MAX + 1],
     if (r <= 0)
         return r;
     r = hash(files, name, is_over);
-    return r < 0 ? r : 1;
+    return r == 0 ? 1 : r;
 }
 
 int files_stat_hashed(struct files *files, const char *name, uint64_t size,

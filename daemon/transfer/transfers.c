@@ -39,12 +39,14 @@ static void run_hashing(void *data)
 {
     struct transfers *transfers = data;
     char name[FILES_NAME_MAX + 1] = "";
+    bool has_failed = false;
     int r;
 
-    do
+    do {
         r = files_hash_next(transfers->config.files, name, &transfers->is_stopping);
-    while (r > 0);
-    transfers->has_failed_to_hash = r < 0;
+        has_failed = has_failed || r < 0 || r == FILES_UNREADABLE;
+    } while (r > 0);
+    transfers->has_failed_to_hash = has_failed;
 }
 
 static void hash_stored(struct transfers *transfers);

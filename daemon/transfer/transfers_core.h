@@ -43,7 +43,7 @@ struct transfers {
     size_t own_running, served_running;
     struct file_paces paces;
     bool is_hashing;         /* a thread does files_hash_next() */
-    bool has_failed_to_hash; /* it did, before the end; that thread's while it is_hashing */
+    bool has_failed_to_hash; /* it did, one of them or all; that thread's while it is_hashing */
     atomic_bool is_stopping;
     struct links *links; /* owned; NULL while stopping */
 };

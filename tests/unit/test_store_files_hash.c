@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define SIZE  UPLOAD_HASHED_LATER_MIN
@@ -128,6 +129,34 @@ static void who_starts_again_hashes_what_was_left(void **state)
     assert_false(files_awaits_hash(room->files));
 }
 
+/* Here as no descriptor is left; a disk that fails for a moment is the same. */
+static void what_cannot_be_read_now_is_tried_again(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer first = later("a-large"), second = later("b-large");
+    char name[FILES_NAME_MAX + 1] = "";
+    struct rlimit before, none = {0};
+
+    put_large(room, &first);
+    put_large(room, &second);
+    (void)look_at(room, "a-large"); /* the index is open */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int r = files_hash_next(room->files, name, &never);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(r, FILES_UNREADABLE);
+    assert_string_equal(name, "a-large");
+    assert_int_equal(files_hash_next(room->files, name, &never), 1);
+    assert_string_equal(name, "b-large");
+    assert_int_equal(files_hash_next(room->files, name, &never), 0);
+    assert_true(look_at(room, "a-large").awaits_hash);
+    *name = '\0';
+    assert_int_equal(files_hash_next(room->files, name, &never), 1);
+    struct files_info info = look_at(room, "a-large");
+    expect_hash(&info);
+}
+
 static void what_was_changed_before_is_damaged_and_gets_no_hash(void **state)
 {
     struct room *room = *state;
@@ -234,6 +263,7 @@ int main(void)
         test(large_file_is_stored_first_and_hashed_later),
         test(what_is_smaller_or_not_to_be_hashed_later_is_hashed_at_once),
         test(who_starts_again_hashes_what_was_left),
+        test(what_cannot_be_read_now_is_tried_again),
         test(what_was_changed_before_is_damaged_and_gets_no_hash),
         test(what_only_has_another_inode_is_hashed),
         test(hashing_can_be_given_up),
