@@ -185,7 +185,7 @@ check-corpus: $(FUZZERS)
 	@$(RUN) corpus --each tests/fuzz/corpus.sh -- $(FUZZERS)
 
 check-screens: $(PROGRAMS)
-	@$(RUN) screens $(PYTEST) tests/integration/test_ctl_screens.py
+	@$(RUN) screens $(PYTEST) $(wildcard tests/integration/test_ctl_*.py)
 
 .PHONY: check-sim check-integration check-lint sim sim-curve bench-lifeguard bench-sched bench-tasks fuzz bench bench-membership bench-files bench-memory check-bench coverage
 check-sim: check-scenarios check-storms check-crowd check-mutants ## scenarios, 200 storms, mutants (REWRITE=1: new traces)
@@ -211,7 +211,7 @@ $(B)/tests/hostile: tests/integration/hostile.c
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) $(CFLAGS) -o $@ $<
 
 check-integration: $(PROGRAMS) $(B)/tests/bare $(B)/tests/crash.so $(B)/tests/machine.so $(B)/tests/hostile ## real daemons; needs root
-	@$(RUN) integration --each $(PYTEST) -- $(filter-out %/test_ctl_screens.py,$(wildcard tests/integration/test_*.py))
+	@$(RUN) integration --each $(PYTEST) -- $(filter-out tests/integration/test_ctl_%,$(wildcard tests/integration/test_*.py))
 
 check-lint: $(LIBRARY) $(B)/p2pctl ## floors, purity, headers, sleeps, manual, events, claims, sizes, peers
 	@$(RUN) lint --each -- $(foreach lint,layers.py pure.py headers.sh sleeps.py manual.py events.py claims.py sizes.py peers.py,tests/lint/$(lint))

@@ -55,6 +55,7 @@ struct ctl {
     struct globals globals;
     struct client *client; /* owned; NULL before the first question */
     cJSON *shown;          /* owned; with --watch the rows of the last time, else NULL */
+    cJSON *several;        /* owned; of render_several(), else NULL */
 };
 
 #define COMMAND_WORDS_MAX SIZE_MAX

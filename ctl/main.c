@@ -146,7 +146,7 @@ static int dispatch(struct ctl *ctl, int argc, char *const *argv)
         return r;
     pager_open(ctl);
     if (!options_has(&ctl->options, "watch"))
-        return ctl->command->run(ctl);
+        return render_several_end(ctl, ctl->command->run(ctl));
     if (!command_is_watchable(ctl->command))
         return fail_usage("only what just looks can be repeated by --watch");
     return watch_run(ctl);

@@ -364,6 +364,8 @@ int ping_run(struct ctl *ctl)
         return fail_usage("-c is a number of pings, not \"%s\"", text);
     if (options_has(&ctl->options, "all") && ctl->options.words_count > 0)
         return fail_usage("name nodes, or say --all, but not both");
+    if (count > 1)
+        render_several(ctl, "pings");
     for (long i = 0; i < count; i++) {
         struct timespec second = {1, 0};
         if (i > 0)

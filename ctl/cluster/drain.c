@@ -100,7 +100,7 @@ int drain_run(struct ctl *ctl)
 {
     static const char *const texts[] = {"reason", "deadline"}, *const flags[] = {"wait", "kill"};
     _cleanup_json_ cJSON *parameters = client_parameters(ctl);
-    bool is_last = false;
+    bool is_last = false, waits = options_has(&ctl->options, "wait");
     int r = add_node(ctl, parameters);
 
     if (r != 0)
@@ -111,7 +111,7 @@ int drain_run(struct ctl *ctl)
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
         if (options_has(&ctl->options, flags[i]))
             json_add_bool(parameters, flags[i], true);
-    if (options_has(&ctl->options, "wait"))
+    if (waits)
         interrupt_catch();
     r = client_start(ctl, (struct call){"Drain", TAKE_PTR(parameters), -1, true, NULL});
     while (r == 0 && !is_last) {
@@ -119,8 +119,10 @@ int drain_run(struct ctl *ctl)
         r = client_next(ctl, &answer, &is_last);
         if (r != 0)
             break;
-        if (ctl->globals.json != JSON_OFF)
+        if (ctl->globals.json != JSON_OFF && waits)
             r = render_json_line(answer);
+        else if (ctl->globals.json != JSON_OFF) /* no stream: the last says all */
+            r = is_last ? render_json(ctl, answer, NULL) : 0;
         else if (!ctl->globals.quiet)
             show(ctl, answer);
         (void)fflush(stdout);

@@ -45,7 +45,20 @@ struct flow {
     struct again again;
     struct progress progress; /* of its files */
     char name[160];
+    cJSON *whole; /* owned; the output, where it is not printed as it comes; else NULL */
 };
+
+static struct flow new_flow(struct ctl *ctl)
+{
+    return (struct flow){.ctl = ctl,
+                         .channels = {{stdout, false}, {stderr, false}},
+                         .whole = output_is_whole(ctl) ? cJSON_CreateArray() : NULL};
+}
+
+static void flow_done(struct flow *flow)
+{
+    cJSON_Delete(flow->whole);
+}
 
 /* How many of the next @size bytes of @attempt were shown already. */
 static size_t count_shown(struct flow *flow, double attempt, bool is_error, size_t size)
@@ -64,6 +77,17 @@ static size_t count_shown(struct flow *flow, double attempt, bool is_error, size
     return known;
 }
 
+static int write_json(struct flow *flow, const cJSON *object)
+{
+    cJSON *item = flow->whole ? cJSON_Duplicate(object, true) : NULL;
+
+    if (!item)
+        return flow->whole ? fail_memory() : render_json_line(object);
+    cJSON_DeleteItemFromObjectCaseSensitive(item, "type");
+    cJSON_AddItemToArray(flow->whole, item);
+    return 0;
+}
+
 static int write_output(struct flow *flow, const cJSON *object)
 {
     bool is_error = strcmp(json_text(object, "stream", "stdout"), "stderr") == 0;
@@ -77,7 +101,7 @@ static int write_output(struct flow *flow, const cJSON *object)
     if (known == size)
         return 0;
     if (flow->ctl->globals.json != JSON_OFF)
-        return render_json_line(object);
+        return write_json(flow, object);
     if (flow->timestamps)
         write_stamped(flow->ctl, channel, json_text(object, "time", NULL), data + known,
                       size - known);
@@ -102,7 +126,7 @@ static void show_progress(struct flow *flow, const cJSON *object)
                    json_number(object, "total_bytes", 0));
 }
 
-static int take_object(struct flow *flow, const cJSON *object, bool last)
+static int take_object(struct flow *flow, cJSON *object, bool last)
 {
     const struct globals *globals = &flow->ctl->globals;
     const char *type = json_text(object, "type", "");
@@ -111,6 +135,11 @@ static int take_object(struct flow *flow, const cJSON *object, bool last)
         progress_wipe(&flow->progress);
     if (!last && strcmp(type, "output") == 0)
         return write_output(flow, object);
+    if (flow->whole) {
+        if (last)
+            cJSON_AddItemToObject(object, "output", TAKE_PTR(flow->whole));
+        return 0;
+    }
     if (globals->json != JSON_OFF)
         return render_json_line(object);
     if (strcmp(type, "progress") == 0)
@@ -147,9 +176,9 @@ static int take_stream(struct flow *flow, cJSON *parameters, cJSON **ret_end)
 
 int output_stream(struct ctl *ctl, cJSON *parameters, bool timestamps, cJSON **ret_end)
 {
-    struct flow flow = {
-        .ctl = ctl, .channels = {{stdout, false}, {stderr, false}}, .timestamps = timestamps};
+    _cleanup_(flow_done) struct flow flow = new_flow(ctl);
 
+    flow.timestamps = timestamps;
     return take_stream(&flow, parameters, ret_end);
 }
 
@@ -167,7 +196,7 @@ static cJSON *new_parameters(const char *id, bool follow, const char *stream)
 
 int output_follow(struct ctl *ctl, const char *id, bool follow, const char *stream, cJSON **ret_end)
 {
-    struct flow flow = {.ctl = ctl, .channels = {{stdout, false}, {stderr, false}}};
+    _cleanup_(flow_done) struct flow flow = new_flow(ctl);
     _cleanup_free_ char *command = NULL;
     int r;
 
@@ -186,19 +215,39 @@ int output_follow(struct ctl *ctl, const char *id, bool follow, const char *stre
     return r;
 }
 
-void output_print_end(const struct ctl *ctl, const char *id)
+bool output_is_whole(const struct ctl *ctl)
 {
-    static const char *const unknown[] = {"state",  "node",    "exit", "signal",     "run_s",
-                                          "reason", "attempt", "cut",  "output_lost"};
+    return (ctl->globals.json == JSON_SHORT || ctl->globals.json == JSON_PRETTY) &&
+           !options_has(&ctl->options, "follow");
+}
+
+int output_print_whole(const struct ctl *ctl, const cJSON *begin, const cJSON *end)
+{
+    _cleanup_json_ cJSON *whole = cJSON_Duplicate(begin, true);
+
+    json_for_each (item, end) {
+        if (strcmp(item->string, "type") == 0) /* that of the stream, not of the task */
+            continue;
+        cJSON_DeleteItemFromObjectCaseSensitive(whole, item->string);
+        cJSON_AddItemToObject(whole, item->string, cJSON_Duplicate(item, true));
+    }
+    return whole ? render_json(ctl, whole, NULL) : fail_memory();
+}
+
+void output_print_unknown(const struct ctl *ctl, const char *id, const cJSON *begin)
+{
+    static const char *const unknown[] = {"state",  "node",    "exit", "signal",      "run_s",
+                                          "reason", "attempt", "cut",  "output_lost", "output"};
+    bool is_whole = output_is_whole(ctl);
     _cleanup_json_ cJSON *end = cJSON_CreateObject();
 
     if (ctl->globals.json == JSON_OFF)
         return;
     json_add_string(end, "type", "end");
     json_add_string(end, "id", id);
-    for (size_t i = 0; i < ARRAY_SIZE(unknown); i++)
+    for (size_t i = 0; i < ARRAY_SIZE(unknown) - !is_whole; i++)
         json_add_null(end, unknown[i]);
-    (void)render_json_line(end);
+    (void)(is_whole ? output_print_whole(ctl, begin, end) : render_json_line(end));
 }
 
 bool output_has_ended(const cJSON *task)

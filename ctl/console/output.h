@@ -25,8 +25,18 @@ int output_stream(struct ctl *ctl, cJSON *parameters, bool timestamps, cJSON **r
 int output_follow(struct ctl *ctl, const char *id, bool follow, const char *stream,
                   cJSON **ret_end);
 
-/* The last line of a stream of --json that Ctrl-C ended: nothing is known of the end of @id. */
-void output_print_end(const struct ctl *ctl, const char *id);
+/*
+ * Whether --json wants a task's output in one object: it is no stream without --follow and
+ * --json=lines. Then nothing is printed before output_print_whole().
+ */
+bool output_is_whole(const struct ctl *ctl);
+
+/* @begin with what @end, from output_stream() or output_follow(), says besides. Return: as
+ * render_json(). */
+int output_print_whole(const struct ctl *ctl, const cJSON *begin, const cJSON *end);
+
+/* With --json, where Ctrl-C ended it: nothing is known of the end of @id. @begin: as above. */
+void output_print_unknown(const struct ctl *ctl, const char *id, const cJSON *begin);
 
 bool output_has_ended(const cJSON *task);
 

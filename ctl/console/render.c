@@ -334,6 +334,39 @@ int render_json_line(const cJSON *json)
     return 0;
 }
 
+void render_several(struct ctl *ctl, const char *list)
+{
+    if (ctl->globals.json == JSON_OFF || ctl->globals.json == JSON_LINES)
+        return;
+    _cleanup_json_ cJSON *several = cJSON_CreateObject();
+    if (cJSON_AddNullToObject(several, "schema") && cJSON_AddArrayToObject(several, list))
+        ctl->several = TAKE_PTR(several);
+}
+
+/* What it is called stands above the list, once. */
+static int collect(cJSON *several, const cJSON *json)
+{
+    cJSON *item = cJSON_Duplicate(json, true), *schema;
+
+    if (!item)
+        return fail_memory();
+    schema = cJSON_DetachItemFromObjectCaseSensitive(item, "schema");
+    if (schema)
+        cJSON_ReplaceItemInObjectCaseSensitive(several, "schema", schema);
+    cJSON_AddItemToArray(several->child->next, item);
+    return 0;
+}
+
+int render_several_end(struct ctl *ctl, int result)
+{
+    _cleanup_json_ cJSON *several = TAKE_PTR(ctl->several);
+    int r = 0;
+
+    if (several && several->child->next->child)
+        r = render_json(ctl, several, NULL);
+    return result != 0 ? result : r;
+}
+
 int render_json(const struct ctl *ctl, const cJSON *json, const char *list)
 {
     int r = 0;
@@ -346,6 +379,8 @@ int render_json(const struct ctl *ctl, const cJSON *json, const char *list)
         }
         return 0;
     }
+    if (ctl->several)
+        return collect(ctl->several, json);
     if (ctl->globals.json != JSON_PRETTY)
         return render_json_line(json);
     r = print_pretty(stdout, json, 0);

@@ -75,6 +75,15 @@ double render_seconds_since(const char *text);
  */
 int render_json(const struct ctl *ctl, const cJSON *json, const char *list);
 
+/*
+ * From here on what render_json() is given becomes one object, each of them in the list @list;
+ * render_several_end() prints it, where there is any. Lines stay lines.
+ */
+void render_several(struct ctl *ctl, const char *list);
+
+/* @result: the exit code so far. Return: that, or that of a failure to print. */
+int render_several_end(struct ctl *ctl, int result);
+
 /* One object of a stream: always one line. */
 int render_json_line(const cJSON *json);
 

@@ -8,6 +8,7 @@
 #include "client.h"
 #include "interrupt.h"
 #include "console/failure.h"
+#include "console/render.h"
 
 #define INTERVAL_USEC     (2 * USEC_PER_SEC)
 #define INTERVAL_USEC_MIN (100 * USEC_PER_MSEC)
@@ -36,7 +37,7 @@ int watch_run(struct ctl *ctl)
     for (;;) {
         if (ctl->globals.stdout_is_tty && ctl->globals.json == JSON_OFF)
             fputs("\033[H\033[J", stdout);
-        r = ctl->command->run(ctl);
+        r = render_several_end(ctl, ctl->command->run(ctl));
         fflush(stdout);
         if (r == 0)
             r = client_pause(interval);

@@ -341,6 +341,7 @@ int file_get_run(struct ctl *ctl)
     const struct options *options = &ctl->options;
     size_t count = options->words_count > 1 ? options->words_count - 1 : 1;
     struct where where;
+    bool is_several = count > 1;
     int r = file_check_overwrite(options);
 
     if (r == 0)
@@ -352,8 +353,12 @@ int file_get_run(struct ctl *ctl)
         place_parse(options->words[i], &place);
         if (!file_is_glob(place.rest))
             r = file_check_name(place.rest);
+        else
+            is_several = true;
     }
     if (r != 0)
         return r;
+    if (is_several)
+        render_several(ctl, "files");
     return get_words(ctl, count, &where);
 }

@@ -147,6 +147,17 @@ static bool is_stored(const char *word)
     return place_is_named(word) && access(word, F_OK) < 0;
 }
 
+/* Whether it stands for several of them. */
+static bool is_stored_glob(const char *word)
+{
+    struct place place;
+
+    if (!is_stored(word))
+        return false;
+    place_parse(word, &place);
+    return file_is_glob(place.rest);
+}
+
 static const char *name_of(const char *path, const struct place *target)
 {
     const char *slash = strrchr(path, '/');
@@ -265,5 +276,7 @@ int file_put_run(struct ctl *ctl)
     r = check_words(ctl, count, &target);
     if (r != 0)
         return r;
+    if (count > 1 || is_stored_glob(options->words[0]))
+        render_several(ctl, "files");
     return put_all(ctl, count, &target);
 }

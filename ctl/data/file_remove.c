@@ -169,6 +169,8 @@ int file_remove_run(struct ctl *ctl)
     }
     if (r != 0)
         return r;
+    if (many || globs)
+        render_several(ctl, "files");
     int failure = 0;
     for (size_t i = 0, count; i < options->words_count && file_may_go_on(r); i += count) {
         r = remove_words(ctl, i, &count);

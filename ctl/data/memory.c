@@ -277,6 +277,8 @@ int memory_remove_run(struct ctl *ctl)
     struct place place;
     int failure = 0;
 
+    if (ctl->options.words_count > 1)
+        render_several(ctl, "keys");
     for (size_t i = 0; i < ctl->options.words_count; i++) {
         int r = parse_key(ctl->options.words[i], &place);
         if (r == 0)

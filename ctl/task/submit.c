@@ -226,11 +226,12 @@ static void say_waiting(const struct ctl *ctl, const cJSON *answer)
         wait_tell(ctl, json_text(answer, "id", "?"), "", reason);
 }
 
-static int detach(const struct ctl *ctl, const char *id)
+static int detach(const struct ctl *ctl, const cJSON *answer)
 {
+    const char *id = json_text(answer, "id", "");
     int size = output_short_id_size(id);
 
-    output_print_end(ctl, id);
+    output_print_unknown(ctl, id, answer);
     fprintf(stderr,
             "\ndetached: %s goes on; come back with: p2pctl task logs -f %.*s; cancel it with: "
             "p2pctl task "
@@ -283,18 +284,20 @@ static int stay(struct ctl *ctl, const cJSON *answer)
     _cleanup_json_ cJSON *end = NULL, *paths = NULL;
     int r = 0;
 
-    if (ctl->globals.json != JSON_OFF) {
+    if (ctl->globals.json != JSON_OFF && !output_is_whole(ctl)) {
         _cleanup_json_ cJSON *first = cJSON_CreateObject();
         json_add_string(first, "type", "submitted");
         json_add_string(first, "id", id);
         r = render_json_line(first);
-    } else if (ctl_is_chatty(ctl)) {
+    } else if (follow && ctl_is_chatty(ctl)) {
         fprintf(stderr, "%s\n", id);
     }
     if (r == 0)
         r = show_output(ctl, id, &end);
     if (r == CLIENT_INTERRUPTED)
-        return detach(ctl, id);
+        return detach(ctl, answer);
+    if (r == 0 && output_is_whole(ctl))
+        r = output_print_whole(ctl, answer, end);
     if (r != 0)
         return r;
     int fetched = fetch_results(ctl, id, end, &paths);

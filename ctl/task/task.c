@@ -259,11 +259,16 @@ int task_logs_run(struct ctl *ctl)
         interrupt_catch();
     r = output_stream(ctl, TAKE_PTR(parameters), options_has(&ctl->options, "timestamps"), &end);
     if (r == CLIENT_INTERRUPTED) {
-        output_print_end(ctl, ctl->options.words[0]);
+        output_print_unknown(ctl, ctl->options.words[0], NULL);
         return 0;
     }
     if (r != 0)
         return r;
+    if (output_is_whole(ctl)) {
+        _cleanup_json_ cJSON *begin = cJSON_CreateObject();
+        json_add_string(begin, "schema", "p2pctl.task-logs/1");
+        return output_print_whole(ctl, begin, end);
+    }
     if (json_is_set(end, "output_lost") && ctl->globals.json == JSON_OFF && !ctl->globals.quiet) {
         fputs("the output is not whole: ", stderr);
         render_tinted(ctl, stderr, TONE_PLAIN, json_text(end, "output_lost", ""));

@@ -162,6 +162,8 @@ static void print_task(const struct ctl *ctl, const cJSON *task)
 
 int task_show_run(struct ctl *ctl)
 {
+    if (ctl->options.words_count > 1)
+        render_several(ctl, "tasks");
     for (size_t i = 0; i < ctl->options.words_count; i++) {
         _cleanup_json_ cJSON *answer = NULL;
         cJSON *parameters = client_parameters(ctl);

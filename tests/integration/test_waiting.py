@@ -171,7 +171,7 @@ def test_submit_follow_gets_over_a_restart_and_shows_everything_once(lab):
 
 def test_submit_wait_gets_over_a_restart(lab):
     node = lab["lab-01"]
-    process = node.ctl_start("--json", "submit", "--wait", *gated(lab, 1, 3))
+    process = node.ctl_start("--json=lines", "submit", "--wait", *gated(lab, 1, 3))
     task = json.loads(process.stdout.readline())["id"]
     lab.gates.wait_begun(1)
     node.kill()
@@ -201,7 +201,7 @@ def test_a_daemon_that_does_not_come_back_is_told_with_the_id(lab):
     node = lab["lab-01"]
     follower = node.ctl_start("--request-timeout", "500ms", "submit", "-f", *gated(lab, 1))
     assert follower.stdout.readline() == b"one\n"
-    program = node.ctl_start("--request-timeout", "500ms", "--json", "submit", "--wait", *gated(lab, 1))
+    program = node.ctl_start("--request-timeout", "500ms", "--json=lines", "submit", "--wait", *gated(lab, 1))
     task = json.loads(program.stdout.readline())["id"]
     waiter = node.ctl_start("--request-timeout", "500ms", "task", "wait", "1")
     wait_asked(waiter)
