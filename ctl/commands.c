@@ -58,7 +58,7 @@ static const struct option submit_options[] = {
     {"python", 0, "FILE:FUNC", "call a Python function with JSON arguments"},
     {"code", 0, "STR", "the same with the code itself,"},
     {"function", 0, "FUNC", "and the function in it"},
-    {"select", 0, "SELECTOR", "only on nodes with this tag (tag:gpu=1)"},
+    {"select", 0, "SELECTOR", "only on nodes with this tag: tag:gpu=1 or gpu=1"},
     {"confidential", 0, NULL, "never leaves this node"},
     {"timeout", 0, "DUR", "how long it may run"},
     {"memory", 0, "SIZE", "how much memory it may have, all its processes together"},

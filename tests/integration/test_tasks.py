@@ -39,7 +39,7 @@ def lab(make_module_lab):
     types = write_handlers(lab)
     lab.node("seed", {"tasks": {"enabled": False}}, role="seed")
     lab.node("lab-01", {"tasks": {"slots": 4}}, types=[types["a"], types["w"]])
-    lab.node("lab-02", {"tasks": {"slots": 4}}, types=[types["a"], types["w"]])
+    lab.node("lab-02", {"tasks": {"slots": 4}, "node": {"tags": ["room=2.05"]}}, types=[types["a"], types["w"]])
     lab.node("lab-03", {"tasks": {"slots": 4}}, types=["c"])
     return lab.start()
 
@@ -323,10 +323,26 @@ def test_confidential_elsewhere_contradicts_itself(node):
     assert node.ctl("submit", "--confidential", "-N", "lab-01", "--wait", "--", "echo", "here").stdout == "here\n"
 
 
-def test_a_confidential_task_waits_rather_than_leave(node):
+def test_a_confidential_task_waits_rather_than_leave(node, tmp_path):
     """lab-01 does not handle c; nobody else may."""
     result = node.ctl("submit", "--confidential", "c1", code=None)
     assert result.code == 4 and result.stdout == ""
+    (tmp_path / "list").write_text("c1\nc1: confidential=yes\n")
+    of_list = node.ctl("run", tmp_path / "list", code=4)
+    told = 'p2pctl: lab-01 does not handle task type "c", and a confidential task never leaves it\n'
+    assert told in result.stderr and told in of_list.stderr
+
+
+def test_nodes_are_selected_by_a_tag(node):
+    for selector in ("tag:room=2.05", "room=2.05"):
+        node.ctl("submit", "--wait", "--select", selector, "a1")
+        assert node.tasks()[-1]["node"] == "lab-02"
+        assert node.ctl("message", selector, "hello").stdout.startswith("received by lab-02")
+    assert "not by a type" in node.ctl("submit", "--select", "type:a", "a1", code=2).stderr
+    for selector in ("room", "tag:", "=2.05", "tag:=2.05"):
+        assert "selects no node" in node.ctl("submit", "--select", selector, "a1", code=2).stderr
+    assert 'no node matches "room=2.06"' in node.ctl("message", "room=2.06", "hello", code=4).stderr
+    assert 'no node is called "127.0.0.9:1"' in node.ctl("message", "127.0.0.9:1", "hello", code=4).stderr
 
 
 def test_cancel_ends_the_whole_process_group(lab, node):

@@ -141,18 +141,25 @@ static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, 
     return 0;
 }
 
-/* "tag:room=2.07", "type:a", or a name: of several that had it the one that all commands mean. */
+/* "tag:room=2.07", which may be said without "tag:" as no node is called so, or "type:a". */
+static bool is_selector(const char *to)
+{
+    return strncmp(to, "tag:", 4) == 0 || strncmp(to, "type:", 5) == 0 || strchr(to, '=');
+}
+
+/* By a selector, or a name: of several that had it the one that all commands mean. */
 static bool is_selected(const struct node *node, const struct swim_member *member, const char *to)
 {
     struct record record = {0};
 
-    if (strncmp(to, "tag:", 4) != 0 && strncmp(to, "type:", 5) != 0)
+    if (!is_selector(to))
         return member == node_find_member(node, to);
     (void)node_get_record(member, &record);
-    if (to[1] == 'y')
+    if (strncmp(to, "type:", 5) == 0)
         return record_has_type(&record, to + 5);
+    to += strncmp(to, "tag:", 4) == 0 ? 4 : 0;
     for (size_t i = 0; i < record.tags_count; i++)
-        if (strcmp(record.tags[i], to + 4) == 0)
+        if (strcmp(record.tags[i], to) == 0)
             return true;
     return false;
 }
@@ -338,14 +345,14 @@ void method_send_message(struct node *node, struct call *call)
                                 .to = to,
                                 .text = text,
                                 .started_usec = node_now(node),
-                                .is_one = to && !strchr(to, ':'),
+                                .is_one = to && !is_selector(to),
                                 .is_not_waiting = no_wait};
     list_init(&sending->watch.link);
     choose(sending);
     if (to && sending->count == 0) {
         free(sending);
         call_fail(call, ERROR_NOT_FOUND, "p2pctl members -o +tags",
-                  strchr(to, ':') ? "no node matches \"%s\"" : "no node is called \"%s\"", to);
+                  is_selector(to) ? "no node matches \"%s\"" : "no node is called \"%s\"", to);
         return;
     }
     call_on_gone(call, on_gone, sending);

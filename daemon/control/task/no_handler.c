@@ -43,6 +43,12 @@ void fail_no_handler(struct node *node, struct call *call, const struct task_spe
         call_fail(call, ERROR_NO_HANDLER, hint, "%s", reason);
         return;
     }
+    if (spec->is_confidential && task_spec_get_kind(spec) == TASK_TYPED) {
+        call_fail(call, ERROR_NO_HANDLER, "p2pctl types",
+                  "%s does not handle task type \"%s\", and a confidential task never leaves it",
+                  node->config->node.name, spec->type);
+        return;
+    }
     for (size_t i = 0; i < count && used + strlen(types[i]) + 2 < sizeof(known); i++)
         used += (size_t)snprintf(known + used, sizeof(known) - used, " %s", types[i]);
     call_fail(call, ERROR_NO_HANDLER, hint, "no node handles task type \"%s\"  (known types:%s)",
@@ -85,13 +91,9 @@ void fail_submit(struct node *node, struct call *call, const struct task_spec *s
 {
     switch (-r) {
     case ENOENT:
-        if (place_is_too_small(origin_get_place(tasks_get_origin(node->tasks)), spec))
+        if (place_is_too_small(origin_get_place(tasks_get_origin(node->tasks)), spec) ||
+            (spec->is_confidential && task_spec_get_kind(spec) == TASK_TYPED))
             fail_no_handler(node, call, spec, NULL);
-        else if (spec->is_confidential && task_spec_get_kind(spec) == TASK_TYPED)
-            call_fail(
-                call, ERROR_NO_HANDLER, "p2pctl types",
-                "%s does not handle task type \"%s\", and a confidential task never leaves it",
-                node->config->node.name, spec->type);
         else if (is_kind_refused(node, spec))
             call_fail(
                 call, ERROR_NOT_PERMITTED,

@@ -80,22 +80,28 @@ unsigned retry_on_of(const struct config *config)
     return flags;
 }
 
-/* "tag:gpu=1": only tags select where a task may run. */
+/* "tag:gpu=1" or "gpu=1": only tags select where a task may run. */
 static bool read_select(struct call *call, struct task_spec *spec)
 {
-    const char *text = NULL;
+    const char *text = NULL, *tag;
 
     if (!read_string(call, "select", &text))
         return false;
     if (!text)
         return true;
-    if (strncmp(text, "tag:", 4) != 0 || strlen(text + 4) > TASK_SELECT_MAX || !text[4]) {
+    tag = strncmp(text, "tag:", 4) == 0 ? text + 4 : text;
+    if (strncmp(text, "type:", 5) == 0)
         call_fail(call, ERROR_USAGE, "p2pctl members -o +tags",
-                  "\"%s\" selects no node; a selector looks like tag:gpu=1", text);
-        return false;
+                  "where a task may run is selected by a tag such as gpu=1, not by a type");
+    else if ((tag == text && !strchr(tag, '=')) || *tag == '=' || strlen(tag) > TASK_SELECT_MAX ||
+             !*tag)
+        call_fail(call, ERROR_USAGE, "p2pctl members -o +tags",
+                  "\"%s\" selects no node; a selector looks like tag:gpu=1 or gpu=1", text);
+    else {
+        strcpy(spec->select, tag);
+        return true;
     }
-    strcpy(spec->select, text + 4);
-    return true;
+    return false;
 }
 
 /* 0 would say what leaving it out does. */
