@@ -117,7 +117,7 @@ static const struct option task_list_options[] = {
     {"type", 't', "TYPE", "only tasks of this type"},
     {"workflow", 'w', "WF", "only tasks of this workflow"},
     {"mine", 0, NULL, "only my own"},
-    {"since", 0, "DUR", "only those submitted since then"},
+    {"since", 0, "DUR|TIME", "only those submitted since then"},
     END,
 };
 
@@ -206,14 +206,14 @@ static const struct option message_options[] = {
 static const struct option inbox_options[] = {
     {"follow", 'f', NULL, "go on with what comes"},
     {"lines", 'n', "N", "only the last so many"},
-    {"since", 0, "DUR", "only those since then"},
+    {"since", 0, "DUR|TIME", "only those since then"},
     END,
 };
 
 static const struct option events_options[] = {
     {"follow", 'f', NULL, "go on with what comes"},
     {"lines", 'n', "N", "only the last so many"},
-    {"since", 0, "DUR", "only those since then"},
+    {"since", 0, "DUR|TIME", "only those since then"},
     {"type", 't', "GLOB,...", "only these types"},
     {"format", 0, "FORMAT", "text, or seed: the lines of the first such systems"},
     END,

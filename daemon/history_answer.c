@@ -113,9 +113,6 @@ static void answer(const struct request *request, const struct entry *old, size_
 /* Return: whether it was understood; else the call is answered. */
 static bool read_request(struct call *call, uint64_t wall_usec, struct request *ret)
 {
-    usec_t since_usec = USEC_INFINITY;
-    const char *since = NULL;
-
     ret->call = call;
     ret->lines = UINT64_MAX;
     if (json_get_bool(call->parameters, "follow", &ret->follows) < 0 ||
@@ -123,11 +120,9 @@ static bool read_request(struct call *call, uint64_t wall_usec, struct request *
         call_invalid(call, "follow");
     else if (json_get_u64(call->parameters, "lines", UINT32_MAX, &ret->lines) < 0)
         call_invalid(call, "lines");
-    else if (json_get_string(call->parameters, "since", &since) < 0 ||
-             (since && text_parse_usec(since, &since_usec) < 0))
+    else if (json_get_since(call->parameters, "since", wall_usec, &ret->since_wall_usec) < 0)
         call_invalid(call, "since");
     else {
-        ret->since_wall_usec = usec_sub(wall_usec, since_usec);
         ret->lines = MIN(ret->lines, call->wants_more ? STATE_ROWS_MAX : LINES_ALONE_MAX);
         return true;
     }

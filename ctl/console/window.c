@@ -5,21 +5,22 @@
 #include "base/json.h"
 #include "client.h"
 #include "console/failure.h"
+#include "since.h"
 
 #define FOLLOW_LINES "10" /* of the past, before what is new */
 
 int window_add(const struct ctl *ctl, cJSON *parameters)
 {
-    const char *since = options_get(&ctl->options, "since"),
-               *text = options_get(&ctl->options, "lines");
+    const char *text = options_get(&ctl->options, "lines");
     bool follow = options_has(&ctl->options, "follow");
     char *end = NULL;
+    int r = since_add(ctl, parameters);
 
-    if (since)
-        json_add_string(parameters, "since", since);
+    if (r != 0)
+        return r;
     if (follow)
         json_add_bool(parameters, "follow", true);
-    if (!text && follow && !since)
+    if (!text && follow && !options_has(&ctl->options, "since"))
         text = FOLLOW_LINES;
     if (!text)
         return 0;

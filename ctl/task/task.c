@@ -9,6 +9,7 @@
 #include "console/output.h"
 #include "console/render.h"
 #include "console/screen.h"
+#include "since.h"
 #include "task/wait.h"
 
 /* The queue: list, logs, wait, cancel. `task show` is in task_show.c. */
@@ -98,7 +99,7 @@ static void add_user(cJSON *parameters)
 /* The daemon chooses; what --filter wants of them it does not know, and sends all. */
 static cJSON *list_parameters(const struct ctl *ctl)
 {
-    static const char *const texts[] = {"state", "type", "workflow", "since"};
+    static const char *const texts[] = {"state", "type", "workflow"};
     cJSON *parameters = client_parameters(ctl);
 
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -193,14 +194,16 @@ static void say_left_out(const struct ctl *ctl, const cJSON *answer)
 int task_list_run(struct ctl *ctl)
 {
     static const char *const choices[] = {"state", "type", "workflow", "since", NULL};
-    _cleanup_json_ cJSON *answer = NULL;
+    _cleanup_json_ cJSON *answer = NULL, *parameters = list_parameters(ctl);
     int r = options_check_once(&ctl->options, choices);
 
     if (r == 0)
         r = options_check_word(&ctl->options, "state", task_states);
+    if (r == 0)
+        r = since_add(ctl, parameters);
     if (r != 0)
         return r;
-    r = client_list(ctl, (struct call){"ListTasks", list_parameters(ctl), -1, false, NULL}, "tasks",
+    r = client_list(ctl, (struct call){"ListTasks", TAKE_PTR(parameters), -1, false, NULL}, "tasks",
                     &answer);
     if (r != 0)
         return r;

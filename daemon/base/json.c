@@ -319,6 +319,22 @@ int json_parse_time(const char *text, uint64_t *ret_wall_usec)
     return 0;
 }
 
+int json_get_since(const cJSON *object, const char *key, uint64_t wall_usec,
+                   uint64_t *ret_wall_usec)
+{
+    const char *text;
+    usec_t back;
+    int r = json_get_string(object, key, &text);
+
+    if (r <= 0)
+        return r;
+    if (text_parse_usec(text, &back) >= 0)
+        *ret_wall_usec = usec_sub(wall_usec, back);
+    else if (json_parse_time(text, ret_wall_usec) < 0)
+        return -EINVAL;
+    return 1;
+}
+
 void json_add_text_or_base64(cJSON *object, const char *key, const void *data, size_t size)
 {
     char key_b64[KEY_TEXT_MAX];

@@ -86,6 +86,10 @@ void json_add_time(cJSON *object, const char *key, uint64_t wall_usec);
  * no time. Return: 0, -EINVAL. */
 int json_parse_time(const char *text, uint64_t *ret_wall_usec);
 
+/* A getter as above: such a time, or a duration back from @wall_usec ("2h"). */
+int json_get_since(const cJSON *object, const char *key, uint64_t wall_usec,
+                   uint64_t *ret_wall_usec);
+
 /* @size bytes as text where they are UTF-8 without NUL, else as "KEY_b64". */
 void json_add_text_or_base64(cJSON *object, const char *key, const void *data, size_t size);
 

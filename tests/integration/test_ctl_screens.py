@@ -442,7 +442,7 @@ def test_an_older_daemon(ctl, daemon):
 
 @pytest.mark.parametrize("command", [
     "join 10.0.4.2 --timeout x", "leave --timeout x", "task cancel 42 --grace x", "task wait 42 43 --timeout x",
-    "task list --since x", "inbox --since x", "events --since x", "mem set k v --ttl x", "submit a1 --timeout x",
+    "mem set k v --ttl x", "submit a1 --timeout x",
     "submit a1 --retry-delay x"])
 def test_durations_are_checked_before_the_call(command, ctl, daemon):
     result = ctl(*command.split())

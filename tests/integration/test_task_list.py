@@ -55,6 +55,12 @@ def test_what_is_asked_for_is_found_behind_any_number_of_others(lab):
     for arguments in (["-s", "failed"], ["--filter", "STATE=failed"], ["-t", "cmd", "--since", "1h", "-s", "failed"]):
         listed = node.json("task", "list", *arguments)
         assert ids(listed) == ["2@lab-01"] and listed["left_out"] == [], arguments
+    submitted = listed["tasks"][0]["submitted"]
+    assert ids(node.json("task", "list", "-s", "failed", "--since", submitted)) == ["2@lab-01"]
+    assert ids(node.json("task", "list", "-s", "failed", "--since", "2100-01-01")) == []
+    first = node.json("events")["events"][-2:]
+    assert node.json("events", "--since", first[0]["time"])["events"][-2:] == first
+    assert node.json("events", "--since", "2100-01-01 08:00")["events"] == []
     for workflow in ("w1", "w1@lab-01"):
         assert ids(node.json("task", "list", "-w", workflow)) == ["3@lab-01"]
     assert ids(node.json("task", "list", "-w", "w1@lab-02")) == []

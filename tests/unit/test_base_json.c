@@ -352,6 +352,32 @@ static void base64_is_strict(void **state _unused_)
     assert_null(data);
 }
 
+static void since_is_a_duration_or_a_time(void **state _unused_)
+{
+    static const struct {
+        const char *text;
+        int r;
+        uint64_t usec;
+    } rows[] = {
+        {"{}", 0, 7},
+        {"{\"since\":null}", 0, 7},
+        {"{\"since\":\"10s\"}", 1, 90 * USEC_PER_SEC},
+        {"{\"since\":\"2h\"}", 1, 0},
+        {"{\"since\":\"1970-01-01T00:00:02.5Z\"}", 1, 2500 * USEC_PER_MSEC},
+        {"{\"since\":\"08:00\"}", -EINVAL, 7},
+        {"{\"since\":\"1970-01-01T00:00:02\"}", -EINVAL, 7},
+        {"{\"since\":2}", -EINVAL, 7},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        _cleanup_json_ cJSON *object = cJSON_Parse(rows[i].text);
+        uint64_t usec = 7;
+        assert_non_null(object);
+        assert_int_equal(json_get_since(object, "since", 100 * USEC_PER_SEC, &usec), rows[i].r);
+        assert_int_equal(usec, rows[i].usec);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +394,7 @@ int main(void)
         cmocka_unit_test(times_are_read_as_they_are_written),
         cmocka_unit_test(bytes_that_are_no_text_travel_as_base64),
         cmocka_unit_test(unknown_members_are_named),
+        cmocka_unit_test(since_is_a_duration_or_a_time),
         cmocka_unit_test(base64_reads_what_it_writes),
         cmocka_unit_test(base64_is_strict),
     };

@@ -187,14 +187,16 @@ static bool read_wanted(struct node *node, struct call *call, struct listing *li
 {
     const char *state = NULL, *workflow = NULL;
     char origin[NODE_NAME_MAX + 1] = "";
-    usec_t since = USEC_INFINITY;
     bool all_nodes = false;
 
     if (!read_string(call, "state", &state) || !read_string(call, "type", &listing->type) ||
         !read_string(call, "workflow", &workflow) || !read_string(call, "user", &listing->user) ||
-        !read_usec(call, "since", &since) || !read_bool(call, "all", &listing->is_all) ||
-        !read_bool(call, "all_nodes", &all_nodes))
+        !read_bool(call, "all", &listing->is_all) || !read_bool(call, "all_nodes", &all_nodes))
         return false;
+    if (json_get_since(call->parameters, "since", node_wall(node), &listing->since_wall_usec) < 0) {
+        call_invalid(call, "since");
+        return false;
+    }
     listing->state = state ? task_state_parse(state) : -1;
     if (state && listing->state < 0) {
         call_invalid(call, "state");
@@ -208,7 +210,6 @@ static bool read_wanted(struct node *node, struct call *call, struct listing *li
     listing->is_workflow = workflow;
     if (*origin && strcmp(origin, node->config->node.name) != 0)
         listing->workflow = UINT64_MAX; /* none of this node is meant */
-    listing->since_wall_usec = usec_sub(node_wall(node), since);
     return true;
 }
 
