@@ -412,17 +412,43 @@ const struct command *command_find(const char *noun, const char *verb)
     return NULL;
 }
 
-bool command_is_watchable(const struct command *command)
+/* @runs ends with NULL. */
+static bool is_among(const struct command *command, int (*const *runs)(struct ctl *))
 {
-    static int (*const watchable[])(struct ctl *) = {
-        status_run,    members_run,   peers_run,       types_run, ping_run,          task_list_run,
-        task_show_run, file_list_run, memory_list_run, inbox_run, workflow_list_run,
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(watchable); i++)
-        if (watchable[i] == command->run)
+    for (; *runs; runs++)
+        if (*runs == command->run)
             return true;
     return false;
+}
+
+bool command_is_watchable(const struct command *command)
+{
+    static int (*const runs[])(struct ctl *) = {
+        status_run,    members_run,   peers_run,       types_run, ping_run,          task_list_run,
+        task_show_run, file_list_run, memory_list_run, inbox_run, workflow_list_run, NULL,
+    };
+
+    return is_among(command, runs);
+}
+
+bool command_has_list(const struct command *command)
+{
+    static int (*const runs[])(struct ctl *) = {
+        members_run,   peers_run,       types_run,         ping_run,
+        submit_run,    run_run,         workflow_list_run, task_list_run,
+        file_list_run, memory_list_run, workflow_show_run, events_run,
+        keys_list_run, config_show_run, inbox_run,         NULL,
+    };
+
+    return is_among(command, runs);
+}
+
+bool command_is_local_text(const struct command *command)
+{
+    static int (*const runs[])(struct ctl *) = {config_dump_default_run, completion_run, help_run,
+                                                NULL};
+
+    return is_among(command, runs);
 }
 
 bool command_is_noun(const char *word)

@@ -83,6 +83,13 @@ const struct command *command_find(const char *noun, const char *verb);
 /* Whether @command only looks, so that --watch may repeat it. */
 bool command_is_watchable(const struct command *command);
 
+/* Whether @command may show a list, for -o, --sort and --filter. */
+bool command_has_list(const struct command *command);
+
+/* Whether @command asks no daemon and prints a text that is no answer: for neither --json nor -N.
+ */
+bool command_is_local_text(const struct command *command);
+
 /* Whether @word begins commands of two words. */
 bool command_is_noun(const char *word);
 

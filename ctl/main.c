@@ -124,6 +124,26 @@ static bool seems_to_hand_code_on(int argc, char *const *argv)
     return found && ((found == submit && stays && !is_dry) || (found == wait && ids <= 1));
 }
 
+/* An option of all commands that this one cannot heed is not left out silently. */
+static int check_globals(const struct ctl *ctl)
+{
+    static const char *const of_lists[] = {"output", "sort", "filter"};
+    const struct command *command = ctl->command;
+    const char *space = command->verb ? " " : "", *verb = command->verb ? command->verb : "";
+
+    for (size_t i = 0; i < ARRAY_SIZE(of_lists) && !command_has_list(command); i++)
+        if (options_has(&ctl->options, of_lists[i]))
+            return fail_usage("--%s is for lists, and %s%s%s shows none", of_lists[i],
+                              command->noun, space, verb);
+    if (!command_is_local_text(command))
+        return 0;
+    if (ctl->globals.json != JSON_OFF)
+        return fail_usage("%s%s%s prints a text, which is no JSON", command->noun, space, verb);
+    if (ctl->globals.node)
+        return fail_usage("%s%s%s asks no node: leave out -N", command->noun, space, verb);
+    return 0;
+}
+
 static int dispatch(struct ctl *ctl, int argc, char *const *argv)
 {
     int helped = 0;
@@ -142,6 +162,8 @@ static int dispatch(struct ctl *ctl, int argc, char *const *argv)
     r = check_words(ctl);
     if (r == 0)
         r = options_check_durations(&ctl->options);
+    if (r == 0)
+        r = check_globals(ctl);
     if (r != 0)
         return r;
     pager_open(ctl);

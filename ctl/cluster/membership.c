@@ -114,13 +114,14 @@ static int add_addresses(struct ctl *ctl, cJSON *addresses)
 static void tell_join(const cJSON *answer)
 {
     _cleanup_free_ char *joined = screen_value(json_member(answer, "joined"));
+    double nodes = json_number(answer, "nodes", 0);
 
     json_for_each (name, json_member(answer, "already"))
         if (cJSON_IsString(name))
             fprintf(stderr, "%s is already a member\n", name->valuestring);
     if (cJSON_GetArraySize(json_member(answer, "joined")) > 0)
-        fprintf(stderr, "joined through %s: %.0f nodes\n", joined ? joined : "?",
-                json_number(answer, "nodes", 0));
+        fprintf(stderr, "joined through %s: %.0f node%s\n", joined ? joined : "?", nodes,
+                nodes == 1 ? "" : "s");
 }
 
 int join_run(struct ctl *ctl)
@@ -182,22 +183,39 @@ static void print_forgotten(const char *word, const cJSON *answer)
     putchar('\n');
 }
 
-int forget_run(struct ctl *ctl)
+static int forget(struct ctl *ctl, bool is_dry_run, cJSON **ret)
+{
+    cJSON *parameters = client_parameters(ctl);
+
+    json_add_string(parameters, "name", ctl->options.words[0]);
+    if (is_dry_run)
+        json_add_bool(parameters, "dry_run", true);
+    return client_call(ctl, (struct call){"Forget", parameters, -1, false, NULL}, ret);
+}
+
+/* Nobody is asked about a node that cannot be forgotten. */
+static int confirm_forget(struct ctl *ctl)
 {
     _cleanup_json_ cJSON *answer = NULL;
     _cleanup_free_ char *question = NULL;
-    int r = refuse_node(ctl, "forget", "forgets");
+    int r = ctl->globals.yes ? 0 : forget(ctl, true, &answer);
 
     if (r != 0)
         return r;
     if (asprintf(&question, "forget %s", ctl->options.words[0]) < 0)
         return fail_memory();
-    r = ctl_confirm(ctl, question);
-    if (r != 0)
-        return r;
-    cJSON *parameters = client_parameters(ctl);
-    json_add_string(parameters, "name", ctl->options.words[0]);
-    r = client_call(ctl, (struct call){"Forget", parameters, -1, false, NULL}, &answer);
+    return ctl_confirm(ctl, question);
+}
+
+int forget_run(struct ctl *ctl)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    int r = refuse_node(ctl, "forget", "forgets");
+
+    if (r == 0)
+        r = confirm_forget(ctl);
+    if (r == 0)
+        r = forget(ctl, false, &answer);
     if (r != 0)
         return r;
     if (ctl->globals.json != JSON_OFF)

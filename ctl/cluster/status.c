@@ -118,12 +118,13 @@ static void print_activity(const cJSON *answer)
 static void print_tasks(const cJSON *answer)
 {
     const cJSON *tasks = json_member(answer, "tasks"), *types = json_member(tasks, "types");
+    double slots = json_number(tasks, "slots", 0);
 
-    printf(
-        "     Tasks: %.0f running of %.0f slots, %.0f pending, %.0f succeeded, %.0f failed (24 h)",
-        json_number(tasks, "running", 0), json_number(tasks, "slots", 0),
-        json_number(tasks, "pending", 0), json_number(tasks, "succeeded_24h", 0),
-        json_number(tasks, "failed_24h", 0));
+    printf("     Tasks: %.0f running of %.0f slot%s, %.0f pending, %.0f succeeded, %.0f failed "
+           "(24 h)",
+           json_number(tasks, "running", 0), slots, slots == 1 ? "" : "s",
+           json_number(tasks, "pending", 0), json_number(tasks, "succeeded_24h", 0),
+           json_number(tasks, "failed_24h", 0));
     json_for_each (type, types) {
         printf("%s", type == types->child ? "; types " : " ");
         if (cJSON_IsString(type))
@@ -136,11 +137,12 @@ static void print_stores(const cJSON *answer)
 {
     const cJSON *files = json_member(answer, "files"), *mem = json_member(answer, "mem");
     char used[RENDER_TEXT_MAX], limit[RENDER_TEXT_MAX];
+    double keys = json_number(mem, "keys", 0);
 
     printf("     Files: %.0f, %s of %s", json_number(files, "count", 0),
            render_size(json_number(files, "used_bytes", 0), used),
            render_size(json_number(files, "quota_bytes", 0), limit));
-    printf("        Memory: %.0f keys, %s of %s\n", json_number(mem, "keys", 0),
+    printf("        Memory: %.0f key%s, %s of %s\n", keys, keys == 1 ? "" : "s",
            render_size(json_number(mem, "used_bytes", 0), used),
            render_size(json_number(mem, "limit_bytes", 0), limit));
 }

@@ -50,7 +50,7 @@ static const struct {
 static const struct {
     const char *noun;
     const char *verb;
-    const char *words;
+    const char *words; /* and @kind */
     enum complete_kind kind;
 } operands[] = {
     {"node", "show", NULL, COMPLETE_NODES},
@@ -72,7 +72,7 @@ static const struct {
     {"config", "check", NULL, COMPLETE_FILES},
     {"doctor", NULL, "ports clock key sandbox disk cluster python", COMPLETE_NOTHING},
     {"completion", NULL, "bash zsh fish", COMPLETE_NOTHING},
-    {"help", NULL, NULL, COMPLETE_COMMANDS},
+    {"help", NULL, "examples tasks.txt exit-codes", COMPLETE_COMMANDS},
 };
 
 static void print_words(const char *words)
@@ -192,8 +192,7 @@ static void print_operand(struct ctl *ctl, const struct command *command, const 
             continue;
         if (operands[i].words)
             print_words(operands[i].words);
-        else
-            complete_print(ctl, operands[i].kind);
+        complete_print(ctl, operands[i].kind);
         /* The last word of a put may be a node. */
         if (operands[i].kind == COMPLETE_FILES && strcmp(command->noun, "file") == 0 &&
             !strchr(last, '/'))

@@ -128,7 +128,6 @@ void complete_print(struct ctl *ctl, enum complete_kind kind)
         break;
     case COMPLETE_COMMANDS:
         print_commands();
-        puts("examples\ntasks.txt\nexit-codes");
         break;
     default:
         break;

@@ -38,14 +38,15 @@ static bool is_following(const struct ctl *ctl)
     return false;
 }
 
-/* The command, NULL = the usual ones in turn, or "" = none is wanted. */
+/* The command, NULL = the usual ones in turn, or "" = none is wanted, or none would be of use: a
+ * pager on a dumb terminal asks first whether it really is to go on. */
 static const char *choose_pager(const struct ctl *ctl)
 {
-    const char *text = getenv("P2PCTL_PAGER");
+    const char *text = getenv("P2PCTL_PAGER"), *term = getenv("TERM");
 
-    if (options_has(&ctl->options, "no-pager") || ctl->globals.quiet ||
-        !ctl->globals.stdout_is_tty || !is_pageable(ctl->command) || is_following(ctl) ||
-        options_has(&ctl->options, "watch"))
+    if (!term || strcmp(term, "dumb") == 0 || options_has(&ctl->options, "no-pager") ||
+        ctl->globals.quiet || !ctl->globals.stdout_is_tty || !is_pageable(ctl->command) ||
+        is_following(ctl) || options_has(&ctl->options, "watch"))
         return "";
     if (!text)
         text = getenv("PAGER");

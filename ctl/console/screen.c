@@ -53,24 +53,30 @@ char *screen_value(const cJSON *value)
     return text;
 }
 
+static bool is_word(const char *word, const char *name, size_t size)
+{
+    return strlen(word) == size && strncasecmp(word, name, size) == 0;
+}
+
 const struct column *screen_find_column(const struct screen *screen, const char *name, size_t size)
 {
-    for (size_t i = 0; i < screen->columns_count; i++) {
-        const struct column *column = &screen->columns[i];
-        if ((strlen(column->name) == size && strncasecmp(column->name, name, size) == 0) ||
-            (column->key && strlen(column->key) == size && strncmp(column->key, name, size) == 0))
-            return column;
-    }
+    /* What stands above a column wins over what the JSON calls another. */
+    for (size_t i = 0; i < screen->columns_count; i++)
+        if (is_word(screen->columns[i].name, name, size))
+            return &screen->columns[i];
+    for (size_t i = 0; i < screen->columns_count; i++)
+        if (screen->columns[i].key && is_word(screen->columns[i].key, name, size))
+            return &screen->columns[i];
     return NULL;
 }
 
 int screen_fail_column(const struct screen *screen, const char *name, size_t size)
 {
     const char *names[SCREEN_COLUMNS_MAX + 1];
-    _cleanup_free_ char *word = strndup(name, size);
+    _cleanup_free_ char *word = strndup(name, size), *typed = strndup(name, size);
     char hint[96] = "see all columns: -o help";
 
-    if (!word)
+    if (!word || !typed)
         return fail_memory();
     for (char *c = word; *c; c++)
         *c = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
@@ -80,7 +86,7 @@ int screen_fail_column(const struct screen *screen, const char *name, size_t siz
     const char *closest = text_closest(word, names);
     if (closest)
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", closest);
-    return fail(ERROR_USAGE, NULL, hint, "unknown column \"%s\"", word);
+    return fail(ERROR_USAGE, NULL, hint, "unknown column \"%s\"", typed);
 }
 
 /* What is drawn: the chosen columns, and a cell for each of them in each row. */

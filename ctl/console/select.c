@@ -2,6 +2,7 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include "console/failure.h"
 #include "console/screen.h"
 
@@ -24,32 +25,59 @@ static bool value_matches(const cJSON *value, const char *wanted, bool glob)
         }
         return false;
     }
+    /* "yes" in a table is "true" in JSON. */
+    const char *word = cJSON_IsTrue(value) ? "true" : cJSON_IsFalse(value) ? "false" : NULL;
+    if (word && (glob ? fnmatch(wanted, word, 0) == 0 : strcmp(wanted, word) == 0))
+        return true;
     _cleanup_free_ char *text = screen_value(value);
     return text && (glob ? fnmatch(wanted, text, 0) == 0 : strcmp(wanted, text) == 0);
 }
 
+/*
+ * The key of the column or, in @rows, of the JSON that is called so; owned by the caller. Of no
+ * rows any key is one. NULL: none, or no memory.
+ */
+static char *find_key(const struct screen *screen, const char *name, size_t size, const cJSON *rows)
+{
+    const struct column *column = screen_find_column(screen, name, size);
+
+    if (column && column->key)
+        return strdup(column->key);
+    json_for_each (row, rows)
+        json_for_each (item, row)
+            if (strlen(item->string) == size && strncasecmp(item->string, name, size) == 0)
+                return strdup(item->string);
+    return rows && !rows->child ? strndup(name, size) : NULL;
+}
+
 /* What --filter asks of a row. */
 struct filter {
-    const char *key;
+    char *key; /* owned */
     const char *wanted;
     bool is_negated;
     bool is_glob;
 };
 
-/* "KEY=VAL", "KEY!=VAL", "KEY~GLOB". */
-static int parse_filter(const struct screen *screen, const char *text, struct filter *ret)
+static void filter_done(struct filter *filter)
+{
+    free(filter->key);
+}
+
+/* "KEY=VAL", "KEY!=VAL", "KEY~GLOB". @rows: whose keys count, too; or NULL. */
+static int parse_filter(const struct screen *screen, const char *text, const cJSON *rows,
+                        struct filter *ret)
 {
     size_t size = strcspn(text, "!=~");
-    const struct column *column = screen_find_column(screen, text, size);
     const char *rest = text + size;
     bool is_negated = *rest == '!';
 
     rest += is_negated;
     if (size == 0 || (*rest != '=' && *rest != '~'))
         return fail_usage("--filter is KEY=VAL, KEY!=VAL or KEY~GLOB, not \"%s\"", text);
-    if (!column || !column->key)
+    char *key = find_key(screen, text, size, rows);
+    if (!key)
         return screen_fail_column(screen, text, size);
-    *ret = (struct filter){column->key, rest + 1, is_negated, *rest == '~'};
+    *ret = (struct filter){key, rest + 1, is_negated, *rest == '~'};
     return 0;
 }
 
@@ -61,8 +89,8 @@ static bool filter_wants(const struct filter *filter, const cJSON *row)
 
 int screen_filter(const struct screen *screen, const char *text, cJSON *rows)
 {
-    struct filter filter = {.wanted = ""};
-    int r = parse_filter(screen, text, &filter);
+    _cleanup_(filter_done) struct filter filter = {.wanted = ""};
+    int r = parse_filter(screen, text, rows, &filter);
 
     for (cJSON *row = r == 0 ? rows->child : NULL, *next; row; row = next) {
         next = row->next;
@@ -74,12 +102,12 @@ int screen_filter(const struct screen *screen, const char *text, cJSON *rows)
 
 int screen_wants(const struct ctl *ctl, const struct screen *screen, const cJSON *row, bool *ret)
 {
-    struct filter filter = {.wanted = ""};
     int r = 0;
 
     *ret = true;
     for (size_t i = 0; i < ctl->globals.filters_count && r == 0; i++) {
-        r = parse_filter(screen, ctl->globals.filters[i], &filter);
+        _cleanup_(filter_done) struct filter filter = {.wanted = ""};
+        r = parse_filter(screen, ctl->globals.filters[i], NULL, &filter);
         if (r == 0 && !filter_wants(&filter, row))
             *ret = false;
     }
@@ -115,18 +143,18 @@ static int compare_rows(const void *a, const void *b, void *descending)
 static int apply_sort(const struct screen *screen, const char *sort, cJSON *rows)
 {
     size_t size = strcspn(sort, ":"), count = (size_t)cJSON_GetArraySize(rows), i = 0;
-    const struct column *column = screen_find_column(screen, sort, size);
+    _cleanup_free_ char *key = find_key(screen, sort, size, rows);
     bool descending = strcmp(sort + size, ":desc") == 0;
     _cleanup_free_ struct sort_row *sorted = calloc(count + 1, sizeof(*sorted));
 
     if (!sorted)
         return fail_memory();
-    if (!column || !column->key)
+    if (!key)
         return screen_fail_column(screen, sort, size);
     if (sort[size] != '\0' && !descending && strcmp(sort + size, ":asc") != 0)
         return fail_usage("--sort is COL or COL:desc, not \"%s\"", sort);
     for (cJSON *row = rows->child; row; row = row->next, i++)
-        sorted[i] = (struct sort_row){row, json_member(row, column->key), i};
+        sorted[i] = (struct sort_row){row, json_member(row, key), i};
     qsort_r(sorted, count, sizeof(*sorted), compare_rows, &descending);
     for (i = 0; i < count; i++)
         cJSON_AddItemToArray(rows, cJSON_DetachItemViaPointer(rows, sorted[i].row));

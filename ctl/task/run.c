@@ -186,13 +186,14 @@ static int take_end(struct run *run, const cJSON *object)
 {
     char elapsed[RENDER_TEXT_MAX];
     double skipped = json_number(object, "skipped", 0), nodes = json_number(object, "nodes", 0);
+    double total = json_number(object, "total", 0);
 
     console_end(run->console);
     progress_wipe(&run->progress);
     print_lines(run);
     if (!run->ctl->globals.quiet) {
-        fprintf(stderr, "%s: %.0f tasks, %.0f succeeded, %.0f failed, ", run->id,
-                json_number(object, "total", 0), json_number(object, "succeeded", 0),
+        fprintf(stderr, "%s: %.0f task%s, %.0f succeeded, %.0f failed, ", run->id, total,
+                total == 1 ? "" : "s", json_number(object, "succeeded", 0),
                 json_number(object, "failed", 0));
         if (skipped > 0)
             fprintf(stderr, "%.0f not run, ", skipped);

@@ -412,5 +412,8 @@ ANSWERS = {
         {"type": "used", "key": "8be1", "nodes": 12, "resumed": False},
         {"schema": "p2pctl.keys-rotate/1", "type": "end", "key": "8be1", "nodes": 12, "old": ["3f9a"],
          "grace_s": 600, "resumed": False}],
-    "Forget": Error("Conflict", message="lab-03 is alive", hint="make it leave first, on lab-03: p2pctl leave"),
+    "Forget": lambda parameters, descriptors: {
+        "schema": "p2pctl.forget/1", "name": "lab-09", "uuid": "0b7d9f6e-5a0e-4b6e-9d53-0c9d1f0a7c11",
+        "address": "10.0.4.19:7717"} if parameters["name"] == "lab-09" else Error(
+        "Conflict", message="lab-03 is alive", hint="make it leave first, on lab-03: p2pctl leave"),
 }

@@ -45,6 +45,7 @@ def wait_live(lab, is_good, *line):
 def test_commands_verbs_and_options_come_from_the_table():
     commands = words("")
     assert {"status", "task", "doctor", "completion"} <= set(commands) and len(commands) == len(set(commands))
+    assert not {"examples", "tasks.txt", "exit-codes"} & set(commands)
     assert {"list", "show", "cancel"} <= set(words("task", ""))
     assert {"--all-nodes", "--json"} <= set(words("-q", "task", "list", "--"))
     assert "--all-nodes" not in words("task", "show", "--")

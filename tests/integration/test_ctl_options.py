@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What options take, and which are refused rather than left out: against a daemon that answers from a table."""
+import json
 import re
 
 import pytest
@@ -33,3 +34,46 @@ def test_since_that_is_neither_is_told_with_both(given, ctl, daemon):  # noqa: F
     result = ctl("events", "--since", given)
     assert result.returncode == 2 and daemon.calls == []
     assert b"a duration such as 10s or 5min, or a time such as" in result.stderr
+
+
+def test_a_column_has_two_names_in_any_case(ctl):  # noqa: F811
+    shown = {ctl("members", "-o", "NODE," + name, "--no-legend").stdout for name in ("RTT", "rtt", "rtt_ms", "RTT_MS")}
+    assert len(shown) == 1 and b"0.5 ms" in shown.pop()
+    assert ctl("members", "-o", "NAME").stdout == ctl("members", "-o", "node").stdout
+    # Of two columns that of this name, not that of this key.
+    assert ctl("task", "list", "-o", "name").stdout.split()[:2] == [b"NAME", b"a1"]
+    assert b'unknown column "Nodez"' in ctl("members", "-o", "Nodez").stderr
+
+
+@pytest.mark.parametrize("words, names", [
+    (["--filter", "self=true"], ["lab-01"]), (["--filter", "SELF=yes"], ["lab-01"]),
+    (["--filter", "draining!=false"], ["lab-05"]), (["--filter", "protocol=1", "--filter", "load~0.?8"], ["lab-03"]),
+    (["--filter", "name=nobody", "--filter", "any=1"], []),
+    (["--sort", "mem", "--filter", "role=seed"], ["seed-1"])])
+def test_rows_are_chosen_by_any_key_they_have(words, names, ctl):  # noqa: F811
+    shown = json.loads(ctl("members", "-j", *words).stdout)["members"]
+    assert [member["name"] for member in shown] == names
+    assert ctl("members", "--filter", "selfish=true").returncode == 2
+
+
+@pytest.mark.parametrize("command, told", [
+    ("task retry --all-failed --filter x=1", "--filter is for lists, and task retry shows none"),
+    ("task cancel --all --filter state=pending", "--filter is for lists, and task cancel shows none"),
+    ("task clean --yes --sort id", "--sort is for lists, and task clean shows none"),
+    ("status -o node", "--output is for lists, and status shows none"),
+    ("help -j", "help prints a text, which is no JSON"),
+    ("config dump-default -j", "config dump-default prints a text, which is no JSON"),
+    ("completion bash -j", "completion prints a text, which is no JSON"),
+    ("-N lab-05 config dump-default", "config dump-default asks no node: leave out -N")])
+def test_an_option_is_heeded_or_refused(command, told, ctl, daemon):  # noqa: F811
+    result = ctl(*command.split())
+    assert result.returncode == 2 and result.stdout == b"" and daemon.calls == []
+    assert told in result.stderr.decode()
+
+
+def test_one_of_a_thing_is_no_plural(ctl, daemon):  # noqa: F811
+    answer = daemon.answers["Status"]
+    daemon.answers["Status"] = {**answer, "tasks": {**answer["tasks"], "slots": 1}, "mem": {**answer["mem"], "keys": 1}}
+    shown = ctl("status").stdout
+    assert b"3 running of 1 slot, " in shown and b"Memory: 1 key, " in shown
+    assert b": 1 task, 1 succeeded" in ctl("run", "short.txt").stderr

@@ -142,7 +142,8 @@ SCREENS = {
     "keys-remove": "keys remove 3f9a --yes",
     "keys-remove-asks": "keys remove 3f9a",
     "forget": "forget lab-03 --yes",
-    "forget-asks": "forget lab-03",
+    "forget-asks": "forget lab-09",
+    "forget-live": "forget lab-03",
     "help": "help",
     "help-command": "task logs -h",
     "help-noun": "help mem",
@@ -541,7 +542,7 @@ def on_terminal(words, tmp_path, columns, **more):
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen([PROGRAM, *words], stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path,
-                               env=environment_of(tmp_path, TERM="xterm", **more))
+                               env=environment_of(tmp_path, **{"TERM": "xterm", **more}))
     os.close(slave)
     output = read_to_end(master)
     os.close(master)
@@ -783,6 +784,7 @@ def test_a_terminal_gets_a_pager(daemon, tmp_path):
     assert not lines("members", "--no-pager", P2PCTL_PAGER=mark)[0].startswith("PAGED:")
     assert "FRSXMK" in lines("members", P2PCTL_PAGER="echo $LESS")[0]
     assert "X" == lines("members", P2PCTL_PAGER="echo $LESS", LESS="X")[0]
+    assert not lines("members", TERM="dumb", P2PCTL_PAGER=mark)[0].startswith("PAGED:")
     # The table is still as wide as the terminal, and in colour.
     assert any("\033[31mdead" in line for line in lines("members", P2PCTL_PAGER=mark))
     # What goes on, asks or changes something is not paged.

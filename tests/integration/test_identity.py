@@ -141,6 +141,10 @@ def test_forget_tells_apart_those_of_one_name(lab):
     assert "hint: one of them: p2pctl forget " in result.stderr
     uuid, address = ghosts[0]
     assert seed.ctl("forget", "--yes", uuid[:13]).stdout == f"forgot lab-01 ({uuid} at {address})\n"
+    # Nobody is asked about a node that is not there, that lives, or that may be several.
+    assert "no node is called" in seed.ctl("forget", "nosuch", code=4).stderr
+    assert "is not dead" in seed.ctl("forget", old.address, code=1).stderr
+    assert "nobody can be asked" in seed.ctl("forget", ghosts[1][0], code=2).stderr
     # Now the name means the other one.
     assert seed.json("forget", "--yes", "lab-01") == {
         "schema": "p2pctl.forget/1", "name": "lab-01", "uuid": ghosts[1][0], "address": ghosts[1][1]}

@@ -51,8 +51,9 @@ void method_forget(struct node *node, struct call *call)
     char uuid[NODE_ID_TEXT_MAX], address[ADDRESS_TEXT_MAX];
     const struct swim_member *member;
     const char *text = NULL;
+    bool is_dry_run = false;
 
-    if (!need_string(call, "name", &text))
+    if (!need_string(call, "name", &text) || !read_bool(call, "dry_run", &is_dry_run))
         return;
     member = choose(node, call, text);
     if (!member)
@@ -63,6 +64,10 @@ void method_forget(struct node *node, struct call *call)
     json_add_string(reply, "name", member->name);
     json_add_string(reply, "uuid", node_id_format(&member->id, uuid));
     json_add_string(reply, "address", address_format(&member->address, address));
+    if (is_dry_run) {
+        call_reply(call, reply);
+        return;
+    }
     int r = cluster_forget(node->cluster, &id);
     if (r < 0) {
         cJSON_Delete(reply);
