@@ -36,6 +36,7 @@ struct entry {
 struct batch {
     struct files *files;   /* borrowed */
     struct hasher *hasher; /* owned */
+    int sync_fd; /* owned; its own: each open file is told once of what could not be written */
     enum upload_overwrite overwrite;
     char owner[FILES_OWNER_MAX + 1];
     struct entry *entries; /* owned array of BATCH_FILES_MAX */
@@ -62,6 +63,9 @@ int batch_new(struct files *files, const char *owner, enum upload_overwrite over
     table_init(&batch->by_name, 0, (uint64_t)(uintptr_t)batch);
     batch->entries = calloc(BATCH_FILES_MAX, sizeof(*batch->entries));
     int r = batch->entries ? hasher_new(&batch->hasher) : -ENOMEM;
+    batch->sync_fd = openat(files->parts_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (r == 0 && batch->sync_fd < 0)
+        r = -errno;
     if (r < 0)
         return r;
     *ret = TAKE_PTR(batch);
@@ -97,6 +101,7 @@ struct batch *batch_free(struct batch *batch)
     batch_clear(batch);
     table_done(&batch->by_name);
     hasher_free(batch->hasher);
+    close_fd(batch->sync_fd);
     free(batch->entries);
     free(batch);
     return NULL;
@@ -433,8 +438,8 @@ static int rename_one(const struct batch *batch, struct entry *entry)
     return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : errno == EISDIR ? -ELOOP : -EIO;
 }
 
-/* The names; and what they had before goes out of the index. */
-static void rename_all(struct batch *batch, const struct statements *statements, sqlite3 *index)
+/* The names; and what they had before goes out of the index. Return: 0, -EIO. */
+static int rename_all(struct batch *batch, const struct statements *statements, sqlite3 *index)
 {
     struct files *files = batch->files;
     bool may_replace = has_others(batch, index);
@@ -458,9 +463,7 @@ static void rename_all(struct batch *batch, const struct statements *statements,
     (void)sqlite3_reset(statements->expel_one);
     if (r == 0)
         r = database_execute(index, "COMMIT");
-    /* The new files are there; what fails now costs no more than their certainty. That they have a
-     * name is noted in some of them, too. */
-    refuse_rest(batch, syncfs(files->parts_fd) < 0 || r < 0 || q < 0 ? -EIO : 0);
+    return r < 0 || q < 0 ? -EIO : 0;
 }
 
 static int publish(struct batch *batch)
@@ -473,23 +476,25 @@ static int publish(struct batch *batch)
         r = prepare(index, &statements);
     if (r == 0)
         r = enter_all(batch, &statements, index);
-    if (r == 0)
-        rename_all(batch, &statements, index);
-    return r;
+    return r < 0 ? r : rename_all(batch, &statements, index);
 }
 
 void batch_commit(struct batch *batch)
 {
     struct files *files = batch->files;
 
-    /* One sync for all of them; it tells of every write that failed since the store was opened. */
-    int r = syncfs(files->parts_fd) < 0 ? -errno : 0;
+    /* One sync for all of them; it tells of every write that failed since the batch was made. */
+    int r = syncfs(batch->sync_fd) < 0 ? -errno : 0;
     if (r == 0) {
         pthread_mutex_lock(&files->change_mutex);
         r = publish(batch);
         pthread_mutex_unlock(&files->change_mutex);
     }
-    refuse_rest(batch, r == -ENOSPC || r == -EDQUOT ? -ENOSPC : -EIO);
+    /* The new files are there; what fails now costs no more than their certainty. That they have a
+     * name is noted in some of them, too. */
+    if (r == 0)
+        r = syncfs(batch->sync_fd) < 0 ? -EIO : 0;
+    refuse_rest(batch, r == -ENOSPC || r == -EDQUOT ? -ENOSPC : r < 0 ? -EIO : 0);
     for (size_t i = 0; i < batch->count; i++)
         drop_part(batch, &batch->entries[i]);
     promise_settle(&batch->promise);
