@@ -159,7 +159,7 @@ static void code_error(struct codec *codec, unsigned min, int *value)
     int error = -*value;
 
     code_int(codec, min, ERROR_MAX, &error);
-    *value = -error;
+    *value = codec->error == 0 ? -error : 0;
 }
 
 static void code_bool(struct codec *codec, bool *value)

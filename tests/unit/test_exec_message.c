@@ -299,7 +299,8 @@ static void numbers_out_of_range_are_refused(void **state _unused_)
         {exited_sample(0), 3, 255, 256},
         {exited_sample(0), 6, INT32_MAX, (uint64_t)INT32_MAX + 1},
         {exited_sample(0), 11, 4095, 4096},
-        {exited_sample(0), 12, 0, 1}, /* results of no size */
+        {exited_sample(0), 11, 0, (uint64_t)INT32_MAX + 1}, /* which has no opposite */
+        {exited_sample(0), 12, 0, 1},                       /* results of no size */
         {exited_sample(-EPERM), 3, 1, 0},
     };
 
