@@ -21,9 +21,11 @@
 #include "base/macro.h"
 #include "base/usec.h"
 
-#define EXEC_MESSAGE_MAX ((size_t)64 * 1024) /* bytes */
-#define EXEC_WORDS_MAX   4096                /* of a command; also variables of an environment */
-#define EXEC_PATHS_MAX   64                  /* read or write paths of the configuration */
+/* Bytes: words and variables as many as a task may have, 64 KiB each, and its patterns; and less
+ * than a socket holds (net.core.wmem_default). */
+#define EXEC_MESSAGE_MAX ((size_t)192 * 1024)
+#define EXEC_WORDS_MAX   4096 /* of a command; also variables of an environment */
+#define EXEC_PATHS_MAX   64   /* read or write paths of the configuration */
 #define EXEC_MISSING_MAX 16
 #define EXEC_FDS_MAX     6
 #define EXEC_OUTS_MAX    64  /* patterns of results */

@@ -201,6 +201,12 @@ def test_a_task_gets_the_documented_environment_and_nothing_of_the_daemons(node)
     assert not {"P2PNODE_BUILD", "SUDO_USER", "LC_ALL", "PYTEST_CURRENT_TEST"} & set(variables)
 
 
+def test_as_many_words_as_are_taken_can_be_run(node):
+    """65536 bytes of words, and as many of variables."""
+    words, variable = ["sh", "-c", "echo ${#1} ${#V} $#", "sh", "x" * 61000, *["y"] * 900], "V=" + "x" * 65000
+    assert node.ctl("submit", "-N", "lab-03", "--env", variable, "--wait", "--", *words).stdout == "61000 65000 901\n"
+
+
 def test_a_task_does_not_run_as_root_and_sees_no_key(lab, node):
     result = node.ctl("submit", "-N", "lab-03", "--wait", "--", "id", "-u")
     assert int(result.stdout) in (pwd.getpwnam("nobody").pw_uid, *(

@@ -367,7 +367,8 @@ static void lists_and_texts_are_taken_up_to_their_limits(void **state)
     static char letter[] = "w", large[EXEC_MESSAGE_MAX];
     static char *letters[EXEC_WORDS_MAX + 2];
     struct exec_message message = {.type = EXEC_START, .id = 1}, read;
-    char *single[] = {large, NULL};
+    char longest[UINT16_MAX + 2] = "", *filling[] = {longest, longest, large, NULL};
+    char *single[] = {longest, NULL};
     void *data = NULL;
     size_t size;
 
@@ -379,8 +380,15 @@ static void lists_and_texts_are_taken_up_to_their_limits(void **state)
     exec_message_done(&read);
     letters[EXEC_WORDS_MAX] = letter;
     assert_int_equal(exec_message_encode(&message, &data, &size), -EINVAL);
-    /* The longest word that fits, and one byte more. */
+    /* The longest word, and the longest message; and one byte more of each. */
     message.start.words = single;
+    memset(longest, 'x', UINT16_MAX);
+    pass(&message, &read);
+    exec_message_done(&read);
+    longest[UINT16_MAX] = 'x';
+    assert_int_equal(exec_message_encode(&message, &data, &size), -EMSGSIZE);
+    longest[UINT16_MAX] = '\0';
+    message.start.words = filling;
     memset(large, 'x', 1);
     assert_int_equal(exec_message_encode(&message, &data, &size), 0);
     free(data);
