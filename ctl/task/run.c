@@ -353,21 +353,31 @@ static int detach(struct run *run)
                 "\ndetached: %s goes on; look on again with: p2pctl workflow show -f %.*s; end it "
                 "with: p2pctl workflow cancel %.*s\n",
                 run->id, size, run->id, size, run->id);
+    else if (!is_dry(run))
+        fputs("\ninterrupted before the answer: it may have been submitted; see: p2pctl workflow "
+              "list\n",
+              stderr);
     return EXIT_INTERRUPTED;
 }
 
-/* The stream of one call to its end. Return: 0, CLIENT_INTERRUPTED, CLIENT_LOST, or the exit code.
- */
+/* The stream of one call to its end. Who interrupts it before it has an ID waits for that, unless
+ * files are on their way, or until the next time. Return: 0, CLIENT_INTERRUPTED, CLIENT_LOST, or
+ * the exit code. */
 static int take_stream(struct run *run, cJSON *parameters)
 {
     struct ctl *ctl = run->ctl;
-    bool last = false;
+    bool last = false, is_leaving = false;
     int r = client_start_with(ctl, (struct call){"Run", parameters, -1, true, NULL},
                               run->inputs.fds, run->inputs.fds_count);
 
     while (r == 0 && !last) {
         _cleanup_json_ cJSON *object = NULL;
         r = client_next(ctl, &object, &last);
+        if (r == CLIENT_INTERRUPTED && !*run->id && !is_leaving && run->inputs.fds_count == 0) {
+            is_leaving = true;
+            r = 0;
+            continue;
+        }
         if (r != 0)
             break;
         if (ctl->globals.json == JSON_OFF) {
@@ -381,6 +391,8 @@ static int take_stream(struct run *run, cJSON *parameters)
         /* From here on the list is the daemon's: it goes on without us. */
         if (run->has_plan && *run->id)
             client_survive(ctl);
+        if (r == 0 && !last && is_leaving)
+            r = CLIENT_INTERRUPTED;
     }
     return r;
 }

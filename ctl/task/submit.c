@@ -231,6 +231,12 @@ static int detach(const struct ctl *ctl, const cJSON *answer)
     const char *id = json_text(answer, "id", "");
     int size = output_short_id_size(id);
 
+    if (!*id) {
+        fputs("\ninterrupted before the answer: it may have been submitted; see: p2pctl task list "
+              "--mine\n",
+              stderr);
+        return EXIT_INTERRUPTED;
+    }
     output_print_unknown(ctl, id, answer);
     fprintf(stderr,
             "\ndetached: %s goes on; come back with: p2pctl task logs -f %.*s; cancel it with: "
@@ -363,7 +369,21 @@ static void show_progress(struct ctl *ctl, const cJSON *object, struct progress 
                    json_number(object, "total_bytes", 0));
 }
 
-/* The call, with how far its files are. Return: as client_next(). */
+/* Who interrupts it before it has an ID wants to go, and to know where it is: the answer is waited
+ * for, until the next time. Return: as client_next(). */
+static int ask_without_files(struct ctl *ctl, struct call call, cJSON **ret)
+{
+    bool last = false;
+    int r = client_call(ctl, call, ret);
+
+    if (r != CLIENT_INTERRUPTED)
+        return r;
+    r = client_next(ctl, ret, &last);
+    return r != 0 ? r : CLIENT_INTERRUPTED;
+}
+
+/* The call, with how far its files are. Return: as client_next(); CLIENT_INTERRUPTED with the
+ * answer where that came all the same. */
 static int ask(struct ctl *ctl, cJSON *parameters, const struct attachments *files, cJSON **ret)
 {
     const struct call call = {"Submit", parameters, -EBADF, files->fds_count > 0, NULL};
@@ -372,7 +392,7 @@ static int ask(struct ctl *ctl, cJSON *parameters, const struct attachments *fil
     bool last = false;
 
     if (files->fds_count == 0)
-        return client_call(ctl, call, ret);
+        return ask_without_files(ctl, call, ret);
     progress_init(&progress, ctl, "");
     int r = client_start_with(ctl, call, files->fds, files->fds_count);
     while (r == 0 && !last) {
@@ -407,7 +427,7 @@ int submit_run(struct ctl *ctl)
     /* Files may take their time. */
     r = ask(ctl, TAKE_PTR(parameters), &files, &answer);
     if (r == CLIENT_INTERRUPTED)
-        return EXIT_INTERRUPTED;
+        return detach(ctl, answer);
     if (r != 0)
         return r;
     if (options_has(&ctl->options, "dry-run"))

@@ -2,9 +2,11 @@
 """Tasks from end to end: where they run, what they say, how they end."""
 import hashlib
 import os
+import pathlib
 import pwd
 import re
 import signal
+import subprocess
 
 import pytest
 
@@ -445,6 +447,56 @@ def test_submit_follow_shows_output_as_it_comes_and_ctrl_c_detaches(node):
     assert task["state"] == "running"
     node.ctl("task", "cancel", task["id"])
     node.wait_task(task["id"], "cancelled")
+
+
+ASKING = [("submit", "--wait", "--", "sleep", "60"), ("submit", "-f", "--", "sleep", "60"), ("run", "-")]
+
+
+def ask_in_vain(node, words):
+    """p2pctl that waits for the answer of a daemon that has stopped."""
+    node.pause()
+    process = node.ctl_start(*words, stdin=subprocess.PIPE)
+    process.stdin.write(b'a1\na1: run="sleep 60"\n')
+    process.stdin.close()
+    process.stdin = None  # communicate() would flush it
+
+    def waits():
+        """It catches Ctrl-C, and sleeps."""
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        caught = int(re.search(r"SigCgt:\t(\w+)", status)[1], 16)
+        return caught >> (signal.SIGINT - 1) & 1 and "State:\tS" in status
+    wait_for(waits, 10, "the question to be asked")
+    return process
+
+
+@pytest.mark.parametrize("words", ASKING)
+def test_ctrl_c_before_the_answer_waits_for_the_id(node, words):
+    try:
+        process = ask_in_vain(node, words)
+        process.send_signal(signal.SIGINT)
+    finally:
+        node.resume()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    left = re.search(r"detached: (w?)(\d+)@lab-01 goes on; ", stderr.decode())
+    assert left, stderr
+    node.ctl("workflow" if left[1] else "task", "cancel", left[1] + left[2])
+
+
+@pytest.mark.parametrize("words", ASKING)
+def test_ctrl_c_again_before_the_answer_says_that_nothing_is_known(node, words):
+    try:
+        process = ask_in_vain(node, words)
+
+        def pressed():
+            process.send_signal(signal.SIGINT)
+            return process.poll() is not None
+        wait_for(pressed, 10, "it to go")
+    finally:
+        node.resume()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted before the answer: it may have been submitted; see: p2pctl " in stderr
 
 
 def test_wait_answers_with_the_code_of_the_one_and_1_for_many(node):
