@@ -150,7 +150,10 @@ void job_place(struct origin *origin, struct job *job)
         return;
     const struct place_past past = job_get_past(job);
     place_choose_best(origin->place, &job->task->spec, &past, &found, reason);
-    if (found.count == 0 && place_is_forbidden(origin->place, &job->task->spec, &past)) {
+    /* That the own node does not is said before it is taken. Later only the answers of others
+     * count: those that could run it may not be known yet. */
+    if (found.count == 0 && past.refusers_count > 0 &&
+        place_is_forbidden(origin->place, &job->task->spec, &past)) {
         deny(origin, job, reason);
         return;
     }

@@ -222,7 +222,8 @@ bool place_has_handler(const struct place *place, const struct task_spec *spec);
  */
 bool place_is_too_small(const struct place *place, const struct task_spec *spec);
 
-/* Whether all who could ever run it have refused it for good. */
+/* Whether all who could ever run it have refused it for good, by what is known: one that left might
+ * come back, and another not be known yet. */
 bool place_is_forbidden(const struct place *place, const struct task_spec *spec,
                         const struct place_past *past);
 

@@ -28,6 +28,7 @@ struct census {
     size_t counts[FIT_FREE + 1];
     size_t handlers;
     size_t refusers;                  /* would be, but for its user or sandbox */
+    size_t left;                      /* would be a handler, came it back */
     const struct place_node *last;    /* a handler, or a refuser */
     const struct place_node *largest; /* of those with too few CPUs or slots */
     const struct place_node *pinned;
@@ -74,6 +75,7 @@ static void take_census(const struct place *place, const struct task_spec *spec,
         if (fitness == UNFIT_SMALL &&
             (!ret->largest || is_larger(&node->facts, &ret->largest->facts, spec)))
             ret->largest = node;
+        ret->left += fitness > UNFIT_SANDBOX && node->facts.state == PLACE_LEFT;
         if (fitness > UNFIT_SMALL && node->facts.state != PLACE_LEFT) {
             ret->handlers += fitness > UNFIT_SANDBOX;
             ret->refusers += fitness <= UNFIT_SANDBOX;
@@ -82,7 +84,7 @@ static void take_census(const struct place *place, const struct task_spec *spec,
     }
 }
 
-/* Nobody is left who could run it some day. */
+/* Nobody that is there could run it some day. */
 static bool is_forbidden(const struct census *census)
 {
     return census->handlers == 0 && census->refusers > 0;
@@ -334,7 +336,7 @@ bool place_is_forbidden(const struct place *place, const struct task_spec *spec,
     struct census census;
 
     take_census(place, spec, past, &census);
-    return is_forbidden(&census);
+    return is_forbidden(&census) && census.left == 0;
 }
 
 bool place_is_too_small(const struct place *place, const struct task_spec *spec)

@@ -209,7 +209,7 @@ def test_quotes_of_a_handler_hold_its_words_together(node):
     assert node.ctl("submit", "--wait", "q7").stdout == "two words 7\n"
 
 
-def test_a_type_can_be_for_some_users_alone(make_lab):
+def test_a_type_can_be_for_some_users_alone(make_lab, write):
     lab = make_lab(FAST)
     node = lab.node("lone", role="seed", types=[{"name": "a", "users": ["somebody"]}, {"name": "b", "users": ["root", "x"]}]).start()
     assert node.ctl("submit", "--wait", "b1").stdout == "Executing task: b1\n"
@@ -219,6 +219,11 @@ def test_a_type_can_be_for_some_users_alone(make_lab):
     node.ctl("submit", "a1", code=6)
     node.ctl("submit", "--dry-run", "a1", code=6)
     node.ctl("submit", "--confidential", "a1", code=6)
+    node.ctl("run", write("a1"), code=6)
+    node.ctl("run", "--detach", "--wait-types", write("a1"))
+    waits = wait_for(lambda: next((task for task in node.tasks() if task["type"] == "a"), None), 10, "its task")
+    assert waits["state"] == "pending"
+    assert waits["reason"] == "not permitted: the only node for type a, lone, does not run it for root"
 
 
 def test_numbers_of_typed_tasks_are_as_large_as_in_a_list(node):

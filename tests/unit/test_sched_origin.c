@@ -248,6 +248,75 @@ static struct origin *restart(struct origin *origin, usec_t now)
     return next;
 }
 
+/* tasks.types, users: as of somebody else alone. */
+static bool permits_nobody(const struct task_spec *spec _unused_, void *data _unused_)
+{
+    return false;
+}
+
+static void add_own_for_others(struct origin *origin, usec_t now)
+{
+    struct place_facts facts = facts_of(1);
+
+    facts.permits = permits_nobody;
+    assert_int_equal(origin_set_node(origin, &facts, now), 0);
+}
+
+static void what_was_accepted_waits_for_a_node_that_is_not_known_yet(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    set_state(origin, 2, PLACE_DEAD, 0);
+    add_own_for_others(origin, 0);
+    submit(origin, 1, 1);
+    assert_string_equal(actions(origin, 1), "commit 1, accepted 1, ");
+    origin = restart(origin, USEC_PER_MIN);
+    add_own_for_others(origin, USEC_PER_MIN);
+    origin_tick(origin, USEC_PER_MIN);
+    (void)actions(origin, USEC_PER_MIN);
+    assert_int_equal(origin_find(origin, 1)->state, TASK_PENDING);
+    /* What comes now is refused at once. */
+    struct task_spec spec = spec_of("a");
+    char reason[TASK_REASON_MAX + 1];
+    assert_int_equal(origin_submit(origin, 2, &spec, false, USEC_PER_MIN, reason), -EACCES);
+    /* Of a list that waits for types too. */
+    assert_int_equal(origin_submit(origin, 2, &spec, true, USEC_PER_MIN, reason), 0);
+    assert_non_null(strstr(actions(origin, USEC_PER_MIN), "accepted 2, "));
+    add_node(origin, 2, USEC_PER_MIN);
+    origin_tick(origin, USEC_PER_MIN);
+    const char *all = actions(origin, USEC_PER_MIN);
+    assert_non_null(strstr(all, "send 1.1 lab-02, "));
+    assert_non_null(strstr(all, "send 2.1 lab-02, "));
+    origin_free(origin);
+}
+
+static void what_was_accepted_waits_for_a_node_that_left(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct task_spec spec = spec_of("a");
+    struct place_facts back = facts_of(2);
+    char reason[TASK_REASON_MAX + 1];
+
+    set_state(origin, 2, PLACE_DEAD, 0);
+    add_own_for_others(origin, 0);
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    set_state(origin, 2, PLACE_LEFT, 2);
+    /* It may come back: nobody handles it now, but that is no matter of permission. */
+    assert_int_equal(origin_submit(origin, 2, &spec, false, 2, reason), -ENOENT);
+    add_node(origin, 3, 3);
+    origin_tick(origin, 3);
+    assert_non_null(strstr(actions(origin, 3), "send 1.1 lab-03, "));
+    origin_refused(origin, 1, 1, &(struct node_id){{3}}, ORIGIN_REFUSED_USER, 4);
+    (void)actions(origin, 4);
+    assert_int_equal(origin_find(origin, 1)->state, TASK_PENDING);
+    back.generation++;
+    assert_int_equal(origin_set_node(origin, &back, 5), 0);
+    origin_tick(origin, 5);
+    assert_non_null(strstr(actions(origin, 5), "send 1.2 lab-02, "));
+    origin_free(origin);
+}
+
 static void a_task_goes_from_submitted_to_succeeded(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1415,6 +1484,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_goes_from_submitted_to_succeeded),
+        cmocka_unit_test(what_was_accepted_waits_for_a_node_that_is_not_known_yet),
+        cmocka_unit_test(what_was_accepted_waits_for_a_node_that_left),
         cmocka_unit_test(what_happened_while_the_origin_was_away_keeps_its_time),
         cmocka_unit_test(nothing_happened_before_the_task_was_submitted),
         cmocka_unit_test(an_end_is_not_told_as_before_its_start),

@@ -63,13 +63,13 @@ static bool check_places(struct node *node, struct call *call, const struct work
                         step->column, step->name);
         if (!check_node_of(node, call, spec))
             return false;
+        if (options->waits_for_types || place_has_handler(place, spec))
+            continue;
         if (place_is_forbidden(place, spec, NULL)) {
             int r = origin_check(origin, spec, false, reason);
             fail_submit(node, call, spec, r, reason);
             return false;
         }
-        if (options->waits_for_types || place_has_handler(place, spec))
-            continue;
         if (*spec->node && !place_is_too_small(place, spec)) {
             call_fail(call, ERROR_NO_HANDLER, "see who does what: p2pctl types",
                       "%s does not handle task type \"%s\"", spec->node, spec->type);
