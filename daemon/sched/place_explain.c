@@ -131,7 +131,7 @@ static void explain_several(const struct census *census, const char *type,
                         census->handlers + census->refusers, type);
     const char *separator = ":";
 
-    for (int fitness = UNFIT_USER; fitness < FIT_FULL; fitness++) {
+    for (int fitness = UNFIT_USER; fitness < FIT_FULL && used <= TASK_REASON_MAX; fitness++) {
         if (census->counts[fitness] == 0)
             continue;
         used += snprintf(reason + used, (size_t)(TASK_REASON_MAX + 1 - used), "%s %zu %s",

@@ -496,6 +496,45 @@ static void only_so_many_nodes_are_kept(void **state _unused_)
     place_free(place);
 }
 
+/* Longer than there is room for: of every kind some hundred nodes. */
+static void a_reason_of_many_kinds_is_cut(void **state _unused_)
+{
+    enum { EACH = 1100, REFUSERS = 256 };
+    static struct place_refuser refusers[REFUSERS];
+    struct place *place = make();
+    struct task_spec spec = spec_of("abcdefghijklmnopqrstuvwxyzabcdef");
+    const char *const types[] = {spec.type};
+    struct place_past past = {.refusers = refusers, .refusers_count = REFUSERS};
+    struct {
+        char reason[TASK_REASON_MAX + 1];
+        char beyond[64];
+    } told = {0};
+
+    spec.cpus_milli = 7999;
+    for (unsigned i = 0; i < REFUSERS + 5 * EACH + 1; i++) {
+        struct place_facts facts = facts_of(i + 2, 0, 8);
+        const unsigned kind = i < REFUSERS ? 6 : (i - REFUSERS) / EACH;
+        facts.types = types;
+        facts.types_count = 1;
+        facts.cpus = kind == 5 ? 1 : 8;
+        facts.state = kind == 0 ? PLACE_DEAD : kind == 1 ? PLACE_SUSPECT : PLACE_ALIVE;
+        facts.is_draining = kind == 2;
+        facts.is_unstable = kind == 3;
+        facts.slots = kind == 4 ? 0 : 8;
+        if (kind == 6)
+            refusers[i] =
+                (struct place_refuser){.why = i % 2 ? PLACE_NO_SANDBOX : PLACE_NOT_FOR_USER,
+                                       .id = facts.id,
+                                       .generation = 1};
+        add(place, facts);
+    }
+    assert_null(place_choose(place, &spec, &past, told.reason));
+    for (size_t i = 0; i < sizeof(told.beyond); i++)
+        assert_int_equal(told.beyond[i], 0);
+    assert_int_equal(strlen(told.reason), TASK_REASON_MAX);
+    place_free(place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,6 +558,7 @@ int main(void)
         cmocka_unit_test(nodes_are_found_walked_and_removed),
         cmocka_unit_test(a_name_belongs_to_the_node_that_lives),
         cmocka_unit_test(only_so_many_nodes_are_kept),
+        cmocka_unit_test(a_reason_of_many_kinds_is_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
