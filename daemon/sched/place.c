@@ -308,7 +308,7 @@ void place_take_answer(struct place *place, const struct node_id *id,
                                                      .load_permille = answer->load_permille});
     node->public.accepted_reported = node->public.accepted;
     node->public.has_answered = true;
-    node->public.was_at_max = answer->is_at_max;
+    node->public.was_for_task = answer->is_at_max || answer->is_user_refused;
     node->public.answered_usec = now;
 }
 
@@ -322,7 +322,7 @@ void place_take_user_refusal(struct place *place, const struct node_id *id)
 
 bool place_is_fresh(const struct place_node *node, usec_t now)
 {
-    return node->has_answered && !node->was_at_max &&
+    return node->has_answered && !node->was_for_task &&
            now < usec_add(node->answered_usec, PLACE_FRESH_USEC);
 }
 

@@ -101,7 +101,7 @@ struct place_node {
     uint32_t accepted_reported; /* `accepted` when the last report came */
     bool has_refused_user;      /* since its start */
     bool has_answered;
-    bool was_at_max;      /* in that answer: of another type it may not be */
+    bool was_for_task;    /* that answer: of another type or user it may say otherwise */
     usec_t answered_usec; /* when it last said itself how busy it is */
 };
 

@@ -172,6 +172,24 @@ static void a_task_that_all_refuse_for_its_user_has_never_been(void **state _unu
     origin_free(origin);
 }
 
+static void who_has_just_refused_the_user_is_asked_again(void **state _unused_)
+{
+    struct origin *origin = make();
+    char reason[TASK_REASON_MAX + 1];
+    struct task_spec spec = {.type = "a", .type_number = 1, .user = "user1"};
+
+    for (uint64_t number = 1; number <= 2; number++) {
+        const usec_t now = number * USEC_PER_MSEC;
+        assert_int_equal(origin_submit(origin, number, &spec, false, now, reason), 0);
+        (void)actions(origin, now);
+        refuse_user(origin, number, 1, 2, now);
+        refuse_user(origin, number, 1, 3, now);
+        assert_string_equal(actions(origin, now), number == 1 ? "denied 1, " : "denied 2, ");
+        assert_int_equal(origin_take_back(origin, number, now), 0);
+    }
+    origin_free(origin);
+}
+
 static void a_node_that_refused_a_user_is_asked_though_it_is_the_only_one(void **state _unused_)
 {
     struct origin *origin = make();
@@ -551,6 +569,7 @@ int main(void)
         cmocka_unit_test(the_own_node_at_the_max_of_the_type_waits_for_the_others),
         cmocka_unit_test(who_refuses_the_user_is_not_asked_again),
         cmocka_unit_test(a_task_that_all_refuse_for_its_user_has_never_been),
+        cmocka_unit_test(who_has_just_refused_the_user_is_asked_again),
         cmocka_unit_test(a_node_that_refused_a_user_is_asked_though_it_is_the_only_one),
         cmocka_unit_test(a_node_without_the_sandbox_is_no_end_of_a_task),
         cmocka_unit_test(no_answer_of_who_refused_is_waited_for_for_ever),
