@@ -96,6 +96,20 @@ static void answer_submission(struct tasks *tasks, uint64_t number, int r, const
     done(r, task, reason, data);
 }
 
+/* As origin_take_back(). Its inputs go with it, unless whoever asked for it is still to drop them.
+ */
+static int undo(struct tasks *tasks, uint64_t number)
+{
+    const struct task *task = origin_find(tasks->origin, number);
+    const struct task_files files =
+        task && !find_submission(tasks, number) ? task->spec.in : (struct task_files){0};
+    int r = origin_take_back(tasks->origin, number, tasks_now(tasks));
+
+    if (r >= 0 && !origin_find(tasks->origin, number))
+        tasks_drop_files(tasks, &files);
+    return r;
+}
+
 /*
  * A task that could not be saved. Whoever asked for it, or for it to run again, is told, and it is
  * as if that had never been; a step of a list, and what was accepted before, waits for room.
@@ -108,7 +122,7 @@ static void take_back(struct tasks *tasks, uint64_t number, int r)
     char text[128];
 
     snprintf(text, sizeof(text), "the task cannot be saved: %s", strerror(-r));
-    if (is_awaited && origin_take_back(tasks->origin, number, tasks_now(tasks)) >= 0) {
+    if (is_awaited && undo(tasks, number) >= 0) {
         task = origin_find(tasks->origin, number);
         /* A later commit of it may have had room. */
         if (!task)
@@ -130,7 +144,7 @@ static void deny(struct tasks *tasks, uint64_t number, const char *why)
     char reason[TASK_REASON_MAX + 1];
 
     snprintf(reason, sizeof(reason), "%s", why);
-    if (origin_take_back(tasks->origin, number, tasks_now(tasks)) < 0)
+    if (undo(tasks, number) < 0)
         return;
     state_delete_task(tasks->drops, number);
     answer_submission(tasks, number, -EACCES, NULL, reason);

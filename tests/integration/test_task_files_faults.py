@@ -324,3 +324,20 @@ def test_large_files_do_not_make_the_daemons_grow(pair, tmp_path):
         assert hashlib.sha256(file.read()).hexdigest() == digest
     after = peak_kib(origin), peak_kib(worker)
     assert max(after[0] - before[0], after[1] - before[1]) < 16 * 1024, (before, after)
+
+
+def test_files_of_a_task_go_with_it_where_it_is_refused_and_nobody_waits_for_that(make_lab, tmp_path):
+    lab = make_lab(STEADY)
+    one, two, _ = lab.node("one", role="seed"), *(lab.node(name, types=[{"name": "a", "users": ["x"]}]) for name in ("two", "three"))
+    lab.start()
+    (tmp_path / "file").write_bytes(os.urandom(MIB))
+    for _ in range(8):
+        two.pause()
+        client = one.ctl_start("submit", "--in", tmp_path / "file", "a1")
+        wait_for(lambda: client.poll() is not None or kept_files(one), 10, "its file")
+        client.kill()
+        client.wait()
+        two.resume()
+        wait_for(lambda: all(task["ended"] for task in one.tasks()), 10, "its end")
+        one.ctl("task", "clean", "--yes")  # of one that was taken, as the answer came too late
+        wait_for(lambda: kept_files(one) == [], 5, lambda: f"no file: {kept_files(one)}, {one.tasks()}")
