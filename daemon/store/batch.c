@@ -23,7 +23,7 @@ struct entry {
     uint64_t size;
     uint64_t modified_wall_usec;
     uint64_t inode;
-    uint64_t replaced; /* bytes of the index that go when this is entered, as far as known */
+    uint64_t replaced; /* bytes of the index that go when this is stored, as far as known */
     uint8_t sha256[FILES_HASH_SIZE];
     struct upload_refusal refusal;
     bool is_executable;
@@ -163,14 +163,20 @@ static bool is_stored(struct batch *batch, const struct entry *entry, const void
            memcmp(sum, info.sha256, sizeof(sum)) == 0;
 }
 
+static void set_replaced(struct batch *batch, struct entry *entry, uint64_t replaced)
+{
+    promise_set_replaced(&batch->promise, batch->promise.replaced - entry->replaced + replaced);
+    entry->replaced = replaced;
+}
+
 /* Whether the name may be taken, and what that gives back. */
 static int look(struct batch *batch, struct entry *entry)
 {
+    uint64_t replaced;
     int r = promise_look_name(batch->files, entry->name, entry->modified_wall_usec,
-                              batch->overwrite, &entry->replaced);
+                              batch->overwrite, &replaced);
 
-    if (r == 0)
-        batch->promise.replaced += entry->replaced;
+    set_replaced(batch, entry, r == 0 ? replaced : 0);
     return r;
 }
 
@@ -245,6 +251,7 @@ int batch_add(struct batch *batch, const struct batch_file *file, const void *da
         r = store(batch, entry, data);
     if (r != 0) {
         drop_part(batch, entry);
+        set_replaced(batch, entry, 0);
         entry->r = r;
     }
     return 0;
@@ -298,7 +305,7 @@ static int enter(struct batch *batch, sqlite3_stmt *statement, struct entry *ent
     int r = database_step(statement);
     if (r == 0) {
         entry->is_entered = true;
-        files_count(batch->files, 1, (int64_t)entry->size);
+        promise_enter(&batch->promise, entry->size);
     }
     return r;
 }
@@ -332,11 +339,13 @@ static bool is_roomy(const struct batch *batch)
 }
 
 /* Whether it may be stored after all, where @gone bytes go for those before it. */
-static int check_entry(const struct batch *batch, struct entry *entry, uint64_t gone)
+static int check_entry(struct batch *batch, struct entry *entry, uint64_t gone)
 {
+    uint64_t replaced;
     int r = promise_check_name(batch->files, entry->name, entry->modified_wall_usec, 0,
-                               batch->overwrite, &entry->replaced);
+                               batch->overwrite, &replaced);
 
+    set_replaced(batch, entry, r == 0 ? replaced : 0);
     return r != 0 ? r
                   : promise_check_quota(batch->files, entry->size, gone + entry->replaced,
                                         &entry->refusal);
@@ -358,6 +367,7 @@ static int enter_all(struct batch *batch, const struct statements *statements, s
         int refusal = is_checked ? check_entry(batch, entry, gone) : 0;
         if (refusal != 0) {
             entry->r = refusal;
+            set_replaced(batch, entry, 0);
             continue;
         }
         gone += entry->replaced;
@@ -453,11 +463,13 @@ static int rename_all(struct batch *batch, const struct statements *statements, 
         if (refusal != 0) {
             entry->r = refusal;
             (void)expel(files, statements->expel_one, entry);
+            set_replaced(batch, entry, 0);
             continue;
         }
         entry->has_part = false;
         if (may_replace && expel(files, statements->expel, entry) < 0)
             q = -EIO;
+        set_replaced(batch, entry, 0);
     }
     (void)sqlite3_reset(statements->expel);
     (void)sqlite3_reset(statements->expel_one);

@@ -371,8 +371,6 @@ int files_enter(struct files *files, const struct files_info *info, uint64_t ino
             (uint64_t)info->is_executable, info->owner, info->sha256,
             (size_t)(info->awaits_hash ? 0 : FILES_HASH_SIZE), (uint64_t)info->mode);
 
-    if (r == 0)
-        files_count(files, 1, (int64_t)info->size);
     if (r == 0 && info->awaits_hash)
         files_set_unhashed(files, true);
     return r;

@@ -27,6 +27,7 @@ struct files {
     uint64_t used;
     uint64_t promised;   /* bytes of uploads under way, arrived or not */
     uint64_t arrived;    /* of those, on the disk already */
+    uint64_t replaced;   /* of what is used, what goes when those are stored, as far as known */
     uint64_t kept;       /* bytes of parts that wait to be resumed */
     uint64_t parts;      /* names given to parts so far */
     size_t unnamed_left; /* parts without a name that may be opened */
@@ -77,7 +78,7 @@ int files_get_indexed_size(struct files *files, const char *name, uint64_t *ret)
 
 void files_set_unhashed(struct files *files, bool has_unhashed);
 
-/* Under change_mutex: enters a file; it counts from then on. */
+/* Under change_mutex: enters a file, which does not count yet: promise_enter(). */
 int files_enter(struct files *files, const struct files_info *info, uint64_t inode);
 
 /* Under change_mutex: takes out the file of that inode, or all of that name but one inode. */

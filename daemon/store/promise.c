@@ -37,7 +37,7 @@ static int check(struct promise *promise, uint64_t more, uint64_t disk)
     const struct files *files = promise->files;
     const struct files_limits *limits = &files->limits;
     uint64_t size = promise->size - promise->before + more;
-    uint64_t others = usec_sub(files->used, promise->replaced) + (files->promised - promise->size) +
+    uint64_t others = usec_sub(files->used, files->replaced) + (files->promised - promise->size) +
                       promise->before;
     uint64_t coming = files->promised - files->arrived; /* still to be written by all */
 
@@ -53,7 +53,8 @@ static int check(struct promise *promise, uint64_t more, uint64_t disk)
 static bool is_crowded(const struct files *files)
 {
     return files->kept > 0 &&
-           files->kept > usec_sub(files->limits.quota, files->used + files->promised);
+           files->kept > usec_sub(files->limits.quota,
+                                  usec_sub(files->used, files->replaced) + files->promised);
 }
 
 int promise_extend(struct promise *promise, uint64_t more)
@@ -97,11 +98,36 @@ void promise_restart(struct promise *promise)
     promise->arrived = 0;
 }
 
+void promise_set_replaced(struct promise *promise, uint64_t replaced)
+{
+    if (replaced == promise->replaced)
+        return;
+    pthread_mutex_lock(&promise->files->mutex);
+    promise->files->replaced += replaced - promise->replaced;
+    pthread_mutex_unlock(&promise->files->mutex);
+    promise->replaced = replaced;
+}
+
+void promise_enter(struct promise *promise, uint64_t size)
+{
+    struct files *files = promise->files;
+
+    pthread_mutex_lock(&files->mutex);
+    files->count++;
+    files->used += size;
+    files->promised -= size;
+    files->arrived -= size;
+    pthread_mutex_unlock(&files->mutex);
+    promise->size -= size;
+    promise->arrived -= size;
+}
+
 void promise_settle(struct promise *promise)
 {
     pthread_mutex_lock(&promise->files->mutex);
     promise->files->promised -= promise->size;
     promise->files->arrived -= promise->arrived;
+    promise->files->replaced -= promise->replaced;
     pthread_mutex_unlock(&promise->files->mutex);
     promise->size = promise->before = promise->arrived = promise->replaced = 0;
 }

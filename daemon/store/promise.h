@@ -14,7 +14,7 @@ struct promise {
     uint64_t size;       /* promised */
     uint64_t before;     /* of it, to files before this one */
     uint64_t arrived;    /* of it, on the disk already */
-    uint64_t replaced;   /* bytes that the store gets back when this is stored */
+    uint64_t replaced;   /* bytes that the store gets back when this is stored, of which all know */
     struct upload_refusal refusal;
 };
 
@@ -30,7 +30,14 @@ void promise_restart(struct promise *promise);
  * for a file of @size bytes of which @written are there. */
 void promise_note_full(struct promise *promise, uint64_t size, uint64_t written);
 
-/* What was promised is stored now, or given up: it counts no more. */
+/* What the store gets back: by that others have more room, too. */
+void promise_set_replaced(struct promise *promise, uint64_t replaced);
+
+/* One file of @size bytes, all arrived, is in the index: it counts as stored, no more as promised.
+ */
+void promise_enter(struct promise *promise, uint64_t size);
+
+/* What is left of it is given up: it counts no more. */
 void promise_settle(struct promise *promise);
 
 /*

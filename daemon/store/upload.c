@@ -40,8 +40,12 @@ struct upload {
 /* Under change_mutex: whether the name may be taken, and what that gives back. */
 static int check_target(struct upload *upload)
 {
-    return promise_check_name(upload->files, upload->info.name, upload->info.modified_wall_usec, 0,
-                              upload->overwrite, &upload->promise.replaced);
+    uint64_t replaced;
+    int r = promise_check_name(upload->files, upload->info.name, upload->info.modified_wall_usec, 0,
+                               upload->overwrite, &replaced);
+
+    promise_set_replaced(&upload->promise, replaced);
+    return r;
 }
 
 static uint64_t wall_now(void)
@@ -144,8 +148,10 @@ int upload_new(struct files *files, const struct upload_offer *offer,
         offer->modified_wall_usec ? offer->modified_wall_usec : wall_now();
     upload->info.is_executable = offer->is_executable;
     upload->info.mode = offer->mode;
+    uint64_t replaced;
     int r = promise_look_name(files, upload->info.name, upload->info.modified_wall_usec,
-                              upload->overwrite, &upload->promise.replaced);
+                              upload->overwrite, &replaced);
+    promise_set_replaced(&upload->promise, replaced);
     if (r == -EEXIST && may_be_same(upload))
         r = 0;
     if (r == 0)
@@ -350,6 +356,7 @@ static int publish(struct upload *upload, uint64_t inode)
         r = files_enter(files, &upload->info, inode);
     if (r != 0)
         return r;
+    promise_enter(&upload->promise, upload->info.size);
     if (renameat2(files->parts_fd, upload->part, files->directory_fd, name, 0) < 0) {
         r = errno == ENOSPC || errno == EDQUOT ? -ENOSPC : errno == EISDIR ? -ELOOP : -EIO;
         (void)files_expel(files, name, inode);
@@ -358,6 +365,7 @@ static int publish(struct upload *upload, uint64_t inode)
     upload->fd = close_fd(upload->fd);
     /* From here on the new file is there; what fails now costs no more than its certainty. */
     r = files_expel_others(files, name, inode);
+    promise_set_replaced(&upload->promise, 0);
     return fsync(files->directory_fd) < 0 || r < 0 ? -EIO : 0;
 }
 

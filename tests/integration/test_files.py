@@ -909,6 +909,15 @@ def test_of_very_many_each_is_refused_with_the_sizes(node, make):
         f'p2pctl: "{path.name}" has 1000 bytes, and of files.quota (3MiB) 30 bytes are left' for path in paths]
 
 
+def test_what_fits_is_stored_however_much_of_it_is_under_way(lab, node, make):
+    """Of many in several packs, and once more in the place of the same."""
+    paths = [make(f"f{i:04}", bytes(512 + i * 2819 % 4201)) for i in range(1190)]
+    assert 3 * MIB - 50000 < sum(path.stat().st_size for path in paths) <= 3 * MIB
+    for _ in range(2):
+        node.ctl("file", "put", "--overwrite=always", *paths, "small:")
+        assert lab["small"].call("Status")["files"]["count"] == len(paths)
+
+
 def start_endless_put(node, target):
     """A put of which there is always more to come; returns it and the end to write into."""
     reader, writer = os.pipe()

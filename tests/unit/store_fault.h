@@ -36,6 +36,7 @@ static atomic_int fault_error = 0;
 static atomic_bool fault_is_plain =
     false; /* no rename knows a flag, and no file gets a further name */
 static atomic_size_t fault_write_max = 0; /* bytes that one write() takes; 0 = all */
+static void (*fault_on_sync)(void);       /* what others do meanwhile; NULL = nothing */
 
 _unused_ static void fault_arm(int at, int error)
 {
@@ -50,6 +51,7 @@ _unused_ static void fault_disarm(void)
     fault_arm(0, 0);
     fault_count_max = 0;
     fault_write_max = 0;
+    fault_on_sync = NULL;
 }
 
 static bool fault_strikes(void)
@@ -82,21 +84,28 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
     return fault_strikes() ? -1 : syscall(SYS_pwrite64, fd, data, size, offset);
 }
 
-int fsync(int fd)
+static void fault_note_sync(void)
 {
     fault_syncs++;
+    if (fault_on_sync)
+        fault_on_sync();
+}
+
+int fsync(int fd)
+{
+    fault_note_sync();
     return fault_strikes() ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
 int syncfs(int fd)
 {
-    fault_syncs++;
+    fault_note_sync();
     return fault_strikes() ? -1 : (int)syscall(SYS_syncfs, fd);
 }
 
 int fdatasync(int fd)
 {
-    fault_syncs++;
+    fault_note_sync();
     return fault_strikes() ? -1 : (int)syscall(SYS_fdatasync, fd);
 }
 

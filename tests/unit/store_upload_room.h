@@ -137,6 +137,40 @@ _unused_ static void expect_content(struct files *files, const char *name, const
     assert_string_equal(content, text);
 }
 
+/* At each sync of one, whether another has room for all that the quota leaves. */
+static struct {
+    struct files *files;
+    uint64_t size;
+    unsigned granted;
+    unsigned refused;
+} rival;
+
+static void offer_as_rival(void)
+{
+    _cleanup_(upload_freep) struct upload *upload = NULL;
+    struct upload_offer offer = offer_of("rival", rival.size);
+
+    if (upload_new(rival.files, &offer, NULL, &upload) == 0)
+        rival.granted++;
+    else
+        rival.refused++;
+}
+
+_unused_ static void rival_begin(struct files *files, uint64_t size)
+{
+    rival.files = files;
+    rival.size = size;
+    rival.granted = rival.refused = 0;
+    fault_on_sync = offer_as_rival;
+}
+
+_unused_ static void rival_end(void)
+{
+    fault_on_sync = NULL;
+    assert_true(rival.granted > 1);
+    assert_int_equal(rival.refused, 0);
+}
+
 _unused_ static size_t count_parts(const struct room *room)
 {
     char path[256];

@@ -272,6 +272,52 @@ static void what_is_replaced_makes_room(void **state)
     batch_free(batch);
 }
 
+/* Of what is under way and what is stored, each byte counts once, and what is replaced not at all.
+ */
+static void what_is_being_stored_counts_once(void **state)
+{
+    struct room *room = *state;
+
+    for (unsigned round = 0; round < 3; round++) {
+        struct batch *batch = batch_of(room->files, round < 2 ? UPLOAD_ALWAYS : UPLOAD_NEWER);
+        const struct batch_file files[] = {{.name = "a", .modified_wall_usec = WALL + round},
+                                           {.name = "b", .modified_wall_usec = WALL + round}};
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+            assert_int_equal(batch_add(batch, &files[i], zeros, QUOTA / 3), 0);
+        rival_begin(room->files, QUOTA / 3);
+        batch_commit(batch);
+        rival_end();
+        assert_int_equal(result_of(batch, 0), 0);
+        assert_int_equal(result_of(batch, 1), 0);
+        batch_free(batch);
+        assert_int_equal(usage_of(room->files).used, QUOTA / 3 * 2);
+        assert_int_equal(usage_of(room->files).under_way, 0);
+    }
+}
+
+/* Several at once that replace what fills the store. */
+static void batches_at_once_replace_what_is_stored(void **state)
+{
+    struct room *room = *state;
+    struct batch *batches[3];
+    char name[] = "a";
+
+    for (unsigned round = 0; round < 2; round++) {
+        for (size_t i = 0; i < ARRAY_SIZE(batches); i++) {
+            batches[i] = batch_of(room->files, UPLOAD_ALWAYS);
+            name[0] = (char)('a' + i);
+            assert_int_equal(add(batches[i], name, zeros, QUOTA / 3), 0);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(batches); i++) {
+            batch_commit(batches[i]);
+            assert_int_equal(result_of(batches[i], 0), 0);
+            batch_free(batches[i]);
+        }
+        assert_int_equal(usage_of(room->files).used, QUOTA);
+        assert_int_equal(usage_of(room->files).under_way, 0);
+    }
+}
+
 static void a_batch_is_full_at_its_limit_and_goes_on_when_cleared(void **state)
 {
     struct room *room = *state;
@@ -448,6 +494,8 @@ int main(void)
         test(what_came_meanwhile_is_replaced_only_if_it_may_be),
         test(a_file_system_without_exclusive_renames_does),
         test(what_is_replaced_makes_room),
+        test(what_is_being_stored_counts_once),
+        test(batches_at_once_replace_what_is_stored),
         test(a_batch_is_full_at_its_limit_and_goes_on_when_cleared),
         test(short_writes_are_gone_on_with),
         test(owner_is_a_line_of_bounded_length),

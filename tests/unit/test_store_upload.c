@@ -193,6 +193,20 @@ static void two_replacements_cannot_both_use_the_same_room(void **state)
     assert_int_equal(usage_of(room->files).used, FILE_MAX);
 }
 
+static void what_is_being_stored_counts_once(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer offer = offer_of("a", FILE_MAX);
+
+    for (unsigned round = 0; round < 2; round++) {
+        rival_begin(room->files, QUOTA - FILE_MAX);
+        assert_int_equal(put(room->files, &offer, zeros, FILE_MAX), 0);
+        rival_end();
+        assert_int_equal(usage_of(room->files).used, FILE_MAX);
+        assert_int_equal(usage_of(room->files).under_way, 0);
+    }
+}
+
 static void disk_keeps_its_reserve(void **state)
 {
     struct room *room = *state;
@@ -352,6 +366,7 @@ int main(void)
         test(quota_counts_files_and_uploads_under_way),
         test(replacing_a_file_needs_room_for_the_difference_only),
         test(two_replacements_cannot_both_use_the_same_room),
+        test(what_is_being_stored_counts_once),
         test(disk_keeps_its_reserve),
         test(stream_of_unknown_size_meets_the_same_limits),
         test(overwrite_is_as_asked),
