@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -11,6 +13,9 @@
 #include "console/failure.h"
 
 #define RESUMED_MIN ((off_t)1024 * 1024) /* what is shorter is not worth a file that stays */
+/* For so long the daemon may still have what its client left. */
+#define ORPHAN_MSEC      1000
+#define ORPHAN_STEP_MSEC 10
 
 void part_done(struct part *part)
 {
@@ -68,13 +73,59 @@ static uint64_t hash_name(const char *name)
     return hash;
 }
 
-/* Ours alone, and nobody else's trap in a directory that others can write. */
-static bool is_ours(int fd)
+/* Whether who locked it is gone: then only the daemon has it still, until it notices; or nobody any
+ * more, since a moment ago. */
+static bool is_orphan(int fd)
+{
+    _cleanup_free_ char *line = NULL;
+    size_t size = 0;
+    struct stat status;
+    bool is_alive = false;
+    FILE *locks = fstat(fd, &status) == 0 ? fopen("/proc/locks", "re") : NULL;
+
+    if (!locks)
+        return false;
+    while (getline(&line, &size, locks) > 0) {
+        uint64_t inode;
+        int pid;
+        /* The device may be another than that of stat(). */
+        if (sscanf(line, "%*s FLOCK %*s %*s %d %*x:%*x:%" SCNu64, &pid, &inode) == 2 &&
+            inode == status.st_ino)
+            is_alive = is_alive || pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH;
+    }
+    (void)fclose(locks);
+    return !is_alive;
+}
+
+/* Ours alone, and nobody else's trap in a directory that others can write. Return: 0, -EAGAIN where
+ * it will be in a moment, -EBUSY. */
+static int make_ours(int fd)
 {
     struct stat status;
 
-    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
-           status.st_nlink == 1 && !(status.st_mode & 022) && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
+        status.st_nlink != 1 || status.st_mode & 022)
+        return -EBUSY;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    return errno == EWOULDBLOCK && is_orphan(fd) ? -EAGAIN : -EBUSY;
+}
+
+/* Return: a descriptor with the lock, or -EBUSY. It is opened anew each time: what was found may
+ * have become the target meanwhile. */
+static int open_ours(const char *path)
+{
+    for (int left = ORPHAN_MSEC / ORPHAN_STEP_MSEC; left >= 0; left--) {
+        _cleanup_close_ int fd =
+            open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, PART_MODE);
+        int r = fd < 0 ? -EBUSY : make_ours(fd);
+        if (r == 0)
+            return TAKE_FD(fd);
+        if (r != -EAGAIN)
+            break;
+        (void)poll(NULL, 0, ORPHAN_STEP_MSEC);
+    }
+    return -EBUSY;
 }
 
 int part_open_again(const char *target, struct part *part)
@@ -85,11 +136,9 @@ int part_open_again(const char *target, struct part *part)
     if (asprintf(&path, "%.*s.p2pctl-%016" PRIx64, (int)(name - target), target, hash_name(name)) <
         0)
         return fail_memory();
-    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, PART_MODE);
-    if (fd < 0 || !is_ours(fd)) {
-        close_fd(fd);
+    int fd = open_ours(path);
+    if (fd < 0)
         return part_open(target, PART_MODE, part);
-    }
     *part = (struct part){TAKE_PTR(path), fd, true};
     return 0;
 }

@@ -24,8 +24,8 @@ int part_open(const char *target, mode_t mode, struct part *part);
 
 /*
  * The same for what may be long: with what an earlier one left of the target, if nobody else works
- * on that. Only for its owner until it is kept. part->is_resumable says whether it has the name by
- * which the next one finds it.
+ * on that; the daemon may have to notice first that nobody does. Only for its owner until it is
+ * kept. part->is_resumable says whether it has the name by which the next one finds it.
  */
 int part_open_again(const char *target, struct part *part);
 
