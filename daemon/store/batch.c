@@ -215,6 +215,8 @@ static int store(struct batch *batch, struct entry *entry, const void *data)
         promise_note_full(&batch->promise, entry->size, 0);
         entry->refusal = batch->promise.refusal;
     }
+    if (r == -EFBIG && (entry->has_part || entry->unnamed_fd >= 0))
+        entry->refusal = (struct upload_refusal){.size = entry->size};
     if (r == 0)
         promise_arrive(&batch->promise, entry->size);
     return r;

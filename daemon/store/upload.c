@@ -232,6 +232,12 @@ static int extend(struct upload *upload, uint64_t size)
     return promise_extend(&upload->promise, missing);
 }
 
+/* @coming: bytes that follow what has arrived. */
+static uint64_t size_known(const struct upload *upload, size_t coming)
+{
+    return upload->size == FILES_SIZE_UNKNOWN ? upload->arrived + coming : upload->size;
+}
+
 static int write_all(struct upload *upload, const uint8_t *data, size_t size)
 {
     while (size > 0) {
@@ -239,14 +245,15 @@ static int write_all(struct upload *upload, const uint8_t *data, size_t size)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == ENOSPC || errno == EDQUOT)) {
-            promise_note_full(&upload->promise,
-                              upload->size == FILES_SIZE_UNKNOWN ? upload->arrived + size
-                                                                 : upload->size,
-                              upload->arrived);
+            promise_note_full(&upload->promise, size_known(upload, size), upload->arrived);
             return -ENOSPC;
         }
+        if (n < 0 && errno == EFBIG) {
+            upload->promise.refusal = (struct upload_refusal){.size = size_known(upload, size)};
+            return -EFBIG;
+        }
         if (n < 0)
-            return errno == EFBIG ? -EFBIG : -EIO;
+            return -EIO;
         data += n;
         size -= (size_t)n;
     }

@@ -43,7 +43,7 @@ struct upload_offer {
 /* The numbers of a refusal, for the caller's sentence. */
 struct upload_refusal {
     uint64_t size;      /* what was offered, or has arrived of a stream */
-    uint64_t limit;     /* file_max, quota, or reserve */
+    uint64_t limit;     /* file_max, quota, or reserve; 0 = one of the system */
     uint64_t available; /* what would have fitted */
     bool is_least;      /* of a stream: there may be more than size */
 };

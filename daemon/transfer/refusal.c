@@ -32,7 +32,9 @@ char *refusal_explain(int r, const char *name, const struct upload_refusal *refu
     switch (-r) {
     case EFBIG:
         if (refusal->limit == 0)
-            snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and files.file_max is less",
+            snprintf(target, FILE_WIRE_REASON_MAX,
+                     "\"%s\" has %s, more than a file may have there by a limit of the process or "
+                     "the file system",
                      shown, size);
         else
             snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\" has %s, and files.file_max is %s", shown,

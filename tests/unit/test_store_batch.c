@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store_upload_room.h"
 
+#include <signal.h>
 #include <sys/resource.h>
 #include "store/batch.h"
 
@@ -240,6 +241,30 @@ static void what_came_meanwhile_is_replaced_only_if_it_may_be(void **state)
 static void a_file_system_without_exclusive_renames_does(void **state)
 {
     take_meanwhile(*state, true);
+}
+
+static void a_size_limit_of_the_system_is_not_that_of_the_store(void **state)
+{
+    struct room *room = *state;
+    struct batch *batch = batch_of(room->files, UPLOAD_ALWAYS);
+    struct batch_result result;
+    struct rlimit before, tight;
+
+    assert_int_equal(add(batch, "large", zeros, FILE_MAX + 1), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    tight = before;
+    tight.rlim_cur = 50000;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    int r = add(batch, "f", zeros, 100000);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(r, 0);
+    batch_commit(batch);
+    batch_get_result(batch, 1, &result);
+    assert_int_equal(result.r, -EFBIG);
+    assert_int_equal(result.refusal.size, 100000);
+    assert_int_equal(result.refusal.limit, 0);
+    batch_free(batch);
 }
 
 /* Also by those before it, which were not looked at as long as there was room. */
@@ -493,6 +518,7 @@ int main(void)
         test(name_taken_meanwhile_is_seen_at_the_commit),
         test(what_came_meanwhile_is_replaced_only_if_it_may_be),
         test(a_file_system_without_exclusive_renames_does),
+        test(a_size_limit_of_the_system_is_not_that_of_the_store),
         test(what_is_replaced_makes_room),
         test(what_is_being_stored_counts_once),
         test(batches_at_once_replace_what_is_stored),

@@ -34,15 +34,22 @@ static void write_that_stops_short_of_a_size_limit_of_the_system_is_an_error(voi
     struct room *room = *state;
     struct rlimit before, tight;
     struct upload_offer offer = offer_of("f", 100000);
+    struct upload_refusal refusal = {0};
+    struct upload *upload = NULL;
 
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     signal(SIGXFSZ, SIG_IGN);
     tight = before;
     tight.rlim_cur = 50000;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-    int r = put(room->files, &offer, zeros, 100000);
+    assert_int_equal(upload_new(room->files, &offer, NULL, &upload), 0);
+    int r = upload_write(upload, zeros, 100000);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(r, -EFBIG);
+    upload_get_refusal(upload, &refusal);
+    assert_int_equal(refusal.size, 100000);
+    assert_int_equal(refusal.limit, 0);
+    upload_free(upload);
     assert_int_equal(count_parts(room), 0);
 }
 

@@ -254,6 +254,11 @@ static void an_explanation_has_the_sizes(void **state _unused_)
     const struct upload_refusal stream = {.size = 3 << 20, .limit = 2 << 20, .is_least = true};
     assert_string_equal(refusal_explain(-EFBIG, "data.h5", &stream, text),
                         "\"data.h5\" has at least 3MiB, and files.file_max is 2MiB");
+    const struct upload_refusal odd = {.size = 3 << 20};
+    assert_string_equal(
+        refusal_explain(-EFBIG, "data.h5", &odd, text),
+        "\"data.h5\" has 3MiB, more than a file may have there by a limit of the process or the "
+        "file system");
     assert_string_equal(refusal_explain(-ENOENT, "data.h5", &refusal, text),
                         "\"data.h5\": No such file or directory");
 
