@@ -176,7 +176,8 @@ static int put_small(struct ctl *ctl, size_t count, const struct place *target, 
         return fail_memory();
     for (size_t i = 0; i < count; i++) {
         const char *path = ctl->options.words[i];
-        is_done[i] = strcmp(path, "-") != 0 && !is_stored(path);
+        is_done[i] =
+            strcmp(path, "-") != 0 && !is_stored(path) && text_is_file_name(name_of(path, target));
         if (is_done[i])
             sources[sources_count++] = (struct file_source){path, name_of(path, target), false};
     }
@@ -211,8 +212,10 @@ static int put_word(struct ctl *ctl, const char *word, const struct place *targe
 {
     struct place source;
 
-    if (!is_stored(word))
-        return put_file(ctl, word, name_of(word, target), target);
+    if (!is_stored(word)) {
+        int r = file_check_name(name_of(word, target));
+        return r != 0 ? r : put_file(ctl, word, name_of(word, target), target);
+    }
     place_parse(word, &source);
     struct place to = *target;
     if (!*to.node && ctl->globals.node)
@@ -246,9 +249,6 @@ static int check_words(const struct ctl *ctl, size_t count, const struct place *
         const char *word = ctl->options.words[i];
         if (strcmp(word, "-") == 0 && !*target->rest)
             return fail_usage("stdin needs a name: p2pctl file put - NODE:NAME");
-        int r = is_stored(word) ? 0 : file_check_name(name_of(word, target));
-        if (r != 0)
-            return r;
     }
     return 0;
 }

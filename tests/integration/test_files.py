@@ -291,6 +291,16 @@ def test_one_of_many_that_is_refused_does_not_hinder_the_others(node, make, wher
     assert [file["name"] for file in listed] == [path.name for path in paths]
 
 
+@pytest.mark.parametrize("count", [2, 40])
+def test_one_of_many_whose_name_cannot_be_stored_does_not_hinder_the_others(node, make, where, count):
+    paths = [make(f"f{i:02}", b"%d" % i) for i in range(count)]
+    odd = make("g\x01", b"x")
+    result = node.ctl("file", "put", odd, *paths, *([where] if where else []), code=2)
+    assert result.stderr.count("is no name for a stored file") == 1 and "\x01" not in result.stderr
+    listed = node.json("file", "ls", *([where] if where else []))["files"]
+    assert [file["name"] for file in listed] == [path.name for path in paths]
+
+
 def test_put_without_waiting_is_done_by_the_daemon(lab, node, tmp_path):
     source = tmp_path / "large"
     source.write_bytes(bytes(5 * MIB))
