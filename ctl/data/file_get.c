@@ -160,6 +160,8 @@ int file_check_target(const struct ctl *ctl, const struct place *source, const c
 
     if (lstat(target, &here) < 0)
         return 0;
+    if (S_ISDIR(here.st_mode))
+        return fail(ERROR_CONFLICT, NULL, NULL, "%s is a directory, and is not replaced", target);
     if (stat(target, &behind) == 0 && !S_ISREG(behind.st_mode) && !S_ISDIR(behind.st_mode))
         return fail_special(source, name, target);
     return hint ? part_fail_exists(target, hint) : 0;

@@ -616,10 +616,19 @@ def test_only_a_file_can_be_as_new(node, many):
     (into / names[0]).mkdir()
     (into / names[1]).symlink_to("/nonexistent")
     result = node.ctl("file", "get", "m*", f"{into}/", "--overwrite=newer", code=None)
-    assert result.code == 1 and result.stderr.count("Is a directory") == 1
+    assert result.code == 1 and result.stderr.count(f"{names[0]} is a directory, and is not replaced") == 1
     assert not (into / names[1]).is_symlink() and len(list(into.iterdir())) == 40
     result = node.ctl("file", "get", names[0], f"{into}/", "--overwrite=newer", code=None)
-    assert result.code == 1 and "Is a directory" in result.stderr
+    assert result.code == 1 and "is a directory, and is not replaced" in result.stderr
+
+
+@pytest.mark.parametrize("asked", ["m*", "one"])
+def test_nobody_is_told_to_overwrite_a_directory(node, many, asked):
+    names, into = many
+    (into / names[0]).mkdir()
+    result = node.ctl("file", "get", names[0] if asked == "one" else asked, f"{into}/", code=1)
+    assert result.stderr.splitlines()[0] == f"p2pctl: {into}/{names[0]} is a directory, and is not replaced"
+    assert "--overwrite" not in result.stderr and (into / names[0]).is_dir()
 
 
 def test_who_reads_no_further_or_may_write_no_more_leaves_no_parts(node, many):
