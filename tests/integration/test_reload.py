@@ -104,6 +104,7 @@ OTHERS = {
     "hooks": [{"event": "drain", "command": "/bin/true"}],
 }
 ONE_VALUE = {"files.verify"}  # there is no other
+FOLLOWERS = {"security.encrypt": ["security.tls"]}  # whose default goes by it
 
 
 def test_each_key_is_taken_over_or_told_to_need_a_restart_as_the_manual_says(lab, node, tmp_path):
@@ -119,7 +120,7 @@ def test_each_key_is_taken_over_or_told_to_need_a_restart_as_the_manual_says(lab
         section, _, name = key.partition(".")
         answer = reload(node, {section: {name: value}} if name else {key: value})
         needs_restart = "restart" in marks[key]
-        assert answer["needs_restart" if needs_restart else "changed"] == [key], (key, answer)
+        assert answer["needs_restart" if needs_restart else "changed"] == [key, *FOLLOWERS.get(key, [])], (key, answer)
         assert answer["changed" if needs_restart else "needs_restart"] == [], (key, answer)
         if not needs_restart:
             assert reload(node, {})["changed"] == [key]
