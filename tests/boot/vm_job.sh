@@ -84,12 +84,13 @@ has_a_fifth() {
         END { exit !(value["nr_throttled"] >= 20 && value["usage_usec"] <= (value["nr_periods"] + 2) * 22000) }' \
         "$path/cpu.stat"
 }
-# cancels TASK...: which end by it, with all that they have.
+# cancels CODE TASK...: which end by it with that exit code, and with all that they have.
 cancels() {
-    local id
+    local id code=$1
+    shift
     seed task cancel --yes --all --grace 1s || return 1
     for id; do
-        ends_with 143 seed task wait --timeout 60s "$id" || return 1
+        ends_with "$code" seed task wait --timeout 60s "$id" || return 1
     done
 }
 logs_have() { seed task logs "$1" 2>&1 | has "$2"; }
@@ -101,13 +102,13 @@ limit_the_rest() {
     id=$(seed submit --cpus 0.2 -- sh -c ': fifth; while :; do :; done')
     step 'a limit of CPUs is the one of the group' until_true group_says ': fifth' cpu.max '^20000 100000$'
     step 'and the kernel gives a fifth of a CPU' until_true has_a_fifth
-    step 'the task is cancelled' cancels "$id"
+    step 'the task is cancelled' cancels 143 "$id"
     id=$(forks)
     step 'a fork bomb may not fork any more' until_true logs_have "$id" 'Cannot fork'
     step 'its group may have 1,024 processes' group_says ': bomb' pids.max '^1024$'
     step 'and has nearly as many' group_says ': bomb' pids.current '^10[0-2][0-9]$'
     step 'the daemon answers' seed ping
-    step 'the bomb is cancelled' cancels "$id"
+    step 'the bomb is cancelled' cancels 143 "$id"
     step 'with all that it had' none_called ': bomb'
     step 'the time limit is kept' ends_with 124 submit --timeout 1s -- sh -c 'trap "" TERM; sleep 1000 & sleep 1000'
     step 'nothing is left of their groups' until_true is_empty
@@ -127,7 +128,7 @@ take_turns() {
     step 'which its user is told' until_true says_paused "$mine"
     step 'then it is its turn again, and the other is frozen' until_true is_frozen other mine
     step 'and once more' until_true is_frozen mine other
-    step 'both are cancelled, frozen or not' cancels "$mine" "$other"
+    step 'both are cancelled, frozen or not' cancels 137 "$mine" "$other"
     step 'with all their processes' none_called ': (mine|other);'
     step 'nothing is left of their groups' until_true is_empty
 }
@@ -165,7 +166,7 @@ kill_runner() {
     systemctl kill --signal=KILL --kill-whom=main p2pnode-exec@seed
     step 'p2pnode-exec is killed, and back' until_true is_other p2pnode-exec@seed "$runner"
     step 'it tells level full' until_true is_full
-    step 'the task is cancelled' cancels "$id"
+    step 'the task is cancelled' cancels 143 "$id"
     step 'no group is left over' until_true is_empty
     step 'no process either' until_true none_called ': survivor;'
 }
