@@ -799,9 +799,7 @@ def test_a_pager_changes_no_exit_code(daemon, tmp_path):
         process = subprocess.Popen(["sh", "-c", program], stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path,
                                    env=environment_of(tmp_path, P2PNODE_SOCKET=daemon.path, P2PCTL_PAGER=pager))
         os.close(slave)
-        text = b""
-        while b"code=" not in text:
-            text += os.read(master, 4096)
+        text = read_to_end(master)
         process.wait(60)
         os.close(master)
         return int(re.search(rb"code=(\d+)", text)[1])

@@ -13,6 +13,7 @@ import uuid
 import pytest
 
 from lib.lab import STEADY, merge
+from lib.terminal import read_to_end
 from lib.wait import wait_for
 
 MIB = 1 << 20
@@ -70,7 +71,7 @@ def test_the_summary_counts_and_names_the_files(node, tmp_path):
              "sh", "-c", "echo x > plot1.png"], stdin=subprocess.DEVNULL, stdout=said, stderr=secondary,
             cwd=tmp_path, env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "dumb"}, timeout=120, check=False)
         os.close(secondary)
-        text = os.read(primary, 65536).decode()
+        text = read_to_end(primary).decode()
         os.close(primary)
     assert process.returncode == 0
     assert re.search(r"✓ \d+@lab-01 succeeded on lab-02 in \S+ \(attempt 1\); 1 file: \./plot1\.png", text), text
