@@ -104,6 +104,7 @@ struct node {
     uint64_t started_wall_usec;
     usec_t started_usec;     /* the same moment on the monotonic clock */
     bool members_changed;    /* since they were last remembered */
+    uint16_t rules;          /* as in the record */
     bool status_changed;     /* since systemd was told */
     uint64_t loads_version;  /* of the loads that tasks/ knows */
     unsigned restless_ticks; /* so many in a row saw members change that were not remembered yet */

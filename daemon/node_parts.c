@@ -289,13 +289,24 @@ static uint16_t count_cpus(void)
     return sched_getaffinity(0, sizeof(set), &set) < 0 ? 0 : (uint16_t)CPU_COUNT(&set);
 }
 
+static void add_type(struct record *record, const struct config_type *type)
+{
+    size_t i = record->types_count++;
+
+    snprintf(record->types[i], sizeof(record->types[i]), "%s", type->name);
+    record->limits[i] =
+        (struct record_limits){.is_for_some = type->users.count > 0,
+                               .max = type->max > RECORD_MAX_TOLD ? 0 : (uint8_t)type->max};
+}
+
 int node_tell_record(struct node *node)
 {
     const struct config *config = node->config;
     struct record record = {.protocol = RECORD_PROTOCOL,
                             .has_tasks = config->tasks.enabled,
                             .has_commands = config->tasks.allow_commands,
-                            .has_python = config->tasks.allow_python};
+                            .has_python = config->tasks.allow_python,
+                            .rules = node->rules};
     uint8_t data[SWIM_META_MAX];
     size_t size;
 
@@ -308,8 +319,7 @@ int node_tell_record(struct node *node)
         record.keys[record.keys_count++] = node->keyring->keys[i].id;
     for (size_t i = 0; i < config->tasks.types_count && record.types_count < RECORD_TYPES_MAX; i++)
         if (config->tasks.enabled)
-            snprintf(record.types[record.types_count++], sizeof(record.types[0]), "%s",
-                     config->tasks.types[i].name);
+            add_type(&record, &config->tasks.types[i]);
     for (size_t i = 0; i < config->node.tags.count && record.tags_count < RECORD_TAGS_MAX; i++)
         snprintf(record.tags[record.tags_count++], sizeof(record.tags[0]), "%s",
                  config->node.tags.items[i]);
@@ -334,6 +344,30 @@ static bool has_exec_unit(const char *instance)
     return strcmp(own, expected) == 0;
 }
 
+/* The others hear of the record; of ourselves nobody tells us. */
+static int tell_tasks(struct node *node)
+{
+    const struct swim_member *self = swim_get_self(cluster_get_swim(node->cluster));
+    struct record record;
+    int r = node_tell_record(node);
+
+    if (r >= 0)
+        r = node_get_record(self, &record);
+    if (r >= 0)
+        tasks_set_member(node->tasks, self, &record);
+    return r;
+}
+
+static void on_rules(void *data)
+{
+    struct node *node = data;
+
+    node->rules++;
+    int r = tell_tasks(node);
+    if (r < 0)
+        log_warning_errno(r, "Cannot tell other nodes which tasks run here: %m");
+}
+
 int node_make_tasks(struct node *node)
 {
     _cleanup_free_ char *exec_path = NULL;
@@ -355,6 +389,7 @@ int node_make_tasks(struct node *node)
                                         .peers = node->peers,
                                         .find_address = node_find_address,
                                         .on_load = node_on_load,
+                                        .on_rules = on_rules,
                                         .on_fatal = on_fatal,
                                         .data = node},
                   node_wall(node), &node->tasks);
@@ -442,18 +477,9 @@ static int reload_transfer(struct node *node)
 
 static int reload_tasks(struct node *node)
 {
-    const struct swim_member *self = swim_get_self(cluster_get_swim(node->cluster));
-    struct record record;
     int r = tasks_reload(node->tasks);
 
-    if (r >= 0)
-        r = node_tell_record(node);
-    /* The others hear of it; of ourselves nobody tells us. */
-    if (r >= 0)
-        r = node_get_record(self, &record);
-    if (r >= 0)
-        tasks_set_member(node->tasks, self, &record);
-    return r;
+    return r < 0 ? r : tell_tasks(node);
 }
 
 static int reload_control(struct node *node)

@@ -14,6 +14,17 @@ enum record_flag {
     RECORD_HAS_PYTHON = 4,
 };
 
+#define LIMIT_FOR_SOME 0x80 /* the rest is the max */
+
+/* The fields that came last. */
+static void write_limits(struct writer *writer, const struct record *record)
+{
+    writer_u16(writer, record->rules);
+    for (size_t i = 0; i < record->types_count; i++)
+        writer_u8(writer, (uint8_t)(record->limits[i].max |
+                                    (record->limits[i].is_for_some ? LIMIT_FOR_SOME : 0)));
+}
+
 int record_encode(const struct record *record, uint8_t *data, size_t size, size_t *ret_size)
 {
     struct writer writer = writer_into(data, size);
@@ -38,6 +49,9 @@ int record_encode(const struct record *record, uint8_t *data, size_t size, size_
     if (!writer_ok(&writer))
         return -EMSGSIZE;
     *ret_size = writer.position;
+    write_limits(&writer, record);
+    if (writer_ok(&writer))
+        *ret_size = writer.position;
     return 0;
 }
 
@@ -59,6 +73,19 @@ static size_t read_count(struct reader *reader, size_t max)
         return 0;
     }
     return count;
+}
+
+/* An older version has none. */
+static void read_limits(struct reader *reader, struct record *record)
+{
+    if (reader_left(reader) < 2 + record->types_count)
+        return;
+    record->rules = reader_u16(reader);
+    for (size_t i = 0; i < record->types_count; i++) {
+        uint8_t limit = reader_u8(reader);
+        record->limits[i] = (struct record_limits){.is_for_some = limit & LIMIT_FOR_SOME,
+                                                   .max = limit & ~LIMIT_FOR_SOME & 0xff};
+    }
 }
 
 int record_decode(const uint8_t *data, size_t size, struct record *ret)
@@ -92,6 +119,7 @@ int record_decode(const uint8_t *data, size_t size, struct record *ret)
     record.cpus = reader_u16(&reader);
     if (!reader_ok(&reader) || !is_valid)
         return -EBADMSG;
+    read_limits(&reader, &record);
     *ret = record;
     return 0;
 }

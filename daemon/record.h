@@ -17,6 +17,14 @@
 
 #define RECORD_PROTOCOL 1 /* what this program speaks */
 
+#define RECORD_MAX_TOLD 127 /* the largest `max` of a type that is told */
+
+/* What a type has in the way of a task, beside its slots. */
+struct record_limits {
+    bool is_for_some; /* it has users */
+    uint8_t max;      /* so many of it run at once; 0 = no limit, or one above RECORD_MAX_TOLD */
+};
+
 struct record {
     char version[24];
     uint8_t protocol;
@@ -28,12 +36,15 @@ struct record {
     uint32_t keys[RECORD_KEYS_MAX]; /* ids; the first is in use */
     size_t keys_count;
     char types[RECORD_TYPES_MAX][33];
+    struct record_limits limits[RECORD_TYPES_MAX]; /* of each type */
     size_t types_count;
     char tags[RECORD_TAGS_MAX][64]; /* "room=2.07" */
     size_t tags_count;
+    uint16_t rules; /* changes when what it refused for good since its start might be taken now */
 };
 
-/* Return: 0 with the bytes used in *@ret_size; -EMSGSIZE where it does not fit into @size. */
+/* Without rules and limits, where there is no room for them. Return: 0 with the bytes used in
+ * *@ret_size; -EMSGSIZE where it does not fit into @size. */
 int record_encode(const struct record *record, uint8_t *data, size_t size, size_t *ret_size);
 
 /*

@@ -85,6 +85,16 @@ static int subtract(const struct config_strings *all, const struct config_string
     return 0;
 }
 
+/* Whether what was refused may be taken now. */
+static bool changes_rules(const struct config_strings *changed)
+{
+    for (size_t i = 0; i < changed->count; i++)
+        if (strncmp(changed->items[i], "tasks.", 6) == 0 ||
+            strncmp(changed->items[i], "sandbox.", 8) == 0)
+            return true;
+    return false;
+}
+
 /* Return: 0, or why a part could not follow. */
 static int take_over(struct reload *reload, struct config_strings *ret_changed,
                      struct config_strings *ret_restart)
@@ -101,6 +111,7 @@ static int take_over(struct reload *reload, struct config_strings *ret_changed,
         log_warning("%s", reload->loaded->warnings.items[i]);
     config_adopt(node->config, reload->loaded);
     node->keyring_differs = reload->keyring_differs;
+    node->rules += changes_rules(ret_changed);
     r = node_parts_reload(node, &reload->errors);
     reload->is_partial = r < 0;
     if (r < 0)

@@ -258,19 +258,48 @@ int peers_run(struct ctl *ctl)
     return r != 0 ? r : screen_show(ctl, &screen, answer, NULL);
 }
 
+/* "Type a is for some users alone on lab-03, lab-05." for every type that is so anywhere. */
+static void types_footer(const struct ctl *ctl, const cJSON *answer, FILE *stream)
+{
+    (void)ctl;
+    json_for_each (type, json_member(answer, "types")) {
+        const char *separator = " is for some users alone on ", *name = json_text(type, "name", "");
+        const cJSON *nodes = json_member(type, "for_some");
+        if (cJSON_GetArraySize(nodes) == 0)
+            continue;
+        fputs("Type ", stream);
+        render_text(stream, name, strlen(name));
+        json_for_each (node, nodes) {
+            const char *text = cJSON_IsString(node) ? node->valuestring : "";
+            fputs(separator, stream);
+            render_text(stream, text, strlen(text));
+            separator = ", ";
+        }
+        fputs(".\n", stream);
+    }
+}
+
+static bool has_for_some(const cJSON *answer)
+{
+    json_for_each (type, json_member(answer, "types"))
+        if (cJSON_GetArraySize(json_member(type, "for_some")) > 0)
+            return true;
+    return false;
+}
+
 int types_run(struct ctl *ctl)
 {
-    static const struct column columns[] = {{"TYPE", "name", COLUMN_NAME, NULL},
-                                            {"NODES", "nodes", 0, NULL},
-                                            {"SLOTS", "slots", COLUMN_RIGHT, NULL},
-                                            {"FREE", "free", COLUMN_RIGHT, NULL},
-                                            {"HANDLER", "handler", 0, NULL}};
+    static const struct column columns[] = {
+        {"TYPE", "name", COLUMN_NAME, NULL},    {"NODES", "nodes", 0, NULL},
+        {"SLOTS", "slots", COLUMN_RIGHT, NULL}, {"FREE", "free", COLUMN_RIGHT, NULL},
+        {"HANDLER", "handler", 0, NULL},        {"FOR_SOME", "for_some", COLUMN_EXTRA, NULL}};
     static const struct screen screen = {"types", columns, ARRAY_SIZE(columns)};
     _cleanup_json_ cJSON *answer = NULL;
     int r = client_list(ctl, (struct call){"Types", client_parameters(ctl), -1, false, NULL},
                         "types", &answer);
 
-    return r != 0 ? r : screen_show(ctl, &screen, answer, NULL);
+    return r != 0 ? r
+                  : screen_show(ctl, &screen, answer, has_for_some(answer) ? types_footer : NULL);
 }
 
 /* "ok 0.5 ms", "refused", "no answer". */

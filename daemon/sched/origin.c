@@ -194,7 +194,7 @@ int origin_check(struct origin *origin, const struct task_spec *spec, bool may_w
     }
     if (!may_wait && !place_has_handler(origin->place, spec)) {
         (void)place_choose(origin->place, spec, NULL, reason);
-        return place_is_forbidden(origin->place, spec, NULL) ? -EACCES : -ENOENT;
+        return place_is_forbidden(origin->place, spec, NULL, false) ? -EACCES : -ENOENT;
     }
     return 0;
 }
@@ -264,7 +264,8 @@ int origin_set_node(struct origin *origin, const struct place_facts *facts, usec
     r = place_set_node(origin->place, facts, origin->now);
     if (r < 0)
         return r;
-    if (r > 0)
+    /* What is worse gives what waits another reason, or none to wait. */
+    if (r > 0 || is_changed)
         origin->wake = origin->waiting_count;
     if (is_changed)
         check_node(origin, &facts->id, facts->state == PLACE_ALIVE && !facts->is_self);
@@ -277,6 +278,7 @@ void origin_remove_node(struct origin *origin, const struct node_id *id, usec_t 
 
     advance(origin, now);
     place_remove_node(origin->place, &copy);
+    origin->wake = origin->waiting_count;
     check_node(origin, &copy, false);
 }
 

@@ -43,8 +43,8 @@ struct origin_config {
     uint32_t tasks_max;          /* records, ended ones included; 1.. */
     usec_t lease_usec;           /* 1s.. */
     usec_t rebalance_after_usec; /* 0 = never */
-    usec_t ask_usec;             /* nodes that are asked have so long; 0 = nobody is asked */
-    usec_t keep_usec;            /* of succeeded and cancelled tasks */
+    usec_t ask_usec;  /* nodes that are asked have so long; 0 = nobody is before it is placed */
+    usec_t keep_usec; /* of succeeded and cancelled tasks */
     usec_t keep_failed_usec;
 };
 

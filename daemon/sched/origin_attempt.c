@@ -94,6 +94,7 @@ void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
         return;
     }
     job->rebalance_usec = USEC_INFINITY;
+    job_stop_asking(origin, job);
     if (job->task->state != TASK_RUNNING) {
         job_set_state(origin, job, TASK_RUNNING);
         job->task->reason[0] = '\0'; /* why it waited, or was placed there */

@@ -81,7 +81,7 @@ struct job {
     size_t untold;       /* entries of its timeline that tell of an end that may not be saved */
     struct task *before; /* owned; what it was before a user asked for it again */
 
-    /* The attempt that is to be placed. */
+    /* The attempt that is to be placed, or the next one of one that waits in a queue. */
     struct question asked[PLACE_BEST_MAX];
     size_t asked_count; /* 0 = nobody is asked now */
     size_t sampled;
@@ -189,6 +189,8 @@ void job_forget_refusers(struct job *job);
 void job_place(struct origin *origin, struct job *job);
 /* The question is over, whoever has answered. */
 void job_settle(struct origin *origin, struct job *job);
+/* Asks others whether it would begin there at once, while it waits in the queue of its node. */
+void job_look_for_room(struct origin *origin, struct job *job);
 void job_stop_asking(struct origin *origin, struct job *job);
 /* @node, if it is asked, will not answer. */
 void job_expect_no_answer(struct origin *origin, struct job *job, const struct node_id *node);

@@ -143,6 +143,7 @@ void job_detach(struct origin *origin, struct job *job)
 
     if (!task->has_node)
         return;
+    job_stop_asking(origin, job);
     place_credit(origin->place, &task->node, job->is_accepted);
     task->has_node = false;
     job->is_sent = job->is_accepted = false;
@@ -456,11 +457,7 @@ void job_check(struct origin *origin, struct job *job)
         query(origin, job);
     if (origin->now >= job->rebalance_usec) {
         job->rebalance_usec = usec_add(origin->now, origin->config.rebalance_after_usec);
-        const struct place_past past = job_get_past(job);
-        if (place_is_freer(origin->place, &job->task->spec, &past, &job->task->node)) {
-            job->is_recalled = true;
-            job_tell(origin, job, ORIGIN_RECALL);
-        }
+        job_look_for_room(origin, job);
     }
     job_arm(origin, job);
 }

@@ -66,8 +66,6 @@ bool job_add_refuser(struct origin *origin, struct job *job, const struct node_i
     struct place_refuser *refusers;
     bool is_full = job->refusers_count == ORIGIN_REFUSERS_MAX;
 
-    if (why == PLACE_NOT_FOR_USER)
-        place_take_user_refusal(origin->place, id);
     if (!node)
         return true;
     refusers = is_full ? job->refusers
@@ -77,8 +75,10 @@ bool job_add_refuser(struct origin *origin, struct job *job, const struct node_i
     job->refusers = refusers;
     if (is_full)
         memmove(refusers, refusers + 1, --job->refusers_count * sizeof(*refusers));
-    refusers[job->refusers_count++] = (struct place_refuser){
-        .why = why, .id = node->facts.id, .generation = node->facts.generation};
+    refusers[job->refusers_count++] = (struct place_refuser){.why = why,
+                                                             .id = node->facts.id,
+                                                             .generation = node->facts.generation,
+                                                             .rules = node->facts.rules};
     return !is_full;
 }
 
@@ -114,17 +114,23 @@ static void wait_for_node(struct origin *origin, struct job *job, const char *re
     }
 }
 
+/* Whether nobody is to hear "accepted" before @node has said that it runs it for its user. */
+static bool is_up_to_users(const struct job *job, const struct place_node *node)
+{
+    return job->is_new && !node->facts.is_self &&
+           place_get_limits(node, &job->task->spec).is_for_some;
+}
+
 /* Asks those that have not answered a moment ago. Return: whether there is anybody to ask. */
 static bool ask(struct origin *origin, struct job *job, const struct place_best *found)
 {
     size_t unknown = 0;
 
-    /* A single one only where its answer may be that it does not run it for the user. */
     if (origin->config.ask_usec == 0 ||
-        found->count < (found->nodes[0]->has_refused_user && job->is_new ? 1U : 2U))
+        (found->count == 1 && !is_up_to_users(job, found->nodes[0])))
         return false;
     for (size_t i = 0; i < found->count; i++) {
-        bool is_fresh = place_is_fresh(found->nodes[i], origin->now);
+        bool is_fresh = place_is_fresh(found->nodes[i], &job->task->spec, origin->now);
         job->asked[i] = (struct question){.node = found->nodes[i]->facts.id,
                                           .is_told = is_fresh,
                                           .is_answered = is_fresh,
@@ -151,9 +157,11 @@ void job_place(struct origin *origin, struct job *job)
     const struct place_past past = job_get_past(job);
     place_choose_best(origin->place, &job->task->spec, &past, &found, reason);
     /* That the own node does not is said before it is taken. Later only the answers of others
-     * count: those that could run it may not be known yet. */
+     * count: those that could run it may not be known yet, and what was accepted waits for those
+     * that left as well. */
+    const bool is_accepted = !job->is_new || job->task->spec.workflow > 0;
     if (found.count == 0 && past.refusers_count > 0 &&
-        place_is_forbidden(origin->place, &job->task->spec, &past)) {
+        place_is_forbidden(origin->place, &job->task->spec, &past, is_accepted)) {
         deny(origin, job, reason);
         return;
     }
@@ -195,13 +203,14 @@ static bool has_room(const struct question *question, const struct place_node *n
 
 /* Answers before gossip, then who begins at once. */
 static bool is_better(const struct question *a, const struct place_node *a_node,
-                      const struct question *b, const struct place_node *b_node)
+                      const struct question *b, const struct place_node *b_node,
+                      const struct task_spec *spec)
 {
     if (a->is_answered != b->is_answered)
         return a->is_answered;
     if (has_room(a, a_node) != has_room(b, b_node))
         return has_room(a, a_node);
-    return place_is_better(a_node, b_node);
+    return place_is_better(a_node, b_node, spec);
 }
 
 /* The best of those asked that would have it; or NULL. */
@@ -217,7 +226,7 @@ static const struct place_node *find_best(const struct origin *origin, const str
         if (!node || !place_fits(node, &job->task->spec, &past) ||
             (question->is_answered && !question->is_willing))
             continue;
-        if (!best || is_better(question, node, best_question, best)) {
+        if (!best || is_better(question, node, best_question, best, &job->task->spec)) {
             best = node;
             best_question = question;
         }
@@ -262,10 +271,53 @@ void job_settle(struct origin *origin, struct job *job)
     job_wait_after_refusal(origin, job);
 }
 
+/* It waits in the queue of its node, and others were asked whether they have room for it: with the
+ * first one that has, it is called back. */
+static void check_room(struct origin *origin, struct job *job)
+{
+    bool is_known = true;
+
+    for (size_t i = 0; i < job->asked_count; i++) {
+        const struct question *question = &job->asked[i];
+        const struct place_node *node = place_find(origin->place, &question->node);
+        is_known = is_known && question->is_answered;
+        if (!node || !question->is_answered || !question->is_willing || !has_room(question, node))
+            continue;
+        end_question(origin, job, node);
+        job->is_recalled = true;
+        job_tell(origin, job, ORIGIN_RECALL);
+        return;
+    }
+    if (is_known)
+        end_question(origin, job, NULL);
+}
+
+void job_look_for_room(struct origin *origin, struct job *job)
+{
+    char reason[TASK_REASON_MAX + 1];
+    struct place_past past = job_get_past(job);
+    struct place_best found;
+
+    end_question(origin, job, NULL);
+    past.avoid = &job->task->node;
+    place_choose_best(origin->place, &job->task->spec, &past, &found, reason);
+    for (size_t i = 0; i < found.count; i++) {
+        const struct node_id *id = &found.nodes[i]->facts.id;
+        if (!node_id_is_equal(id, past.avoid) && place_free_slots(found.nodes[i]) > 0)
+            job->asked[job->asked_count++] = (struct question){.node = *id};
+    }
+    if (job->asked_count > 0)
+        job_tell(origin, job, ORIGIN_ASK);
+}
+
 /* Settled early where there is nothing more to learn: all have answered, or the own node, which was
  * the best by gossip, has a free slot. */
 static void check_answers(struct origin *origin, struct job *job)
 {
+    if (job->task->has_node) {
+        check_room(origin, job);
+        return;
+    }
     const struct question *first = &job->asked[0];
     const struct place_node *node = place_find(origin->place, &first->node);
     bool is_known = true;

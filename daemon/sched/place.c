@@ -24,6 +24,7 @@ static void free_node(struct node *node)
 {
     free(node->words);
     free(node->lists);
+    free(node->limits);
     free(node);
 }
 
@@ -62,22 +63,27 @@ static int node_set_facts(struct node *node, const struct place_facts *facts)
     for (size_t i = 0; i < tags_count; i++)
         size += strlen(facts->tags[i]) + 1;
     _cleanup_free_ char *words = malloc(size);
-    const char **lists = calloc(types_count + tags_count + 1, sizeof(*lists));
-    if (!words || !lists) {
-        free(lists);
+    _cleanup_free_ const char **lists = calloc(types_count + tags_count + 1, sizeof(*lists));
+    _cleanup_free_ struct place_limits *limits =
+        facts->limits ? calloc(types_count + 1, sizeof(*limits)) : NULL;
+    if (!words || !lists || (facts->limits && !limits))
         return -ENOMEM;
-    }
+    if (limits)
+        memcpy(limits, facts->limits, types_count * sizeof(*limits));
     char *target = words;
     copy_words(facts->types, types_count, &target, lists);
     copy_words(facts->tags, tags_count, &target, lists + types_count);
     free(node->words);
     free(node->lists);
+    free(node->limits);
     node->words = TAKE_PTR(words);
-    node->lists = lists;
+    node->lists = TAKE_PTR(lists);
+    node->limits = TAKE_PTR(limits);
     node->public.facts = *facts;
-    node->public.facts.types = lists;
+    node->public.facts.types = node->lists;
     node->public.facts.types_count = types_count;
-    node->public.facts.tags = lists + types_count;
+    node->public.facts.limits = node->limits;
+    node->public.facts.tags = node->lists + types_count;
     node->public.facts.tags_count = tags_count;
     return 0;
 }
@@ -116,12 +122,39 @@ uint32_t place_load(const struct place_node *node)
     return facts->load_permille > told ? MAX(now, facts->load_permille) : now;
 }
 
+/* Return: where it is; @count where it is not. */
+static size_t find_word(const char *const *words, size_t count, const char *word)
+{
+    size_t i = 0;
+
+    while (i < count && strcmp(words[i], word) != 0)
+        i++;
+    return i;
+}
+
 static bool has_word(const char *const *words, size_t count, const char *word)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(words[i], word) == 0)
-            return true;
-    return false;
+    return find_word(words, count, word) < count;
+}
+
+struct place_limits place_get_limits(const struct place_node *node, const struct task_spec *spec)
+{
+    const struct place_facts *facts = &node->facts;
+    size_t i = find_word(facts->types, facts->types_count, spec->type);
+
+    if (task_spec_get_kind(spec) != TASK_TYPED || !facts->limits || i == facts->types_count)
+        return (struct place_limits){0};
+    return facts->limits[i];
+}
+
+static int check(const struct place_facts *facts, const struct task_spec *spec)
+{
+    return facts->check ? facts->check(spec, facts->check_data) : 0;
+}
+
+bool place_has_room(const struct place_node *node, const struct task_spec *spec)
+{
+    return place_free_slots(node) > 0 && check(&node->facts, spec) != -EBUSY;
 }
 
 bool place_handles(const struct place_facts *facts, const struct task_spec *spec)
@@ -152,10 +185,11 @@ static bool refuses(const struct place_facts *facts, const struct task_spec *spe
                     const struct place_past *past, enum fitness *ret)
 {
     *ret = UNFIT_USER;
-    if (facts->permits && !facts->permits(spec, facts->permits_data))
+    if (check(facts, spec) == -EACCES)
         return true;
     for (size_t i = 0; past && i < past->refusers_count; i++)
         if (past->refusers[i].generation == facts->generation &&
+            past->refusers[i].rules == facts->rules &&
             node_id_is_equal(&past->refusers[i].id, &facts->id)) {
             *ret = past->refusers[i].why == PLACE_NO_SANDBOX ? UNFIT_SANDBOX : UNFIT_USER;
             return true;
@@ -188,12 +222,13 @@ enum fitness place_judge(const struct place_node *node, const struct task_spec *
         return UNFIT_UNSTABLE;
     if (facts->slots == 0)
         return UNFIT_UNABLE;
-    return place_free_slots(node) > 0 ? FIT_FREE : FIT_FULL;
+    return place_has_room(node, spec) ? FIT_FREE : FIT_FULL;
 }
 
 static bool accepts(const struct place_facts *facts)
 {
-    return facts->state == PLACE_ALIVE && !facts->is_draining && !facts->is_unstable;
+    return (facts->is_self || (facts->state == PLACE_ALIVE && !facts->is_unstable)) &&
+           !facts->is_draining;
 }
 
 static bool is_same_list(const char *const *a, size_t a_count, const char *const *b, size_t b_count)
@@ -206,13 +241,17 @@ static bool is_same_list(const char *const *a, size_t a_count, const char *const
     return true;
 }
 
-/* Whether work may go there that could not go there before. */
-static bool is_better(const struct place_facts *before, const struct place_facts *after)
+/* Whether work may go there that could not go there before. @slots: those that gossip told last;
+ * what the node answered meanwhile has woken nobody. */
+static bool is_better(const struct place_facts *before, uint32_t slots,
+                      const struct place_facts *after)
 {
     if (!accepts(after))
         return false;
     return !accepts(before) || before->generation != after->generation ||
-           before->slots < after->slots || (after->has_tasks && !before->has_tasks) ||
+           before->rules != after->rules || slots < after->slots || before->slots < after->slots ||
+           (before->cpus > 0 && (after->cpus == 0 || before->cpus < after->cpus)) ||
+           (after->has_tasks && !before->has_tasks) ||
            (after->has_commands && !before->has_commands) ||
            (after->has_python && !before->has_python) ||
            (after->python[0] != '\0' && before->python[0] == '\0') ||
@@ -280,9 +319,7 @@ int place_set_node(struct place *place, const struct place_facts *facts, usec_t 
                    node->public.facts.generation != facts->generation ||
                    !node->public.has_answered ||
                    now >= usec_add(node->public.answered_usec, PLACE_HOLD_USEC);
-    better = is_better(&node->public.facts, facts);
-    if (node->public.facts.generation != facts->generation)
-        node->public.has_refused_user = false;
+    better = is_better(&node->public.facts, node->report.slots, facts);
     known = report_of(&node->public.facts);
     r = node_set_facts(node, facts);
     if (r < 0)
@@ -308,21 +345,15 @@ void place_take_answer(struct place *place, const struct node_id *id,
                                                      .load_permille = answer->load_permille});
     node->public.accepted_reported = node->public.accepted;
     node->public.has_answered = true;
-    node->public.was_for_task = answer->is_at_max || answer->is_user_refused;
     node->public.answered_usec = now;
 }
 
-void place_take_user_refusal(struct place *place, const struct node_id *id)
+/* An answer for another task says nothing of the users of a type, or of its max. */
+bool place_is_fresh(const struct place_node *node, const struct task_spec *spec, usec_t now)
 {
-    struct node *node = table_find(&place->by_id, id);
+    const struct place_limits limits = place_get_limits(node, spec);
 
-    if (node)
-        node->public.has_refused_user = true;
-}
-
-bool place_is_fresh(const struct place_node *node, usec_t now)
-{
-    return node->has_answered && !node->was_for_task &&
+    return node->has_answered && !limits.is_for_some && limits.max == 0 &&
            now < usec_add(node->answered_usec, PLACE_FRESH_USEC);
 }
 
@@ -411,9 +442,10 @@ static struct node *draw(struct place *place, struct node **candidates, size_t *
     return drawn;
 }
 
-bool place_is_better(const struct place_node *a, const struct place_node *b)
+bool place_is_better(const struct place_node *a, const struct place_node *b,
+                     const struct task_spec *spec)
 {
-    bool a_free = place_free_slots(a) > 0, b_free = place_free_slots(b) > 0;
+    bool a_free = place_has_room(a, spec), b_free = place_has_room(b, spec);
     uint32_t a_load = place_load(a), b_load = place_load(b);
 
     if (a_free != b_free)
@@ -427,11 +459,12 @@ bool place_fits(const struct place_node *node, const struct task_spec *spec,
     return place_judge(node, spec, past) >= FIT_FULL;
 }
 
-static void rank(struct place_best *best, const struct place_node *node)
+static void rank(struct place_best *best, const struct place_node *node,
+                 const struct task_spec *spec)
 {
     size_t i = best->count;
 
-    while (i > 0 && place_is_better(node, best->nodes[i - 1]))
+    while (i > 0 && place_is_better(node, best->nodes[i - 1], spec))
         i--;
     if (i == PLACE_BEST_MAX)
         return;
@@ -441,14 +474,14 @@ static void rank(struct place_best *best, const struct place_node *node)
 }
 
 /* The best of a sample of the candidates, which it consumes. Draws are random, so ties are too. */
-static void choose(struct place *place, struct node **candidates, size_t count,
-                   struct place_best *ret)
+static void choose(struct place *place, const struct task_spec *spec, struct node **candidates,
+                   size_t count, struct place_best *ret)
 {
     *ret = (struct place_best){0};
     while (count > 0 && ret->sampled < PLACE_SAMPLE_MAX) {
         struct node *node = draw(place, candidates, &count);
         ret->sampled++;
-        rank(ret, &node->public);
+        rank(ret, &node->public, spec);
     }
 }
 
@@ -485,7 +518,7 @@ void place_choose_best(struct place *place, const struct task_spec *spec,
         (void)snprintf(reason, TASK_REASON_MAX + 1, "out of memory");
         return;
     }
-    choose(place, candidates, collect(place, spec, past, candidates), ret);
+    choose(place, spec, candidates, collect(place, spec, past, candidates), ret);
     if (ret->count == 0)
         place_explain_none(place, spec, past, reason);
 }

@@ -46,11 +46,18 @@ enum place_state {
     PLACE_LEFT,
 };
 
+/* What is in the way of a type at a node, beside its slots. */
+struct place_limits {
+    bool is_for_some; /* it is run for some users alone */
+    uint32_t max;     /* so many of it at once; 0 = not known, or no limit */
+};
+
 /* What gossip says about a node. */
 struct place_facts {
     struct node_id id;
     char name[NODE_NAME_MAX + 1];
     uint64_t generation; /* of its last start */
+    uint16_t rules;      /* another number as soon as it may take what it refused for good */
     enum place_state state;
     bool is_self;
     bool is_draining;
@@ -65,13 +72,15 @@ struct place_facts {
     uint32_t running;
     uint32_t queued;
     usec_t rtt_usec;
-    const char *const *types; /* borrowed during the call; copied */
-    size_t types_count;       /* at most PLACE_TYPES_MAX; more are ignored */
+    const char *const *types;          /* borrowed during the call; copied */
+    size_t types_count;                /* at most PLACE_TYPES_MAX; more are ignored */
+    const struct place_limits *limits; /* of each type, borrowed and copied as they; or NULL */
     const char *const *tags;
     size_t tags_count;
-    /* Of the own node: whether it runs tasks of this user. NULL: that is not known. */
-    bool (*permits)(const struct task_spec *spec, void *data);
-    void *permits_data; /* borrowed */
+    /* Of the own node: 0; -EACCES where it does not run tasks of this user; -EBUSY where so many of
+     * its type run that one more would wait. NULL: that is not known. */
+    int (*check)(const struct task_spec *spec, void *data);
+    void *check_data; /* borrowed */
 };
 
 /* What became of a task before: where it is not to go now. */
@@ -90,7 +99,8 @@ enum place_refusal {
 struct place_refuser {
     enum place_refusal why;
     struct node_id id;
-    uint64_t generation; /* a start may have changed that */
+    uint64_t generation; /* a start may have changed that, */
+    uint16_t rules;      /* or a reload */
 };
 
 /* A node as it is kept. Borrowed from the place until it is removed. */
@@ -99,9 +109,7 @@ struct place_node {
     uint32_t under_way;         /* own attempts there */
     uint32_t accepted;          /* of those, the ones the node has accepted */
     uint32_t accepted_reported; /* `accepted` when the last report came */
-    bool has_refused_user;      /* since its start */
     bool has_answered;
-    bool was_for_task;    /* that answer: of another type or user it may say otherwise */
     usec_t answered_usec; /* when it last said itself how busy it is */
 };
 
@@ -166,11 +174,15 @@ void place_take_answer(struct place *place, const struct node_id *id,
 /* The slots that own attempts and its last report leave free. */
 uint32_t place_free_slots(const struct place_node *node);
 
-/* Whether it has answered a moment ago. */
-bool place_is_fresh(const struct place_node *node, usec_t now);
+/* What is in the way of such tasks there; nothing where that is not known. */
+struct place_limits place_get_limits(const struct place_node *node, const struct task_spec *spec);
 
-/* Whether one more task is better off at @a than at @b. */
-bool place_is_better(const struct place_node *a, const struct place_node *b);
+/* Whether it has answered a moment ago, and would answer the same for such a task. */
+bool place_is_fresh(const struct place_node *node, const struct task_spec *spec, usec_t now);
+
+/* Whether one more such task is better off at @a than at @b. */
+bool place_is_better(const struct place_node *a, const struct place_node *b,
+                     const struct task_spec *spec);
 
 /* Whether such a node takes tasks of this type, commands, or functions. */
 bool place_handles(const struct place_facts *facts, const struct task_spec *spec);
@@ -178,9 +190,6 @@ bool place_handles(const struct place_facts *facts, const struct task_spec *spec
 /* Whether @node would take one more such task, by what is known. @past: NULL = none. */
 bool place_fits(const struct place_node *node, const struct task_spec *spec,
                 const struct place_past *past);
-
-/* @id does not run tasks of some user. */
-void place_take_user_refusal(struct place *place, const struct node_id *id);
 
 /* "load 0.08, least of 3": why @node is taken. */
 void place_explain_choice(const struct place *place, const struct place_node *node,
@@ -222,11 +231,7 @@ bool place_has_handler(const struct place *place, const struct task_spec *spec);
  */
 bool place_is_too_small(const struct place *place, const struct task_spec *spec);
 
-/* Whether all who could ever run it have refused it for good, by what is known: one that left might
- * come back, and another not be known yet. */
+/* Whether all who could ever run it have refused it for good, by what is known. @counts_left: those
+ * that left might come back, and so could. */
 bool place_is_forbidden(const struct place *place, const struct task_spec *spec,
-                        const struct place_past *past);
-
-/* Whether another node accepts it at once (a free slot), while it waits in the queue of @at. */
-bool place_is_freer(const struct place *place, const struct task_spec *spec,
-                    const struct place_past *past, const struct node_id *at);
+                        const struct place_past *past, bool counts_left);

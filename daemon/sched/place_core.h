@@ -16,10 +16,11 @@ struct report {
 };
 
 struct node {
-    struct place_node public; /* first: what the outside gets */
-    struct report report;     /* the last one: it may come again and again */
-    char *words;              /* owned: all types and tags */
-    const char **lists;       /* owned: pointers into words */
+    struct place_node public;    /* first: what the outside gets */
+    struct report report;        /* the last one: it may come again and again */
+    char *words;                 /* owned: all types and tags */
+    const char **lists;          /* owned: pointers into words */
+    struct place_limits *limits; /* owned: of each type; NULL = none is known */
 };
 
 struct place {
@@ -51,6 +52,9 @@ enum fitness {
     FIT_FULL,     /* it would wait in the node's queue */
     FIT_FREE,
 };
+
+/* Whether one more such task would begin there at once, by what is known. */
+bool place_has_room(const struct place_node *node, const struct task_spec *spec);
 
 /* The load that own attempts and its last report make. */
 uint32_t place_load(const struct place_node *node);

@@ -84,10 +84,10 @@ static void take_census(const struct place *place, const struct task_spec *spec,
     }
 }
 
-/* Nobody that is there could run it some day. */
-static bool is_forbidden(const struct census *census)
+/* Nobody could run it some day, of those that are there, or of those that left as well. */
+static bool is_forbidden(const struct census *census, bool counts_left)
 {
-    return census->handlers == 0 && census->refusers > 0;
+    return census->handlers == 0 && census->refusers > 0 && !(counts_left && census->left > 0);
 }
 
 static const char *state_text(const struct place_node *node, enum fitness fitness)
@@ -198,8 +198,8 @@ void place_explain_none(const struct place *place, const struct task_spec *spec,
     size_t size = TASK_REASON_MAX + 1;
 
     take_census(place, spec, past, &census);
-    describe_type(spec, is_forbidden(&census) ? NULL : census.largest, type);
-    if (is_forbidden(&census))
+    describe_type(spec, is_forbidden(&census, false) ? NULL : census.largest, type);
+    if (is_forbidden(&census, false))
         explain_forbidden(spec, &census, type, reason);
     else if (census.largest &&
              (census.pinned ? census.pinned_fitness == UNFIT_SMALL : census.handlers == 0))
@@ -276,26 +276,56 @@ static int compare_verdicts(const void *a, const void *b)
     return strcmp(x->node, y->node);
 }
 
+/* That there it is up to a list of users, which is not known here, and of the own node is. */
+static bool is_uncertain(const struct place_node *node, const struct task_spec *spec)
+{
+    return place_get_limits(node, spec).is_for_some && !node->facts.check;
+}
+
+/* Of those that such a task may have. */
+static uint32_t count_free(const struct place_node *node, const struct task_spec *spec)
+{
+    const struct place_limits limits = place_get_limits(node, spec);
+    uint32_t count = place_has_room(node, spec) ? place_free_slots(node) : 0;
+
+    return limits.max > 0 ? MIN(count, limits.max) : count;
+}
+
 static void set_verdict(struct place_verdict *verdict, const struct place_node *node,
-                        enum fitness fitness, const struct place_best *best)
+                        const struct task_spec *spec, enum fitness fitness,
+                        const struct place_best *best)
 {
     bool is_chosen = best->count > 0 && best->nodes[0] == node;
+    const char *users = fitness >= FIT_FULL && is_uncertain(node, spec) ? ", for some users" : "";
 
     *verdict = (struct place_verdict){
         .is_known = node->facts.state == PLACE_ALIVE || node->facts.is_self,
         .is_chosen = is_chosen,
         .load_permille = place_load(node),
-        .free_slots = place_free_slots(node),
+        .free_slots = count_free(node, spec),
         .rtt_usec = node->facts.rtt_usec,
     };
     memcpy(verdict->node, node->facts.name, sizeof(verdict->node));
     if (is_chosen && best->sampled > 1)
-        (void)snprintf(verdict->text, sizeof(verdict->text), "chosen: least load of %zu",
-                       best->sampled);
+        (void)snprintf(verdict->text, sizeof(verdict->text), "chosen: least load of %zu%s",
+                       best->sampled, users);
     else if (is_chosen)
-        (void)snprintf(verdict->text, sizeof(verdict->text), "chosen: the only one");
+        (void)snprintf(verdict->text, sizeof(verdict->text), "chosen: the only one%s", users);
     else
-        (void)snprintf(verdict->text, sizeof(verdict->text), "%s", state_text(node, fitness));
+        (void)snprintf(verdict->text, sizeof(verdict->text), "%s%s", state_text(node, fitness),
+                       users);
+}
+
+static void explain_first(const struct place *place, const struct task_spec *spec,
+                          const struct place_best *best, char reason[static TASK_REASON_MAX + 1])
+{
+    size_t used;
+
+    place_explain_choice(place, best->nodes[0], spec, best->sampled, reason);
+    used = strlen(reason);
+    if (is_uncertain(best->nodes[0], spec))
+        task_format_text(reason + used, TASK_REASON_MAX + 1 - used, ", if it runs that for %s",
+                         spec->user);
 }
 
 int place_explain(struct place *place, const struct task_spec *spec, struct place_verdict **ret,
@@ -309,12 +339,12 @@ int place_explain(struct place *place, const struct task_spec *spec, struct plac
         return -ENOMEM;
     place_choose_best(place, spec, NULL, &best, reason);
     if (best.count > 0)
-        place_explain_choice(place, best.nodes[0], spec, best.sampled, reason);
+        explain_first(place, spec, &best, reason);
     for (size_t i = 0; i < place->nodes_count; i++) {
         const struct place_node *node = &place->nodes[i]->public;
         enum fitness fitness = place_judge(node, spec, NULL);
         if (fitness > UNFIT_TYPE || (fitness == UNFIT_TYPE && spec->node[0] != '\0'))
-            set_verdict(&verdicts[count++], node, fitness, &best);
+            set_verdict(&verdicts[count++], node, spec, fitness, &best);
     }
     qsort(verdicts, count, sizeof(*verdicts), compare_verdicts);
     *ret = verdicts;
@@ -331,12 +361,12 @@ bool place_has_handler(const struct place *place, const struct task_spec *spec)
 }
 
 bool place_is_forbidden(const struct place *place, const struct task_spec *spec,
-                        const struct place_past *past)
+                        const struct place_past *past, bool counts_left)
 {
     struct census census;
 
     take_census(place, spec, past, &census);
-    return is_forbidden(&census) && census.left == 0;
+    return is_forbidden(&census, counts_left);
 }
 
 bool place_is_too_small(const struct place *place, const struct task_spec *spec)
@@ -345,15 +375,4 @@ bool place_is_too_small(const struct place *place, const struct task_spec *spec)
 
     take_census(place, spec, NULL, &census);
     return census.handlers == 0 && census.refusers == 0 && census.largest;
-}
-
-bool place_is_freer(const struct place *place, const struct task_spec *spec,
-                    const struct place_past *past, const struct node_id *at)
-{
-    for (size_t i = 0; i < place->nodes_count; i++) {
-        const struct place_node *node = &place->nodes[i]->public;
-        if (!node_id_is_equal(&node->facts.id, at) && place_judge(node, spec, past) == FIT_FREE)
-            return true;
-    }
-    return false;
 }

@@ -29,9 +29,14 @@ bool command_permits(const struct tasks *tasks, enum task_kind kind, const char 
     return kind != TASK_TYPED || !user || may_use(find_type(tasks, type), user);
 }
 
-bool command_permits_spec(const struct task_spec *spec, void *tasks)
+int command_check_spec(const struct task_spec *spec, void *data)
 {
-    return command_permits(tasks, task_spec_get_kind(spec), spec->type, spec->user);
+    const struct tasks *tasks = data;
+    const enum task_kind kind = task_spec_get_kind(spec);
+
+    if (!command_permits(tasks, kind, spec->type, spec->user))
+        return -EACCES;
+    return slots_get_reached_max(tasks->slots, spec->type, kind) > 0 ? -EBUSY : 0;
 }
 
 static int fill_words(const struct tasks *tasks, const struct task_spec *spec,

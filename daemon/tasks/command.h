@@ -27,7 +27,8 @@ DEFINE_CLEANUP(struct command *, command_free)
 /* Whether this node runs that for @user; NULL = it is not known who that is. */
 bool command_permits(const struct tasks *tasks, enum task_kind kind, const char *type,
                      const char *user);
-bool command_permits_spec(const struct task_spec *spec, void *tasks);
+/* As struct place_facts has it of the own node. */
+int command_check_spec(const struct task_spec *spec, void *tasks);
 
 /* How much memory it may have: what it asks for, else what its type has, else any task; 0 = no
  * limit. */

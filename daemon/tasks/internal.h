@@ -44,6 +44,7 @@ struct tasks {
     struct origin *origin;
     struct slots *slots;
     struct exec *exec;         /* NULL where tasks are not enabled */
+    enum exec_level available; /* what it had when it was ready last; EXEC_REFUSE before */
     struct state_batch *batch; /* of this turn */
     struct state_batch *drops; /* its deletes, which come after: what no longer is to be there */
     sd_event_source *timer;

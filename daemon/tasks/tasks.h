@@ -41,6 +41,8 @@ struct tasks_setup {
     struct address (*find_address)(const struct node_id *id, void *data);
     /* The own load changed: to be gossiped. */
     void (*on_load)(const struct swim_load *load, void *data);
+    /* What was refused for good may be taken now: the sandbox is another one. */
+    void (*on_rules)(void *data);
     /* The database failed for good (-EIO, -EUCLEAN): the process has to end. */
     void (*on_fatal)(int r, void *data);
     void *data;

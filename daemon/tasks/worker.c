@@ -162,6 +162,16 @@ static void on_exec_failed(void *data)
     give_back(data);
 }
 
+/* What was refused for want of a sandbox is to be asked again where there is another one. */
+static void note_available(struct tasks *tasks)
+{
+    enum exec_level old = tasks->available, now = exec_get_available(tasks->exec);
+
+    tasks->available = now;
+    if (old != EXEC_REFUSE && now > old)
+        tasks->setup.on_rules(tasks->setup.data);
+}
+
 static void on_exec_ready(void *data)
 {
     struct tasks *tasks = data;
@@ -172,6 +182,7 @@ static void on_exec_ready(void *data)
         give_back(tasks);
         return;
     }
+    note_available(tasks);
     slots_set_able(tasks->slots, true, tasks_now(tasks));
     while ((attempt = slots_next(tasks->slots, &i))) {
         struct job *job = attempt->userdata;

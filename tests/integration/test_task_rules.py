@@ -311,14 +311,63 @@ def test_users_that_a_reload_takes_away_send_their_tasks_elsewhere(make_lab):
     two.wait_task(occupying, "running")
     task = one.submit("a1")
     wait_for(lambda: one.task(task)["node"] == "two", 10, "its place")
-    two.config.write_text(format_config(merge(two.settings, {"tasks": {"types": REFUSES}})))
-    two.ctl("reload")
+    reload_types(two, REFUSES)
     two.ctl("task", "cancel", occupying)
     wait_for(lambda: "not for its user" in one.task(task)["reason"], 10, "to be handed back")
     three.ctl("undrain")
     shown = one.wait_task(task, "succeeded")
     assert shown["node"] == "three" and shown["attempt"] == 1
     assert "not taken by two: it does not run that for its user" in [entry["text"] for entry in shown["timeline"]]
+
+
+def reload_types(node, types):
+    node.config.write_text(format_config(merge(node.settings, {"tasks": {"types": types}})))
+    node.ctl("reload")
+
+
+def test_users_that_a_reload_adds_get_what_waits_for_it(make_lab):
+    lab = make_lab(STEADY)
+    one, two, three = lab.node("one", role="seed", types=["b"]), lab.node("two", types=REFUSES), lab.node("three", types=["a"])
+    lab.start()
+    three.ctl("drain")
+    wait_for(lambda: one.members()["three"]["draining"], 10, "three draining")
+    there, own = one.submit("a1"), two.submit("-N", "three", "a1")
+    wait_for(lambda: "1 not for its user, 1 draining" in one.task(there)["reason"], 10, "to be refused")
+    reload_types(two, [{"name": "a", "users": ["somebody", "root"]}])
+    assert one.wait_task(there, "succeeded")["node"] == "two"
+    two.ctl("task", "cancel", own)
+
+
+def test_a_new_task_does_not_wait_for_who_left(make_lab):
+    lab = make_lab(STEADY)
+    one, two, three = lab.node("one", role="seed", types=["b"]), lab.node("two", types=REFUSES), lab.node("three", types=["a"])
+    lab.start()
+    three.stop()
+    lab.wait_state("three", "left")
+    assert "not permitted: the only node for type a, two, does not run it for root" in refused_at_once(one, "a1")
+
+
+def test_types_and_dry_runs_count_users_and_max_of_other_nodes(make_lab):
+    lab = make_lab(STEADY)
+    one = lab.node("one", {"tasks": {"slots": 8}}, role="seed", types=[{"name": "a", "command": "/bin/sleep 60", "max": 1}])
+    two = lab.node("two", {"tasks": {"slots": 8}}, types=[{"name": "a", "command": "/bin/sleep 60", "max": 2, "users": ["root"]}])
+    lab.start()
+    counts = {"name": "a", "nodes": ["one", "two"], "slots": 3, "free": 3, "for_some": ["two"], "handler": "/bin/sleep 60"}
+    for node in (one, two):
+        assert node.json("types")["types"] == [counts]
+        assert node.ctl("types", "--legend").stdout.splitlines()[-1] == "Type a is for some users alone on two."
+    def candidates(node):
+        return {row["name"]: (row["free"], row["verdict"]) for row in node.json("submit", "--dry-run", "a1")["candidates"]}
+    told = candidates(one)
+    assert told["two"][0] == 2 and told["two"][1].endswith(", for some users")
+    assert told["one"][0] == 1 and "for some" not in told["one"][1]
+    assert "for some" not in candidates(two)["two"][1], "of itself it knows"
+    task = one.submit("-N", "one", "a60")
+    one.wait_task(task, "running")
+    assert candidates(one)["one"] == (0, "no free slot")
+    assert one.json("types")["types"][0]["free"] == 2
+    assert re.match(r"would run on two \(load \d\.\d\d, least of 2, if it runs that for root\)", one.ctl("submit", "--dry-run", "a1").stdout)
+    one.ctl("task", "cancel", task)
 
 
 def test_a_type_at_its_max_is_no_free_slot(make_lab, tmp_path):

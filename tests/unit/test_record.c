@@ -22,10 +22,14 @@ static const struct record sample = {
     .keys = {0x11223344, 0xfffffffe},
     .keys_count = 2,
     .types = {"a", "Render"},
+    .limits = {{.max = 3}, {.is_for_some = true, .max = RECORD_MAX_TOLD}},
     .types_count = 2,
     .tags = {"room=2.07", "gpu"},
     .tags_count = 2,
+    .rules = 0xfffe,
 };
+
+#define LIMITS_SIZE (2 + 2) /* of the sample: the last fields, which older versions do not have */
 
 static void assert_same(const struct record *a, const struct record *b)
 {
@@ -39,8 +43,12 @@ static void assert_same(const struct record *a, const struct record *b)
     assert_int_equal(a->keys_count, b->keys_count);
     assert_memory_equal(a->keys, b->keys, a->keys_count * sizeof(a->keys[0]));
     assert_int_equal(a->types_count, b->types_count);
-    for (size_t i = 0; i < a->types_count; i++)
+    assert_int_equal(a->rules, b->rules);
+    for (size_t i = 0; i < a->types_count; i++) {
         assert_string_equal(a->types[i], b->types[i]);
+        assert_int_equal(a->limits[i].is_for_some, b->limits[i].is_for_some);
+        assert_int_equal(a->limits[i].max, b->limits[i].max);
+    }
     assert_int_equal(a->tags_count, b->tags_count);
     for (size_t i = 0; i < a->tags_count; i++)
         assert_string_equal(a->tags[i], b->tags[i]);
@@ -83,6 +91,8 @@ static void the_largest_record_reads_back(void **state _unused_)
     for (size_t i = 0; i < RECORD_KEYS_MAX; i++)
         record.keys[i] = UINT32_MAX - (uint32_t)i;
     for (size_t i = 0; i < RECORD_TYPES_MAX; i++)
+        record.limits[i] = (struct record_limits){.is_for_some = true, .max = RECORD_MAX_TOLD};
+    for (size_t i = 0; i < RECORD_TYPES_MAX; i++)
         memset(record.types[i], 'a' + (int)(i % 26), sizeof(record.types[i]) - 1);
     for (size_t i = 0; i < RECORD_TAGS_MAX; i++)
         memset(record.tags[i], '~', sizeof(record.tags[i]) - 1);
@@ -96,10 +106,26 @@ static void a_buffer_that_is_too_small_is_told(void **state _unused_)
     uint8_t data[512];
     size_t full = encode(&sample, data, sizeof(data)), used = 77;
 
-    for (size_t size = 0; size < full; size++)
+    for (size_t size = 0; size < full - LIMITS_SIZE; size++)
         assert_int_equal(record_encode(&sample, data, size, &used), -EMSGSIZE);
     assert_int_equal(used, 77);
     assert_int_equal(record_encode(&sample, data, full, &used), 0);
+}
+
+static void limits_are_told_where_there_is_room(void **state _unused_)
+{
+    uint8_t data[512];
+    struct record back, without = sample;
+    size_t full = encode(&sample, data, sizeof(data));
+
+    without.rules = 0;
+    memset(without.limits, 0, sizeof(without.limits));
+    for (size_t size = full - LIMITS_SIZE; size < full; size++) {
+        assert_int_equal(encode(&sample, data, size), full - LIMITS_SIZE);
+        /* As one that an older version says. */
+        assert_int_equal(record_decode(data, full - LIMITS_SIZE, &back), 0);
+        assert_same(&back, &without);
+    }
 }
 
 static void every_truncation_is_refused(void **state _unused_)
@@ -108,7 +134,7 @@ static void every_truncation_is_refused(void **state _unused_)
     struct record back = {.protocol = 99};
     size_t full = encode(&sample, data, sizeof(data));
 
-    for (size_t size = 0; size < full; size++) {
+    for (size_t size = 0; size < full - LIMITS_SIZE; size++) {
         /* A buffer of exactly that size, so that the sanitizers see a read beyond it. */
         _cleanup_free_ uint8_t *part = malloc(size + (size == 0));
         memcpy(part, data, size);
@@ -192,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_record_reads_back_as_it_was),
         cmocka_unit_test(the_largest_record_reads_back),
         cmocka_unit_test(a_buffer_that_is_too_small_is_told),
+        cmocka_unit_test(limits_are_told_where_there_is_room),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(fields_of_later_versions_are_passed_over),
         cmocka_unit_test(names_and_counts_that_are_none_are_refused),

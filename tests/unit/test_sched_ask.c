@@ -172,12 +172,30 @@ static void a_task_that_all_refuse_for_its_user_has_never_been(void **state _unu
     origin_free(origin);
 }
 
+/* As it was gossiped, but with these. */
+static void set_node(struct origin *origin, unsigned number, const struct place_limits *limits,
+                     uint16_t rules, usec_t now)
+{
+    struct node_id id = {{(uint8_t)number}};
+    struct place_facts facts = place_find(origin_get_place(origin), &id)->facts;
+    const char *const copy[] = {"a"};
+
+    facts.types = copy;
+    facts.limits = limits;
+    facts.rules = rules;
+    assert_int_equal(origin_set_node(origin, &facts, now), 0);
+}
+
+static const struct place_limits for_some = {.is_for_some = true}, max_1 = {.max = 1};
+
 static void who_has_just_refused_the_user_is_asked_again(void **state _unused_)
 {
     struct origin *origin = make();
     char reason[TASK_REASON_MAX + 1];
     struct task_spec spec = {.type = "a", .type_number = 1, .user = "user1"};
 
+    set_node(origin, 2, &for_some, 0, 0);
+    set_node(origin, 3, &for_some, 0, 0);
     for (uint64_t number = 1; number <= 2; number++) {
         const usec_t now = number * USEC_PER_MSEC;
         assert_int_equal(origin_submit(origin, number, &spec, false, now, reason), 0);
@@ -190,13 +208,14 @@ static void who_has_just_refused_the_user_is_asked_again(void **state _unused_)
     origin_free(origin);
 }
 
-static void a_node_that_refused_a_user_is_asked_though_it_is_the_only_one(void **state _unused_)
+static void a_node_with_users_is_asked_though_it_is_the_only_one(void **state _unused_)
 {
     struct origin *origin = make();
     struct node_id two = {{2}};
     char reason[TASK_REASON_MAX + 1];
     struct task_spec spec = {.type = "a", .type_number = 1, .user = "user1", .node = "lab-02"};
 
+    /* That it has users has not come here yet. */
     assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), 0);
     assert_string_equal(actions(origin, 1), "commit 1, accepted 1, placed 1, send 1.1 2, ");
     origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_USER, 2);
@@ -204,6 +223,7 @@ static void a_node_that_refused_a_user_is_asked_though_it_is_the_only_one(void *
     assert_int_equal(origin_find(origin, 1)->state, TASK_FAILED);
     assert_string_equal(origin_find(origin, 1)->reason,
                         "not permitted: lab-02 does not run type a for user1");
+    set_node(origin, 2, &for_some, 1, 3);
     assert_int_equal(origin_submit(origin, 2, &spec, false, 3, reason), 0);
     assert_string_equal(actions(origin, 3), "ask 2.1 2, ");
     refuse_user(origin, 2, 1, 2, 4);
@@ -212,6 +232,180 @@ static void a_node_that_refused_a_user_is_asked_though_it_is_the_only_one(void *
     /* Asked for again it may be taken: what was refused is forgotten. */
     assert_int_equal(origin_retry(origin, 1, NULL, NULL, 5), 0);
     assert_string_equal(actions(origin, 5), "commit 1, accepted 1, placed 1, send 1.2 2, ");
+    origin_free(origin);
+}
+
+static void a_reload_that_adds_users_wakes_what_waits_for_it(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}}, three = {{3}};
+    struct place_facts dead = {.id = three,
+                               .name = "lab-03",
+                               .generation = 100,
+                               .state = PLACE_DEAD,
+                               .has_tasks = true,
+                               .slots = 4,
+                               .types = types,
+                               .types_count = 1};
+
+    assert_int_equal(origin_set_node(origin, &dead, 0), 0);
+    submit(origin, 1, 1);
+    assert_non_null(strstr(actions(origin, 1), "send 1.1 2, "));
+    origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_USER, 2);
+    (void)actions(origin, 2);
+    assert_int_equal(origin_find(origin, 1)->state, TASK_PENDING);
+    add_node(origin, 2, 1, 3);
+    assert_int_equal(origin_deadline(origin), USEC_INFINITY);
+    set_node(origin, 2, NULL, 1, 4);
+    origin_tick(origin, 4);
+    assert_non_null(strstr(actions(origin, 4), "send 1.2 2, "));
+    origin_free(origin);
+}
+
+/* lab-02 refuses it, lab-03 is not there; whether it waits. */
+static bool waits(enum place_state state, bool is_accepted, uint64_t workflow)
+{
+    struct origin *origin = make();
+    struct task_spec spec = {.type = "a", .type_number = 1, .retries = 2, .workflow = workflow};
+    struct place_facts away = {.id = {{3}},
+                               .name = "lab-03",
+                               .generation = 100,
+                               .state = state,
+                               .has_tasks = true,
+                               .slots = 4,
+                               .types = types,
+                               .types_count = 1};
+    char reason[TASK_REASON_MAX + 1];
+
+    assert_int_equal(origin_set_node(origin, &away, 0), 0);
+    if (!is_accepted)
+        set_node(origin, 2, &for_some, 1, 0);
+    assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), 0);
+    (void)actions(origin, 1);
+    if (is_accepted)
+        origin_refused(origin, 1, 1, &(struct node_id){{2}}, ORIGIN_REFUSED_USER, 2);
+    else
+        refuse_user(origin, 1, 1, 2, 2);
+    const bool result =
+        !strstr(actions(origin, 2), "denied") && origin_find(origin, 1)->state == TASK_PENDING;
+    origin_free(origin);
+    return result;
+}
+
+static void only_what_was_accepted_waits_for_who_left(void **state _unused_)
+{
+    assert_true(waits(PLACE_DEAD, false, 0));
+    assert_true(waits(PLACE_DEAD, true, 0));
+    assert_false(waits(PLACE_LEFT, false, 0));
+    assert_true(waits(PLACE_LEFT, true, 0));
+    /* A step of a list was accepted with it. */
+    assert_true(waits(PLACE_LEFT, false, 7));
+}
+
+static void what_waits_for_the_dead_hears_that_they_are_gone(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}}, three = {{3}};
+    struct place_facts dead = {.id = three,
+                               .name = "lab-03",
+                               .generation = 100,
+                               .state = PLACE_SUSPECT,
+                               .has_tasks = true,
+                               .slots = 4,
+                               .types = types,
+                               .types_count = 1};
+
+    origin_remove_node(origin, &two, 0);
+    assert_int_equal(origin_set_node(origin, &dead, 0), 0);
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    assert_string_equal(origin_find(origin, 1)->reason,
+                        "the only node for type a, lab-03, is suspect");
+    dead.state = PLACE_DEAD;
+    assert_int_equal(origin_set_node(origin, &dead, 2), 0);
+    origin_tick(origin, 2);
+    assert_string_equal(origin_find(origin, 1)->reason,
+                        "the only node for type a, lab-03, is dead");
+    origin_remove_node(origin, &three, 3);
+    origin_tick(origin, 3);
+    assert_string_equal(origin_find(origin, 1)->reason, "no node handles task type \"a\"");
+    assert_int_equal(origin_deadline(origin), USEC_INFINITY);
+    origin_free(origin);
+}
+
+/* It waits in the queue of lab-02 when the others are asked whether they have room for it. */
+static struct origin *make_queued(usec_t *ret_now)
+{
+    const struct origin_config config = {.name = "lab-01",
+                                         .id = {{1}},
+                                         .tasks_max = 100,
+                                         .lease_usec = 15 * USEC_PER_SEC,
+                                         .rebalance_after_usec = USEC_PER_SEC,
+                                         .ask_usec = PATIENCE};
+    struct origin *origin = make();
+
+    origin_set_config(origin, &config);
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    answer(origin, 1, 1, 2, true, 0, 1);
+    answer(origin, 1, 1, 3, true, 1, 1);
+    assert_non_null(strstr(actions(origin, 1), "send 1.1 2, "));
+    origin_accepted(origin, 1, 1, &(struct node_id){{2}}, 1);
+    *ret_now = 1 + USEC_PER_SEC;
+    assert_int_equal(origin_deadline(origin), *ret_now);
+    origin_tick(origin, *ret_now);
+    assert_string_equal(actions(origin, *ret_now), "ask 1.2 3, ");
+    return origin;
+}
+
+static void what_waits_in_a_queue_goes_where_there_is_room(void **state _unused_)
+{
+    usec_t now;
+    struct origin *origin = make_queued(&now);
+
+    answer(origin, 1, 2, 3, true, 1, now);
+    assert_string_equal(actions(origin, now), "recall 1, ");
+    origin_refused(origin, 1, 1, &(struct node_id){{2}}, ORIGIN_REFUSED_RECALLED, now);
+    assert_non_null(strstr(actions(origin, now), "send 1.2 3, "));
+    origin_free(origin);
+}
+
+static void what_waits_in_a_queue_does_not_go_where_it_would_wait_too(void **state _unused_)
+{
+    usec_t now;
+    struct origin *origin = make_queued(&now);
+    struct node_id three = {{3}};
+
+    origin_answered(origin, 1, 2, &three,
+                    &(struct place_answer){.is_willing = true, .slots = 4, .is_at_max = true}, now);
+    assert_string_equal(actions(origin, now), "release 1.2 3, ");
+    now += USEC_PER_SEC;
+    origin_tick(origin, now);
+    assert_string_equal(actions(origin, now), "ask 1.2 3, ");
+    answer(origin, 1, 2, 3, true, 4, now);
+    assert_string_equal(actions(origin, now), "release 1.2 3, ");
+    now += USEC_PER_SEC;
+    origin_tick(origin, now);
+    /* It is full by what it said, until its gossip says otherwise. */
+    assert_string_equal(actions(origin, now), "");
+    add_node(origin, 3, 1, now);
+    now += USEC_PER_SEC;
+    origin_tick(origin, now);
+    assert_string_equal(actions(origin, now), "ask 1.2 3, ");
+    answer(origin, 1, 2, 3, false, 0, now);
+    assert_string_equal(actions(origin, now), "");
+    origin_free(origin);
+}
+
+static void a_place_for_what_has_begun_meanwhile_is_not_needed(void **state _unused_)
+{
+    usec_t now;
+    struct origin *origin = make_queued(&now);
+
+    origin_started(origin, 1, 1, &(struct node_id){{2}}, 0, now);
+    assert_string_equal(actions(origin, now), "started 1, ");
+    answer(origin, 1, 2, 3, true, 1, now);
+    assert_string_equal(actions(origin, now), "release 1.2 3, ");
     origin_free(origin);
 }
 
@@ -282,6 +476,7 @@ static void who_has_reached_the_max_of_the_type_has_no_free_slot(void **state _u
     struct origin *origin = make();
     struct node_id two = {{2}};
 
+    set_node(origin, 2, &max_1, 0, 0);
     submit(origin, 1, 1);
     (void)actions(origin, 1);
     origin_answered(origin, 1, 1, &two,
@@ -570,7 +765,13 @@ int main(void)
         cmocka_unit_test(who_refuses_the_user_is_not_asked_again),
         cmocka_unit_test(a_task_that_all_refuse_for_its_user_has_never_been),
         cmocka_unit_test(who_has_just_refused_the_user_is_asked_again),
-        cmocka_unit_test(a_node_that_refused_a_user_is_asked_though_it_is_the_only_one),
+        cmocka_unit_test(a_node_with_users_is_asked_though_it_is_the_only_one),
+        cmocka_unit_test(a_reload_that_adds_users_wakes_what_waits_for_it),
+        cmocka_unit_test(only_what_was_accepted_waits_for_who_left),
+        cmocka_unit_test(what_waits_for_the_dead_hears_that_they_are_gone),
+        cmocka_unit_test(what_waits_in_a_queue_goes_where_there_is_room),
+        cmocka_unit_test(what_waits_in_a_queue_does_not_go_where_it_would_wait_too),
+        cmocka_unit_test(a_place_for_what_has_begun_meanwhile_is_not_needed),
         cmocka_unit_test(a_node_without_the_sandbox_is_no_end_of_a_task),
         cmocka_unit_test(no_answer_of_who_refused_is_waited_for_for_ever),
         cmocka_unit_test(who_does_not_answer_in_time_comes_second),

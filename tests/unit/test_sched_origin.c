@@ -111,7 +111,7 @@ static const char *drain(struct origin *origin, bool hold, usec_t now)
         [ORIGIN_SEND] = "send",     [ORIGIN_QUERY] = "query",       [ORIGIN_CANCEL] = "cancel",
         [ORIGIN_RECALL] = "recall", [ORIGIN_ACK] = "ack",           [ORIGIN_STARTED] = "started",
         [ORIGIN_MOVED] = "moved",   [ORIGIN_LOST] = "lost",         [ORIGIN_ENDED] = "ended",
-        [ORIGIN_FORGET] = "forget", [ORIGIN_DENIED] = "denied",
+        [ORIGIN_FORGET] = "forget", [ORIGIN_DENIED] = "denied",     [ORIGIN_ASK] = "ask",
     };
     static char all[8192];
     struct origin_action action;
@@ -121,6 +121,7 @@ static const char *drain(struct origin *origin, bool hold, usec_t now)
         char text[512];
         int used = snprintf(text, sizeof(text), "%s %d", names[action.type], (int)action.number);
         switch (action.type) {
+        case ORIGIN_ASK:
         case ORIGIN_SEND:
         case ORIGIN_QUERY:
         case ORIGIN_CANCEL:
@@ -249,16 +250,16 @@ static struct origin *restart(struct origin *origin, usec_t now)
 }
 
 /* tasks.types, users: as of somebody else alone. */
-static bool permits_nobody(const struct task_spec *spec _unused_, void *data _unused_)
+static int permits_nobody(const struct task_spec *spec _unused_, void *data _unused_)
 {
-    return false;
+    return -EACCES;
 }
 
 static void add_own_for_others(struct origin *origin, usec_t now)
 {
     struct place_facts facts = facts_of(1);
 
-    facts.permits = permits_nobody;
+    facts.check = permits_nobody;
     assert_int_equal(origin_set_node(origin, &facts, now), 0);
 }
 
@@ -302,8 +303,8 @@ static void what_was_accepted_waits_for_a_node_that_left(void **state _unused_)
     submit(origin, 1, 1);
     (void)actions(origin, 1);
     set_state(origin, 2, PLACE_LEFT, 2);
-    /* It may come back: nobody handles it now, but that is no matter of permission. */
-    assert_int_equal(origin_submit(origin, 2, &spec, false, 2, reason), -ENOENT);
+    /* It may come back, but what is new does not wait for that. */
+    assert_int_equal(origin_submit(origin, 2, &spec, false, 2, reason), -EACCES);
     add_node(origin, 3, 3);
     origin_tick(origin, 3);
     assert_non_null(strstr(actions(origin, 3), "send 1.1 lab-03, "));
@@ -1061,6 +1062,9 @@ static void a_long_queued_task_is_recalled_when_another_node_is_free(void **stat
     for (usec_t now = 30 * USEC_PER_SEC; now < 60 * USEC_PER_SEC; now += 5 * USEC_PER_SEC)
         assert_true(origin_renewed(origin, 1, 1, &two, now));
     origin_tick(origin, 60 * USEC_PER_SEC);
+    assert_string_equal(actions(origin, 60 * USEC_PER_SEC), "ask 1.2 lab-03, ");
+    origin_answered(origin, 1, 2, &(struct node_id){{3}},
+                    &(struct place_answer){.is_willing = true, .slots = 4}, 60 * USEC_PER_SEC);
     assert_string_equal(actions(origin, 60 * USEC_PER_SEC), "recall 1.1 lab-02, ");
     refuse(origin, 1, 1, 2, ORIGIN_REFUSED_RECALLED, 60 * USEC_PER_SEC);
     assert_non_null(strstr(actions(origin, 60 * USEC_PER_SEC),

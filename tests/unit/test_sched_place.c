@@ -439,6 +439,102 @@ static void a_change_that_lets_work_in_is_told(void **state _unused_)
     two.state = PLACE_ALIVE;
     two.generation++;
     assert_int_equal(place_set_node(place, &two, 0), 1);
+    two.rules++;
+    assert_int_equal(place_set_node(place, &two, 0), 1);
+    assert_int_equal(place_set_node(place, &two, 0), 0);
+    two.cpus = 2;
+    assert_int_equal(place_set_node(place, &two, 0), 0);
+    two.cpus = 4;
+    assert_int_equal(place_set_node(place, &two, 0), 1);
+    /* That the node has said so itself meanwhile has let nothing in. */
+    place_take_answer(place, &two.id, &(struct place_answer){.slots = 8}, 1);
+    two.slots = 8;
+    assert_int_equal(place_set_node(place, &two, 1), 1);
+    place_free(place);
+}
+
+static void what_was_refused_counts_until_the_rules_change(void **state _unused_)
+{
+    struct place *place = make();
+    struct place_facts two = facts_of(2, 0, 4);
+    struct task_spec spec = spec_of("a");
+    const struct place_refuser refuser = {.id = two.id, .generation = two.generation};
+    const struct place_past past = {.refusers = &refuser, .refusers_count = 1};
+    char reason[TASK_REASON_MAX + 1];
+
+    add(place, two);
+    assert_null(place_choose(place, &spec, &past, reason));
+    assert_true(place_is_forbidden(place, &spec, &past, true));
+    two.rules++;
+    add(place, two);
+    assert_non_null(place_choose(place, &spec, &past, reason));
+    assert_false(place_is_forbidden(place, &spec, &past, true));
+    place_free(place);
+}
+
+static void who_left_is_waited_for_only_where_that_is_asked_for(void **state _unused_)
+{
+    struct place *place = make();
+    struct place_facts two = facts_of(2, 0, 4), three = facts_of(3, 0, 4);
+    struct task_spec spec = spec_of("a");
+    const struct place_refuser refuser = {.id = two.id, .generation = two.generation};
+    const struct place_past past = {.refusers = &refuser, .refusers_count = 1};
+
+    add(place, two);
+    three.state = PLACE_DEAD;
+    add(place, three);
+    assert_false(place_is_forbidden(place, &spec, &past, false));
+    three.state = PLACE_LEFT;
+    add(place, three);
+    assert_true(place_is_forbidden(place, &spec, &past, false));
+    assert_false(place_is_forbidden(place, &spec, &past, true));
+    place_free(place);
+}
+
+static int is_at_max(const struct task_spec *spec, void *data _unused_)
+{
+    return strcmp(spec->type, "a") == 0 ? -EBUSY : 0;
+}
+
+static void the_dry_run_counts_users_and_max(void **state _unused_)
+{
+    struct place *place = make();
+    struct place_facts one = facts_of(1, 0, 8), two = facts_of(2, 2, 8), three = facts_of(3, 4, 8);
+    static const struct place_limits limits[] = {{.is_for_some = true, .max = 3}, {.max = 0}};
+    struct task_spec spec = spec_of("a");
+    struct place_verdict *verdicts;
+    char reason[TASK_REASON_MAX + 1];
+    size_t count;
+
+    (void)snprintf(spec.user, sizeof(spec.user), "user1");
+    one.check = is_at_max;
+    one.limits = two.limits = limits;
+    add(place, one);
+    add(place, two);
+    add(place, three);
+    assert_int_equal(place_explain(place, &spec, &verdicts, &count, reason), 1);
+    assert_int_equal(count, 3);
+    assert_string_equal(reason, "load 0.25, least of 3, if it runs that for user1");
+    assert_string_equal(verdicts[0].node, "lab-02");
+    assert_string_equal(verdicts[0].text, "chosen: least load of 3, for some users");
+    assert_int_equal(verdicts[0].free_slots, 3);
+    /* Of itself it knows. */
+    assert_string_equal(verdicts[1].node, "lab-01");
+    assert_string_equal(verdicts[1].text, "no free slot");
+    assert_int_equal(verdicts[1].free_slots, 0);
+    assert_string_equal(verdicts[2].text, "ok");
+    assert_int_equal(verdicts[2].free_slots, 4);
+    free(verdicts);
+    /* Of another type nothing of that is true, and of commands. */
+    for (int is_command = 0; is_command < 2; is_command++) {
+        spec.is_command = is_command;
+        (void)snprintf(spec.type, sizeof(spec.type), "%s", is_command ? "cmd" : "b");
+        assert_int_equal(place_explain(place, &spec, &verdicts, &count, reason), 1);
+        assert_string_equal(reason, "load 0.00, least of 3");
+        assert_string_equal(verdicts[0].node, "lab-01");
+        assert_int_equal(verdicts[1].free_slots, 6);
+        free(verdicts);
+    }
     place_free(place);
 }
 
@@ -446,7 +542,6 @@ static void nodes_are_found_walked_and_removed(void **state _unused_)
 {
     struct place *place = make();
     struct place_facts two = facts_of(2, 0, 4), three = facts_of(3, 0, 4);
-    struct task_spec spec = spec_of("a");
     size_t i = 0;
 
     add(place, two);
@@ -454,10 +549,8 @@ static void nodes_are_found_walked_and_removed(void **state _unused_)
     assert_string_equal(place_next(place, &i)->facts.name, "lab-02");
     assert_string_equal(place_next(place, &i)->facts.name, "lab-03");
     assert_null(place_next(place, &i));
-    assert_true(place_is_freer(place, &spec, NULL, &two.id));
     place_remove_node(place, &three.id);
     place_remove_node(place, &three.id);
-    assert_false(place_is_freer(place, &spec, NULL, &two.id));
     assert_null(place_find(place, &three.id));
     assert_null(place_find_name(place, "lab-03"));
     assert_non_null(place_find_name(place, "lab-02"));
@@ -555,6 +648,9 @@ int main(void)
         cmocka_unit_test(the_node_to_avoid_is_the_last_resort),
         cmocka_unit_test(the_dry_run_explains_every_candidate),
         cmocka_unit_test(a_change_that_lets_work_in_is_told),
+        cmocka_unit_test(what_was_refused_counts_until_the_rules_change),
+        cmocka_unit_test(who_left_is_waited_for_only_where_that_is_asked_for),
+        cmocka_unit_test(the_dry_run_counts_users_and_max),
         cmocka_unit_test(nodes_are_found_walked_and_removed),
         cmocka_unit_test(a_name_belongs_to_the_node_that_lives),
         cmocka_unit_test(only_so_many_nodes_are_kept),

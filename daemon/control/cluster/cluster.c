@@ -208,6 +208,7 @@ static cJSON *find_type(cJSON *list, const struct node *node, const char *name)
     cJSON_AddArrayToObject(item, "nodes");
     cJSON_AddNumberToObject(item, "slots", 0);
     cJSON_AddNumberToObject(item, "free", 0);
+    cJSON_AddArrayToObject(item, "for_some");
     json_add_string(item, "handler", tasks_get_handler(node->tasks, name));
     cJSON_AddItemToArray(list, item);
     return item;
@@ -235,6 +236,28 @@ static void add_to(cJSON *item, const char *key, uint64_t count)
         cJSON_SetNumberValue(number, number->valuedouble + (double)count);
 }
 
+/* What @member, whose record is @record, does of its type @i. Of others the `max` is known, not how
+ * many run. */
+static void add_type(const struct node *node, const struct swim_member *member,
+                     const struct record *record, size_t i, cJSON *item)
+{
+    const bool accepts =
+        member->state == SWIM_ALIVE && !member->load.draining && !member->is_unstable;
+    const struct record_limits *limits = &record->limits[i];
+    const uint64_t max = limits->max > 0 ? limits->max : UINT64_MAX;
+    uint64_t count = usec_sub(member->load.slots, member->load.running);
+
+    if (member->is_self)
+        count = MIN(count, slots_get_free(tasks_get_slots(node->tasks), record->types[i]));
+    cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(item, "nodes"),
+                         cJSON_CreateString(member->name));
+    if (limits->is_for_some)
+        cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(item, "for_some"),
+                             cJSON_CreateString(member->name));
+    add_to(item, "slots", MIN(member->load.slots, max));
+    add_to(item, "free", accepts ? MIN(count, max) : 0);
+}
+
 void method_types(struct node *node, struct call *call)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
@@ -248,15 +271,8 @@ void method_types(struct node *node, struct call *call)
         if (member->state == SWIM_DEAD || member->state == SWIM_LEFT ||
             node_get_record(member, &record) < 0)
             continue;
-        bool is_free =
-            member->state == SWIM_ALIVE && !member->load.draining && !member->is_unstable;
-        for (size_t j = 0; j < record.types_count; j++) {
-            cJSON *item = find_type(list, node, record.types[j]);
-            cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(item, "nodes"),
-                                 cJSON_CreateString(member->name));
-            add_to(item, "slots", member->load.slots);
-            add_to(item, "free", is_free ? usec_sub(member->load.slots, member->load.running) : 0);
-        }
+        for (size_t j = 0; j < record.types_count; j++)
+            add_type(node, member, &record, j, find_type(list, node, record.types[j]));
     }
     sort_types(list);
     call_reply(call, reply);

@@ -65,7 +65,7 @@ static bool check_places(struct node *node, struct call *call, const struct work
             return false;
         if (options->waits_for_types || place_has_handler(place, spec))
             continue;
-        if (place_is_forbidden(place, spec, NULL)) {
+        if (place_is_forbidden(place, spec, NULL, false)) {
             int r = origin_check(origin, spec, false, reason);
             fail_submit(node, call, spec, r, reason);
             return false;
