@@ -11,7 +11,9 @@ A command that fails without a failed test counts as one. Output is shown only o
 
 These tests run on real clocks, beside neighbours that nobody sees. So a test of pytest that failed runs once
 more, alone, after the rest of its step; what passes then has passed, and is named at the end, for somebody to
-mend: it waits for the wrong thing. Where more than AGAIN_MAX of a step have failed, no neighbour did that.
+mend: it waits for the wrong thing. Where more than AGAIN_MAX of a step have failed, no neighbour did that; but
+one that failed may have broken all that came behind it in its file. So where all are of one command, that runs
+once more as a whole, and so do what a fixture says at its end, which is about all tests before it, and cmocka.
 """
 import argparse
 import concurrent.futures
@@ -29,8 +31,11 @@ FORMATS = (
 # What a step of a boot test printed, quoted: its numbers are not ours.
 QUOTED = re.compile(r"^ +\| .*$", re.M)
 NOISE = re.compile(r"^\[ +(RUN|OK) +\].*\n", re.M)
-ERRORS = re.compile(r"(\d+) errors? in \d")
+# The last line of pytest, and nothing of what its tests have shown.
+SUMMARY = re.compile(r"^(?:=+ )?((?:\d+ [a-z]+(?:, )?)+) in \d[\d.]*s\b", re.M)
 FAILED_TEST = re.compile(r"^(?:FAILED|ERROR) (\S+?::.+?)(?: - .*)?$", re.M)
+FAILED_UNIT = re.compile(r"^\[  FAILED  \] (?!\d+ test)(\w+)", re.M)
+TEARDOWN = re.compile(r"^_+ ERROR at teardown of ", re.M)
 AGAIN_MAX = 3
 SKIPS = re.compile(r"(\d+) skipped|^\[  SKIPPED \] (\d+) test", re.M)
 
@@ -38,11 +43,12 @@ SKIPS = re.compile(r"(\d+) skipped|^\[  SKIPPED \] (\d+) test", re.M)
 def count(output, code):
     """(passed, failed) of one command; what was skipped was not tested, so it has failed."""
     output = QUOTED.sub("", output)
+    if summaries := SUMMARY.findall(output):
+        output = re.sub(r"errors?\b", "failed", summaries[-1])
     for passed, failed in FORMATS:
         if passed.search(output) or failed.search(output):
             good = sum(map(int, passed.findall(output)))
-            bad = sum(map(int, failed.findall(output))) + sum(map(int, ERRORS.findall(output)))
-            bad += sum(int(a or b) for a, b in SKIPS.findall(output))
+            bad = sum(map(int, failed.findall(output))) + sum(int(a or b) for a, b in SKIPS.findall(output))
             return good, bad if code == 0 else max(bad, 1)
     return (1, 0) if code == 0 else (0, 1)
 
@@ -54,21 +60,32 @@ def run(command):
     return (*count(output, result.returncode), output, command)
 
 
-def run_again(failures):
-    """The tests among @failures that pass alone; none where too much has failed, or what is no test."""
-    tests = [sorted(set(FAILED_TEST.findall(output))) for _, _, output, _ in failures]
-    if sum(bad for _, bad, _, _ in failures) > AGAIN_MAX or \
-            any(len(names) != bad for names, (_, bad, _, _) in zip(tests, failures)):
-        return []
-    passed = []
-    for names, (_, _, _, command) in zip(tests, failures):
-        for name in names:
-            good, bad, output, ran = run([word for word in command if not word.endswith(".py")] + [name])
-            if good == 1 and not bad:
-                passed.append(name)
-            else:
-                print(f"--- once more, alone: {' '.join(ran)}\n{output.strip()}")
-    return passed
+def failed_tests(output, command):
+    """The name of each test that failed, as often as it did: in its body and at its end is twice."""
+    return FAILED_TEST.findall(output) or [f"{command[-1]}: {name}" for name in dict.fromkeys(FAILED_UNIT.findall(output))]
+
+
+def may_run_again(failures):
+    """Whether these are few, or of one command; and tests, all of them."""
+    return (len(failures) == 1 or sum(bad for _, bad, _, _ in failures) <= AGAIN_MAX) and \
+        all(len(failed_tests(output, command)) == bad for _, bad, output, command in failures)
+
+
+def run_again(good, bad, output, command):
+    """(passed, failed, the names that passed only now) of one command."""
+    tests = failed_tests(output, command)
+    names = list(dict.fromkeys(tests))
+    is_whole = bad > AGAIN_MAX or TEARDOWN.search(output) or not FAILED_TEST.search(output)
+    left = set()
+    for ran in [command] if is_whole else [[word for word in command if not word.endswith(".py")] + [name] for name in names]:
+        now_good, now_bad, said, _ = run(ran)
+        if now_bad or not now_good:
+            print(f"--- once more, alone: {' '.join(ran)}\n{NOISE.sub('', said).strip()}")
+            left |= set(failed_tests(said, command)) if is_whole else {ran[-1]}
+        if is_whole:
+            return now_good, now_bad, [name for name in names if name not in left]
+    passed = [name for name in names if name not in left]
+    return good + len(passed), bad - sum(name in passed for name in tests), passed
 
 
 def total(path):
@@ -117,9 +134,12 @@ def main():
                 print(f"--- {' '.join(ran)}\n{NOISE.sub('', output).strip()}")
             elif "node-hours" in output:
                 print(output, end="")
-    again = run_again(failures)
-    passed += len(again)
-    failed -= len(again)
+    again = []
+    for failure in failures if may_run_again(failures) else []:
+        now_good, now_bad, names = run_again(*failure)
+        passed += now_good - failure[0]
+        failed += now_bad - failure[1]
+        again += names
     if not passed + failed:
         failed = 1
     with open(arguments.file, "a", encoding="utf-8") as tally:

@@ -28,7 +28,7 @@ def tally(tmp_path):
             (tmp_path / f"test_{name}.py").write_text(text)
         files = [f"test_{name}.py" for name in texts]
         return run("step", "--each", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--", *files)
-    run_files.run = run
+    run_files.run, run_files.directory = run, tmp_path
     return run_files
 
 
@@ -48,6 +48,12 @@ def test_a_log_is_no_result(tally):
     assert result.returncode == 0 and "step: 1 passed, 0 failed" in result.stdout, result.stdout
 
 
+def test_what_a_test_shows_is_no_result(tally):
+    shown = "4 tasks, 1 passed, 2 failed in 3s"
+    result = tally(a=(FAILS_ONCE % ("once", "once")).replace("assert ran", f"assert ran, '{shown}'") + "def test_good(): pass\n")
+    assert result.returncode == 0 and "step: 2 passed, 0 failed" in result.stdout, result.stdout
+
+
 def test_what_fails_twice_has_failed(tally):
     result = tally(a="def test_bad(): assert not 'this'\ndef test_good(): pass\n")
     assert result.returncode == 1 and "step: 1 passed, 1 failed" in result.stdout
@@ -59,6 +65,53 @@ def test_a_crowd_of_failures_is_not_tried_again(tally):
     result = tally(a="".join(FAILS_ONCE % (name, name) for name in ("a", "b")),
                    b="".join(FAILS_ONCE % (name, name) for name in ("c", "d")))
     assert result.returncode == 1 and "step: 0 passed, 4 failed" in result.stdout
+
+
+BREAKS_THE_REST = (FAILS_ONCE % ("first", "first")).replace("    assert ran", "    global works\n    works = ran\n    assert ran") + \
+    "".join(f"def test_{name}(): assert works\n" for name in "abcd")
+
+
+def test_one_that_breaks_the_rest_of_its_file_is_one(tally):
+    """All of it runs once more, as these need what the first one leaves."""
+    result = tally(a=BREAKS_THE_REST + "def test_good(): pass\n", b="def test_fine(): pass\n")
+    assert result.returncode == 0 and "step: 7 passed, 0 failed" in result.stdout, result.stdout
+    assert result.stdout.count("passed only when it ran again, alone: test_a.py::test_") == 5
+
+
+def test_a_file_that_fails_again_has_failed(tally):
+    result = tally(a=BREAKS_THE_REST + "def test_bad(): assert not 'this'\n")
+    assert result.returncode == 1 and "step: 5 passed, 1 failed" in result.stdout, result.stdout
+    assert "alone: test_a.py::test_bad" not in result.stdout
+
+
+@pytest.mark.parametrize("scope", ["function", "module"])
+def test_what_is_wrong_at_the_end_is_about_all_before_it(tally, scope):
+    """Also where it is the end of a test that has failed itself."""
+    fixture = f"import pathlib, pytest\n@pytest.fixture(scope='{scope}')\ndef end():\n    mark = pathlib.Path('mark')\n" \
+              "    ran = mark.exists()\n    mark.touch()\n    yield ran\n    assert ran, 'the end'\n"
+    result = tally(a=fixture + "def test_a(end): assert end\ndef test_b(): pass\n")
+    assert result.returncode == 0 and "step: 2 passed, 0 failed" in result.stdout, result.stdout
+    (pathlib.Path(tally.directory) / "mark").unlink()
+    result = tally(a=fixture + "def test_a(end): pass\ndef test_b(end): assert not 'this'\n")
+    assert result.returncode == 1 and "step: 1 passed, 1 failed" in result.stdout, result.stdout
+
+
+UNIT = """#!/bin/sh
+if [ -e ran ]; then echo "[  PASSED  ] 2 test(s)."; exit; fi
+touch ran
+printf '[  FAILED  ] test_a\n[  PASSED  ] 1 test(s).\n[  FAILED  ] 1 test(s), listed below:\n[  FAILED  ] test_a\n\n 1 FAILED TEST(S)\n'
+exit 1
+"""
+
+
+def test_a_unit_test_runs_once_more_too(tally, tmp_path):
+    (tmp_path / "unit").write_text(UNIT)
+    result = tally.run("unit", "--each", "sh", "--", "unit")
+    assert result.returncode == 0 and "unit: 2 passed, 0 failed" in result.stdout, result.stdout
+    assert "passed only when it ran again, alone: unit: test_a\n" in result.stdout
+    (tmp_path / "unit").write_text(UNIT.replace("touch ran", ""))
+    (tmp_path / "ran").unlink()
+    assert "unit: 1 passed, 1 failed" in tally.run("unit", "--each", "sh", "--", "unit").stdout
 
 
 def test_what_is_no_test_is_not_tried_again(tally):
