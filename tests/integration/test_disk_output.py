@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from lib.gate import Gate
 from lib.lab import STEADY
 from lib.wait import wait_for
 
@@ -66,11 +67,12 @@ def test_what_the_limit_cuts_of_a_command_is_not_lost(make_lab):
     assert node.tasks()[-1]["output_lost"] is None
 
 
-def end_while_away(origin, worker, size):
+def end_while_away(gate, origin, worker, size):
     """A task that wrote so much ends at the worker when its origin is gone."""
-    task = origin.submit("--", "sh", "-c", f"sleep 0.2; head -c {size} /dev/zero")
+    task = origin.submit("--", "sh", "-c", f"{gate.wait}; head -c {size} /dev/zero")
     origin.wait_task(task, "running")
     origin.kill()
+    gate.open()
     wait_for(lambda: worker.kept_ends() == 1, 30, "the end on the disk")
     return task
 
@@ -78,10 +80,11 @@ def end_while_away(origin, worker, size):
 def test_a_log_that_a_full_disk_cut_has_its_mark(make_lab, small_disk):
     """The origin was away: it has the output from the worker's disk."""
     lab = make_lab(STEADY)
+    gate = Gate(lab)
     origin = lab.node("origin", {"tasks": {"enabled": False}}, role="seed")
     worker = small_disk(lab.node("worker"), 24)
     lab.start()
-    task = end_while_away(origin, worker, 40000000)
+    task = end_while_away(gate, origin, worker, 40000000)
     worker.restart()
     origin.start()
     assert origin.wait_task(task, "succeeded", timeout=60)["output_lost"] == "no space left on worker"
@@ -89,10 +92,11 @@ def test_a_log_that_a_full_disk_cut_has_its_mark(make_lab, small_disk):
 
 def test_a_log_that_a_worker_cannot_read_is_not_taken_for_whole(make_lab):
     lab = make_lab(STEADY)
+    gate = Gate(lab)
     origin = lab.node("origin", {"tasks": {"enabled": False}}, role="seed")
     worker = lab.node("worker")
     lab.start()
-    task = end_while_away(origin, worker, 1000000)
+    task = end_while_away(gate, origin, worker, 1000000)
     worker.stop()
     (log,) = (worker.directory / "tasks").glob("*.log")
     log.write_bytes(b"damaged" * 100000)

@@ -40,7 +40,9 @@ def processes():
 
 
 def exec_of(node):
-    return next(number for number, parent, words in processes() if parent == node.pid and "p2pnode-exec" in words[0])
+    """Which a node that has just begun may not have yet."""
+    return wait_for(lambda: [number for number, parent, words in processes()
+                             if parent == node.pid and "p2pnode-exec" in words[0]], 10, "p2pnode-exec")[0]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from lib.disk import fill
+from lib.gate import Gate
 from lib.lab import FAST, STEADY, merge
 from lib.wait import wait_for
 
@@ -74,6 +75,7 @@ def is_final(node, task):
 def pair(make_lab):
     """An origin without slots of its own, and two workers."""
     lab = make_lab(ROOMY)
+    lab.gate = Gate(lab)
     lab.node("lab-01", {"tasks": {"enabled": False}}, role="seed")
     lab.node("lab-02")
     lab.node("lab-03")
@@ -122,17 +124,14 @@ def test_results_without_space_at_the_worker_fail_the_task(make_lab, small_disk)
 
 def test_results_wait_at_the_worker_while_the_disk_of_the_origin_is_full(make_lab, small_disk, tmp_path):
     lab = make_lab(STEADY)
-    gate = lab.directory / "gate"
-    gate.mkdir()
-    gate.chmod(0o755)
+    gate = Gate(lab)
     origin = small_disk(lab.node("lab-01", {"tasks": {"enabled": False}}, role="seed"), 24)
-    lab.node("lab-02", {"sandbox": {"write": [str(gate)]}})
+    lab.node("lab-02")
     lab.start()
-    task = origin.submit("--out", "big", *sh(
-        f"head -c 4000000 /dev/zero > big; until test -e {gate}/open; do sleep 0.05; done"))
+    task = origin.submit("--out", "big", *sh(f"head -c 4000000 /dev/zero > big; {gate.wait}"))
     origin.wait_task(task, "running")
     filler = fill(origin)
-    (gate / "open").touch()
+    gate.open()
     waiting = wait_for(lambda: "results wait for space on lab-01" in (origin.task(task)["reason"] or "") and
                        origin.task(task), 20, "the results to wait")
     assert waiting["state"] in ("pending", "running")
@@ -273,9 +272,10 @@ def test_results_survive_a_kill_of_the_worker_that_nobody_has_asked_yet(pair, tm
     origin, worker = pair["lab-01"], pair["lab-02"]
     task = origin.submit("-N", "lab-02", "--out", "x", *sh("echo kept > x"))
     origin.wait_task(task, "running", "succeeded")
-    task = origin.submit("-N", "lab-02", "--out", "x", *sh("echo kept > x; sleep 0.5"))
+    task = origin.submit("-N", "lab-02", "--out", "x", *sh(f"echo kept > x; {pair.gate.wait}"))
     origin.wait_task(task, "running")
     origin.pause()
+    pair.gate.open()
     try:
         wait_for(lambda: any(f".{task.split('@')[0]}." in name and name.endswith(".out") for name in kept_files(worker)),
                  10, "the worker to keep the result")

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from lib.gate import Gate
 from lib.lab import CTL, FAST, STEADY, environment, format_config, merge, run_program
 from lib.wait import holds_for, wait_for
 
@@ -240,7 +241,9 @@ def test_a_running_task_has_no_reason(node):
 def test_what_never_was_placed_ends_with_its_reason_and_without_a_node(node):
     first = node.submit("--", "true")
     node.wait_task(first, "succeeded")
-    second = node.submit("--after", f"{node.submit('--', 'sleep', '0.2')}:failed", "--", "true")
+    holder = node.submit("--", "sleep", "60")
+    second = node.submit("--after", f"{node.submit('--after', f'{holder}:any', '--', 'true')}:failed", "--", "true")
+    node.ctl("task", "cancel", holder)
     node.wait_task(second, "cancelled")
     third = node.submit("--after", node.submit("--", "sleep", "60"), "--", "true")
     node.ctl("task", "cancel", third)
@@ -640,12 +643,14 @@ def test_an_editor_is_for_one_task_that_has_ended(node, retry_with):
 def test_a_task_that_ended_while_its_origin_was_away_has_its_end_of_then(make_lab):
     """It was told as the start of the worker, which had been restarted meanwhile."""
     lab = make_lab(STEADY)
+    gate = Gate(lab)
     origin = lab.node("origin", {"tasks": {"enabled": False}}, role="seed")
     worker = lab.node("worker")
     lab.start()
-    task = origin.submit("-N", "worker", "--", "sleep", "0.5")
+    task = origin.submit("-N", "worker", "--", "sh", "-c", gate.wait)
     origin.wait_task(task, "running")
     origin.kill()
+    gate.open()
     wait_for(lambda: worker.kept_ends() == 1, 15, "the end on the disk")
     before = time.time()
     worker.restart()

@@ -561,6 +561,7 @@ def test_show_tells_the_story_of_a_task(node):
 def test_list_shows_what_was_asked_for(node):
     bad = node.submit("-N", "lab-03", "--name", "wrong", "--", "false")
     node.wait_task(bad, "failed")
+    node.submit("a1")
     failed = node.json("task", "list", "-s", "failed")["tasks"]
     assert bad in [task["id"] for task in failed] and {task["state"] for task in failed} == {"failed"}
     assert {task["type"] for task in node.json("task", "list", "-t", "a")["tasks"]} == {"a"}
