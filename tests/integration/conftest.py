@@ -13,6 +13,7 @@ from lib.lab import FAST, STEADY, Lab
 def pytest_configure(config):
     if os.geteuid() != 0 and not config.option.collectonly and "screens" not in str(config.args):
         raise pytest.UsageError("the tests with real daemons need root: they change users")
+    os.umask(0o022)  # what tasks are to read, whatever the tester's umask is
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # also then every lab is taken down
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background is told to ignore it
 

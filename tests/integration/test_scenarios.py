@@ -35,8 +35,8 @@ def test_scenario_2_confidential_task(lab):
     others = [lab["seed"], lab["peer2"]]
 
     def contacts():
-        """Tasks that the others hear of, and connections that are opened; one of before may end at any moment."""
-        return [len(other.events("task-*")) for other in others], \
+        """Tasks of this node that the others hear of, and connections that are opened; one of before may end at any moment."""
+        return [sum(event["task"].endswith("@peer1") for event in other.events("task-*")) for other in others], \
             [sum(is_open for _, is_open in connections(one)) for one in lab.nodes.values()]
     before = contacts()
     assert client.ctl("submit", "--confidential", "--wait", "--", "echo", "secret").stdout == "secret\n"

@@ -403,7 +403,7 @@ def test_clean_drops_records_output_inputs_and_results(make_lab, tmp_path):
 
 
 def test_files_go_with_their_record_when_its_time_is_over(make_lab, tmp_path):
-    lab = make_lab(merge(STEADY, {"tasks": {"keep": "1s", "keep_failed": "1h"}}))
+    lab = make_lab(merge(STEADY, {"tasks": {"keep": "3s", "keep_failed": "1h"}}))
     node = lab.node("lone", role="seed").start()
     (tmp_path / "x").write_text("x")
     failed = node.submit("--in", tmp_path / "x", "--out", "y", *sh("cp x y; exit 1"))
