@@ -13,7 +13,7 @@
 #include "base/unnamed.h"
 #include "data/part.h"
 
-#define OTHER_FILES_MAX 64 /* descriptors for all else */
+#define DESCRIPTORS_PER_PART 4 /* as base/unnamed shares them out */
 
 static void name_part(const struct fetch_parts *parts, size_t i,
                       char target[static FETCH_PARTS_NAME_MAX])
@@ -21,20 +21,15 @@ static void name_part(const struct fetch_parts *parts, size_t i,
     snprintf(target, FETCH_PARTS_NAME_MAX, ".p2pctl.%08x-%zu", parts->mark, parts->first + i);
 }
 
-/* Descriptors that may stay open for files, of which there are as many as the system allows. */
-static size_t take_descriptors(size_t max)
+/* As many descriptors as the system allows, up to @count. */
+static void allow_descriptors(rlim_t count)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return 0;
-    const rlim_t wanted = MIN((rlim_t)max + OTHER_FILES_MAX, limit.rlim_max);
-    const struct rlimit more = {MAX(limit.rlim_cur, wanted), limit.rlim_max};
-    if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-        limit = more;
-    return limit.rlim_cur > OTHER_FILES_MAX
-               ? (size_t)MIN(limit.rlim_cur - OTHER_FILES_MAX, (rlim_t)max)
-               : 0;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= count)
+        return;
+    limit.rlim_cur = MIN(count, limit.rlim_max);
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int fetch_parts_init(struct fetch_parts *parts, int directory_fd, size_t max)
@@ -50,8 +45,8 @@ int fetch_parts_init(struct fetch_parts *parts, int directory_fd, size_t max)
     for (size_t i = 0; i < max; i++)
         parts->parts[i].fd = -EBADF;
     name_part(parts, 0, name);
-    if (unnamed_is_possible(directory_fd, name))
-        parts->unnamed_left = take_descriptors(max);
+    allow_descriptors((rlim_t)max * DESCRIPTORS_PER_PART);
+    parts->unnamed_left = unnamed_count_max(directory_fd, name, max);
     return 0;
 }
 
@@ -93,6 +88,16 @@ void fetch_parts_written(struct fetch_parts *parts, size_t i)
         close_part(parts, &parts->parts[i]);
 }
 
+/* The part is no longer one where that went well. Return: @r. */
+static int end_part(struct fetch_parts *parts, struct fetch_part *part, int r)
+{
+    if (r < 0)
+        return r;
+    close_part(parts, part);
+    part->has_name = false;
+    return 0;
+}
+
 int fetch_parts_take_name(struct fetch_parts *parts, size_t i, const char *name)
 {
     struct fetch_part *part = &parts->parts[i];
@@ -107,11 +112,7 @@ int fetch_parts_take_name(struct fetch_parts *parts, size_t i, const char *name)
     } else {
         r = unnamed_link(part->fd, parts->directory_fd, name);
     }
-    if (r < 0)
-        return r;
-    close_part(parts, part);
-    part->has_name = false;
-    return 0;
+    return end_part(parts, part, r);
 }
 
 int fetch_parts_hide(struct fetch_parts *parts, size_t i, char name[static FETCH_PARTS_NAME_MAX])
@@ -119,12 +120,8 @@ int fetch_parts_hide(struct fetch_parts *parts, size_t i, char name[static FETCH
     struct fetch_part *part = &parts->parts[i];
 
     name_part(parts, i, name);
-    int r = part->has_name ? 0 : unnamed_link(part->fd, parts->directory_fd, name);
-    if (r < 0)
-        return r;
-    close_part(parts, part);
-    part->has_name = false;
-    return 0;
+    return end_part(parts, part,
+                    part->has_name ? 0 : unnamed_link(part->fd, parts->directory_fd, name));
 }
 
 void fetch_parts_drop(struct fetch_parts *parts, size_t i)

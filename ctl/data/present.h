@@ -3,12 +3,11 @@
 
 /* The names in a directory: one look at it instead of one at each of thousands of targets. */
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "base/table.h"
 
 struct present {
-    char **names; /* owned, sorted; NULL = not known */
-    size_t count, allocated;
+    struct table names; /* owned texts, which are key and value */
+    bool is_known;
 };
 
 /* A directory that cannot be read, or with more than @max names, is not known. */

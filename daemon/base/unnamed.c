@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "base/macro.h"
+
+#define LIMIT_SHARE 4 /* the rest is for all else */
 
 int unnamed_open(int directory_fd, int access, mode_t mode)
 {
@@ -27,10 +30,19 @@ int unnamed_link(int fd, int directory_fd, const char *name)
     return linkat(AT_FDCWD, path, directory_fd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
-bool unnamed_is_possible(int directory_fd, const char *name)
+static bool is_possible(int directory_fd, const char *name)
 {
     _cleanup_close_ int fd = unnamed_open(directory_fd, O_WRONLY, 0600);
 
     return fd >= 0 && unnamed_link(fd, directory_fd, name) == 0 &&
            unlinkat(directory_fd, name, 0) == 0;
+}
+
+size_t unnamed_count_max(int directory_fd, const char *name, size_t max)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || !is_possible(directory_fd, name))
+        return 0;
+    return (size_t)MIN(limit.rlim_cur / LIMIT_SHARE, (rlim_t)max);
 }

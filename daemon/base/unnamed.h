@@ -6,7 +6,7 @@
  * its descriptor. Where it gets it, one lock of one directory is taken, and no name is given up.
  */
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 /* On the file system of that directory. Return: a descriptor, or a negative errno. */
@@ -16,6 +16,7 @@ int unnamed_open(int directory_fd, int access, mode_t mode);
  * directory alone does not make it durable. */
 int unnamed_link(int fd, int directory_fd, const char *name);
 
-/* Whether both are possible, tried with @name: not all file systems have it, and a rule of the
+/* How many may be there at once, at most @max, of the descriptors that this process may have. 0
+ * where it is not possible, tried with @name: not all file systems have it, and a rule of the
  * system may be against it. */
-bool unnamed_is_possible(int directory_fd, const char *name);
+size_t unnamed_count_max(int directory_fd, const char *name, size_t max);

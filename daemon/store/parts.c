@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <time.h>
 #include "base/unnamed.h"
 #include "base/usec.h"
@@ -105,15 +104,14 @@ int parts_name(struct files *files, int fd, char name[static PARTS_NAME_MAX])
 static size_t count_unnamed(struct files *files)
 {
     char name[PARTS_NAME_MAX];
-    struct rlimit open_files;
 
     name_new(files, name);
-    if (getrlimit(RLIMIT_NOFILE, &open_files) < 0 || !unnamed_is_possible(files->parts_fd, name))
-        return 0;
+    size_t max = unnamed_count_max(files->parts_fd, name, UNNAMED_MAX);
     /* The table of descriptors grows once, not in steps, each of which would stop all threads for
      * some ms. */
-    (void)close_fd(fcntl(files->parts_fd, F_DUPFD_CLOEXEC, UNNAMED_MAX / 2));
-    return (size_t)MIN(open_files.rlim_cur / 4, (rlim_t)UNNAMED_MAX);
+    if (max > 0)
+        (void)close_fd(fcntl(files->parts_fd, F_DUPFD_CLOEXEC, UNNAMED_MAX / 2));
+    return max;
 }
 
 int parts_begin_unnamed(struct files *files, int *ret_fd)

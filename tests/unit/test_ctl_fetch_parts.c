@@ -118,7 +118,7 @@ static void a_file_system_that_wants_names_does(void **state)
 
 static void run_with_few_descriptors(void *data)
 {
-    struct rlimit few = {70, 70};
+    struct rlimit few = {24, 24};
     struct room *room = data;
 
     if (setrlimit(RLIMIT_NOFILE, &few) < 0)
