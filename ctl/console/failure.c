@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include "base/json.h"
 #include "base/text.h"
 #include "console/render.h"
@@ -194,13 +196,27 @@ int fail_usage(const char *format, ...)
     return exit_code;
 }
 
+/* Whether the disk that @path, which need not be there, belongs to has none. */
+static bool has_no_inodes(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    _cleanup_free_ char *directory = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
+    struct statvfs status;
+
+    return directory && statvfs(*directory ? directory : ".", &status) == 0 && status.f_files > 0 &&
+           status.f_favail == 0;
+}
+
 int fail_to_write(const char *path, int error)
 {
     enum error_code code = error_from_errno(-error);
+    const char *hint = error == ENOSPC && has_no_inodes(path)
+                           ? "the disk has no inode left: remove small files there (df -i)"
+                           : NULL;
 
     if (error_get_exit(code) != error_get_exit(ERROR_INTERNAL))
         code = ERROR_INTERNAL;
-    return fail(code, strerror(error), NULL, "cannot write %s", path);
+    return fail(code, strerror(error), hint, "cannot write %s", path);
 }
 
 int fail_output(void)

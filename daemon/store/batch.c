@@ -209,9 +209,7 @@ static int store(struct batch *batch, struct entry *entry, const void *data)
     entry->refusal = batch->promise.refusal;
     if (r == 0)
         r = hasher_once(batch->hasher, data, entry->size, entry->sha256);
-    if (r == 0)
-        r = write_part(batch, entry, data);
-    if (r == -ENOSPC && (entry->has_part || entry->unnamed_fd >= 0)) {
+    if (r == 0 && (r = write_part(batch, entry, data)) == -ENOSPC) {
         promise_note_full(&batch->promise, entry->size, 0);
         entry->refusal = batch->promise.refusal;
     }

@@ -38,8 +38,9 @@ int database_errno(int code)
     case SQLITE_CANTOPEN:
         return errno > 0 ? -errno : -EACCES;
     default:
-        /* A quota that is used up reads like a full disk, not like a broken one. */
-        return errno == EDQUOT ? -ENOSPC : -EIO;
+        /* A quota that is used up reads like a full disk, not like a broken one; and SQLite tells
+         * of a file that it cannot make as of one that it cannot read. */
+        return errno == EDQUOT || errno == ENOSPC ? -ENOSPC : -EIO;
     }
 }
 

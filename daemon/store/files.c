@@ -236,8 +236,10 @@ int files_get_index(struct files *files, sqlite3 **ret)
         /* The directory is locked: for each of thousands of files locks would be a tenth of it. */
         if (r == 0)
             r = database_execute(files->database, "PRAGMA locking_mode = EXCLUSIVE");
+        if (r == -ENOENT) /* it is not the file that is missing, but maybe room for one beside it */
+            return files_has_no_inodes(files) ? -ENOSPC : -EIO;
         if (r < 0)
-            return r == -ENOENT ? -EIO : r; /* it is not the file that is missing */
+            return r;
     }
     *ret = files->database;
     return 0;

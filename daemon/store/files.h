@@ -71,6 +71,9 @@ void files_get_usage(struct files *files, struct files_usage *ret);
  * not tell. */
 uint64_t files_get_disk_free(const struct files *files);
 
+/* Whether their disk has room for no further file, however small. */
+bool files_has_no_inodes(const struct files *files);
+
 /* Drops what waited to be resumed for longer than part_keep_usec. */
 void files_expire_parts(struct files *files, uint64_t now_wall_usec);
 

@@ -14,6 +14,15 @@ uint64_t files_get_disk_free(const struct files *files)
     return (uint64_t)status.f_bavail * status.f_frsize;
 }
 
+bool files_has_no_inodes(const struct files *files)
+{
+    struct statvfs status;
+
+    /* Where a file system makes them as it needs them, there are none of both. */
+    return fstatvfs(files->directory_fd, &status) == 0 && status.f_files > 0 &&
+           status.f_favail == 0;
+}
+
 static int refuse(struct promise *promise, int error, uint64_t size, uint64_t limit,
                   uint64_t available)
 {
@@ -29,6 +38,7 @@ void promise_note_full(struct promise *promise, uint64_t size, uint64_t written)
 
     /* What was freed since then did not help. */
     (void)refuse(promise, -ENOSPC, size, files->limits.reserve, MIN(room, usec_sub(size, 1)));
+    promise->refusal.has_no_inodes = files_has_no_inodes(files);
 }
 
 /* Under files->mutex: whether @more bytes may be promised beyond what this one has. */

@@ -108,6 +108,19 @@ static int begin_part(struct upload *upload, bool is_resumable)
     return r == -EIO ? upload_restart(upload) : r;
 }
 
+static int begin(struct upload *upload, bool is_resumable)
+{
+    uint64_t size = upload->size == FILES_SIZE_UNKNOWN ? 0 : upload->size;
+    int r = promise_extend(&upload->promise, size);
+
+    if (r < 0)
+        return r;
+    r = begin_part(upload, is_resumable);
+    if (r == -ENOSPC)
+        promise_note_full(&upload->promise, size, 0);
+    return r;
+}
+
 /* A stream may be what is stored under its name already, which only its end tells. */
 static bool may_be_same(struct upload *upload)
 {
@@ -155,9 +168,7 @@ int upload_new(struct files *files, const struct upload_offer *offer,
     if (r == -EEXIST && may_be_same(upload))
         r = 0;
     if (r == 0)
-        r = promise_extend(&upload->promise, offer->size == FILES_SIZE_UNKNOWN ? 0 : offer->size);
-    if (r == 0)
-        r = begin_part(upload, offer->is_resumable);
+        r = begin(upload, offer->is_resumable);
     if (r < 0 && refusal)
         *refusal = upload->promise.refusal;
     if (r != 0)
@@ -335,10 +346,7 @@ static int seal_part(struct upload *upload, const uint8_t *sha256, uint64_t *ret
     if (futimens(upload->fd, times) < 0 ||
         fchmod(upload->fd, upload->info.is_executable ? 0700 : 0600) < 0 || fsync(upload->fd) < 0 ||
         fstat(upload->fd, &status) < 0) {
-        if (errno != ENOSPC && errno != EDQUOT)
-            return -EIO;
-        promise_note_full(&upload->promise, upload->arrived, 0);
-        return -ENOSPC;
+        return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
     }
     upload->info.awaits_hash = upload->is_hashed_later;
     upload->info.size = upload->arrived;
@@ -395,11 +403,13 @@ int upload_commit(struct upload *upload, const uint8_t *sha256, struct files_inf
     upload->is_lost = true;
     int r = seal_part(upload, sha256, &inode);
 
-    if (r < 0)
-        return r;
-    pthread_mutex_lock(&upload->files->change_mutex);
-    r = publish(upload, inode);
-    pthread_mutex_unlock(&upload->files->change_mutex);
+    if (r == 0) {
+        pthread_mutex_lock(&upload->files->change_mutex);
+        r = publish(upload, inode);
+        pthread_mutex_unlock(&upload->files->change_mutex);
+    }
+    if (r == -ENOSPC)
+        promise_note_full(&upload->promise, upload->arrived, 0);
     if (r == -EEXIST && is_stored(upload))
         r = UPLOAD_KEPT;
     if (r != 0)

@@ -46,6 +46,7 @@ struct upload_refusal {
     uint64_t limit;     /* file_max, quota, or reserve; 0 = one of the system */
     uint64_t available; /* what would have fitted */
     bool is_least;      /* of a stream: there may be more than size */
+    bool has_no_inodes; /* that is what the disk has no room for, whatever the numbers say */
 };
 
 enum {

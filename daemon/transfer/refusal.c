@@ -50,7 +50,11 @@ char *refusal_explain(int r, const char *name, const struct upload_refusal *refu
                      available);
         break;
     case ENOSPC:
-        if (refusal->size == 0)
+        if (refusal->has_no_inodes)
+            snprintf(target, FILE_WIRE_REASON_MAX,
+                     "the disk has no inode left for \"%s\": remove small files there (df -i)",
+                     shown);
+        else if (refusal->size == 0)
             snprintf(target, FILE_WIRE_REASON_MAX, "the disk has no room for \"%s\"", shown);
         else
             snprintf(target, FILE_WIRE_REASON_MAX,

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from lib.disk import disk_at, fill
+from lib.disk import disk_at, fill, take_inodes
 from lib.lab import STEADY
 from lib.wait import wait_for
 
@@ -51,6 +51,42 @@ def test_a_get_names_what_it_cannot_write(node, tmp_path):
         refused = node.ctl("file", "get", "large", small / "copy", code=1)
         assert refused.stderr == f"p2pctl: cannot write {small}/copy: No space left on device\n"
         assert not list(small.iterdir())
+
+
+NO_INODE = "no inode left"
+
+
+def test_a_disk_without_inodes_is_told_from_one_without_room(make_lab, small_disk, tmp_path):
+    node = make_lab(STEADY).node("lone", {"files": {"quota": "1GiB", "reserve": "1MiB"}}, role="seed")
+    small_disk(node, 24, ",nr_inodes=300").start()
+    paths = [tmp_path / f"f{i}" for i in range(6)]
+    for path in paths:
+        path.write_text("small")
+    taken = take_inodes(node.directory)
+    one = node.ctl("file", "put", paths[0], code=1)
+    assert NO_INODE in one.stderr and one.stderr.count("\n") == 1, one.stderr
+    many = node.ctl("file", "put", *paths, code=1)
+    assert many.stderr.count(NO_INODE) == len(paths), many.stderr
+    refused = node.ctl("--json=short", "file", "put", paths[0], code=1)
+    assert json.loads(refused.stderr)["error"]["code"] == "no-space", refused
+    for path in taken:
+        path.unlink()
+    node.ctl("file", "put", *paths)
+    assert node.ctl("file", "get", "f5", "-").stdout == "small"
+
+
+def test_a_get_onto_a_disk_without_inodes_says_so(node, tmp_path):
+    paths = [tmp_path / f"f{i}" for i in range(6)]
+    for path in paths:
+        path.write_text("small")
+    node.ctl("file", "put", *paths)
+    with disk_at(tmp_path / "small", 2, ",nr_inodes=20") as small:
+        taken = take_inodes(small)
+        for pattern, count in (("f0", 1), ("f*", len(paths))):
+            refused = node.ctl("file", "get", pattern, small, code=1).stderr
+            assert refused.count("No space left on device") == count and NO_INODE in refused, refused
+        taken[0].unlink()
+        node.ctl("file", "get", "f0", small)
 
 
 def test_of_many_small_files_those_that_do_not_fit_are_refused(node, tmp_path):

@@ -8,10 +8,10 @@ from .wait import wait_for
 
 
 @contextlib.contextmanager
-def disk_at(path, size):
+def disk_at(path, size, options=""):
     """A disk of so many MiB at this path, which is made for it."""
     path.mkdir()
-    mount(path, size)
+    mount(path, size, options)
     try:
         yield path
     finally:
@@ -27,9 +27,9 @@ def small_disks():
     """A function that gives a node, which does not run yet, a disk of its own of so many MiB."""
     mounted = []
 
-    def give(node, size):
+    def give(node, size, options=""):
         node.directory.mkdir(mode=0o711)
-        mount(node.directory, size, ",mode=711")
+        mount(node.directory, size, f",mode=711{options}")
         mounted.append(node)
         return node
 
@@ -56,3 +56,13 @@ def fill(node):
     finally:
         os.close(descriptor)
     return path
+
+
+def take_inodes(directory):
+    """Takes all the inodes of its disk, with files that it returns."""
+    paths = []
+    with contextlib.suppress(OSError):
+        while True:
+            paths.append(directory / f"inode{len(paths)}")
+            paths[-1].touch(exist_ok=False)
+    return paths[:-1]
