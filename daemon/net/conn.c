@@ -208,6 +208,21 @@ const struct address *conn_get_address(const struct conn *conn)
     return &conn->parts.address;
 }
 
+bool conn_is_near(const struct conn *conn)
+{
+    const struct address *peer = &conn->parts.address;
+    struct sockaddr_storage sockaddr;
+    socklen_t size = sizeof(sockaddr);
+    struct address own;
+
+    if (getsockname(conn->parts.fd, (struct sockaddr *)&sockaddr, &size) < 0 ||
+        address_from_sockaddr((struct sockaddr *)&sockaddr, size, &own) < 0 ||
+        own.family != peer->family)
+        return false;
+    return memcmp(own.bytes, peer->bytes, sizeof(own.bytes)) == 0 ||
+           (own.family == 4 && own.bytes[0] == 127 && peer->bytes[0] == 127);
+}
+
 enum tls_protocol conn_get_protocol(const struct conn *conn)
 {
     return tls_link_get_protocol(conn->parts.link);

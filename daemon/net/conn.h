@@ -85,4 +85,7 @@ bool conn_is_sealed(const struct conn *conn);
 
 const struct node_id *conn_get_peer(const struct conn *conn);
 const struct address *conn_get_address(const struct conn *conn);
+/* Whether the other end is on this machine. */
+bool conn_is_near(const struct conn *conn);
+
 enum tls_protocol conn_get_protocol(const struct conn *conn);

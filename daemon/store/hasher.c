@@ -3,6 +3,7 @@
 
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 #include "seal/provider.h"
 
@@ -16,7 +17,9 @@ struct hasher {
     EVP_MD_CTX *copy;    /* owned */
     uint64_t size;       /* so far */
     int error;           /* the first one; under the mutex where there is a thread */
+    int movers;
 
+    bool is_decided; /* whether there is to be a thread */
     bool has_thread;
     pthread_t thread;
     pthread_mutex_t mutex; /* guards all below */
@@ -58,11 +61,23 @@ static void *serve(void *data)
     return NULL;
 }
 
+static bool has_processor_left(const struct hasher *hasher)
+{
+    cpu_set_t processors;
+
+    /* More than the set has room for are enough. */
+    return sched_getaffinity(0, sizeof(processors), &processors) < 0 ||
+           CPU_COUNT(&processors) > hasher->movers;
+}
+
 /* Without a thread it goes on as before. */
 static void start_thread(struct hasher *hasher)
 {
     pthread_attr_t attributes;
 
+    hasher->is_decided = true;
+    if (!has_processor_left(hasher))
+        return;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
     hasher->has_thread = pthread_create(&hasher->thread, &attributes, serve, hasher) == 0;
@@ -89,6 +104,7 @@ int hasher_new(struct hasher **ret)
 
     if (!hasher)
         return -ENOMEM;
+    hasher->movers = 1;
     pthread_mutex_init(&hasher->mutex, NULL);
     pthread_cond_init(&hasher->changed, NULL);
     hasher->method = library ? EVP_MD_fetch(library, "SHA256", NULL) : NULL;
@@ -120,6 +136,11 @@ struct hasher *hasher_free(struct hasher *hasher)
     return NULL;
 }
 
+void hasher_set_movers(struct hasher *hasher, int count)
+{
+    hasher->movers = count;
+}
+
 int hasher_add(struct hasher *hasher, const void *data, size_t size)
 {
     int r = settle(hasher, HASHER_PIECES - 1);
@@ -127,7 +148,7 @@ int hasher_add(struct hasher *hasher, const void *data, size_t size)
     if (r < 0)
         return r;
     hasher->size += size;
-    if (!hasher->has_thread && hasher->size > LONG_SIZE)
+    if (!hasher->is_decided && hasher->size > LONG_SIZE)
         start_thread(hasher);
     if (!hasher->has_thread)
         return hasher->error = update(hasher, data, size);

@@ -4,7 +4,9 @@
 /*
  * SHA-256 of bytes that come piece by piece. What is long is hashed on a thread of its own, beside
  * the work that brings and stores the bytes: hashing is as much of it as all the rest together.
- * Belongs to one thread at a time; that of its own never touches anything else.
+ * Where no processor is left for that, it would only take turns with the others, and the bytes go
+ * from cache to cache each time. Belongs to one thread at a time; that of its own never touches
+ * anything else.
  */
 
 #include <stdatomic.h>
@@ -23,6 +25,10 @@ struct hasher;
 int hasher_new(struct hasher **ret);
 struct hasher *hasher_free(struct hasher *hasher);
 DEFINE_CLEANUP(struct hasher *, hasher_free)
+
+/* How many threads of this machine move the bytes, the one that adds them included; 1 where it is
+ * not said. */
+void hasher_set_movers(struct hasher *hasher, int count);
 
 /* The next bytes, which must stay as they are until HASHER_PIECES more pieces were added, or all is
  * hashed. Return: 0; -EIO where libcrypto fails, now or with an earlier piece. */

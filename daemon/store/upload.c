@@ -89,14 +89,17 @@ static int take_up(struct upload *upload, uint64_t size)
     return 0;
 }
 
-static int begin_part(struct upload *upload, bool is_resumable)
+static int begin_part(struct upload *upload, const struct upload_offer *offer)
 {
     char key[33] = "";
     uint64_t size = 0;
     int r = hasher_new(&upload->hasher);
 
-    is_resumable = is_resumable && upload->size >= UPLOAD_RESUME_MIN &&
-                   upload->size != FILES_SIZE_UNKNOWN && upload->files->limits.part_keep_usec > 0;
+    bool is_resumable = offer->is_resumable && upload->size >= UPLOAD_RESUME_MIN &&
+                        upload->size != FILES_SIZE_UNKNOWN &&
+                        upload->files->limits.part_keep_usec > 0;
+    if (r == 0)
+        hasher_set_movers(upload->hasher, offer->has_sender_near ? 2 : 1);
     if (r == 0 && is_resumable)
         r = make_key(upload, key);
     if (r == 0)
@@ -108,14 +111,14 @@ static int begin_part(struct upload *upload, bool is_resumable)
     return r == -EIO ? upload_restart(upload) : r;
 }
 
-static int begin(struct upload *upload, bool is_resumable)
+static int begin(struct upload *upload, const struct upload_offer *offer)
 {
     uint64_t size = upload->size == FILES_SIZE_UNKNOWN ? 0 : upload->size;
     int r = promise_extend(&upload->promise, size);
 
     if (r < 0)
         return r;
-    r = begin_part(upload, is_resumable);
+    r = begin_part(upload, offer);
     if (r == -ENOSPC)
         promise_note_full(&upload->promise, size, 0);
     return r;
@@ -168,7 +171,7 @@ int upload_new(struct files *files, const struct upload_offer *offer,
     if (r == -EEXIST && may_be_same(upload))
         r = 0;
     if (r == 0)
-        r = begin(upload, offer->is_resumable);
+        r = begin(upload, offer);
     if (r < 0 && refusal)
         *refusal = upload->promise.refusal;
     if (r != 0)

@@ -38,6 +38,7 @@ struct upload_offer {
     bool is_resumable; /* the same name, owner, size and time mean the same content */
     enum upload_overwrite overwrite;
     const atomic_bool *is_over; /* true = nobody waits, give up what takes long; NULL = never */
+    bool has_sender_near;       /* on this machine, where it takes a processor */
 };
 
 /* The numbers of a refusal, for the caller's sentence. */

@@ -347,6 +347,7 @@ static int get_there(struct file_job *job, uint8_t *buffers)
         (agreed > 0 && agreed != offset))
         return file_job_fail(job, -EBADMSG, "the other node broke the protocol");
     atomic_store(&job->total, job->end.info.size);
+    hasher_set_movers(hasher, conn_is_near(job->conn) ? 2 : 1);
     r = client_begin(job, hasher, agreed);
     return r < 0 ? r : receive_content(job, hasher, buffers);
 }

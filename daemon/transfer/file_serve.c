@@ -131,6 +131,7 @@ static int serve_put(struct file_job *job, const cJSON *frame)
     if (r < 0)
         return r;
     offer.is_over = &job->is_cancelled;
+    offer.has_sender_near = conn_is_near(job->conn);
     if (!conn_is_sealed(job->conn))
         offer.is_hashed_later = false; /* the hash alone tells whether it is whole */
     content_begin_work(job);

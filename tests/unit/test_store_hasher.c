@@ -4,8 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <malloc.h>
 #include <openssl/sha.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -76,6 +78,41 @@ static void buffers_may_take_turns(void **state)
     expect(*state, LONG);
 }
 
+static size_t count_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    size_t count = 0;
+
+    while (readdir(tasks))
+        count++;
+    closedir(tasks);
+    return count;
+}
+
+/* With so many processors left by those that move bytes: how many threads it starts. */
+static size_t threads_of(struct hasher *hasher, int left)
+{
+    cpu_set_t processors;
+    size_t before = count_threads();
+
+    assert_int_equal(sched_getaffinity(0, sizeof(processors), &processors), 0);
+    hasher_set_movers(hasher, CPU_COUNT(&processors) - left);
+    for (size_t done = 0; done < LONG; done += LONG / 4)
+        assert_int_equal(hasher_add(hasher, bytes + done, LONG / 4), 0);
+    expect(hasher, LONG);
+    return count_threads() - before;
+}
+
+static void a_thread_is_started_where_a_processor_is_left(void **state)
+{
+    assert_int_equal(threads_of(*state, 1), 1);
+}
+
+static void no_thread_is_started_where_none_is(void **state)
+{
+    assert_int_equal(threads_of(*state, 0), 0);
+}
+
 static void what_is_all_there_is_hashed_by_itself(void **state)
 {
     uint8_t sum[HASHER_SIZE], expected[HASHER_SIZE];
@@ -123,6 +160,8 @@ int main(void)
         test(pieces_of_any_size_give_the_hash_of_all),
         test(more_may_follow_a_hash),
         test(buffers_may_take_turns),
+        test(a_thread_is_started_where_a_processor_is_left),
+        test(no_thread_is_started_where_none_is),
         test(what_is_all_there_is_hashed_by_itself),
         test(one_that_is_at_work_can_be_freed),
         test(a_file_is_hashed_as_far_as_it_goes),
