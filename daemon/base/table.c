@@ -25,8 +25,9 @@ static void sip_round(uint64_t v[4])
 }
 
 /* SipHash-1-3, Aumasson and Bernstein, with the rounds that hash tables use. */
-static uint64_t sip_hash(const uint64_t key[2], const uint8_t *data, size_t size)
+uint64_t table_hash(const uint64_t key[2], const void *bytes, size_t size)
 {
+    const uint8_t *data = bytes;
     uint64_t v[4] = {key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
                      key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573};
     uint64_t tail = (uint64_t)size << 56;
@@ -57,7 +58,7 @@ static size_t key_length(const struct table *table, const void *key)
 
 static uint32_t hash_of(const struct table *table, const void *key)
 {
-    return (uint32_t)sip_hash(table->seed, key, key_length(table, key));
+    return (uint32_t)table_hash(table->seed, key, key_length(table, key));
 }
 
 static bool is_equal(const struct table *table, const void *a, const void *b)

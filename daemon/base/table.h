@@ -38,6 +38,9 @@ void *table_find(const struct table *table, const void *key);
 /* Return: the value that was removed, or NULL. */
 void *table_remove(struct table *table, const void *key);
 
+/* The keyed hash of any bytes. */
+uint64_t table_hash(const uint64_t key[2], const void *data, size_t size);
+
 /* Walks in slot order: start with *i = 0; NULL at the end. Do not insert or remove meanwhile. */
 void *table_next(const struct table *table, size_t *i);
 

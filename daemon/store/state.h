@@ -120,6 +120,7 @@ struct state_value {
     uint64_t expires_wall_usec; /* 0 = never */
     uint64_t modified_wall_usec;
     const char *owner;
+    bool is_damaged; /* read: it is not what was stored */
 };
 
 struct state_event {

@@ -207,8 +207,8 @@ void state_put_members(struct state_batch *batch, const struct state_member *mem
 void state_put_value(struct state_batch *batch, const struct state_value *value)
 {
     record(batch,
-           "INSERT OR REPLACE INTO value(key, data, version, expires, modified, owner) "
-           "VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+           "INSERT OR REPLACE INTO value(key, data, version, expires, modified, owner, sum) "
+           "VALUES(?1, ?2, ?3, ?4, ?5, ?6, sum_of(?1, ?2, ?3, ?4, ?5, ?6))",
            "tbiiit", value->key, value->data, value->size, value->version, value->expires_wall_usec,
            value->modified_wall_usec, value->owner);
 }

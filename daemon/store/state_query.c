@@ -162,6 +162,7 @@ static int load_value(sqlite3_stmt *statement, void *data)
         .expires_wall_usec = database_column_u64(statement, 3),
         .modified_wall_usec = database_column_u64(statement, 4),
         .owner = database_column_text(statement, 5),
+        .is_damaged = database_column_u64(statement, 6) != 0,
     };
 
     value.data = database_column_bytes(statement, 1, &value.size);
@@ -187,7 +188,8 @@ int state_load_values(struct state *state, state_value_t on_value, void *data)
     struct loader loader = {.on_value = on_value, .data = data};
 
     return load(state,
-                "SELECT key, data, version, expires, modified, owner FROM value ORDER BY key",
+                "SELECT key, data, version, expires, modified, owner, sum IS NOT NULL AND sum <> "
+                "sum_of(key, data, version, expires, modified, owner) FROM value ORDER BY key",
                 load_value, &loader);
 }
 

@@ -270,6 +270,27 @@ def test_values_survive_a_restart_with_their_version_and_time(make_lab, tmp_path
     assert node.json("mem", "set", "twice", "three")["version"] == 3
 
 
+def test_a_value_that_the_disk_changed_is_not_given(make_lab):
+    node = make_lab().node("lone", role="seed").start()
+    for key in ("flipped", "whole", "older"):
+        node.ctl("mem", "set", key, f"the text of what is {key}")
+    node.stop()
+    path = node.directory / "state.db"
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE value SET sum = NULL WHERE key = 'older'")  # from before there were any
+    data = path.read_bytes()
+    assert data.count(b"what is flipped") == 1
+    path.write_bytes(data.replace(b"what is flipped", b"what is flippet"))
+    node.start()
+    node.ctl("mem", "get", "flipped", code=4)
+    assert 'The value "flipped" is damaged on the disk' in node.log_text()
+    assert node.ctl("mem", "get", "whole").stdout == "the text of what is whole"
+    assert node.ctl("mem", "get", "older").stdout == "the text of what is older"
+    node.ctl("mem", "set", "flipped", "anew")
+    node.restart()
+    assert node.ctl("mem", "get", "flipped").stdout == "anew"
+
+
 @pytest.mark.parametrize("keeps", [True, False], ids=["kept", "not-kept"])
 def test_no_version_is_given_twice(make_lab, keeps):
     """Whoever read a value long ago and writes if it has not changed since never overwrites another."""

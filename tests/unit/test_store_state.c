@@ -204,7 +204,7 @@ static void everything_else_comes_back_too(void **state)
     struct state_result result = {{{9}}, 3, 2, "{\"r\":1}"}, acknowledged = {{{9}}, 3, 1, "{}"};
     struct state_member members[] = {{{{7}}, "gone", "10.0.0.7:7717"},
                                      {{{8}}, "lab-08", "10.0.0.8:7717"}};
-    struct state_value value = {"greeting", "hel\0lo", 6, 3, 44, 33, "user1"}, other = value;
+    struct state_value value = {"greeting", "hel\0lo", 6, 3, 44, 33, "user1", false}, other = value;
     int count = 0;
 
     other.key = "other";
