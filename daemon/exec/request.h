@@ -27,7 +27,7 @@ struct request_head {
     enum exec_level level;
     bool network;
     bool has_group;                     /* the last descriptor is its control group's */
-    char name[REQUEST_NAME_MAX];        /* of the task's directory */
+    char name[REQUEST_NAME_MAX];        /* of the task's directories */
     struct exec_start start;            /* without its lists, */
     uint32_t counts[_REQUEST_LIST_MAX]; /* which have so many strings */
 };

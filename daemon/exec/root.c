@@ -197,14 +197,16 @@ static int drop_stage(int error)
     return error;
 }
 
-int root_enter(const struct fence *fence, const char **step)
+int root_enter(const struct fence *fence, const char *name, const char **step)
 {
+    char work[PATH_MAX];
     int r = make_stage(step);
 
+    snprintf(work, sizeof(work), "../%s", name);
     if (r == 0)
-        r = show_own("work", STAGE ROOT_WORK);
+        r = show_own(work, STAGE ROOT_WORK);
     if (r == 0)
-        r = show_own("tmp", STAGE ROOT_TMP);
+        r = show_own(".", STAGE ROOT_TMP);
     if (r == 0)
         r = show_paths(fence, step);
     if (r == 0)
@@ -255,10 +257,10 @@ int root_take(const char *name, const char **step)
     char source[PATH_MAX];
 
     *step = "mount the task's directories";
-    snprintf(source, sizeof(source), ROOT_TMP "/%s/work", name);
+    snprintf(source, sizeof(source), ROOT_TMP "/%s", name);
     if (mount(source, ROOT_WORK, NULL, MS_BIND, NULL) < 0)
         return -errno;
-    snprintf(source, sizeof(source), ROOT_TMP "/%s/tmp", name);
+    snprintf(source, sizeof(source), ROOT_TMP "/%s" ROOT_TMP_SUFFIX, name);
     if (mount(source, ROOT_TMP, NULL, MS_BIND, NULL) < 0)
         return -errno;
     return mount_proc("/proc", step);

@@ -15,6 +15,9 @@
 #define ROOT_TMP   "/tmp"
 #define ROOT_STAGE "root" /* where the root is put together, in the current directory */
 
+/* The two directories of a task lie side by side: the second is called as the first, and this. */
+#define ROOT_TMP_SUFFIX ".tmp"
+
 /*
  * Maps the user and group that the process had outside, and none else. Return: 0; or -errno, with
  * *@step saying in a constant text what failed.
@@ -22,10 +25,11 @@
 int root_map_user(uid_t uid, gid_t gid, const char **step);
 
 /*
- * Makes and enters the root. The current directory holds the directories "root" (empty), "work" and
- * "tmp". Afterwards it is the new "/"; where that fails, "root" is empty again. Return: as above.
+ * Makes and enters the root of the task @name. The current directory is the task's second one, and
+ * holds but the directory ROOT_STAGE (empty). Afterwards it is the new "/"; where that fails,
+ * ROOT_STAGE is empty again. Return: as above.
  */
-int root_enter(const struct fence *fence, const char **step);
+int root_enter(const struct fence *fence, const char *name, const char **step);
 
 /*
  * The same in two halves, so that several tasks, one after another, need the first only once: each
@@ -42,8 +46,8 @@ bool root_can_prepare(const struct fence *fence);
  */
 int root_prepare(const struct fence *fence, int root_fd, const char **step);
 
-/* Adds what is: the directories "work" and "tmp" of @name in the work root, which is not to be seen
- * any more, and /proc. Return: as above. */
+/* Adds what is: the two directories of @name in the work root, which is not to be seen any more,
+ * and /proc. Return: as above. */
 int root_take(const char *name, const char **step);
 
 /* Takes away what is mounted in the task's own directories, so that they can be removed. */

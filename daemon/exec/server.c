@@ -138,7 +138,7 @@ static bool is_known(pid_t pid, void *data)
     return false;
 }
 
-/* Of a task's directory and control group. Returns @target. */
+/* Of a task's directories and control group. Returns @target. */
 static char *format_name(uint64_t serial, char target[static REQUEST_NAME_MAX])
 {
     snprintf(target, REQUEST_NAME_MAX, SERVER_TASK_PREFIX "%" PRIu64, serial);

@@ -15,7 +15,6 @@
 #include "exec/children.h"
 #include "exec/group.h"
 #include "exec/results.h"
-#include "exec/root.h"
 #include "exec/supervisor_core.h"
 #include "exec/tree.h"
 #include "exec/usage.h"
@@ -243,12 +242,11 @@ static void kill_rest(struct supervisor *supervisor)
     }
 }
 
-/* Most tasks leave nothing. Return: whether that is so, and the directory is gone. */
+/* Most tasks leave nothing. Return: whether that is so, and the directories are gone. */
 static bool remove_empty(const struct supervisor *supervisor)
 {
-    (void)unlinkat(supervisor->directory_fd, "work", AT_REMOVEDIR);
-    (void)unlinkat(supervisor->directory_fd, "tmp", AT_REMOVEDIR);
-    return unlinkat(supervisor->root_fd, supervisor->job->name, AT_REMOVEDIR) == 0;
+    return unlinkat(supervisor->root_fd, supervisor->job->name, AT_REMOVEDIR) == 0 &&
+           unlinkat(supervisor->root_fd, supervisor->tmp_name, AT_REMOVEDIR) == 0;
 }
 
 static void report_end(struct supervisor *supervisor)
@@ -283,15 +281,21 @@ void supervisor_report_failure(int control, const char *step, int error)
     (void)send(control, &end, sizeof(end), MSG_NOSIGNAL);
 }
 
-static void remove_directory(const struct supervisor *supervisor)
+static int empty(int fd)
 {
-    if (supervisor->directory_fd < 0 || supervisor->is_free || remove_empty(supervisor))
+    return fd < 0 ? 0 : tree_empty(fd);
+}
+
+static void remove_directories(const struct supervisor *supervisor)
+{
+    if (supervisor->root_fd < 0 || supervisor->is_free || remove_empty(supervisor))
         return;
-    if (tree_empty(supervisor->directory_fd) < 0 && supervisor->job->level >= EXEC_NAMESPACES) {
+    /* Opened before the task could take away the right to. */
+    const int work = empty(supervisor->work_fd), tmp = empty(supervisor->tmp_fd);
+    if ((work < 0 || tmp < 0) && supervisor->job->level >= EXEC_NAMESPACES)
         root_leave(); /* a configured path was mounted in there */
-        (void)tree_empty(supervisor->directory_fd);
-    }
-    (void)unlinkat(supervisor->root_fd, supervisor->job->name, AT_REMOVEDIR);
+    (void)tree_remove(supervisor->root_fd, supervisor->job->name);
+    (void)tree_remove(supervisor->root_fd, supervisor->tmp_name);
 }
 
 void supervisor_set_fds(struct supervisor_job *job, const int *fds)
@@ -321,7 +325,8 @@ char **supervisor_hold(const struct supervisor_job *job, bool *ret_is_free)
                                     .step = "watch processes",
                                     .control = job->control,
                                     .root_fd = -EBADF,
-                                    .directory_fd = -EBADF,
+                                    .work_fd = -EBADF,
+                                    .tmp_fd = -EBADF,
                                     .stdin_fd = job->stdio[STDIN_FILENO],
                                     .ruleset = -EBADF,
                                     .failure = -EBADF};
@@ -344,7 +349,7 @@ char **supervisor_hold(const struct supervisor_job *job, bool *ret_is_free)
         kill_rest(&supervisor);
         report_end(&supervisor);
     }
-    remove_directory(&supervisor);
+    remove_directories(&supervisor);
     supervisor_free_environment(&supervisor);
     *ret_is_free = supervisor.is_free;
     return NULL;

@@ -51,7 +51,7 @@ struct supervisor_job {
     uid_t uid; /* outside of the user namespace */
     gid_t gid;
     const char *work_root; /* absolute; p2pnode-exec's current directory */
-    const char *name;      /* of the task's directory in it */
+    const char *name;      /* of the task's directories in it (exec/root.h) */
     bool is_followed;      /* this very process takes another task after it */
     int root_fd; /* of a keeper: the work root, and the private root is prepared; 0 = no */
 };

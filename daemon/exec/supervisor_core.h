@@ -8,7 +8,8 @@
 
 #include <sys/resource.h>
 #include <time.h>
-#include "exec/supervisor.h"
+#include "exec/request.h"
+#include "exec/root.h"
 
 /* Descriptors are closed by whoever goes on after the task, or with the process. */
 struct supervisor {
@@ -16,9 +17,9 @@ struct supervisor {
     const char *step; /* what is being tried, for the report */
     int control;      /* -EBADF once p2pnode-exec is gone */
     int root_fd;      /* the work root */
-    int directory_fd; /* the task's directory in it */
-    int work_fd;
-    int tmp_fd;
+    char tmp_name[REQUEST_NAME_MAX + sizeof(ROOT_TMP_SUFFIX)];
+    int work_fd; /* the task's directories in it: that of its name, */
+    int tmp_fd;  /* and ->tmp_name */
     int stdin_fd;
     int ruleset;
     int failure; /* of a warm task's process: where it tells that it cannot become the task */

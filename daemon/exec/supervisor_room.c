@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include "exec/confine.h"
 #include "exec/inputs.h"
-#include "exec/root.h"
 #include "exec/supervisor_core.h"
 
 #define OWN_VARIABLES 3
@@ -26,19 +25,15 @@ static int make_directories(struct supervisor *supervisor)
     int r = 0;
 
     supervisor->step = "make the work directory";
+    snprintf(supervisor->tmp_name, sizeof(supervisor->tmp_name), "%s" ROOT_TMP_SUFFIX, job->name);
     if (job->root_fd > 0)
         supervisor->root_fd = job->root_fd;
     else
         r = open_directory(AT_FDCWD, ".", &supervisor->root_fd);
     if (r < 0)
         return r;
-    if (mkdirat(supervisor->root_fd, job->name, 0700) < 0)
-        return -errno;
-    r = open_directory(supervisor->root_fd, job->name, &supervisor->directory_fd);
-    if (r < 0)
-        return r;
-    if (mkdirat(supervisor->directory_fd, "work", 0700) < 0 ||
-        mkdirat(supervisor->directory_fd, "tmp", 0700) < 0)
+    if (mkdirat(supervisor->root_fd, job->name, 0700) < 0 ||
+        mkdirat(supervisor->root_fd, supervisor->tmp_name, 0700) < 0)
         return -errno;
     return 0;
 }
@@ -50,9 +45,9 @@ static int enter_root(struct supervisor *supervisor)
 
     if (job->root_fd > 0)
         return root_take(job->name, &supervisor->step);
-    if (fchdir(supervisor->directory_fd) < 0 || mkdir(ROOT_STAGE, 0700) < 0)
+    if (chdir(supervisor->tmp_name) < 0 || mkdir(ROOT_STAGE, 0700) < 0)
         return -errno;
-    return root_enter(job->fence, &supervisor->step);
+    return root_enter(job->fence, job->name, &supervisor->step);
 }
 
 static int enter_sandbox(struct supervisor *supervisor)
@@ -70,11 +65,13 @@ static int enter_sandbox(struct supervisor *supervisor)
     if (r < 0)
         return r;
     supervisor->step = "open the work directory";
-    r = open_directory(supervisor->directory_fd, is_private ? ROOT_WORK : "work",
+    r = open_directory(supervisor->root_fd, is_private ? ROOT_WORK : job->name,
                        &supervisor->work_fd);
     if (r == 0)
-        r = open_directory(supervisor->directory_fd, is_private ? ROOT_TMP : "tmp",
+        r = open_directory(supervisor->root_fd, is_private ? ROOT_TMP : supervisor->tmp_name,
                            &supervisor->tmp_fd);
+    if (r == 0 && is_private && job->root_fd == 0)
+        (void)unlinkat(supervisor->tmp_fd, ROOT_STAGE, AT_REMOVEDIR);
     if (r < 0 || job->level < EXEC_LANDLOCK)
         return r;
     supervisor->step = "make the Landlock rules";
@@ -86,11 +83,11 @@ static int enter_sandbox(struct supervisor *supervisor)
 }
 
 static int format_variable(char **ret, const char *key, const struct supervisor_job *job,
-                           const char *outside, const char *inside)
+                           const char *suffix, const char *inside)
 {
     int r = job->level >= EXEC_NAMESPACES
                 ? asprintf(ret, "%s=%s", key, inside)
-                : asprintf(ret, "%s=%s/%s/%s", key, job->work_root, job->name, outside);
+                : asprintf(ret, "%s=%s/%s%s", key, job->work_root, job->name, suffix);
 
     if (r >= 0)
         return 0;
@@ -122,11 +119,11 @@ static int make_environment(struct supervisor *supervisor)
         if (!is_own_variable(*variable))
             *environment++ = *variable;
     supervisor->own_variables = environment;
-    r = format_variable(environment++, "P2P_INPUT_DIR", job, "work", ROOT_WORK);
+    r = format_variable(environment++, "P2P_INPUT_DIR", job, "", ROOT_WORK);
     if (r == 0)
-        r = format_variable(environment++, "P2P_OUTPUT_DIR", job, "work", ROOT_WORK);
+        r = format_variable(environment++, "P2P_OUTPUT_DIR", job, "", ROOT_WORK);
     if (r == 0)
-        r = format_variable(environment, "TMPDIR", job, "tmp", ROOT_TMP);
+        r = format_variable(environment, "TMPDIR", job, ROOT_TMP_SUFFIX, ROOT_TMP);
     return r;
 }
 
@@ -137,7 +134,7 @@ static int take_inputs(struct supervisor *supervisor)
     if (fd < 0)
         return 0;
     supervisor->step = "put the input files into the work directory";
-    int r = inputs_unpack(fd, supervisor->work_fd, supervisor->directory_fd, &supervisor->stdin_fd);
+    int r = inputs_unpack(fd, supervisor->work_fd, supervisor->tmp_fd, &supervisor->stdin_fd);
     close_fd(fd);
     return r;
 }

@@ -126,11 +126,11 @@ static void attempt_other_tasks(void)
 
     try_list(get("P2_ROOT"));
     for (int i = 0; i < 16; i++) {
-        snprintf(name, sizeof(name), "task-%d/work/secret", i);
+        snprintf(name, sizeof(name), "task-%d/secret", i);
         try_file(get("P2_ROOT"), name, O_RDONLY);
-        snprintf(path, sizeof(path), "../../%s", name);
+        snprintf(path, sizeof(path), "../%s", name);
         try_open(path, O_RDONLY);
-        snprintf(path, sizeof(path), "/proc/%s/cwd/../../%s", get("P2_EXEC"), name);
+        snprintf(path, sizeof(path), "/proc/%s/cwd/%s", get("P2_EXEC"), name);
         try_open(path, O_RDONLY);
     }
 }

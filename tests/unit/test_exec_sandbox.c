@@ -42,8 +42,11 @@ static void environment_is_exactly_the_documented_one(void **state)
     } else {
         assert_memory_equal(lines[0] + strlen("P2P_INPUT_DIR="), fixture->work_root,
                             strlen(fixture->work_root));
-        assert_string_equal(strrchr(lines[1], '/'), "/work");
-        assert_string_equal(strrchr(lines[3], '/'), "/tmp");
+        assert_string_equal(lines[0] + strlen("P2P_INPUT_DIR="),
+                            lines[1] + strlen("P2P_OUTPUT_DIR="));
+        assert_memory_equal(lines[3] + strlen("TMPDIR="), lines[1] + strlen("P2P_OUTPUT_DIR="),
+                            strlen(lines[1]) - strlen("P2P_OUTPUT_DIR="));
+        assert_string_equal(strrchr(lines[3], '.'), ".tmp");
     }
     assert_string_equal(lines[2], "P2P_TASK_ID=1@lab-01");
     assert_string_equal(lines[4], "X=a=b");
