@@ -372,6 +372,11 @@ struct origin *tasks_get_origin(struct tasks *tasks)
     return tasks->origin;
 }
 
+uint64_t tasks_get_last(const struct tasks *tasks)
+{
+    return tasks->next_task - 1;
+}
+
 const struct slots *tasks_get_slots(const struct tasks *tasks)
 {
     return tasks->slots;

@@ -115,6 +115,8 @@ void tasks_submit_forget(struct submission *submission);
 
 /* To be asked only. */
 struct origin *tasks_get_origin(struct tasks *tasks);
+/* The number of the newest task; 0 = there was none. */
+uint64_t tasks_get_last(const struct tasks *tasks);
 const struct slots *tasks_get_slots(const struct tasks *tasks);
 const struct exec *tasks_get_exec(const struct tasks *tasks);
 

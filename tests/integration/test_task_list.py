@@ -87,3 +87,17 @@ def test_one_answer_has_the_newest_and_all_that_have_not_ended(lab):
     whole = node.call("ListTasks")
     assert len(whole["tasks"]) == 2000 and lab.first_open in ids(whole)
     assert sum(one["count"] for one in whole["left_out"]) == ENDED + 104 - 2000
+
+
+def test_what_comes_while_it_is_told_is_not_in_it(lab):
+    node = lab["lab-01"]
+    with node.varlink() as varlink:
+        pages = varlink.stream("ListTasks", {"all": True})
+        listed = ids(next(pages))
+        late = node.submit("--", "true")
+        node.wait_task(late, "succeeded")
+        for page in pages:
+            listed += ids(page)
+    assert len(listed) == len(set(listed)) and late not in listed
+    assert lab.first_open in listed and len(listed) == ENDED + 104
+    assert late in ids(node.json("task", "list"))

@@ -2,8 +2,13 @@
 #include "control/methods_internal.h"
 
 #include <string.h>
+#include "control/task/newest.h"
 
-/* ListTasks: what is wanted of it is chosen here, and told in pages, each in a turn of its own. */
+/*
+ * ListTasks: what is wanted of it is chosen here, and told in pages, each in a turn of its own.
+ * First it is found which of those that had ended when it was asked for are told; what ends
+ * meanwhile is told, what is submitted meanwhile is not.
+ */
 
 #define ENDED_MAX      20000 /* the newest so many that have ended, unless all are asked for */
 #define WHOLE_MAX      2000  /* for callers that take but one answer */
@@ -26,11 +31,12 @@ struct listing {
     uint64_t workflow;
     uint64_t since_wall_usec;
     bool is_all;
-    /* First they are counted, then told. */
-    bool is_counted;
-    uint64_t cursor; /* the last that was looked at */
-    size_t ended, open;
-    size_t skip; /* so many of the ended ones, the oldest, are left out */
+    uint64_t begun_wall_usec;
+    uint64_t last;        /* the newest task then */
+    uint64_t cursor;      /* the last that was looked at */
+    struct newest newest; /* that have ended; without memory once it is known where they begin */
+    size_t open;
+    uint64_t first; /* of the ended ones that are told */
     size_t told, left_out;
     size_t page_count;
 };
@@ -39,6 +45,7 @@ static void listing_free(struct listing *listing)
 {
     sd_event_source_disable_unref(listing->timer);
     cJSON_Delete(listing->page);
+    newest_done(&listing->newest);
     free(listing);
 }
 
@@ -103,33 +110,36 @@ static void end_listing(struct listing *listing)
         call_reply(call, reply);
 }
 
+static bool is_counting(const struct listing *listing)
+{
+    return listing->newest.numbers;
+}
+
 static void end_count(struct listing *listing)
 {
-    size_t max = ENDED_MAX;
+    size_t max = listing->is_all ? SIZE_MAX : ENDED_MAX;
 
     if (!listing->call->wants_more)
         max = WHOLE_MAX - MIN(listing->open, (size_t)WHOLE_MAX);
-    else if (listing->is_all)
-        max = SIZE_MAX;
-    listing->skip = listing->ended - MIN(listing->ended, max);
-    listing->is_counted = true;
+    listing->first = max == SIZE_MAX ? 0 : newest_find_first(&listing->newest, max);
+    newest_done(&listing->newest);
     listing->cursor = 0;
 }
 
 static void take(struct listing *listing, const struct task *task)
 {
-    bool is_final = has_ended(listing->node, task);
+    bool had_ended =
+        has_ended(listing->node, task) && task->ended_wall_usec <= listing->begun_wall_usec;
 
-    if (!listing->is_counted) {
-        listing->ended += is_final;
-        listing->open += !is_final;
-    } else if ((is_final && listing->skip > 0) ||
-               (!listing->call->wants_more && listing->told == WHOLE_MAX)) {
-        listing->skip -= MIN(listing->skip, (size_t)1);
+    if (is_counting(listing) && had_ended)
+        newest_add(&listing->newest, task->number);
+    else if (is_counting(listing))
+        listing->open++;
+    else if ((had_ended && task->number < listing->first) ||
+             (!listing->call->wants_more && listing->told == WHOLE_MAX))
         listing->left_out++;
-    } else {
+    else
         add_to_page(listing, task);
-    }
 }
 
 static int on_turn(sd_event_source *source, uint64_t usec, void *data);
@@ -157,13 +167,15 @@ static void look(struct listing *listing)
 
     for (size_t looked = 0; looked < LOOK_MAX && !is_full(listing); looked++) {
         task = origin_next(origin, listing->cursor);
+        if (task && task->number > listing->last)
+            task = NULL;
         if (!task)
             break;
         listing->cursor = task->number;
         if (may_hear_of(call, &task->spec) && is_wanted(listing, task))
             take(listing, task);
     }
-    if (!task && listing->is_counted) {
+    if (!task && !is_counting(listing)) {
         end_listing(listing);
         return;
     }
@@ -219,9 +231,13 @@ void method_list_tasks(struct node *node, struct call *call)
 
     if (!read_wanted(node, call, &draft))
         return;
+    draft.begun_wall_usec = node_wall(node);
+    draft.last = tasks_get_last(node->tasks);
     struct listing *listing = malloc(sizeof(*listing));
-    if (!listing)
+    if (!listing || newest_init(&draft.newest, call->wants_more ? ENDED_MAX : WHOLE_MAX) < 0) {
+        free(listing);
         return fail_memory(call);
+    }
     *listing = draft;
     begin_page(listing);
     call_on_gone(call, on_listing_gone, listing);
