@@ -193,13 +193,33 @@ static int forget(struct ctl *ctl, bool is_dry_run, cJSON **ret)
     return client_call(ctl, (struct call){"Forget", parameters, -1, false, NULL}, ret);
 }
 
+/* An older daemon knows no dry run: it would forget the node. */
+static int has_dry_run(struct ctl *ctl, bool *ret)
+{
+    _cleanup_json_ cJSON *answer = NULL, *parameters = cJSON_CreateObject();
+
+    json_add_string(parameters, "interface", "org.p2pnode");
+    int r = client_call(ctl,
+                        (struct call){"org.varlink.service.GetInterfaceDescription",
+                                      TAKE_PTR(parameters), -1, false, NULL},
+                        &answer);
+    const char *text = json_text(answer, "description", ""),
+               *method = strstr(text, "\nmethod Forget("),
+               *known = method ? strstr(method, "dry_run") : NULL;
+    *ret = known && known < method + strcspn(method, ")");
+    return r;
+}
+
 /* Nobody is asked about a node that cannot be forgotten. */
 static int confirm_forget(struct ctl *ctl)
 {
     _cleanup_json_ cJSON *answer = NULL;
     _cleanup_free_ char *question = NULL;
-    int r = ctl->globals.yes ? 0 : forget(ctl, true, &answer);
+    bool is_possible = false;
+    int r = ctl->globals.yes ? 0 : has_dry_run(ctl, &is_possible);
 
+    if (r == 0 && is_possible)
+        r = forget(ctl, true, &answer);
     if (r != 0)
         return r;
     if (asprintf(&question, "forget %s", ctl->options.words[0]) < 0)

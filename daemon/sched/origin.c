@@ -52,6 +52,7 @@ int origin_new(const struct origin_config *config, uint64_t seed, usec_t now, ui
     table_init(&origin->by_number, sizeof(uint64_t), rng_next(&origin->rng));
     origin->config = *config;
     origin->now = now;
+    origin->quiet_usec = usec_add(now, ORIGIN_QUIET_USEC);
     origin->save_again_usec = USEC_INFINITY;
     origin->wall_offset = wall_usec - now;
     r = place_new(rng_next(&origin->rng), &origin->place);
@@ -173,8 +174,10 @@ int origin_restore(struct origin *origin, struct task *task, usec_t now)
         resume(origin, job);
     else if (task->is_cancelled)
         job_finish(origin, job, TASK_CANCELLED);
-    else
+    else {
+        job->is_restored = true;
         job_place(origin, job);
+    }
     return 0;
 }
 

@@ -29,6 +29,7 @@
 #define ORIGIN_REFUSAL_MAX   (5 * USEC_PER_SEC)
 #define ORIGIN_NOTE_MAX      159
 #define ORIGIN_REFUSERS_MAX  256 /* nodes remembered by a task; then the oldest is asked again */
+#define ORIGIN_QUIET_USEC    (5 * USEC_PER_SEC)   /* after the start, until others are known */
 #define ORIGIN_BUSY_DELAY    (20 * USEC_PER_MSEC) /* where the way to the disk takes no more */
 
 /* Of a task that left a node, or was not taken by one. Without memory it is not told. */
@@ -72,6 +73,7 @@ struct job {
     bool is_held;      /* by its workflow */
     bool is_forgotten; /* only ORIGIN_FORGET is left */
     bool is_new;       /* nobody has heard "accepted" */
+    bool is_restored;  /* why it waits may be that the others are not known yet: not told for now */
 
     /* Of a commit that may fail, or did. */
     struct list unsaved;         /* in origin->unsaved: its last commit failed */
@@ -130,6 +132,7 @@ struct origin {
     struct heap timers;
     struct rng rng;
     usec_t now;
+    usec_t quiet_usec;      /* until then */
     uint64_t wall_offset;   /* wall = now + offset, modulo 2^64 */
     usec_t save_again_usec; /* when the first of those is to be committed again */
     size_t wake;            /* how many of the waiting are to be tried */

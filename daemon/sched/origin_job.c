@@ -248,10 +248,14 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
     if (job->is_accepted)
         tell_previous(job);
     avoid_node(job);
+    if (refusal == ORIGIN_REFUSED_DRAINING)
+        place_take_draining(origin->place, &job->avoid, origin->now);
     job_detach(origin, job);
     task_format_text(task->reason, sizeof(task->reason), "not taken by %s: %s", task->node_name,
                      text);
     tell_note(job, text);
+    if (task->tries <= 1) /* it has run nowhere yet */
+        task->node_name[0] = '\0';
     if (task->is_cancelled || is_fatal) {
         give_up(origin, job, task->is_cancelled ? TASK_CANCELLED : TASK_FAILED);
         return;

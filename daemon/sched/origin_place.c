@@ -104,7 +104,9 @@ static void wait_for_node(struct origin *origin, struct job *job, const char *re
 
     if (job->is_new)
         job_commit(origin, job, 0);
-    if (strcmp(task->reason, reason) != 0) {
+    if (job->is_restored && origin->now < origin->quiet_usec) {
+        (void)heap_set(&origin->timers, &job->timer, origin->quiet_usec);
+    } else if (strcmp(task->reason, reason) != 0) {
         task_format_text(task->reason, sizeof(task->reason), "%s", reason);
         (void)task_add_timeline(task, origin_wall(origin), "waiting: %s", reason);
     }

@@ -2,11 +2,8 @@
 #include "sched/place.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include "sched/place_core.h"
-
-#define FREE_WEIGHT 16 /* of a free slot; a full node has 1 */
 
 int place_new(uint64_t seed, struct place **ret)
 {
@@ -241,15 +238,13 @@ static bool is_same_list(const char *const *a, size_t a_count, const char *const
     return true;
 }
 
-/* Whether work may go there that could not go there before. @slots: those that gossip told last;
- * what the node answered meanwhile has woken nobody. */
-static bool is_better(const struct place_facts *before, uint32_t slots,
-                      const struct place_facts *after)
+/* Whether work may go there that could not go there before, but for slots. */
+static bool is_better(const struct place_facts *before, const struct place_facts *after)
 {
     if (!accepts(after))
         return false;
     return !accepts(before) || before->generation != after->generation ||
-           before->rules != after->rules || slots < after->slots || before->slots < after->slots ||
+           before->rules != after->rules || before->slots < after->slots ||
            (before->cpus > 0 && (after->cpus == 0 || before->cpus < after->cpus)) ||
            (after->has_tasks && !before->has_tasks) ||
            (after->has_commands && !before->has_commands) ||
@@ -264,7 +259,8 @@ static struct report report_of(const struct place_facts *facts)
     return (struct report){.slots = facts->slots,
                            .running = facts->running,
                            .queued = facts->queued,
-                           .load_permille = facts->load_permille};
+                           .load_permille = facts->load_permille,
+                           .is_draining = facts->is_draining};
 }
 
 static void set_report(struct place_facts *facts, const struct report *report)
@@ -273,6 +269,7 @@ static void set_report(struct place_facts *facts, const struct report *report)
     facts->running = report->running;
     facts->queued = report->queued;
     facts->load_permille = report->load_permille;
+    facts->is_draining = report->is_draining;
 }
 
 static int add_node(struct place *place, const struct place_facts *facts)
@@ -308,7 +305,8 @@ static int add_node(struct place *place, const struct place_facts *facts)
 int place_set_node(struct place *place, const struct place_facts *facts, usec_t now)
 {
     struct node *node = table_find(&place->by_id, &facts->id);
-    struct report report = report_of(facts), known;
+    struct report report = report_of(facts);
+    struct place_facts now_known = *facts;
     bool better;
     int r;
 
@@ -319,16 +317,19 @@ int place_set_node(struct place *place, const struct place_facts *facts, usec_t 
                    node->public.facts.generation != facts->generation ||
                    !node->public.has_answered ||
                    now >= usec_add(node->public.answered_usec, PLACE_HOLD_USEC);
-    better = is_better(&node->public.facts, node->report.slots, facts);
-    known = report_of(&node->public.facts);
-    r = node_set_facts(node, facts);
+    if (!is_news) {
+        struct report known = report_of(&node->public.facts);
+        set_report(&now_known, &known);
+    }
+    /* Slots that it has told of in an answer have woken nobody. */
+    better = is_better(&node->public.facts, &now_known) ||
+             (accepts(&now_known) && node->report.slots < report.slots);
+    r = node_set_facts(node, &now_known);
     if (r < 0)
         return r;
     node->report = report;
     if (is_news)
         node->public.accepted_reported = node->public.accepted;
-    else
-        set_report(&node->public.facts, &known);
     return better;
 }
 
@@ -339,11 +340,24 @@ void place_take_answer(struct place *place, const struct node_id *id,
 
     if (!node)
         return;
-    set_report(&node->public.facts, &(struct report){.slots = answer->slots,
-                                                     .running = answer->running,
-                                                     .queued = answer->queued,
-                                                     .load_permille = answer->load_permille});
+    set_report(&node->public.facts,
+               &(struct report){.slots = answer->slots,
+                                .running = answer->running,
+                                .queued = answer->queued,
+                                .load_permille = answer->load_permille,
+                                .is_draining = node->public.facts.is_draining});
     node->public.accepted_reported = node->public.accepted;
+    node->public.has_answered = true;
+    node->public.answered_usec = now;
+}
+
+void place_take_draining(struct place *place, const struct node_id *id, usec_t now)
+{
+    struct node *node = table_find(&place->by_id, id);
+
+    if (!node)
+        return;
+    node->public.facts.is_draining = true;
     node->public.has_answered = true;
     node->public.answered_usec = now;
 }
@@ -422,26 +436,6 @@ void place_credit(struct place *place, const struct node_id *id, bool was_accept
         node->public.accepted--;
 }
 
-/* Draws one of @count candidates by the weight of its free slots, and takes it out of the array. */
-static struct node *draw(struct place *place, struct node **candidates, size_t *count)
-{
-    uint64_t total = 0, point;
-    size_t i = 0;
-
-    for (size_t k = 0; k < *count; k++)
-        total += 1 + (uint64_t)FREE_WEIGHT * place_free_slots(&candidates[k]->public);
-    point = rng_below(&place->rng, total);
-    for (; i < *count - 1; i++) {
-        uint64_t weight = 1 + (uint64_t)FREE_WEIGHT * place_free_slots(&candidates[i]->public);
-        if (point < weight)
-            break;
-        point -= weight;
-    }
-    struct node *drawn = candidates[i];
-    candidates[i] = candidates[--*count];
-    return drawn;
-}
-
 bool place_is_better(const struct place_node *a, const struct place_node *b,
                      const struct task_spec *spec)
 {
@@ -457,81 +451,4 @@ bool place_fits(const struct place_node *node, const struct task_spec *spec,
                 const struct place_past *past)
 {
     return place_judge(node, spec, past) >= FIT_FULL;
-}
-
-static void rank(struct place_best *best, const struct place_node *node,
-                 const struct task_spec *spec)
-{
-    size_t i = best->count;
-
-    while (i > 0 && place_is_better(node, best->nodes[i - 1], spec))
-        i--;
-    if (i == PLACE_BEST_MAX)
-        return;
-    best->count = MIN(best->count + 1, (size_t)PLACE_BEST_MAX);
-    memmove(best->nodes + i + 1, best->nodes + i, (best->count - i - 1) * sizeof(best->nodes[0]));
-    best->nodes[i] = node;
-}
-
-/* The best of a sample of the candidates, which it consumes. Draws are random, so ties are too. */
-static void choose(struct place *place, const struct task_spec *spec, struct node **candidates,
-                   size_t count, struct place_best *ret)
-{
-    *ret = (struct place_best){0};
-    while (count > 0 && ret->sampled < PLACE_SAMPLE_MAX) {
-        struct node *node = draw(place, candidates, &count);
-        ret->sampled++;
-        rank(ret, &node->public, spec);
-    }
-}
-
-/* All that would take it; who is to be avoided only where it is the only one. */
-static size_t collect(const struct place *place, const struct task_spec *spec,
-                      const struct place_past *past, struct node **candidates)
-{
-    const struct node_id *avoid = past ? past->avoid : NULL;
-    struct node *avoided = NULL;
-    size_t count = 0;
-
-    for (size_t i = 0; i < place->nodes_count; i++) {
-        struct node *node = place->nodes[i];
-        if (place_judge(&node->public, spec, past) < FIT_FULL)
-            continue;
-        if (avoid && node_id_is_equal(&node->public.facts.id, avoid))
-            avoided = node;
-        else
-            candidates[count++] = node;
-    }
-    if (count == 0 && avoided)
-        candidates[count++] = avoided;
-    return count;
-}
-
-void place_choose_best(struct place *place, const struct task_spec *spec,
-                       const struct place_past *past, struct place_best *ret,
-                       char reason[static TASK_REASON_MAX + 1])
-{
-    _cleanup_free_ struct node **candidates = calloc(place->nodes_count + 1, sizeof(*candidates));
-
-    *ret = (struct place_best){0};
-    if (!candidates) {
-        (void)snprintf(reason, TASK_REASON_MAX + 1, "out of memory");
-        return;
-    }
-    choose(place, spec, candidates, collect(place, spec, past, candidates), ret);
-    if (ret->count == 0)
-        place_explain_none(place, spec, past, reason);
-}
-
-const struct place_node *place_choose(struct place *place, const struct task_spec *spec,
-                                      const struct place_past *past,
-                                      char reason[static TASK_REASON_MAX + 1])
-{
-    struct place_best best;
-
-    place_choose_best(place, spec, past, &best, reason);
-    if (best.count == 0)
-        return NULL;
-    place_explain_choice(place, best.nodes[0], spec, best.sampled, reason);
-    return best.nodes[0];
 }

@@ -171,6 +171,9 @@ void place_credit(struct place *place, const struct node_id *id, bool was_accept
 void place_take_answer(struct place *place, const struct node_id *id,
                        const struct place_answer *answer, usec_t now);
 
+/* It has refused an attempt because it is draining; its gossip may not have said so yet. */
+void place_take_draining(struct place *place, const struct node_id *id, usec_t now);
+
 /* The slots that own attempts and its last report leave free. */
 uint32_t place_free_slots(const struct place_node *node);
 

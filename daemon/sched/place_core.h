@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What the two files of placement share: place.c keeps the nodes and chooses, place_explain.c says
- * why. Nobody else includes this.
+ * What the files of placement share: place.c keeps the nodes and judges them, place_choose.c
+ * chooses, place_explain.c says why. Nobody else includes this.
  */
 
 #include "base/rng.h"
@@ -12,7 +12,7 @@
 
 /* What a report of gossip says about work. */
 struct report {
-    uint32_t slots, running, queued, load_permille;
+    uint32_t slots, running, queued, load_permille, is_draining; /* without gaps: compared whole */
 };
 
 struct node {

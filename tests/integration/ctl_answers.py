@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the fake daemon answers: the lab of the examples in the manual."""
 import os
+import pathlib
 
 from fake_daemon import Error
 
@@ -346,9 +347,12 @@ def monitor(parameters, descriptors):
     return lines + [{"type": "end"}]
 
 
+INTERFACE = (pathlib.Path(__file__).parents[2] / "daemon/control/org.p2pnode.varlink").read_text()
+
 ANSWERS = {
     "org.varlink.service.GetInfo": {"vendor": "p2pnode", "product": "p2pnode", "version": "1.0.0",
                                     "url": "", "interfaces": ["org.p2pnode"]},
+    "org.varlink.service.GetInterfaceDescription": {"description": INTERFACE},
     "Status": STATUS,
     "Metrics": METRICS,
     "Doctor": DOCTOR,

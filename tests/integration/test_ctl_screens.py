@@ -223,6 +223,19 @@ def test_json_is_what_the_daemon_said(command, method, ctl):
     assert same(shown, answer({"id": "41"}, []) if callable(answer) else answer)
 
 
+def test_a_daemon_that_knows_no_dry_run_of_forget_is_not_asked_for_one(ctl, daemon):
+    def forgets():
+        del daemon.calls[:]
+        assert ctl("forget", "lab-09").returncode == 2, "nobody can be asked"
+        return [parameters for method, parameters, _ in daemon.calls if method.endswith("Forget")]
+    assert forgets() == [{"name": "lab-09", "dry_run": True}]
+    text = ANSWERS["org.varlink.service.GetInterfaceDescription"]["description"]
+    older = text.replace("method Forget(name: string, dry_run: ?bool)", "method Forget(name: string)")
+    assert older != text and "dry_run" in older
+    daemon.answers["org.varlink.service.GetInterfaceDescription"] = {"description": older}
+    assert forgets() == []
+
+
 def test_json_modes(ctl):
     assert ctl("peers", "--json=short").stdout.count(b"\n") == 1
     assert json.loads(ctl("peers", "--json=pretty").stdout) == ANSWERS["Peers"]

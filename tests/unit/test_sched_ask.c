@@ -333,6 +333,58 @@ static void what_waits_for_the_dead_hears_that_they_are_gone(void **state _unuse
     origin_free(origin);
 }
 
+static void a_node_that_refused_as_it_drains_is_offered_nothing_until_it_has_said_more(
+    void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}}, three = {{3}};
+    usec_t now = 1;
+
+    origin_remove_node(origin, &three, 0);
+    submit(origin, 1, now);
+    assert_non_null(strstr(actions(origin, now), "send 1.1 2, "));
+    origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_DRAINING, now);
+    assert_string_equal(actions(origin, now), "commit 1, ");
+    assert_string_equal(origin_find(origin, 1)->reason,
+                        "the only node for type a, lab-02, is draining");
+    /* What gossip said before is no news, */
+    add_node(origin, 2, 1, now + 1);
+    origin_tick(origin, now + 1);
+    assert_string_equal(actions(origin, now + 1), "");
+    /* but what it says for long is true. */
+    now += PLACE_HOLD_USEC;
+    add_node(origin, 2, 1, now);
+    origin_tick(origin, now);
+    assert_non_null(strstr(actions(origin, now), "send 1.2 2, "));
+    origin_free(origin);
+}
+
+static void what_was_refused_and_never_ran_has_no_node(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}}, three = {{3}};
+
+    origin_remove_node(origin, &three, 0);
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    assert_string_equal(origin_find(origin, 1)->node_name, "lab-02");
+    origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_USER, 2);
+    assert_non_null(strstr(actions(origin, 2), "ended 1, "));
+    assert_string_equal(origin_find(origin, 1)->node_name, "");
+    /* What ran there before did. */
+    assert_int_equal(origin_retry(origin, 1, NULL, NULL, 3), 0);
+    (void)actions(origin, 3);
+    origin_started(origin, 1, 2, &two, 0, 3);
+    origin_ended(origin, 1, 2, &two, &(struct task_end){.type = TASK_END_EXIT, .code = 1}, 3);
+    (void)actions(origin, 3);
+    assert_string_equal(origin_find(origin, 1)->node_name, "lab-02");
+    assert_int_equal(origin_retry(origin, 1, NULL, NULL, 4), 0);
+    assert_non_null(strstr(actions(origin, 4), "send 1.3 2, "));
+    origin_refused(origin, 1, 3, &two, ORIGIN_REFUSED_USER, 5);
+    assert_string_equal(origin_find(origin, 1)->node_name, "lab-02");
+    origin_free(origin);
+}
+
 /* It waits in the queue of lab-02 when the others are asked whether they have room for it. */
 static struct origin *make_queued(usec_t *ret_now)
 {
@@ -769,6 +821,9 @@ int main(void)
         cmocka_unit_test(a_reload_that_adds_users_wakes_what_waits_for_it),
         cmocka_unit_test(only_what_was_accepted_waits_for_who_left),
         cmocka_unit_test(what_waits_for_the_dead_hears_that_they_are_gone),
+        cmocka_unit_test(
+            a_node_that_refused_as_it_drains_is_offered_nothing_until_it_has_said_more),
+        cmocka_unit_test(what_was_refused_and_never_ran_has_no_node),
         cmocka_unit_test(what_waits_in_a_queue_goes_where_there_is_room),
         cmocka_unit_test(what_waits_in_a_queue_does_not_go_where_it_would_wait_too),
         cmocka_unit_test(a_place_for_what_has_begun_meanwhile_is_not_needed),

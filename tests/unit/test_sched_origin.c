@@ -291,6 +291,37 @@ static void what_was_accepted_waits_for_a_node_that_is_not_known_yet(void **stat
     origin_free(origin);
 }
 
+static void a_restart_does_not_tell_of_nodes_that_are_not_known_yet(void **state _unused_)
+{
+    struct origin *origin = make();
+    usec_t now = USEC_PER_MIN;
+
+    set_state(origin, 2, PLACE_DEAD, 0);
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    assert_string_equal(reason_of(origin, 1), "the only node for type a, lab-02, is dead");
+    size_t told = origin_find(origin, 1)->timeline_count;
+    origin = restart(origin, now);
+    add_own_for_others(origin, now);
+    origin_tick(origin, now);
+    set_state(origin, 2, PLACE_DEAD, now);
+    origin_tick(origin, now);
+    assert_string_equal(reason_of(origin, 1), "the only node for type a, lab-02, is dead");
+    assert_int_equal(origin_find(origin, 1)->timeline_count, told);
+    /* Who does not come soon is told of. */
+    origin_remove_node(origin, &(struct node_id){{2}}, now);
+    origin_tick(origin, now);
+    assert_int_equal(origin_find(origin, 1)->timeline_count, told);
+    now = origin_deadline(origin);
+    origin_tick(origin, now);
+    assert_int_equal(origin_find(origin, 1)->timeline_count, told + 1);
+    assert_string_equal(origin_find(origin, 1)->timeline[told].text,
+                        "waiting: not permitted: the only node for type a, lab-01, does not run it "
+                        "for ");
+    assert_int_equal(origin_deadline(origin), USEC_INFINITY);
+    origin_free(origin);
+}
+
 static void what_was_accepted_waits_for_a_node_that_left(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1490,6 +1521,7 @@ int main(void)
         cmocka_unit_test(a_task_goes_from_submitted_to_succeeded),
         cmocka_unit_test(what_was_accepted_waits_for_a_node_that_is_not_known_yet),
         cmocka_unit_test(what_was_accepted_waits_for_a_node_that_left),
+        cmocka_unit_test(a_restart_does_not_tell_of_nodes_that_are_not_known_yet),
         cmocka_unit_test(what_happened_while_the_origin_was_away_keeps_its_time),
         cmocka_unit_test(nothing_happened_before_the_task_was_submitted),
         cmocka_unit_test(an_end_is_not_told_as_before_its_start),
