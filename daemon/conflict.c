@@ -86,7 +86,7 @@ void conflict_describe_renewal(const struct renewal *renewal, char ret[static CO
         snprintf(tasks, sizeof(tasks),
                  ", and %u task%s that had not ended run%s there, too: p2pctl task list; cancel "
                  "what is there twice",
-                 renewal->tasks, renewal->tasks == 1 ? "" : "s", renewal->tasks == 1 ? "s" : "");
+                 renewal->tasks, PLURAL(renewal->tasks), renewal->tasks == 1 ? "s" : "");
     snprintf(ret, CONFLICT_TEXT_MAX,
              "the node at %s has the id %s, which was this one's: the state directory of one is a "
              "copy of the other's. This node took a new id%s",

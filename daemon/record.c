@@ -131,3 +131,11 @@ bool record_has_type(const struct record *record, const char *type)
             return true;
     return false;
 }
+
+bool record_has_tag(const struct record *record, const char *tag)
+{
+    for (size_t i = 0; i < record->tags_count; i++)
+        if (strcmp(record->tags[i], tag) == 0)
+            return true;
+    return false;
+}

@@ -54,3 +54,4 @@ int record_encode(const struct record *record, uint8_t *data, size_t size, size_
 int record_decode(const uint8_t *data, size_t size, struct record *ret);
 
 bool record_has_type(const struct record *record, const char *type);
+bool record_has_tag(const struct record *record, const char *tag);

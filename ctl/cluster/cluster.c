@@ -208,7 +208,7 @@ static void member_footer(const struct ctl *ctl, const cJSON *answer, FILE *stre
     const char *separator = ": ";
 
     (void)ctl;
-    fprintf(stream, "%d node%s", total, total == 1 ? "" : "s");
+    fprintf(stream, "%d node%s", total, PLURAL(total));
     for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
         int count = 0;
         json_for_each (member, members)

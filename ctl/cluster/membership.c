@@ -121,7 +121,7 @@ static void tell_join(const cJSON *answer)
             fprintf(stderr, "%s is already a member\n", name->valuestring);
     if (cJSON_GetArraySize(json_member(answer, "joined")) > 0)
         fprintf(stderr, "joined through %s: %.0f node%s\n", joined ? joined : "?", nodes,
-                nodes == 1 ? "" : "s");
+                PLURAL(nodes));
 }
 
 int join_run(struct ctl *ctl)

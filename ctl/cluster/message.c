@@ -30,7 +30,7 @@ static int show_receipt(const struct ctl *ctl, const cJSON *answer)
         fputc('\n', stderr);
     }
     if (strcmp(json_text(answer, "status", ""), "sent") == 0) {
-        printf("sent to %d node%s\n", total, total == 1 ? "" : "s");
+        printf("sent to %d node%s\n", total, PLURAL(total));
         return 0;
     }
     if (total == 1 && received == 1) {

@@ -55,7 +55,7 @@ static void print_cluster(const struct ctl *ctl, const cJSON *answer)
 
     fputs("   Cluster: ", stdout);
     render_tinted(ctl, stdout, TONE_PLAIN, json_text(cluster, "name", "?"));
-    printf(", %.0f node%s: ", nodes, nodes == 1 ? "" : "s");
+    printf(", %.0f node%s: ", nodes, PLURAL(nodes));
     snprintf(text, sizeof(text), "%.0f alive", json_number(cluster, "alive", 0));
     render_tinted(ctl, stdout, TONE_GOOD, text);
     for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
@@ -122,9 +122,8 @@ static void print_tasks(const cJSON *answer)
 
     printf("     Tasks: %.0f running of %.0f slot%s, %.0f pending, %.0f succeeded, %.0f failed "
            "(24 h)",
-           json_number(tasks, "running", 0), slots, slots == 1 ? "" : "s",
-           json_number(tasks, "pending", 0), json_number(tasks, "succeeded_24h", 0),
-           json_number(tasks, "failed_24h", 0));
+           json_number(tasks, "running", 0), slots, PLURAL(slots), json_number(tasks, "pending", 0),
+           json_number(tasks, "succeeded_24h", 0), json_number(tasks, "failed_24h", 0));
     json_for_each (type, types) {
         printf("%s", type == types->child ? "; types " : " ");
         if (cJSON_IsString(type))
@@ -142,7 +141,7 @@ static void print_stores(const cJSON *answer)
     printf("     Files: %.0f, %s of %s", json_number(files, "count", 0),
            render_size(json_number(files, "used_bytes", 0), used),
            render_size(json_number(files, "quota_bytes", 0), limit));
-    printf("        Memory: %.0f key%s, %s of %s\n", keys, keys == 1 ? "" : "s",
+    printf("        Memory: %.0f key%s, %s of %s\n", keys, PLURAL(keys),
            render_size(json_number(mem, "used_bytes", 0), used),
            render_size(json_number(mem, "limit_bytes", 0), limit));
 }

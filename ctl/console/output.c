@@ -303,7 +303,7 @@ static void print_paths(const struct ctl *ctl, const cJSON *paths)
 
     if (count == 0)
         return;
-    fprintf(stderr, "; %d file%s:", count, count == 1 ? "" : "s");
+    fprintf(stderr, "; %d file%s:", count, PLURAL(count));
     json_for_each (path, paths) {
         if (shown++ == PATHS_SHOWN) {
             fprintf(stderr, " %s", render_mark(MARK_ELLIPSIS));

@@ -106,7 +106,7 @@ static void print_total(const struct total *total, FILE *stream)
 {
     char text[RENDER_TEXT_MAX];
 
-    fprintf(stream, "%zu file%s, %s.\n", total->count, total->count == 1 ? "" : "s",
+    fprintf(stream, "%zu file%s, %s.\n", total->count, PLURAL(total->count),
             render_size(total->size, text));
 }
 

@@ -142,8 +142,8 @@ static int add_file(struct packs *packs, struct pack *pack, struct file_source *
     return packs->held > BUFFER_SIZE - FILE_PACKED_MAX - 1 ? flush(packs, pack) : 0;
 }
 
-/* What is in one pack becomes visible together, so that a name is there once. */
-static bool is_twin(const struct packs *packs, const struct pack *pack)
+/* Whether the next file's name is in it already: what is in one pack becomes visible together. */
+static bool has_name(const struct packs *packs, const struct pack *pack)
 {
     const char *name = packs->sources[packs->next].name;
 
@@ -167,7 +167,7 @@ static int read_pack(struct packs *packs, struct pack *pack)
         return fail(ERROR_INTERNAL, strerror(errno), NULL, "cannot hold the files");
     for (; r == 0 && packs->next < packs->count && pack->count < files_max &&
            pack->bytes + FILE_PACKED_MAX <= FILE_PACK_BYTES_MAX && names < FILE_PACK_NAMES_MAX &&
-           !is_twin(packs, pack);
+           !has_name(packs, pack);
          packs->next++) {
         names += 2 * strlen(packs->sources[packs->next].name) + 100;
         r = add_file(packs, pack, &packs->sources[packs->next]);

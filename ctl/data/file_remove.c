@@ -97,7 +97,7 @@ static int remove_glob(struct ctl *ctl, const struct place *place)
         return r;
     if (found.is_exact && ctl->options.words_count == 1)
         return remove_file(ctl, place);
-    if (asprintf(&question, "remove %zu file%s", found.count, found.count == 1 ? "" : "s") < 0)
+    if (asprintf(&question, "remove %zu file%s", found.count, PLURAL(found.count)) < 0)
         return fail_memory();
     r = ctl_confirm(ctl, question);
     if (r != 0)

@@ -53,7 +53,7 @@ static int tell_errors(const char *path, const struct config_strings *errors)
     for (size_t i = 0; i < errors->count; i++)
         cJSON_AddItemToArray(details, cJSON_CreateString(errors->items[i]));
     return fail_in_detail(ERROR_BAD_CONFIG, details, NULL, "%s: %zu error%s", path, errors->count,
-                          errors->count == 1 ? "" : "s");
+                          PLURAL(errors->count));
 }
 
 int config_check_run(struct ctl *ctl)

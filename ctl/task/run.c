@@ -193,13 +193,13 @@ static int take_end(struct run *run, const cJSON *object)
     print_lines(run);
     if (!run->ctl->globals.quiet) {
         fprintf(stderr, "%s: %.0f task%s, %.0f succeeded, %.0f failed, ", run->id, total,
-                total == 1 ? "" : "s", json_number(object, "succeeded", 0),
+                PLURAL(total), json_number(object, "succeeded", 0),
                 json_number(object, "failed", 0));
         if (skipped > 0)
             fprintf(stderr, "%.0f not run, ", skipped);
         fprintf(stderr, "%s, %.0f node%s\n",
                 render_elapsed(json_number(object, "elapsed_ms", 0) / 1000, elapsed), nodes,
-                nodes == 1 ? "" : "s");
+                PLURAL(nodes));
         hint_end(run, object);
     }
     return json_number(object, "exit", 0) == 0 ? 0 : 1;

@@ -151,7 +151,7 @@ static void task_footer(const struct ctl *ctl, const cJSON *answer, FILE *stream
     int total = cJSON_GetArraySize(tasks);
 
     (void)ctl;
-    fprintf(stream, "%d task%s", total, total == 1 ? "" : "s");
+    fprintf(stream, "%d task%s", total, PLURAL(total));
     for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
         int count = 0;
         json_for_each (task, tasks)

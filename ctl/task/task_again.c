@@ -69,11 +69,11 @@ static void describe_clean(const cJSON *answer, char target[static CLEAN_TEXT_MA
 {
     double tasks = json_number(answer, "cleaned", 0),
            workflows = json_number(answer, "workflows", 0);
-    int size = snprintf(target, CLEAN_TEXT_MAX, "%.0f task%s", tasks, tasks == 1 ? "" : "s");
+    int size = snprintf(target, CLEAN_TEXT_MAX, "%.0f task%s", tasks, PLURAL(tasks));
 
     if (workflows > 0)
         (void)snprintf(target + size, CLEAN_TEXT_MAX - (size_t)size, " and %.0f workflow%s",
-                       workflows, workflows == 1 ? "" : "s");
+                       workflows, PLURAL(workflows));
 }
 
 int task_clean_run(struct ctl *ctl)

@@ -103,7 +103,7 @@ static void print_limits(const struct ctl *ctl, const cJSON *limits)
         printf(" (peak %s)", render_size(json_number(limits, "peak_bytes", 0), text));
     if (json_is_set(limits, "cpus"))
         printf(", %.6g CPUs", json_number(limits, "cpus", 0));
-    printf(", %.0f slot%s, sandbox ", slots, slots == 1 ? "" : "s");
+    printf(", %.0f slot%s, sandbox ", slots, PLURAL(slots));
     render_tinted(ctl, stdout, TONE_PLAIN, json_text(limits, "sandbox", "default"));
     putchar('\n');
 }

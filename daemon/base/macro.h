@@ -22,6 +22,7 @@
 #define MIN(a, b)           ((a) < (b) ? (a) : (b))
 #define MAX(a, b)           ((a) > (b) ? (a) : (b))
 #define CLAMP(x, low, high) MIN(MAX(x, low), high)
+#define PLURAL(count)       ((count) == 1 ? "" : "s") /* "%u file%s", count, PLURAL(count) */
 #define CONTAINER_OF(pointer, type, field)                                                         \
     ((type *)(void *)((char *)(pointer)-offsetof(type, field)))
 

@@ -102,9 +102,9 @@ static void describe_size(const struct task_spec *spec, const struct place_facts
 {
     if (place_lacks_cpus(facts, spec))
         (void)snprintf(target, 32, "%.6g CPU%s", spec->cpus_milli / 1000.0,
-                       spec->cpus_milli == 1000 ? "" : "s");
+                       PLURAL(spec->cpus_milli / 1000.0));
     else
-        (void)snprintf(target, 32, "%u slot%s", spec->slots, spec->slots == 1 ? "" : "s");
+        (void)snprintf(target, 32, "%u slot%s", spec->slots, PLURAL(spec->slots));
 }
 
 /* @small: NULL, or one of the nodes that are too small, and so are not counted. */
@@ -151,8 +151,7 @@ static void explain_small(const struct task_spec *spec, const struct census *cen
 
     describe_type(spec, NULL, type);
     describe_size(spec, largest, size);
-    (void)snprintf(only, sizeof(only), "%u %s%s", has, is_cpus ? "CPU" : "slot",
-                   has == 1 ? "" : "s");
+    (void)snprintf(only, sizeof(only), "%u %s%s", has, is_cpus ? "CPU" : "slot", PLURAL(has));
     if (census->pinned)
         task_format_text(reason, TASK_REASON_MAX + 1, "%s has only %s", spec->node, only);
     else if (census->counts[UNFIT_SMALL] == 1)

@@ -162,8 +162,8 @@ static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, 
 
     snprintf(hint, sizeof(hint), "to end what runs: p2pctl drain %s --kill", name);
     call_fail(stop_waiting(draining), ERROR_TIMEOUT, hint,
-              "%u task%s still run%s on %s; the node goes on draining", running,
-              running == 1 ? "" : "s", running == 1 ? "s" : "", name);
+              "%u task%s still run%s on %s; the node goes on draining", running, PLURAL(running),
+              running == 1 ? "s" : "", name);
     return 0;
 }
 

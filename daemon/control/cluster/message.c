@@ -141,27 +141,39 @@ static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, 
     return 0;
 }
 
+/* Whom a message is to go to: none of both = the node that has the name. */
+struct selector {
+    const char *type, *tag; /* parts of the text */
+};
+
 /* "tag:room=2.07", which may be said without "tag:" as no node is called so, or "type:a". */
+static struct selector read_selector(const char *to)
+{
+    if (strncmp(to, "type:", 5) == 0)
+        return (struct selector){.type = to + 5};
+    if (strncmp(to, "tag:", 4) == 0)
+        return (struct selector){.tag = to + 4};
+    return (struct selector){.tag = strchr(to, '=') ? to : NULL};
+}
+
 static bool is_selector(const char *to)
 {
-    return strncmp(to, "tag:", 4) == 0 || strncmp(to, "type:", 5) == 0 || strchr(to, '=');
+    const struct selector selector = read_selector(to);
+
+    return selector.type || selector.tag;
 }
 
 /* By a selector, or a name: of several that had it the one that all commands mean. */
 static bool is_selected(const struct node *node, const struct swim_member *member, const char *to)
 {
+    const struct selector selector = read_selector(to);
     struct record record = {0};
 
-    if (!is_selector(to))
+    if (!selector.type && !selector.tag)
         return member == node_find_member(node, to);
     (void)node_get_record(member, &record);
-    if (strncmp(to, "type:", 5) == 0)
-        return record_has_type(&record, to + 5);
-    to += strncmp(to, "tag:", 4) == 0 ? 4 : 0;
-    for (size_t i = 0; i < record.tags_count; i++)
-        if (strcmp(record.tags[i], to) == 0)
-            return true;
-    return false;
+    return selector.type ? record_has_type(&record, selector.type)
+                         : record_has_tag(&record, selector.tag);
 }
 
 static void choose(struct sending *sending)

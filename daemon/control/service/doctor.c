@@ -121,7 +121,7 @@ static void check_reached(struct doctor *doctor, const cJSON *ping)
     if (wrong == 0)
         doctor_report(doctor, VERDICT_OK, NULL, "udp and tcp %s; %d other node%s reached by both",
                       address_format(own, address), cJSON_GetArraySize(nodes),
-                      cJSON_GetArraySize(nodes) == 1 ? "" : "s");
+                      PLURAL(cJSON_GetArraySize(nodes)));
 }
 
 /* --- Cluster --- */

@@ -42,7 +42,7 @@ void doctor_check_clock(struct doctor *doctor)
                       ahead > 0 ? "behind" : "ahead of", count);
     else
         doctor_report(doctor, VERDICT_OK, NULL, "within %" PRIu64 " ms of most of %zu other node%s",
-                      off / USEC_PER_MSEC + 1, count, count == 1 ? "" : "s");
+                      off / USEC_PER_MSEC + 1, count, PLURAL(count));
 }
 
 /* --- Key --- */

@@ -37,7 +37,7 @@ static void fail_config(struct call *call, const char *path, const struct config
     _cleanup_free_ char *message = NULL;
 
     if (asprintf(&message, "%s: %zu error%s, the configuration stays as it was", path,
-                 errors->count, errors->count == 1 ? "" : "s") < 0)
+                 errors->count, PLURAL(errors->count)) < 0)
         message = NULL;
     json_add_string(parameters, "message", message);
     json_add_null(parameters, "hint");

@@ -38,7 +38,7 @@ static void fail_grammar(struct call *call, const char *file, const struct gramm
     char message[512];
 
     snprintf(message, sizeof(message), "%.255s: %zu error%s, nothing was started", file,
-             errors->count, errors->count == 1 ? "" : "s");
+             errors->count, PLURAL(errors->count));
     json_add_string(parameters, "message", message);
     json_add_null(parameters, "hint");
     cJSON *details = cJSON_AddArrayToObject(parameters, "details");

@@ -39,11 +39,11 @@ static const char *describe_queue(const struct node *node, const struct task *ta
     else if (max > 0)
         snprintf(target, TASK_REASON_MAX + 1,
                  "queued on %s, where at most %u task%s of type %s run%s at once (max)",
-                 task->node_name, max, max == 1 ? "" : "s", task->spec.type, max == 1 ? "s" : "");
+                 task->node_name, max, PLURAL(max), task->spec.type, max == 1 ? "s" : "");
     else if (other && other->facts.slots > 0 && other->facts.running > 0)
         snprintf(target, TASK_REASON_MAX + 1, "queued on %s: %u task%s running on %u slot%s",
-                 task->node_name, other->facts.running, other->facts.running == 1 ? "" : "s",
-                 other->facts.slots, other->facts.slots == 1 ? "" : "s");
+                 task->node_name, other->facts.running, PLURAL(other->facts.running),
+                 other->facts.slots, PLURAL(other->facts.slots));
     else
         snprintf(target, TASK_REASON_MAX + 1, "queued on %s", task->node_name);
     return target;
