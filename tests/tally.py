@@ -13,7 +13,7 @@ These tests run on real clocks, beside neighbours that nobody sees. So a test of
 more, alone, after the rest of its step; what passes then has passed, and is named at the end, for somebody to
 mend: it waits for the wrong thing. Where more than AGAIN_MAX of a step have failed, no neighbour did that; but
 one that failed may have broken all that came behind it in its file. So where all are of one command, that runs
-once more as a whole, and so do what a fixture says at its end, which is about all tests before it, and cmocka.
+once more as a whole. So does what a fixture says at its end, which is about all tests before it; and cmocka, and boots.
 """
 import argparse
 import concurrent.futures
@@ -32,9 +32,10 @@ FORMATS = (
 QUOTED = re.compile(r"^ +\| .*$", re.M)
 NOISE = re.compile(r"^\[ +(RUN|OK) +\].*\n", re.M)
 # The last line of pytest, and nothing of what its tests have shown.
-SUMMARY = re.compile(r"^(?:=+ )?((?:\d+ [a-z]+(?:, )?)+) in \d[\d.]*s\b", re.M)
+SUMMARY = re.compile(r"^((?:\d+ (?:failed|passed|skipped|deselected|xfailed|xpassed|warnings?|errors?)(?:, )?)+) in [\d.]+s", re.M)
 FAILED_TEST = re.compile(r"^(?:FAILED|ERROR) (\S+?::.+?)(?: - .*)?$", re.M)
-FAILED_UNIT = re.compile(r"^\[  FAILED  \] (?!\d+ test)(\w+)", re.M)
+# Of cmocka, and of the steps of a boot.
+FAILED_PART = re.compile(r"^\[  FAILED  \] (?!\d+ test)(\w+)|^FAILED  (.+) \(exit \d+, \d+ ms\)", re.M)
 TEARDOWN = re.compile(r"^_+ ERROR at teardown of ", re.M)
 AGAIN_MAX = 3
 SKIPS = re.compile(r"(\d+) skipped|^\[  SKIPPED \] (\d+) test", re.M)
@@ -62,7 +63,8 @@ def run(command):
 
 def failed_tests(output, command):
     """The name of each test that failed, as often as it did: in its body and at its end is twice."""
-    return FAILED_TEST.findall(output) or [f"{command[-1]}: {name}" for name in dict.fromkeys(FAILED_UNIT.findall(output))]
+    parts = dict.fromkeys(unit or step for unit, step in FAILED_PART.findall(output))
+    return FAILED_TEST.findall(output) or [f"{command[0]}: {name}" for name in parts]
 
 
 def may_run_again(failures):

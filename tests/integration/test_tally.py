@@ -96,22 +96,23 @@ def test_what_is_wrong_at_the_end_is_about_all_before_it(tally, scope):
     assert result.returncode == 1 and "step: 1 passed, 1 failed" in result.stdout, result.stdout
 
 
-UNIT = """#!/bin/sh
-if [ -e ran ]; then echo "[  PASSED  ] 2 test(s)."; exit; fi
-touch ran
-printf '[  FAILED  ] test_a\n[  PASSED  ] 1 test(s).\n[  FAILED  ] 1 test(s), listed below:\n[  FAILED  ] test_a\n\n 1 FAILED TEST(S)\n'
-exit 1
-"""
+CMOCKA = ["[  FAILED  ] test_a", "[  PASSED  ] 1 test(s).", "[  FAILED  ] 1 test(s), listed below:", "[  FAILED  ] test_a", "", " 1 FAILED TEST(S)"]
+BOOT = ["ok      a step (1 ms)", "FAILED  another (exit 1, 20 ms): false", "        | FAILED  quoted (exit 1, 2 ms)", "1 passed, 1 failed"]
 
 
-def test_a_unit_test_runs_once_more_too(tally, tmp_path):
-    (tmp_path / "unit").write_text(UNIT)
-    result = tally.run("unit", "--each", "sh", "--", "unit")
-    assert result.returncode == 0 and "unit: 2 passed, 0 failed" in result.stdout, result.stdout
-    assert "passed only when it ran again, alone: unit: test_a\n" in result.stdout
-    (tmp_path / "unit").write_text(UNIT.replace("touch ran", ""))
-    (tmp_path / "ran").unlink()
-    assert "unit: 1 passed, 1 failed" in tally.run("unit", "--each", "sh", "--", "unit").stdout
+@pytest.mark.parametrize("said, good, name", [(CMOCKA, "[  PASSED  ] 2 test(s).", "test_a"), (BOOT, "2 passed, 0 failed", "another")],
+                         ids=["cmocka", "boot"])
+def test_a_program_whose_tests_have_names_runs_once_more_too(tally, tmp_path, said, good, name):
+    lines = "\n".join(said)
+    script = f"#!/bin/sh\nif [ -e ran ]; then echo '{good}'; exit; fi\ntouch ran\necho '{lines}'\nexit 1\n"
+    program = tmp_path / "program"
+    program.write_text(script)
+    program.chmod(0o755)
+    result = tally.run("step", "--each", "--", program)
+    assert result.returncode == 0 and "step: 2 passed, 0 failed" in result.stdout, result.stdout
+    assert f"passed only when it ran again, alone: {program}: {name}\n" in result.stdout
+    program.write_text(script.replace("touch ran", "").replace("-e ran", "-e never"))
+    assert "step: 1 passed, 1 failed" in tally.run("step", "--each", "--", program).stdout
 
 
 def test_what_is_no_test_is_not_tried_again(tally):
