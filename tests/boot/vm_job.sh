@@ -84,11 +84,13 @@ has_a_fifth() {
         END { exit !(value["nr_throttled"] >= 20 && value["usage_usec"] <= (value["nr_periods"] + 2) * 22000) }' \
         "$path/cpu.stat"
 }
-# cancels CODE TASK...: which end by it with that exit code, and with all that they have.
+# cancels CODE TASK...: which end by it with that exit code, and with all that they have. Whoever listens to TERM is
+# not killed because it is slow.
 cancels() {
-    local id code=$1
+    local id code=$1 grace=1s
     shift
-    seed task cancel --yes --all --grace 1s || return 1
+    [ "$code" = 137 ] || grace=60s
+    seed task cancel --yes --all --grace $grace || return 1
     for id; do
         ends_with "$code" seed task wait --timeout 60s "$id" || return 1
     done
@@ -158,21 +160,25 @@ keep_out() {
     step 'both programs are those of the beginning' is_whole
 }
 
+task_is() { seed task list --no-legend -o name,state | has "^$1 *$2\$"; }
+attempts_of() { seed task show "$(id_of "$1")" --json | grep -o '"attempt":[0-9]*' | head -n 1; }
+runs_again() { task_is "$1" running && [ "$(attempts_of "$1")" = '"attempt":2' ]; }
+
 kill_runner() {
     local runner id
     runner=$(main_pid p2pnode-exec@seed)
-    id=$(seed submit --retries 9 -- sh -c "$(stubborn survivor)")
+    id=$(seed submit --name survivor --retries 9 -- sh -c "$(stubborn survivor)")
     step 'a task runs' until_true group_of ': survivor'
     systemctl kill --signal=KILL --kill-whom=main p2pnode-exec@seed
     step 'p2pnode-exec is killed, and back' until_true is_other p2pnode-exec@seed "$runner"
     step 'it tells level full' until_true is_full
-    step 'the task is cancelled' cancels 143 "$id"
+    step 'the task runs again' until_true runs_again survivor
+    step 'and is cancelled' cancels 137 "$id"
     step 'no group is left over' until_true is_empty
     step 'no process either' until_true none_called ': survivor;'
 }
 
 put_file() { head -c 3000000 /dev/urandom > stored && sync stored && seed file put stored; }
-task_is() { seed task list --no-legend -o name,state | has "^$1 *$2\$"; }
 
 cut_power() {
     step 'a file is stored' put_file
@@ -186,7 +192,6 @@ cut_power() {
     echo b > /proc/sysrq-trigger
 }
 
-attempts_of() { seed task show "$(id_of "$1")" --json | grep -o '"attempt":[0-9]*' | head -n 1; }
 logs_are() { [ "$(seed task logs --stdout "$(id_of "$1")" | show)" = "$2" ]; }
 file_comes_back() { seed file get stored back && cmp stored back; }
 
