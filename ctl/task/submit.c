@@ -312,9 +312,11 @@ static int stay(struct ctl *ctl, const cJSON *answer)
     r = output_exit_code(end);
     if (r == 0)
         r = fetched;
-    if (r == 0 && json_is_set(end, "output_lost"))
-        r = fail_with(EXIT_OWN_FAILURE, ERROR_NO_SPACE, json_text(end, "output_lost", ""), NULL,
-                      "the output of task %s is not whole", id);
+    if (json_is_set(end, "output_lost")) {
+        int lost = fail_with(EXIT_OWN_FAILURE, ERROR_NO_SPACE, json_text(end, "output_lost", ""),
+                             NULL, "the output of task %s is not whole", id);
+        r = r == 0 ? lost : r;
+    }
     if (ctl->globals.json == JSON_OFF && !ctl->globals.quiet &&
         (r != 0 || (follow && ctl_is_chatty(ctl))))
         output_summary(ctl, end, paths);

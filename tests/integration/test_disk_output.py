@@ -31,6 +31,7 @@ def test_output_without_room_is_told_with_its_reason(full):
     assert f"is not whole: {why}" in result.stderr and "output_max" not in result.stderr, result.stderr
     (task,) = origin.tasks()
     assert (task["state"], task["exit"], task["output_lost"]) == ("succeeded", 0, why)
+    assert task["reason"] == f"output not whole: {why}" and task["reason"] in origin.ctl("task", "list").stdout
     assert f"Output: not whole: {why}" in origin.ctl("task", "show", task["id"]).stdout
     logs = origin.ctl("task", "logs", task["id"])
     assert len(logs.stdout_bytes) < 40_000_000 and f"the output is not whole: {why}" in logs.stderr
@@ -44,6 +45,7 @@ def test_the_code_of_the_task_itself_is_handed_on(full):
     result = origin.ctl("submit", "--wait", "-N", worker.name, "--", "sh", "-c", "head -c 40000000 /dev/zero; exit 3", code=3,
                         timeout=60)
     assert result.stdout_bytes and origin.tasks()[-1]["output_lost"] == f"no space left on {name}"
+    assert f"is not whole: no space left on {name}" in result.stderr
 
 
 def test_the_result_of_a_function_that_was_cut_is_no_result(full):

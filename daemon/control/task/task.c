@@ -61,6 +61,18 @@ enum task_state shown_state(const struct node *node, const struct task *task)
     return task->started_wall_usec > 0 ? TASK_RUNNING : TASK_PENDING;
 }
 
+/* It did what it was to do, but its output is not what it wrote. */
+static const char *describe_loss(const struct node *node, const struct task *task,
+                                 char target[static TASK_REASON_MAX + 1])
+{
+    char loss[TASK_REASON_MAX + 1];
+
+    task_format_text(target, TASK_REASON_MAX + 1, "%s%soutput not whole: %s", task->reason,
+                     *task->reason ? "; " : "",
+                     task_format_loss(task, node->config->node.name, loss));
+    return target;
+}
+
 /* Why it waits, or how it ended: one sentence, or NULL. */
 static const char *reason_of(const struct node *node, const struct task *task,
                              enum task_state state, char target[static TASK_REASON_MAX + 1])
@@ -69,6 +81,8 @@ static const char *reason_of(const struct node *node, const struct task *task,
         return "its end waits for the disk";
     if (task->state == TASK_PENDING && task->has_node)
         return describe_queue(node, task, target);
+    if (task->state == TASK_SUCCEEDED && task->cut_error != 0 && !task->spec.python)
+        return describe_loss(node, task, target);
     if (*task->reason)
         return task->reason;
     if (task_state_is_final(task->state) && task->state != TASK_SUCCEEDED && task->has_end)
