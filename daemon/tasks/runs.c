@@ -347,19 +347,16 @@ bool runs_act(struct tasks *tasks)
     return has_acted;
 }
 
-static struct run *find_active(struct tasks *tasks, const struct task_spec *spec)
-{
-    struct run *run = spec->workflow > 0 ? runs_find(tasks, spec->workflow) : NULL;
-
-    return run && run->workflow ? run : NULL;
-}
-
 void runs_on_task(struct tasks *tasks, const struct task *task)
 {
-    struct run *run = find_active(tasks, &task->spec);
+    struct run *run = task->spec.workflow > 0 ? runs_find(tasks, task->spec.workflow) : NULL;
 
-    if (run && origin_has_ended(tasks->origin, task))
+    if (!run || !origin_has_ended(tasks->origin, task))
+        return;
+    if (run->workflow)
         workflow_ended(run->workflow, task->spec.step, task->state);
+    else if (run_set_end(run, task->spec.step, task->state))
+        run_save(run);
 }
 
 int run_cancel(struct run *run, int signal, usec_t grace_usec)

@@ -89,6 +89,10 @@ int run_letter_parse(char letter);
 /* The workflow is done: how its steps did. Return: 0, -ENOMEM. */
 int run_keep_steps(struct run *run);
 
+/* The task of a step of a list that has ended was run once more, and ended so. Return: whether that
+ * changes how the list did. */
+bool run_set_end(struct run *run, uint32_t step, enum task_state state);
+
 /* Who watches it is told, and watches no more. */
 void run_tell_done(struct run *run, int r);
 

@@ -57,6 +57,26 @@ int run_keep_steps(struct run *run)
     return 0;
 }
 
+static void count_step(const struct run *run, uint32_t step, struct workflow_statistics *statistics,
+                       int change)
+{
+    uint32_t *count =
+        run->steps[step] == letters[TASK_SUCCEEDED] ? &statistics->succeeded : &statistics->failed;
+
+    *count += (uint32_t)change;
+}
+
+bool run_set_end(struct run *run, uint32_t step, enum task_state state)
+{
+    if (step >= run->statistics.total || run_letter_parse(run->steps[step]) < 0 ||
+        run->steps[step] == letters[state])
+        return false;
+    count_step(run, step, &run->statistics, -1);
+    run->steps[step] = letters[state];
+    count_step(run, step, &run->statistics, 1);
+    return true;
+}
+
 char *run_record_format(const struct run *run)
 {
     const struct run_options *options = &run->options;

@@ -173,6 +173,34 @@ def test_what_failed_runs_again_as_the_same_task(node, write, lab, number):
     assert "nothing of workflow" in refused and "--failed" not in refused
 
 
+def test_a_step_that_is_run_again_by_hand_counts_as_it_ended_last(make_lab, write):
+    lab = make_lab_of_three(make_lab(STEADY))
+    node = lab["lab-01"]
+    lab.gates.open(1)
+    workflow = detach(node, write("g1 a1"))
+    wait_state(node, workflow, "succeeded")
+    task = show(node, workflow)["steps"][0]["id"]
+    (lab.gates.directory / "1").unlink()
+    node.ctl("task", "retry", task)
+    lab.gates.wait_begun(1, 2)
+    node.ctl("task", "cancel", task)
+    node.wait_task(task, "cancelled")
+    lost = {"state": "failed", "succeeded": 1, "failed": 1, "skipped": 0}
+    for _ in range(2):
+        assert {key: show(node, workflow)[key] for key in lost} == lost
+        result = node.ctl("run", "--resume", workflow, code=1)
+        assert "Task failed by peer handling type 'G': g1: " in result.stdout and "2 tasks, 1 succeeded, 1 failed" in result.stderr
+        node.restart()
+    node.ctl("task", "retry", task)
+    lab.gates.wait_begun(1, 3)
+    result = node.ctl("run", "--resume", workflow, code=1)
+    assert "1 succeeded, 1 failed" in result.stderr, "as it ended, while it runs again"
+    lab.gates.open(1)
+    node.wait_task(task, "succeeded")
+    assert show(node, workflow)["state"] == "succeeded"
+    assert "2 succeeded, 0 failed" in node.ctl("run", "--resume", workflow).stderr
+
+
 def test_a_list_that_is_taken_up_is_run_as_it_was_begun(node):
     for options in (["--keep-going"], ["--order=free"], ["--var", "A=b"], ["tasks.txt"], ["--resume-failed", "w1"]):
         assert node.ctl("run", "--resume", "w1", *options, code=2).stdout == ""

@@ -323,7 +323,8 @@ static void tell_steps(struct node *node, struct call *call, const struct run *r
         const char *name = plan->steps[i].name;
         if (!is_current(run, i) || !may_hear_of(call, &plan->steps[i].spec))
             continue;
-        if (tasks[i])
+        /* What somebody has run once more counts when it has ended. */
+        if (tasks[i] && (run_get_workflow(run) || has_ended(node, tasks[i])))
             tell_task(node, call, tasks[i], name);
         else if (run_get_end(run, i, &state) > 0)
             call_notify(call, new_taskless(name, state, NULL));
