@@ -216,7 +216,7 @@ static int list_events(struct ctl *ctl, cJSON *parameters, bool seed)
         return r;
     cJSON *events = cJSON_GetObjectItemCaseSensitive(answer, "events");
     for (size_t i = 0; i < ctl->globals.filters_count && r == 0; i++)
-        r = screen_filter(&event_screen, ctl->globals.filters[i], events);
+        r = screen_filter(ctl, &event_screen, ctl->globals.filters[i], events);
     if (r == 0 && is_filtered && lines)
         keep_last(events, strtoul(lines, NULL, 10));
     if (r != 0 || ctl->globals.output || ctl->globals.json != JSON_OFF)

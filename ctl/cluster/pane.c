@@ -63,7 +63,7 @@ static bool has_word(const cJSON *row, const char *word)
     return false;
 }
 
-int pane_filter(const struct pane *pane, cJSON *answer)
+int pane_filter(const struct ctl *ctl, const struct pane *pane, cJSON *answer)
 {
     const struct screen *screen = panes[pane->kind].screen;
     cJSON *rows = cJSON_GetObjectItemCaseSensitive(answer, screen->list);
@@ -71,7 +71,7 @@ int pane_filter(const struct pane *pane, cJSON *answer)
     if (!*pane->filter || !rows)
         return 0;
     if (strpbrk(pane->filter, "=~"))
-        return screen_filter(screen, pane->filter, rows);
+        return screen_filter(ctl, screen, pane->filter, rows);
     for (cJSON *row = rows->child, *next; row; row = next) {
         next = row->next;
         if (!has_word(row, pane->filter))

@@ -34,7 +34,7 @@ void pane_row_key(enum pane_kind kind, const cJSON *row, char target[static PANE
 void pane_list_columns(const struct pane *pane, char target[static PANE_TEXT_MAX]);
 
 /* Drops what the filter does not want from @answer. Return: 0, or an exit code, told. */
-int pane_filter(const struct pane *pane, cJSON *answer);
+int pane_filter(const struct ctl *ctl, const struct pane *pane, cJSON *answer);
 
 /* One row up (-1) or down (1); the first one where none was chosen. */
 void pane_move(struct pane *pane, const cJSON *answer, int step);

@@ -214,7 +214,7 @@ static void draw_picture(struct top *top, char **text, size_t *size)
     if (!out)
         return;
     get_size(&columns, &rows);
-    if (pane_filter(pane, top->view.rows) != 0) {
+    if (pane_filter(top->ctl, pane, top->view.rows) != 0) {
         take_told(top, top->note, sizeof(top->note));
         pane->filter[0] = '\0';
     }

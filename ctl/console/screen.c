@@ -162,6 +162,16 @@ static void clean_cell(struct cell *cell, unsigned flags)
     cell->text = clean;
 }
 
+void screen_fill_cell(const struct ctl *ctl, const struct column *column, const cJSON *row,
+                      struct cell *cell)
+{
+    if (column->format)
+        column->format(ctl, row, cell);
+    else
+        cell->text = screen_value(json_member(row, column->key));
+    clean_cell(cell, column->flags);
+}
+
 static int fill_grid(const struct ctl *ctl, const cJSON *rows, struct grid *grid)
 {
     size_t count = (size_t)cJSON_GetArraySize(rows), r = 0;
@@ -174,13 +184,8 @@ static int fill_grid(const struct ctl *ctl, const cJSON *rows, struct grid *grid
         grid->widths[c] = grid->has_head ? strlen(grid->columns[c]->name) : 0;
     json_for_each (row, rows) {
         for (size_t c = 0; c < grid->columns_count; c++) {
-            const struct column *column = grid->columns[c];
             struct cell *cell = grid_cell(grid, r, c);
-            if (column->format)
-                column->format(ctl, row, cell);
-            else
-                cell->text = screen_value(json_member(row, column->key));
-            clean_cell(cell, column->flags);
+            screen_fill_cell(ctl, grid->columns[c], row, cell);
             if (cell->text)
                 grid->widths[c] = MAX(grid->widths[c], render_width(cell->text));
         }

@@ -58,8 +58,14 @@ char *screen_value(const cJSON *value);
 void screen_keep(const struct ctl *ctl, const char *list, cJSON *answer,
                  bool (*wanted)(const struct ctl *ctl, const cJSON *row));
 
-/* Drops the rows that @text, "KEY=VAL", "KEY!=VAL" or "KEY~GLOB", does not want. */
-int screen_filter(const struct screen *screen, const char *text, cJSON *rows);
+/* What stands of @row in @column; text that is owned by the caller. */
+void screen_fill_cell(const struct ctl *ctl, const struct column *column, const cJSON *row,
+                      struct cell *cell);
+
+/* Drops the rows that @text, "KEY=VAL", "KEY!=VAL" or "KEY~GLOB", does not want: by the value in
+ * JSON, or as it is shown. */
+int screen_filter(const struct ctl *ctl, const struct screen *screen, const char *text,
+                  cJSON *rows);
 
 /* The same for one row of a stream, with all of --filter; of an empty object: whether they are
  * right. */

@@ -52,7 +52,8 @@ static char *find_key(const struct screen *screen, const char *name, size_t size
 
 /* What --filter asks of a row. */
 struct filter {
-    char *key; /* owned */
+    char *key;                   /* owned */
+    const struct column *column; /* NULL: it has none */
     const char *wanted;
     bool is_negated;
     bool is_glob;
@@ -77,24 +78,55 @@ static int parse_filter(const struct screen *screen, const char *text, const cJS
     char *key = find_key(screen, text, size, rows);
     if (!key)
         return screen_fail_column(screen, text, size);
-    *ret = (struct filter){key, rest + 1, is_negated, *rest == '~'};
+    *ret = (struct filter){key, screen_find_column(screen, text, size), rest + 1, is_negated,
+                           *rest == '~'};
     return 0;
 }
 
-static bool filter_wants(const struct filter *filter, const cJSON *row)
+static bool text_matches(const struct filter *filter, const char *text)
 {
-    return value_matches(json_member(row, filter->key), filter->wanted, filter->is_glob) !=
-           filter->is_negated;
+    return filter->is_glob ? fnmatch(filter->wanted, text, 0) == 0
+                           : strcmp(filter->wanted, text) == 0;
 }
 
-int screen_filter(const struct screen *screen, const char *text, cJSON *rows)
+/* What a table shows of the value: "4s" of 4.2, "-" of nothing. */
+static bool cell_matches(const struct ctl *ctl, const struct filter *filter, const cJSON *row)
+{
+    struct cell cell = {0};
+
+    if (!filter->column)
+        return false;
+    screen_fill_cell(ctl, filter->column, row, &cell);
+    _cleanup_free_ char *text = cell.text;
+    return text && text_matches(filter, text);
+}
+
+/* An id as it is typed: "42" of "42@lab-01". */
+static bool short_id_matches(const struct filter *filter, const cJSON *row)
+{
+    bool is_id = filter->key && strcmp(filter->key, "id") == 0;
+    const char *id = is_id ? json_text(row, "id", "") : "";
+    _cleanup_free_ char *text = strndup(id, strcspn(id, "@"));
+
+    return text && *text && text_matches(filter, text);
+}
+
+static bool filter_wants(const struct ctl *ctl, const struct filter *filter, const cJSON *row)
+{
+    bool matches = value_matches(json_member(row, filter->key), filter->wanted, filter->is_glob) ||
+                   short_id_matches(filter, row) || cell_matches(ctl, filter, row);
+
+    return matches != filter->is_negated;
+}
+
+int screen_filter(const struct ctl *ctl, const struct screen *screen, const char *text, cJSON *rows)
 {
     _cleanup_(filter_done) struct filter filter = {.wanted = ""};
     int r = parse_filter(screen, text, rows, &filter);
 
     for (cJSON *row = r == 0 ? rows->child : NULL, *next; row; row = next) {
         next = row->next;
-        if (!filter_wants(&filter, row))
+        if (!filter_wants(ctl, &filter, row))
             cJSON_Delete(cJSON_DetachItemViaPointer(rows, row));
     }
     return r;
@@ -108,7 +140,7 @@ int screen_wants(const struct ctl *ctl, const struct screen *screen, const cJSON
     for (size_t i = 0; i < ctl->globals.filters_count && r == 0; i++) {
         _cleanup_(filter_done) struct filter filter = {.wanted = ""};
         r = parse_filter(screen, ctl->globals.filters[i], NULL, &filter);
-        if (r == 0 && !filter_wants(&filter, row))
+        if (r == 0 && !filter_wants(ctl, &filter, row))
             *ret = false;
     }
     return r;
@@ -181,7 +213,7 @@ int screen_select(const struct ctl *ctl, const struct screen *screen, cJSON *ans
     if (!cJSON_IsArray(rows))
         return 0;
     for (size_t i = 0; i < ctl->globals.filters_count && r == 0; i++)
-        r = screen_filter(screen, ctl->globals.filters[i], rows);
+        r = screen_filter(ctl, screen, ctl->globals.filters[i], rows);
     /* The first counts most: what is equal by it stays as the next has sorted it. */
     size_t sorts = 0;
     while (options_get_nth(&ctl->options, "sort", sorts))

@@ -56,6 +56,22 @@ def test_rows_are_chosen_by_any_key_they_have(words, names, ctl):  # noqa: F811
     assert ctl("members", "--filter", "selfish=true").returncode == 2
 
 
+@pytest.mark.parametrize("filters", [
+    ["id=44"], ["id=44@lab-01"], ["ID~4?", "WAIT=0.1s"], ["run=4s", "id=44"], ["run~*s", "id~44*"], ["wait_s=0.1", "RUN=4s"],
+    ["id!=45", "id!=46", "id!=47", "id!=41", "id!=40", "id!=39"]])
+@pytest.mark.parametrize("options", [[], ["-j"]])
+def test_rows_are_chosen_by_what_the_table_shows_of_them(filters, options, ctl):  # noqa: F811
+    words = [word for text in filters for word in ("--filter", text)]
+    shown = ctl("task", "list", "--no-legend", *options, *words).stdout.decode()
+    ids = [task["id"] for task in json.loads(shown)["tasks"]] if options else [line.split()[0] for line in shown.splitlines()]
+    assert ids == (["44@lab-01"] if options else ["44"])
+
+
+def test_a_value_that_is_not_there_is_chosen_by_its_mark(ctl):  # noqa: F811
+    shown = ctl("task", "list", "--filter", "RUN=-", "--filter", "NODE=-", "-o", "RUN", "--no-legend").stdout.split()
+    assert shown and set(shown) == {b"-"}
+
+
 @pytest.mark.parametrize("command, told", [
     ("task retry --all-failed --filter x=1", "--filter is for lists, and task retry shows none"),
     ("task cancel --all --filter state=pending", "--filter is for lists, and task cancel shows none"),
