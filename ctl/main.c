@@ -179,7 +179,7 @@ static int end_output(int r)
 {
     if (pager_close() || (fflush(stdout) == 0 && !ferror(stdout)) || r != 0)
         return r;
-    return fail_output();
+    return fail_output(NULL);
 }
 
 int main(int argc, char **argv)

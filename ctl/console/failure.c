@@ -219,11 +219,11 @@ int fail_to_write(const char *path, int error)
     return fail(code, strerror(error), hint, "cannot write %s", path);
 }
 
-int fail_output(void)
+int fail_output(const char *hints)
 {
     errno = 0;
     (void)fflush(stdout);
-    return fail(ERROR_INTERNAL, errno ? strerror(errno) : NULL, NULL,
+    return fail(ERROR_INTERNAL, errno ? strerror(errno) : NULL, hints,
                 "cannot write to standard output");
 }
 

@@ -50,8 +50,8 @@ int fail_in_detail(enum error_code code, const cJSON *details, const char *hints
  */
 int fail_to_write(const char *path, int error);
 
-/* Standard output cannot be written to: says why, if it still is so. */
-int fail_output(void);
+/* Standard output cannot be written to: says why, if it still is so. @hints: as fail(). */
+int fail_output(const char *hints);
 
 /* Wrong usage of this command: hints at its help. */
 int fail_usage(const char *format, ...) _printf_(1, 2);

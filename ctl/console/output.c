@@ -39,8 +39,9 @@ struct flow {
     struct ctl *ctl; /* borrowed */
     struct channel channels[2];
     bool timestamps;
+    const char *id;   /* borrowed */
     double attempt;   /* the last one that was shown */
-    size_t shown[2];  /* bytes of it on each channel */
+    size_t shown[2];  /* how far each of its streams was shown */
     size_t passed[2]; /* the same, of this connection */
     struct again again;
     struct progress progress; /* of its files */
@@ -48,9 +49,10 @@ struct flow {
     cJSON *whole; /* owned; the output, where it is not printed as it comes; else NULL */
 };
 
-static struct flow new_flow(struct ctl *ctl)
+static struct flow new_flow(struct ctl *ctl, const char *id)
 {
     return (struct flow){.ctl = ctl,
+                         .id = id,
                          .channels = {{stdout, false}, {stderr, false}},
                          .whole = output_is_whole(ctl) ? cJSON_CreateArray() : NULL};
 }
@@ -60,9 +62,11 @@ static void flow_done(struct flow *flow)
     cJSON_Delete(flow->whole);
 }
 
-/* How many of the next @size bytes of @attempt were shown already. */
-static size_t count_shown(struct flow *flow, double attempt, bool is_error, size_t size)
+/* How many of the @size bytes of @object were shown already. */
+static size_t count_shown(struct flow *flow, const cJSON *object, bool is_error, size_t size)
 {
+    double attempt = json_number(object, "attempt", 0);
+
     if (attempt < flow->attempt)
         return size;
     if (attempt > flow->attempt) {
@@ -71,6 +75,7 @@ static size_t count_shown(struct flow *flow, double attempt, bool is_error, size
         memset(flow->passed, 0, sizeof(flow->passed));
     }
     size_t *passed = &flow->passed[is_error], *shown = &flow->shown[is_error];
+    *passed = (size_t)json_number(object, "offset", (double)*passed); /* older ones tell none */
     size_t known = MIN(*shown - MIN(*passed, *shown), size);
     *passed += size;
     *shown = MAX(*shown, *passed);
@@ -97,7 +102,7 @@ static int write_output(struct flow *flow, const cJSON *object)
 
     if (json_get_bytes(object, "data", &data, &size) < 0)
         return fail(ERROR_INTERNAL, NULL, NULL, "the daemon sends output that cannot be read");
-    size_t known = count_shown(flow, json_number(object, "attempt", 0), is_error, size);
+    size_t known = count_shown(flow, object, is_error, size);
     if (known == size)
         return 0;
     if (flow->ctl->globals.json != JSON_OFF)
@@ -151,6 +156,16 @@ static int take_object(struct flow *flow, cJSON *object, bool last)
     return 0;
 }
 
+/* It would be followed for nobody. Whose it is may have been told there. */
+static int fail_shown(const struct flow *flow)
+{
+    char hint[256];
+
+    snprintf(hint, sizeof(hint), "it is that of %.100s: p2pctl task show %.100s", flow->id,
+             flow->id);
+    return fail_output(hint);
+}
+
 /* One call to its end. Return: 0 with the last object; CLIENT_INTERRUPTED, CLIENT_LOST; or the exit
  * code. */
 static int take_stream(struct flow *flow, cJSON *parameters, cJSON **ret_end)
@@ -165,8 +180,8 @@ static int take_stream(struct flow *flow, cJSON *parameters, cJSON **ret_end)
             again_heard(&flow->again);
             r = take_object(flow, object, last);
         }
-        if (r == 0 && ferror(stdout)) /* else it would be followed for nobody */
-            r = fail_output();
+        if (r == 0 && ferror(stdout))
+            r = fail_shown(flow);
         if (r == 0 && last)
             *ret_end = TAKE_PTR(object);
     }
@@ -174,12 +189,49 @@ static int take_stream(struct flow *flow, cJSON *parameters, cJSON **ret_end)
     return r;
 }
 
-int output_stream(struct ctl *ctl, cJSON *parameters, bool timestamps, cJSON **ret_end)
+/* What to ask when the daemon is there again: what comes before what was shown is known. */
+static cJSON *parameters_again(const struct flow *flow, const cJSON *parameters)
 {
-    _cleanup_(flow_done) struct flow flow = new_flow(ctl);
+    cJSON *again = cJSON_Duplicate(parameters, true);
+
+    if (flow->attempt > 0)
+        cJSON_DeleteItemFromObjectCaseSensitive(again, "lines");
+    return again;
+}
+
+/* A daemon that goes away meanwhile is waited for. @verb: of the command to come back with. Return:
+ * as take_stream(), but for CLIENT_LOST. */
+static int survive(struct flow *flow, const char *verb, const cJSON *parameters, cJSON **ret_end)
+{
+    struct ctl *ctl = flow->ctl;
+    _cleanup_free_ char *command = NULL;
+    int r = client_connect(ctl);
+
+    if (r != 0)
+        return r;
+    if (asprintf(&command, "%s %.*s", verb, output_short_id_size(flow->id), flow->id) < 0) {
+        command = NULL;
+        return fail_memory();
+    }
+    client_survive(ctl);
+    r = take_stream(flow, cJSON_Duplicate(parameters, true), ret_end);
+    while (r == CLIENT_LOST) {
+        memset(flow->passed, 0, sizeof(flow->passed));
+        r = again_connect(ctl, &flow->again, flow->id, command);
+        if (r == 0)
+            r = take_stream(flow, parameters_again(flow, parameters), ret_end);
+    }
+    return r;
+}
+
+int output_stream(struct ctl *ctl, const cJSON *parameters, bool timestamps, cJSON **ret_end)
+{
+    _cleanup_(flow_done) struct flow flow = new_flow(ctl, json_text(parameters, "id", ""));
 
     flow.timestamps = timestamps;
-    return take_stream(&flow, parameters, ret_end);
+    if (json_flag(parameters, "follow"))
+        return survive(&flow, "task logs -f", parameters, ret_end);
+    return take_stream(&flow, cJSON_Duplicate(parameters, true), ret_end);
 }
 
 static cJSON *new_parameters(const char *id, bool follow, const char *stream)
@@ -196,23 +248,10 @@ static cJSON *new_parameters(const char *id, bool follow, const char *stream)
 
 int output_follow(struct ctl *ctl, const char *id, bool follow, const char *stream, cJSON **ret_end)
 {
-    _cleanup_(flow_done) struct flow flow = new_flow(ctl);
-    _cleanup_free_ char *command = NULL;
-    int r;
+    _cleanup_(flow_done) struct flow flow = new_flow(ctl, id);
+    _cleanup_json_ cJSON *parameters = new_parameters(id, follow, stream);
 
-    if (asprintf(&command, "task wait %.*s", output_short_id_size(id), id) < 0) {
-        command = NULL;
-        return fail_memory();
-    }
-    client_survive(ctl);
-    r = take_stream(&flow, new_parameters(id, follow, stream), ret_end);
-    while (r == CLIENT_LOST) {
-        memset(flow.passed, 0, sizeof(flow.passed));
-        r = again_connect(ctl, &flow.again, id, command);
-        if (r == 0)
-            r = take_stream(&flow, new_parameters(id, follow, stream), ret_end);
-    }
-    return r;
+    return survive(&flow, "task wait", parameters, ret_end);
 }
 
 bool output_is_whole(const struct ctl *ctl)

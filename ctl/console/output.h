@@ -10,12 +10,12 @@
 
 /**
  * output_stream() - show a task's output: its stdout on stdout, its stderr on stderr
- * @parameters:  of TaskLogs; taken over
+ * @parameters:  of TaskLogs; with follow, a daemon that goes away meanwhile is waited for
  * @timestamps:  a clock before each line
  *
  * Return: 0 with the stream's last object; CLIENT_INTERRUPTED; or the exit code.
  */
-int output_stream(struct ctl *ctl, cJSON *parameters, bool timestamps, cJSON **ret_end);
+int output_stream(struct ctl *ctl, const cJSON *parameters, bool timestamps, cJSON **ret_end);
 
 /*
  * The output of a task that was just submitted: with @follow as it comes and until the end, else

@@ -360,6 +360,19 @@ static int detach(struct run *run)
     return EXIT_INTERRUPTED;
 }
 
+/* With --detach the ID is all there is to tell. */
+static int check_detached(struct run *run)
+{
+    char hint[256];
+
+    if (run->is_attached || !*run->id || !options_has(&run->ctl->options, "detach") ||
+        (fflush(stdout) == 0 && !ferror(stdout)))
+        return 0;
+    snprintf(hint, sizeof(hint), "%.100s was started: p2pctl workflow show %.100s", run->id,
+             run->id);
+    return fail_output(hint);
+}
+
 /* The stream of one call to its end. Who interrupts it before it has an ID waits for that, unless
  * files are on their way, or until the next time. Return: 0, CLIENT_INTERRUPTED, CLIENT_LOST, or
  * the exit code. */
@@ -387,6 +400,8 @@ static int take_stream(struct run *run, cJSON *parameters)
             if (last && r == 0)
                 r = json_number(object, "exit", 0) == 0 ? 0 : 1;
         }
+        if (r == 0)
+            r = check_detached(run);
         again_heard(&run->again);
         /* From here on the list is the daemon's: it goes on without us. */
         if (run->has_plan && *run->id)

@@ -226,7 +226,25 @@ static void say_waiting(const struct ctl *ctl, const cJSON *answer)
         wait_tell(ctl, json_text(answer, "id", "?"), "", reason);
 }
 
-static int detach(const struct ctl *ctl, const cJSON *answer)
+/* The answer of a plain submit. Who cannot be told it there still has to know the ID. */
+static int print_answer(const struct ctl *ctl, const cJSON *answer)
+{
+    const char *id = json_text(answer, "id", "?");
+    char hint[256];
+    int r = 0;
+
+    if (ctl->globals.json != JSON_OFF)
+        r = render_json(ctl, answer, NULL);
+    else
+        puts(id);
+    (void)fflush(stdout);
+    if (!ferror(stdout))
+        return r;
+    snprintf(hint, sizeof(hint), "%.100s was submitted: p2pctl task show %.100s", id, id);
+    return fail_output(hint);
+}
+
+static int detach(const struct ctl *ctl, const cJSON *answer, bool stays)
 {
     const char *id = json_text(answer, "id", "");
     int size = output_short_id_size(id);
@@ -237,7 +255,10 @@ static int detach(const struct ctl *ctl, const cJSON *answer)
               stderr);
         return EXIT_INTERRUPTED;
     }
-    output_print_unknown(ctl, id, answer);
+    if (stays)
+        output_print_unknown(ctl, id, answer);
+    else
+        (void)print_answer(ctl, answer);
     fprintf(stderr,
             "\ndetached: %s goes on; come back with: p2pctl task logs -f %.*s; cancel it with: "
             "p2pctl task "
@@ -301,7 +322,7 @@ static int stay(struct ctl *ctl, const cJSON *answer)
     if (r == 0)
         r = show_output(ctl, id, &end);
     if (r == CLIENT_INTERRUPTED)
-        return detach(ctl, answer);
+        return detach(ctl, answer, true);
     if (r == 0 && output_is_whole(ctl))
         r = output_print_whole(ctl, answer, end);
     if (r != 0)
@@ -424,22 +445,21 @@ int submit_run(struct ctl *ctl)
         r = attach_files(ctl, parameters, &files);
     if (r != 0)
         return r;
-    if (stays && !options_has(&ctl->options, "dry-run"))
+    if (!options_has(&ctl->options, "dry-run"))
         interrupt_catch();
     /* Files may take their time. */
     r = ask(ctl, TAKE_PTR(parameters), &files, &answer);
     if (r == CLIENT_INTERRUPTED)
-        return detach(ctl, answer);
+        return detach(ctl, answer, stays);
     if (r != 0)
         return r;
     if (options_has(&ctl->options, "dry-run"))
         return show_placement(ctl, answer);
     if (stays)
         return stay(ctl, answer);
-    if (ctl->globals.json != JSON_OFF)
-        return render_json(ctl, answer, NULL);
-    puts(json_text(answer, "id", "?"));
-    fflush(stdout);
+    r = print_answer(ctl, answer);
+    if (r != 0 || ctl->globals.json != JSON_OFF)
+        return r;
     say_submitted(ctl, answer);
     say_waiting(ctl, answer);
     return 0;

@@ -260,7 +260,7 @@ int task_logs_run(struct ctl *ctl)
         return r;
     if (follow)
         interrupt_catch();
-    r = output_stream(ctl, TAKE_PTR(parameters), options_has(&ctl->options, "timestamps"), &end);
+    r = output_stream(ctl, parameters, options_has(&ctl->options, "timestamps"), &end);
     if (r == CLIENT_INTERRUPTED) {
         output_print_unknown(ctl, ctl->options.words[0], NULL);
         return 0;

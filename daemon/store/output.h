@@ -132,6 +132,7 @@ struct output_piece {
     uint64_t wall_usec;
     const uint8_t *data;
     size_t size;
+    uint64_t offset; /* in its stream; for who counts: a read leaves it 0 */
 };
 
 /* Of an OUTPUT_CUT: the errno for which something was dropped; 0 = it is above the limit. */

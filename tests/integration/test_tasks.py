@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Tasks from end to end: where they run, what they say, how they end."""
 import hashlib
+import json
 import os
 import pathlib
 import pwd
@@ -10,8 +11,8 @@ import subprocess
 
 import pytest
 
-from lib.lab import STEADY
-from lib.process import commands
+from lib.lab import CTL, STEADY, environment
+from lib.process import catches, commands
 from lib.wait import wait_for
 from test_run import moment
 
@@ -449,7 +450,8 @@ def test_submit_follow_shows_output_as_it_comes_and_ctrl_c_detaches(node):
     node.wait_task(task["id"], "cancelled")
 
 
-ASKING = [("submit", "--wait", "--", "sleep", "60"), ("submit", "-f", "--", "sleep", "60"), ("run", "-")]
+ASKING = [("submit", "--", "sleep", "60"), ("--json", "submit", "--", "sleep", "60"), ("submit", "--wait", "--", "sleep", "60"),
+          ("submit", "-f", "--", "sleep", "60"), ("run", "-")]
 
 
 def ask_in_vain(node, words):
@@ -463,8 +465,7 @@ def ask_in_vain(node, words):
     def waits():
         """It catches Ctrl-C, and sleeps."""
         status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-        caught = int(re.search(r"SigCgt:\t(\w+)", status)[1], 16)
-        return caught >> (signal.SIGINT - 1) & 1 and "State:\tS" in status
+        return catches(process.pid, signal.SIGINT) and "State:\tS" in status
     wait_for(waits, 10, "the question to be asked")
     return process
 
@@ -476,10 +477,14 @@ def test_ctrl_c_before_the_answer_waits_for_the_id(node, words):
         process.send_signal(signal.SIGINT)
     finally:
         node.resume()
-    _, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     left = re.search(r"detached: (w?)(\d+)@lab-01 goes on; ", stderr.decode())
     assert left, stderr
+    if "--json" in words:
+        assert json.loads(stdout)["id"] == left[2] + "@lab-01"
+    elif words[:2] == ("submit", "--"):
+        assert stdout.decode() == left[2] + "@lab-01\n"
     node.ctl("workflow" if left[1] else "task", "cancel", left[1] + left[2])
 
 
@@ -497,6 +502,23 @@ def test_ctrl_c_again_before_the_answer_says_that_nothing_is_known(node, words):
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"interrupted before the answer: it may have been submitted; see: p2pctl " in stderr
+
+
+@pytest.mark.parametrize("words, noun, code", [
+    (("submit",), "task", 1), (("--json", "submit"), "task", 1), (("submit", "--wait"), "task", 125), (("submit", "-f"), "task", 125),
+    (("run", "--detach", "-"), "workflow", 1), (("--json", "run", "--detach", "-"), "workflow", 1)])
+def test_an_id_that_cannot_be_told_on_stdout_is_told_all_the_same(node, words, noun, code):
+    command = ["--", "sh", "-c", "echo said"] if "submit" in words else []
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([CTL, "--socket", node.socket, *words, *command], stdout=full, stderr=subprocess.PIPE, input=b"a1",
+                              check=False, env=environment())
+    newest = node.json(noun, "list")[noun + "s"]
+    ids = [entry["id"] for entry in newest]
+    told = done.stderr.decode()
+    assert done.returncode == code and "cannot write to standard output" in told and told.count("\n") == (1 if "--json" in words else 2)
+    found = re.search(rf"p2pctl {noun} show (w?\d+@lab-01)", told)
+    assert found and found[1] in ids, told
+    node.ctl(noun, "show", found[1])
 
 
 def test_wait_answers_with_the_code_of_the_one_and_1_for_many(node):

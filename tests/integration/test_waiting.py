@@ -169,6 +169,41 @@ def test_submit_follow_gets_over_a_restart_and_shows_everything_once(lab):
     assert process.returncode == 3 and stdout == b"two\n", (stdout, stderr)
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "1"), ("--timestamps",), ("--json=lines",)])
+def test_task_logs_follow_gets_over_a_restart_and_shows_everything_once(lab, options):
+    node = lab["lab-01"]
+    path = lab.gates.directory / "1"
+    script = f"echo zero; echo one; until test -e {path}; do sleep 0.02; done; echo two; echo three"
+    task = node.submit("-N", "lab-02", "--", "sh", "-c", script)
+    wait_for(lambda: node.ctl("task", "logs", task).stdout == "zero\none\n", 10, "its output")
+    process = node.ctl_start("task", "logs", "-f", *options, task)
+    first = process.stdout.readline()
+    assert b"one" in first if "-n" in options else b"zero" in first
+    node.kill()
+    node.start()
+    lab.gates.open(1)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    shown = (first + stdout).decode()
+    if "--json=lines" in options:
+        lines = [json.loads(line) for line in shown.splitlines()]
+        assert lines[-1]["type"] == "end" and lines[-1]["state"] == "succeeded"
+        shown = "".join(line["data"] for line in lines[:-1])
+    words = re.findall(r"zero|one|two|three", shown)
+    assert words == ["zero", "one", "two", "three"][1 if "-n" in options else 0:], shown
+
+
+def test_the_place_of_each_piece_of_output_is_told(lab):
+    node = lab["lab-01"]
+    task = node.submit("-N", "lab-01", "--", "sh", "-c", "echo one; sleep 0.1; echo error >&2; sleep 0.1; echo two")
+    node.wait_task(task, "succeeded")
+    def places(*options):
+        lines = [json.loads(line) for line in node.ctl("--json=lines", "task", "logs", *options, task).stdout.splitlines()]
+        return [(line["stream"], line["offset"], line["data"]) for line in lines if line["type"] == "output"]
+    assert places() == [("stdout", 0, "one\n"), ("stderr", 0, "error\n"), ("stdout", 4, "two\n")]
+    assert places("-n", "1") == [("stdout", 4, "two\n")]
+
+
 def test_submit_wait_gets_over_a_restart(lab):
     node = lab["lab-01"]
     process = node.ctl_start("--json=lines", "submit", "--wait", *gated(lab, 1, 3))
@@ -205,7 +240,12 @@ def test_a_daemon_that_does_not_come_back_is_told_with_the_id(lab):
     task = json.loads(program.stdout.readline())["id"]
     waiter = node.ctl_start("--request-timeout", "500ms", "task", "wait", "1")
     wait_asked(waiter)
+    reader = node.ctl_start("--request-timeout", "500ms", "task", "logs", "-f", "1")
+    assert reader.stdout.readline() == b"one\n"
     node.kill()
+    _, stderr = reader.communicate(timeout=60)
+    assert reader.returncode == 1
+    assert stderr.decode().endswith("hint: 1 goes on as soon as p2pnode runs again; look on with: p2pctl task logs -f 1\n")
     for process, id in [(follower, "1@lab-01"), (waiter, "1")]:
         _, stderr = process.communicate(timeout=60)
         assert process.returncode == 125

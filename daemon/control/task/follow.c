@@ -27,6 +27,7 @@ struct logs {
     uint64_t number;
     uint64_t attempt; /* that is read; 0 = none so far */
     uint64_t cursor;
+    uint64_t passed[3]; /* bytes of each stream of this attempt that were read */
     bool is_follow;
     bool is_one_attempt;
     bool is_attempt_done; /* the current attempt's output was read to its end */
@@ -76,6 +77,7 @@ static void send_piece(const struct output_piece *piece, void *data)
     json_add_string(json, "stream", piece->stream == OUTPUT_STDOUT ? "stdout" : "stderr");
     json_add_time(json, "time", piece->wall_usec);
     json_add_u64(json, "attempt", logs->attempt);
+    json_add_u64(json, "offset", piece->offset);
     json_add_text_or_base64(json, "data", piece->data, piece->size);
     call_notify(logs->call, json);
 }
@@ -127,10 +129,16 @@ static void end_logs(struct logs *logs)
 
 static void take_piece(struct logs *logs, const struct output_piece *piece)
 {
-    if (piece->stream == OUTPUT_CUT)
+    struct output_piece placed = *piece;
+
+    if (piece->stream == OUTPUT_CUT) {
         logs->is_cut = true;
-    else if (!logs->has_tail || tail_add(&logs->tail, piece) < 0)
-        send_piece(piece, logs);
+        return;
+    }
+    placed.offset = logs->passed[piece->stream];
+    logs->passed[piece->stream] += piece->size;
+    if (!logs->has_tail || tail_add(&logs->tail, &placed) < 0)
+        send_piece(&placed, logs);
 }
 
 static void read_logs(struct logs *logs);
@@ -160,6 +168,7 @@ static void finish_attempt(struct logs *logs)
         logs->attempt = task->attempt;
         logs->error = 0;
         logs->cursor = 0;
+        memset(logs->passed, 0, sizeof(logs->passed));
         logs->is_attempt_done = false;
         read_logs(logs);
     } else if (logs->is_follow) {

@@ -74,7 +74,7 @@ void tail_flush(struct tail *tail, void (*function)(const struct output_piece *p
 
     while ((held = list_first(&tail->pieces, struct held, link))) {
         struct output_piece *piece = &held->piece;
-        for (; piece->size > 0 && skip > 0; piece->data++, piece->size--)
+        for (; piece->size > 0 && skip > 0; piece->data++, piece->size--, piece->offset++)
             skip -= *piece->data == '\n';
         if (piece->size > 0)
             function(piece, data);

@@ -29,6 +29,13 @@ def sum_of(text, field):
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(field))
 
 
+def catches(pid, number):
+    """Whether it has a handler for this signal."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 def wakeups(pid):
     """How often the threads that it has now have waited for something."""
     total = 0
