@@ -33,6 +33,15 @@ void file_show_progress(struct progress *progress, const cJSON *object, double b
     progress_bytes(progress, before + json_number(object, "done_bytes", 0), total);
 }
 
+int file_fail_interrupted(const struct ctl *ctl, const char *name)
+{
+    if (ctl->globals.quiet)
+        return EXIT_INTERRUPTED;
+    if (ctl->globals.stderr_is_tty) /* behind the "^C" */
+        fputc('\n', stderr);
+    return fail_with(EXIT_INTERRUPTED, ERROR_INTERNAL, "interrupted", NULL, "%s", name);
+}
+
 int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **ret_end)
 {
     struct progress progress;
@@ -56,12 +65,7 @@ int file_transfer(struct ctl *ctl, struct call call, const char *name, cJSON **r
         file_show_progress(&progress, object, 0, json_number(object, "total_bytes", 0));
     }
     progress_wipe(&progress);
-    if (r == CLIENT_INTERRUPTED) {
-        if (!ctl->globals.quiet)
-            fprintf(stderr, "\n%s: interrupted\n", name);
-        return EXIT_INTERRUPTED;
-    }
-    return r;
+    return r == CLIENT_INTERRUPTED ? file_fail_interrupted(ctl, name) : r;
 }
 
 const char *file_kept_word(const struct ctl *ctl)

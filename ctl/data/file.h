@@ -25,6 +25,9 @@ int file_show_end(const struct ctl *ctl, const cJSON *end);
 /* Why what was there was kept, for a sentence; whether it is said, what --overwrite=newer kept
  * always; and the sentence. */
 const char *file_kept_word(const struct ctl *ctl);
+/* Ctrl-C ended the transfer of @name. Return: the exit code. */
+int file_fail_interrupted(const struct ctl *ctl, const char *name);
+
 bool file_tells_kept(const struct ctl *ctl);
 void file_tell_kept(const struct ctl *ctl, const char *name);
 

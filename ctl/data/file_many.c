@@ -99,11 +99,8 @@ void file_begin_many(const struct ctl *ctl, struct file_sum *sum, struct progres
 int file_end_many(const struct ctl *ctl, const struct file_sum *sum,
                   const struct progress *progress, int r)
 {
-    if (r == CLIENT_INTERRUPTED) {
-        if (!ctl->globals.quiet)
-            fprintf(stderr, "\n%s: interrupted\n", sum->name);
-        return EXIT_INTERRUPTED;
-    }
+    if (r == CLIENT_INTERRUPTED)
+        return file_fail_interrupted(ctl, sum->name);
     if (r == 0)
         show_sum(ctl, sum, progress_elapsed(progress));
     return r != 0 ? r : sum->failure;

@@ -19,7 +19,7 @@ import pytest
 
 from lib.disk import disk_at
 from lib.lab import CTL, STEADY, environment
-from lib.process import files_below, sizes
+from lib.process import catches, files_below, sizes
 from lib.terminal import read_to_end
 from lib.varlink import VarlinkError
 from lib.wait import wait_for
@@ -951,6 +951,27 @@ def start_endless_put(node, target):
     node.lab.helpers.append(process)
     os.write(writer, bytes(60000))
     return process, writer
+
+
+@pytest.mark.parametrize("count", [1, 600])
+@pytest.mark.parametrize("options", [(), ("--json",), ("--quiet",)])
+def test_ctrl_c_of_a_transfer_is_told_as_any_failure(lab, node, make, count, options):
+    paths = [make(f"large{i}", b"x" * (4 * MIB // count)) for i in range(count)]
+    process = node.ctl_start(*options, "file", "put", "--rate", "200KiB", *paths, "lab-02:",
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    wait_for(lambda: catches(process.pid, signal.SIGINT), 20, "the transfer to begin")
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    if "--json" in options:
+        (line,) = stderr.decode().splitlines()
+        error = json.loads(line)["error"]
+        assert error["exit"] == 130 and error["detail"] == "interrupted"
+    else:
+        assert re.fullmatch(r"p2pctl: [^:\n]+: interrupted\n" if not options else "", stderr.decode()), stderr
+    wait_for_quiet(lambda: parts(lab["lab-02"]))
+    node.ctl("file", "put", *paths, "lab-02:")  # what was kept to be resumed is needed no more
+    wait_for(lambda: not parts(lab["lab-02"]), 10, "no part to be left")
 
 
 def test_a_put_that_is_interrupted_leaves_nothing(lab, node, where):
