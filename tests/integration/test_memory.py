@@ -247,8 +247,17 @@ def test_the_store_is_bounded_as_a_whole(node, where, tmp_path):
     result = node.ctl("mem", "set", f"{where}key-8", f"@{path}", code=1)
     assert "a value of 61440 bytes has no room on lab-0" in result.stderr
     assert ": 240." in result.stderr and " KiB of mem.limit (256KiB) are in use\n" in result.stderr
+    there = "lab-02:" if where == "lab-02:" else ""
+    assert f"hint: make room: p2pctl mem ls {there}".rstrip() + f"; p2pctl mem rm {there}KEY\n" in result.stderr
     used = sum(key["size_bytes"] for key in node.json("mem", "ls", where)["keys"])
     assert used <= 256 << 10
+
+
+def test_what_is_not_there_is_looked_for_where_it_was_asked_for(node, where):
+    there = " lab-02:" if where == "lab-02:" else ""
+    assert node.ctl("mem", "get", f"{where}nokey", code=4).stderr.endswith(f"\nhint: p2pctl mem ls{there}\n")
+    assert node.ctl("mem", "rm", f"{where}nokey", code=4).stderr.endswith(f"\nhint: p2pctl mem ls{there}\n")
+    assert node.ctl("mem", "set", "--if-version", "3", f"{where}nokey", "x", code=1).stderr.endswith(f"\nhint: p2pctl mem ls{there}\n")
 
 
 def test_values_survive_a_restart_with_their_version_and_time(make_lab, tmp_path):

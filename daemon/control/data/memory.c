@@ -2,6 +2,7 @@
 #include "control/methods_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include "journal.h"
 
@@ -49,13 +50,36 @@ static void add_ttl(cJSON *json, usec_t ttl_usec)
         json_add_double(json, "ttl_s", (double)ttl_usec / (double)USEC_PER_SEC);
 }
 
+#define PLACE_MAX (NODE_NAME_MAX + 2)
+#define HINT_MAX  (3 * PLACE_MAX)
+
+/* What the caller writes before a key for this node: "lab-05:", nothing where it is its own. */
+static char *format_place(const struct node *node, const struct call *call,
+                          char target[static PLACE_MAX])
+{
+    snprintf(target, PLACE_MAX, "%s%s", call->caller.is_remote ? node->config->node.name : "",
+             call->caller.is_remote ? ":" : "");
+    return target;
+}
+
+static char *format_list(const struct node *node, const struct call *call,
+                         char target[static HINT_MAX])
+{
+    char place[PLACE_MAX];
+
+    format_place(node, call, place);
+    snprintf(target, HINT_MAX, "p2pctl mem ls%s%s", *place ? " " : "", place);
+    return target;
+}
+
 static void fail_version(struct node *node, struct call *call, const struct memory_change *change)
 {
     struct memory_value value;
+    char hint[HINT_MAX];
 
     if (memory_get(node->memory, change->key, node_now(node), &value) < 0)
-        call_fail(call, ERROR_CONFLICT, "p2pctl mem ls", "\"%s\" is not there any more",
-                  change->key);
+        call_fail(call, ERROR_CONFLICT, format_list(node, call, hint),
+                  "\"%s\" is not there any more", change->key);
     else if (change->if_version == 0)
         call_fail(call, ERROR_CONFLICT, NULL, "\"%s\" is there already, with version %" PRIu64,
                   change->key, value.version);
@@ -66,9 +90,11 @@ static void fail_version(struct node *node, struct call *call, const struct memo
 
 static void fail_no_room(struct node *node, struct call *call, const struct memory_change *change)
 {
-    char limit[32], used[32];
+    char limit[32], used[32], list[HINT_MAX], place[PLACE_MAX], hint[2 * HINT_MAX];
 
-    call_fail(call, ERROR_NO_SPACE, "make room: p2pctl mem ls; p2pctl mem rm KEY",
+    snprintf(hint, sizeof(hint), "make room: %s; p2pctl mem rm %sKEY",
+             format_list(node, call, list), format_place(node, call, place));
+    call_fail(call, ERROR_NO_SPACE, hint,
               "a value of %zu bytes has no room on %s: %s of mem.limit (%s) are in use",
               change->size, node->config->node.name,
               text_show_size((double)memory_used(node->memory), used),
@@ -148,8 +174,10 @@ void method_set_memory(struct node *node, struct call *call)
 
 static void fail_no_key(struct node *node, struct call *call, const char *key)
 {
-    call_fail(call, ERROR_NOT_FOUND, "p2pctl mem ls", "no value is called \"%s\" on %s", key,
-              node->config->node.name);
+    char hint[HINT_MAX];
+
+    call_fail(call, ERROR_NOT_FOUND, format_list(node, call, hint),
+              "no value is called \"%s\" on %s", key, node->config->node.name);
 }
 
 static void answer_value(struct node *node, struct call *call, const struct memory_value *value)
