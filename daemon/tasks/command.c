@@ -29,6 +29,11 @@ bool command_permits(const struct tasks *tasks, enum task_kind kind, const char 
     return kind != TASK_TYPED || !user || may_use(find_type(tasks, type), user);
 }
 
+bool tasks_permit(const struct tasks *tasks, const char *type, const char *user)
+{
+    return may_use(find_type(tasks, type), user);
+}
+
 int command_check_spec(const struct task_spec *spec, void *data)
 {
     const struct tasks *tasks = data;

@@ -140,6 +140,9 @@ int tasks_retry(struct tasks *tasks, uint64_t number, const char *node,
                 const struct task_words *args, tasks_submitted_t done, void *data,
                 struct submission **ret);
 
+/* Whether tasks of this type are run here for @user. */
+bool tasks_permit(const struct tasks *tasks, const char *type, const char *user);
+
 /* The handler's words for a type, "built-in demo" where it has none, NULL where this node does not
  * do it. */
 const char *tasks_get_handler(const struct tasks *tasks, const char *type);

@@ -2,6 +2,7 @@
 """Tasks as a user meets them at the edges: what is refused with which code and hint, and what stays afterwards."""
 import datetime
 import grp
+import json
 import os
 import pwd
 import re
@@ -300,7 +301,9 @@ def test_a_task_that_nobody_runs_for_its_user_is_not_permitted(make_lab, write):
     # The first that is pinned there is taken before that is known, and fails; then it is known.
     lab["two"].ctl("submit", "-N", "three", "--wait", "a1", code=125)
     assert "not permitted: three does not run type a for root" in refused_at_once(lab["two"], "-N", "three", "a1")
-    failed = one.ctl("run", write("b1 a1 b2"), code=1)
+    assert "p2pctl: not permitted: none of the 5 nodes for type a runs it for root\n" in one.ctl("run", write("b1 a1 b2"), code=6).stderr
+    # A list that waits for types begins all the same.
+    failed = one.ctl("run", "--wait-types", write("b1 a1 b2"), code=1)
     assert "a1: not permitted: none of the 5 nodes for type a runs it for root" in failed.stdout
 
 
@@ -339,6 +342,38 @@ def test_users_that_a_reload_adds_get_what_waits_for_it(make_lab):
     reload_types(two, [{"name": "a", "users": ["somebody", "root"]}])
     assert one.wait_task(there, "succeeded")["node"] == "two"
     two.ctl("task", "cancel", own)
+
+
+def test_a_list_that_no_other_runs_for_its_user_is_refused_as_a_task_is(make_lab, write):
+    lab = make_lab(STEADY)
+    one = lab.node("one", role="seed", types=["a"])
+    lab.node("two", types=[{"name": "b", "users": ["mail"]}, {"name": "c", "users": ["mail"]}])
+    three = lab.node("three", types=[{"name": "b", "users": ["daemon"]}, {"name": "c", "users": ["root"]}])
+    lab.start()
+    path = write("a1 c1 b1")
+    for options in ((), ("--dry-run",), ("--detach",)):
+        result = one.ctl("run", *options, path, code=6)
+        place, told = result.stderr.splitlines()[:2]
+        assert place.endswith("tasks.txt:1:7: b1 cannot run as it stands") and result.stdout == ""
+        assert told.startswith("p2pctl: not permitted: ") and told in one.ctl("submit", "b1", code=6).stderr
+    assert one.tasks() == [] and one.json("workflow", "list")["workflows"] == []
+    plan = json.loads(one.ctl("run", "--json", "--dry-run", write("a1 c1")).stdout.splitlines()[0])
+    assert {entry["name"]: entry["nodes"] for entry in plan["types"]} == {"a": ["one"], "c": ["three"]}
+    one.ctl("run", write("a1 c1"))
+    plan = json.loads(three.ctl("run", "--json", "--dry-run", "--wait-types", write("b1 c1")).stdout.splitlines()[0])
+    assert {entry["name"]: entry["nodes"] for entry in plan["types"]}["c"] == ["two", "three"], "nobody was asked"
+
+
+def test_a_list_does_not_wait_for_who_does_not_answer(make_lab, write):
+    lab = make_lab(STEADY)
+    one = lab.node("one", role="seed", types=["a"])
+    two = lab.node("two", types=[{"name": "b", "users": ["mail"]}])
+    lab.start()
+    two.pause()
+    try:
+        assert json.loads(one.ctl("run", "--json", "--dry-run", write("a1 b1")).stdout.splitlines()[0])["total"] == 2
+    finally:
+        two.resume()
 
 
 def test_a_new_task_does_not_wait_for_who_left(make_lab):

@@ -258,8 +258,27 @@ static void add_type(const struct node *node, const struct swim_member *member,
     add_to(item, "free", accepts ? MIN(count, max) : 0);
 }
 
+/* Types of this node that are not for @user. */
+static void add_refused(const struct node *node, const char *user, cJSON *reply)
+{
+    const struct config_tasks *config = &node->config->tasks;
+
+    if (!user) {
+        json_add_null(reply, "refused");
+        return;
+    }
+    cJSON *list = cJSON_AddArrayToObject(reply, "refused");
+    for (size_t i = 0; i < config->types_count; i++)
+        if (!tasks_permit(node->tasks, config->types[i].name, user))
+            cJSON_AddItemToArray(list, cJSON_CreateString(config->types[i].name));
+}
+
 void method_types(struct node *node, struct call *call)
 {
+    const char *user = NULL;
+
+    if (!read_string(call, "user", &user))
+        return;
     const struct swim *swim = cluster_get_swim(node->cluster);
     cJSON *reply = call_new_reply("p2pctl.types/1");
     cJSON *list = cJSON_AddArrayToObject(reply, "types");
@@ -275,6 +294,7 @@ void method_types(struct node *node, struct call *call)
             add_type(node, member, &record, j, find_type(list, node, record.types[j]));
     }
     sort_types(list);
+    add_refused(node, user, reply);
     call_reply(call, reply);
 }
 

@@ -202,9 +202,18 @@ static bool has_type(const cJSON *types, const char *name)
     return false;
 }
 
+/* Whether the node does not run it for its user, as far as that is known. */
+static bool is_refused(const struct place_facts *facts, const struct task_spec *spec,
+                       const struct run_users *users)
+{
+    return facts->check ? facts->check(spec, facts->check_data) == -EACCES
+                        : task_spec_get_kind(spec) == TASK_TYPED &&
+                              run_users_has(users, &facts->id, spec->type);
+}
+
 /* Who does the steps; those that are no typed tasks have "cmd" and "python" as their types. */
 static void add_types(struct node *node, const struct call *call, const struct workflow_plan *plan,
-                      cJSON *json)
+                      const struct run_users *users, cJSON *json)
 {
     const struct place *place = origin_get_place(tasks_get_origin(node->tasks));
     cJSON *types = cJSON_AddArrayToObject(json, "types");
@@ -218,7 +227,8 @@ static void add_types(struct node *node, const struct call *call, const struct w
         cJSON *nodes = cJSON_AddArrayToObject(type, "nodes");
         size_t at = 0;
         for (const struct place_node *other; (other = place_next(place, &at));)
-            if (other->facts.state == PLACE_ALIVE && place_handles(&other->facts, spec))
+            if (other->facts.state == PLACE_ALIVE && place_handles(&other->facts, spec) &&
+                !is_refused(&other->facts, spec, users))
                 cJSON_AddItemToArray(nodes, cJSON_CreateString(other->facts.name));
         cJSON_AddItemToArray(types, type);
     }
@@ -267,7 +277,7 @@ static void add_stored(const struct workflow_plan *plan, cJSON *json)
 }
 
 cJSON *run_new_plan(struct node *node, const struct call *call, const struct workflow_plan *plan,
-                    const char *id)
+                    const struct run_users *users, const char *id)
 {
     cJSON *json = cJSON_CreateObject();
 
@@ -287,7 +297,7 @@ cJSON *run_new_plan(struct node *node, const struct call *call, const struct wor
         json_add_u64(item, "out", plan->steps[i].spec.outs.count);
         cJSON_AddItemToArray(tasks, item);
     }
-    add_types(node, call, plan, json);
+    add_types(node, call, plan, users, json);
     cJSON *inputs = cJSON_AddArrayToObject(json, "inputs");
     /* Which files go along with a list is asked at one's own node alone. */
     for (size_t i = 0; i < plan->locals.count && !call->caller.is_remote; i++)
@@ -396,7 +406,7 @@ void run_on_saved(int r, struct run *run, void *data)
         fail_unsaved(call, r);
     } else if (call) {
         const struct workflow_plan *plan = workflow_get_plan(run_get_workflow(run));
-        call_notify(call, run_new_plan(node, call, plan, run_id_format(node, run, id)));
+        call_notify(call, run_new_plan(node, call, plan, NULL, run_id_format(node, run, id)));
         if (starting.is_again && !starting.is_detached)
             tell_steps(node, call, run, plan);
         if (starting.is_detached)
@@ -420,7 +430,7 @@ static void attach(struct node *node, struct call *call, struct run *run, bool i
                   run_id_format(node, run, id), strerror(-r));
         return;
     }
-    call_notify(call, run_new_plan(node, call, plan, run_id_format(node, run, id)));
+    call_notify(call, run_new_plan(node, call, plan, NULL, run_id_format(node, run, id)));
     if (!is_detached)
         tell_steps(node, call, run, plan);
     if (is_detached || !run_get_workflow(run))

@@ -5,12 +5,13 @@
  */
 
 #include "control/methods_internal.h"
+#include "control/task/run_users.h"
 #include "tasks/runs.h"
 
 /* The first object of the stream, as far as the caller may hear of the steps; @id NULL: nothing is
- * to be run. */
+ * to be run. @users: what other nodes said of them, or NULL. */
 cJSON *run_new_plan(struct node *node, const struct call *call, const struct workflow_plan *plan,
-                    const char *id);
+                    const struct run_users *users, const char *id);
 
 /* The last one. */
 cJSON *run_new_end(const struct node *node, const struct run *run);

@@ -9,11 +9,13 @@
 /* What a new list is made of, until its files are on the disk. Texts are borrowed of the call. */
 struct draft {
     struct node *node;          /* borrowed */
-    struct call *call;          /* borrowed until gone */
+    struct call *call;          /* borrowed until gone; then NULL, while others are asked */
     struct workflow_plan *plan; /* owned */
     struct run_options options;
-    struct task_words vars; /* owned; of options */
+    struct task_words vars;  /* owned; of options */
+    struct run_users *users; /* owned; what other nodes said, or NULL */
     bool is_detached;
+    bool is_dry_run;
     struct stage *stage;                         /* borrowed, while it is under way */
     struct stage_source sources[TASK_FILES_MAX]; /* descriptors owned */
     char places[TASK_FILES_MAX][12];             /* what the sources are called */
@@ -26,6 +28,7 @@ static struct draft *draft_free(struct draft *draft)
     for (size_t i = 0; draft->plan && i < draft->plan->locals.count; i++)
         close_fd(draft->sources[i].fd);
     workflow_plan_free(draft->plan);
+    run_users_free(draft->users);
     task_words_done(&draft->vars);
     free(draft);
     return NULL;
@@ -154,15 +157,16 @@ static bool read_options(struct node *node, struct call *call, struct run_option
     return true;
 }
 
-static void show_plan(struct node *node, struct call *call, const struct workflow_plan *plan)
+static void show_plan(const struct draft *draft)
 {
+    struct call *call = draft->call;
     cJSON *end = cJSON_CreateObject();
     static const char *const empty[] = {"id",    "succeeded",  "failed", "skipped",
                                         "nodes", "elapsed_ms", "exit"};
 
-    call_notify(call, run_new_plan(node, call, plan, NULL));
+    call_notify(call, run_new_plan(draft->node, call, draft->plan, draft->users, NULL));
     json_add_string(end, "type", "end");
-    json_add_u64(end, "total", plan->steps_count);
+    json_add_u64(end, "total", draft->plan->steps_count);
     for (size_t i = 0; i < ARRAY_SIZE(empty); i++)
         json_add_null(end, empty[i]);
     call_reply(call, end);
@@ -244,11 +248,77 @@ static void stage_and_start(struct draft **draft)
         call_on_gone(call, on_gone, TAKE_PTR(*draft));
 }
 
+/* Whether somebody runs every step for its user, by what was said. False: the call has been
+ * answered. */
+static bool check_users(const struct draft *draft)
+{
+    struct place *place = origin_get_place(tasks_get_origin(draft->node->tasks));
+    struct place_refuser refusers[RUN_USERS_NODES_MAX];
+    char reason[TASK_REASON_MAX + 1];
+
+    for (size_t i = 0; i < draft->plan->steps_count; i++) {
+        const struct workflow_step *step = &draft->plan->steps[i];
+        const struct place_past past = {
+            .refusers = refusers,
+            .refusers_count = run_users_find(draft->users, step->spec.type, refusers)};
+        if (past.refusers_count == 0 || task_spec_get_kind(&step->spec) != TASK_TYPED ||
+            !place_is_forbidden(place, &step->spec, &past, false))
+            continue;
+        (void)place_choose(place, &step->spec, &past, reason);
+        call_set_detail(draft->call, "%s:%u:%u: %s cannot run as it stands", draft->options.file,
+                        step->line, step->column, step->name);
+        fail_forbidden(draft->call, reason);
+        return false;
+    }
+    return true;
+}
+
+/* All that can be said against it has been looked at. Takes @draft over. */
+static void begin(struct draft *draft)
+{
+    _cleanup_(draft_freep) struct draft *owned = draft;
+
+    if (owned->is_dry_run)
+        show_plan(owned);
+    else if (owned->plan->locals.count > 0)
+        stage_and_start(&owned);
+    else
+        start(owned);
+}
+
+static void on_asked(struct run_users *users, void *data)
+{
+    _cleanup_(draft_freep) struct draft *draft = data;
+
+    draft->users = users;
+    if (!draft->call)
+        return;
+    call_on_gone(draft->call, NULL, NULL);
+    if (check_users(draft))
+        begin(TAKE_PTR(draft));
+}
+
+/* Others are asked first where it may be up to its user. Takes @draft over. */
+static void ask_and_begin(struct draft *draft)
+{
+    int r = draft->options.waits_for_types
+                ? 0
+                : run_users_ask(draft->node, draft->call, draft->plan, on_asked, draft);
+
+    if (r == 0) {
+        begin(draft);
+    } else if (r < 0) {
+        fail_memory(draft->call);
+        draft_free(draft);
+    } else {
+        call_hold(draft->call, &draft->call);
+    }
+}
+
 void run_start_list(struct node *node, struct call *call, bool is_detached)
 {
     _cleanup_(draft_freep) struct draft *draft = calloc(1, sizeof(*draft));
     struct grammar_errors errors = {0};
-    bool is_dry_run = false;
 
     if (!draft) {
         fail_memory(call);
@@ -257,7 +327,7 @@ void run_start_list(struct node *node, struct call *call, bool is_detached)
     *draft = (struct draft){.node = node, .call = call, .is_detached = is_detached};
     struct run_options *options = &draft->options;
     if (!read_options(node, call, options, &draft->vars) ||
-        !read_bool(call, "dry_run", &is_dry_run))
+        !read_bool(call, "dry_run", &draft->is_dry_run))
         return;
     node_refresh_loads(node);
     int r = grammar_parse(options->file, options->text, strlen(options->text), &options->grammar,
@@ -268,13 +338,7 @@ void run_start_list(struct node *node, struct call *call, bool is_detached)
         fail_grammar(call, options->file, &errors);
     else if (r < 0)
         fail_memory(call);
-    else if (!check_places(node, call, draft->plan, options))
-        ; /* it has been answered */
-    else if (is_dry_run)
-        show_plan(node, call, draft->plan);
-    else if (draft->plan->locals.count > 0)
-        stage_and_start(&draft);
-    else
-        start(draft);
+    else if (check_places(node, call, draft->plan, options))
+        ask_and_begin(TAKE_PTR(draft));
     grammar_errors_done(&errors);
 }
