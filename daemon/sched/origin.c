@@ -125,7 +125,7 @@ static bool make_room(struct origin *origin)
 }
 
 /* An attempt from before the restart. Of the own node nothing survived. */
-static void resume(struct origin *origin, struct job *job)
+static void resume(struct origin *origin, struct job *job, bool has_begun)
 {
     struct task *task = job->task;
 
@@ -136,7 +136,10 @@ static void resume(struct origin *origin, struct job *job)
         place_accept(origin->place, &task->node);
     job_contact(origin, job);
     if (node_id_is_equal(&task->node, &origin->config.id)) {
-        job_lose(origin, job, "this node was restarted");
+        if (has_begun || job->is_accepted)
+            job_lose(origin, job, "this node was restarted");
+        else
+            job_not_begun(origin, job, "this node was restarted");
         return;
     }
     job->query_usec = origin->now;
@@ -156,7 +159,7 @@ void job_keep_ended(struct origin *origin, struct job *job)
                    MIN(usec_add(origin->now, usec_sub(keep, age)), ORIGIN_NEVER));
 }
 
-int origin_restore(struct origin *origin, struct task *task, usec_t now)
+int origin_restore(struct origin *origin, struct task *task, bool has_begun, usec_t now)
 {
     struct job *job;
 
@@ -171,7 +174,7 @@ int origin_restore(struct origin *origin, struct task *task, usec_t now)
     if (task_state_is_final(task->state))
         job_keep_ended(origin, job);
     else if (task->has_node)
-        resume(origin, job);
+        resume(origin, job, has_begun);
     else if (task->is_cancelled)
         job_finish(origin, job, TASK_CANCELLED);
     else {

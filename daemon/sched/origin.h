@@ -131,9 +131,11 @@ void origin_set_wall(struct origin *origin, uint64_t wall_usec, usec_t now);
  * @task: taken over on success only
  *
  * An attempt that was under way stays valid; its worker is asked until it answers, or until it is
- * gone and one lease from now is over. Return: 0; -EEXIST; -ENOBUFS; -ENOMEM.
+ * gone and one lease from now is over. One of the own node is lost, or goes back to the queue where
+ * @has_begun is false, which says that it is known not to have begun. Return: 0; -EEXIST; -ENOBUFS;
+ * -ENOMEM.
  */
-int origin_restore(struct origin *origin, struct task *task, usec_t now);
+int origin_restore(struct origin *origin, struct task *task, bool has_begun, usec_t now);
 
 /**
  * origin_submit() - a new task
@@ -234,9 +236,13 @@ void origin_cut(struct origin *origin, uint64_t number, uint64_t attempt, int er
  */
 void origin_explain(struct origin *origin, uint64_t number, const char *reason, usec_t now);
 
-/* The answer to ORIGIN_QUERY: the node has no such attempt, and will not take it any more. */
+/* The answer to ORIGIN_QUERY: the node has no such attempt, and will not take it any more.
+ * @has_begun: as of origin_restore(). */
 void origin_missing(struct origin *origin, uint64_t number, uint64_t attempt,
-                    const struct node_id *node, usec_t now);
+                    const struct node_id *node, bool has_begun, usec_t now);
+
+/* Whether all that is known of this task is on disk. */
+bool origin_is_saved(const struct origin *origin, uint64_t number);
 
 /* A worker asks for a renewal. Return: whether it has it; otherwise it must stop the attempt. */
 bool origin_renewed(struct origin *origin, uint64_t number, uint64_t attempt,

@@ -129,6 +129,13 @@ void origin_refused(struct origin *origin, uint64_t number, uint64_t attempt,
         job_refuse(origin, job, refusal);
 }
 
+bool origin_is_saved(const struct origin *origin, uint64_t number)
+{
+    const struct job *job = job_find(origin, number);
+
+    return !job || job->committed >= job->revision;
+}
+
 void origin_ended(struct origin *origin, uint64_t number, uint64_t attempt,
                   const struct node_id *node, const struct task_end *end, usec_t now)
 {
@@ -141,6 +148,9 @@ void origin_ended(struct origin *origin, uint64_t number, uint64_t attempt,
     job = job_find(origin, number);
     /* The same end again, before it is on disk: the acknowledgement will follow by itself. */
     if (job && (job->gates & (1U << ORIGIN_ACK)) && job->ack_attempt == attempt)
+        return;
+    /* Nothing is settled before what is known of it is on disk: it is told again. */
+    if (!origin_is_saved(origin, number))
         return;
     origin->statistics.stale++;
     origin_answer(origin, ORIGIN_ACK, number, attempt, node);
@@ -175,7 +185,7 @@ void origin_cut(struct origin *origin, uint64_t number, uint64_t attempt, int er
 }
 
 void origin_missing(struct origin *origin, uint64_t number, uint64_t attempt,
-                    const struct node_id *node, usec_t now)
+                    const struct node_id *node, bool has_begun, usec_t now)
 {
     struct job *job = find_current(origin, number, attempt, node, now);
     const struct place_node *known = place_find(origin->place, node);
@@ -187,6 +197,10 @@ void origin_missing(struct origin *origin, uint64_t number, uint64_t attempt,
     if (job->is_sure && !job->is_accepted && known &&
         known->facts.generation == job->task->node_generation) {
         job_refuse(origin, job, ORIGIN_REFUSED_UNREACHABLE);
+        return;
+    }
+    if (!has_begun && job->task->state != TASK_RUNNING) {
+        job_not_begun(origin, job, "it was restarted");
         return;
     }
     task_format_text(why, sizeof(why), "%s does not have it any more", job->task->node_name);

@@ -170,6 +170,8 @@ void job_wait_after_refusal(struct origin *origin, struct job *job);
 void job_wait(struct origin *origin, struct job *job, usec_t delay_usec);
 void job_contact(struct origin *origin, struct job *job);
 void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refusal);
+/* It is known not to have begun there, so that was no attempt. */
+void job_not_begun(struct origin *origin, struct job *job, const char *why);
 void job_lose(struct origin *origin, struct job *job, const char *why);
 void job_end(struct origin *origin, struct job *job, const struct task_end *end);
 void job_finish(struct origin *origin, struct job *job, enum task_state state);

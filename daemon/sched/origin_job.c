@@ -221,6 +221,35 @@ static void give_up(struct origin *origin, struct job *job, enum task_state stat
     (void)task_add_timeline(job->task, origin_wall(origin), "%s", task_state_name(state));
 }
 
+/* Away from a node where it did not run. @how: "not taken by" */
+static void bring_back(struct origin *origin, struct job *job, const char *how, const char *why)
+{
+    struct task *task = job->task;
+
+    job->untold++;
+    (void)task_add_timeline(task, origin_wall(origin), "%s %s: %s", how, task->node_name, why);
+    if (job->is_accepted)
+        tell_previous(job);
+    job_detach(origin, job);
+    task_format_text(task->reason, sizeof(task->reason), "%s %s: %s", how, task->node_name, why);
+    tell_note(job, why);
+    if (task->tries <= 1) /* it has run nowhere yet */
+        task->node_name[0] = '\0';
+}
+
+void job_not_begun(struct origin *origin, struct job *job, const char *why)
+{
+    bring_back(origin, job, "not begun on", why);
+    if (job->task->is_cancelled) {
+        give_up(origin, job, TASK_CANCELLED);
+        return;
+    }
+    job->task->tries--;
+    job_commit(origin, job, 0);
+    job->refusals++;
+    job_wait_after_refusal(origin, job);
+}
+
 void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refusal)
 {
     static const char *const texts[_ORIGIN_REFUSED_MAX] = {
@@ -242,20 +271,10 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
         (refusal == ORIGIN_REFUSED_NO_SPACE && !(task->spec.retry_on & TASK_RETRY_NO_SPACE)) ||
         (refusal == ORIGIN_REFUSED_UNREACHABLE && !(task->spec.retry_on & TASK_RETRY_UNREACHABLE));
 
-    job->untold++;
-    (void)task_add_timeline(task, origin_wall(origin), "not taken by %s: %s", task->node_name,
-                            text);
-    if (job->is_accepted)
-        tell_previous(job);
+    bring_back(origin, job, "not taken by", text);
     avoid_node(job);
     if (refusal == ORIGIN_REFUSED_DRAINING)
         place_take_draining(origin->place, &job->avoid, origin->now);
-    job_detach(origin, job);
-    task_format_text(task->reason, sizeof(task->reason), "not taken by %s: %s", task->node_name,
-                     text);
-    tell_note(job, text);
-    if (task->tries <= 1) /* it has run nowhere yet */
-        task->node_name[0] = '\0';
     if (task->is_cancelled || is_fatal) {
         give_up(origin, job, task->is_cancelled ? TASK_CANCELLED : TASK_FAILED);
         return;

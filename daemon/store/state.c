@@ -225,6 +225,7 @@ static int start(sqlite3 *database, uint64_t wall_usec, struct state_start *ret)
         r = database_get_u64(database, "SELECT ifnull(max(sequence), 0) FROM event", &last_event);
     if (r < 0)
         return r == -ENOENT ? -EUCLEAN : r;
+    ret->previous_generation = stored;
     ret->generation = MAX(stored + 1, wall_usec / USEC_PER_SECOND);
     ret->next_event = last_event + 1;
     return database_run(database, "UPDATE meta SET value = ?1 WHERE key = 'generation'", "i",

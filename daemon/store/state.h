@@ -64,6 +64,7 @@ DEFINE_CLEANUP(struct state *, state_free)
 struct state_start {
     struct node_id id; /* random, made at the first start */
     uint64_t generation;
+    uint64_t previous_generation; /* of the start before; 0 = there was none */
     uint64_t next_task; /* above every number ever put, also of tasks deleted since; from 1 */
     uint64_t next_workflow;
     uint64_t next_event;

@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "sched/task_json.h"
+#include "tasks/begun.h"
 #include "tasks/hooks.h"
 #include "tasks/machine.h"
 #include "tasks/tasks.h"
@@ -66,6 +67,7 @@ struct tasks {
     size_t runs_count;
     struct tally tally;
     struct hooks hooks;
+    struct begun *begun; /* owned */
     struct list held; /* of struct job: ends that are not on the disk yet, by when they are due */
     usec_t keep_usec; /* when keep_timer comes */
     int keep_error;   /* of the last one that went there; 0 = none */
@@ -97,6 +99,8 @@ struct job {
     struct slots_attempt *attempt; /* borrowed: it ends with SLOTS_DROPPED, and so does this */
     struct output *output;         /* borrowed from the store; NULL before the start */
     bool is_handed;                /* p2pnode-exec has it */
+    bool is_acked;                 /* its origin has its end */
+    int begun;                     /* its place in tasks.begun; negative = none */
     bool is_paused;                /* not read from: the disk is behind */
     /* Of attempts of other nodes, which keep.c keeps: */
     uint64_t ended_wall_usec; /* of one from before the start; 0 = not, or not known */
@@ -182,6 +186,8 @@ extern const struct exec_handler worker_exec_handler;
 void worker_act(struct tasks *tasks, const struct slots_action *action);
 /* At start: a result that its origin has not acknowledged. */
 int worker_restore(const struct state_result *result, void *tasks);
+/* The origin of that attempt has its end on the disk, or does not want it. */
+void worker_take_ack(struct tasks *tasks, const struct slots_key *key);
 enum origin_refusal worker_get_refusal(enum slots_handback reason);
 /* What an origin is told that asks for a place. */
 void worker_answer(struct tasks *tasks, const struct slots_key *key, const struct slots_wish *wish,

@@ -298,7 +298,7 @@ static void act_here(struct tasks *tasks, const struct origin_action *action)
         break;
     case ORIGIN_QUERY:
         if (!slots_find(tasks->slots, &key))
-            origin_missing(tasks->origin, key.number, key.attempt, &key.origin, now);
+            origin_missing(tasks->origin, key.number, key.attempt, &key.origin, true, now);
         break;
     case ORIGIN_CANCEL:
         slots_cancel(tasks->slots, &key, action->signal, action->grace_usec, now);
@@ -313,7 +313,7 @@ static void act_here(struct tasks *tasks, const struct origin_action *action)
         slots_release(tasks->slots, &key);
         break;
     default:
-        slots_acked(tasks->slots, &key, now);
+        worker_take_ack(tasks, &key);
         break;
     }
 }

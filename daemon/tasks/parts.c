@@ -144,6 +144,26 @@ int parts_reload(struct tasks *tasks)
     return r < 0 ? r : parts_make_exec(tasks);
 }
 
+/* The attempt under way of a task that is restored. */
+static bool has_begun(const struct tasks *tasks, const struct task *task)
+{
+    struct slots_key key = {
+        .origin = tasks->start->id, .number = task->number, .attempt = task->attempt};
+
+    return !begun_has_not(tasks->begun, &key, task->node_generation);
+}
+
+/* Those of other nodes may be asked for at any time, own ones only after another kill of this
+ * daemon, before it is on the disk what became of them. */
+static bool is_begun_wanted(const struct slots_key *key, void *data)
+{
+    const struct tasks *tasks = data;
+    const struct task *task = origin_find(tasks->origin, key->number);
+
+    return !node_id_is_equal(&key->origin, &tasks->start->id) ||
+           (task && task->attempt == key->attempt);
+}
+
 static int restore_task(const struct state_task *stored, void *data)
 {
     struct tasks *tasks = data;
@@ -154,7 +174,7 @@ static int restore_task(const struct state_task *stored, void *data)
     if (r >= 0)
         r = task_from_json(json, &task);
     if (r >= 0)
-        r = origin_restore(tasks->origin, task, tasks_now(tasks));
+        r = origin_restore(tasks->origin, task, has_begun(tasks, task), tasks_now(tasks));
     if (r < 0)
         return log_line_errno(LOG_ERR | LOG_STAYS, r,
                               "Cannot take up task %llu from the database: %m",
@@ -228,5 +248,6 @@ int parts_restore(struct tasks *tasks)
         r = state_load_results(tasks->state, worker_restore, tasks);
     if (r >= 0)
         r = state_load_workflows(tasks->state, runs_restore, tasks);
+    begun_sweep(tasks->begun, is_begun_wanted, tasks);
     return r < 0 ? r : sweep(tasks);
 }

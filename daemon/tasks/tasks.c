@@ -169,6 +169,9 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     if (r >= 0)
         r = parts_make_slots(tasks, seed);
     if (r >= 0)
+        r = begun_open(setup->state_dir, setup->start->previous_generation,
+                       setup->start->generation, &tasks->begun);
+    if (r >= 0)
         r = commit_init(tasks);
     if (r >= 0)
         r = make_timers(tasks);
@@ -233,6 +236,7 @@ struct tasks *tasks_free(struct tasks *tasks)
     again_done(tasks);
     slots_free(tasks->slots);
     origin_free(tasks->origin);
+    begun_free(tasks->begun);
     sd_event_unref(tasks->event);
     free(tasks);
     return NULL;

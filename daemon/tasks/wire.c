@@ -48,6 +48,7 @@ void wire_send_offer(struct tasks *tasks, const struct origin_action *action)
 static void query(struct tasks *tasks, const struct node_id *node, uint64_t number,
                   uint64_t attempt)
 {
+    const struct task *task = origin_find(tasks->origin, number);
     uint64_t have[2];
     cJSON *frame = wire_new_frame("query", number, attempt);
 
@@ -55,6 +56,8 @@ static void query(struct tasks *tasks, const struct node_id *node, uint64_t numb
     inflow_restart(tasks, number, attempt);
     json_add_u64(frame, "have_stdout", have[0]);
     json_add_u64(frame, "have_stderr", have[1]);
+    if (task)
+        json_add_u64(frame, "generation", task->node_generation);
     (void)wire_send(tasks, node, frame, NULL, 0);
 }
 
@@ -82,11 +85,6 @@ void wire_send_ack(struct tasks *tasks, const struct origin_action *action)
 {
     (void)wire_send(tasks, &action->node, wire_new_frame("ack", action->number, action->attempt),
                     NULL, 0);
-}
-
-static void reply(struct tasks *tasks, const char *op, const struct slots_key *key)
-{
-    (void)wire_send(tasks, &key->origin, wire_new_frame(op, key->number, key->attempt), NULL, 0);
 }
 
 static void send_accepted(struct tasks *tasks, const struct slots_attempt *attempt)
@@ -174,7 +172,10 @@ void wire_send_ended(struct tasks *tasks, const struct slots_attempt *attempt)
 
 void wire_send_resync(struct job *job)
 {
-    reply(job->tasks, "resync", &job->attempt->key);
+    const struct slots_key *key = &job->attempt->key;
+
+    (void)wire_send(job->tasks, &key->origin, wire_new_frame("resync", key->number, key->attempt),
+                    NULL, 0);
 }
 
 void wire_send_got(struct tasks *tasks, const struct node_id *to, uint64_t number, uint64_t attempt,
@@ -263,27 +264,34 @@ static bool take_offer(const struct incoming *in)
     return true;
 }
 
-static void tell_absent(struct tasks *tasks, const struct slots_key *key)
+/* @generation: of this node, as its origin knew it when it offered that; 0 = it does not say */
+static void tell_absent(struct tasks *tasks, const struct slots_key *key, uint64_t generation)
 {
+    cJSON *frame = NULL;
     enum slots_handback reason;
 
-    if (slots_was_handed_back(tasks->slots, key, &reason))
+    if (slots_was_handed_back(tasks->slots, key, &reason)) {
         wire_send_refused(tasks, key, worker_get_refusal(reason));
-    else
-        reply(tasks, "missing", key);
+        return;
+    }
+    frame = wire_new_frame("missing", key->number, key->attempt);
+    if (begun_has_not(tasks->begun, key, generation))
+        json_add_bool(frame, "begun", false);
+    (void)wire_send(tasks, &key->origin, frame, NULL, 0);
 }
 
 static bool take_query(const struct incoming *in)
 {
     struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
-    uint64_t have[2];
+    uint64_t have[2], generation = 0;
 
     if (!wire_read_u64(in, "have_stdout", WIRE_NUMBER_MAX, &have[0]) ||
-        !wire_read_u64(in, "have_stderr", WIRE_NUMBER_MAX, &have[1]))
+        !wire_read_u64(in, "have_stderr", WIRE_NUMBER_MAX, &have[1]) ||
+        json_get_u64(in->header, "generation", WIRE_NUMBER_MAX, &generation) < 0)
         return false;
     struct slots_attempt *attempt = slots_query(in->tasks->slots, &key, tasks_now(in->tasks));
     if (!attempt) {
-        tell_absent(in->tasks, &key);
+        tell_absent(in->tasks, &key, generation);
         return true;
     }
     if (attempt->state == SLOTS_ENDED && !attempt->userdata) {
@@ -326,7 +334,7 @@ static bool take_ack(const struct incoming *in)
 {
     struct slots_key key = {.origin = *in->from, .number = in->number, .attempt = in->attempt};
 
-    slots_acked(in->tasks->slots, &key, tasks_now(in->tasks));
+    worker_take_ack(in->tasks, &key);
     return true;
 }
 
@@ -398,7 +406,12 @@ static bool take_paused(const struct incoming *in)
 
 static bool take_missing(const struct incoming *in)
 {
-    origin_missing(in->tasks->origin, in->number, in->attempt, in->from, tasks_now(in->tasks));
+    bool has_begun = true;
+
+    if (json_get_bool(in->header, "begun", &has_begun) < 0)
+        return false;
+    origin_missing(in->tasks->origin, in->number, in->attempt, in->from, has_begun,
+                   tasks_now(in->tasks));
     return true;
 }
 
@@ -448,7 +461,7 @@ static bool take_resync(const struct incoming *in)
 {
     if (owner_wants(in->tasks, in->number, in->attempt))
         query(in->tasks, in->from, in->number, in->attempt);
-    else
+    else if (origin_is_saved(in->tasks->origin, in->number))
         (void)wire_send(in->tasks, in->from, wire_new_frame("ack", in->number, in->attempt), NULL,
                         0);
     return true;

@@ -86,7 +86,12 @@ void worker_hand_over(struct job *job)
                                             .processes = PROCESSES_MAX,
                                             .cpus_milli = spec->cpus_milli}};
         supply_fill(job, &task);
+        job->begun = begun_add(tasks->begun, &job->attempt->key);
         r = exec_start(tasks->exec, job->attempt->id, &task);
+        if (r < 0) {
+            begun_release(tasks->begun, job->begun);
+            job->begun = -1;
+        }
     }
     if (r >= 0)
         job->is_handed = true;
@@ -119,7 +124,7 @@ static void start(struct tasks *tasks, struct slots_attempt *attempt)
         slots_exited(tasks->slots, attempt->id, &end, tasks_now(tasks));
         return;
     }
-    *job = (struct job){.tasks = tasks, .attempt = attempt};
+    *job = (struct job){.tasks = tasks, .attempt = attempt, .begun = -1};
     list_init(&job->held);
     attempt->userdata = job;
     int r = output_new(tasks->outputs, &key, tasks->config->tasks.output_size_max, on_room, job,
@@ -363,6 +368,10 @@ static void drop(struct tasks *tasks, struct slots_attempt *attempt)
     if (job->read)
         output_cancel(job->read);
     supply_drop(job);
+    if (job->is_acked)
+        begun_release(tasks->begun, job->begun);
+    else if (job->is_handed)
+        begun_keep(tasks->begun, job->begun);
     if (!is_own(job)) {
         struct bundles_key results = worker_results_key(tasks, &attempt->key);
         if (attempt->end.out.size > 0)
@@ -393,6 +402,16 @@ enum origin_refusal worker_get_refusal(enum slots_handback reason)
         break;
     }
     return ORIGIN_REFUSED_RECALLED;
+}
+
+void worker_take_ack(struct tasks *tasks, const struct slots_key *key)
+{
+    const struct slots_attempt *attempt = slots_find(tasks->slots, key);
+    struct job *job = attempt ? attempt->userdata : NULL;
+
+    if (job)
+        job->is_acked = attempt->state == SLOTS_ENDED;
+    slots_acked(tasks->slots, key, tasks_now(tasks));
 }
 
 static void hand_back(struct tasks *tasks, const struct slots_action *action)
@@ -515,7 +534,8 @@ int worker_restore(const struct state_result *stored, void *data)
     struct job *job = attempt ? calloc(1, sizeof(*job)) : NULL;
     if (!job)
         return r < 0 ? r : -ENOMEM;
-    *job = (struct job){.tasks = tasks, .attempt = attempt, .is_handed = true, .is_kept = true};
+    *job = (struct job){
+        .tasks = tasks, .attempt = attempt, .begun = -1, .is_handed = true, .is_kept = true};
     (void)json_get_u64(json, "ended_wall_usec", UINT64_MAX, &job->ended_wall_usec);
     list_init(&job->held);
     attempt->userdata = job;

@@ -209,3 +209,25 @@ def test_what_was_accepted_survives_a_kill_at_once(make_lab):
         assert set(accepted) <= known, f"gone in life {life}: {set(accepted) - known}"
     for task in accepted:
         node.wait_task(task, "succeeded")
+
+
+@pytest.mark.parametrize("worker", ["lab-01", "lab-02"])
+def test_what_only_waited_in_a_queue_is_no_attempt(lab, worker):
+    """A kill of the node where it waits, and not what ran there, counts."""
+    origin, killed = lab["lab-01"], lab[worker]
+    for node in lab.nodes.values():
+        node.stop()
+        node.settings["tasks"] = {**node.settings["tasks"], "slots": 2}
+        node.start()
+    lab.wait_joined()
+    running = [origin.submit("--retries", "0", "-N", worker, "--", "sleep", "1000") for _ in range(2)]
+    for task in running:
+        origin.wait_task(task, "running")
+    waiting = [origin.submit("--retries", retries, "-N", worker, "--", "echo", "q") for retries in ("0", "1")]
+    killed.kill()
+    killed.start()
+    for task in running:
+        origin.wait_task(task, "unknown")
+    for task in waiting:
+        assert origin.wait_task(task, "succeeded")["attempt"] == 1
+        assert "not begun on" in str(origin.task(task)["timeline"])

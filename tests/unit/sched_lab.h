@@ -86,7 +86,8 @@ struct lab_event {
     struct slots_wish wish;
     struct place_answer answer;
     uint64_t number, revision, id;
-    char *json; /* owned; of a commit */
+    bool is_unbegun; /* of what is missing: as is known */
+    char *json;      /* owned; of a commit */
     enum origin_refusal refusal;
     enum place_state state;
     int signal;
@@ -103,6 +104,7 @@ struct lab_record {
     bool is_once; /* retries 0 */
     unsigned ended;
     unsigned running, starts; /* processes */
+    uint64_t begun;           /* the last attempt that one was started for */
 };
 
 struct lab_process {
@@ -267,6 +269,7 @@ static void lab_start_process(struct lab *lab, unsigned node, const struct slots
         lab_violate(lab, "a confidential task runs on node %u", node);
     record->running++;
     record->starts++;
+    record->begun = attempt->key.attempt;
     lab->starts++;
     *process = (struct lab_process){.is_used = true, .id = attempt->id, .key = attempt->key};
     lab_at(lab, USEC_PER_MSEC, LAB_PROCESS_STARTED, node)->id = attempt->id;

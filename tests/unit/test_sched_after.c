@@ -261,7 +261,7 @@ static void carry(struct origin *from, struct origin *to, uint64_t number)
 
     assert_int_equal(json_parse(text, strlen(text), &json), 0);
     assert_int_equal(task_from_json(json, &task), 0);
-    assert_int_equal(origin_restore(to, task, 0), 0);
+    assert_int_equal(origin_restore(to, task, true, 0), 0);
 }
 
 static void a_restart_goes_on_waiting(void **state _unused_)

@@ -244,7 +244,7 @@ static struct origin *restart(struct origin *origin, usec_t now)
     assert_int_equal(origin_new(&config, 2, now, WALL + now, &next), 0);
     for (const struct task *task = origin_next(origin, 0); task;
          task = origin_next(origin, task->number))
-        assert_int_equal(origin_restore(next, reload(origin, task->number), now), 0);
+        assert_int_equal(origin_restore(next, reload(origin, task->number), true, now), 0);
     origin_free(origin);
     return next;
 }
@@ -1176,7 +1176,7 @@ static void an_attempt_that_never_arrived_is_placed_again(void **state _unused_)
     (void)actions(origin, 0);
     origin_disconnected(origin, &two, 1);
     (void)run_until(origin, USEC_PER_SEC);
-    origin_missing(origin, 1, 1, &two, USEC_PER_SEC);
+    origin_missing(origin, 1, 1, &two, true, USEC_PER_SEC);
     assert_non_null(strstr(actions(origin, USEC_PER_SEC), "send 1.2 lab-03"));
     assert_int_equal(origin_find(origin, 1)->tries, 1);
     origin_free(origin);
@@ -1192,9 +1192,71 @@ static void an_attempt_that_its_node_forgot_is_lost(void **state _unused_)
     (void)actions(origin, 0);
     start(origin, 1, 1, 2, 0);
     (void)actions(origin, 0);
-    origin_missing(origin, 1, 1, &two, 1);
+    origin_missing(origin, 1, 1, &two, true, 1);
     assert_string_equal(actions(origin, 1),
                         "lost 1 (lab-02 does not have it any more), commit 1, ");
+    origin_free(origin);
+}
+
+/* It waited in the queue of a node that was killed: it may run there again, even if only once. */
+static void an_attempt_that_did_not_begin_is_none(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = node(2);
+    struct task_spec spec = spec_of("a");
+
+    spec.retries = 0;
+    add_node(origin, 2, 0);
+    submit_spec(origin, 1, &spec, 0);
+    (void)actions(origin, 0);
+    accept(origin, 1, 1, 2, 0);
+    origin_missing(origin, 1, 1, &two, false, USEC_PER_SEC);
+    assert_non_null(strstr(actions(origin, USEC_PER_SEC), "send 1.2 lab-02"));
+    assert_int_equal(origin_find(origin, 1)->tries, 1);
+    /* What is known to have begun is not believed to have not. */
+    start(origin, 1, 2, 2, USEC_PER_SEC);
+    (void)actions(origin, USEC_PER_SEC);
+    origin_missing(origin, 1, 2, &two, false, USEC_PER_SEC);
+    assert_int_equal(state_of(origin, 1), TASK_UNKNOWN);
+    origin_free(origin);
+}
+
+static void what_did_not_begin_here_waits_again_after_a_restart(void **state _unused_)
+{
+    struct origin *origin = make(), *next;
+    struct origin_config config = config_of();
+    struct task_spec spec = spec_of("a");
+
+    spec.retries = 0;
+    add_node(origin, 1, 0);
+    submit_spec(origin, 1, &spec, 0);
+    (void)actions(origin, 0);
+    accept(origin, 1, 1, 1, 0);
+    assert_int_equal(origin_new(&config, 2, 0, WALL, &next), 0);
+    add_node(next, 1, 0);
+    assert_int_equal(origin_restore(next, reload(origin, 1), false, 0), 0);
+    assert_non_null(strstr(actions(next, 0), "send 1.2 lab-01"));
+    assert_int_equal(origin_find(next, 1)->tries, 1);
+    assert_int_equal(state_of(next, 1), TASK_PENDING);
+    origin_free(origin);
+    origin_free(next);
+}
+
+/* Else a restart of both could ask for what its worker does not remember any more. */
+static void what_is_not_on_disk_is_not_acknowledged(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    add_node(origin, 3, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 0);
+    (void)actions(origin, 0);
+    struct node_id two = node(2);
+    origin_missing(origin, 1, 1, &two, true, 1);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 1);
+    assert_null(strstr(drain(origin, true, 1), "ack"));
     origin_free(origin);
 }
 
@@ -1557,6 +1619,9 @@ int main(void)
         cmocka_unit_test(questions_that_find_no_connection_come_ever_less_often),
         cmocka_unit_test(an_attempt_that_never_arrived_is_placed_again),
         cmocka_unit_test(an_attempt_that_its_node_forgot_is_lost),
+        cmocka_unit_test(an_attempt_that_did_not_begin_is_none),
+        cmocka_unit_test(what_did_not_begin_here_waits_again_after_a_restart),
+        cmocka_unit_test(what_is_not_on_disk_is_not_acknowledged),
         cmocka_unit_test(a_restarted_node_is_asked_and_then_given_up),
         cmocka_unit_test(cancelling_what_waits_ends_it_at_once),
         cmocka_unit_test(cancelling_what_runs_waits_for_its_end),

@@ -109,7 +109,8 @@ static void start_node(struct lab *lab, unsigned node)
         cJSON *json = NULL;
         struct task *task;
         if (json_parse(record->json, strlen(record->json), &json) < 0 ||
-            task_from_json(json, &task) < 0 || origin_restore(entry->origin, task, lab->now) < 0)
+            task_from_json(json, &task) < 0 ||
+            origin_restore(entry->origin, task, record->begun >= task->attempt, lab->now) < 0)
             abort();
         cJSON_Delete(json);
     }
@@ -227,7 +228,7 @@ static void on_message_to_origin(struct lab *lab, struct lab_event *event)
         origin_answered(origin, number, attempt, &from, &event->answer, lab->now);
         break;
     case LAB_MISSING:
-        origin_missing(origin, number, attempt, &from, lab->now);
+        origin_missing(origin, number, attempt, &from, !event->is_unbegun, lab->now);
         break;
     case LAB_RENEW:
         answer = lab_send(lab, event->node, event->peer, LAB_RENEWED, &event->key);
@@ -253,6 +254,8 @@ static void answer_query(struct lab *lab, const struct lab_event *event,
 
     if (answer && attempt)
         answer->end = attempt->end;
+    else if (answer)
+        answer->is_unbegun = lab_record(lab, &event->key)->begun < event->key.attempt;
 }
 
 static void on_query(struct lab *lab, const struct lab_event *event)
