@@ -37,6 +37,16 @@ def other(lab):
     return lab["other"]
 
 
+def test_a_node_without_tasks_says_nothing_of_others(make_lab):
+    lab = make_lab(STEADY)
+    lab.node("off", {"tasks": {"enabled": False}}, role="seed")
+    lab.node("strict", {"tasks": {"allow_commands": False}}, types=["a"])
+    lab.start()
+    result = lab["off"].ctl("submit", "--confidential", "--", "id", code=4)
+    assert "confidential, and this node does not handle commands" in result.stderr
+    assert "no node takes commands of other nodes" in lab["off"].ctl("submit", "--", "id", code=6).stderr
+
+
 def submit(node, *words):
     """One task that is a secret and one that is not, both of lab-01 and there."""
     return node.submit("--confidential", *words), node.submit("-N", "lab-01", *words)

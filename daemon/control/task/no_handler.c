@@ -94,7 +94,7 @@ void fail_submit(struct node *node, struct call *call, const struct task_spec *s
         if (place_is_too_small(origin_get_place(tasks_get_origin(node->tasks)), spec) ||
             (spec->is_confidential && task_spec_get_kind(spec) == TASK_TYPED))
             fail_no_handler(node, call, spec, NULL);
-        else if (is_kind_refused(node, spec))
+        else if (!spec->is_confidential && is_kind_refused(node, spec))
             call_fail(
                 call, ERROR_NOT_PERMITTED,
                 spec->python
