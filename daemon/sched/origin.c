@@ -504,35 +504,35 @@ bool origin_has_fewer_pending(const struct origin *origin, const char *user, uin
     return max > 0;
 }
 
-/* The first from @link on that waits for the disk, and is not in `waiting` as well. */
-static const struct task *next_unsaved(const struct origin *origin, struct list *link)
+/* Also in the pauses between nodes that do not take it. */
+static bool is_stranded(const struct job *job)
 {
-    for (; link != &origin->unsaved; link = link->next) {
-        const struct job *job = list_entry(link, struct job, unsaved);
-        if (job->disk_wait && list_is_empty(&job->wait))
-            return job->task;
-    }
-    return NULL;
+    const bool is_refused = !task_state_is_final(job->task->state) && !job->task->has_node &&
+                            job->asked_count == 0 && job->refusals > ORIGIN_REFUSALS_FREE;
+
+    return !list_is_empty(&job->wait) || job->disk_wait || is_refused;
 }
 
 const struct task *origin_next_stranded(const struct origin *origin, const struct task *after)
 {
-    const struct job *job = after ? job_find(origin, after->number) : NULL;
+    const struct job *last = after ? job_find(origin, after->number) : NULL;
+    struct list *link = last ? last->active.next : origin->active.next;
 
-    if (job && list_is_empty(&job->wait) && list_is_empty(&job->unsaved))
+    if (last && list_is_empty(&last->active))
         return NULL;
-    if (job && list_is_empty(&job->wait))
-        return next_unsaved(origin, job->unsaved.next);
-    struct list *next = job ? job->wait.next : origin->waiting.next;
-    return next == &origin->waiting ? next_unsaved(origin, origin->unsaved.next)
-                                    : list_entry(next, struct job, wait)->task;
+    for (; link != &origin->active; link = link->next) {
+        const struct job *job = list_entry(link, struct job, active);
+        if (is_stranded(job))
+            return job->task;
+    }
+    return NULL;
 }
 
 bool origin_is_stranded(const struct origin *origin, uint64_t number)
 {
     const struct job *job = job_find(origin, number);
 
-    return job && (!list_is_empty(&job->wait) || job->disk_wait);
+    return job && is_stranded(job);
 }
 
 void origin_get_statistics(const struct origin *origin, struct origin_statistics *ret)

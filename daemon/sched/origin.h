@@ -308,8 +308,9 @@ bool origin_has_fewer_pending(const struct origin *origin, const char *user, uin
 size_t origin_count_untold(const struct origin *origin, const struct task *task);
 
 /*
- * Those that no node can take now, or the disk, as their reasons say; not those that wait for
- * another task or a pause. In no order; @after NULL = the first. NULL at the end.
+ * Those that no node can take now, or does, or the disk, as their reasons say; not those that wait
+ * for another task, or for their next attempt. In no order; @after NULL = the first. NULL at the
+ * end.
  */
 const struct task *origin_next_stranded(const struct origin *origin, const struct task *after);
 bool origin_is_stranded(const struct origin *origin, uint64_t number);

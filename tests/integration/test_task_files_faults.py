@@ -106,8 +106,11 @@ def test_a_worker_without_space_for_the_inputs_is_left_for_another(make_lab, sma
     waiting = wait_for(lambda: (origin.task(task)["reason"] or "").endswith("its disk is full") and origin.task(task),
                        10, "the worker to refuse")
     assert waiting["state"] == "pending"
+    waiter = origin.ctl_start("task", "wait", task)
+    assert waiter.stderr.readline().decode() == f"waiting: {task}: not taken by lab-02: its disk is full\n"
     lab.node("lab-03").start()
     assert origin.wait_task(task, "succeeded", timeout=30)["node"] == "lab-03"
+    assert waiter.wait(60) == 0
     assert origin.task(task)["attempt"] == 1, "a refusal counts as no attempt"
     assert origin.ctl("task", "logs", task).stdout == f"{40 * MIB} large\n"
 
