@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "node.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <systemd/sd-login.h>
 #include "base/log.h"
+#include "base/machine.h"
 #include "config/value.h"
 #include "control/data/file.h"
 #include "control/methods.h"
@@ -286,14 +286,6 @@ static void on_fatal(int r, void *data)
     (void)sd_event_exit(node->event, 1);
 }
 
-/* Those that this process may use, and so its tasks; 0 where the kernel does not say. */
-static uint16_t count_cpus(void)
-{
-    cpu_set_t set;
-
-    return sched_getaffinity(0, sizeof(set), &set) < 0 ? 0 : (uint16_t)CPU_COUNT(&set);
-}
-
 static void add_type(struct record *record, const struct config_type *type)
 {
     size_t i = record->types_count++;
@@ -317,7 +309,7 @@ int node_tell_record(struct node *node)
 
     if (config->tasks.enabled) {
         python_find_version(config->python.interpreter, record.python, sizeof(record.python));
-        record.cpus = count_cpus();
+        record.cpus = machine_count_cpus();
     }
     snprintf(record.version, sizeof(record.version), "%s", P2PNODE_VERSION);
     for (size_t i = 0; node->keyring && i < node->keyring->count; i++)
@@ -376,8 +368,12 @@ static void on_rules(void *data)
 int node_make_tasks(struct node *node)
 {
     _cleanup_free_ char *exec_path = NULL;
-    int r;
+    const struct swim_member *self = swim_get_self(cluster_get_swim(node->cluster));
+    struct record record;
+    int r = node_tell_record(node);
 
+    if (r < 0 || (r = node_get_record(self, &record)) < 0)
+        return r;
     if (asprintf(&exec_path, "/run/p2pnode-exec/%s.sock", node->instance) < 0)
         return -ENOMEM;
     r = tasks_new(node->event,
@@ -386,6 +382,9 @@ int node_make_tasks(struct node *node)
                                         .state_dir = node->state_dir,
                                         .exec_socket_path = exec_path,
                                         .is_exec_unit = has_exec_unit(node->instance),
+                                        .is_draining = node->drain.is_on,
+                                        .self = self,
+                                        .record = &record,
                                         .state = node->state,
                                         .outputs = node->outputs,
                                         .bundles = node->bundles,
@@ -401,7 +400,7 @@ int node_make_tasks(struct node *node)
     if (r < 0)
         return log_error_errno(r, "Cannot take up the tasks: %m");
     drain_take_up(node);
-    return node_tell_record(node);
+    return 0;
 }
 
 static struct server_config access_of(const struct node *node)

@@ -179,8 +179,12 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
         r = keep_init(tasks);
     if (r >= 0)
         r = hooks_init(&tasks->hooks, event, tasks->config, &tasks->exec);
-    if (r >= 0)
-        r = parts_restore(tasks);
+    if (r < 0)
+        return r;
+    slots_set_draining(tasks->slots, setup->is_draining, tasks_now(tasks));
+    tell_load(tasks);
+    tasks_set_member(tasks, setup->self, setup->record);
+    r = parts_restore(tasks);
     if (r >= 0)
         r = parts_make_exec(tasks);
     if (r < 0)

@@ -23,6 +23,7 @@
 #include "transfer/peers.h"
 
 struct tasks;
+struct record;
 
 /* All borrowed: they outlive the tasks, but for the path of the socket, which is copied. */
 struct tasks_setup {
@@ -31,6 +32,9 @@ struct tasks_setup {
     const char *state_dir;
     const char *exec_socket_path; /* of a p2pnode-exec that systemd keeps, or NULL */
     bool is_exec_unit;            /* it is that one or none */
+    bool is_draining;
+    const struct swim_member *self; /* as the placement is to know this node from its begin */
+    const struct record *record;
     struct state *state;
     struct output_store *outputs;
     struct bundles *bundles;
@@ -65,7 +69,6 @@ DEFINE_CLEANUP(struct tasks *, tasks_free)
 /* --- From the other parts --- */
 
 /* A member appeared or changed; @record is NULL where it said nothing that can be read. */
-struct record;
 void tasks_set_member(struct tasks *tasks, const struct swim_member *member,
                       const struct record *record);
 void tasks_remove_member(struct tasks *tasks, const struct node_id *id);

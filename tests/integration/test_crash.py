@@ -231,3 +231,33 @@ def test_what_only_waited_in_a_queue_is_no_attempt(lab, worker):
     for task in waiting:
         assert origin.wait_task(task, "succeeded")["attempt"] == 1
         assert "not begun on" in str(origin.task(task)["timeline"])
+
+
+def test_a_node_knows_itself_from_its_start(make_lab):
+    """What waited there when it was killed was told of it that it was not known, or that it runs no commands."""
+    node = make_lab(FAST).node("lone", {"tasks": {"slots": 1}}, role="seed", types=["a"]).start()
+    running = node.submit("--retries", "0", "--", "sleep", "1000")
+    node.wait_task(running, "running")
+    waiting = [node.submit(*words) for words in
+               (("-N", "lone", "--", "true"), ("--confidential", "--", "true"), ("--", "true"), ("a1",))]
+    node.kill()
+    node.start()
+    for task in waiting:
+        node.wait_task(task, "succeeded")
+        told = [entry["text"] for entry in node.task(task)["timeline"]]
+        assert not [text for text in told if text.startswith("waiting: ")], told
+
+
+def test_a_node_that_drains_does_so_from_its_start(make_lab):
+    node = make_lab(FAST).node("lone", {"tasks": {"slots": 1}}, role="seed").start()
+    running = node.submit("--retries", "0", "--", "sleep", "1000")
+    node.wait_task(running, "running")
+    task = node.submit("--", "true")
+    node.ctl("drain")
+    wait_for(lambda: "draining" in node.task(task)["reason"], 10, "it to go back")
+    before = node.task(task)["timeline"]
+    node.kill()
+    node.start()
+    told = node.task(task)
+    assert "draining" in told["reason"]
+    assert not ["placed on" for entry in told["timeline"][len(before):] if "placed on" in entry["text"]], told
