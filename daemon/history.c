@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include <fnmatch.h>
 #include <string.h>
+#include "base/glob.h"
 #include "history_core.h"
 
 struct follower {
@@ -47,7 +47,7 @@ bool history_is_wanted(const struct entry *entry, const cJSON *types)
     if (!types || !types->child)
         return true;
     json_for_each (type, types)
-        if (fnmatch(type->valuestring, entry->type, 0) == 0)
+        if (glob_matches(type->valuestring, entry->type))
             return true;
     return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/glob.h"
 #include "base/text.h"
 #include "client.h"
 #include "interrupt.h"
@@ -167,7 +167,7 @@ static int check_type(const char *glob)
 
     for (int i = 0; i < _EVENT_MAX; i++) {
         words[i] = event_get_info((enum event)i)->name;
-        if (fnmatch(glob, words[i], 0) == 0)
+        if (glob_matches(glob, words[i]))
             return 0;
     }
     const char *near = text_closest(glob, words);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "base/glob.h"
 #include "console/failure.h"
 #include "console/screen.h"
 
@@ -20,17 +20,17 @@ static bool value_matches(const cJSON *value, const char *wanted, bool glob)
                 (cJSON_IsObject(value) && asprintf(&pair, "%s=%s", item->string, part) < 0))
                 return false;
             const char *text = pair ? pair : part;
-            if (glob ? fnmatch(wanted, text, 0) == 0 : strcmp(wanted, text) == 0)
+            if (glob ? glob_matches(wanted, text) : strcmp(wanted, text) == 0)
                 return true;
         }
         return false;
     }
     /* "yes" in a table is "true" in JSON. */
     const char *word = cJSON_IsTrue(value) ? "true" : cJSON_IsFalse(value) ? "false" : NULL;
-    if (word && (glob ? fnmatch(wanted, word, 0) == 0 : strcmp(wanted, word) == 0))
+    if (word && (glob ? glob_matches(wanted, word) : strcmp(wanted, word) == 0))
         return true;
     _cleanup_free_ char *text = screen_value(value);
-    return text && (glob ? fnmatch(wanted, text, 0) == 0 : strcmp(wanted, text) == 0);
+    return text && (glob ? glob_matches(wanted, text) : strcmp(wanted, text) == 0);
 }
 
 /*
@@ -85,8 +85,7 @@ static int parse_filter(const struct screen *screen, const char *text, const cJS
 
 static bool text_matches(const struct filter *filter, const char *text)
 {
-    return filter->is_glob ? fnmatch(filter->wanted, text, 0) == 0
-                           : strcmp(filter->wanted, text) == 0;
+    return filter->is_glob ? glob_matches(filter->wanted, text) : strcmp(filter->wanted, text) == 0;
 }
 
 /* What a table shows of the value: "4s" of 4.2, "-" of nothing. */

@@ -210,11 +210,11 @@ const char *text_skip_name(const char *argument)
     return size > 0 && argument[size] == '=' ? argument + size + 1 : argument;
 }
 
-/* Decodes one code point; returns its length in bytes, 0 where it is malformed. */
-static size_t decode_utf8(const uint8_t *data, size_t size, uint32_t *ret)
+size_t text_decode_utf8(const void *bytes, size_t size, uint32_t *ret)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    uint8_t first = data[0];
+    const uint8_t *data = bytes;
+    uint8_t first = size > 0 ? data[0] : 0;
     size_t length = first < 0x80       ? 1
                     : first >> 5 == 6  ? 2
                     : first >> 4 == 14 ? 3
@@ -255,7 +255,7 @@ bool text_is_utf8(const void *data, size_t size)
     uint32_t point;
 
     for (size_t i = skip_ascii(bytes, size); i < size;) {
-        size_t length = decode_utf8(bytes + i, size - i, &point);
+        size_t length = text_decode_utf8(bytes + i, size - i, &point);
         if (length == 0)
             return false;
         i += length;
@@ -297,7 +297,7 @@ static bool is_shown(const char *text, bool (*is_refused)(uint32_t point))
     uint32_t point;
 
     for (size_t i = start; i < size; i += length) {
-        length = decode_utf8((const uint8_t *)text + i, size - i, &point);
+        length = text_decode_utf8(text + i, size - i, &point);
         if (length == 0 || is_control(point) || (is_refused && is_refused(point)))
             return false;
     }
@@ -320,7 +320,7 @@ char *text_mask_controls(char *text)
     uint32_t point;
 
     for (size_t i = used; i < size;) {
-        size_t length = decode_utf8((const uint8_t *)text + i, size - i, &point);
+        size_t length = text_decode_utf8(text + i, size - i, &point);
         if (length == 0 || is_control(point)) {
             text[used++] = '?';
         } else {

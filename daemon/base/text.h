@@ -51,6 +51,9 @@ bool text_is_type_name(const char *text);
  */
 bool text_is_utf8(const void *data, size_t size);
 
+/* One code point of @size bytes; returns its length in bytes, 0 where there is none. */
+size_t text_decode_utf8(const void *data, size_t size, uint32_t *ret);
+
 /* Whether @text is well-formed UTF-8 without control characters and line separators; "" is. */
 bool text_is_printable(const char *text);
 

@@ -3,13 +3,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include "base/bundle.h"
+#include "base/glob.h"
 #include "base/table.h"
 #include "base/text.h"
 
@@ -156,6 +156,13 @@ static void close_stream(DIR **stream)
         (void)closedir(*stream);
 }
 
+/* A leading '.' is only matched by one. */
+static bool is_meant(const char *pattern, const char *name)
+{
+    return (*name != '.' || *pattern == '.' || strncmp(pattern, "\\.", 2) == 0) &&
+           glob_matches(pattern, name);
+}
+
 /* What is in a directory and matches @pattern; NULL = everything, with all that is below. */
 static int walk(struct packer *packer, int directory_fd, size_t path_size, const char *pattern)
 {
@@ -175,8 +182,7 @@ static int walk(struct packer *packer, int directory_fd, size_t path_size, const
                  pattern);
     while (r == 0 && (entry = readdir(stream))) {
         const char *name = entry->d_name;
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-            (pattern && fnmatch(part, name, FNM_PERIOD) != 0))
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || (pattern && !is_meant(part, name)))
             continue;
         r = visit(packer, directory_fd, path_size, name, slash ? slash + 1 : NULL);
         packer->path[path_size] = '\0';

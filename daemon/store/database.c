@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "base/glob.h"
 
 #define PATH_SIZE       4096
 #define BUSY_MSEC       60000 /* an operator's `sqlite3 state.db` may hold the lock for a while */
@@ -203,6 +204,16 @@ static void set_up_library(void)
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+/* "text GLOB glob": of one meaning with all other globs. */
+static void match(sqlite3_context *context, int count _unused_, sqlite3_value **values)
+{
+    const char *glob = (const char *)sqlite3_value_text(values[0]);
+    const char *text = (const char *)sqlite3_value_text(values[1]);
+
+    if (glob && text)
+        sqlite3_result_int(context, glob_matches(glob, text));
+}
+
 static int connect(const char *path, sqlite3 **ret)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -214,6 +225,9 @@ static int connect(const char *path, sqlite3 **ret)
 
     if (code == SQLITE_OK)
         code = sqlite3_busy_timeout(database, BUSY_MSEC);
+    if (code == SQLITE_OK)
+        code = sqlite3_create_function(database, "glob", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
+                                       NULL, match, NULL, NULL);
     if (code != SQLITE_OK)
         return database_errno(code);
     *ret = TAKE_PTR(database);

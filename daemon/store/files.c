@@ -9,7 +9,6 @@
 #include <sys/syscall.h>
 #include "base/text.h"
 #include "base/usec.h"
-#include "store/glob.h"
 #include "store/parts.h"
 
 #define PARTS_NAME "-parts"
@@ -501,19 +500,16 @@ static int list_locked(struct files *files, const struct files_query *query,
                        struct files_info *infos, size_t *ret_count)
 {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
-    char pattern[3 * GLOB_SIZE_MAX + 1] = "";
     size_t n = 0;
     sqlite3 *index;
     int r = files_get_index(files, &index);
 
-    if (query->glob)
-        glob_translate(query->glob, pattern);
     if (r == 0)
         r = database_prepare(
             index, &statement,
             "SELECT name, size, modified, executable, owner, sha256, mode FROM file "
-            "WHERE name > ?1 AND (?2 IS NULL OR name = ?2 OR name GLOB ?3) ORDER BY name LIMIT ?4",
-            "ttti", query->after, query->glob, pattern, (uint64_t)query->limit);
+            "WHERE name > ?1 AND (?2 IS NULL OR name = ?2 OR name GLOB ?2) ORDER BY name LIMIT ?3",
+            "tti", query->after, query->glob, (uint64_t)query->limit);
 
     while (r == 0 && (r = database_step(statement)) > 0) {
         read_info(files, statement, query->is_brief, &infos[n++]);
@@ -529,7 +525,7 @@ int files_list(struct files *files, const struct files_query *query, struct file
     size_t n = 0;
 
     if (query->limit == 0 || query->limit > FILES_LIST_MAX ||
-        (query->glob && strlen(query->glob) > GLOB_SIZE_MAX))
+        (query->glob && strlen(query->glob) > FILES_NAME_MAX))
         return -EINVAL;
     _cleanup_free_ struct files_info *infos = calloc(query->limit, sizeof(*infos));
     if (!infos)

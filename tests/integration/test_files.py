@@ -286,6 +286,21 @@ def test_a_name_may_look_like_a_glob(lab, node, make, where, tmp_path):
     assert listed("*") == ["data1.csv"]
 
 
+def test_others_than_those_in_brackets_are_removed(node, make, where):
+    """[!f] is "not f", as in a shell: what is to stay stays."""
+    for name in ("f1", "f2", "g1", "!1", "\u00e91"):
+        put(node, make(name, name.encode()), where)
+
+    def listed(glob="*"):
+        return sorted(file["name"] for file in node.json("file", "ls", f"{where}{glob}")["files"])
+
+    others = ["!1", "g1", "\u00e91"]
+    assert listed("[!f]*") == listed("[^f]*") == listed("[!e-f]1") == others
+    assert listed("[f!]1") == ["!1", "f1"] and listed("[![:alpha:]]1") == ["!1", "\u00e91"]
+    node.ctl("file", "rm", "--yes", f"{where}[!f]*")
+    assert listed() == ["f1", "f2"]
+
+
 def test_one_of_many_that_is_refused_does_not_hinder_the_others(node, make, where):
     paths = [make(f"f{i:02}", b"%d" % i) for i in range(40)]
     put(node, paths[2], where)

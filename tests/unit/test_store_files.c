@@ -175,6 +175,20 @@ static void list_out_of_range_is_refused(void **state)
         -EINVAL);
 }
 
+static void glob_means_what_it_means_to_a_shell(void **state)
+{
+    struct room *room = *state;
+
+    put(room, "foo", "");
+    put(room, "gnu", "");
+    put(room, "\xc3\xa9", "");
+    assert_string_equal(list(room, "[!f]*", "", 10), "gnu \xc3\xa9 ");
+    assert_string_equal(list(room, "[^f]*", "", 10), "gnu \xc3\xa9 ");
+    assert_string_equal(list(room, "[!\\]g]*", "", 10), "foo \xc3\xa9 ");
+    assert_string_equal(list(room, "?", "", 10), "\xc3\xa9 ");
+    assert_string_equal(list(room, "\\fo[[:alpha:]]", "", 10), "foo ");
+}
+
 static void pattern_of_many_stars_ends_soon(void **state)
 {
     struct room *room = *state;
@@ -502,6 +516,7 @@ int main(void)
         test(list_is_ordered_matched_and_paged),
         test(list_has_the_metadata),
         test(list_out_of_range_is_refused),
+        test(glob_means_what_it_means_to_a_shell),
         test(pattern_of_many_stars_ends_soon),
         test(removed_file_is_gone_and_its_readers_keep_it),
         test(bad_names_reach_nothing),

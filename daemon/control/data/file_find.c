@@ -70,10 +70,10 @@ static void on_search_answer(const char *member, const struct remote_reply *answ
 }
 
 /* A glob that only @name matches. */
-static void quote_glob(const char *name, char target[static 3 * FILES_NAME_MAX + 1])
+static void quote_glob(const char *name, char target[static 2 * FILES_NAME_MAX + 1])
 {
     for (; *name; name++)
-        target += snprintf(target, 4, strchr("*?[", *name) ? "[%c]" : "%c", *name);
+        target += snprintf(target, 3, strchr("*?[\\", *name) ? "\\%c" : "%c", *name);
 }
 
 void file_search(struct node *node, struct call *call, const char *name, file_from_t from,
@@ -81,7 +81,7 @@ void file_search(struct node *node, struct call *call, const char *name, file_fr
 {
     struct search *search = calloc(1, sizeof(*search));
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
-    char glob[3 * FILES_NAME_MAX + 1] = "";
+    char glob[2 * FILES_NAME_MAX + 1] = "";
 
     if (!search)
         return fail_memory(call);
