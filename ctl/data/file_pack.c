@@ -86,10 +86,14 @@ static int read_file(const struct packs *packs, const char *path, struct stat *s
              !((size_t)got < asked && size == (size_t)status->st_size));
     if (fstat(fd, &after) < 0)
         return -errno;
-    /* Files of /proc have a content, but no size. */
+    /* Files of /proc have a content, but no size; those of /sys have less than they say. */
     if (status->st_size == 0 && size > 0)
         return -EFBIG;
-    return size == (size_t)status->st_size && is_same(status, &after) ? 0 : -EMSGSIZE;
+    if (!is_same(status, &after))
+        return -EMSGSIZE;
+    return size == (size_t)status->st_size  ? 0
+           : size < (size_t)status->st_size ? -EFBIG
+                                            : -EMSGSIZE;
 }
 
 static cJSON *describe(const struct file_source *source, const struct stat *status)

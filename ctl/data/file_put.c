@@ -55,12 +55,14 @@ static int check_source(const char *path, const struct stat *status)
                                  : "a device");
 }
 
-/* Whether what is said to be empty is: files of /proc have a content, but no size. */
-static bool is_empty(int fd)
+/* Files of /proc have a content, but no size; those of /sys have less than they say. */
+static bool has_true_size(int fd, const struct stat *status)
 {
     char byte;
+    off_t size = status->st_size;
 
-    return pread(fd, &byte, 1, 0) != 1;
+    return S_ISREG(status->st_mode) &&
+           (size > 0 ? pread(fd, &byte, 1, size - 1) != 0 : pread(fd, &byte, 1, 0) != 1);
 }
 
 /* Descriptor and status of what is to be stored; "-" may be anything. Return: 0, or the exit code.
@@ -99,7 +101,7 @@ static int put_file(struct ctl *ctl, const char *path, const char *name, const s
 
     if (r != 0)
         return r;
-    bool is_sized = S_ISREG(status.st_mode) && (status.st_size > 0 || is_empty(fd));
+    bool is_sized = has_true_size(fd, &status);
     if (!is_sized && !waits)
         return fail_usage("--no-wait is for files, and %s is none", path);
     json_add_string(parameters, "name", name);

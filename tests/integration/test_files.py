@@ -570,6 +570,22 @@ def test_a_file_of_proc_has_a_content_but_no_size(node, make, where):
     assert "--no-wait" in node.ctl("file", "put", "--no-wait", "/proc/filesystems", *place, code=2).stderr
 
 
+def test_a_file_of_sys_has_less_than_it_says(node, make, where):
+    """Four kilobytes, which are a line."""
+    place, path = [where] if where else [], pathlib.Path("/sys/class/net/lo/mtu")
+    assert path.stat().st_size > len(path.read_bytes()) > 0
+    node.ctl("file", "put", path, *place)
+    assert node.ctl("file", "get", f"{where}mtu", "-").stdout_bytes == path.read_bytes()
+    node.ctl("file", "rm", f"{where}mtu")
+    many = [make(f"s{i:02}", b"%d" % i * (i % 3)) for i in range(20)]
+    node.ctl("file", "put", *many, path, *place)
+    assert node.ctl("file", "get", f"{where}mtu", "-").stdout_bytes == path.read_bytes()
+    with open(path, "rb") as mtu:
+        subprocess.run([CTL, "--socket", node.socket, "file", "put", "-", f"{where or 'lab-01:'}stdin"], stdin=mtu,
+                       env=environment(), check=True)
+    assert node.ctl("file", "get", f"{where}stdin", "-").stdout_bytes == path.read_bytes()
+
+
 def test_what_is_as_new_is_kept_and_told(node, make, where, tmp_path):
     """A script's log tells it, too: the content may be another one."""
     path, into = make("data", b"first"), tmp_path / "into"

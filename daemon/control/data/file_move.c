@@ -373,6 +373,14 @@ static uint64_t size_of(int fd)
                                                               : FILES_SIZE_UNKNOWN;
 }
 
+/* What has no block on a disk may have another size than it says: files of /proc and /sys. */
+static bool has_blocks(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && status.st_blocks > 0;
+}
+
 static void put_one(struct node *node, struct call *call)
 {
     const char *name = NULL, *place_name = NULL;
@@ -387,8 +395,8 @@ static void put_one(struct node *node, struct call *call)
     (void)json_get_bool(call->parameters, "wait", &waits);
     offer.name = name;
     offer.size = size_of(call->fds[0]);
-    if (offer.size == 0 && size == FILES_SIZE_UNKNOWN && waits)
-        offer.size = FILES_SIZE_UNKNOWN; /* a file of /proc: nobody says that it is empty */
+    if (size == FILES_SIZE_UNKNOWN && waits && !has_blocks(call->fds[0]))
+        offer.size = FILES_SIZE_UNKNOWN; /* nobody says that it is the true one */
     if (!waits && offer.size == FILES_SIZE_UNKNOWN)
         return call_invalid(call, "wait"); /* nobody would say whether the end is one */
     if (!text_is_file_name(name)) {
