@@ -27,7 +27,7 @@ struct files {
     uint64_t used;
     uint64_t promised;   /* bytes of uploads under way, arrived or not */
     uint64_t arrived;    /* of those, on the disk already */
-    uint64_t replaced;   /* of what is used, what goes when those are stored, as far as known */
+    int64_t growth;      /* by so much those make what is used larger at most, as far as known */
     uint64_t kept;       /* bytes of parts that wait to be resumed */
     uint64_t parts;      /* names given to parts so far */
     size_t unnamed_left; /* parts without a name that may be opened */

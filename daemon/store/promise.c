@@ -41,14 +41,34 @@ void promise_note_full(struct promise *promise, uint64_t size, uint64_t written)
     promise->refusal.has_no_inodes = files_has_no_inodes(files);
 }
 
+/* Under files->mutex, after each change: who replaces more than it brings gives others nothing
+ * before it is there. */
+static void note_growth(struct promise *promise)
+{
+    int64_t entered = (int64_t)promise->entered, all = (int64_t)promise->size + entered;
+    int64_t growth = MAX(all - (int64_t)promise->replaced, 0) - entered;
+
+    promise->files->growth += growth - promise->growth;
+    promise->growth = growth;
+}
+
+/* Under files->mutex: what is used when all is stored that is under way, without what @promise
+ * brings and replaces. At least that is there, also where what it replaces has been removed. */
+static uint64_t used_then(const struct files *files, const struct promise *promise)
+{
+    int64_t used = (int64_t)files->used + files->growth - promise->growth;
+    uint64_t least = files->promised - promise->size;
+
+    return (uint64_t)MAX(used - (int64_t)promise->replaced, (int64_t)least);
+}
+
 /* Under files->mutex: whether @more bytes may be promised beyond what this one has. */
 static int check(struct promise *promise, uint64_t more, uint64_t disk)
 {
     const struct files *files = promise->files;
     const struct files_limits *limits = &files->limits;
     uint64_t size = promise->size - promise->before + more;
-    uint64_t others = usec_sub(files->used, files->replaced) + (files->promised - promise->size) +
-                      promise->before;
+    uint64_t others = used_then(files, promise) + promise->before;
     uint64_t coming = files->promised - files->arrived; /* still to be written by all */
 
     if (size > limits->file_max)
@@ -62,9 +82,9 @@ static int check(struct promise *promise, uint64_t more, uint64_t disk)
 /* Under files->mutex: whether what waits to be resumed takes more than the quota leaves. */
 static bool is_crowded(const struct files *files)
 {
-    return files->kept > 0 &&
-           files->kept > usec_sub(files->limits.quota,
-                                  usec_sub(files->used, files->replaced) + files->promised);
+    const struct promise none = {.size = 0};
+
+    return files->kept > 0 && files->kept > usec_sub(files->limits.quota, used_then(files, &none));
 }
 
 int promise_extend(struct promise *promise, uint64_t more)
@@ -80,6 +100,7 @@ int promise_extend(struct promise *promise, uint64_t more)
         if (r == 0) {
             files->promised += more;
             promise->size += more;
+            note_growth(promise);
         }
         is_crowd = is_crowded(files);
         pthread_mutex_unlock(&files->mutex);
@@ -113,9 +134,9 @@ void promise_set_replaced(struct promise *promise, uint64_t replaced)
     if (replaced == promise->replaced)
         return;
     pthread_mutex_lock(&promise->files->mutex);
-    promise->files->replaced += replaced - promise->replaced;
-    pthread_mutex_unlock(&promise->files->mutex);
     promise->replaced = replaced;
+    note_growth(promise);
+    pthread_mutex_unlock(&promise->files->mutex);
 }
 
 void promise_enter(struct promise *promise, uint64_t size)
@@ -127,8 +148,10 @@ void promise_enter(struct promise *promise, uint64_t size)
     files->used += size;
     files->promised -= size;
     files->arrived -= size;
-    pthread_mutex_unlock(&files->mutex);
     promise->size -= size;
+    promise->entered += size;
+    note_growth(promise);
+    pthread_mutex_unlock(&files->mutex);
     promise->arrived -= size;
 }
 
@@ -137,9 +160,10 @@ void promise_settle(struct promise *promise)
     pthread_mutex_lock(&promise->files->mutex);
     promise->files->promised -= promise->size;
     promise->files->arrived -= promise->arrived;
-    promise->files->replaced -= promise->replaced;
+    promise->size = promise->before = promise->arrived = 0;
+    promise->replaced = promise->entered = 0;
+    note_growth(promise);
     pthread_mutex_unlock(&promise->files->mutex);
-    promise->size = promise->before = promise->arrived = promise->replaced = 0;
 }
 
 int promise_check_name(struct files *files, const char *name, uint64_t modified_wall_usec,

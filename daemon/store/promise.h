@@ -14,7 +14,9 @@ struct promise {
     uint64_t size;       /* promised */
     uint64_t before;     /* of it, to files before this one */
     uint64_t arrived;    /* of it, on the disk already */
-    uint64_t replaced;   /* bytes that the store gets back when this is stored, of which all know */
+    uint64_t entered;    /* bytes that count as stored already */
+    uint64_t replaced;   /* bytes that the store gets back when all this is stored */
+    int64_t growth;      /* what all know of it: files->growth */
     struct upload_refusal refusal;
 };
 
@@ -30,7 +32,8 @@ void promise_restart(struct promise *promise);
  * for a file of @size bytes of which @written are there. */
 void promise_note_full(struct promise *promise, uint64_t size, uint64_t written);
 
-/* What the store gets back: by that others have more room, too. */
+/* What the store gets back. Others have no more room by that until it is stored, but what is
+ * promised here takes less of theirs. */
 void promise_set_replaced(struct promise *promise, uint64_t replaced);
 
 /* One file of @size bytes, all arrived, is in the index: it counts as stored, no more as promised.

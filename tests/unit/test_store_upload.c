@@ -298,6 +298,24 @@ static void stream_may_be_what_is_stored_already(void **state)
     }
 }
 
+/* What another is about to replace is there until it is replaced. */
+static void room_that_another_may_give_is_not_promised(void **state)
+{
+    struct room *room = *state;
+    struct upload_offer large = offer_of("x", FILE_MAX), small = offer_of("x", 10),
+                        other = offer_of("z", FILE_MAX);
+    struct upload_refusal refusal = {0};
+    _cleanup_(upload_freep) struct upload *first = NULL, *second = NULL;
+
+    assert_int_equal(put(room->files, &large, zeros, FILE_MAX), 0);
+    assert_int_equal(upload_new(room->files, &small, NULL, &first), 0);
+    assert_int_equal(upload_new(room->files, &other, &refusal, &second), -EDQUOT);
+    assert_int_equal(refusal.available, QUOTA - FILE_MAX);
+    assert_int_equal(upload_write(first, zeros, 10), 0);
+    assert_int_equal(upload_commit(first, NULL, NULL), 0);
+    assert_int_equal(upload_new(room->files, &other, &refusal, &second), 0);
+}
+
 static void name_taken_meanwhile_is_seen_at_the_commit(void **state)
 {
     struct room *room = *state;
@@ -370,6 +388,7 @@ int main(void)
         test(disk_keeps_its_reserve),
         test(stream_of_unknown_size_meets_the_same_limits),
         test(overwrite_is_as_asked),
+        test(room_that_another_may_give_is_not_promised),
         test(name_taken_meanwhile_is_seen_at_the_commit),
         test(stream_may_be_what_is_stored_already),
         test(planted_link_or_directory_is_never_followed),
