@@ -116,21 +116,6 @@ static void remember_when_quiet(struct node *node)
     }
 }
 
-static void save_values(struct node *node, bool is_last)
-{
-    bool keeps_values = node->config->mem.persist;
-    _cleanup_(state_batch_freep) struct state_batch *batch = NULL;
-
-    if ((!is_last && !memory_is_dirty(node->memory, keeps_values)) || state_batch_new(&batch) < 0)
-        return;
-    if (is_last)
-        memory_save_last(node->memory, batch, keeps_values);
-    else
-        memory_save(node->memory, batch, keeps_values);
-    if (!state_batch_is_empty(batch) && state_commit(node->state, &batch) < 0)
-        log_debug("Values are saved later: the disk is behind");
-}
-
 void node_refresh_loads(struct node *node)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
@@ -181,7 +166,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
     struct node *node = data;
 
     memory_tick(node->memory, node_now(node));
-    save_values(node, false);
+    node_save_values(node, false);
     history_save(node->history);
     /* Each of these looks at all members, in a lab where all are busy with newcomers. */
     if (!swim_is_rushed(cluster_get_swim(node->cluster))) {
@@ -245,6 +230,8 @@ static void begin_step(struct node *node, enum node_stop_step step)
     case NODE_STOP_SAVE:
         patience = SAVE_PATIENCE_USEC;
         tasks_save(node->tasks);
+        /* What fails now is tried again in parts at the end. */
+        node_save_values(node, false);
         break;
     }
     /* The configuration may allow more than the unit's TimeoutStopSec=. */
@@ -435,7 +422,7 @@ static void take_down(struct node *node)
     sd_event_source_disable_unref(node->tick);
     sd_event_source_disable_unref(node->stop_timer);
     if (node->memory && node->state)
-        save_values(node, true);
+        node_save_values(node, true);
     if (node->history)
         history_save(node->history);
     if (node->cluster && node->state && node->members_changed)
@@ -448,7 +435,10 @@ static void take_down(struct node *node)
     sd_event_source_disable_unref(node->worker_source);
     /* What has been asked of the disk is done before those who asked go. */
     worker_free(node->worker);
+    bool has_values = node->memory && node->state;
     state_free(node->state);
+    if (has_values)
+        node_tell_lost_values(node);
     output_store_free(node->outputs);
     bundles_free(node->bundles);
     tasks_free(node->tasks);

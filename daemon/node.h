@@ -102,11 +102,12 @@ struct node {
     size_t keys_brought;           /* keys on their way to members that lack them */
     bool keys_are_settled;         /* nothing to do about keys before a member changes */
     uint64_t started_wall_usec;
-    usec_t started_usec;     /* the same moment on the monotonic clock */
-    bool members_changed;    /* since they were last remembered */
-    uint16_t rules;          /* as in the record */
-    bool status_changed;     /* since systemd was told */
-    uint64_t loads_version;  /* of the loads that tasks/ knows */
+    usec_t started_usec;             /* the same moment on the monotonic clock */
+    bool members_changed;            /* since they were last remembered */
+    uint16_t rules;                  /* as in the record */
+    bool status_changed;             /* since systemd was told */
+    uint64_t values_saved_wall_usec; /* when memory was saved last, as far as it is to be */
+    uint64_t loads_version;          /* of the loads that tasks/ knows */
     unsigned restless_ticks; /* so many in a row saw members change that were not remembered yet */
     usec_t rest_usec;        /* when to look again whether the node has come to rest */
     long faults;             /* pages touched anew until the last look, */
@@ -161,6 +162,11 @@ int node_get_record(const struct swim_member *member, struct record *ret);
 
 /* What gossip says about the others' load, as far as it changed: before work is placed. */
 void node_refresh_loads(struct node *node);
+
+/* Puts on the disk what changed in memory; @is_last: nothing changes any more. */
+void node_save_values(struct node *node, bool is_last);
+/* After the last of it: says what could not be saved. */
+void node_tell_lost_values(const struct node *node);
 
 /* Who watches hears every event of the membership; its owner embeds it and removes it. */
 struct node_watch {

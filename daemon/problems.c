@@ -242,6 +242,28 @@ static void tell_room(const struct audience *audience)
         tell(audience, "disk-full", true, texts[room]);
 }
 
+bool problems_has_unsaved(const struct node *node)
+{
+    return node->config->mem.persist && memory_get_failure(node->memory) < 0;
+}
+
+static void tell_values(const struct audience *audience)
+{
+    const struct node *node = audience->node;
+    char text[256];
+
+    if (!problems_has_unsaved(node))
+        return;
+    snprintf(text, sizeof(text),
+             "memory cannot be saved: %s; what was set or removed since is lost with a stop",
+             strerror(-memory_get_failure(node->memory)));
+    audience->each(&(struct problem){.code = "memory-unsaved",
+                                     .since_wall_usec = node->values_saved_wall_usec,
+                                     .message = text,
+                                     .degrades = true},
+                   audience->data);
+}
+
 static void tell_own(const struct audience *audience)
 {
     const struct node *node = audience->node;
@@ -261,6 +283,7 @@ static void tell_own(const struct audience *audience)
     tell_log(audience);
     tell_textfile(audience);
     tell_room(audience);
+    tell_values(audience);
 }
 
 /* "127.81.1.3:7717 (4f3a...) and 127.81.1.4:7717 (77d0...)" */
@@ -356,13 +379,15 @@ void problems_each(const struct node *node, void (*each)(const struct problem *p
 static const struct {
     const char *code;
     const char *solved;
+    bool is_urgent; /* is told at once */
 } lasting[] = {
-    {"alone", "other nodes answer"},
-    {"below-quorum", "enough seeds have answered"},
-    {"not-encrypted", "what is sent is encrypted"},
-    {"keyring-differs", "the file of security.keyring is the key ring in use"},
-    {"sandbox", "tasks have the sandbox"},
-    {"disk-full", "stored files have room"},
+    {"alone", "other nodes answer", false},
+    {"below-quorum", "enough seeds have answered", false},
+    {"not-encrypted", "what is sent is encrypted", false},
+    {"keyring-differs", "the file of security.keyring is the key ring in use", false},
+    {"sandbox", "tasks have the sandbox", false},
+    {"disk-full", "stored files have room", false},
+    {"memory-unsaved", "memory is saved", true},
 };
 static_assert(ARRAY_SIZE(lasting) <= 32, "problems.told is too small");
 
@@ -382,9 +407,11 @@ static void note(const struct problem *problem, void *data)
         if (strcmp(lasting[i].code, problem->code) != 0)
             continue;
         /* There may be several of a code, which are told together. */
-        if ((problems->seen & bit) && !(problems->told & bit))
-            journal_problem(problem->code, problem->node, problem->message, false);
         look->found |= bit;
+        if (!((problems->seen & bit) || lasting[i].is_urgent) || (problems->told & bit))
+            continue;
+        journal_problem(problem->code, problem->node, problem->message, false);
+        problems->told |= bit;
     }
 }
 
@@ -393,6 +420,9 @@ void problems_tick(struct node *node)
     struct problems *problems = &node->problems;
     struct look look = {.problems = problems};
 
+    if (problems_has_unsaved(node) && !problems->has_unsaved)
+        problems->look_usec = 0;
+    problems->has_unsaved = problems_has_unsaved(node);
     if (node_now(node) < problems->look_usec || node->has_left)
         return;
     problems->look_usec = usec_add(node_now(node), LOOK_USEC);
@@ -400,6 +430,6 @@ void problems_tick(struct node *node)
     for (size_t i = 0; i < ARRAY_SIZE(lasting); i++)
         if (problems->told & ~look.found & (UINT32_C(1) << i))
             journal_problem(lasting[i].code, NULL, lasting[i].solved, true);
-    problems->told = look.found & (problems->told | problems->seen);
+    problems->told &= look.found;
     problems->seen = look.found;
 }

@@ -35,11 +35,15 @@ enum problems_room problems_get_room(const struct node *node);
 void problems_each(const struct node *node, void (*each)(const struct problem *problem, void *data),
                    void *data);
 
+/* Whether values of memory that are to be saved are not. */
+bool problems_has_unsaved(const struct node *node);
+
 /* Which of those that last were there at the last look, and are told: a bit per code. */
 struct problems {
     usec_t look_usec; /* when to look again */
     uint32_t seen;
     uint32_t told;
+    bool has_unsaved; /* at the last tick */
 };
 
 /* Once a second: looks every few seconds. What is there twice is told, so that a start is quiet. */

@@ -2,37 +2,8 @@
 #include "store/memory.h"
 
 #include <string.h>
-#include "base/heap.h"
-#include "base/list.h"
-#include "base/table.h"
 #include "base/text.h"
-
-struct entry {
-    char *owner;   /* owned */
-    uint8_t *data; /* owned; NULL = removed, and only waiting for the next save */
-    size_t size;
-    uint64_t version;
-    uint64_t expires_wall_usec; /* 0 = never */
-    uint64_t modified_wall_usec;
-    struct heap_entry expiry; /* monotonic */
-    struct list dirty;        /* in the memory's list, if it changed since the last save */
-    char key[];
-};
-
-struct memory {
-    struct memory_limits limits;
-    struct table entries; /* owns the entries */
-    struct heap expiries;
-    struct list dirty;
-    uint64_t used;   /* removed entries count until they are saved, so that they are bounded too */
-    size_t count;    /* without removed ones */
-    bool has_failed; /* a save was lost: the next one puts all */
-    size_t saving;   /* saves of values that have not come back */
-    uint64_t floor;  /* no version up to it is given: values that are gone may have had it */
-    uint64_t given;  /* the highest that any value here has or had */
-    uint64_t reserved; /* what a start after a crash begins above: nothing higher is given */
-    uint64_t asked;    /* what the disk was asked to reserve; 0 = it is not being asked */
-};
+#include "store/memory_core.h"
 
 int memory_new(const struct memory_limits *limits, uint64_t seed, struct memory **ret)
 {
@@ -41,14 +12,14 @@ int memory_new(const struct memory_limits *limits, uint64_t seed, struct memory 
     if (!memory)
         return -ENOMEM;
     memory->limits = *limits;
-    memory->reserved = UINT64_MAX;
+    memory->reserved = memory->unfit = memory->unfit_now = UINT64_MAX;
     table_init(&memory->entries, 0, seed);
     list_init(&memory->dirty);
     *ret = memory;
     return 0;
 }
 
-static struct entry *entry_free(struct entry *entry)
+static struct memory_entry *entry_free(struct memory_entry *entry)
 {
     if (!entry)
         return NULL;
@@ -57,13 +28,13 @@ static struct entry *entry_free(struct entry *entry)
     free(entry);
     return NULL;
 }
-DEFINE_CLEANUP(struct entry *, entry_free)
+DEFINE_CLEANUP(struct memory_entry *, entry_free)
 
 struct memory *memory_free(struct memory *memory)
 {
     if (!memory)
         return NULL;
-    table_for_each (&memory->entries, struct entry *, entry)
+    table_for_each (&memory->entries, struct memory_entry *, entry)
         entry_free(entry);
     table_done(&memory->entries);
     heap_done(&memory->expiries);
@@ -88,33 +59,33 @@ static uint64_t cost_of(size_t key_size, size_t owner_size, size_t size)
     return (uint64_t)MEMORY_ENTRY_SIZE + key_size + owner_size + size;
 }
 
-static uint64_t entry_cost(const struct entry *entry)
+uint64_t memory_entry_cost(const struct memory_entry *entry)
 {
     return cost_of(strlen(entry->key), strlen(entry->owner), entry->data ? entry->size : 0);
 }
 
-static bool is_there(const struct entry *entry, usec_t now)
+static bool is_there(const struct memory_entry *entry, usec_t now)
 {
     return entry && entry->data && (entry->expiry.place == 0 || entry->expiry.time_usec > now);
 }
 
-static void mark_dirty(struct memory *memory, struct entry *entry)
+void memory_mark_dirty(struct memory *memory, struct memory_entry *entry)
 {
     list_remove(&entry->dirty);
     list_append(&memory->dirty, &entry->dirty);
 }
 
-static void drop(struct memory *memory, struct entry *entry)
+void memory_drop(struct memory *memory, struct memory_entry *entry)
 {
     list_remove(&entry->dirty);
     heap_remove(&memory->expiries, &entry->expiry);
     table_remove(&memory->entries, entry->key);
-    memory->used -= entry_cost(entry);
+    memory->used -= memory_entry_cost(entry);
     entry_free(entry);
 }
 
 /* Turns an entry into the mark that tells the next save to delete it. */
-static void bury(struct memory *memory, struct entry *entry)
+static void bury(struct memory *memory, struct memory_entry *entry)
 {
     memory->floor = MAX(memory->floor, entry->version);
     memory->used -= entry->size;
@@ -122,13 +93,13 @@ static void bury(struct memory *memory, struct entry *entry)
     free(TAKE_PTR(entry->data));
     entry->size = 0;
     heap_remove(&memory->expiries, &entry->expiry);
-    mark_dirty(memory, entry);
+    memory_mark_dirty(memory, entry);
 }
 
 /* A key without a value. NULL without memory. */
-static struct entry *add_entry(struct memory *memory, const char *key)
+static struct memory_entry *add_entry(struct memory *memory, const char *key)
 {
-    _cleanup_(entry_freep) struct entry *entry = calloc(1, sizeof(*entry) + strlen(key) + 1);
+    _cleanup_(entry_freep) struct memory_entry *entry = calloc(1, sizeof(*entry) + strlen(key) + 1);
 
     if (!entry)
         return NULL;
@@ -137,13 +108,13 @@ static struct entry *add_entry(struct memory *memory, const char *key)
     entry->owner = strdup("");
     if (!entry->owner || table_insert(&memory->entries, entry->key, entry) < 0)
         return NULL;
-    memory->used += entry_cost(entry);
+    memory->used += memory_entry_cost(entry);
     return TAKE_PTR(entry);
 }
 
 /* On failure nothing changes. */
-static int entry_set(struct memory *memory, struct entry *entry, const struct memory_change *change,
-                     usec_t expires_usec)
+static int entry_set(struct memory *memory, struct memory_entry *entry,
+                     const struct memory_change *change, usec_t expires_usec)
 {
     const char *owner = change->owner ? change->owner : "";
     bool is_same_owner = strcmp(entry->owner, owner) == 0;
@@ -155,7 +126,7 @@ static int entry_set(struct memory *memory, struct entry *entry, const struct me
     int r = heap_set(&memory->expiries, &entry->expiry, expires_usec);
     if (r < 0)
         return r;
-    memory->used -= entry_cost(entry);
+    memory->used -= memory_entry_cost(entry);
     memory->count += !entry->data;
     if (change->size > 0)
         memcpy(data, change->data, change->size);
@@ -167,33 +138,33 @@ static int entry_set(struct memory *memory, struct entry *entry, const struct me
         free(entry->owner);
         entry->owner = TAKE_PTR(name);
     }
-    memory->used += entry_cost(entry);
+    memory->used += memory_entry_cost(entry);
     return 0;
 }
 
 /* Sets @before, the entry of the key, or a new one where that is NULL. On failure nothing changes.
  */
-static int store(struct memory *memory, struct entry *before, const struct memory_change *change,
-                 usec_t expires_usec, struct entry **ret)
+static int store(struct memory *memory, struct memory_entry *before,
+                 const struct memory_change *change, usec_t expires_usec, struct memory_entry **ret)
 {
-    struct entry *entry = before ? before : add_entry(memory, change->key);
+    struct memory_entry *entry = before ? before : add_entry(memory, change->key);
     int r = entry ? entry_set(memory, entry, change, expires_usec) : -ENOMEM;
 
     if (r == 0)
         *ret = entry;
     else if (entry && !before)
-        drop(memory, entry);
+        memory_drop(memory, entry);
     return r;
 }
 
 /* Above all that the key ever had: also before it was removed, and what a crash forgot. */
-static uint64_t next_version(const struct memory *memory, const struct entry *before)
+static uint64_t next_version(const struct memory *memory, const struct memory_entry *before)
 {
     return MAX(before ? before->version : 0, memory->floor) + 1;
 }
 
 static int check_change(const struct memory *memory, const struct memory_change *change,
-                        const struct entry *before, usec_t now)
+                        const struct memory_entry *before, usec_t now)
 {
     uint64_t version = is_there(before, now) ? before->version : 0;
 
@@ -211,7 +182,9 @@ static int check_change(const struct memory *memory, const struct memory_change 
         return -EBUSY;
     uint64_t cost =
         cost_of(strlen(change->key), change->owner ? strlen(change->owner) : 0, change->size);
-    uint64_t others = memory->used - (before ? entry_cost(before) : 0);
+    if (cost >= memory->unfit)
+        return -EROFS;
+    uint64_t others = memory->used - (before ? memory_entry_cost(before) : 0);
     return others > memory->limits.total_max || cost > memory->limits.total_max - others ? -ENOSPC
                                                                                          : 0;
 }
@@ -219,7 +192,7 @@ static int check_change(const struct memory *memory, const struct memory_change 
 int memory_set(struct memory *memory, const struct memory_change *change, usec_t now,
                uint64_t wall_usec, uint64_t *ret_version)
 {
-    struct entry *entry, *before = table_find(&memory->entries, change->key);
+    struct memory_entry *entry, *before = table_find(&memory->entries, change->key);
     int r = check_change(memory, change, before, now);
 
     if (r == -ENOSPC && memory_deadline(memory) <= now) {
@@ -238,12 +211,12 @@ int memory_set(struct memory *memory, const struct memory_change *change, usec_t
     entry->modified_wall_usec = wall_usec;
     entry->expires_wall_usec =
         change->ttl_usec == USEC_INFINITY ? 0 : usec_add(wall_usec, change->ttl_usec);
-    mark_dirty(memory, entry);
+    memory_mark_dirty(memory, entry);
     *ret_version = version;
     return 0;
 }
 
-static struct memory_value show(const struct entry *entry, usec_t now)
+static struct memory_value show(const struct memory_entry *entry, usec_t now)
 {
     return (struct memory_value){
         .key = entry->key,
@@ -259,7 +232,7 @@ static struct memory_value show(const struct entry *entry, usec_t now)
 
 int memory_get(const struct memory *memory, const char *key, usec_t now, struct memory_value *ret)
 {
-    const struct entry *entry = table_find(&memory->entries, key);
+    const struct memory_entry *entry = table_find(&memory->entries, key);
 
     if (!is_there(entry, now))
         return -ENOENT;
@@ -269,7 +242,7 @@ int memory_get(const struct memory *memory, const char *key, usec_t now, struct 
 
 int memory_remove(struct memory *memory, const char *key, usec_t now)
 {
-    struct entry *entry = table_find(&memory->entries, key);
+    struct memory_entry *entry = table_find(&memory->entries, key);
 
     if (!is_there(entry, now))
         return -ENOENT;
@@ -292,7 +265,7 @@ int memory_list(const struct memory *memory, const char *prefix, usec_t now,
 
     if (!values)
         return -ENOMEM;
-    table_for_each (&memory->entries, const struct entry *, entry)
+    table_for_each (&memory->entries, const struct memory_entry *, entry)
         if (is_there(entry, now) && strncmp(entry->key, prefix, prefix_size) == 0)
             values[count++] = show(entry, now);
     qsort(values, count, sizeof(*values), compare_keys);
@@ -304,7 +277,7 @@ int memory_list(const struct memory *memory, const char *prefix, usec_t now,
 void memory_tick(struct memory *memory, usec_t now)
 {
     while (memory_deadline(memory) <= now)
-        bury(memory, CONTAINER_OF(heap_first(&memory->expiries), struct entry, expiry));
+        bury(memory, CONTAINER_OF(heap_first(&memory->expiries), struct memory_entry, expiry));
 }
 
 usec_t memory_deadline(const struct memory *memory)
@@ -328,7 +301,7 @@ int memory_load(struct memory *memory, const struct state_value *value, usec_t n
     const struct memory_change change = {
         .key = value->key, .data = value->data, .size = value->size, .owner = value->owner};
     bool is_mortal = value->expires_wall_usec > 0;
-    struct entry *entry;
+    struct memory_entry *entry;
 
     if (*value->key == '\0' || !text_is_printable(value->key) || value->version == 0)
         return -EINVAL;
@@ -352,118 +325,4 @@ void memory_skip(struct memory *memory, const struct state_value *value)
 {
     memory->floor = MAX(memory->floor, value->version);
     memory->given = MAX(memory->given, value->version);
-}
-
-/* Early enough: the disk may be behind for long while values are set as fast as they can be. */
-static bool wants_versions(const struct memory *memory)
-{
-    return memory->asked == 0 && memory->given > memory->reserved - STATE_VERSIONS_AHEAD * 7 / 8;
-}
-
-bool memory_is_dirty(const struct memory *memory, bool keeps_values)
-{
-    return (keeps_values && memory->has_failed) || !list_is_empty(&memory->dirty) ||
-           wants_versions(memory);
-}
-
-static void on_reserved(int r, void *data)
-{
-    struct memory *memory = data;
-
-    if (r == 0)
-        memory->reserved = memory->asked;
-    memory->asked = 0;
-}
-
-static void reserve_versions(struct memory *memory, struct state_batch *batch)
-{
-    if (!wants_versions(memory))
-        return;
-    memory->asked = memory->given + STATE_VERSIONS_AHEAD;
-    state_put_versions(batch, memory->asked);
-    state_batch_after(batch, on_reserved, memory);
-}
-
-static void put(struct state_batch *batch, const struct entry *entry)
-{
-    struct state_value value = {
-        .key = entry->key,
-        .data = entry->data,
-        .size = entry->size,
-        .version = entry->version,
-        .expires_wall_usec = entry->expires_wall_usec,
-        .modified_wall_usec = entry->modified_wall_usec,
-        .owner = entry->owner,
-    };
-
-    if (entry->data)
-        state_put_value(batch, &value);
-    else
-        state_delete_value(batch, entry->key);
-}
-
-static void on_saved(int r, void *data)
-{
-    struct memory *memory = data;
-
-    memory->saving--;
-    if (r < 0)
-        memory->has_failed = true;
-}
-
-static void save_values(struct memory *memory, struct state_batch *batch)
-{
-    if (!memory->has_failed && list_is_empty(&memory->dirty))
-        return;
-    if (memory->has_failed) {
-        state_clear_values(batch);
-        table_for_each (&memory->entries, const struct entry *, entry)
-            if (entry->data)
-                put(batch, entry);
-        memory->has_failed = false;
-    }
-    list_for_each_safe (link, &memory->dirty) {
-        struct entry *entry = list_entry(link, struct entry, dirty);
-        put(batch, entry);
-        if (entry->data)
-            list_remove(link);
-        else
-            drop(memory, entry);
-    }
-    memory->saving++;
-    state_batch_after(batch, on_saved, memory);
-}
-
-/* The first save after it puts all, which deletes what was removed meanwhile. */
-static void forget_changes(struct memory *memory)
-{
-    if (list_is_empty(&memory->dirty))
-        return;
-    list_for_each_safe (link, &memory->dirty) {
-        struct entry *entry = list_entry(link, struct entry, dirty);
-        if (entry->data)
-            list_remove(link);
-        else
-            drop(memory, entry);
-    }
-    memory->has_failed = true;
-}
-
-void memory_save(struct memory *memory, struct state_batch *batch, bool keeps_values)
-{
-    if (keeps_values)
-        save_values(memory, batch);
-    else
-        forget_changes(memory);
-    reserve_versions(memory, batch);
-}
-
-void memory_save_last(struct memory *memory, struct state_batch *batch, bool keeps_values)
-{
-    /* A save that is still on its way may fail alone: the versions that it takes along are lost. */
-    bool is_all = memory->saving == 0;
-
-    memory_save(memory, batch, keeps_values);
-    if (is_all)
-        state_put_versions(batch, keeps_values ? memory->floor : memory->given);
 }

@@ -59,7 +59,8 @@ struct memory_change {
  *
  * Return: 0; -EBUSY where the disk did not take note of versions for STATE_VERSIONS_AHEAD of them;
  * -EINVAL for a key that is none, or a ttl of 0; -ENAMETOOLONG above key_max; -EMSGSIZE
- * above value_max; -ENOSPC where the total would be above its limit; -EEXIST where if_absent and it
+ * above value_max; -ENOSPC where the total would be above its limit; -EROFS where the disk had no
+ * room for one of this size at the last save; -EEXIST where if_absent and it
  * is there; -ESTALE where it has another version than if_version; -ENOMEM.
  */
 int memory_set(struct memory *memory, const struct memory_change *change, usec_t now,
@@ -108,12 +109,22 @@ void memory_skip(struct memory *memory, const struct state_value *value);
 /* Whether memory_save has anything to do. */
 bool memory_is_dirty(const struct memory *memory, bool keeps_values);
 
+/* Whether the disk has all that it is to have; what is on its way counts as if it had. */
+bool memory_is_saved(const struct memory *memory, bool keeps_values);
+
+/* Why what was to be saved at last is not saved, as the batch said; 0 = it is. */
+int memory_get_failure(const struct memory *memory);
+
 /*
  * Puts what changed since the last save into @batch; without @keeps_values no values, but what has
- * to be known of their versions. Where that batch fails, the next save puts all. The memory must
- * outlive the batch.
+ * to be known of their versions. What of it fails is put again. After a failure a batch has what
+ * fits together only, and true means: commit it, and call this again with another one. Before the
+ * first of them removals have to be saved then. The memory must outlive the batch.
  */
-void memory_save(struct memory *memory, struct state_batch *batch, bool keeps_values);
+bool memory_save(struct memory *memory, struct state_batch *batch, bool keeps_values);
 
-/* The same at the end, after which nothing is set: the versions go on where they are. */
-void memory_save_last(struct memory *memory, struct state_batch *batch, bool keeps_values);
+/* After a failure: @drops, of state_drops_new(), may have room where nothing else has. */
+void memory_save_removals(struct memory *memory, struct state_batch *drops);
+
+/* As memory_save at the end, after which nothing is set: the versions go on where they are. */
+bool memory_save_last(struct memory *memory, struct state_batch *batch, bool keeps_values);

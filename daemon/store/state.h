@@ -191,7 +191,8 @@ void state_delete_result(struct state_batch *batch, const struct node_id *origin
 /* Replaces the whole snapshot. */
 void state_put_members(struct state_batch *batch, const struct state_member *members, size_t count);
 void state_put_value(struct state_batch *batch, const struct state_value *value);
-void state_delete_value(struct state_batch *batch, const char *key);
+/* Unless it has a version above this one meanwhile. */
+void state_delete_value(struct state_batch *batch, const char *key, uint64_t version);
 void state_clear_values(struct state_batch *batch);
 /* What state_start.versions is to say next time. */
 void state_put_versions(struct state_batch *batch, uint64_t versions);

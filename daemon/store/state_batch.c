@@ -213,9 +213,9 @@ void state_put_value(struct state_batch *batch, const struct state_value *value)
            value->modified_wall_usec, value->owner);
 }
 
-void state_delete_value(struct state_batch *batch, const char *key)
+void state_delete_value(struct state_batch *batch, const char *key, uint64_t version)
 {
-    record(batch, "DELETE FROM value WHERE key = ?1", "t", key);
+    record(batch, "DELETE FROM value WHERE key = ?1 AND version <= ?2", "ti", key, version);
 }
 
 void state_clear_values(struct state_batch *batch)

@@ -177,13 +177,67 @@ def test_ends_that_a_worker_cannot_write_are_written_when_there_is_room(make_lab
         assert origin.ctl("task", "logs", task).stdout == "x" * 50000
 
 
+def values(node):
+    """What of memory the disk has."""
+    with contextlib.closing(sqlite3.connect(f"file:{node.directory / 'state.db'}?mode=ro", uri=True)) as database:
+        return {key: data.decode() for key, data in database.execute("SELECT key, data FROM value WHERE key NOT LIKE 'big%'")}
+
+
+def unsaved(node):
+    return [problem for problem in node.call("Status")["problems"] if problem["code"] == "memory-unsaved"]
+
+
+def refused(node, words):
+    result = node.ctl(*words, stdin=os.urandom(900_000), code=None)
+    return result if result.code else None
+
+
 def test_values_are_kept_in_memory_and_saved_when_there_is_room(node):
     filler = fill(node)
     node.ctl("mem", "set", "key", "value", code=None)
     filler.unlink()
-    node.ctl("mem", "set", "other", "value")
+    wait_for(lambda: node.ctl("mem", "set", "other", "value", code=None).code == 0, 15, "the room to be seen")
     node.restart()
     assert node.ctl("mem", "get", "other").stdout == "value"
+
+
+def test_values_that_have_no_room_are_told_and_refused(node):
+    node.ctl("mem", "set", "old", "v1")
+    node.ctl("mem", "set", "gone", "x")
+    wait_for(lambda: values(node) == {"old": "v1", "gone": "x"}, 10, "values on the disk")
+    filler = fill(node)
+    result = wait_for(lambda: refused(node, ["mem", "set", f"big{os.urandom(4).hex()}", "-"]), 20, "a value to be refused")
+    assert "has no room on the disk of lone" in result.stderr, result
+    node.ctl("mem", "set", "old", "v2")
+    node.ctl("mem", "rm", "gone")
+    wait_for(lambda: values(node) == {"old": "v2"}, 20, "what is small, and the removal, on the disk")
+    assert unsaved(node)[0]["since"] and "No space left on device" in unsaved(node)[0]["message"]
+    assert "memory cannot be saved" in node.log_text()
+    doctor = node.ctl("doctor", code=None)
+    assert doctor.code and "memory cannot be saved" in doctor.stdout, doctor
+    filler.unlink()
+    # There may be more of them than the whole disk has room for.
+    node.ctl("mem", "rm", *(row["key"] for row in node.json("mem", "ls", "big")["keys"]))
+    wait_for(lambda: not unsaved(node), 30, "all of memory on the disk")
+    node.ctl("mem", "set", "big", "-", stdin=bytes(900_000))
+
+
+def test_a_stop_says_what_it_could_not_save_and_saves_what_it_can(node):
+    """All of it was acknowledged within the second before."""
+    node.ctl("mem", "set", "old", "v1")
+    node.ctl("mem", "set", "gone", "x")
+    wait_for(lambda: values(node) == {"old": "v1", "gone": "x"}, 10, "values on the disk")
+    filler = fill(node)
+    for i in range(15):
+        node.ctl("mem", "set", f"big{i}", "-", stdin=os.urandom(900_000), code=None)
+    node.ctl("mem", "set", "old", "v2")
+    node.ctl("mem", "rm", "gone")
+    assert node.stop() == 0
+    assert "could not be saved" in node.log_text()
+    filler.unlink()
+    node.start()
+    assert node.ctl("mem", "get", "old").stdout == "v2"
+    node.ctl("mem", "get", "gone", code=4)
 
 
 def test_what_is_cleaned_on_a_full_disk_stays_away(make_lab, small_disk):

@@ -208,29 +208,6 @@ static void expired_values_make_room(void **state)
     assert_int_equal(memory_count(memory), 1);
 }
 
-static void removed_keys_are_bounded_until_they_are_saved(void **state)
-{
-    struct memory *memory = *state;
-    struct state_batch *batch = NULL;
-    char key[32];
-    int r = 0, i;
-
-    for (i = 0; i < TOTAL_MAX && r == 0; i++) {
-        snprintf(key, sizeof(key), "%d", i);
-        r = set_text(memory, key, "");
-        if (r == 0)
-            assert_int_equal(memory_remove(memory, key, NOW), 0);
-    }
-    assert_int_equal(r, -ENOSPC);
-    assert_in_range(i, 10, TOTAL_MAX / MEMORY_ENTRY_SIZE);
-    assert_int_equal(memory_count(memory), 0);
-    assert_int_equal(state_batch_new(&batch), 0);
-    memory_save(memory, batch, true);
-    assert_int_equal(memory_used(memory), 0);
-    assert_int_equal(set_text(memory, "k", ""), 0);
-    state_batch_free(batch);
-}
-
 static void if_absent_refuses_a_key_that_is_there(void **state)
 {
     struct memory *memory = *state;
@@ -387,13 +364,13 @@ static void on_saved(int r, void *data)
     *(bool *)data = true;
 }
 
-static void save_with(struct node *node, void (*put)(struct memory *, struct state_batch *, bool))
+static void save_with(struct node *node, bool (*put)(struct memory *, struct state_batch *, bool))
 {
     struct state_batch *batch = NULL;
     bool is_done = false;
 
     assert_int_equal(state_batch_new(&batch), 0);
-    put(node->memory, batch, node->keeps_values);
+    assert_false(put(node->memory, batch, node->keeps_values));
     state_batch_after(batch, on_saved, &is_done);
     assert_int_equal(state_commit(node->state, &batch), 0);
     assert_true(worker_wait(node->worker, &is_done));
@@ -402,6 +379,18 @@ static void save_with(struct node *node, void (*put)(struct memory *, struct sta
 static void save(struct node *node)
 {
     save_with(node, memory_save);
+}
+
+static void save_removals(struct node *node)
+{
+    struct state_batch *drops = NULL;
+    bool is_done = false;
+
+    assert_int_equal(state_drops_new(&drops), 0);
+    memory_save_removals(node->memory, drops);
+    state_batch_after(drops, on_saved, &is_done);
+    assert_int_equal(state_commit(node->state, &drops), 0);
+    assert_true(worker_wait(node->worker, &is_done));
 }
 
 static void stop(struct node *node)
@@ -619,6 +608,100 @@ static void batch_that_was_freed_counts_as_failed(void **state)
     assert_true(memory_is_dirty(node->memory, true));
 }
 
+static void removed_keys_are_bounded_until_they_are_saved(void **state)
+{
+    struct node *node = *state;
+    char key[32];
+    int r = 0, i;
+
+    for (i = 0; i < TOTAL_MAX && r == 0; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        r = set_text(node->memory, key, "");
+        if (r == 0)
+            assert_int_equal(memory_remove(node->memory, key, NOW), 0);
+    }
+    assert_int_equal(r, -ENOSPC);
+    assert_in_range(i, 10, TOTAL_MAX / MEMORY_ENTRY_SIZE);
+    assert_int_equal(memory_count(node->memory), 0);
+    save(node);
+    assert_int_equal(memory_used(node->memory), 0);
+    assert_int_equal(set_text(node->memory, "k", ""), 0);
+}
+
+/* A delete that comes late finds another value. */
+static void removal_that_had_no_room_spares_what_was_set_since(void **state)
+{
+    struct node *node = *state;
+    struct memory_value value;
+
+    assert_int_equal(set_text(node->memory, "k", "1"), 0);
+    assert_int_equal(set_text(node->memory, "gone", "1"), 0);
+    save(node);
+    assert_int_equal(memory_remove(node->memory, "k", NOW), 0);
+    assert_int_equal(memory_remove(node->memory, "gone", NOW), 0);
+    fault_arm(1, ENOSPC);
+    save(node);
+    assert_int_equal(memory_get_failure(node->memory), -ENOSPC);
+    save_removals(node);
+    fault_disarm();
+    assert_false(memory_is_saved(node->memory, true));
+    assert_int_equal(set_text(node->memory, "k", "2"), 0);
+    save_removals(node);
+    save(node);
+    assert_true(memory_is_saved(node->memory, true));
+    assert_int_equal(memory_get_failure(node->memory), 0);
+    node_close(node);
+    node_open(node);
+    assert_int_equal(memory_get(node->memory, "k", NOW, &value), 0);
+    assert_string_equal((const char *)value.data, "2");
+    assert_int_equal(memory_get(node->memory, "gone", NOW, &value), -ENOENT);
+}
+
+/* Until one save went well; what is smaller than all that had no room is taken. */
+static void value_as_large_as_one_that_had_no_room_is_refused(void **state)
+{
+    struct node *node = *state;
+    char text[101] = "";
+
+    memset(text, 'x', sizeof(text) - 1);
+    assert_int_equal(set_text(node->memory, "large", text), 0);
+    fault_arm(1, ENOSPC);
+    save(node);
+    fault_disarm();
+    assert_int_equal(set_text(node->memory, "other", text), -EROFS);
+    assert_int_equal(set_text(node->memory, "small", "x"), 0);
+    assert_int_equal(memory_remove(node->memory, "large", NOW), 0);
+    assert_int_equal(set_text(node->memory, "large", text), -EROFS);
+    save_removals(node);
+    save(node);
+    assert_int_equal(set_text(node->memory, "large", text), 0);
+}
+
+static void part_that_is_large_goes_alone(void **state)
+{
+    static const struct memory_limits large_limits = {
+        .total_max = 10 << 20, .value_max = 1 << 20, .key_max = KEY_MAX};
+    struct node *node = *state;
+    struct state_batch *first = NULL;
+    _cleanup_free_ char *text = calloc(1, 1 << 20);
+
+    memory_set_limits(node->memory, &large_limits);
+    memset(text, 'x', (1 << 20) - 1);
+    assert_int_equal(set_text(node->memory, "large", text), 0);
+    assert_int_equal(set_text(node->memory, "small", "1"), 0);
+    assert_int_equal(set_text(node->memory, "other", "2"), 0);
+    fault_arm(1, ENOSPC);
+    save(node);
+    fault_disarm();
+    assert_int_equal(state_batch_new(&first), 0);
+    assert_true(memory_save(node->memory, first, true));
+    save(node);
+    state_batch_free(first);
+    node_close(node);
+    node_open(node);
+    assert_int_equal(memory_count(node->memory), 2);
+}
+
 static void damaged_row_is_refused(void **state)
 {
     struct memory *memory = *state;
@@ -657,7 +740,6 @@ int main(void)
         test(value_above_its_limit_is_refused),
         test(total_is_bounded_and_replacing_counts_once),
         test(expired_values_make_room),
-        test(removed_keys_are_bounded_until_they_are_saved),
         test(if_absent_refuses_a_key_that_is_there),
         test(if_version_lets_one_of_two_writers_win),
         test(value_ends_with_its_time),
@@ -672,6 +754,10 @@ int main(void)
         test_node(last_save_beside_one_that_fails_keeps_versions_apart),
         test_node(save_that_failed_is_made_up_for),
         test_node(batch_that_was_freed_counts_as_failed),
+        test_node(removed_keys_are_bounded_until_they_are_saved),
+        test_node(removal_that_had_no_room_spares_what_was_set_since),
+        test_node(value_as_large_as_one_that_had_no_room_is_refused),
+        test_node(part_that_is_large_goes_alone),
         test(damaged_row_is_refused),
         test(lowered_limits_keep_what_is_there),
     };

@@ -218,7 +218,7 @@ static void everything_else_comes_back_too(void **state)
     state_clear_values(batch);
     state_put_value(batch, &value);
     state_put_value(batch, &other);
-    state_delete_value(batch, "other");
+    state_delete_value(batch, "other", UINT64_MAX >> 1);
     state_put_drain(batch, "first reason");
     state_put_drain(batch, "kernel update");
     assert_int_equal(commit_and_wait(node, batch), 0);

@@ -125,6 +125,11 @@ static void fail_set(struct node *node, struct call *call, const struct memory_c
     case ENOSPC:
         fail_no_room(node, call, change);
         break;
+    case EROFS:
+        call_fail(call, ERROR_NO_SPACE, "make room on that disk; see p2pctl doctor",
+                  "a value of %zu bytes has no room on the disk of %s, which keeps memory",
+                  change->size, node->config->node.name);
+        break;
     case EBUSY:
         call_fail(call, ERROR_BUSY, "p2pctl doctor",
                   "too many values were set since the disk of %s took the last",

@@ -149,6 +149,11 @@ void doctor_check_disk(struct doctor *doctor)
     size_t wrong = doctor_report_problems(doctor, VERDICT_FAILED, "disk-full",
                                           fix_of_room(problems_get_room(node)));
 
+    wrong += doctor_report_problems(
+        doctor, VERDICT_FAILED, "memory-unsaved",
+        memory_get_failure(node->memory) == -ENOSPC
+            ? "free some space on the disk of state_dir; or p2pctl mem rm what is not needed"
+            : "see the journal of this node");
     wrong += doctor_report_problems(doctor, VERDICT_WARNING, "log", fix_log);
     wrong += doctor_report_problems(doctor, VERDICT_WARNING, "metrics", fix_metrics);
     if (statvfs(node->state_dir, &disk) < 0) {
