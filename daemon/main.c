@@ -128,6 +128,7 @@ static void block_signals(void)
     sigaddset(&signals, SIGCHLD);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
 }
 
 /* One life of the node, and another with a new id where its own turns out to be somebody else's.

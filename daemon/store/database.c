@@ -39,9 +39,10 @@ int database_errno(int code)
     case SQLITE_CANTOPEN:
         return errno > 0 ? -errno : -EACCES;
     default:
-        /* A quota that is used up reads like a full disk, not like a broken one; and SQLite tells
-         * of a file that it cannot make as of one that it cannot read. */
-        return errno == EDQUOT || errno == ENOSPC ? -ENOSPC : -EIO;
+        /* A quota that is used up and a limit of the size of files read like a full disk, not like
+         * a broken one; and SQLite tells of a file that it cannot make as of one that it cannot
+         * read. */
+        return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? -ENOSPC : -EIO;
     }
 }
 
@@ -184,8 +185,9 @@ static int say_failed(char *message, int r, sqlite3 *database, const char *path,
 {
     if (r == -EUCLEAN)
         return say_damaged(message, path, sqlite3_errmsg(database));
-    return say(message, r, "cannot %s %s: %s (%s)", what, path, strerror(-r),
-               sqlite3_errmsg(database));
+    return say(message, r, "cannot %s %s: %s (%s)%s", what, path, strerror(-r),
+               sqlite3_errmsg(database),
+               r == -ENOSPC ? "; make room on its disk, some 100 KiB" : "");
 }
 
 /* The cache, in KiB, holds what is written again and again; the kernel has the rest in its own. */

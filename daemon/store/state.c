@@ -121,16 +121,19 @@ int state_open(const char *directory, struct worker *worker, uint64_t events_max
     if (r < 0)
         return r;
     snprintf(path, sizeof(path), "%s/%s", directory, STATE_FILE);
+    r = state_room_open(&state->room, directory);
+    if (r < 0) {
+        snprintf(message, STATE_MESSAGE_MAX, "cannot open %.900s: %s", directory, strerror(-r));
+        return r;
+    }
     r = database_open(path, migrations, message, &state->database);
     if (r >= 0)
         r = database_errno(sqlite3_create_function(state->database, "sum_of", -1,
                                                    SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, sum_of,
                                                    NULL, NULL));
-    if (r >= 0)
-        r = state_room_open(&state->room, directory, state->database);
     if (r < 0)
         return r;
-    state_room_reserve(&state->room);
+    state_room_watch(&state->room, state->database);
     *ret = TAKE_PTR(state);
     return 0;
 }
@@ -258,7 +261,6 @@ int state_start(struct state *state, uint64_t wall_usec, struct state_start *ret
     if (r == -ENOSPC) {
         state_room_give(&state->room, state->database);
         r = try_start(state->database, wall_usec, ret);
-        state_room_reserve(&state->room);
     }
     return r;
 }

@@ -24,14 +24,19 @@ static int on_commit(void *data, sqlite3 *database, const char *name, int pages)
     return SQLITE_OK;
 }
 
-int state_room_open(struct state_room *room, const char *directory, sqlite3 *database)
+int state_room_open(struct state_room *room, const char *directory)
 {
     *room =
         (struct state_room){.directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (room->directory_fd < 0)
         return -errno;
-    (void)sqlite3_wal_hook(database, on_commit, room);
+    (void)unlinkat(room->directory_fd, RESERVE_FILE, 0);
     return 0;
+}
+
+void state_room_watch(struct state_room *room, sqlite3 *database)
+{
+    (void)sqlite3_wal_hook(database, on_commit, room);
 }
 
 void state_room_close(struct state_room *room)

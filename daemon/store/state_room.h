@@ -18,8 +18,10 @@ struct state_room {
     unsigned rests;    /* so many commits before it is tried again */
 };
 
-/* Return: 0, or what opening @directory said. @room stays where it is. */
-int state_room_open(struct state_room *room, const char *directory, sqlite3 *database);
+/* Gives up what is kept, for the start. Return: 0, or what opening @directory said. */
+int state_room_open(struct state_room *room, const char *directory);
+/* From here on @room knows the size of the log, and stays where it is. */
+void state_room_watch(struct state_room *room, sqlite3 *database);
 void state_room_close(struct state_room *room);
 
 /* Takes as much as there has to be, where it is not taken yet and the disk has it. */

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import resource
+import signal
 import sqlite3
 
 import pytest
@@ -238,6 +240,44 @@ def test_a_stop_says_what_it_could_not_save_and_saves_what_it_can(node):
     node.start()
     assert node.ctl("mem", "get", "old").stdout == "v2"
     node.ctl("mem", "get", "gone", code=4)
+
+
+def test_a_node_starts_on_a_disk_that_others_have_filled(node):
+    """What it opens its databases with has room where it keeps some for itself."""
+    node.ctl("file", "put", "-", "lone:kept", stdin=b"kept")
+    node.ctl("mem", "set", "key", "value")
+    assert node.stop() == 0
+    filler = fill(node)
+    node.start()
+    assert node.ctl("file", "get", "kept", "-").stdout == "kept"
+    assert node.ctl("mem", "get", "key").stdout == "value"
+    filler.unlink()
+
+
+def test_a_node_that_has_no_room_to_start_says_so(node):
+    node.ctl("file", "put", "-", "lone:kept", stdin=b"kept")
+    assert node.stop() == 0
+    (node.directory / "state.reserve").unlink()
+    filler = fill(node)
+    node.launch()
+    assert node.wait_end() == 1
+    assert "No space left on device" in node.log_text() and "make room on its disk" in node.log_text()
+    filler.unlink()
+    node.start()
+
+
+def test_a_limit_of_the_size_of_files_is_a_full_disk(make_lab):
+    node = make_lab(STEADY).node("lone", {"tasks": {"slots": 4}}, role="seed", types=["a"]).start()
+    limit = resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE)
+    for size in (2_000_000, 1_000_000):
+        resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (size, limit[1]))
+        wait_for(lambda: refused(node, ["mem", "set", f"big{os.urandom(4).hex()}", "-"]), 20, "a value to be refused")
+    wait_for(lambda: unsaved(node), 10, "the problem")
+    resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, limit)
+    wait_for(lambda: not unsaved(node), 30, "all of memory on the disk")
+    for words in (["--", "grep", "SigIgn", "/proc/self/status"], ["--", "sh", "-c", "grep SigIgn /proc/$$/status"]):
+        ignored = int(node.ctl("submit", "--wait", *words).stdout.split()[1], 16)
+        assert not ignored & (1 << (signal.SIGXFSZ - 1) | 1 << (signal.SIGPIPE - 1)), words
 
 
 def test_what_is_cleaned_on_a_full_disk_stays_away(make_lab, small_disk):
