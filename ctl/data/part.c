@@ -25,6 +25,7 @@ void part_done(struct part *part)
         !(part->is_resumable && fstat(part->fd, &status) == 0 && status.st_size >= RESUMED_MIN))
         unlink(part->path);
     free(part->path);
+    free(part->other);
     close_fd(part->fd);
     *part = PART_NONE;
 }
@@ -137,9 +138,12 @@ int part_open_again(const char *target, struct part *part)
         0)
         return fail_memory();
     int fd = open_ours(path);
-    if (fd < 0)
-        return part_open(target, PART_MODE, part);
-    *part = (struct part){TAKE_PTR(path), fd, true};
+    if (fd < 0) {
+        int r = part_open(target, PART_MODE, part);
+        part->other = r == 0 ? TAKE_PTR(path) : NULL;
+        return r;
+    }
+    *part = (struct part){TAKE_PTR(path), fd, true, NULL};
     return 0;
 }
 
@@ -161,6 +165,17 @@ static int rename_new(const char *path, const char *target)
     return errno == EEXIST ? -1 : rename(path, target);
 }
 
+/* The target is there: what an earlier get left of it is of no use, unless somebody has it still.
+ */
+static void drop_other(const struct part *part)
+{
+    _cleanup_close_ int fd =
+        part->other ? open(part->other, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -EBADF;
+
+    if (fd >= 0 && make_ours(fd) == 0)
+        (void)unlink(part->other);
+}
+
 int part_rename(struct part *part, const char *target, const char *hint)
 {
     int r = hint ? rename_new(part->path, target) : rename(part->path, target);
@@ -170,6 +185,7 @@ int part_rename(struct part *part, const char *target, const char *hint)
                                        : fail_to_write(target, errno);
     free(part->path);
     part->path = NULL;
+    drop_other(part);
     return 0;
 }
 

@@ -11,9 +11,10 @@ struct part {
     char *path;        /* owned; NULL = nothing to remove */
     int fd;            /* owned */
     bool is_resumable; /* it stays where it is not kept, for the next part_open_again() */
+    char *other;       /* owned; what an earlier one left and somebody had, or NULL */
 };
 
-#define PART_NONE ((struct part){NULL, -EBADF, false})
+#define PART_NONE ((struct part){NULL, -EBADF, false, NULL})
 #define PART_MODE ((mode_t)0600) /* until it has all that it is to have */
 
 /* What a new file of the user is denied. */

@@ -158,6 +158,22 @@ static void what_another_works_on_is_left_to_it(void **state)
     part_done(&first);
 }
 
+static void what_was_held_too_long_goes_once_the_target_is_there(void **state)
+{
+    const struct room *room = *state;
+    struct part part = PART_NONE;
+    int socket;
+    pid_t pid = begin_get(room->target, &socket);
+
+    end_get(pid, socket);
+    assert_int_equal(part_open_again(room->target, &part), 0);
+    assert_false(part.is_resumable);
+    held_fd = close_fd(held_fd);
+    assert_int_equal(part_rename(&part, room->target, NULL), 0);
+    part_done(&part);
+    assert_int_equal(unlink(room->target), 0); /* and nothing else is there: room_teardown() */
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
 
 int main(void)
@@ -165,6 +181,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         test(what_a_dead_client_left_is_gone_on_with_at_once),
         test(what_another_works_on_is_left_to_it),
+        test(what_was_held_too_long_goes_once_the_target_is_there),
     };
 
     return cmocka_run_group_tests_name("ctl/part", tests, NULL, NULL);
