@@ -12,6 +12,7 @@
 #include "journal.h"
 #include "keys.h"
 #include "paths.h"
+#include "remembered.h"
 
 #define EXIT_BAD_CONFIG      78
 #define TICK_USEC            USEC_PER_SEC
@@ -49,45 +50,10 @@ uint64_t node_wall_of(const struct node *node, usec_t usec)
 
 /* --- Now and then --- */
 
-struct snapshot {
-    struct state_member members[CLUSTER_REMEMBERED_MAX];
-    char addresses[CLUSTER_REMEMBERED_MAX][ADDRESS_TEXT_MAX];
-    size_t count;
-};
-
-/* The dead, too: who restarts while it is cut off has no others to come back to. */
-static void add_members(const struct swim *swim, bool is_dead, struct snapshot *snapshot)
-{
-    for (size_t i = 0; i < swim_members_count(swim); i++) {
-        const struct swim_member *member = swim_member_at(swim, i);
-        size_t n = snapshot->count;
-        if (member->is_self || member->state == SWIM_LEFT || n == CLUSTER_REMEMBERED_MAX ||
-            (member->state == SWIM_DEAD) != is_dead)
-            continue;
-        address_format(&member->address, snapshot->addresses[n]);
-        snapshot->members[n] = (struct state_member){
-            .id = member->id, .name = member->name, .address = snapshot->addresses[n]};
-        snapshot->count++;
-    }
-}
-
 static void remember_members(struct node *node)
 {
-    const struct swim *swim = cluster_get_swim(node->cluster);
-    _cleanup_(state_batch_freep) struct state_batch *batch = NULL;
-    _cleanup_free_ struct snapshot *snapshot = NULL;
-
     node->members_changed = false;
-    if (!node->config->membership.snapshot || state_batch_new(&batch) < 0)
-        return;
-    /* Too large for the stack, which never gets smaller. */
-    snapshot = calloc(1, sizeof(*snapshot));
-    if (!snapshot)
-        return;
-    add_members(swim, false, snapshot);
-    add_members(swim, true, snapshot);
-    state_put_members(batch, snapshot->members, snapshot->count);
-    if (state_commit(node->state, &batch) < 0)
+    if (node->config->membership.snapshot && remembered_save(node) < 0)
         node->members_changed = true;
 }
 
@@ -119,7 +85,6 @@ static void remember_when_quiet(struct node *node)
 void node_refresh_loads(struct node *node)
 {
     const struct swim *swim = cluster_get_swim(node->cluster);
-    struct record record;
 
     if (node->loads_version == swim_loads_version(swim))
         return;
@@ -135,8 +100,10 @@ void node_refresh_loads(struct node *node)
             known->facts.is_draining == member->load.draining &&
             known->facts.is_unstable == member->is_unstable)
             continue;
-        bool is_readable = node_get_record(member, &record) >= 0;
-        tasks_set_member(node->tasks, member, is_readable ? &record : NULL);
+        /* Which a start reads again. */
+        node->members_changed |=
+            member->load.slots > 0 && (!known || known->facts.slots != member->load.slots);
+        remembered_tell_tasks(node, member);
     }
 }
 
@@ -170,6 +137,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
     history_save(node->history);
     /* Each of these looks at all members, in a lab where all are busy with newcomers. */
     if (!swim_is_rushed(cluster_get_swim(node->cluster))) {
+        remembered_tick(node);
         remember_when_quiet(node);
         if (node->status_changed)
             tell_status(node);
@@ -350,17 +318,6 @@ static int make_sources(struct node *node)
     return 0;
 }
 
-/* Members of the last run are asked too: the seeds may be gone. */
-static int rejoin(const struct state_member *member, void *data)
-{
-    struct node *node = data;
-    struct address address;
-
-    if (address_parse(member->address, 0, &address) >= 0)
-        cluster_remember(node->cluster, &address);
-    return 0;
-}
-
 static void on_journal_event(const struct journal_event *event, void *data)
 {
     struct node *node = data;
@@ -396,11 +353,13 @@ static int build(struct node *node)
         r = node_make_transfer(node);
     /* All of the database is read before the tasks, whose commits give it to a thread. */
     if (r >= 0 && node->config->membership.snapshot)
-        r = state_load_members(node->state, rejoin, node);
+        r = remembered_load(node);
     if (r >= 0)
         r = drain_load(node);
     if (r >= 0)
         r = node_make_tasks(node);
+    if (r >= 0)
+        remembered_take_up(node);
     if (r >= 0)
         r = node_make_control(node);
     if (r >= 0)
@@ -457,6 +416,7 @@ static void take_down(struct node *node)
     close_fd(node->sockets.tcp_fd);
     keyring_free(node->keyring);
     drain_done(&node->drain);
+    remembered_done(node);
     sd_event_unref(node->event);
     free(node->socket_path);
     free(node->socket_link);
@@ -477,6 +437,7 @@ int node_new(const char *instance, const char *path, struct config *config,
                           .renewal = *renewal,
                           .sockets = {.udp_fd = -EBADF, .tcp_fd = -EBADF}};
     list_init(&node->watches);
+    list_init(&node->remembered);
     list_init(&node->moves);
     reloads_init(&node->reloads);
     struct timespec started;

@@ -96,6 +96,7 @@ struct node {
     sd_event_source *tick;       /* loads of others, members to remember, values to save */
     sd_event_source *stop_timer; /* the end of patience while stopping */
     struct list watches;
+    struct list remembered; /* members of the last life of which no more is known since */
     struct damage_told damage_told;
     struct list moves;             /* files on their way, begun by clients: control/data/moving.h */
     struct key_change *key_change; /* on its way to the disk, owned by the worker; or NULL */

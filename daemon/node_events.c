@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "journal.h"
+#include "remembered.h"
 #include "swim/render.h"
 
 #define PEERS_TEXT_MAX 1024
@@ -249,14 +250,12 @@ static bool is_about_member(enum swim_event_type type)
 
 static void update_member(struct node *node, const struct swim_event *event)
 {
-    struct record record;
-
-    if (event->type == SWIM_EVENT_MEMBER_REAPED) {
+    if (event->type == SWIM_EVENT_MEMBER_REAPED)
         tasks_remove_member(node->tasks, &event->member->id);
-    } else {
-        bool is_readable = node_get_record(event->member, &record) >= 0;
-        tasks_set_member(node->tasks, event->member, is_readable ? &record : NULL);
-    }
+    else
+        remembered_tell_tasks(node, event->member);
+    if (event->type == SWIM_EVENT_MEMBER_REAPED || event->type == SWIM_EVENT_MEMBER_LEFT)
+        remembered_drop(node, &event->member->id);
     node->members_changed = true;
     node->keys_are_settled = false;
     node->status_changed = true;

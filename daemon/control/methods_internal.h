@@ -118,6 +118,9 @@ bool check_json_args(struct call *call, const struct task_words *args);
 bool read_after(struct node *node, struct call *call, struct task_words *words);
 /* tasks.retry_on as flags of task.h; submit.c */
 unsigned retry_on_of(const struct config *config);
+/* Whether a node is called @name, be it one that only the last life of this node knew; false: the
+ * call has been answered. submit.c */
+bool need_node(const struct node *node, struct call *call, const char *name);
 /* Whether the node that @spec names is one, and confidential work stays here; false: the call has
  * been answered. submit.c */
 bool check_node_of(struct node *node, struct call *call, const struct task_spec *spec);

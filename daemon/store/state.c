@@ -35,7 +35,10 @@ static const char *const migrations[] = {
     "CREATE TABLE event(sequence INTEGER PRIMARY KEY, time INTEGER NOT NULL, type TEXT NOT NULL,"
     " record TEXT NOT NULL);",
     /* Rows from before have none. */
-    "ALTER TABLE value ADD COLUMN sum INTEGER;",
+    "ALTER TABLE value ADD COLUMN sum INTEGER;"
+    "ALTER TABLE member ADD COLUMN gone INTEGER;"
+    "ALTER TABLE member ADD COLUMN slots INTEGER;"
+    "ALTER TABLE member ADD COLUMN meta BLOB;",
     NULL,
 };
 

@@ -111,6 +111,10 @@ struct state_member {
     struct node_id id;
     const char *name;
     const char *address;
+    uint64_t gone_wall_usec; /* since when it is dead; 0 = it is not */
+    uint64_t slots;
+    const void *meta; /* what it says of itself: read, any bytes */
+    size_t meta_size;
 };
 
 struct state_value {

@@ -199,9 +199,12 @@ void state_put_members(struct state_batch *batch, const struct state_member *mem
 {
     record(batch, "DELETE FROM member", "");
     for (size_t i = 0; i < count; i++)
-        record(batch, "INSERT OR REPLACE INTO member(id, name, address) VALUES(?1, ?2, ?3)", "btt",
-               members[i].id.bytes, sizeof(members[i].id.bytes), members[i].name,
-               members[i].address);
+        record(batch,
+               "INSERT OR REPLACE INTO member(id, name, address, gone, slots, meta) VALUES(?1, ?2, "
+               "?3, ?4, ?5, ?6)",
+               "bttiib", members[i].id.bytes, sizeof(members[i].id.bytes), members[i].name,
+               members[i].address, members[i].gone_wall_usec, members[i].slots, members[i].meta,
+               members[i].meta_size);
 }
 
 void state_put_value(struct state_batch *batch, const struct state_value *value)

@@ -140,8 +140,12 @@ static int load_member(sqlite3_stmt *statement, void *data)
     struct state_member member = {
         .name = database_column_text(statement, 1),
         .address = database_column_text(statement, 2),
+        .gone_wall_usec = database_column_u64(statement, 3),
+        .slots = database_column_u64(statement, 4),
     };
     int r = read_id(statement, 0, &member.id);
+
+    member.meta = database_column_bytes(statement, 5, &member.meta_size);
 
     return r < 0 ? r : loader->on_member(&member, loader->data);
 }
@@ -150,7 +154,8 @@ int state_load_members(struct state *state, state_member_t on_member, void *data
 {
     struct loader loader = {.on_member = on_member, .data = data};
 
-    return load(state, "SELECT id, name, address FROM member ORDER BY id", load_member, &loader);
+    return load(state, "SELECT id, name, address, gone, slots, meta FROM member ORDER BY id",
+                load_member, &loader);
 }
 
 static int load_value(sqlite3_stmt *statement, void *data)

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from lib.lab import FAST, STEADY
+from lib.lab import FAST, STEADY, merge
 from lib.wait import wait_for
 from test_workflow import Gates
 
@@ -254,3 +254,67 @@ def test_a_daemon_that_does_not_come_back_is_told_with_the_id(lab):
     error = json.loads(program.communicate(timeout=60)[1])["error"]
     assert program.returncode == 125 and error["hint"] == f"p2pctl task wait {task}" and error["exit"] == 125
     lab.gates.open(1)
+
+
+def answers(node):
+    """What is said of a node that is dead."""
+    task = node.submit("-q", "e1")
+    pinned = node.submit("-q", "-N", "lab-05", "--", "true")
+    reasons = [node.task(one)["reason"] for one in (task, pinned)]
+    node.ctl("task", "cancel", task, pinned)
+    return reasons
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["nobody-tells", "others-tell"])
+def test_what_the_dead_did_is_known_after_a_restart(make_lab, others):
+    lab = make_lab(FAST)
+    node = lab.node("lab-01", role="seed", types=["a"])
+    for i in range(others):
+        lab.node(f"lab-0{i + 2}", types=["a"])
+    lab.node("lab-05", types=["e"])
+    lab.start()
+    lab["lab-05"].kill()
+    wait_for(lambda: node.state_of("lab-05") == "dead", 20, "its death")
+    before = answers(node)
+    assert before == ["the only node for type e, lab-05, is dead", "lab-05 is dead"]
+    waits = node.submit("-q", "e1")
+    for _ in range(2):
+        node.restart()
+        assert answers(node) == before, "at once"
+        if others:
+            wait_for(lambda: node.state_of("lab-05") == "dead", 20, "the word of the others")
+            assert answers(node) == before
+            assert node.members()["lab-05"]["types"] == ["e"]
+        wait_for(lambda: node.task(waits)["reason"] == before[0], 10, "the reason")
+    lab["lab-05"].start()
+    assert node.ctl("task", "wait", waits).code == 0
+
+
+@pytest.mark.parametrize("is_unheard", [False, True], ids=["before", "after"])
+def test_who_is_forgotten_is_not_remembered(make_lab, is_unheard):
+    lab = make_lab(FAST)
+    node = lab.node("lab-01", role="seed", types=["a"])
+    lab.node("lab-05", types=["e"])
+    lab.start()
+    lab["lab-05"].kill()
+    wait_for(lambda: node.state_of("lab-05") == "dead", 20, "its death")
+    if is_unheard:
+        node.restart()
+        node.ctl("task", "cancel", node.submit("-q", "e1"))
+    node.ctl("forget", "--yes", "lab-05")
+    for _ in range(2):
+        assert 'no node handles task type "e"' in node.ctl("submit", "e1", code=4).stderr
+        assert 'no node is called "lab-05"' in node.ctl("submit", "-N", "lab-05", "--", "true", code=4).stderr
+        node.restart()
+
+
+def test_the_remembered_are_let_go_in_time(make_lab):
+    lab = make_lab(merge(FAST, {"membership": {"dead_retention": "2s"}}))
+    node = lab.node("lab-01", role="seed", types=["a"])
+    lab.node("lab-05", types=["e"])
+    lab.start()
+    lab["lab-05"].kill()
+    wait_for(lambda: node.state_of("lab-05") == "dead", 20, "its death")
+    node.restart()
+    wait_for(lambda: node.ctl("submit", "-N", "lab-05", "--", "true", code=None).code == 4, 10, "its end")
+    assert 'no node handles task type "e"' in node.ctl("submit", "e1", code=4).stderr

@@ -133,6 +133,10 @@ static int check_member(const struct state_member *member, void *data)
     assert_int_equal(member->id.bytes[0], 8);
     assert_string_equal(member->name, "lab-08");
     assert_string_equal(member->address, "10.0.0.8:7717");
+    assert_int_equal(member->gone_wall_usec, 55);
+    assert_int_equal(member->slots, 4);
+    assert_int_equal(member->meta_size, 5);
+    assert_memory_equal(member->meta, "me\0ta", 5);
     ++*(int *)data;
     return 0;
 }
@@ -202,8 +206,8 @@ static void everything_else_comes_back_too(void **state)
     struct state_batch *batch = new_batch();
     struct state_workflow workflow = {7, 5, "{\"w\":1}"};
     struct state_result result = {{{9}}, 3, 2, "{\"r\":1}"}, acknowledged = {{{9}}, 3, 1, "{}"};
-    struct state_member members[] = {{{{7}}, "gone", "10.0.0.7:7717"},
-                                     {{{8}}, "lab-08", "10.0.0.8:7717"}};
+    struct state_member members[] = {{{{7}}, "gone", "10.0.0.7:7717", 0, 0, NULL, 0},
+                                     {{{8}}, "lab-08", "10.0.0.8:7717", 55, 4, "me\0ta", 5}};
     struct state_value value = {"greeting", "hel\0lo", 6, 3, 44, 33, "user1", false}, other = value;
     int count = 0;
 
@@ -229,6 +233,49 @@ static void everything_else_comes_back_too(void **state)
     assert_int_equal(state_load_values(node->state, check_value, &count), 0);
     assert_int_equal(state_load_drain(node->state, check_drain, &count), 0);
     assert_int_equal(count, 5);
+}
+
+static void run_sql(const struct node *node, const char *sql)
+{
+    char path[256];
+    sqlite3 *database = NULL;
+
+    snprintf(path, sizeof(path), "%s/%s", node->directory, STATE_FILE);
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+}
+
+static int check_older_member(const struct state_member *member, void *data)
+{
+    assert_string_equal(member->name, "old");
+    assert_string_equal(member->address, "10.0.0.8:7717");
+    assert_int_equal(member->gone_wall_usec, 0);
+    assert_int_equal(member->slots, 0);
+    assert_int_equal(member->meta_size, 0);
+    ++*(int *)data;
+    return 0;
+}
+
+static void what_an_older_version_wrote_is_read(void **state)
+{
+    struct node *node = *state;
+    struct state_member member = {{{8}}, "lab-08", "10.0.0.8:7717", 55, 4, "me\0ta", 5};
+    struct state_batch *batch = new_batch();
+    int count = 0;
+
+    node_close(node);
+    run_sql(node, "ALTER TABLE value DROP COLUMN sum; ALTER TABLE member DROP COLUMN gone;"
+                  "ALTER TABLE member DROP COLUMN slots; ALTER TABLE member DROP COLUMN meta;"
+                  "INSERT INTO member VALUES(zeroblob(16), 'old', '10.0.0.8:7717');"
+                  "PRAGMA user_version = 1;");
+    node_open(node);
+    assert_int_equal(state_load_members(node->state, check_older_member, &count), 0);
+    state_put_members(batch, &member, 1);
+    assert_int_equal(commit_and_wait(node, batch), 0);
+    node_reopen(node);
+    assert_int_equal(state_load_members(node->state, check_member, &count), 0);
+    assert_int_equal(count, 2);
 }
 
 static void after_functions_come_in_the_order_of_the_commits(void **state)
@@ -532,6 +579,7 @@ int main(void)
         test(tasks_that_ended_before_the_limit_are_not_loaded),
         test(callback_ends_a_load),
         test(everything_else_comes_back_too),
+        test(what_an_older_version_wrote_is_read),
         test(what_is_undrained_is_forgotten),
         test(nothing_is_loaded_after_the_first_commit),
         test(after_functions_come_in_the_order_of_the_commits),

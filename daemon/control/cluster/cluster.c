@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "problems.h"
+#include "remembered.h"
 
 static const char *const state_names[_SWIM_STATE_MAX] = {
     [SWIM_ALIVE] = "alive", [SWIM_SUSPECT] = "suspect", [SWIM_DEAD] = "dead", [SWIM_LEFT] = "left"};
@@ -92,7 +93,7 @@ void member_fill(const struct node *node, const struct swim_member *member, cJSO
     char uuid[NODE_ID_TEXT_MAX], address[ADDRESS_TEXT_MAX], incarnation[48];
     struct record record = {0};
 
-    (void)node_get_record(member, &record);
+    (void)remembered_get_record(node, member, &record);
     json_add_string(json, "name", member->name);
     json_add_string(json, "uuid", node_id_format(&member->id, uuid));
     json_add_string(json, "role", member->is_seed ? "seed" : "peer");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include "control/methods_internal.h"
+#include "remembered.h"
 #include "who.h"
 
 /* "8f3a...  lab-02  127.81.1.3:7717  dead": one line for each that may be meant. */
@@ -46,6 +47,28 @@ static const struct swim_member *choose(const struct node *node, struct call *ca
     return NULL;
 }
 
+/* One of which only the last life of this node knew. */
+static bool forget_unheard(struct node *node, struct call *call, const char *name, bool is_dry_run)
+{
+    char uuid[NODE_ID_TEXT_MAX];
+    struct state_member member;
+    struct who any;
+
+    if (who_find(cluster_get_swim(node->cluster), name, WHO_ANY, &any) ||
+        !remembered_find(node, name, &member))
+        return false;
+    cJSON *reply = call_new_reply("p2pctl.forget/1");
+    json_add_string(reply, "name", member.name);
+    json_add_string(reply, "uuid", node_id_format(&member.id, uuid));
+    json_add_string(reply, "address", member.address);
+    if (!is_dry_run) {
+        tasks_remove_member(node->tasks, &member.id);
+        remembered_drop(node, &member.id);
+    }
+    call_reply(call, reply);
+    return true;
+}
+
 void method_forget(struct node *node, struct call *call)
 {
     char uuid[NODE_ID_TEXT_MAX], address[ADDRESS_TEXT_MAX];
@@ -54,6 +77,8 @@ void method_forget(struct node *node, struct call *call)
     bool is_dry_run = false;
 
     if (!need_string(call, "name", &text) || !read_bool(call, "dry_run", &is_dry_run))
+        return;
+    if (forget_unheard(node, call, text, is_dry_run))
         return;
     member = choose(node, call, text);
     if (!member)
@@ -75,5 +100,6 @@ void method_forget(struct node *node, struct call *call)
         return;
     }
     tasks_remove_member(node->tasks, &id);
+    remembered_drop(node, &id);
     call_reply(call, reply);
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "remembered.h"
 
 #define PROGRESS_USEC (250 * USEC_PER_MSEC)
 
@@ -225,6 +226,16 @@ static bool read_spec(struct node *node, struct call *call, struct task_spec *sp
     return true;
 }
 
+bool need_node(const struct node *node, struct call *call, const char *name)
+{
+    struct state_member unheard;
+
+    if (node_find_member(node, name) || remembered_find(node, name, &unheard))
+        return true;
+    call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", name);
+    return false;
+}
+
 bool check_node_of(struct node *node, struct call *call, const struct task_spec *spec)
 {
     if (spec->is_confidential && *spec->node && strcmp(spec->node, node->config->node.name) != 0) {
@@ -233,11 +244,7 @@ bool check_node_of(struct node *node, struct call *call, const struct task_spec 
                   node->config->node.name, spec->node);
         return false;
     }
-    if (*spec->node && !node_find_member(node, spec->node)) {
-        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", spec->node);
-        return false;
-    }
-    return true;
+    return !*spec->node || need_node(node, call, spec->node);
 }
 
 /* What is wrong with what was asked for, beyond its form. False: the call has been answered. */

@@ -151,10 +151,8 @@ void method_retry_task(struct node *node, struct call *call)
         return;
     if ((ids != NULL) == all_failed)
         return call_invalid(call, "ids");
-    if (run_on && !node_find_member(node, run_on)) {
-        call_fail(call, ERROR_NOT_FOUND, "p2pctl members", "no node is called \"%s\"", run_on);
+    if (run_on && !need_node(node, call, run_on))
         return;
-    }
     if (!check_listed(node, call, ids, run_on))
         return;
     struct retry *retry = calloc(1, sizeof(*retry));
