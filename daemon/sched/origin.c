@@ -452,6 +452,8 @@ void origin_tick(struct origin *origin, usec_t now)
         on_timer(origin, job);
     }
     origin_save_again(origin);
+    if (place_tick(origin->place, origin->now))
+        origin->wake = origin->waiting_count;
     for (size_t i = 0; i < ORIGIN_BATCH_MAX && origin->wake > 0; i++) {
         struct job *job = list_first(&origin->waiting, struct job, wait);
         origin->wake--;
@@ -467,7 +469,7 @@ usec_t origin_deadline(const struct origin *origin)
 
     if (origin->wake > 0)
         return origin->now;
-    first = MIN(first, origin->save_again_usec);
+    first = MIN(first, MIN(origin->save_again_usec, place_deadline(origin->place)));
     return first >= ORIGIN_NEVER ? USEC_INFINITY : first;
 }
 

@@ -11,6 +11,7 @@ int place_new(uint64_t seed, struct place **ret)
 
     if (!place)
         return -ENOMEM;
+    place->doubt_usec = USEC_INFINITY;
     rng_init(&place->rng, seed);
     table_init(&place->by_id, sizeof(struct node_id), rng_next(&place->rng));
     *ret = place;
@@ -360,6 +361,35 @@ void place_take_draining(struct place *place, const struct node_id *id, usec_t n
     node->public.facts.is_draining = true;
     node->public.has_answered = true;
     node->public.answered_usec = now;
+    node->doubt_usec = usec_add(now, PLACE_HOLD_USEC);
+    place->doubt_usec = MIN(place->doubt_usec, node->doubt_usec);
+}
+
+bool place_tick(struct place *place, usec_t now)
+{
+    bool is_better = false;
+
+    if (now < place->doubt_usec)
+        return false;
+    place->doubt_usec = USEC_INFINITY;
+    for (size_t i = 0; i < place->nodes_count; i++) {
+        struct node *node = place->nodes[i];
+        struct place_facts *facts = &node->public.facts;
+        if (!facts->is_draining || node->report.is_draining)
+            continue;
+        if (now < node->doubt_usec) {
+            place->doubt_usec = MIN(place->doubt_usec, node->doubt_usec);
+            continue;
+        }
+        facts->is_draining = false;
+        is_better = true;
+    }
+    return is_better;
+}
+
+usec_t place_deadline(const struct place *place)
+{
+    return place->doubt_usec;
 }
 
 /* An answer for another task says nothing of the users of a type, or of its max. */

@@ -171,8 +171,13 @@ void place_credit(struct place *place, const struct node_id *id, bool was_accept
 void place_take_answer(struct place *place, const struct node_id *id,
                        const struct place_answer *answer, usec_t now);
 
-/* It has refused an attempt because it is draining; its gossip may not have said so yet. */
+/* It has refused an attempt because it is draining; its gossip may not have said so yet, or no
+ * more: so that counts for PLACE_HOLD_USEC. */
 void place_take_draining(struct place *place, const struct node_id *id, usec_t now);
+
+/* Return: whether work may go again where it could not go for such a time. */
+bool place_tick(struct place *place, usec_t now);
+usec_t place_deadline(const struct place *place); /* of place_tick(); USEC_INFINITY = none */
 
 /* The slots that own attempts and its last report leave free. */
 uint32_t place_free_slots(const struct place_node *node);

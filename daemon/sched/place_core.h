@@ -18,6 +18,7 @@ struct report {
 struct node {
     struct place_node public;    /* first: what the outside gets */
     struct report report;        /* the last one: it may come again and again */
+    usec_t doubt_usec;           /* so long it is draining, whatever that says */
     char *words;                 /* owned: all types and tags */
     const char **lists;          /* owned: pointers into words */
     struct place_limits *limits; /* owned: of each type; NULL = none is known */
@@ -28,6 +29,7 @@ struct place {
     struct node **nodes; /* owned, with what they point to; in order of appearance */
     size_t nodes_count;
     size_t nodes_allocated;
+    usec_t doubt_usec; /* the first end of such a time; USEC_INFINITY = there is none */
     struct rng rng;
 };
 

@@ -359,6 +359,51 @@ static void a_node_that_refused_as_it_drains_is_offered_nothing_until_it_has_sai
     origin_free(origin);
 }
 
+static void a_refusal_that_comes_after_the_end_of_the_drain_counts_for_a_while(
+    void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}}, three = {{3}};
+    usec_t now = 1;
+
+    origin_remove_node(origin, &three, 0);
+    submit(origin, 1, now);
+    (void)actions(origin, now);
+    origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_DRAINING, now);
+    submit(origin, 2, now);
+    (void)actions(origin, now);
+    /* Gossip has no more to say: nothing changes anywhere. */
+    assert_int_equal(origin_deadline(origin), now + PLACE_HOLD_USEC);
+    origin_tick(origin, now + PLACE_HOLD_USEC - 1);
+    assert_string_equal(actions(origin, now + PLACE_HOLD_USEC - 1), "");
+    now += PLACE_HOLD_USEC;
+    origin_tick(origin, now);
+    const char *done = actions(origin, now);
+    assert_non_null(strstr(done, "send 1.2 2, "));
+    assert_non_null(strstr(done, "send 2.1 2, "));
+    origin_free(origin);
+}
+
+static void who_says_that_it_drains_does_so_until_it_says_that_it_does_not(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}}, three = {{3}};
+
+    origin_remove_node(origin, &three, 0);
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_DRAINING, 1);
+    struct place_facts facts = place_find(origin_get_place(origin), &two)->facts;
+    facts.types = types;
+    assert_true(facts.is_draining);
+    assert_int_equal(origin_set_node(origin, &facts, 2), 0);
+    (void)actions(origin, 2);
+    origin_tick(origin, 1 + PLACE_HOLD_USEC);
+    assert_string_equal(actions(origin, 1 + PLACE_HOLD_USEC), "");
+    assert_int_equal(origin_deadline(origin), USEC_INFINITY);
+    origin_free(origin);
+}
+
 static void what_was_refused_and_never_ran_has_no_node(void **state _unused_)
 {
     struct origin *origin = make();
@@ -823,6 +868,8 @@ int main(void)
         cmocka_unit_test(what_waits_for_the_dead_hears_that_they_are_gone),
         cmocka_unit_test(
             a_node_that_refused_as_it_drains_is_offered_nothing_until_it_has_said_more),
+        cmocka_unit_test(a_refusal_that_comes_after_the_end_of_the_drain_counts_for_a_while),
+        cmocka_unit_test(who_says_that_it_drains_does_so_until_it_says_that_it_does_not),
         cmocka_unit_test(what_was_refused_and_never_ran_has_no_node),
         cmocka_unit_test(what_waits_in_a_queue_goes_where_there_is_room),
         cmocka_unit_test(what_waits_in_a_queue_does_not_go_where_it_would_wait_too),
