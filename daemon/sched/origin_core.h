@@ -47,7 +47,9 @@ struct disk_wait {
 /* A node that is asked how busy it is, before an attempt is placed. */
 struct question {
     struct node_id node;
-    bool is_told; /* ORIGIN_ASK was */
+    uint64_t generation; /* of the node when it was asked, */
+    uint16_t rules;      /* which its answer is not older than */
+    bool is_told;        /* ORIGIN_ASK was */
     bool is_answered;
     bool is_willing;
     bool is_user_refused;
@@ -95,6 +97,7 @@ struct job {
     bool is_recalled;  /* ORIGIN_RECALL was told */
     bool is_unheard;   /* its lease is over, and it is asked for in vain */
     bool is_sure;      /* offered since our start: the node's word about it is complete */
+    uint16_t rules;    /* of the node when it was placed there; only where is_sure */
     uint32_t type_max; /* why it is queued there: so many of its type run at once; 0 = not so */
     usec_t lease_end_usec;
     usec_t query_usec;
@@ -187,9 +190,10 @@ void job_keep_ended(struct origin *origin, struct job *job);
 
 /* origin_place.c */
 struct place_past job_get_past(const struct job *job);
-/* It was refused for good. Return: whether that is remembered, in place of nothing else. */
-bool job_add_refuser(struct origin *origin, struct job *job, const struct node_id *node,
-                     enum place_refusal why);
+/* It was refused for good. @refuser: with what was known of it before it said so, as what it says
+ * may be overtaken by its next rules. Return: whether that is remembered, in place of nothing else.
+ */
+bool job_add_refuser(struct job *job, const struct place_refuser *refuser);
 void job_forget_refusers(struct job *job);
 void job_place(struct origin *origin, struct job *job);
 /* The question is over, whoever has answered. */

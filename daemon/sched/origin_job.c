@@ -250,6 +250,19 @@ void job_not_begun(struct origin *origin, struct job *job, const char *why)
     job_wait_after_refusal(origin, job);
 }
 
+/* Return: whether it is known not to be tried there again. */
+static bool note_refuser(struct job *job, enum origin_refusal refusal)
+{
+    const bool is_sandbox = refusal == ORIGIN_REFUSED_SANDBOX;
+    const struct place_refuser refuser = {.why = is_sandbox ? PLACE_NO_SANDBOX : PLACE_NOT_FOR_USER,
+                                          .id = job->avoid,
+                                          .generation = job->task->node_generation,
+                                          .rules = job->rules};
+
+    return (is_sandbox || refusal == ORIGIN_REFUSED_USER) && job->is_sure &&
+           job_add_refuser(job, &refuser);
+}
+
 void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refusal)
 {
     static const char *const texts[_ORIGIN_REFUSED_MAX] = {
@@ -281,11 +294,8 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
     }
     task->tries--;
     job_commit(origin, job, 0);
-    const bool is_sandbox = refusal == ORIGIN_REFUSED_SANDBOX;
-    const bool is_for_good = is_sandbox || refusal == ORIGIN_REFUSED_USER;
     /* Each node says so once, so nothing is to be waited for. */
-    if (!is_for_good || !job_add_refuser(origin, job, &job->avoid,
-                                         is_sandbox ? PLACE_NO_SANDBOX : PLACE_NOT_FOR_USER))
+    if (!note_refuser(job, refusal))
         job->refusals++;
     job_wait_after_refusal(origin, job);
 }

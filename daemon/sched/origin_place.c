@@ -36,6 +36,7 @@ static void assign(struct origin *origin, struct job *job, const struct place_no
     job->is_sent = job->is_accepted = job->is_doubtful = job->is_recalled = false;
     job->is_unheard = false;
     job->is_sure = true;
+    job->rules = node->facts.rules;
     job->type_max = 0;
     place_debit(origin->place, &task->node);
     const char *previous = job_get_previous(job);
@@ -59,15 +60,11 @@ void job_forget_refusers(struct job *job)
     job->refusers_count = 0;
 }
 
-bool job_add_refuser(struct origin *origin, struct job *job, const struct node_id *id,
-                     enum place_refusal why)
+bool job_add_refuser(struct job *job, const struct place_refuser *refuser)
 {
-    const struct place_node *node = place_find(origin->place, id);
     struct place_refuser *refusers;
     bool is_full = job->refusers_count == ORIGIN_REFUSERS_MAX;
 
-    if (!node)
-        return true;
     refusers = is_full ? job->refusers
                        : reallocarray(job->refusers, job->refusers_count + 1, sizeof(*refusers));
     if (!refusers)
@@ -75,10 +72,7 @@ bool job_add_refuser(struct origin *origin, struct job *job, const struct node_i
     job->refusers = refusers;
     if (is_full)
         memmove(refusers, refusers + 1, --job->refusers_count * sizeof(*refusers));
-    refusers[job->refusers_count++] = (struct place_refuser){.why = why,
-                                                             .id = node->facts.id,
-                                                             .generation = node->facts.generation,
-                                                             .rules = node->facts.rules};
+    refusers[job->refusers_count++] = *refuser;
     return !is_full;
 }
 
@@ -123,6 +117,12 @@ static bool is_up_to_users(const struct job *job, const struct place_node *node)
            place_get_limits(node, &job->task->spec).is_for_some;
 }
 
+static struct question make_question(const struct place_node *node)
+{
+    return (struct question){
+        .node = node->facts.id, .generation = node->facts.generation, .rules = node->facts.rules};
+}
+
 /* Asks those that have not answered a moment ago. Return: whether there is anybody to ask. */
 static bool ask(struct origin *origin, struct job *job, const struct place_best *found)
 {
@@ -133,10 +133,9 @@ static bool ask(struct origin *origin, struct job *job, const struct place_best 
         return false;
     for (size_t i = 0; i < found->count; i++) {
         bool is_fresh = place_is_fresh(found->nodes[i], &job->task->spec, origin->now);
-        job->asked[i] = (struct question){.node = found->nodes[i]->facts.id,
-                                          .is_told = is_fresh,
-                                          .is_answered = is_fresh,
-                                          .is_willing = is_fresh};
+        struct question *question = &job->asked[i];
+        *question = make_question(found->nodes[i]);
+        question->is_told = question->is_answered = question->is_willing = is_fresh;
         unknown += !is_fresh;
     }
     if (unknown == 0)
@@ -237,20 +236,25 @@ static const struct place_node *find_best(const struct origin *origin, const str
 }
 
 /* Return: whether there are any that were not known. */
-static bool note_refusers(struct origin *origin, struct job *job)
+static bool note_refusers(struct job *job)
 {
     bool is_news = false;
 
-    for (size_t i = 0; i < job->asked_count; i++)
-        if (job->asked[i].is_user_refused &&
-            job_add_refuser(origin, job, &job->asked[i].node, PLACE_NOT_FOR_USER))
+    for (size_t i = 0; i < job->asked_count; i++) {
+        const struct question *question = &job->asked[i];
+        const struct place_refuser refuser = {.why = PLACE_NOT_FOR_USER,
+                                              .id = question->node,
+                                              .generation = question->generation,
+                                              .rules = question->rules};
+        if (question->is_user_refused && job_add_refuser(job, &refuser))
             is_news = true;
+    }
     return is_news;
 }
 
 void job_settle(struct origin *origin, struct job *job)
 {
-    bool has_new_refusers = note_refusers(origin, job);
+    bool has_new_refusers = note_refusers(job);
     const struct place_node *best = find_best(origin, job);
     char reason[TASK_REASON_MAX + 1];
     struct task *task = job->task;
@@ -306,7 +310,7 @@ void job_look_for_room(struct origin *origin, struct job *job)
     for (size_t i = 0; i < found.count; i++) {
         const struct node_id *id = &found.nodes[i]->facts.id;
         if (!node_id_is_equal(id, past.avoid) && place_free_slots(found.nodes[i]) > 0)
-            job->asked[job->asked_count++] = (struct question){.node = *id};
+            job->asked[job->asked_count++] = make_question(found.nodes[i]);
     }
     if (job->asked_count > 0)
         job_tell(origin, job, ORIGIN_ASK);

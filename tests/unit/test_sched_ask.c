@@ -235,6 +235,30 @@ static void a_node_with_users_is_asked_though_it_is_the_only_one(void **state _u
     origin_free(origin);
 }
 
+static void a_refusal_counts_for_the_rules_before_it(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = {{2}}, three = {{3}};
+    char reason[TASK_REASON_MAX + 1];
+    struct task_spec spec = {.type = "a", .type_number = 1, .user = "user1"};
+
+    /* Its gossip after a reload is faster than what it said before. */
+    assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), 0);
+    assert_string_equal(actions(origin, 1), "ask 1.1 2, ask 1.1 3, ");
+    refuse_user(origin, 1, 1, 2, 2);
+    set_node(origin, 2, NULL, 1, 3);
+    refuse_user(origin, 1, 1, 3, 4);
+    assert_non_null(strstr(actions(origin, 4), "send 1.1 2, "));
+    origin_remove_node(origin, &three, 5);
+    set_node(origin, 2, NULL, 2, 5);
+    origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_USER, 6);
+    assert_non_null(strstr(actions(origin, 6), "send 1.2 2, "));
+    origin_refused(origin, 1, 2, &two, ORIGIN_REFUSED_USER, 7);
+    assert_non_null(strstr(actions(origin, 7), "ended 1, "));
+    assert_int_equal(origin_find(origin, 1)->state, TASK_FAILED);
+    origin_free(origin);
+}
+
 static void a_reload_that_adds_users_wakes_what_waits_for_it(void **state _unused_)
 {
     struct origin *origin = make();
@@ -863,6 +887,7 @@ int main(void)
         cmocka_unit_test(a_task_that_all_refuse_for_its_user_has_never_been),
         cmocka_unit_test(who_has_just_refused_the_user_is_asked_again),
         cmocka_unit_test(a_node_with_users_is_asked_though_it_is_the_only_one),
+        cmocka_unit_test(a_refusal_counts_for_the_rules_before_it),
         cmocka_unit_test(a_reload_that_adds_users_wakes_what_waits_for_it),
         cmocka_unit_test(only_what_was_accepted_waits_for_who_left),
         cmocka_unit_test(what_waits_for_the_dead_hears_that_they_are_gone),
