@@ -48,12 +48,11 @@ static int load_value(const struct state_value *value, void *data)
 {
     struct node *node = data;
 
-    if (value->is_damaged) {
+    if (value->is_damaged)
         log_warning("The value \"%s\" is damaged on the disk, and is not used: set it again",
                     value->key);
-        return 0;
-    }
-    return memory_load(node->memory, value, node_now(node), node_wall(node));
+    int r = memory_load(node->memory, value, node_now(node), node_wall(node));
+    return value->is_damaged && r == -EINVAL ? 0 : r;
 }
 
 static int skip_value(const struct state_value *value, void *data)

@@ -315,8 +315,8 @@ int memory_load(struct memory *memory, const struct state_value *value, usec_t n
     memory->given = MAX(memory->given, value->version);
     entry->expires_wall_usec = value->expires_wall_usec;
     entry->modified_wall_usec = value->modified_wall_usec;
-    /* What is over already is buried, so that the next save deletes its row. */
-    if (is_mortal && value->expires_wall_usec <= wall_usec)
+    /* What is over already, or damaged, is buried, so that the next save deletes its row. */
+    if (value->is_damaged || (is_mortal && value->expires_wall_usec <= wall_usec))
         bury(memory, entry);
     return 0;
 }

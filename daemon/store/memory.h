@@ -97,8 +97,9 @@ size_t memory_count(const struct memory *memory);
 uint64_t memory_used(const struct memory *memory); /* bytes, as counted against total_max */
 
 /*
- * Loading at the start: one stored value, for state_load_values. Expired ones are skipped; those
- * above the limits are kept. Return: 0, -EINVAL for a damaged row, -ENOMEM.
+ * Loading at the start: one stored value, for state_load_values. Expired and damaged ones are
+ * skipped, and their versions not given again; those above the limits are kept. Return: 0, -EINVAL
+ * for a row that cannot be one, -ENOMEM.
  */
 int memory_load(struct memory *memory, const struct state_value *value, usec_t now,
                 uint64_t wall_usec);

@@ -9,6 +9,7 @@ struct saving {
     struct memory *memory; /* borrowed */
     struct list entries;
     bool has_all;
+    bool is_part; /* not of all that changed */
     bool is_removals;
 };
 
@@ -83,7 +84,8 @@ static void settle(struct memory *memory)
 {
     if (memory->saving > 0)
         return;
-    if (!memory->is_failing && (memory->has_puts || list_is_empty(&memory->dirty)))
+    if (!memory->is_failing && !memory->has_drops &&
+        (memory->has_puts || list_is_empty(&memory->dirty)))
         forget_failure(memory);
     if (memory->has_puts)
         memory->unfit = memory->unfit_now;
@@ -91,39 +93,51 @@ static void settle(struct memory *memory)
     memory->is_failing = memory->has_puts = false;
 }
 
-/* What was not saved is dirty again; removals are tried again by the state, once it has them. */
-static void take_back(struct memory *memory, struct memory_entry *entry, int r)
+/* The least that had no room: any value of a part, the largest where all that changed was one
+ * batch.
+ */
+static uint64_t find_unfit(const struct saving *saving)
 {
-    list_append(&memory->dirty, &entry->dirty);
-    if (r == -ENOSPC && entry->data)
-        memory->unfit_now = MIN(memory->unfit_now, memory_entry_cost(entry));
+    uint64_t cost, unfit = saving->is_part ? UINT64_MAX : 0;
+
+    list_for_each (link, &saving->entries) {
+        const struct memory_entry *entry = list_entry(link, struct memory_entry, dirty);
+        if (!entry->data)
+            continue;
+        cost = memory_entry_cost(entry);
+        unfit = saving->is_part ? MIN(unfit, cost) : MAX(unfit, cost);
+    }
+    return unfit > 0 ? unfit : UINT64_MAX;
 }
 
+/* What was not saved is dirty again; removals are tried again by the state, once it has them. */
 static void on_saved(int r, void *data)
 {
     _cleanup_free_ struct saving *saving = data;
     struct memory *memory = saving->memory;
-    bool is_lost = r < 0 && (!saving->is_removals || r == -ECANCELED);
+    bool was_tried = r != -ECANCELED, is_lost = r < 0 && (!saving->is_removals || !was_tried);
 
     memory->saving--;
-    /* What was never tried has not failed: the disk is only behind. */
-    if (r < 0 && r != -ECANCELED) {
+    /* What was never tried has not failed: the disk is only behind. Nor is anything saved by it. */
+    if (r < 0 && was_tried) {
         memory->rests = memory->failure < 0 ? RESTS : 0;
         memory->failure = r;
         memory->is_failing = true;
     } else if (saving->is_removals && r == 0) {
         memory->rests = 0;
     }
-    if (saving->is_removals)
+    if (saving->is_removals && was_tried)
         memory->has_drops = r < 0;
-    else
+    else if (was_tried)
         memory->has_puts = true;
     memory->has_all = memory->has_all || (saving->has_all && r < 0);
+    if (is_lost && r == -ENOSPC)
+        memory->unfit_now = MIN(memory->unfit_now, find_unfit(saving));
     list_for_each_safe (link, &saving->entries) {
         struct memory_entry *entry = list_entry(link, struct memory_entry, dirty);
         list_remove(link);
         if (is_lost)
-            take_back(memory, entry, r);
+            list_append(&memory->dirty, link);
         else if (!entry->data)
             memory_drop(memory, entry);
     }
@@ -163,6 +177,7 @@ static bool save_values(struct memory *memory, struct state_batch *batch)
     if (!saving)
         return false;
     saving->has_all = has_all;
+    saving->is_part = in_parts;
     memory->has_all = false;
     if (has_all) {
         state_clear_values(batch);

@@ -281,7 +281,7 @@ def test_values_survive_a_restart_with_their_version_and_time(make_lab, tmp_path
 
 def test_a_value_that_the_disk_changed_is_not_given(make_lab):
     node = make_lab().node("lone", role="seed").start()
-    for key in ("flipped", "whole", "older"):
+    for key in ("flipped", "flipped", "flipped", "whole", "older"):
         node.ctl("mem", "set", key, f"the text of what is {key}")
     node.stop()
     path = node.directory / "state.db"
@@ -295,7 +295,9 @@ def test_a_value_that_the_disk_changed_is_not_given(make_lab):
     assert 'The value "flipped" is damaged on the disk' in node.log_text()
     assert node.ctl("mem", "get", "whole").stdout == "the text of what is whole"
     assert node.ctl("mem", "get", "older").stdout == "the text of what is older"
-    node.ctl("mem", "set", "flipped", "anew")
+    node.restart()
+    assert node.log_text().count('The value "flipped" is damaged') == 1  # its row is gone
+    assert node.json("mem", "set", "flipped", "anew")["version"] == 4
     node.restart()
     assert node.ctl("mem", "get", "flipped").stdout == "anew"
 

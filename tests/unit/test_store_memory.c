@@ -608,6 +608,45 @@ static void batch_that_was_freed_counts_as_failed(void **state)
     assert_true(memory_is_dirty(node->memory, true));
 }
 
+/* A disk that is behind is no disk that has room again. */
+static void batch_that_was_freed_ends_no_failure(void **state)
+{
+    struct node *node = *state;
+    struct state_batch *batch = NULL, *drops = NULL;
+
+    assert_int_equal(set_text(node->memory, "k", "1"), 0);
+    assert_int_equal(set_text(node->memory, "gone", "1"), 0);
+    assert_int_equal(memory_remove(node->memory, "gone", NOW), 0);
+    fault_arm(1, ENOSPC);
+    save(node);
+    fault_disarm();
+    assert_int_equal(state_batch_new(&batch), 0);
+    assert_int_equal(state_drops_new(&drops), 0);
+    memory_save_removals(node->memory, drops);
+    state_batch_free(drops);
+    memory_save(node->memory, batch, true);
+    state_batch_free(batch);
+    assert_int_equal(memory_get_failure(node->memory), -ENOSPC);
+    save_removals(node);
+    save(node);
+    assert_int_equal(memory_get_failure(node->memory), 0);
+    assert_true(memory_is_saved(node->memory, true));
+}
+
+static void small_value_is_taken_that_failed_beside_a_large_one(void **state)
+{
+    struct node *node = *state;
+    char text[101] = "";
+
+    memset(text, 'x', sizeof(text) - 1);
+    assert_int_equal(set_text(node->memory, "small", "1"), 0);
+    assert_int_equal(set_text(node->memory, "large", text), 0);
+    fault_arm(1, ENOSPC);
+    save(node);
+    fault_disarm();
+    assert_int_equal(set_text(node->memory, "small", "2"), 0);
+}
+
 static void removed_keys_are_bounded_until_they_are_saved(void **state)
 {
     struct node *node = *state;
@@ -754,6 +793,8 @@ int main(void)
         test_node(last_save_beside_one_that_fails_keeps_versions_apart),
         test_node(save_that_failed_is_made_up_for),
         test_node(batch_that_was_freed_counts_as_failed),
+        test_node(batch_that_was_freed_ends_no_failure),
+        test_node(small_value_is_taken_that_failed_beside_a_large_one),
         test_node(removed_keys_are_bounded_until_they_are_saved),
         test_node(removal_that_had_no_room_spares_what_was_set_since),
         test_node(value_as_large_as_one_that_had_no_room_is_refused),
