@@ -7,7 +7,7 @@
 /*
  * ListTasks: what is wanted of it is chosen here, and told in pages, each in a turn of its own.
  * First it is found which of those that had ended when it was asked for are told; what ends
- * meanwhile is told, what is submitted meanwhile is not.
+ * meanwhile, or is heard of meanwhile to have ended, is told, what is submitted meanwhile is not.
  */
 
 #define ENDED_MAX      20000 /* the newest so many that have ended, unless all are asked for */
@@ -34,7 +34,7 @@ struct listing {
     uint64_t begun_wall_usec;
     uint64_t last;        /* the newest task then */
     uint64_t cursor;      /* the last that was looked at */
-    struct newest newest; /* that have ended; without memory once it is known where they begin */
+    struct newest newest; /* that have ended; without numbers once it is known where they begin */
     size_t open;
     uint64_t first; /* of the ended ones that are told */
     size_t told, left_out;
@@ -54,10 +54,15 @@ static void on_listing_gone(struct call *call _unused_, void *data)
     listing_free(data);
 }
 
+static bool is_in_state(const struct listing *listing, const struct task *task)
+{
+    return listing->state < 0 || (int)shown_state(listing->node, task) == listing->state;
+}
+
+/* In whatever state it is. */
 static bool is_wanted(const struct listing *listing, const struct task *task)
 {
-    return (listing->state < 0 || (int)shown_state(listing->node, task) == listing->state) &&
-           (!listing->type || strcmp(task->spec.type, listing->type) == 0) &&
+    return (!listing->type || strcmp(task->spec.type, listing->type) == 0) &&
            (!listing->user || strcmp(task->spec.user, listing->user) == 0) &&
            (!listing->is_workflow || task->spec.workflow == listing->workflow) &&
            task->submitted_wall_usec >= listing->since_wall_usec;
@@ -122,21 +127,37 @@ static void end_count(struct listing *listing)
     if (!listing->call->wants_more)
         max = WHOLE_MAX - MIN(listing->open, (size_t)WHOLE_MAX);
     listing->first = max == SIZE_MAX ? 0 : newest_find_first(&listing->newest, max);
-    newest_done(&listing->newest);
+    newest_keep_open(&listing->newest, listing->first);
     listing->cursor = 0;
 }
 
-static void take(struct listing *listing, const struct task *task)
+static bool had_ended(const struct listing *listing, const struct task *task)
 {
-    bool had_ended =
-        has_ended(listing->node, task) && task->ended_wall_usec <= listing->begun_wall_usec;
+    return has_ended(listing->node, task) && task->ended_wall_usec <= listing->begun_wall_usec;
+}
 
-    if (is_counting(listing) && had_ended)
-        newest_add(&listing->newest, task->number);
-    else if (is_counting(listing))
-        listing->open++;
-    else if ((had_ended && task->number < listing->first) ||
-             (!listing->call->wants_more && listing->told == WHOLE_MAX))
+/* An end is heard of later than it was: so what is open now may have ended before the question, by
+ * what is known when it is told. Return: 0, -ENOMEM. */
+static int count(struct listing *listing, const struct task *task)
+{
+    bool is_open = !had_ended(listing, task);
+
+    if (is_in_state(listing, task)) {
+        if (is_open)
+            listing->open++;
+        else
+            newest_add(&listing->newest, task->number);
+    }
+    return is_open ? newest_add_open(&listing->newest, task->number) : 0;
+}
+
+static void tell(struct listing *listing, const struct task *task)
+{
+    if (!is_in_state(listing, task))
+        return;
+    if ((had_ended(listing, task) && task->number < listing->first &&
+         !newest_was_open(&listing->newest, task->number)) ||
+        (!listing->call->wants_more && listing->told == WHOLE_MAX))
         listing->left_out++;
     else
         add_to_page(listing, task);
@@ -144,18 +165,24 @@ static void take(struct listing *listing, const struct task *task)
 
 static int on_turn(sd_event_source *source, uint64_t usec, void *data);
 
+/* Takes the listing. */
+static void fail(struct listing *listing)
+{
+    struct call *call = listing->call;
+
+    call_on_gone(call, NULL, NULL);
+    listing_free(listing);
+    fail_memory(call);
+}
+
 static void go_on(struct listing *listing, usec_t delay_usec)
 {
     listing->timer = sd_event_source_disable_unref(listing->timer);
     int r = sd_event_add_time_relative(listing->node->event, &listing->timer, CLOCK_MONOTONIC,
                                        delay_usec, TIMER_ACCURACY, on_turn, listing);
 
-    if (r >= 0)
-        return;
-    struct call *call = listing->call;
-    call_on_gone(call, NULL, NULL);
-    listing_free(listing);
-    fail_memory(call);
+    if (r < 0)
+        fail(listing);
 }
 
 /* One turn's work, with which the listing may be gone. */
@@ -172,8 +199,14 @@ static void look(struct listing *listing)
         if (!task)
             break;
         listing->cursor = task->number;
-        if (may_hear_of(call, &task->spec) && is_wanted(listing, task))
-            take(listing, task);
+        if (!may_hear_of(call, &task->spec) || !is_wanted(listing, task))
+            continue;
+        if (!is_counting(listing)) {
+            tell(listing, task);
+        } else if (count(listing, task) < 0) {
+            fail(listing);
+            return;
+        }
     }
     if (!task && !is_counting(listing)) {
         end_listing(listing);
