@@ -200,7 +200,8 @@ void origin_missing(struct origin *origin, uint64_t number, uint64_t attempt,
         return;
     }
     if (!has_begun && job->task->state != TASK_RUNNING) {
-        job_not_begun(origin, job, "it was restarted");
+        bool is_restarted = known && known->facts.generation != job->task->node_generation;
+        job_not_begun(origin, job, is_restarted ? "it was restarted" : "it never had it");
         return;
     }
     task_format_text(why, sizeof(why), "%s does not have it any more", job->task->node_name);

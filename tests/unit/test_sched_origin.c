@@ -1242,6 +1242,40 @@ static void what_did_not_begin_here_waits_again_after_a_restart(void **state _un
     origin_free(next);
 }
 
+static bool has_told(const struct origin *origin, const char *text)
+{
+    const struct task *task = origin_find(origin, 1);
+
+    for (size_t i = 0; i < task->timeline_count; i++)
+        if (strcmp(task->timeline[i].text, text) == 0)
+            return true;
+    return false;
+}
+
+/* The offer got lost with the origin, and the worker runs on. */
+static void what_a_node_never_had_is_not_put_down_to_its_restart(void **state _unused_)
+{
+    struct origin_config config = config_of();
+    struct place_facts facts = facts_of(2);
+    struct node_id two = node(2);
+
+    for (int is_restarted = 0; is_restarted < 2; is_restarted++) {
+        struct origin *origin = make(), *next;
+        add_node(origin, 2, 0);
+        submit(origin, 1, 0);
+        assert_int_equal(origin_new(&config, 2, 0, WALL, &next), 0);
+        facts.generation += (uint64_t)is_restarted;
+        assert_int_equal(origin_set_node(next, &facts, 0), 0);
+        assert_int_equal(origin_restore(next, reload(origin, 1), true, 0), 0);
+        (void)actions(next, 0);
+        origin_missing(next, 1, 1, &two, false, 1);
+        assert_int_equal(has_told(next, "not begun on lab-02: it was restarted"), is_restarted);
+        assert_int_equal(has_told(next, "not begun on lab-02: it never had it"), !is_restarted);
+        origin_free(origin);
+        origin_free(next);
+    }
+}
+
 /* Else a restart of both could ask for what its worker does not remember any more. */
 static void what_is_not_on_disk_is_not_acknowledged(void **state _unused_)
 {
@@ -1621,6 +1655,7 @@ int main(void)
         cmocka_unit_test(an_attempt_that_its_node_forgot_is_lost),
         cmocka_unit_test(an_attempt_that_did_not_begin_is_none),
         cmocka_unit_test(what_did_not_begin_here_waits_again_after_a_restart),
+        cmocka_unit_test(what_a_node_never_had_is_not_put_down_to_its_restart),
         cmocka_unit_test(what_is_not_on_disk_is_not_acknowledged),
         cmocka_unit_test(a_restarted_node_is_asked_and_then_given_up),
         cmocka_unit_test(cancelling_what_waits_ends_it_at_once),
