@@ -377,6 +377,7 @@ int node_make_tasks(struct node *node)
         return -ENOMEM;
     r = tasks_new(node->event,
                   &(struct tasks_setup){.config = node->config,
+                                        .former = node->renewal.id,
                                         .start = &node->start,
                                         .state_dir = node->state_dir,
                                         .exec_socket_path = exec_path,

@@ -144,12 +144,23 @@ int parts_reload(struct tasks *tasks)
     return r < 0 ? r : parts_make_exec(tasks);
 }
 
-/* The attempt under way of a task that is restored. */
-static bool has_begun(const struct tasks *tasks, const struct task *task)
+/* Whether it was the own one in this process' life. */
+static bool is_former(const struct tasks *tasks, const struct node_id *id)
 {
-    struct slots_key key = {
-        .origin = tasks->start->id, .number = task->number, .attempt = task->attempt};
+    return !node_id_is_null(id) && node_id_is_equal(id, &tasks->setup.former);
+}
 
+/* The attempt under way of a task that is restored. What was here under the former id is not to be
+ * asked for at the node that has the id now. */
+static bool has_begun(const struct tasks *tasks, struct task *task)
+{
+    bool was_former = is_former(tasks, &task->node);
+    struct slots_key key = {.origin = was_former ? task->node : tasks->start->id,
+                            .number = task->number,
+                            .attempt = task->attempt};
+
+    if (was_former && !task_state_is_final(task->state))
+        task->node = tasks->start->id;
     return !begun_has_not(tasks->begun, &key, task->node_generation);
 }
 
@@ -160,7 +171,8 @@ static bool is_begun_wanted(const struct slots_key *key, void *data)
     const struct tasks *tasks = data;
     const struct task *task = origin_find(tasks->origin, key->number);
 
-    return !node_id_is_equal(&key->origin, &tasks->start->id) ||
+    return (!node_id_is_equal(&key->origin, &tasks->start->id) &&
+            !is_former(tasks, &key->origin)) ||
            (task && task->attempt == key->attempt);
 }
 

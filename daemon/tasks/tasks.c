@@ -169,8 +169,7 @@ int tasks_new(sd_event *event, const struct tasks_setup *setup, uint64_t wall_us
     if (r >= 0)
         r = parts_make_slots(tasks, seed);
     if (r >= 0)
-        r = begun_open(setup->state_dir, setup->start->previous_generation,
-                       setup->start->generation, &tasks->begun);
+        r = begun_open(setup->state_dir, setup->start, &setup->former, &tasks->begun);
     if (r >= 0)
         r = commit_init(tasks);
     if (r >= 0)

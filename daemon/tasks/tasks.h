@@ -29,6 +29,7 @@ struct record;
 struct tasks_setup {
     const struct config *config;
     const struct state_start *start;
+    struct node_id former; /* the id that this process has lost to another node; null = none */
     const char *state_dir;
     const char *exec_socket_path; /* of a p2pnode-exec that systemd keeps, or NULL */
     bool is_exec_unit;            /* it is that one or none */

@@ -87,7 +87,7 @@ void worker_hand_over(struct job *job)
                                             .cpus_milli = spec->cpus_milli}};
         supply_fill(job, &task);
         job->begun = begun_add(tasks->begun, &job->attempt->key);
-        r = exec_start(tasks->exec, job->attempt->id, &task);
+        r = job->begun == -EUCLEAN ? -EUCLEAN : exec_start(tasks->exec, job->attempt->id, &task);
         if (r < 0) {
             begun_release(tasks->begun, job->begun);
             job->begun = -1;
@@ -95,9 +95,11 @@ void worker_hand_over(struct job *job)
     }
     if (r >= 0)
         job->is_handed = true;
-    else if ((r == -EOPNOTSUPP || (r == -EACCES && !command)) &&
+    else if ((r == -EOPNOTSUPP || r == -EUCLEAN || (r == -EACCES && !command)) &&
              slots_hand_back(tasks->slots, job->attempt->id,
-                             r == -EACCES ? SLOTS_HANDBACK_USER : SLOTS_HANDBACK_SANDBOX,
+                             r == -EACCES    ? SLOTS_HANDBACK_USER
+                             : r == -EUCLEAN ? SLOTS_HANDBACK_UNABLE
+                                             : SLOTS_HANDBACK_SANDBOX,
                              tasks_now(tasks)) == 0)
         supply_drop(job);
     else if (r != -EAGAIN)

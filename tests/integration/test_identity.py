@@ -97,6 +97,20 @@ def test_a_clone_of_the_same_name_works_on_under_its_new_id(lab):
         wait_for(lambda watcher=watcher: not problems(watcher, "name-conflict"), 10, "the end of the problem")
 
 
+def test_what_ran_at_the_loser_is_lost_and_does_not_run_twice(lab):
+    """The copy knows nothing of it, and may not say that it did not begin."""
+    node = lab["lab-02"]
+    copy = clone(lab, node, "copy")
+    old = uuid_of(node)
+    task = node.submit("--retries", "0", "-N", "lab-02", "--", "sleep", "1000")
+    node.wait_task(task, "running")
+    copy.start()
+    wait_for(lambda: f"id {old} of this node is in use" in node.log_text(), 15, "the conflict to be told")
+    lab.wait_joined()
+    told = node.wait_task(task, "unknown")
+    assert told["attempt"] == 1 and "not begun on" not in str(told["timeline"]), told
+
+
 def test_the_loser_says_that_its_tasks_are_at_both(lab):
     """What had not ended when the disk was copied is in two queues."""
     node = lab["lab-02"]
