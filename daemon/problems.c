@@ -394,7 +394,7 @@ static_assert(ARRAY_SIZE(lasting) <= 32, "problems.told is too small");
 /* One look: what is there, and what of it is news. */
 struct look {
     struct problems *problems;
-    uint32_t found;
+    uint32_t found, told;
 };
 
 static void note(const struct problem *problem, void *data)
@@ -411,7 +411,7 @@ static void note(const struct problem *problem, void *data)
         if (!((problems->seen & bit) || lasting[i].is_urgent) || (problems->told & bit))
             continue;
         journal_problem(problem->code, problem->node, problem->message, false);
-        problems->told |= bit;
+        look->told |= bit;
     }
 }
 
@@ -427,6 +427,7 @@ void problems_tick(struct node *node)
         return;
     problems->look_usec = usec_add(node_now(node), LOOK_USEC);
     tell_lasting(&(struct audience){.node = node, .each = note, .data = &look});
+    problems->told |= look.told;
     for (size_t i = 0; i < ARRAY_SIZE(lasting); i++)
         if (problems->told & ~look.found & (UINT32_C(1) << i))
             journal_problem(lasting[i].code, NULL, lasting[i].solved, true);

@@ -447,3 +447,14 @@ def test_the_report_shows_nothing_that_is_nobodys_business(lab, tmp_path):
     assert any(event["type"] == "member-joined" for event in report["events"]["events"])
     missing = node.ctl("doctor", "--report", tmp_path / "no" / "where", code=1)
     assert "cannot write" in missing.stderr
+
+
+def test_the_log_has_all_that_is_missing(make_lab):
+    """Several problems may have one code."""
+    node = make_lab(STEADY).node("lone", {"sandbox": {"mode": "landlock"}}, role="seed").start()
+    missing = wait_for(lambda: [problem["message"] for problem in node.call("Status")["problems"] if problem["code"] == "sandbox"], 10,
+                       "the sandbox to be tried")
+    assert len(missing) > 1
+    wait_for(lambda: missing[0] in node.log_text(), 15, "the log to have it")
+    wait_for(lambda: all(message in node.log_text() for message in missing), 5, "the log to have all of them")
+    assert [node.log_text().count(message) for message in missing] == [1] * len(missing)
