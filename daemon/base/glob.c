@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/macro.h"
 #include "base/text.h"
@@ -114,4 +115,15 @@ bool glob_matches(const char *glob, const char *text)
     while (*glob == '*')
         glob++;
     return *glob == '\0';
+}
+
+void glob_quote(const char *name, char *target)
+{
+    for (; *name; name++)
+        target += sprintf(target,
+                          *name == '\\'          ? "[\\%c]"
+                          : strchr("*?[", *name) ? "[%c]"
+                                                 : "%c",
+                          *name);
+    *target = '\0';
 }

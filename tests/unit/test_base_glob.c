@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fnmatch.h>
+#include <sqlite3.h>
 #include <stdbool.h>
 #include <string.h>
 #include "base/glob.h"
@@ -114,12 +115,30 @@ static void many_stars_take_no_time(void **state _unused_)
     assert_false(glob_matches(glob, text));
 }
 
+/* A peer of an earlier version gives the glob to SQLite. */
+static void name_that_is_quoted_matches_itself_alone(void **state _unused_)
+{
+    static const char *const names[] = {"a*",     "a?", "data[1].csv", "a\\b", "\\",    "\\*",
+                                        "[:a:]]", "[]", "[!a]",        "[^a]", "[a-b]", "\\\\é["};
+    char glob[64];
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        glob_quote(names[i], glob);
+        for (size_t j = 0; j < ARRAY_SIZE(names); j++)
+            if (glob_matches(glob, names[j]) != (i == j) ||
+                (sqlite3_strglob(glob, names[j]) == 0) != (i == j))
+                fail_msg("\"%s\" and \"%s\"", glob, names[j]);
+        assert_false(glob_matches(glob, "ab") || glob_matches(glob, "data1.csv"));
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(signs_mean_what_they_mean_to_a_shell),
         cmocka_unit_test(libc_says_the_same),
         cmocka_unit_test(many_stars_take_no_time),
+        cmocka_unit_test(name_that_is_quoted_matches_itself_alone),
     };
 
     return cmocka_run_group_tests_name("base/glob", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
+#include "base/glob.h"
 #include "control/data/file.h"
 
 /* A file whose holder is not named, and that is not here, or damaged: all are asked, and who first
@@ -69,19 +70,12 @@ static void on_search_answer(const char *member, const struct remote_reply *answ
         free(search);
 }
 
-/* A glob that only @name matches. */
-static void quote_glob(const char *name, char target[static 2 * FILES_NAME_MAX + 1])
-{
-    for (; *name; name++)
-        target += snprintf(target, 3, strchr("*?[\\", *name) ? "\\%c" : "%c", *name);
-}
-
 void file_search(struct node *node, struct call *call, const char *name, file_from_t from,
                  bool is_damaged_here)
 {
     struct search *search = calloc(1, sizeof(*search));
     _cleanup_json_ cJSON *parameters = cJSON_CreateObject();
-    char glob[2 * FILES_NAME_MAX + 1] = "";
+    char glob[4 * FILES_NAME_MAX + 1] = "";
 
     if (!search)
         return fail_memory(call);
@@ -89,7 +83,7 @@ void file_search(struct node *node, struct call *call, const char *name, file_fr
     snprintf(search->name, sizeof(search->name), "%s", name);
     if (is_damaged_here)
         snprintf(search->damaged, sizeof(search->damaged), "%s", node->config->node.name);
-    quote_glob(name, glob);
+    glob_quote(name, glob);
     if (strlen(glob) <= FILES_NAME_MAX)
         json_add_string(parameters, "glob", glob);
     search->pending = ask_others(node, call, "org.p2pnode.ListFiles", parameters, &search->silence,
