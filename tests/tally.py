@@ -85,7 +85,8 @@ def run_again(good, bad, output, command):
             print(f"--- once more, alone: {' '.join(ran)}\n{NOISE.sub('', said).strip()}")
             left |= set(failed_tests(said, command)) if is_whole else {ran[-1]}
         if is_whole:
-            return now_good, now_bad, [name for name in names if name not in left]
+            # What died before it named any tells of none that it passed.
+            return now_good, now_bad, [name for name in names if name not in left] if left or not now_bad else []
     passed = [name for name in names if name not in left]
     return good + len(passed), bad - sum(name in passed for name in tests), passed
 

@@ -120,6 +120,14 @@ def test_what_is_no_test_is_not_tried_again(tally):
     assert "step: 0 passed, 1 failed" in tally(a="import os\ndef test_dies(): os._exit(1)\n").stdout
 
 
+def test_a_file_that_dies_when_it_runs_again_names_nothing(tally):
+    result = tally(a="import os, pathlib\nif pathlib.Path('mark').exists(): os._exit(1)\npathlib.Path('mark').touch()\n" +
+                   "".join(f"def test_{name}(): assert not 'this'\n" for name in "abcd"))
+    assert result.returncode == 1 and "step: 0 passed, 1 failed" in result.stdout, result.stdout
+    assert "passed only when it ran again" not in result.stdout
+    assert tally.run("--total").stdout == "0 passed, 1 failed\n"
+
+
 def test_nothing_tested_has_failed(tally):
     result = tally.run("--total")
     assert result.returncode == 1
