@@ -112,13 +112,13 @@ static int make_ours(int fd)
     return errno == EWOULDBLOCK && is_orphan(fd) ? -EAGAIN : -EBUSY;
 }
 
-/* Return: a descriptor with the lock, or -EBUSY. It is opened anew each time: what was found may
- * have become the target meanwhile. */
-static int open_ours(const char *path)
+/* @flags: O_CREAT, or 0. Return: a descriptor with the lock, or -EBUSY. It is opened anew each
+ * time: what was found may have become the target meanwhile. */
+static int open_ours(const char *path, int flags)
 {
     for (int left = ORPHAN_MSEC / ORPHAN_STEP_MSEC; left >= 0; left--) {
         _cleanup_close_ int fd =
-            open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, PART_MODE);
+            open(path, O_RDWR | flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, PART_MODE);
         int r = fd < 0 ? -EBUSY : make_ours(fd);
         if (r == 0)
             return TAKE_FD(fd);
@@ -137,7 +137,7 @@ int part_open_again(const char *target, struct part *part)
     if (asprintf(&path, "%.*s.p2pctl-%016" PRIx64, (int)(name - target), target, hash_name(name)) <
         0)
         return fail_memory();
-    int fd = open_ours(path);
+    int fd = open_ours(path, O_CREAT);
     if (fd < 0) {
         int r = part_open(target, PART_MODE, part);
         part->other = r == 0 ? TAKE_PTR(path) : NULL;
@@ -169,10 +169,9 @@ static int rename_new(const char *path, const char *target)
  */
 static void drop_other(const struct part *part)
 {
-    _cleanup_close_ int fd =
-        part->other ? open(part->other, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -EBADF;
+    _cleanup_close_ int fd = part->other ? open_ours(part->other, 0) : -EBADF;
 
-    if (fd >= 0 && make_ours(fd) == 0)
+    if (fd >= 0)
         (void)unlink(part->other);
 }
 
