@@ -272,6 +272,9 @@ void runs_on_task(struct tasks *tasks, const struct task *task);
 /* What the disk had no room for. */
 void runs_again(struct tasks *tasks);
 int runs_restore(const struct state_workflow *record, void *tasks);
+/* All are restored: a step that was run once more may have ended on the disk, and a kill came
+ * before the record of its list, which had ended. */
+void runs_catch_up(struct tasks *tasks);
 void runs_free(struct tasks *tasks);
 
 /* supply.c: files of the attempts that run here */

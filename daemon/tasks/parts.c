@@ -260,6 +260,8 @@ int parts_restore(struct tasks *tasks)
         r = state_load_results(tasks->state, worker_restore, tasks);
     if (r >= 0)
         r = state_load_workflows(tasks->state, runs_restore, tasks);
+    if (r >= 0)
+        runs_catch_up(tasks);
     begun_sweep(tasks->begun, is_begun_wanted, tasks);
     return r < 0 ? r : sweep(tasks);
 }

@@ -167,3 +167,14 @@ int runs_restore(const struct state_workflow *stored, void *data)
                     (unsigned long long)stored->number);
     return r == -ENOMEM ? r : 0;
 }
+
+void runs_catch_up(struct tasks *tasks)
+{
+    for (const struct task *task = NULL;
+         (task = origin_next(tasks->origin, task ? task->number : 0));) {
+        const struct run *run =
+            task->spec.workflow > 0 ? runs_find(tasks, task->spec.workflow) : NULL;
+        if (run && !run->workflow)
+            runs_on_task(tasks, task);
+    }
+}

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What becomes of a run: needs, failures, history, taking it up again, and a daemon that dies in the middle."""
+import contextlib
 import csv
 import json
 import re
 import resource
 import signal
+import sqlite3
 
 import pytest
 
@@ -199,6 +201,34 @@ def test_a_step_that_is_run_again_by_hand_counts_as_it_ended_last(make_lab, writ
     node.wait_task(task, "succeeded")
     assert show(node, workflow)["state"] == "succeeded"
     assert "2 succeeded, 0 failed" in node.ctl("run", "--resume", workflow).stderr
+
+
+def test_a_kill_before_the_lists_record_leaves_no_old_end(make_lab, write):
+    """The end of a step that is run once more is on the disk before the list's own record is."""
+    lab = make_lab_of_three(make_lab(STEADY))
+    node = lab["lab-01"]
+    lab.gates.open(1, code=3)
+    workflow = detach(node, write("g1"))
+    wait_state(node, workflow, "failed")
+    task = show(node, workflow)["steps"][0]["id"]
+    node.stop()
+    with contextlib.closing(sqlite3.connect(node.directory / "state.db")) as database:
+        before = database.execute("SELECT number, ended, record FROM workflow").fetchall()
+    node.start()
+    lab.gates.open(1)
+    node.ctl("task", "retry", task)
+    node.wait_task(task, "succeeded")
+    wait_state(node, workflow, "succeeded")
+    node.stop()
+    with contextlib.closing(sqlite3.connect(node.directory / "state.db")) as database, database:
+        after = database.execute("SELECT number, ended, record FROM workflow").fetchall()
+        assert after != before
+        database.executemany("REPLACE INTO workflow(number, ended, record) VALUES (?, ?, ?)", before)
+    node.start()
+    assert show(node, workflow)["state"] == "succeeded"
+    node.stop()
+    with contextlib.closing(sqlite3.connect(node.directory / "state.db")) as database:
+        assert database.execute("SELECT number, ended, record FROM workflow").fetchall() == after
 
 
 def test_a_list_that_is_taken_up_is_run_as_it_was_begun(node):
