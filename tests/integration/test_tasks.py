@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from lib.lab import CTL, STEADY, environment
-from lib.process import catches, commands
+from lib.process import catches, commands, is_pending
 from lib.wait import wait_for
 from test_run import moment
 
@@ -475,6 +475,7 @@ def test_ctrl_c_before_the_answer_waits_for_the_id(node, words):
     try:
         process = ask_in_vain(node, words)
         process.send_signal(signal.SIGINT)
+        wait_for(lambda: not is_pending(process.pid, signal.SIGINT), 10, "it to be seen before the answer")
     finally:
         node.resume()
     stdout, stderr = process.communicate(timeout=60)

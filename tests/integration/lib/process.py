@@ -29,11 +29,20 @@ def sum_of(text, field):
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(field))
 
 
+def has_signal(pid, field, number):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    signals = next(line.split()[1] for line in status.splitlines() if line.startswith(field))
+    return bool(int(signals, 16) >> (number - 1) & 1)
+
+
 def catches(pid, number):
     """Whether it has a handler for this signal."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
-    return bool(int(caught, 16) >> (number - 1) & 1)
+    return has_signal(pid, "SigCgt:", number)
+
+
+def is_pending(pid, number):
+    """Whether it has not seen this signal yet, which was sent to it."""
+    return has_signal(pid, "ShdPnd:", number)
 
 
 def wakeups(pid):
