@@ -24,6 +24,7 @@ struct client {
     char name[64];           /* of the instance, for messages */
     char path[FIND_PATH_MAX];
     char asked[NODE_NAME_MAX + 1]; /* which node the current call is for; "" = none was named */
+    bool is_submission;            /* which is done by a daemon that answers late, too */
     bool survives;                 /* as the call */
     usec_t limit_usec;             /* of the current call; USEC_INFINITY = none */
     usec_t deadline_usec;          /* when it must have given its next sign */
@@ -213,7 +214,9 @@ static int tell_silence(const struct ctl *ctl)
                     "to wait longer:   repeat the command with --request-timeout 60s",
                     "%s gave no answer in time", client->asked);
     return fail_with(error_get_exit(ERROR_INTERNAL), ERROR_TIMEOUT, NULL,
-                     "to wait longer: repeat the command with --request-timeout 60s",
+                     client->is_submission
+                         ? "it may have been submitted: p2pctl task list --mine"
+                         : "to wait longer: repeat the command with --request-timeout 60s",
                      "p2pnode \"%s\" gave no answer in time", ctl->client->name);
 }
 
@@ -324,6 +327,7 @@ static int send_call(struct ctl *ctl, struct call call, const int *fds, size_t f
         return r;
     struct client *client = ctl->client;
     snprintf(client->asked, sizeof(client->asked), "%s", json_text(parameters, "node", ""));
+    client->is_submission = strcmp(call.method, "Submit") == 0 && !json_flag(parameters, "dry_run");
     snprintf(method, sizeof(method), "%s%s", strchr(call.method, '.') ? "" : "org.p2pnode.",
              call.method);
     _cleanup_json_ cJSON *json = varlink_build_call(method, TAKE_PTR(parameters), more);

@@ -448,6 +448,15 @@ def test_silence_and_a_closed_connection(ctl, daemon):
     assert ctl("task", "wait", "42").returncode == 125
 
 
+@pytest.mark.parametrize("words, hint", [
+    (["submit", "a1"], "p2pctl task list --mine"),
+    (["submit", "--dry-run", "a1"], "repeat the command with --request-timeout 60s")])
+def test_what_may_have_been_submitted_is_not_to_be_repeated(ctl, daemon, words, hint):
+    daemon.answers["Submit"] = SILENCE
+    result = ctl(*words, "--request-timeout", "100ms", "-j")
+    assert json.loads(result.stderr)["error"]["hint"] == hint
+
+
 def test_an_older_daemon(ctl, daemon):
     del daemon.answers["Peers"]
     result = ctl("peers")
