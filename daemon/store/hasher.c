@@ -3,8 +3,8 @@
 
 #include <openssl/evp.h>
 #include <pthread.h>
-#include <sched.h>
 #include <unistd.h>
+#include "base/machine.h"
 #include "seal/provider.h"
 
 #define LONG_SIZE  ((uint64_t)1024 * 1024) /* from here on a thread is worth its start */
@@ -63,11 +63,9 @@ static void *serve(void *data)
 
 static bool has_processor_left(const struct hasher *hasher)
 {
-    cpu_set_t processors;
+    int count = machine_count_cpus();
 
-    /* More than the set has room for are enough. */
-    return sched_getaffinity(0, sizeof(processors), &processors) < 0 ||
-           CPU_COUNT(&processors) > hasher->movers;
+    return count == 0 || count > hasher->movers;
 }
 
 /* Without a thread it goes on as before. */
