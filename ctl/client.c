@@ -18,6 +18,7 @@
 
 #define RECONNECT_USEC (100 * USEC_PER_MSEC)
 #define PROBE_USEC     USEC_PER_SEC
+#define LEAVE_USEC     (3 * USEC_PER_SEC)
 
 struct client {
     struct varlink *varlink; /* owned */
@@ -28,6 +29,7 @@ struct client {
     bool survives;                 /* as the call */
     usec_t limit_usec;             /* of the current call; USEC_INFINITY = none */
     usec_t deadline_usec;          /* when it must have given its next sign */
+    bool is_leaving;               /* who waits for it has had enough */
     bool (*tolerates)(enum error_code code);
     bool is_lost;
 };
@@ -355,6 +357,14 @@ static int send_call(struct ctl *ctl, struct call call, const int *fds, size_t f
     return r < 0 && r != -EPIPE ? tell_lost(client, r) : 0;
 }
 
+void client_leave(struct ctl *ctl)
+{
+    struct client *client = ctl->client;
+
+    client->is_leaving = true;
+    client->deadline_usec = MIN(client->deadline_usec, usec_add(client_now(), LEAVE_USEC));
+}
+
 int client_start(struct ctl *ctl, struct call call)
 {
     return send_call(ctl, call, &call.fd, call.fd >= 0, true);
@@ -371,6 +381,8 @@ static int next_message(struct ctl *ctl, struct varlink_message *ret)
 
     if (r == 0 || r == CLIENT_INTERRUPTED)
         return r;
+    if (r == -ETIMEDOUT && ctl->client->is_leaving)
+        return CLIENT_INTERRUPTED;
     return r == -ETIMEDOUT ? tell_silence(ctl) : tell_lost(ctl->client, MIN(r, 0));
 }
 

@@ -78,6 +78,9 @@ int client_start_with(struct ctl *ctl, struct call call, const int *fds, size_t 
  */
 int client_next(struct ctl *ctl, cJSON **ret, bool *ret_last);
 
+/* Ctrl-C came: the next object is waited for a moment only, until CLIENT_INTERRUPTED again. */
+void client_leave(struct ctl *ctl);
+
 /* One call, one reply. Return: as client_next(). */
 int client_call(struct ctl *ctl, struct call call, cJSON **ret);
 

@@ -87,13 +87,13 @@ static int detach(const struct ctl *ctl)
 {
     const char *name = ctl->options.words_count > 0 ? ctl->options.words[0] : ctl->globals.node;
     const char *space = name ? " " : "";
+    char hints[256];
 
     name = name ? name : "";
-    fprintf(stderr,
-            "\ndetached: the node goes on draining; wait again with: p2pctl drain --wait%s%s"
-            "; undo with: p2pctl undrain%s%s\n",
-            space, name, space, name);
-    return EXIT_INTERRUPTED;
+    snprintf(hints, sizeof(hints),
+             "wait again with: p2pctl drain --wait%s%.64s\nundo with: p2pctl undrain%s%.64s", space,
+             name, space, name);
+    return fail_interrupted(hints, "detached: the node goes on draining");
 }
 
 int drain_run(struct ctl *ctl)

@@ -185,6 +185,36 @@ int fail_in_detail(enum error_code code, const cJSON *details, const char *hints
     return exit_code;
 }
 
+int fail_interrupted(const char *hints, const char *format, ...)
+{
+    const struct failure failure = {EXIT_INTERRUPTED, ERROR_INTERNAL, NULL, hints, NULL};
+    _cleanup_free_ char *what = NULL;
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (vasprintf(&what, format, arguments) < 0)
+        what = NULL;
+    va_end(arguments);
+    if (!what) {
+        (void)fail_memory();
+        return EXIT_INTERRUPTED;
+    }
+    fflush(stdout);
+    if (settings.json) {
+        print_json(&failure, what);
+        return EXIT_INTERRUPTED;
+    }
+    fputc('\n', stderr);
+    render_text(stderr, what, strlen(what));
+    for (size_t size; *hints; hints += size + (hints[size] == '\n')) {
+        size = strcspn(hints, "\n");
+        fputs("; ", stderr);
+        render_text(stderr, hints, size);
+    }
+    fputc('\n', stderr);
+    return EXIT_INTERRUPTED;
+}
+
 int fail_usage(const char *format, ...)
 {
     struct failure failure = {error_get_exit(ERROR_USAGE), ERROR_USAGE, NULL, NULL, NULL};

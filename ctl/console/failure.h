@@ -50,6 +50,13 @@ int fail_in_detail(enum error_code code, const cJSON *details, const char *hints
  */
 int fail_to_write(const char *path, int error);
 
+/*
+ * That Ctrl-C came, and how to come back: "detached: w7@lab-01 goes on; look on again with: …; end
+ * it with: …" behind the "^C", with --json as a failure. @hints: as fail(). Return:
+ * EXIT_INTERRUPTED, also where codes are handed on.
+ */
+int fail_interrupted(const char *hints, const char *format, ...) _printf_(2, 3);
+
 /* Standard output cannot be written to: says why, if it still is so. @hints: as fail(). */
 int fail_output(const char *hints);
 

@@ -254,6 +254,12 @@ static bool is_dry(const struct run *run)
     return !run->is_attached && options_has(&run->ctl->options, "dry-run");
 }
 
+/* Whether there is a list that goes on without us, or may do so. */
+static bool begins_any(const struct run *run)
+{
+    return !run->is_attached && !is_dry(run);
+}
+
 /* Nothing else can be asked before the stream has ended. */
 static int keep_plan(struct run *run, const cJSON *plan)
 {
@@ -344,20 +350,21 @@ static void print_detached(const struct run *run)
 static int detach(struct run *run)
 {
     int size = output_short_id_size(run->id);
+    char hints[256];
 
     progress_wipe(&run->progress);
     if (run->has_plan && run->ctl->globals.json != JSON_OFF)
         print_detached(run);
-    if (*run->id)
-        fprintf(stderr,
-                "\ndetached: %s goes on; look on again with: p2pctl workflow show -f %.*s; end it "
-                "with: p2pctl workflow cancel %.*s\n",
-                run->id, size, run->id, size, run->id);
-    else if (!is_dry(run))
-        fputs("\ninterrupted before the answer: it may have been submitted; see: p2pctl workflow "
-              "list\n",
-              stderr);
-    return EXIT_INTERRUPTED;
+    if (!*run->id && !begins_any(run))
+        return EXIT_INTERRUPTED;
+    if (!*run->id)
+        return fail_interrupted("see: p2pctl workflow list",
+                                "interrupted before the answer: it may have been submitted");
+    snprintf(hints, sizeof(hints),
+             "look on again with: p2pctl workflow show -f %.*s\n"
+             "end it with: p2pctl workflow cancel %.*s",
+             size, run->id, size, run->id);
+    return fail_interrupted(hints, "detached: %s goes on", run->id);
 }
 
 /* With --detach the ID is all there is to tell. */
@@ -373,9 +380,9 @@ static int check_detached(struct run *run)
     return fail_output(hint);
 }
 
-/* The stream of one call to its end. Who interrupts it before it has an ID waits for that, unless
- * files are on their way, or until the next time. Return: 0, CLIENT_INTERRUPTED, CLIENT_LOST, or
- * the exit code. */
+/* The stream of one call to its end. Who interrupts it before it has an ID waits for that a moment,
+ * unless files are on their way, or until the next time. Return: 0, CLIENT_INTERRUPTED,
+ * CLIENT_LOST, or the exit code. */
 static int take_stream(struct run *run, cJSON *parameters)
 {
     struct ctl *ctl = run->ctl;
@@ -386,8 +393,10 @@ static int take_stream(struct run *run, cJSON *parameters)
     while (r == 0 && !last) {
         _cleanup_json_ cJSON *object = NULL;
         r = client_next(ctl, &object, &last);
-        if (r == CLIENT_INTERRUPTED && !*run->id && !is_leaving && run->inputs.fds_count == 0) {
+        if (r == CLIENT_INTERRUPTED && begins_any(run) && !*run->id && !is_leaving &&
+            run->inputs.fds_count == 0) {
             is_leaving = true;
+            client_leave(ctl);
             r = 0;
             continue;
         }

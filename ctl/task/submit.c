@@ -248,23 +248,19 @@ static int detach(const struct ctl *ctl, const cJSON *answer, bool stays)
 {
     const char *id = json_text(answer, "id", "");
     int size = output_short_id_size(id);
+    char hints[256];
 
-    if (!*id) {
-        fputs("\ninterrupted before the answer: it may have been submitted; see: p2pctl task list "
-              "--mine\n",
-              stderr);
-        return EXIT_INTERRUPTED;
-    }
+    if (!*id)
+        return fail_interrupted("see: p2pctl task list --mine",
+                                "interrupted before the answer: it may have been submitted");
     if (stays)
         output_print_unknown(ctl, id, answer);
     else
         (void)print_answer(ctl, answer);
-    fprintf(stderr,
-            "\ndetached: %s goes on; come back with: p2pctl task logs -f %.*s; cancel it with: "
-            "p2pctl task "
-            "cancel %.*s\n",
-            id, size, id, size, id);
-    return EXIT_INTERRUPTED;
+    snprintf(hints, sizeof(hints),
+             "come back with: p2pctl task logs -f %.*s\ncancel it with: p2pctl task cancel %.*s",
+             size, id, size, id);
+    return fail_interrupted(hints, "detached: %s goes on", id);
 }
 
 /* Without -f nothing is shown before the end, and then only what the last attempt said; of a
@@ -299,9 +295,11 @@ static int fetch_results(struct ctl *ctl, const char *id, const cJSON *end, cJSO
 
 static int detach_results(const char *id)
 {
-    fprintf(stderr, "\ninterrupted; the results can be had with: p2pctl task get %.*s\n",
-            output_short_id_size(id), id);
-    return EXIT_INTERRUPTED;
+    char hints[128];
+
+    snprintf(hints, sizeof(hints), "the results can be had with: p2pctl task get %.*s",
+             output_short_id_size(id), id);
+    return fail_interrupted(hints, "interrupted");
 }
 
 static int stay(struct ctl *ctl, const cJSON *answer)
@@ -393,7 +391,7 @@ static void show_progress(struct ctl *ctl, const cJSON *object, struct progress 
 }
 
 /* Who interrupts it before it has an ID wants to go, and to know where it is: the answer is waited
- * for, until the next time. Return: as client_next(). */
+ * for a moment, or until the next time. Return: as client_next(). */
 static int ask_without_files(struct ctl *ctl, struct call call, cJSON **ret)
 {
     bool last = false;
@@ -401,6 +399,7 @@ static int ask_without_files(struct ctl *ctl, struct call call, cJSON **ret)
 
     if (r != CLIENT_INTERRUPTED)
         return r;
+    client_leave(ctl);
     r = client_next(ctl, ret, &last);
     return r != 0 ? r : CLIENT_INTERRUPTED;
 }

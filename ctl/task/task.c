@@ -293,17 +293,20 @@ static int add_ids(const struct options *options, cJSON *parameters)
 
 static int detach_wait(const struct options *options)
 {
-    static const char *const texts[] = {
-        "\ndetached: the work goes on; wait again with: p2pctl task wait",
-        "; cancel it with: p2pctl task cancel"};
+    static const char *const texts[] = {"wait again with: p2pctl task wait",
+                                        "\ncancel it with: p2pctl task cancel"};
+    _cleanup_free_ char *hints = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&hints, &size);
 
-    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-        fputs(texts[i], stderr);
+    for (size_t i = 0; stream && i < ARRAY_SIZE(texts); i++) {
+        fputs(texts[i], stream);
         for (size_t j = 0; j < options->words_count; j++)
-            fprintf(stderr, " %s", options->words[j]);
+            fprintf(stream, " %s", options->words[j]);
     }
-    fputc('\n', stderr);
-    return EXIT_INTERRUPTED;
+    if (!stream || fclose(stream) != 0)
+        return fail_memory();
+    return fail_interrupted(hints, "detached: the work goes on");
 }
 
 /* Waited for a state: 0 where they had it, or with --any one of them; 1 where one ended without. */

@@ -515,16 +515,20 @@ def test_a_parameter_that_the_daemon_refuses(command, method, parameter, code, t
     assert (result.returncode, result.stderr.decode()) == (code, "p2pctl: %s\n" % text)
 
 
-@pytest.mark.parametrize("words, method, code, text", [
-    (("submit", "--wait", "a1"), "WaitTask", 130, b"p2pctl task logs -f 42"),
-    (("run", "tasks.txt"), "Run", 130, b"p2pctl workflow show -f w7; end it with: p2pctl workflow cancel w7\n"),
-    (("task", "wait", "42", "45"), "WaitTask", 130,
-     b"p2pctl task wait 42 45; cancel it with: p2pctl task cancel 42 45\n"),
-    (("events", "-f"), "Events", 0, b""),
-    (("monitor",), "Monitor", 0, b""),
-    (("task", "logs", "-f", "42"), "TaskLogs", 0, b""),
-])
-def test_interrupt_detaches(words, method, code, text, ctl, daemon, tmp_path):
+DETACHED = [
+    (("submit", "--wait", "a1"), "WaitTask", "detached: 42@lab-01 goes on", "come back with: p2pctl task logs -f 42",
+     "cancel it with: p2pctl task cancel 42"),
+    (("run", "tasks.txt"), "Run", "detached: w7@lab-01 goes on", "look on again with: p2pctl workflow show -f w7",
+     "end it with: p2pctl workflow cancel w7"),
+    (("task", "wait", "42", "45"), "WaitTask", "detached: the work goes on", "wait again with: p2pctl task wait 42 45",
+     "cancel it with: p2pctl task cancel 42 45"),
+    (("drain", "--wait", "lab-05"), "Drain", "detached: the node goes on draining",
+     "wait again with: p2pctl drain --wait lab-05", "undo with: p2pctl undrain lab-05"),
+]
+
+
+def interrupted(words, method, daemon, tmp_path):
+    """The exit code and stderr of a command whose call is not answered, but for the plan of a list, after Ctrl-C."""
     asked = threading.Event()
 
     def answer(parameters, descriptors):
@@ -538,7 +542,27 @@ def test_interrupt_detaches(words, method, code, text, ctl, daemon, tmp_path):
         process.stdout.readline()
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == code and text in stderr
+    return process.returncode, stderr.decode()
+
+
+@pytest.mark.usefixtures("ctl")
+@pytest.mark.parametrize("words, method, what, back, end", DETACHED)
+def test_interrupt_detaches(words, method, what, back, end, daemon, tmp_path):
+    assert interrupted(words, method, daemon, tmp_path) == (130, f"\n{what}; {back}; {end}\n")
+
+
+@pytest.mark.usefixtures("ctl")
+@pytest.mark.parametrize("words, method, what, back, end", DETACHED)
+def test_interrupt_detaches_in_json_by_one_object(words, method, what, back, end, daemon, tmp_path):
+    code, stderr = interrupted(("--json", *words), method, daemon, tmp_path)
+    assert code == 130 and stderr.count("\n") == 1
+    assert json.loads(stderr)["error"] == {"code": "internal", "message": what, "hint": back.split(": ")[1], "exit": 130}
+
+
+@pytest.mark.parametrize("words, method", [
+    (("events", "-f"), "Events"), (("monitor",), "Monitor"), (("task", "logs", "-f", "42"), "TaskLogs")])
+def test_interrupt_just_ends_what_only_shows(words, method, daemon, tmp_path):
+    assert interrupted(words, method, daemon, tmp_path) == (0, "")
 
 
 def test_watch_prints_what_changed(ctl, daemon, tmp_path):

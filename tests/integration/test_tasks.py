@@ -451,7 +451,7 @@ def test_submit_follow_shows_output_as_it_comes_and_ctrl_c_detaches(node):
 
 
 ASKING = [("submit", "--", "sleep", "60"), ("--json", "submit", "--", "sleep", "60"), ("submit", "--wait", "--", "sleep", "60"),
-          ("submit", "-f", "--", "sleep", "60"), ("run", "-")]
+          ("submit", "-f", "--", "sleep", "60"), ("run", "-"), ("run", "--detach", "-")]
 
 
 def ask_in_vain(node, words):
@@ -480,7 +480,7 @@ def test_ctrl_c_before_the_answer_waits_for_the_id(node, words):
         node.resume()
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    left = re.search(r"detached: (w?)(\d+)@lab-01 goes on; ", stderr.decode())
+    left = re.search(r"detached: (w?)(\d+)@lab-01 goes on\b", stderr.decode())
     assert left, stderr
     if "--json" in words:
         assert json.loads(stdout)["id"] == left[2] + "@lab-01"
@@ -502,7 +502,19 @@ def test_ctrl_c_again_before_the_answer_says_that_nothing_is_known(node, words):
         node.resume()
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"interrupted before the answer: it may have been submitted; see: p2pctl " in stderr
+    assert b"interrupted before the answer: it may have been submitted" in stderr and b"p2pctl " in stderr
+
+
+@pytest.mark.parametrize("words", ASKING)
+def test_ctrl_c_before_an_answer_that_does_not_come_says_that_nothing_is_known(node, words):
+    try:
+        process = ask_in_vain(node, words)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        node.resume()
+    told = json.loads(stderr)["error"]["message"] if "--json" in words else stderr.decode()
+    assert process.returncode == 130 and "interrupted before the answer: it may have been submitted" in told
 
 
 @pytest.mark.parametrize("words, noun, code", [
