@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "sched/place.h"
 
 #define RECORD_TYPES_MAX 48
 #define RECORD_TAGS_MAX  16
@@ -17,7 +18,7 @@
 
 #define RECORD_PROTOCOL 1 /* what this program speaks */
 
-#define RECORD_MAX_TOLD 127 /* the largest `max` of a type that is told */
+#define RECORD_MAX_TOLD PLACE_MAX_TOLD /* the largest `max` of a type that is told */
 
 /* What a type has in the way of a task, beside its slots. */
 struct record_limits {

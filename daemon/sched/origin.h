@@ -205,7 +205,8 @@ void origin_unanswered(struct origin *origin, uint64_t number, uint64_t attempt,
  */
 void origin_accepted(struct origin *origin, uint64_t number, uint64_t attempt,
                      const struct node_id *node, usec_t now);
-/* With it: so many of its type run there at once, which is why it waits; 0 = that is not why. */
+/* With it: so many of its type run there at once, which is why it waits; 0 = that is not why. What
+ * gossip says since of that node's `max` counts more. */
 void origin_note_max(struct origin *origin, uint64_t number, uint64_t attempt,
                      const struct node_id *node, uint32_t max, usec_t now);
 uint32_t origin_get_max(const struct origin *origin, uint64_t number);

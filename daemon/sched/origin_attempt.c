@@ -67,7 +67,13 @@ uint32_t origin_get_max(const struct origin *origin, uint64_t number)
 {
     const struct job *job = job_find(origin, number);
 
-    return job ? job->type_max : 0;
+    if (!job || job->type_max == 0)
+        return 0;
+    const struct place_node *node = place_find(origin->place, &job->task->node);
+    const uint32_t told = node ? place_get_limits(node, &job->task->spec).max : 0;
+    const bool is_known =
+        told > 0 || (node && node->facts.limits && job->type_max <= PLACE_MAX_TOLD);
+    return is_known ? told : job->type_max;
 }
 
 /* It was cancelled before its start was heard of: the entry of that stands behind. */

@@ -37,6 +37,7 @@
 #define PLACE_BEST_MAX   3
 #define PLACE_FRESH_USEC (10 * USEC_PER_MSEC) /* an answer is believed without asking again, */
 #define PLACE_HOLD_USEC  (2 * USEC_PER_SEC)   /* and rather than old gossip that is repeated */
+#define PLACE_MAX_TOLD   127                  /* gossip tells no larger `max` of a type */
 #define PLACE_PYTHON_MAX 15                   /* bytes of "3.11" */
 
 enum place_state {

@@ -432,6 +432,12 @@ def test_a_type_at_its_max_is_no_free_slot(make_lab, tmp_path):
                  10, "a reason that names the max")
         assert "pending: queued on two, where at most 1 task of type a runs at once (max), attempt 1 of 3\n" \
             in origin.ctl("task", "show", queued).stdout
+    last = one.submit("-N", "two", "a60")
+    wait_for(lambda: "at most 1 task" in one.task(last)["reason"], 10, "the last to be queued")
+    reload_types(two, [{**hold, "max": 2}])
+    for origin, task in ((two, queued), (one, last)):
+        wait_for(lambda: origin.task(task)["reason"] == "queued on two, where at most 2 tasks of type a run at once (max)",
+                 10, "a reason that names the max of now")
     for node in (one, two, three):
         node.ctl("task", "cancel", "--all")
 

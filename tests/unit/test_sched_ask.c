@@ -186,7 +186,8 @@ static void set_node(struct origin *origin, unsigned number, const struct place_
     assert_int_equal(origin_set_node(origin, &facts, now), 0);
 }
 
-static const struct place_limits for_some = {.is_for_some = true}, max_1 = {.max = 1};
+static const struct place_limits for_some = {.is_for_some = true}, max_1 = {.max = 1},
+                                 no_limits = {.max = 0};
 
 static void who_has_just_refused_the_user_is_asked_again(void **state _unused_)
 {
@@ -631,6 +632,12 @@ static void the_own_node_at_the_max_of_the_type_waits_for_the_others(void **stat
     assert_int_equal(origin_get_max(origin, 1), 0);
     origin_note_max(origin, 1, 1, &(struct node_id){{2}}, 7, 3);
     assert_int_equal(origin_get_max(origin, 1), 7);
+    set_node(origin, 2, &max_1, 1, 4);
+    assert_int_equal(origin_get_max(origin, 1), 1);
+    set_node(origin, 2, &no_limits, 2, 5);
+    assert_int_equal(origin_get_max(origin, 1), 0);
+    origin_note_max(origin, 1, 1, &(struct node_id){{2}}, PLACE_MAX_TOLD + 1, 6);
+    assert_int_equal(origin_get_max(origin, 1), PLACE_MAX_TOLD + 1);
     origin_free(origin);
 }
 
