@@ -173,7 +173,7 @@ void job_place(struct origin *origin, struct job *job)
     job_stop_waiting(origin, job);
     if (ask(origin, job, &found))
         return;
-    place_explain_choice(origin->place, found.nodes[0], &job->task->spec, found.sampled, reason);
+    place_explain_unheard(origin->place, found.nodes[0], &job->task->spec, found.sampled, reason);
     assign(origin, job, found.nodes[0], reason);
 }
 
@@ -212,6 +212,14 @@ static bool is_better(const struct question *a, const struct place_node *a_node,
     if (has_room(a, a_node) != has_room(b, b_node))
         return has_room(a, a_node);
     return place_is_better(a_node, b_node, spec);
+}
+
+static struct question *find_question(struct job *job, const struct node_id *node)
+{
+    for (size_t i = 0; i < job->asked_count; i++)
+        if (node_id_is_equal(&job->asked[i].node, node))
+            return &job->asked[i];
+    return NULL;
 }
 
 /* The best of those asked that would have it; or NULL. */
@@ -256,13 +264,15 @@ void job_settle(struct origin *origin, struct job *job)
 {
     bool has_new_refusers = note_refusers(job);
     const struct place_node *best = find_best(origin, job);
+    const bool has_answered = best && find_question(job, &best->facts.id)->is_answered;
     char reason[TASK_REASON_MAX + 1];
     struct task *task = job->task;
 
     end_question(origin, job, best);
     (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
     if (best) {
-        place_explain_choice(origin->place, best, &task->spec, job->sampled, reason);
+        (has_answered ? place_explain_choice : place_explain_unheard)(
+            origin->place, best, &task->spec, job->sampled, reason);
         assign(origin, job, best, reason);
         return;
     }
@@ -332,14 +342,6 @@ static void check_answers(struct origin *origin, struct job *job)
         is_known = is_known && job->asked[i].is_answered;
     if (is_known || (node && node->facts.is_self && first->is_willing && has_room(first, node)))
         job_settle(origin, job);
-}
-
-static struct question *find_question(struct job *job, const struct node_id *node)
-{
-    for (size_t i = 0; i < job->asked_count; i++)
-        if (node_id_is_equal(&job->asked[i].node, node))
-            return &job->asked[i];
-    return NULL;
 }
 
 void origin_answered(struct origin *origin, uint64_t number, uint64_t attempt,

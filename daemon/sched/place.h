@@ -205,6 +205,11 @@ void place_explain_choice(const struct place *place, const struct place_node *no
                           const struct task_spec *spec, size_t sampled,
                           char reason[static TASK_REASON_MAX + 1]);
 
+/* The same of a node that has not said whether it would: "…, if it runs that for user1". */
+void place_explain_unheard(const struct place *place, const struct place_node *node,
+                           const struct task_spec *spec, size_t sampled,
+                           char reason[static TASK_REASON_MAX + 1]);
+
 /* As place_choose(), the best ones. @reason: why nowhere, where there is none. */
 void place_choose_best(struct place *place, const struct task_spec *spec,
                        const struct place_past *past, struct place_best *ret,

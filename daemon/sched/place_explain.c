@@ -315,14 +315,15 @@ static void set_verdict(struct place_verdict *verdict, const struct place_node *
                        users);
 }
 
-static void explain_first(const struct place *place, const struct task_spec *spec,
-                          const struct place_best *best, char reason[static TASK_REASON_MAX + 1])
+void place_explain_unheard(const struct place *place, const struct place_node *node,
+                           const struct task_spec *spec, size_t sampled,
+                           char reason[static TASK_REASON_MAX + 1])
 {
     size_t used;
 
-    place_explain_choice(place, best->nodes[0], spec, best->sampled, reason);
+    place_explain_choice(place, node, spec, sampled, reason);
     used = strlen(reason);
-    if (is_uncertain(best->nodes[0], spec))
+    if (is_uncertain(node, spec))
         task_format_text(reason + used, TASK_REASON_MAX + 1 - used, ", if it runs that for %s",
                          spec->user);
 }
@@ -338,7 +339,7 @@ int place_explain(struct place *place, const struct task_spec *spec, struct plac
         return -ENOMEM;
     place_choose_best(place, spec, NULL, &best, reason);
     if (best.count > 0)
-        explain_first(place, spec, &best, reason);
+        place_explain_unheard(place, best.nodes[0], spec, best.sampled, reason);
     for (size_t i = 0; i < place->nodes_count; i++) {
         const struct place_node *node = &place->nodes[i]->public;
         enum fitness fitness = place_judge(node, spec, NULL);

@@ -236,6 +236,28 @@ static void a_node_with_users_is_asked_though_it_is_the_only_one(void **state _u
     origin_free(origin);
 }
 
+static void where_it_is_up_to_users_that_is_said_until_it_answers(void **state _unused_)
+{
+    struct origin *origin = make();
+    char reason[TASK_REASON_MAX + 1];
+    struct task_spec spec = {.type = "a", .type_number = 1, .user = "user1", .node = "lab-02"};
+
+    set_node(origin, 2, &for_some, 0, 0);
+    for (uint64_t number = 1; number <= 2; number++) {
+        const usec_t now = number * USEC_PER_SEC;
+        assert_int_equal(origin_submit(origin, number, &spec, false, now, reason), 0);
+        (void)actions(origin, now);
+        if (number == 1)
+            answer(origin, number, 1, 2, true, 0, now);
+        origin_tick(origin, now + PATIENCE);
+        assert_non_null(strstr(actions(origin, now + PATIENCE), "send "));
+    }
+    assert_string_equal(origin_find(origin, 1)->reason, "load 0.00, asked for");
+    assert_string_equal(origin_find(origin, 2)->reason,
+                        "load 0.25, asked for, if it runs that for user1");
+    origin_free(origin);
+}
+
 static void a_refusal_counts_for_the_rules_before_it(void **state _unused_)
 {
     struct origin *origin = make();
@@ -894,6 +916,7 @@ int main(void)
         cmocka_unit_test(a_task_that_all_refuse_for_its_user_has_never_been),
         cmocka_unit_test(who_has_just_refused_the_user_is_asked_again),
         cmocka_unit_test(a_node_with_users_is_asked_though_it_is_the_only_one),
+        cmocka_unit_test(where_it_is_up_to_users_that_is_said_until_it_answers),
         cmocka_unit_test(a_refusal_counts_for_the_rules_before_it),
         cmocka_unit_test(a_reload_that_adds_users_wakes_what_waits_for_it),
         cmocka_unit_test(only_what_was_accepted_waits_for_who_left),
