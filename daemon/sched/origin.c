@@ -454,13 +454,7 @@ void origin_tick(struct origin *origin, usec_t now)
     origin_save_again(origin);
     if (place_tick(origin->place, origin->now))
         origin->wake = origin->waiting_count;
-    for (size_t i = 0; i < ORIGIN_BATCH_MAX && origin->wake > 0; i++) {
-        struct job *job = list_first(&origin->waiting, struct job, wait);
-        origin->wake--;
-        list_remove(&job->wait);
-        list_append(&origin->waiting, &job->wait);
-        job_place(origin, job);
-    }
+    origin_place_waiting(origin);
 }
 
 usec_t origin_deadline(const struct origin *origin)

@@ -116,6 +116,12 @@ struct job {
     struct story *story; /* owned; NULL for the many that stay where they were placed */
 };
 
+/* Why no node takes such a task. */
+struct nowhere {
+    const struct task_spec *spec; /* borrowed; NULL = not known of any */
+    char reason[TASK_REASON_MAX + 1];
+};
+
 struct answer {
     enum origin_action_type type;
     uint64_t number;
@@ -140,6 +146,7 @@ struct origin {
     usec_t save_again_usec; /* when the first of those is to be committed again */
     size_t wake;            /* how many of the waiting are to be tried */
     size_t waiting_count;
+    struct nowhere *nowhere; /* borrowed; while those are tried */
     struct answer answers[ORIGIN_ANSWERS_MAX];
     size_t answers_first, answers_count;
     char previous[NODE_NAME_MAX + 1]; /* of the last ORIGIN_MOVED */
@@ -196,6 +203,8 @@ struct place_past job_get_past(const struct job *job);
 bool job_add_refuser(struct job *job, const struct place_refuser *refuser);
 void job_forget_refusers(struct job *job);
 void job_place(struct origin *origin, struct job *job);
+/* The next of those that are to be tried, some at a time. */
+void origin_place_waiting(struct origin *origin);
 /* The question is over, whoever has answered. */
 void job_settle(struct origin *origin, struct job *job);
 /* Asks others whether it would begin there at once, while it waits in the queue of its node. */

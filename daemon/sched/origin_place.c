@@ -147,6 +147,15 @@ static bool ask(struct origin *origin, struct job *job, const struct place_best 
     return true;
 }
 
+/* Whether one like it was found to have no place in this turn: nodes have not changed since. */
+static bool is_nowhere(const struct origin *origin, const struct job *job)
+{
+    const struct nowhere *nowhere = origin->nowhere;
+
+    return nowhere && nowhere->spec && job->refusers_count == 0 &&
+           place_is_alike(nowhere->spec, &job->task->spec);
+}
+
 void job_place(struct origin *origin, struct job *job)
 {
     char reason[TASK_REASON_MAX + 1];
@@ -155,6 +164,10 @@ void job_place(struct origin *origin, struct job *job)
     (void)heap_set(&origin->timers, &job->timer, ORIGIN_NEVER);
     if (job_follow(origin, job))
         return;
+    if (is_nowhere(origin, job)) {
+        wait_for_node(origin, job, origin->nowhere->reason);
+        return;
+    }
     const struct place_past past = job_get_past(job);
     place_choose_best(origin->place, &job->task->spec, &past, &found, reason);
     /* That the own node does not is said before it is taken. Later only the answers of others
@@ -167,6 +180,10 @@ void job_place(struct origin *origin, struct job *job)
         return;
     }
     if (found.count == 0) {
+        if (origin->nowhere && past.refusers_count == 0) {
+            origin->nowhere->spec = &job->task->spec;
+            memcpy(origin->nowhere->reason, reason, sizeof(reason));
+        }
         wait_for_node(origin, job, reason);
         return;
     }
@@ -175,6 +192,21 @@ void job_place(struct origin *origin, struct job *job)
         return;
     place_explain_unheard(origin->place, found.nodes[0], &job->task->spec, found.sampled, reason);
     assign(origin, job, found.nodes[0], reason);
+}
+
+void origin_place_waiting(struct origin *origin)
+{
+    struct nowhere nowhere = {.spec = NULL};
+
+    origin->nowhere = &nowhere;
+    for (size_t i = 0; i < ORIGIN_BATCH_MAX && origin->wake > 0; i++) {
+        struct job *job = list_first(&origin->waiting, struct job, wait);
+        origin->wake--;
+        list_remove(&job->wait);
+        list_append(&origin->waiting, &job->wait);
+        job_place(origin, job);
+    }
+    origin->nowhere = NULL;
 }
 
 /* The places that are kept for it are not needed, but the one at @but (NULL = none is). */

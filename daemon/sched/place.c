@@ -223,6 +223,15 @@ enum fitness place_judge(const struct place_node *node, const struct task_spec *
     return place_has_room(node, spec) ? FIT_FREE : FIT_FULL;
 }
 
+/* All that place_judge() looks at, and that a reason tells where nothing is past. */
+bool place_is_alike(const struct task_spec *a, const struct task_spec *b)
+{
+    return task_spec_get_kind(a) == task_spec_get_kind(b) && strcmp(a->type, b->type) == 0 &&
+           strcmp(a->user, b->user) == 0 && strcmp(a->node, b->node) == 0 &&
+           strcmp(a->select, b->select) == 0 && a->slots == b->slots &&
+           a->cpus_milli == b->cpus_milli && a->is_confidential == b->is_confidential;
+}
+
 static bool accepts(const struct place_facts *facts)
 {
     return (facts->is_self || (facts->state == PLACE_ALIVE && !facts->is_unstable)) &&

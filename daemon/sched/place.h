@@ -200,6 +200,10 @@ bool place_handles(const struct place_facts *facts, const struct task_spec *spec
 bool place_fits(const struct place_node *node, const struct task_spec *spec,
                 const struct place_past *past);
 
+/* Whether both fit the same nodes, and a reason why none takes them is the same, where none has
+ * refused either. */
+bool place_is_alike(const struct task_spec *a, const struct task_spec *b);
+
 /* "load 0.08, least of 3": why @node is taken. */
 void place_explain_choice(const struct place *place, const struct place_node *node,
                           const struct task_spec *spec, size_t sampled,

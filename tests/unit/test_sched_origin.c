@@ -1588,6 +1588,77 @@ static void many_waiting_tasks_are_placed_in_batches(void **state _unused_)
     origin_free(origin);
 }
 
+static int refuse_mail(const struct task_spec *spec, void *data _unused_)
+{
+    return strcmp(spec->user, "mail") == 0 ? -EACCES : 0;
+}
+
+/* All draining: lab-01 and lab-02, or with lab-03. */
+static void set_draining(struct origin *origin, unsigned count, usec_t now)
+{
+    static const char *const tags[] = {"gpu=1"};
+
+    for (unsigned number = 1; number <= count; number++) {
+        struct place_facts facts = facts_of(number);
+        facts.is_draining = true;
+        facts.check = number == 1 ? refuse_mail : NULL;
+        facts.types_count = number == 2 ? 2 : 1;
+        facts.tags = tags;
+        facts.tags_count = number != 2;
+        facts.cpus = 2 * number;
+        facts.slots = 4 * number;
+        facts.has_commands = number != 2;
+        assert_true(origin_set_node(origin, &facts, now) >= 0);
+    }
+}
+
+/* One that differs in a single thing stands before each: the first, or a command before its type.
+ */
+static size_t spec_at(uint64_t i)
+{
+    return i % 2 ? i / 2 : i / 2 == 10 ? 9 : 0;
+}
+
+static void each_that_waits_keeps_a_reason_of_its_own(void **state _unused_)
+{
+    struct task_spec specs[13];
+    struct task_python python = {.file = "f.py", .function = "f", .code = (char[]){"f = print"}};
+    char *command[] = {(char[]){"true"}, NULL};
+    struct origin *origin = make();
+    char reason[TASK_REASON_MAX + 1];
+
+    for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
+        specs[i] = spec_of("a");
+    strcpy(specs[1].type, "b");
+    strcpy(specs[2].node, "lab-02");
+    strcpy(specs[3].node, "lab-03");
+    strcpy(specs[4].select, "gpu=1");
+    strcpy(specs[5].user, "mail");
+    specs[6].slots = 10;
+    specs[7].cpus_milli = 5000;
+    specs[8].is_confidential = true;
+    specs[9].is_command = true;
+    specs[9].args = (struct task_words){command, 1};
+    specs[11].python = &python;
+    strcpy(specs[9].type, TASK_TYPE_COMMAND);
+    strcpy(specs[10].type, TASK_TYPE_COMMAND);
+    strcpy(specs[11].type, TASK_TYPE_PYTHON);
+    set_draining(origin, 2, 0);
+    for (uint64_t i = 0; i < 2 * ARRAY_SIZE(specs); i++)
+        assert_int_equal(origin_submit(origin, i + 1, &specs[spec_at(i)], true, 1, reason), 0);
+    (void)drain(origin, false, 1);
+    for (unsigned count = 3; count <= 5; count++) {
+        set_draining(origin, count, count);
+        origin_tick(origin, count);
+        for (uint64_t i = 0; i < 2 * ARRAY_SIZE(specs); i++) {
+            struct task_spec *spec = &specs[spec_at(i)];
+            assert_null(place_choose(origin_get_place(origin), spec, NULL, reason));
+            assert_string_equal(origin_find(origin, i + 1)->reason, reason);
+        }
+    }
+    origin_free(origin);
+}
+
 static void answers_to_strangers_are_bounded(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1671,6 +1742,7 @@ int main(void)
         cmocka_unit_test(the_oldest_ended_task_makes_room),
         cmocka_unit_test(a_task_is_dropped_by_hand_only_when_it_has_ended),
         cmocka_unit_test(many_waiting_tasks_are_placed_in_batches),
+        cmocka_unit_test(each_that_waits_keeps_a_reason_of_its_own),
         cmocka_unit_test(answers_to_strangers_are_bounded),
         cmocka_unit_test(refusals_have_names),
     };
