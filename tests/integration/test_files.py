@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pty
+import pwd
 import re
 import signal
 import socket
@@ -891,6 +892,18 @@ def test_what_goes_to_a_store_comes_from_whoever_has_it(lab, node, make):
         assert node.ctl("file", *call, code=4).stderr.startswith('p2pctl: no file "both" on seed\n')
     assert node.ctl("-N", "seed", "file", "get", "both", "small:", code=4).stderr.startswith('p2pctl: no file "both" on seed\n')
     assert node.ctl("file", "put", ":second", "small:", code=4).stderr.startswith('p2pctl: no file "second" on lab-01\n')
+
+
+def test_the_owner_is_the_user_whichever_node_stores_for_him(lab, node, make):
+    user = pwd.getpwuid(os.getuid()).pw_name
+    put(node, make("here", b"x"))
+    put(node, make("there", b"x"), "lab-02:")
+    node.ctl("file", "put", "lab-02:there", "lab-02:again")
+    node.ctl("file", "put", "lab-02:there", "small:beyond")
+    node.ctl("file", "get", "lab-02:there", ":")
+    listed = node.json("file", "ls", "--all-nodes")["files"]
+    assert sorted((file["name"], file["owner"]) for file in listed) == \
+        [(name, user) for name in ("again", "beyond", "here", "there", "there")]
 
 
 def test_list_of_all_nodes_and_globs(node, make):

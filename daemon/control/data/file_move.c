@@ -325,12 +325,22 @@ void file_put_from(struct node *node, struct call *call, const char *place, cons
     remote_forward(node->remote, source, call);
 }
 
+/* "user1" of "user1@lab-01": an owner is called the same whichever node does it for him. */
+static void read_owner(const struct caller *caller, char ret[static CALLER_MAX])
+{
+    const char *at = caller->is_remote ? strrchr(caller->user, '@') : NULL;
+    int size = at ? (int)(at - caller->user) : CALLER_MAX - 1;
+
+    snprintf(ret, CALLER_MAX, "%.*s", size, caller->user);
+}
+
 /* From one store to another: the node that has the file puts it. */
 static void put_stored(struct node *node, struct call *call, const char *stored)
 {
     const char *from = NULL, *to = NULL, *name = stored;
     struct upload_offer offer = {.is_resumable = true};
     struct transfer_place place;
+    char owner[CALLER_MAX];
     bool searches = false;
 
     if (!read_string(call, "node", &from) || !read_bool(call, "search", &searches) ||
@@ -355,6 +365,8 @@ static void put_stored(struct node *node, struct call *call, const char *stored)
         return;
     snprintf(moving->stored, sizeof(moving->stored), "%s", stored);
     moving->may_search = searches && !from && !call->caller.is_remote;
+    read_owner(&call->caller, owner);
+    offer.owner = owner;
     offer.name = name;
     offer.size = FILES_SIZE_UNKNOWN; /* until the file is open */
     int r =
