@@ -184,6 +184,11 @@ static const struct option file_list_options[] = {
     END,
 };
 
+static const struct option file_remove_options[] = {
+    {"all-nodes", 0, NULL, "from every node that has them"},
+    END,
+};
+
 static const struct option mem_set_options[] = {
     {"ttl", 0, "DUR", "forget it after so long"},
     {"if-absent", 0, NULL, "only where there is none yet"},
@@ -333,8 +338,9 @@ const struct command commands[] = {
      file_get_options, 1, COMMAND_WORDS_MAX, file_get_run},
     {"file", "ls", "list", "[NODE:][GLOB]", "what is stored",
      "p2pctl file ls\np2pctl file ls --all-nodes '*.csv'", file_list_options, 0, 1, file_list_run},
-    {"file", "rm", NULL, "[NODE:]NAME...", "remove stored files", "p2pctl file rm lab-05:run1.h5",
-     NULL, 1, COMMAND_WORDS_MAX, file_remove_run},
+    {"file", "rm", NULL, "[NODE:]NAME...", "remove stored files",
+     "p2pctl file rm lab-05:run1.h5\np2pctl file rm --all-nodes run1.h5", file_remove_options, 1,
+     COMMAND_WORDS_MAX, file_remove_run},
     {"mem", "set", NULL, "[NODE:]KEY VALUE|-|@FILE", "keep a value",
      "p2pctl mem set lab-01:greeting hello --ttl 1h\np2pctl mem set picture @plot.png",
      mem_set_options, 2, 2, memory_set_run},

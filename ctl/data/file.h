@@ -60,6 +60,12 @@ void file_names_done(struct file_names *names);
  * as a glob. Return: 0, also where there is none; or the exit code. */
 int file_find(struct ctl *ctl, const struct place *place, struct file_names *ret);
 
+/* The same on all nodes, with the nodes: `files` and `unanswered` of a list. */
+int file_find_everywhere(struct ctl *ctl, const char *text, cJSON **ret);
+
+/* Whether --all-nodes and a node are not said both. Return: 0, or the exit code after telling. */
+int file_check_all_nodes(const struct ctl *ctl, const struct place *place);
+
 int file_fail_no_match(const struct ctl *ctl, const struct place *place);
 
 /* Whether @text means names rather than being one. */

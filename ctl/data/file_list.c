@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/glob.h"
 #include "base/table.h"
 #include "client.h"
 #include "commands.h"
@@ -127,8 +129,14 @@ static struct call list_call(const struct ctl *ctl, const struct place *place, b
         json_add_string(parameters, "glob", place->rest);
     if (all_nodes)
         json_add_bool(parameters, "all_nodes", true);
-    json_add_bool(parameters, "hashes", true);
     return (struct call){"ListFiles", parameters, -1, false, NULL};
+}
+
+int file_check_all_nodes(const struct ctl *ctl, const struct place *place)
+{
+    if (options_has(&ctl->options, "all-nodes") && (*place->node || ctl->globals.node))
+        return fail_usage("name a node, or say --all-nodes, but not both");
+    return 0;
 }
 
 /* --- Names, where there is no screen --- */
@@ -195,6 +203,32 @@ int file_find(struct ctl *ctl, const struct place *place, struct file_names *ret
     return 0;
 }
 
+int file_find_everywhere(struct ctl *ctl, const char *text, cJSON **ret)
+{
+    struct place place = {.rest = text};
+    bool is_glob = file_is_glob(text), is_exact = !is_glob;
+    _cleanup_free_ char *quoted = malloc(4 * strlen(text) + 1);
+
+    if (!quoted)
+        return fail_memory();
+    glob_quote(text, quoted);
+    if (!is_glob)
+        place.rest = strlen(quoted) <= NAME_MAX ? quoted : ""; /* "" = all */
+    int r = client_list(ctl, list_call(ctl, &place, true), "files", ret);
+    if (r != 0)
+        return r;
+    cJSON *files = cJSON_GetObjectItemCaseSensitive(*ret, "files");
+    json_for_each (file, files)
+        is_exact = is_exact || strcmp(json_text(file, "name", ""), text) == 0;
+    for (cJSON *file = files ? files->child : NULL, *next; file; file = next) {
+        const char *name = json_text(file, "name", "");
+        next = file->next;
+        if (is_exact ? strcmp(name, text) != 0 : !glob_matches(text, name))
+            cJSON_Delete(cJSON_DetachItemViaPointer(files, file));
+    }
+    return 0;
+}
+
 int file_fail_no_match(const struct ctl *ctl, const struct place *place)
 {
     const char *node = *place->node ? place->node : ctl->globals.node;
@@ -228,7 +262,10 @@ static int show_part(struct ctl *ctl, cJSON *part, void *data)
 static int list_in_parts(struct ctl *ctl, const struct place *place)
 {
     struct listing listing = {0};
-    int r = client_each(ctl, list_call(ctl, place, false), show_part, &listing);
+    struct call call = list_call(ctl, place, false);
+
+    json_add_bool(call.parameters, "hashes", true);
+    int r = client_each(ctl, call, show_part, &listing);
 
     if (r == 0 && ctl->globals.json == JSON_OFF && ctl->globals.legend) {
         putchar('\n');
@@ -254,11 +291,14 @@ int file_list_run(struct ctl *ctl)
 
     if (ctl->options.words_count > 0)
         place_parse(ctl->options.words[0], &place);
-    if (all_nodes && (*place.node || ctl->globals.node))
-        return fail_usage("name a node, or say --all-nodes, but not both");
+    int r = file_check_all_nodes(ctl, &place);
+    if (r != 0)
+        return r;
     if (!needs_all(ctl, all_nodes))
         return list_in_parts(ctl, &place);
-    int r = client_list(ctl, list_call(ctl, &place, all_nodes), "files", &answer);
+    struct call call = list_call(ctl, &place, all_nodes);
+    json_add_bool(call.parameters, "hashes", true);
+    r = client_list(ctl, call, "files", &answer);
     if (r != 0)
         return r;
     cJSON *files = cJSON_GetObjectItemCaseSensitive(answer, "files");

@@ -7,6 +7,7 @@
 #include "data/file.h"
 #include "data/place.h"
 #include "console/render.h"
+#include "console/screen.h"
 
 /* `p2pctl file rm`: one by one, or where they are many in few calls. */
 
@@ -113,6 +114,98 @@ static int remove_glob(struct ctl *ctl, const struct place *place)
     return failure;
 }
 
+/* --- --all-nodes --- */
+
+/* One node that is not there does not hinder the others. */
+static bool may_go_on(const struct ctl *ctl, int r)
+{
+    return file_may_go_on(r) ||
+           (options_has(&ctl->options, "all-nodes") && r == error_get_exit(ERROR_UNREACHABLE));
+}
+
+/* {"lab-05":["run1.h5"]}, of a list of files. */
+static cJSON *group_by_node(const cJSON *files)
+{
+    cJSON *nodes = cJSON_CreateObject();
+
+    json_for_each (file, files) {
+        const char *node = json_text(file, "node", "");
+        cJSON *names = cJSON_GetObjectItemCaseSensitive(nodes, node);
+        if (!names)
+            names = cJSON_AddArrayToObject(nodes, node);
+        cJSON_AddItemToArray(names, cJSON_CreateString(json_text(file, "name", "")));
+    }
+    return nodes;
+}
+
+/* All @names of one node; they are used up. */
+static int remove_from(struct ctl *ctl, cJSON *names)
+{
+    struct place place = {.rest = ""};
+    int failure = 0, r = 0;
+
+    snprintf(place.node, sizeof(place.node), "%s", names->string);
+    while (names->child && file_may_go_on(r)) {
+        cJSON *some = cJSON_CreateArray();
+        for (size_t i = 0; i < MANY_MAX && names->child; i++)
+            cJSON_AddItemToArray(some, cJSON_DetachItemViaPointer(names, names->child));
+        r = remove_some(ctl, &place, some);
+        failure = failure ? failure : r;
+    }
+    return failure;
+}
+
+static int ask_everywhere(const struct ctl *ctl, int count, int nodes)
+{
+    _cleanup_free_ char *question = NULL;
+
+    if (asprintf(&question, "remove %d file%s from %d node%s", count, PLURAL(count), nodes,
+                 PLURAL(nodes)) < 0)
+        return fail_memory();
+    return ctl_confirm(ctl, question);
+}
+
+/* Who did not answer may have it, and keeps it. */
+static int fail_silent(const char *text, const char *silent)
+{
+    return fail(ERROR_UNREACHABLE, NULL, "p2pctl members",
+                "no answer from %s, where \"%s\" may still be", silent, text);
+}
+
+/* What one word means, wherever it is. @is_agreed: nothing is left to be asked. */
+static int remove_everywhere(struct ctl *ctl, const char *text, bool is_agreed)
+{
+    _cleanup_json_ cJSON *answer = NULL;
+    int r = file_find_everywhere(ctl, text, &answer), failure = 0;
+
+    if (r != 0)
+        return r;
+    _cleanup_json_ cJSON *nodes = group_by_node(json_member(answer, "files"));
+    _cleanup_free_ char *silent = screen_value(json_member(answer, "unanswered"));
+    int count = cJSON_GetArraySize(json_member(answer, "files"));
+    if (count == 0 && !(silent && *silent))
+        return fail(ERROR_NOT_FOUND, NULL, "p2pctl file ls --all-nodes",
+                    file_is_glob(text) ? "no file of any node matches \"%s\""
+                                       : "no node has a file \"%s\"",
+                    text);
+    if (!is_agreed && (count > 1 || (count > 0 && file_is_glob(text))))
+        r = ask_everywhere(ctl, count, cJSON_GetArraySize(nodes));
+    if (r != 0)
+        return r;
+    for (cJSON *names = nodes ? nodes->child : NULL; names && may_go_on(ctl, r);
+         names = names->next) {
+        r = remove_from(ctl, names);
+        failure = failure ? failure : r;
+    }
+    if (silent && *silent && may_go_on(ctl, r)) {
+        r = fail_silent(text, silent);
+        failure = failure ? failure : r;
+    }
+    return failure;
+}
+
+/* --- What is said --- */
+
 /* How many words from @first on are names on one node. */
 static size_t count_names(const struct options *options, size_t first, struct place *place)
 {
@@ -130,12 +223,14 @@ static size_t count_names(const struct options *options, size_t first, struct pl
 }
 
 /* The word @first, and as many after it as go with it. Return: 0, or the exit code. */
-static int remove_words(struct ctl *ctl, size_t first, size_t *ret_count)
+static int remove_words(struct ctl *ctl, size_t first, bool is_agreed, size_t *ret_count)
 {
     struct place place;
     size_t count = count_names(&ctl->options, first, &place);
 
     *ret_count = 1;
+    if (options_has(&ctl->options, "all-nodes"))
+        return remove_everywhere(ctl, place.rest, is_agreed);
     if (count == 0)
         return remove_glob(ctl, &place);
     if (count < FILE_MANY_MIN)
@@ -152,28 +247,32 @@ static int remove_words(struct ctl *ctl, size_t first, size_t *ret_count)
 int file_remove_run(struct ctl *ctl)
 {
     const struct options *options = &ctl->options;
-    bool many = options->words_count > 1, globs = false;
+    bool many = options->words_count > 1, globs = false,
+         all_nodes = options_has(options, "all-nodes");
     int r = 0;
 
     for (size_t i = 0; i < options->words_count && r == 0; i++) {
         struct place place;
         place_parse(options->words[i], &place);
         globs = globs || file_is_glob(place.rest);
-        r = file_is_glob(place.rest) ? 0 : file_check_name(place.rest);
+        r = file_check_all_nodes(ctl, &place);
+        if (r == 0 && !file_is_glob(place.rest))
+            r = file_check_name(place.rest);
     }
     if (r == 0 && many && !globs) {
         _cleanup_free_ char *question = NULL;
-        if (asprintf(&question, "remove %zu files", options->words_count) < 0)
+        if (asprintf(&question, "remove %zu files%s", options->words_count,
+                     all_nodes ? " from all nodes" : "") < 0)
             return fail_memory();
         r = ctl_confirm(ctl, question);
     }
     if (r != 0)
         return r;
-    if (many || globs)
+    if (many || globs || all_nodes)
         render_several(ctl, "files");
     int failure = 0;
-    for (size_t i = 0, count; i < options->words_count && file_may_go_on(r); i += count) {
-        r = remove_words(ctl, i, &count);
+    for (size_t i = 0, count; i < options->words_count && may_go_on(ctl, r); i += count) {
+        r = remove_words(ctl, i, many && !globs, &count);
         failure = failure ? failure : r;
     }
     return failure;

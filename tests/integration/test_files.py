@@ -943,6 +943,45 @@ def test_one_of_many_that_cannot_be_removed_does_not_hinder_the_others(lab, node
     assert stored(holder) == {}
 
 
+def test_files_are_removed_from_all_nodes(lab, node, make):
+    rm = ["file", "rm", "--all-nodes"]
+    for name, places in (("a*", ["", "seed:"]), ("ab", ["", "lab-02:"]), ("b\\c", ["small:"]), ("one", ["lab-02:"])):
+        for place in places:
+            put(node, make(name, b"12345"), place)
+    result = node.ctl(*rm, "a*", code=2)
+    assert (result.stdout, result.stderr.splitlines()[0]) == ("", "p2pctl: nobody can be asked whether to remove 2 files from 2 nodes")
+    # Where a file is called exactly like a glob, that one goes.
+    assert sorted(node.ctl(*rm, "--yes", "a*").stdout.splitlines()) == \
+        ["removed a* from lab-01 (5 B)", "removed a* from seed (5 B)"]
+    assert node.ctl(*rm, "one").stdout == "removed one from lab-02 (5 B)\n"
+    result = node.ctl(*rm, "--yes", "--json=short", "absent", "ab", "b\\c", code=4)
+    assert json.loads(result.stderr)["error"]["message"] == 'no node has a file "absent"'
+    removed = json.loads(result.stdout)
+    assert removed["schema"] == "p2pctl.file-rm/1"
+    assert sorted((file["name"], file["node"], file["size_bytes"]) for file in removed["files"]) == \
+        [("ab", "lab-01", 5), ("ab", "lab-02", 5), ("b\\c", "small", 5)]
+    assert all(stored(one) == {} for one in lab.running())
+    assert node.ctl(*rm, "a*", code=4).stderr.startswith('p2pctl: no file of any node matches "a*"\n')
+    for words in (["lab-02:ab"], ["-N", "lab-02", "ab"]):
+        assert node.ctl(*rm, *words, code=2).stderr.startswith("p2pctl: name a node, or say --all-nodes, but not both\n")
+
+
+def test_who_cannot_be_asked_to_remove_files_is_named(lab, node, make):
+    rm = ["file", "rm", "--all-nodes", "--yes"]
+    for name, places in (("first", ["", "lab-02:"]), ("second", ["seed:"])):
+        for place in places:
+            put(node, make(name, b"12345"), place)
+    lab["lab-02"].kill()
+    result = node.ctl(*rm, "first", "second", code=7)
+    assert result.stdout == "removed first from lab-01 (5 B)\nremoved second from seed (5 B)\n"
+    assert [line for line in result.stderr.splitlines() if line.startswith("p2pctl: ")] == [
+        f'p2pctl: no answer from lab-02, where "{name}" may still be' for name in ("first", "second")]
+    assert "no answer from lab-02" in node.ctl(*rm, "absent", code=7).stderr
+    lab["lab-02"].start()
+    lab.wait_joined()
+    assert stored(lab["lab-02"]) == {"first": 5}
+
+
 def test_too_large_a_file_is_refused_with_the_sizes(lab, node, make):
     small = lab["small"]
     put(node, make("fits", bytes(MIB)), "small:")
