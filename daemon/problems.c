@@ -225,6 +225,8 @@ enum problems_room problems_get_room(const struct node *node)
         return PROBLEMS_ROOM_QUOTA;
     if (left == 0)
         return PROBLEMS_ROOM_NONE;
+    if (files_has_no_inodes(node->files))
+        return PROBLEMS_ROOM_INODES;
     return left <= node->config->files.reserve_size ? PROBLEMS_ROOM_RESERVE : PROBLEMS_ROOM_THERE;
 }
 
@@ -234,6 +236,7 @@ static void tell_room(const struct audience *audience)
         [PROBLEMS_ROOM_QUOTA] = "the quota of stored files (files.quota) is used up",
         [PROBLEMS_ROOM_RESERVE] =
             "the disk of stored files has no more free space than files.reserve",
+        [PROBLEMS_ROOM_INODES] = "the disk of stored files has no inode left",
         [PROBLEMS_ROOM_NONE] = "the disk of stored files is full",
     };
     enum problems_room room = problems_get_room(audience->node);

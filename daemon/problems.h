@@ -26,6 +26,7 @@ enum problems_room {
     PROBLEMS_ROOM_THERE,
     PROBLEMS_ROOM_QUOTA,
     PROBLEMS_ROOM_RESERVE, /* the disk has more, but files.reserve of it is for others */
+    PROBLEMS_ROOM_INODES,  /* the disk has bytes, but no inode */
     PROBLEMS_ROOM_NONE,    /* the disk is full */
 };
 

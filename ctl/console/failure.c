@@ -2,11 +2,12 @@
 #include "console/failure.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
+#include "base/disk.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "console/render.h"
@@ -226,15 +227,15 @@ int fail_usage(const char *format, ...)
     return exit_code;
 }
 
-/* Whether the disk that @path, which need not be there, belongs to has none. */
+/* @path need not be there. */
 static bool has_no_inodes(const char *path)
 {
     const char *slash = strrchr(path, '/');
     _cleanup_free_ char *directory = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
-    struct statvfs status;
+    _cleanup_close_ int fd =
+        directory ? open(*directory ? directory : ".", O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
 
-    return directory && statvfs(*directory ? directory : ".", &status) == 0 && status.f_files > 0 &&
-           status.f_favail == 0;
+    return fd >= 0 && disk_has_no_inodes(fd);
 }
 
 int fail_to_write(const char *path, int error)

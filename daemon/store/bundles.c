@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include "base/disk.h"
 #include "store/attempt_files.h"
 #include "store/removal.h"
 #include "store/state_core.h"
@@ -162,6 +163,13 @@ int bundles_open_read(const struct bundles *bundles, const struct bundles_key *k
     format_name(key, name);
     int fd = openat(bundles->directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     return fd < 0 ? -errno : fd;
+}
+
+const char *bundles_explain(const struct bundles *bundles, int r)
+{
+    return r == -ENOSPC && disk_has_no_inodes(bundles->directory_fd)
+               ? "the disk has no inode left: remove small files there (df -i)"
+               : strerror(-r);
 }
 
 uint64_t bundles_get_space(const struct bundles *bundles, uint64_t reserve)

@@ -2,6 +2,7 @@
 #include "store/promise.h"
 
 #include <sys/statvfs.h>
+#include "base/disk.h"
 #include "base/usec.h"
 #include "store/parts.h"
 
@@ -16,11 +17,7 @@ uint64_t files_get_disk_free(const struct files *files)
 
 bool files_has_no_inodes(const struct files *files)
 {
-    struct statvfs status;
-
-    /* Where a file system makes them as it needs them, there are none of both. */
-    return fstatvfs(files->directory_fd, &status) == 0 && status.f_files > 0 &&
-           status.f_favail == 0;
+    return disk_has_no_inodes(files->directory_fd);
 }
 
 static int refuse(struct promise *promise, int error, uint64_t size, uint64_t limit,

@@ -217,7 +217,8 @@ static int collect(struct stage *stage)
     int64_t begun = r < 0 ? r : bundle_begin(stage->part.fd);
 
     if (begun < 0)
-        return fail(stage, (int)begun, "cannot keep the files: %s", strerror((int)-begun));
+        return fail(stage, (int)begun, "cannot keep the files: %s",
+                    bundles_explain(stage->tasks->bundles, (int)begun));
     stage->end = (uint64_t)begun;
     r = add_all(stage);
     if (r < 0)
@@ -227,7 +228,8 @@ static int collect(struct stage *stage)
     key.number = (key.number >> (64 - BUNDLE_BITS)) | 1;
     r = bundles_keep(&stage->part, &key);
     if (r < 0)
-        return fail(stage, r, "cannot keep the files: %s", strerror(-r));
+        return fail(stage, r, "cannot keep the files: %s",
+                    bundles_explain(stage->tasks->bundles, r));
     stage->files.bundle = key.number;
     stage->files.size = stage->end;
     stage->files.bytes = stage->size;

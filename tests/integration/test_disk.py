@@ -77,6 +77,25 @@ def test_a_disk_without_inodes_is_told_from_one_without_room(make_lab, small_dis
     assert node.ctl("file", "get", "f5", "-").stdout == "small"
 
 
+def test_a_disk_without_inodes_is_a_problem_as_a_full_one_is(make_lab, small_disk, tmp_path):
+    node = make_lab(STEADY).node("lone", {"files": {"quota": "1GiB", "reserve": "1MiB"}}, role="seed")
+    small_disk(node, 24, ",nr_inodes=300").start()
+    source = tmp_path / "source"
+    source.write_text("small")
+    taken = take_inodes(node.directory)
+    problems = node.call("Status")["problems"]
+    assert [(one["code"], one["message"]) for one in problems if one["code"] == "disk-full"] == \
+        [("disk-full", "the disk of stored files has no inode left")]
+    node.ctl("status", "--check", code=5)
+    checks = json.loads(node.ctl("doctor", "disk", "--json", code=5).stdout)["checks"]
+    assert [(one["status"], one["fix"]) for one in checks] == [("failed", "df -i; remove small files there")]
+    refused = node.ctl("submit", "--in", source, "--", "true", code=1).stderr
+    assert refused.startswith("p2pctl: cannot keep the files: the disk has no inode left: remove small files there (df -i)\n")
+    for path in taken:
+        path.unlink()
+    assert node.ctl("status", "--check").code == 0
+
+
 def test_a_get_onto_a_disk_without_inodes_says_so(node, tmp_path):
     paths = [tmp_path / f"f{i}" for i in range(6)]
     for path in paths:

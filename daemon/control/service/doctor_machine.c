@@ -17,7 +17,8 @@
 #define TEXT_SIZE        DOCTOR_TEXT_SIZE
 #define CLOCK_AHEAD_USEC ((int64_t)USEC_PER_SEC)        /* more is worth a word, */
 #define CLOCK_WRONG_USEC ((int64_t)(10 * USEC_PER_SEC)) /* and so much more than that */
-#define INODES_SHARE     100                            /* fewer than one in so many are free */
+#define INODES_FIX       "df -i; remove small files there"
+#define INODES_SHARE     100 /* fewer than one in so many are free */
 
 /* --- Clock --- */
 
@@ -120,7 +121,7 @@ void doctor_check_sandbox(struct doctor *doctor)
 
 /* --- Disk --- */
 
-/* Three things that look alike to whoever wants to store a file. NULL = there is room. */
+/* Things that look alike to whoever wants to store a file. NULL = there is room. */
 static const char *fix_of_room(enum problems_room room)
 {
     switch (room) {
@@ -129,6 +130,8 @@ static const char *fix_of_room(enum problems_room room)
                "reload";
     case PROBLEMS_ROOM_RESERVE:
         return "free some space on that disk; or a smaller files.reserve, then p2pctl reload";
+    case PROBLEMS_ROOM_INODES:
+        return INODES_FIX;
     case PROBLEMS_ROOM_NONE:
         return "free some space on that disk: df -h, du -xsh";
     default:
@@ -146,8 +149,8 @@ void doctor_check_disk(struct doctor *doctor)
     struct statvfs disk;
     struct files_usage usage;
     char free_text[32], used_text[32], quota_text[32];
-    size_t wrong = doctor_report_problems(doctor, VERDICT_FAILED, "disk-full",
-                                          fix_of_room(problems_get_room(node)));
+    enum problems_room room = problems_get_room(node);
+    size_t wrong = doctor_report_problems(doctor, VERDICT_FAILED, "disk-full", fix_of_room(room));
 
     wrong += doctor_report_problems(
         doctor, VERDICT_FAILED, "memory-unsaved",
@@ -161,9 +164,10 @@ void doctor_check_disk(struct doctor *doctor)
         return;
     }
     uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
-    if (disk.f_files > 0 && disk.f_favail < disk.f_files / INODES_SHARE) {
-        doctor_report(doctor, VERDICT_WARNING, "df -i; remove small files there",
-                      "the disk of %s has few inodes left", node->state_dir);
+    if (room != PROBLEMS_ROOM_INODES && disk.f_files > 0 &&
+        disk.f_favail < disk.f_files / INODES_SHARE) {
+        doctor_report(doctor, VERDICT_WARNING, INODES_FIX, "the disk of %s has few inodes left",
+                      node->state_dir);
         wrong++;
     }
     files_get_usage(node->files, &usage);
