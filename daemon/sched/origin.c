@@ -293,8 +293,10 @@ void origin_explain(struct origin *origin, uint64_t number, const char *reason, 
     struct job *job = job_find(origin, number);
 
     advance(origin, now);
-    if (job && job->task->has_node)
-        task_format_text(job->task->reason, sizeof(job->task->reason), "%s", reason);
+    if (!job || !job->task->has_node)
+        return;
+    job->is_held_up = true;
+    task_format_text(job->task->reason, sizeof(job->task->reason), "%s", reason);
 }
 
 struct place *origin_get_place(struct origin *origin)
@@ -500,13 +502,13 @@ bool origin_has_fewer_pending(const struct origin *origin, const char *user, uin
     return max > 0;
 }
 
-/* Also in the pauses between nodes that do not take it. */
+/* Also in the pauses between nodes that do not take it, and while its end is held up. */
 static bool is_stranded(const struct job *job)
 {
     const bool is_refused = !task_state_is_final(job->task->state) && !job->task->has_node &&
                             job->asked_count == 0 && job->refusals > ORIGIN_REFUSALS_FREE;
 
-    return !list_is_empty(&job->wait) || job->disk_wait || is_refused;
+    return !list_is_empty(&job->wait) || job->disk_wait || is_refused || job->is_held_up;
 }
 
 const struct task *origin_next_stranded(const struct origin *origin, const struct task *after)

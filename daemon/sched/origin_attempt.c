@@ -25,7 +25,7 @@ static void note_accepted(struct origin *origin, struct job *job)
     job->is_unheard = false;
     if (!job->is_accepted) {
         job->is_accepted = true;
-        job->refusals = 0;
+        job->refusals = job->has_no_space ? job->refusals : 0;
         place_accept(origin->place, &task->node);
         if (origin->config.rebalance_after_usec > 0 && task->spec.node[0] == '\0' &&
             task->state == TASK_PENDING)
@@ -103,6 +103,8 @@ void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
     job_stop_asking(origin, job);
     if (job->task->state != TASK_RUNNING) {
         job_set_state(origin, job, TASK_RUNNING);
+        job->has_no_space = false;
+        job->refusals = 0;
         job->task->reason[0] = '\0'; /* why it waited, or was placed there */
         job->task->started_wall_usec = job_wall_before(origin, job, ago_usec);
         if (task_add_timeline(job->task, job->task->started_wall_usec, "started on %s",

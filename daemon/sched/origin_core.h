@@ -96,6 +96,7 @@ struct job {
     bool is_doubtful;  /* the connection it went out on is gone */
     bool is_recalled;  /* ORIGIN_RECALL was told */
     bool is_unheard;   /* its lease is over, and it is asked for in vain */
+    bool is_held_up;   /* its end, by what is its reason */
     bool is_sure;      /* offered since our start: the node's word about it is complete */
     uint16_t rules;    /* of the node when it was placed there; only where is_sure */
     uint32_t type_max; /* why it is queued there: so many of its type run at once; 0 = not so */
@@ -106,6 +107,7 @@ struct job {
 
     /* The last attempt. */
     bool has_avoid;
+    bool has_no_space; /* it was refused for that, which some nodes know only when it is to start */
     struct node_id avoid;
     struct place_refuser *refusers; /* owned; said that they cannot run it */
     size_t refusers_count;

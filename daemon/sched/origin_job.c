@@ -146,7 +146,7 @@ void job_detach(struct origin *origin, struct job *job)
     job_stop_asking(origin, job);
     place_credit(origin->place, &task->node, job->is_accepted);
     task->has_node = false;
-    job->is_sent = job->is_accepted = false;
+    job->is_sent = job->is_accepted = job->is_held_up = false;
     job->lease_end_usec = job->query_usec = job->rebalance_usec = USEC_INFINITY;
     job->gates &= ~(1U << ORIGIN_PLACED | 1U << ORIGIN_SEND);
     job->actions &= ~(1U << ORIGIN_PLACED | 1U << ORIGIN_SEND | 1U << ORIGIN_QUERY |
@@ -284,6 +284,7 @@ void job_refuse(struct origin *origin, struct job *job, enum origin_refusal refu
         (refusal == ORIGIN_REFUSED_NO_SPACE && !(task->spec.retry_on & TASK_RETRY_NO_SPACE)) ||
         (refusal == ORIGIN_REFUSED_UNREACHABLE && !(task->spec.retry_on & TASK_RETRY_UNREACHABLE));
 
+    job->has_no_space = refusal == ORIGIN_REFUSED_NO_SPACE;
     bring_back(origin, job, "not taken by", text);
     avoid_node(job);
     if (refusal == ORIGIN_REFUSED_DRAINING)

@@ -140,7 +140,7 @@ static void try_again(struct collect *collect, int r)
     char reason[TASK_REASON_MAX + 1];
 
     snprintf(reason, sizeof(reason), "its results wait for space on %s: %s",
-             tasks->config->node.name, strerror(-r));
+             tasks->config->node.name, bundles_explain(tasks->bundles, r));
     origin_explain(tasks->origin, collect->number, reason, tasks_now(tasks));
     bundles_part_done(&collect->part);
     wait_a_while(collect);

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import resource
 import signal
 import sqlite3
@@ -77,11 +78,20 @@ def test_a_disk_without_inodes_is_told_from_one_without_room(make_lab, small_dis
     assert node.ctl("file", "get", "f5", "-").stdout == "small"
 
 
+def waits_for(waiter, reason):
+    """What it says of a task that waits is read to the end of its hints."""
+    line = waiter.stderr.readline().decode()
+    assert re.fullmatch(rf"waiting: \d+@\S+: {reason}\n", line), line
+    assert [waiter.stderr.readline().decode()[:5] for _ in range(2)] == ["hint:"] * 2
+
+
 def test_a_disk_without_inodes_is_a_problem_as_a_full_one_is(make_lab, small_disk, tmp_path):
     node = make_lab(STEADY).node("lone", {"files": {"quota": "1GiB", "reserve": "1MiB"}}, role="seed")
     small_disk(node, 24, ",nr_inodes=300").start()
     source = tmp_path / "source"
     source.write_text("small")
+    running = node.submit("--", "sleep", "600")  # a task that ends gives some back
+    node.wait_task(running, "running")
     taken = take_inodes(node.directory)
     problems = node.call("Status")["problems"]
     assert [(one["code"], one["message"]) for one in problems if one["code"] == "disk-full"] == \
@@ -91,9 +101,26 @@ def test_a_disk_without_inodes_is_a_problem_as_a_full_one_is(make_lab, small_dis
     assert [(one["status"], one["fix"]) for one in checks] == [("failed", "df -i; remove small files there")]
     refused = node.ctl("submit", "--in", source, "--", "true", code=1).stderr
     assert refused.startswith("p2pctl: cannot keep the files: the disk has no inode left: remove small files there (df -i)\n")
+    waiter = node.ctl_start("submit", "--wait", "--out", f"made={tmp_path}/made", "--", "touch", "made")
+    waits_for(waiter, "not taken by lone: its disk is full")
     for path in taken:
         path.unlink()
+    assert waiter.wait(60) == 0 and (tmp_path / "made").exists()
     assert node.ctl("status", "--check").code == 0
+    node.ctl("task", "cancel", running)
+
+
+def test_who_waits_for_results_hears_that_the_disk_has_no_inode(make_lab, small_disk, tmp_path):
+    lab = make_lab(STEADY)
+    origin = small_disk(lab.node("origin", {"tasks": {"enabled": False}}, role="seed"), 24, ",nr_inodes=300")
+    lab.node("worker")
+    lab.start()
+    taken = take_inodes(origin.directory)
+    waiter = origin.ctl_start("submit", "--wait", "--out", f"made={tmp_path}/made", "--", "touch", "made")
+    waits_for(waiter, r"its results wait for space on origin: the disk has no inode left: remove small files there \(df -i\)")
+    for path in taken:
+        path.unlink()
+    assert waiter.wait(60) == 0 and (tmp_path / "made").exists()
 
 
 def test_a_get_onto_a_disk_without_inodes_says_so(node, tmp_path):

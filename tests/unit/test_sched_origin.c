@@ -1042,6 +1042,54 @@ static void a_refused_attempt_goes_elsewhere_at_once_and_costs_no_try(void **sta
     origin_free(origin);
 }
 
+static void a_node_that_has_no_space_for_what_it_took_is_tried_ever_less_often(
+    void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = node(2);
+    usec_t now = 0;
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, now);
+    (void)actions(origin, now);
+    for (uint64_t attempt = 1; attempt <= 5; attempt++) {
+        assert_false(origin_is_stranded(origin, 1));
+        origin_accepted(origin, 1, attempt, &two, now);
+        refuse(origin, 1, attempt, 2, ORIGIN_REFUSED_NO_SPACE, now);
+        (void)actions(origin, now);
+        while (!origin_find(origin, 1)->has_node) {
+            now = MAX(now, origin_deadline(origin));
+            assert_string_equal(reason_of(origin, 1), "not taken by lab-02: its disk is full");
+            assert_int_equal(origin_is_stranded(origin, 1), attempt > 2);
+            origin_tick(origin, now);
+            (void)actions(origin, now);
+        }
+    }
+    assert_true(now > USEC_PER_SEC / 2);
+    /* One that has room for it is as any other then. */
+    start(origin, 1, 6, 2, now);
+    (void)actions(origin, now);
+    assert_false(origin_is_stranded(origin, 1));
+    origin_free(origin);
+}
+
+static void a_task_whose_results_are_held_up_is_stranded(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    (void)actions(origin, 0);
+    start(origin, 1, 1, 2, 1);
+    assert_false(origin_is_stranded(origin, 1));
+    origin_explain(origin, 1, "no room", 2);
+    assert_true(origin_is_stranded(origin, 1));
+    assert_string_equal(origin_next_stranded(origin, NULL)->reason, "no room");
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 3);
+    assert_false(origin_is_stranded(origin, 1));
+    origin_free(origin);
+}
+
 static void refusals_that_the_user_wants_no_retry_on_are_final(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1716,6 +1764,8 @@ int main(void)
         cmocka_unit_test(a_failure_is_final_unless_retry_on_exit),
         cmocka_unit_test(retries_back_off_doubled_with_jitter_up_to_five_minutes),
         cmocka_unit_test(a_refused_attempt_goes_elsewhere_at_once_and_costs_no_try),
+        cmocka_unit_test(a_node_that_has_no_space_for_what_it_took_is_tried_ever_less_often),
+        cmocka_unit_test(a_task_whose_results_are_held_up_is_stranded),
         cmocka_unit_test(refusals_that_the_user_wants_no_retry_on_are_final),
         cmocka_unit_test(a_drained_queue_moves_to_another_node),
         cmocka_unit_test(a_long_queued_task_is_recalled_when_another_node_is_free),
