@@ -428,8 +428,8 @@ static void link_socket(struct node *node)
 int node_make_control(struct node *node)
 {
     const struct server_config access = access_of(node);
-    int r = remote_new(node->event, node->peers, node->config->node.name, methods_dispatch, node,
-                       &node->remote);
+    int r = remote_new(node->event, node->peers, node->config->node.name, methods_dispatch,
+                       methods_on_passed, node, &node->remote);
 
     if (r >= 0)
         r = server_new(node->event, &access, methods_dispatch, node, &node->server);

@@ -250,6 +250,18 @@ void methods_dispatch(struct call *call, void *data)
     method->run(node, call);
 }
 
+void methods_on_passed(const struct node_id *to, const char *name, void *data)
+{
+    struct node *node = data;
+    const struct method *method = find_method(name);
+
+    if (!method || method->run != method_drain)
+        return;
+    /* Who drained it places nothing there from now on; all gossip that is here is older. */
+    node_refresh_loads(node);
+    place_take_draining(origin_get_place(tasks_get_origin(node->tasks)), to, node_now(node));
+}
+
 /* --- Parameters --- */
 
 bool read_string(struct call *call, const char *key, const char **ret)

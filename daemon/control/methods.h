@@ -14,6 +14,9 @@ struct node;
 /* Runs a call, here or at the node that its parameters name. Takes the call. @data: the node. */
 void methods_dispatch(struct call *call, void *data);
 
+/* The node @to, to which @method was passed on, has answered. @data: the node. */
+void methods_on_passed(const struct node_id *to, const char *method, void *data);
+
 /* How calls of the i-th method were answered. */
 const struct call_tally *methods_get_tally(size_t i);
 

@@ -37,6 +37,7 @@ struct remote {
     struct peers *peers; /* borrowed */
     char self_name[NODE_NAME_MAX + 1];
     void (*dispatch)(struct call *call, void *data);
+    void (*passed)(const struct node_id *to, const char *method, void *data);
     void *data;
     uint64_t next_id;
     struct list calls;
@@ -84,14 +85,19 @@ static void remote_call_fail(struct remote_call *call, int r)
 }
 
 int remote_new(sd_event *event, struct peers *peers, const char *self_name,
-               void (*dispatch)(struct call *call, void *data), void *data, struct remote **ret)
+               void (*dispatch)(struct call *call, void *data),
+               void (*passed)(const struct node_id *to, const char *method, void *data), void *data,
+               struct remote **ret)
 {
     struct remote *remote = calloc(1, sizeof(*remote));
 
     if (!remote)
         return -ENOMEM;
-    *remote = (struct remote){
-        .event = sd_event_ref(event), .peers = peers, .dispatch = dispatch, .data = data};
+    *remote = (struct remote){.event = sd_event_ref(event),
+                              .peers = peers,
+                              .dispatch = dispatch,
+                              .passed = passed,
+                              .data = data};
     snprintf(remote->self_name, sizeof(remote->self_name), "%s", self_name);
     list_init(&remote->calls);
     list_init(&remote->served);
@@ -376,6 +382,8 @@ void remote_on_lost(struct remote *remote, const struct node_id *id, int r)
 /* --- Passing on a client's call --- */
 
 struct passed {
+    struct remote *owner; /* borrowed */
+    struct node_id to;
     struct call *call;          /* borrowed; gone when on_gone says so */
     struct remote_call *remote; /* borrowed */
     char name[NODE_NAME_MAX + 1];
@@ -400,6 +408,8 @@ static void on_answer(const struct remote_reply *reply, void *data)
         free(passed);
         return;
     }
+    if (!reply->error && passed->owner->passed)
+        passed->owner->passed(&passed->to, call->method, passed->owner->data);
     cJSON *parameters = cJSON_DetachItemFromObjectCaseSensitive(reply->frame, "parameters");
     if (!parameters)
         parameters = cJSON_CreateObject();
@@ -428,6 +438,8 @@ void remote_forward(struct remote *remote, const struct swim_member *member, str
     cJSON_DeleteItemFromObjectCaseSensitive(parameters, "node");
     if (call->body && call->body_size == 0)
         json_add_string(parameters, "value", "");
+    passed->owner = remote;
+    passed->to = member->id;
     passed->call = call;
     snprintf(passed->name, sizeof(passed->name), "%s", member->name);
     int r = remote_call(remote,

@@ -31,9 +31,12 @@ typedef void (*remote_reply_t)(const struct remote_reply *reply, void *data);
 
 struct remote_call;
 
-/* @self_name: appended to users that ask other nodes. @dispatch: as a server's. */
+/* @self_name: appended to users that ask other nodes. @dispatch: as a server's. @passed: @method
+ * was passed on, and has done there what it is to do; told before the answer; NULL = nobody is. */
 int remote_new(sd_event *event, struct peers *peers, const char *self_name,
-               void (*dispatch)(struct call *call, void *data), void *data, struct remote **ret);
+               void (*dispatch)(struct call *call, void *data),
+               void (*passed)(const struct node_id *to, const char *method, void *data), void *data,
+               struct remote **ret);
 /* After the servers. Calls under way fail with -ECANCELED. */
 struct remote *remote_free(struct remote *remote);
 DEFINE_CLEANUP(struct remote *, remote_free)

@@ -331,6 +331,9 @@ int place_set_node(struct place *place, const struct place_facts *facts, usec_t 
         struct report known = report_of(&node->public.facts);
         set_report(&now_known, &known);
     }
+    if (report.is_draining || node->public.facts.generation != facts->generation)
+        node->doubt_usec = 0;
+    now_known.is_draining = now_known.is_draining || now < node->doubt_usec;
     /* Slots that it has told of in an answer have woken nobody. */
     better = is_better(&node->public.facts, &now_known) ||
              (accepts(&now_known) && node->report.slots < report.slots);
@@ -370,6 +373,8 @@ void place_take_draining(struct place *place, const struct node_id *id, usec_t n
     node->public.facts.is_draining = true;
     node->public.has_answered = true;
     node->public.answered_usec = now;
+    if (node->report.is_draining)
+        return;
     node->doubt_usec = usec_add(now, PLACE_HOLD_USEC);
     place->doubt_usec = MIN(place->doubt_usec, node->doubt_usec);
 }

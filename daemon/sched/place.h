@@ -172,8 +172,8 @@ void place_credit(struct place *place, const struct node_id *id, bool was_accept
 void place_take_answer(struct place *place, const struct node_id *id,
                        const struct place_answer *answer, usec_t now);
 
-/* It has refused an attempt because it is draining; its gossip may not have said so yet, or no
- * more: so that counts for PLACE_HOLD_USEC. */
+/* It has refused an attempt because it is draining, or was told to drain; its gossip may not have
+ * said so yet, or no more: so that counts for PLACE_HOLD_USEC, or until it says so. */
 void place_take_draining(struct place *place, const struct node_id *id, usec_t now);
 
 /* Return: whether work may go again where it could not go for such a time. */

@@ -18,7 +18,7 @@ struct report {
 struct node {
     struct place_node public;    /* first: what the outside gets */
     struct report report;        /* the last one: it may come again and again */
-    usec_t doubt_usec;           /* so long it is draining, whatever that says */
+    usec_t doubt_usec;           /* so long it is draining, until that says so */
     char *words;                 /* owned: all types and tags */
     const char **lists;          /* owned: pointers into words */
     struct place_limits *limits; /* owned: of each type; NULL = none is known */

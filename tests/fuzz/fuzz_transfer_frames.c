@@ -81,7 +81,7 @@ static void listener_start(struct listener *listener)
         &(struct peers_config){.self = self, .idle_usec = USEC_PER_HOUR, .connections_max = 1},
         &handler, listener, &listener->peers);
     assert(r == 0);
-    r = remote_new(listener->event, listener->peers, "lab-01", dispatch, listener,
+    r = remote_new(listener->event, listener->peers, "lab-01", dispatch, NULL, listener,
                    &listener->remote);
     assert(r == 0);
 }

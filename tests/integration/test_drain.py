@@ -78,6 +78,18 @@ def test_a_task_that_may_run_only_there_waits_and_says_so(lab):
     assert seed.wait_task(task, "succeeded")["node"] == "lab-02"
 
 
+def test_who_drained_another_node_places_nothing_there_from_the_answer_on(lab):
+    seed = lab["lab-01"]
+    for _ in range(3):
+        seed.ctl("drain", "lab-02")
+        task = seed.submit("c1")
+        assert not [entry["text"] for entry in seed.task(task)["timeline"] if "lab-02:" in entry["text"]]
+        assert seed.task(task)["reason"] == "the only node for type c, lab-02, is draining"
+        seed.ctl("task", "cancel", task)
+        seed.ctl("undrain", "lab-02")
+        wait_draining(lab, "lab-02", False)
+
+
 def test_drain_waits_until_nothing_runs_there(lab):
     seed = lab["lab-01"]
     task = hold(seed, "lab-02")

@@ -16,6 +16,7 @@ struct office {
     size_t held_count, gone_count;
     char user[CALLER_MAX]; /* of the last call */
     bool is_admin;
+    char passed[32]; /* the last method that was passed on, and answered */
 };
 
 /* One call of ours and its answers. */
@@ -100,6 +101,14 @@ static void on_lost(struct lab_node *node, const struct node_id *id, int r)
     remote_on_lost(office->remote, id, r);
 }
 
+static void on_passed(const struct node_id *to, const char *method, void *data)
+{
+    struct office *office = data;
+
+    assert_true(node_id_is_equal(to, &two->node->id));
+    snprintf(office->passed, sizeof(office->passed), "%s", method);
+}
+
 static int start(void **state)
 {
     static const char *const names[LAB_NODES] = {"lab-01", "lab-02", "lab-03"};
@@ -108,8 +117,9 @@ static int start(void **state)
     for (size_t i = 0; i < LAB_NODES; i++) {
         struct office *office = &offices[i];
         *office = (struct office){.node = &nodes[i]};
-        assert_int_equal(
-            remote_new(event, nodes[i].peers, names[i], dispatch, office, &office->remote), 0);
+        assert_int_equal(remote_new(event, nodes[i].peers, names[i], dispatch, on_passed, office,
+                                    &office->remote),
+                         0);
         nodes[i].data = office;
         nodes[i].on_frame = on_frame;
         nodes[i].on_lost = on_lost;
@@ -502,10 +512,12 @@ static void a_clients_call_is_passed_on_without_its_node(void **state _unused_)
     lab_run_until(event, lab.is_answered);
     assert_string_equal(lab.error, "");
     assert_string_equal(lab.last, "{\"a\":1,\"size\":0}");
+    assert_string_equal(one->passed, "Echo");
     call_lab_done(&lab);
     forward(&lab, "Nothing", "{}");
     lab_run_until(event, lab.is_answered);
     assert_string_equal(lab.error, "org.p2pnode.NotFound");
+    assert_string_equal(one->passed, "Echo");
     call_lab_done(&lab);
     forward(&lab, "Value", "{}");
     lab_run_until(event, lab.is_answered);

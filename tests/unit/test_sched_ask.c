@@ -394,10 +394,12 @@ static void a_node_that_refused_as_it_drains_is_offered_nothing_until_it_has_sai
     assert_string_equal(actions(origin, now), "commit 1, ");
     assert_string_equal(origin_find(origin, 1)->reason,
                         "the only node for type a, lab-02, is draining");
-    /* What gossip said before is no news, */
-    add_node(origin, 2, 1, now + 1);
-    origin_tick(origin, now + 1);
-    assert_string_equal(actions(origin, now + 1), "");
+    /* What gossip said before is no news, nor is another load from before it, */
+    for (uint32_t running = 1; running <= 2; running++) {
+        add_node(origin, 2, running, now + running);
+        origin_tick(origin, now + running);
+        assert_string_equal(actions(origin, now + running), "");
+    }
     /* but what it says for long is true. */
     now += PLACE_HOLD_USEC;
     add_node(origin, 2, 1, now);
@@ -448,6 +450,11 @@ static void who_says_that_it_drains_does_so_until_it_says_that_it_does_not(void 
     origin_tick(origin, 1 + PLACE_HOLD_USEC);
     assert_string_equal(actions(origin, 1 + PLACE_HOLD_USEC), "");
     assert_int_equal(origin_deadline(origin), USEC_INFINITY);
+    place_take_draining(origin_get_place(origin), &two, 2 + PLACE_HOLD_USEC);
+    facts.is_draining = false;
+    assert_int_equal(origin_set_node(origin, &facts, 3 + PLACE_HOLD_USEC), 0);
+    origin_tick(origin, 3 + PLACE_HOLD_USEC);
+    assert_non_null(strstr(actions(origin, 3 + PLACE_HOLD_USEC), "send 1.2 2, "));
     origin_free(origin);
 }
 
