@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include "origin_lab.h"
+
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
-#include "sched/origin.h"
 #include "sched/slots.h"
 
 /* Before an attempt is placed the best nodes are asked how busy they are. */
@@ -13,21 +9,12 @@
 #define PATIENCE (50 * USEC_PER_MSEC)
 #define LATER    (USEC_PER_SEC)
 
-static const char *const types[] = {"a"};
-
 static void add_node(struct origin *origin, unsigned number, uint32_t running, usec_t now)
 {
-    struct place_facts facts = {.id = {{(uint8_t)number}},
-                                .generation = 100,
-                                .state = PLACE_ALIVE,
-                                .is_self = number == 1,
-                                .has_tasks = true,
-                                .slots = 4,
-                                .running = running,
-                                .types = types,
-                                .types_count = 1};
+    struct place_facts facts = facts_of(number);
 
-    (void)snprintf(facts.name, sizeof(facts.name), "lab-%02u", number);
+    facts.types_count = 1;
+    facts.running = running;
     assert_int_equal(origin_set_node(origin, &facts, now), 0);
 }
 
@@ -55,41 +42,10 @@ static void submit(struct origin *origin, uint64_t number, usec_t now)
     assert_int_equal(origin_submit(origin, number, &spec, false, now, reason), 0);
 }
 
-/* "ask 1.1 2, ": what it wants, of which attempt, of which node. Commits succeed at once. */
-static const char *actions(struct origin *origin, usec_t now)
-{
-    static const char *const names[] = {
-        [ORIGIN_COMMIT] = "commit",   [ORIGIN_ACCEPTED] = "accepted", [ORIGIN_ASK] = "ask",
-        [ORIGIN_RELEASE] = "release", [ORIGIN_PLACED] = "placed",     [ORIGIN_SEND] = "send",
-        [ORIGIN_ENDED] = "ended",     [ORIGIN_MOVED] = "moved",       [ORIGIN_LOST] = "lost",
-        [ORIGIN_QUERY] = "query",     [ORIGIN_CANCEL] = "cancel",     [ORIGIN_RECALL] = "recall",
-        [ORIGIN_ACK] = "ack",         [ORIGIN_STARTED] = "started",   [ORIGIN_FORGET] = "forget",
-        [ORIGIN_DENIED] = "denied",
-    };
-    static char all[4096];
-    struct origin_action action;
-
-    all[0] = '\0';
-    while (origin_next_action(origin, &action)) {
-        char text[128];
-        bool has_node = action.type == ORIGIN_ASK || action.type == ORIGIN_RELEASE ||
-                        action.type == ORIGIN_SEND;
-        if (has_node)
-            (void)snprintf(text, sizeof(text), "%s %d.%d %d, ", names[action.type],
-                           (int)action.number, (int)action.attempt, action.node.bytes[0]);
-        else
-            (void)snprintf(text, sizeof(text), "%s %d, ", names[action.type], (int)action.number);
-        strncat(all, text, sizeof(all) - strlen(all) - 1);
-        if (action.type == ORIGIN_COMMIT)
-            origin_committed(origin, action.number, action.revision, now);
-    }
-    return all;
-}
-
-static void answer(struct origin *origin, uint64_t number, uint64_t attempt, unsigned node,
+static void answer(struct origin *origin, uint64_t number, uint64_t attempt, unsigned at,
                    bool is_willing, uint32_t running, usec_t now)
 {
-    struct node_id id = {{(uint8_t)node}};
+    struct node_id id = node(at);
 
     origin_answered(
         origin, number, attempt, &id,
@@ -102,12 +58,12 @@ static void the_answers_decide_and_not_the_gossip(void **state _unused_)
 
     submit(origin, 1, 1);
     /* Nothing is saved before it is known where it goes: one commit holds both. */
-    assert_string_equal(actions(origin, 1), "ask 1.1 2, ask 1.1 3, ");
+    assert_string_equal(actions(origin, 1), "ask 1.1 lab-02, ask 1.1 lab-03, ");
     answer(origin, 1, 1, 2, true, 4, 2);
     assert_string_equal(actions(origin, 2), "");
     answer(origin, 1, 1, 3, true, 0, 3);
     assert_string_equal(actions(origin, 3),
-                        "release 1.1 2, commit 1, accepted 1, placed 1, send 1.1 3, ");
+                        "release 1.1 lab-02, commit 1, accepted 1, placed 1, send 1.1 lab-03, ");
     assert_string_equal(origin_find(origin, 1)->timeline[1].text,
                         "placed on lab-03: load 0.00, least of 2");
     origin_free(origin);
@@ -121,14 +77,14 @@ static void who_would_refuse_is_not_taken(void **state _unused_)
     (void)actions(origin, 1);
     answer(origin, 1, 1, 3, false, 0, 2);
     answer(origin, 1, 1, 2, true, 4, 2);
-    assert_string_equal(actions(origin, 2), "commit 1, accepted 1, placed 1, send 1.1 2, ");
+    assert_string_equal(actions(origin, 2), "commit 1, accepted 1, placed 1, send 1.1 lab-02, ");
     origin_free(origin);
 }
 
-static void refuse_user(struct origin *origin, uint64_t number, uint64_t attempt, unsigned node,
+static void refuse_user(struct origin *origin, uint64_t number, uint64_t attempt, unsigned at,
                         usec_t now)
 {
-    struct node_id id = {{(uint8_t)node}};
+    struct node_id id = node(at);
 
     origin_answered(origin, number, attempt, &id,
                     &(struct place_answer){.is_user_refused = true, .slots = 4}, now);
@@ -142,14 +98,14 @@ static void who_refuses_the_user_is_not_asked_again(void **state _unused_)
     add_node(origin, 4, 4, 0);
     add_node(origin, 5, 4, 0);
     submit(origin, 1, now);
-    bool has_asked_four = strstr(actions(origin, now), "ask 1.1 4, ");
+    bool has_asked_four = strstr(actions(origin, now), "ask 1.1 lab-04, ");
     refuse_user(origin, 1, 1, 2, now);
     refuse_user(origin, 1, 1, 3, now);
     refuse_user(origin, 1, 1, has_asked_four ? 4 : 5, now);
     /* The only one that is left. */
-    assert_string_equal(actions(origin, now), has_asked_four
-                                                  ? "commit 1, accepted 1, placed 1, send 1.1 5, "
-                                                  : "commit 1, accepted 1, placed 1, send 1.1 4, ");
+    assert_string_equal(actions(origin, now),
+                        has_asked_four ? "commit 1, accepted 1, placed 1, send 1.1 lab-05, "
+                                       : "commit 1, accepted 1, placed 1, send 1.1 lab-04, ");
     assert_int_equal(origin_find(origin, 1)->tries, 1);
     origin_free(origin);
 }
@@ -176,7 +132,7 @@ static void a_task_that_all_refuse_for_its_user_has_never_been(void **state _unu
 static void set_node(struct origin *origin, unsigned number, const struct place_limits *limits,
                      uint16_t rules, usec_t now)
 {
-    struct node_id id = {{(uint8_t)number}};
+    struct node_id id = node(number);
     struct place_facts facts = place_find(origin_get_place(origin), &id)->facts;
     const char *const copy[] = {"a"};
 
@@ -218,21 +174,21 @@ static void a_node_with_users_is_asked_though_it_is_the_only_one(void **state _u
 
     /* That it has users has not come here yet. */
     assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), 0);
-    assert_string_equal(actions(origin, 1), "commit 1, accepted 1, placed 1, send 1.1 2, ");
+    assert_string_equal(actions(origin, 1), "commit 1, accepted 1, placed 1, send 1.1 lab-02, ");
     origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_USER, 2);
-    assert_string_equal(actions(origin, 2), "commit 1, ended 1, ");
+    assert_string_equal(actions(origin, 2), "commit 1, ended 1 failed, ");
     assert_int_equal(origin_find(origin, 1)->state, TASK_FAILED);
     assert_string_equal(origin_find(origin, 1)->reason,
                         "not permitted: lab-02 does not run type a for user1");
     set_node(origin, 2, &for_some, 1, 3);
     assert_int_equal(origin_submit(origin, 2, &spec, false, 3, reason), 0);
-    assert_string_equal(actions(origin, 3), "ask 2.1 2, ");
+    assert_string_equal(actions(origin, 3), "ask 2.1 lab-02, ");
     refuse_user(origin, 2, 1, 2, 4);
     assert_string_equal(actions(origin, 4), "denied 2, ");
     assert_int_equal(origin_take_back(origin, 2, 4), 0);
     /* Asked for again it may be taken: what was refused is forgotten. */
     assert_int_equal(origin_retry(origin, 1, NULL, NULL, 5), 0);
-    assert_string_equal(actions(origin, 5), "commit 1, accepted 1, placed 1, send 1.2 2, ");
+    assert_string_equal(actions(origin, 5), "commit 1, accepted 1, placed 1, send 1.2 lab-02, ");
     origin_free(origin);
 }
 
@@ -267,17 +223,17 @@ static void a_refusal_counts_for_the_rules_before_it(void **state _unused_)
 
     /* Its gossip after a reload is faster than what it said before. */
     assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), 0);
-    assert_string_equal(actions(origin, 1), "ask 1.1 2, ask 1.1 3, ");
+    assert_string_equal(actions(origin, 1), "ask 1.1 lab-02, ask 1.1 lab-03, ");
     refuse_user(origin, 1, 1, 2, 2);
     set_node(origin, 2, NULL, 1, 3);
     refuse_user(origin, 1, 1, 3, 4);
-    assert_non_null(strstr(actions(origin, 4), "send 1.1 2, "));
+    assert_non_null(strstr(actions(origin, 4), "send 1.1 lab-02, "));
     origin_remove_node(origin, &three, 5);
     set_node(origin, 2, NULL, 2, 5);
     origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_USER, 6);
-    assert_non_null(strstr(actions(origin, 6), "send 1.2 2, "));
+    assert_non_null(strstr(actions(origin, 6), "send 1.2 lab-02, "));
     origin_refused(origin, 1, 2, &two, ORIGIN_REFUSED_USER, 7);
-    assert_non_null(strstr(actions(origin, 7), "ended 1, "));
+    assert_non_null(strstr(actions(origin, 7), "ended 1 failed, "));
     assert_int_equal(origin_find(origin, 1)->state, TASK_FAILED);
     origin_free(origin);
 }
@@ -297,7 +253,7 @@ static void a_reload_that_adds_users_wakes_what_waits_for_it(void **state _unuse
 
     assert_int_equal(origin_set_node(origin, &dead, 0), 0);
     submit(origin, 1, 1);
-    assert_non_null(strstr(actions(origin, 1), "send 1.1 2, "));
+    assert_non_null(strstr(actions(origin, 1), "send 1.1 lab-02, "));
     origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_USER, 2);
     (void)actions(origin, 2);
     assert_int_equal(origin_find(origin, 1)->state, TASK_PENDING);
@@ -305,7 +261,7 @@ static void a_reload_that_adds_users_wakes_what_waits_for_it(void **state _unuse
     assert_int_equal(origin_deadline(origin), USEC_INFINITY);
     set_node(origin, 2, NULL, 1, 4);
     origin_tick(origin, 4);
-    assert_non_null(strstr(actions(origin, 4), "send 1.2 2, "));
+    assert_non_null(strstr(actions(origin, 4), "send 1.2 lab-02, "));
     origin_free(origin);
 }
 
@@ -389,7 +345,7 @@ static void a_node_that_refused_as_it_drains_is_offered_nothing_until_it_has_sai
 
     origin_remove_node(origin, &three, 0);
     submit(origin, 1, now);
-    assert_non_null(strstr(actions(origin, now), "send 1.1 2, "));
+    assert_non_null(strstr(actions(origin, now), "send 1.1 lab-02, "));
     origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_DRAINING, now);
     assert_string_equal(actions(origin, now), "commit 1, ");
     assert_string_equal(origin_find(origin, 1)->reason,
@@ -404,7 +360,7 @@ static void a_node_that_refused_as_it_drains_is_offered_nothing_until_it_has_sai
     now += PLACE_HOLD_USEC;
     add_node(origin, 2, 1, now);
     origin_tick(origin, now);
-    assert_non_null(strstr(actions(origin, now), "send 1.2 2, "));
+    assert_non_null(strstr(actions(origin, now), "send 1.2 lab-02, "));
     origin_free(origin);
 }
 
@@ -428,8 +384,8 @@ static void a_refusal_that_comes_after_the_end_of_the_drain_counts_for_a_while(
     now += PLACE_HOLD_USEC;
     origin_tick(origin, now);
     const char *done = actions(origin, now);
-    assert_non_null(strstr(done, "send 1.2 2, "));
-    assert_non_null(strstr(done, "send 2.1 2, "));
+    assert_non_null(strstr(done, "send 1.2 lab-02, "));
+    assert_non_null(strstr(done, "send 2.1 lab-02, "));
     origin_free(origin);
 }
 
@@ -454,7 +410,7 @@ static void who_says_that_it_drains_does_so_until_it_says_that_it_does_not(void 
     facts.is_draining = false;
     assert_int_equal(origin_set_node(origin, &facts, 3 + PLACE_HOLD_USEC), 0);
     origin_tick(origin, 3 + PLACE_HOLD_USEC);
-    assert_non_null(strstr(actions(origin, 3 + PLACE_HOLD_USEC), "send 1.2 2, "));
+    assert_non_null(strstr(actions(origin, 3 + PLACE_HOLD_USEC), "send 1.2 lab-02, "));
     origin_free(origin);
 }
 
@@ -468,7 +424,7 @@ static void what_was_refused_and_never_ran_has_no_node(void **state _unused_)
     (void)actions(origin, 1);
     assert_string_equal(origin_find(origin, 1)->node_name, "lab-02");
     origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_USER, 2);
-    assert_non_null(strstr(actions(origin, 2), "ended 1, "));
+    assert_non_null(strstr(actions(origin, 2), "ended 1 failed, "));
     assert_string_equal(origin_find(origin, 1)->node_name, "");
     /* What ran there before did. */
     assert_int_equal(origin_retry(origin, 1, NULL, NULL, 3), 0);
@@ -478,7 +434,7 @@ static void what_was_refused_and_never_ran_has_no_node(void **state _unused_)
     (void)actions(origin, 3);
     assert_string_equal(origin_find(origin, 1)->node_name, "lab-02");
     assert_int_equal(origin_retry(origin, 1, NULL, NULL, 4), 0);
-    assert_non_null(strstr(actions(origin, 4), "send 1.3 2, "));
+    assert_non_null(strstr(actions(origin, 4), "send 1.3 lab-02, "));
     origin_refused(origin, 1, 3, &two, ORIGIN_REFUSED_USER, 5);
     assert_string_equal(origin_find(origin, 1)->node_name, "lab-02");
     origin_free(origin);
@@ -500,12 +456,12 @@ static struct origin *make_queued(usec_t *ret_now)
     (void)actions(origin, 1);
     answer(origin, 1, 1, 2, true, 0, 1);
     answer(origin, 1, 1, 3, true, 1, 1);
-    assert_non_null(strstr(actions(origin, 1), "send 1.1 2, "));
+    assert_non_null(strstr(actions(origin, 1), "send 1.1 lab-02, "));
     origin_accepted(origin, 1, 1, &(struct node_id){{2}}, 1);
     *ret_now = 1 + USEC_PER_SEC;
     assert_int_equal(origin_deadline(origin), *ret_now);
     origin_tick(origin, *ret_now);
-    assert_string_equal(actions(origin, *ret_now), "ask 1.2 3, ");
+    assert_string_equal(actions(origin, *ret_now), "ask 1.2 lab-03, ");
     return origin;
 }
 
@@ -515,9 +471,9 @@ static void what_waits_in_a_queue_goes_where_there_is_room(void **state _unused_
     struct origin *origin = make_queued(&now);
 
     answer(origin, 1, 2, 3, true, 1, now);
-    assert_string_equal(actions(origin, now), "recall 1, ");
+    assert_string_equal(actions(origin, now), "recall 1.1 lab-02, ");
     origin_refused(origin, 1, 1, &(struct node_id){{2}}, ORIGIN_REFUSED_RECALLED, now);
-    assert_non_null(strstr(actions(origin, now), "send 1.2 3, "));
+    assert_non_null(strstr(actions(origin, now), "send 1.2 lab-03, "));
     origin_free(origin);
 }
 
@@ -529,12 +485,12 @@ static void what_waits_in_a_queue_does_not_go_where_it_would_wait_too(void **sta
 
     origin_answered(origin, 1, 2, &three,
                     &(struct place_answer){.is_willing = true, .slots = 4, .is_at_max = true}, now);
-    assert_string_equal(actions(origin, now), "release 1.2 3, ");
+    assert_string_equal(actions(origin, now), "release 1.2 lab-03, ");
     now += USEC_PER_SEC;
     origin_tick(origin, now);
-    assert_string_equal(actions(origin, now), "ask 1.2 3, ");
+    assert_string_equal(actions(origin, now), "ask 1.2 lab-03, ");
     answer(origin, 1, 2, 3, true, 4, now);
-    assert_string_equal(actions(origin, now), "release 1.2 3, ");
+    assert_string_equal(actions(origin, now), "release 1.2 lab-03, ");
     now += USEC_PER_SEC;
     origin_tick(origin, now);
     /* It is full by what it said, until its gossip says otherwise. */
@@ -542,7 +498,7 @@ static void what_waits_in_a_queue_does_not_go_where_it_would_wait_too(void **sta
     add_node(origin, 3, 1, now);
     now += USEC_PER_SEC;
     origin_tick(origin, now);
-    assert_string_equal(actions(origin, now), "ask 1.2 3, ");
+    assert_string_equal(actions(origin, now), "ask 1.2 lab-03, ");
     answer(origin, 1, 2, 3, false, 0, now);
     assert_string_equal(actions(origin, now), "");
     origin_free(origin);
@@ -556,7 +512,7 @@ static void a_place_for_what_has_begun_meanwhile_is_not_needed(void **state _unu
     origin_started(origin, 1, 1, &(struct node_id){{2}}, 0, now);
     assert_string_equal(actions(origin, now), "started 1, ");
     answer(origin, 1, 2, 3, true, 1, now);
-    assert_string_equal(actions(origin, now), "release 1.2 3, ");
+    assert_string_equal(actions(origin, now), "release 1.2 lab-03, ");
     origin_free(origin);
 }
 
@@ -571,12 +527,12 @@ static void a_node_without_the_sandbox_is_no_end_of_a_task(void **state _unused_
     (void)actions(origin, 1);
     answer(origin, 1, 1, 2, true, 0, 1);
     answer(origin, 1, 1, 3, true, 1, 1);
-    assert_non_null(strstr(actions(origin, 1), "send 1.1 2, "));
+    assert_non_null(strstr(actions(origin, 1), "send 1.1 lab-02, "));
     origin_refused(origin, 1, 1, &two, ORIGIN_REFUSED_SANDBOX, 2);
-    assert_non_null(strstr(actions(origin, 2), "send 1.2 3, "));
+    assert_non_null(strstr(actions(origin, 2), "send 1.2 lab-03, "));
     assert_int_equal(origin_find(origin, 1)->tries, 1);
     origin_refused(origin, 1, 2, &three, ORIGIN_REFUSED_SANDBOX, 3);
-    assert_non_null(strstr(actions(origin, 3), "ended 1, "));
+    assert_non_null(strstr(actions(origin, 3), "ended 1 failed, "));
     assert_int_equal(origin_find(origin, 1)->state, TASK_FAILED);
     assert_string_equal(origin_find(origin, 1)->reason,
                         "none of the 2 nodes for type a has the sandbox full");
@@ -586,19 +542,13 @@ static void a_node_without_the_sandbox_is_no_end_of_a_task(void **state _unused_
 static void no_answer_of_who_refused_is_waited_for_for_ever(void **state _unused_)
 {
     struct origin *origin = make();
-    struct node_id two = {{2}}, three = {{3}};
+    struct node_id two = {{2}};
     struct task_spec spec = {.type = "a", .type_number = 1, .user = "user1"};
     char reason[TASK_REASON_MAX + 1];
-    struct place_facts facts = {.id = three,
-                                .name = "lab-03",
-                                .generation = 100,
-                                .state = PLACE_ALIVE,
-                                .is_draining = true,
-                                .has_tasks = true,
-                                .slots = 4,
-                                .types = types,
-                                .types_count = 1};
+    struct place_facts facts = facts_of(3);
 
+    facts.types_count = 1;
+    facts.is_draining = true;
     assert_int_equal(origin_set_node(origin, &facts, 1), 0);
     assert_int_equal(origin_submit(origin, 1, &spec, false, 1, reason), 0);
     (void)actions(origin, 1);
@@ -618,7 +568,7 @@ static void no_answer_of_who_refused_is_waited_for_for_ever(void **state _unused
     facts.generation = 101;
     assert_int_equal(origin_set_node(origin, &facts, 4), 0);
     origin_tick(origin, 4);
-    assert_non_null(strstr(actions(origin, 4), "send 1.2 2, "));
+    assert_non_null(strstr(actions(origin, 4), "send 1.2 lab-02, "));
     origin_free(origin);
 }
 
@@ -634,12 +584,12 @@ static void who_has_reached_the_max_of_the_type_has_no_free_slot(void **state _u
                     &(struct place_answer){.is_willing = true, .slots = 4, .is_at_max = true}, 2);
     answer(origin, 1, 1, 3, true, 3, 2);
     assert_string_equal(actions(origin, 2),
-                        "release 1.1 2, commit 1, accepted 1, placed 1, send 1.1 3, ");
+                        "release 1.1 lab-02, commit 1, accepted 1, placed 1, send 1.1 lab-03, ");
     /* It may be otherwise in a moment, and for another type: it is asked again. */
     submit(origin, 2, 3);
-    assert_non_null(strstr(actions(origin, 3), "ask 2.1 2, "));
+    assert_non_null(strstr(actions(origin, 3), "ask 2.1 lab-02, "));
     origin_answered(origin, 2, 1, &two, &(struct place_answer){.is_willing = true, .slots = 4}, 4);
-    assert_non_null(strstr(actions(origin, 4), "send 2.1 2, "));
+    assert_non_null(strstr(actions(origin, 4), "send 2.1 lab-02, "));
     origin_free(origin);
 }
 
@@ -650,13 +600,13 @@ static void the_own_node_at_the_max_of_the_type_waits_for_the_others(void **stat
 
     add_node(origin, 1, 0, 0);
     submit(origin, 1, 1);
-    assert_non_null(strstr(actions(origin, 1), "ask 1.1 1, "));
+    assert_non_null(strstr(actions(origin, 1), "ask 1.1 lab-01, "));
     origin_answered(origin, 1, 1, &one,
                     &(struct place_answer){.is_willing = true, .slots = 4, .is_at_max = true}, 2);
     assert_string_equal(actions(origin, 2), "");
     answer(origin, 1, 1, 2, true, 2, 2);
     answer(origin, 1, 1, 3, true, 3, 2);
-    assert_non_null(strstr(actions(origin, 2), "send 1.1 2, "));
+    assert_non_null(strstr(actions(origin, 2), "send 1.1 lab-02, "));
     origin_note_max(origin, 1, 1, &one, 7, 3);
     assert_int_equal(origin_get_max(origin, 1), 0);
     origin_note_max(origin, 1, 1, &(struct node_id){{2}}, 7, 3);
@@ -680,10 +630,10 @@ static void who_does_not_answer_in_time_comes_second(void **state _unused_)
     assert_int_equal(origin_deadline(origin), 1 + PATIENCE);
     origin_tick(origin, 1 + PATIENCE);
     assert_string_equal(actions(origin, 1 + PATIENCE),
-                        "commit 1, accepted 1, placed 1, send 1.1 3, ");
+                        "commit 1, accepted 1, placed 1, send 1.1 lab-03, ");
     /* Its answer came too late: it need not keep the place. */
     answer(origin, 1, 1, 2, true, 0, 2 + PATIENCE);
-    assert_string_equal(actions(origin, 2 + PATIENCE), "release 1.1 2, ");
+    assert_string_equal(actions(origin, 2 + PATIENCE), "release 1.1 lab-02, ");
     origin_free(origin);
 }
 
@@ -695,7 +645,7 @@ static void without_any_answer_gossip_decides(void **state _unused_)
     (void)actions(origin, 1);
     origin_tick(origin, 1 + PATIENCE);
     assert_string_equal(actions(origin, 1 + PATIENCE),
-                        "commit 1, accepted 1, placed 1, send 1.1 2, ");
+                        "commit 1, accepted 1, placed 1, send 1.1 lab-02, ");
     origin_free(origin);
 }
 
@@ -708,12 +658,13 @@ static void who_cannot_be_asked_is_not_waited_for(void **state _unused_)
     (void)actions(origin, 1);
     answer(origin, 1, 1, 3, true, 0, 2);
     origin_disconnected(origin, &two, 3);
-    assert_string_equal(actions(origin, 3), "commit 1, accepted 1, placed 1, send 1.1 3, ");
+    assert_string_equal(actions(origin, 3), "commit 1, accepted 1, placed 1, send 1.1 lab-03, ");
     submit(origin, 2, LATER);
     (void)actions(origin, LATER);
     answer(origin, 2, 1, 2, true, 0, LATER);
     origin_unanswered(origin, 2, 1, &three, LATER);
-    assert_string_equal(actions(origin, LATER), "commit 2, accepted 2, placed 2, send 2.1 2, ");
+    assert_string_equal(actions(origin, LATER),
+                        "commit 2, accepted 2, placed 2, send 2.1 lab-02, ");
     origin_free(origin);
 }
 
@@ -747,9 +698,9 @@ static void who_has_just_answered_is_not_asked_again(void **state _unused_)
     (void)actions(origin, 2);
     /* The next goes by those answers, and by what was placed since. */
     submit(origin, 2, 3);
-    assert_string_equal(actions(origin, 3), "commit 2, accepted 2, placed 2, send 2.1 2, ");
+    assert_string_equal(actions(origin, 3), "commit 2, accepted 2, placed 2, send 2.1 lab-02, ");
     submit(origin, 3, 3 + PLACE_FRESH_USEC);
-    assert_string_equal(actions(origin, 3 + PLACE_FRESH_USEC), "ask 3.1 2, ask 3.1 3, ");
+    assert_string_equal(actions(origin, 3 + PLACE_FRESH_USEC), "ask 3.1 lab-02, ask 3.1 lab-03, ");
     origin_free(origin);
 }
 
@@ -759,11 +710,11 @@ static void a_free_slot_here_waits_for_no_answer(void **state _unused_)
 
     add_node(origin, 1, 0, 0);
     submit(origin, 1, 1);
-    assert_string_equal(actions(origin, 1), "ask 1.1 1, ask 1.1 2, ask 1.1 3, ");
+    assert_string_equal(actions(origin, 1), "ask 1.1 lab-01, ask 1.1 lab-02, ask 1.1 lab-03, ");
     answer(origin, 1, 1, 1, true, 0, 1);
-    assert_string_equal(actions(origin, 1), "commit 1, accepted 1, placed 1, send 1.1 1, ");
+    assert_string_equal(actions(origin, 1), "commit 1, accepted 1, placed 1, send 1.1 lab-01, ");
     answer(origin, 1, 1, 2, true, 0, 2);
-    assert_string_equal(actions(origin, 2), "release 1.1 2, ");
+    assert_string_equal(actions(origin, 2), "release 1.1 lab-02, ");
     origin_free(origin);
 }
 
@@ -775,9 +726,10 @@ static void a_task_that_is_cancelled_meanwhile_needs_no_place(void **state _unus
     (void)actions(origin, 1);
     answer(origin, 1, 1, 2, true, 0, 2);
     assert_int_equal(origin_cancel(origin, 1, 15, 0, 3), 0);
-    assert_string_equal(actions(origin, 3), "release 1.1 2, commit 1, accepted 1, ended 1, ");
+    assert_string_equal(actions(origin, 3),
+                        "release 1.1 lab-02, commit 1, accepted 1, ended 1 cancelled, ");
     answer(origin, 1, 1, 3, true, 0, 4);
-    assert_string_equal(actions(origin, 4), "release 1.1 3, ");
+    assert_string_equal(actions(origin, 4), "release 1.1 lab-03, ");
     assert_int_equal(origin_find(origin, 1)->state, TASK_CANCELLED);
     origin_free(origin);
 }
@@ -791,7 +743,7 @@ static void answers_of_strangers_change_nothing(void **state _unused_)
     answer(origin, 1, 1, 9, true, 0, 2);
     answer(origin, 1, 7, 2, true, 0, 2);
     answer(origin, 8, 1, 2, false, 0, 2);
-    assert_string_equal(actions(origin, 2), "release 1.1 9, release 1.7 2, ");
+    assert_string_equal(actions(origin, 2), "release 1.1 lab-09, release 1.7 lab-02, ");
     assert_int_equal(origin_find(origin, 1)->attempt, 0);
     origin_free(origin);
 }
