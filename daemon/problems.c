@@ -245,6 +245,19 @@ static void tell_room(const struct audience *audience)
         tell(audience, "disk-full", true, texts[room]);
 }
 
+static void tell_directory(const struct audience *audience)
+{
+    const struct files *files = audience->node->files;
+    int r = files_check_directory(files);
+    char text[512];
+
+    if (r == 0)
+        return;
+    snprintf(text, sizeof(text), "no file can be stored: %.300s: %s", files_get_directory(files),
+             strerror(-r));
+    tell(audience, "files-dir", true, text);
+}
+
 bool problems_has_unsaved(const struct node *node)
 {
     return node->config->mem.persist && memory_get_failure(node->memory) < 0;
@@ -285,6 +298,7 @@ static void tell_own(const struct audience *audience)
     tell_sandbox(audience);
     tell_log(audience);
     tell_textfile(audience);
+    tell_directory(audience);
     tell_room(audience);
     tell_values(audience);
 }
@@ -389,6 +403,7 @@ static const struct {
     {"not-encrypted", "what is sent is encrypted", false},
     {"keyring-differs", "the file of security.keyring is the key ring in use", false},
     {"sandbox", "tasks have the sandbox", false},
+    {"files-dir", "files can be stored", false},
     {"disk-full", "stored files have room", false},
     {"memory-unsaved", "memory is saved", true},
 };

@@ -136,7 +136,7 @@ static int fill_part(struct entry *entry, int fd, const void *data)
     return 0;
 }
 
-static int write_part(const struct batch *batch, struct entry *entry, const void *data)
+static int write_part(struct batch *batch, struct entry *entry, const void *data)
 {
     _cleanup_close_ int fd = -EBADF;
     uint64_t arrived;
@@ -146,7 +146,7 @@ static int write_part(const struct batch *batch, struct entry *entry, const void
         return fill_part(entry, entry->unnamed_fd, data);
     int r = parts_begin(batch->files, NULL, entry->part, &fd, &arrived, &is_kept);
     if (r < 0)
-        return r;
+        return promise_note_error(&batch->promise, r);
     entry->has_part = true;
     return fill_part(entry, fd, data);
 }
@@ -205,13 +205,17 @@ static int store(struct batch *batch, struct entry *entry, const void *data)
         return UPLOAD_KEPT;
     if (r != 0)
         return r;
+    batch->promise.refusal = (struct upload_refusal){0};
     r = make_room(batch, entry);
     entry->refusal = batch->promise.refusal;
     if (r == 0)
         r = hasher_once(batch->hasher, data, entry->size, entry->sha256);
-    if (r == 0 && (r = write_part(batch, entry, data)) == -ENOSPC) {
-        promise_note_full(&batch->promise, entry->size, 0);
-        entry->refusal = batch->promise.refusal;
+    if (r == 0) {
+        r = write_part(batch, entry, data);
+        if (r == -ENOSPC)
+            promise_note_full(&batch->promise, entry->size, 0);
+        if (r < 0)
+            entry->refusal = batch->promise.refusal;
     }
     if (r == -EFBIG && (entry->has_part || entry->unnamed_fd >= 0))
         entry->refusal = (struct upload_refusal){.size = entry->size};

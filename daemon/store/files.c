@@ -176,10 +176,11 @@ int files_open(const char *directory, const struct files_limits *limits,
     r = parts_recover(files);
     if (r < 0)
         return say(message, r, "clear " PARTS_NAME " in", directory);
-    if (asprintf(&files->index_path, "%s/" INDEX_NAME, directory) < 0) {
+    files->directory = strdup(directory);
+    if (asprintf(&files->index_path, "%s/" INDEX_NAME, directory) < 0)
         files->index_path = NULL;
+    if (!files->directory || !files->index_path)
         return say(message, -ENOMEM, "open", directory);
-    }
     r = database_open(files->index_path, migrations, message, &files->database);
     if (r < 0)
         return r;
@@ -199,6 +200,7 @@ struct files *files_free(struct files *files)
     (void)sqlite3_finalize(files->lookup);
     database_close(files->database);
     free(files->index_path);
+    free(files->directory);
     close_fd(files->parts_fd);
     close_fd(files->directory_fd);
     pthread_mutex_destroy(&files->change_mutex);

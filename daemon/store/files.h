@@ -74,6 +74,13 @@ uint64_t files_get_disk_free(const struct files *files);
 /* Whether their disk has room for no further file, however small. */
 bool files_has_no_inodes(const struct files *files);
 
+/* Whether a file may be stored at all, as far as a look tells. Return: 0; -ENOENT where the
+ * directory is gone, -EROFS, -EACCES. */
+int files_check_directory(const struct files *files);
+
+/* Borrowed: where they are. */
+const char *files_get_directory(const struct files *files);
+
 /* Drops what waited to be resumed for longer than part_keep_usec. */
 void files_expire_parts(struct files *files, uint64_t now_wall_usec);
 

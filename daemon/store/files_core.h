@@ -17,6 +17,7 @@ struct files {
     pthread_mutex_t change_mutex; /* guards the index and the names in the directory */
     sqlite3 *database;            /* owned; NULL until the first question: files_get_index() */
     sqlite3_stmt *lookup;         /* owned; of files_load_info(), NULL until the first one */
+    char *directory;              /* owned */
     char *index_path;             /* owned */
     int directory_fd;             /* owned; carries the lock of the store */
     int parts_fd;                 /* owned */

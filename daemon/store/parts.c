@@ -29,7 +29,7 @@ static void count_kept(struct files *files, uint64_t more, uint64_t less)
 }
 
 /* The part, if it is there and nobody works on it: locked. Return: a descriptor; -EWOULDBLOCK where
- * somebody does; -ENOENT. */
+ * somebody does; -ESTALE where it was dropped meanwhile; -ENOENT. */
 static int open_locked(struct files *files, const char *name, int flags, struct stat *ret)
 {
     _cleanup_close_ int fd =
@@ -41,8 +41,22 @@ static int open_locked(struct files *files, const char *name, int flags, struct 
         return -errno;
     if (!S_ISREG(ret->st_mode))
         return -ELOOP;
-    /* Dropped between the two. */
-    return ret->st_nlink == 0 ? -ENOENT : TAKE_FD(fd);
+    return ret->st_nlink == 0 ? -ESTALE : TAKE_FD(fd);
+}
+
+int files_check_directory(const struct files *files)
+{
+    struct stat status;
+
+    if (fstat(files->parts_fd, &status) < 0 ||
+        faccessat(files->parts_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+        return -errno;
+    return status.st_nlink == 0 ? -ENOENT : 0;
+}
+
+const char *files_get_directory(const struct files *files)
+{
+    return files->directory;
 }
 
 static void name_new(struct files *files, char name[static PARTS_NAME_MAX])
@@ -76,7 +90,7 @@ int parts_begin(struct files *files, const char *key, char name[static PARTS_NAM
         snprintf(name, PARTS_NAME_MAX, "%.32s" KEPT_SUFFIX, key);
         do
             fd = open_locked(files, name, O_CREAT, &status);
-        while (fd == -ENOENT);
+        while (fd == -ESTALE);
     }
     if (fd < 0)
         return begin_new(files, name, ret_fd);

@@ -38,6 +38,14 @@ void promise_note_full(struct promise *promise, uint64_t size, uint64_t written)
     promise->refusal.has_no_inodes = files_has_no_inodes(files);
 }
 
+int promise_note_error(struct promise *promise, int r)
+{
+    if (r == -ENOSPC)
+        return r;
+    promise->refusal = (struct upload_refusal){.directory = promise->files->directory, .error = -r};
+    return -EIO;
+}
+
 /* Under files->mutex, after each change: who replaces more than it brings gives others nothing
  * before it is there. */
 static void note_growth(struct promise *promise)

@@ -32,6 +32,10 @@ void promise_restart(struct promise *promise);
  * for a file of @size bytes of which @written are there. */
 void promise_note_full(struct promise *promise, uint64_t size, uint64_t written);
 
+/* The directory of files takes no part, as parts_begin said: notes that in promise->refusal.
+ * Return: -EIO; a full disk is -ENOSPC, as promise_note_full. */
+int promise_note_error(struct promise *promise, int r);
+
 /* What the store gets back. Others have no more room by that until it is stored, but what is
  * promised here takes less of theirs. */
 void promise_set_replaced(struct promise *promise, uint64_t replaced);

@@ -102,11 +102,14 @@ static int begin_part(struct upload *upload, const struct upload_offer *offer)
         hasher_set_movers(upload->hasher, offer->has_sender_near ? 2 : 1);
     if (r == 0 && is_resumable)
         r = make_key(upload, key);
-    if (r == 0)
-        r = parts_begin(upload->files, is_resumable ? key : NULL, upload->part, &upload->fd, &size,
-                        &upload->is_kept);
-    if (r < 0 || size == 0)
+    if (r < 0)
         return r;
+    r = parts_begin(upload->files, is_resumable ? key : NULL, upload->part, &upload->fd, &size,
+                    &upload->is_kept);
+    if (r < 0)
+        return promise_note_error(&upload->promise, r);
+    if (size == 0)
+        return 0;
     r = size <= upload->size ? take_up(upload, size) : -EIO;
     return r == -EIO ? upload_restart(upload) : r;
 }

@@ -43,11 +43,13 @@ struct upload_offer {
 
 /* The numbers of a refusal, for the caller's sentence. */
 struct upload_refusal {
-    uint64_t size;      /* what was offered, or has arrived of a stream */
-    uint64_t limit;     /* file_max, quota, or reserve; 0 = one of the system */
-    uint64_t available; /* what would have fitted */
-    bool is_least;      /* of a stream: there may be more than size */
-    bool has_no_inodes; /* that is what the disk has no room for, whatever the numbers say */
+    uint64_t size;         /* what was offered, or has arrived of a stream */
+    uint64_t limit;        /* file_max, quota, or reserve; 0 = one of the system */
+    uint64_t available;    /* what would have fitted */
+    bool is_least;         /* of a stream: there may be more than size */
+    bool has_no_inodes;    /* that is what the disk has no room for, whatever the numbers say */
+    const char *directory; /* borrowed of the store: it takes no file, with -EIO; NULL = it does */
+    int error;             /* what was said there, positive */
 };
 
 enum {

@@ -7,6 +7,7 @@
 #include "base/text.h"
 
 #define SHOWN_MAX     81 /* of a name, in a sentence */
+#define DIRECTORY_MAX 101
 #define SIZE_TEXT_MAX 40
 
 /* "3MiB", "1000 bytes" */
@@ -18,6 +19,18 @@ static void format_size(uint64_t size, char target[static SIZE_TEXT_MAX])
     snprintf(target, SIZE_TEXT_MAX, "%s%s", text, text[strspn(text, "0123456789")] ? "" : " bytes");
 }
 
+static char *explain_directory(const char *name, const struct upload_refusal *refusal,
+                               char target[static FILE_WIRE_REASON_MAX])
+{
+    char directory[DIRECTORY_MAX];
+
+    snprintf(directory, sizeof(directory), "%s", refusal->directory);
+    text_mend_end(directory);
+    snprintf(target, FILE_WIRE_REASON_MAX, "cannot store \"%s\": the directory of files %s: %s",
+             name, directory, strerror(refusal->error));
+    return target;
+}
+
 char *refusal_explain(int r, const char *name, const struct upload_refusal *refusal,
                       char target[static FILE_WIRE_REASON_MAX])
 {
@@ -25,6 +38,8 @@ char *refusal_explain(int r, const char *name, const struct upload_refusal *refu
 
     snprintf(shown, sizeof(shown), "%s", name);
     text_mend_end(shown);
+    if (r == -EIO && refusal->directory)
+        return explain_directory(shown, refusal, target);
     strcpy(size, refusal->is_least ? "at least " : "");
     format_size(refusal->size, size + strlen(size));
     format_size(refusal->limit, limit);

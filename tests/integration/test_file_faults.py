@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -118,6 +119,33 @@ def test_a_node_that_dies_is_told_when_it_is_declared_dead(make_lab, tmp_path):
     finally:
         late.resume()
     assert put.returncode == 7 and b'cannot put "large" to lab-01: lab-01 is dead' in stderr, stderr
+
+
+# ---- a store that is gone
+
+@pytest.mark.parametrize("size", [7, 3 * MIB])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_store_that_is_gone_is_told_and_stops_nobody(make_lab, tmp_path, size, count):
+    lab = make_lab(STEADY)
+    node, other = lab.node("lone", role="seed"), lab.node("other")
+    lab.start()
+    paths = [tmp_path / f"f{i}" for i in range(count)]
+    for path in paths:
+        path.write_bytes(bytes(size))
+    shutil.rmtree(node.directory / "peer_storage")
+    why = f"{node.directory}/peer_storage: No such file or directory"
+    for one, place in ((node, []), (other, ["lone:"])):
+        stderr = one.ctl("file", "put", *paths, *place, code=1).stderr
+        for path in paths:
+            assert f'cannot store "{path.name}": the directory of files {why}' in stderr, stderr
+    wait_for(lambda: not node.call("Status")["transfers"], 10, "nothing to be under way")
+    status = node.json("status", "--check", code=5)
+    assert [problem["message"] for problem in status["problems"] if problem["code"] == "files-dir"] == [
+        f"no file can be stored: {why}"]
+    assert any("files-dir" in check.get("name", "") or why in check["message"]
+               for check in node.json("doctor", code=5)["checks"])
+    node.restart()
+    node.ctl("file", "put", *paths)
 
 
 # ---- clients that take their time

@@ -69,6 +69,17 @@ static void fail_changed(struct call *call, const char *name, const char *node)
               "\"%s\" on %s is damaged: it was changed since it was stored", name, node);
 }
 
+/* What the daemon may not do in its own directory is nothing that its caller is not permitted. */
+static bool is_of_directory(int r)
+{
+    return r == -EACCES || r == -EPERM || r == -EROFS;
+}
+
+static enum error_code code_of(int r)
+{
+    return is_of_directory(r) ? ERROR_INTERNAL : error_from_errno(r);
+}
+
 void fail_file(struct call *call, int r, const char *name, const char *node, const char *reason)
 {
     switch (-r) {
@@ -99,10 +110,9 @@ void fail_file(struct call *call, int r, const char *name, const char *node, con
         break;
     default:
         if (reason && *reason)
-            call_fail(call, error_from_errno(r), NULL, "%s", reason);
+            call_fail(call, code_of(r), NULL, "%s", reason);
         else
-            call_fail(call, error_from_errno(r), NULL, "\"%s\" on %s: %s", name, node,
-                      strerror(-r));
+            call_fail(call, code_of(r), NULL, "\"%s\" on %s: %s", name, node, strerror(-r));
         break;
     }
 }
@@ -325,13 +335,17 @@ static void take_removed(struct query *query)
 {
     struct call *call = query->call;
     const char *here = query->node->config->node.name;
+    char reason[2048];
 
     if (query->r >= 0)
         journal_file_removed(query->infos->name, query->infos->size, 1);
     if (!call)
         return;
     if (query->r < 0) {
-        fail_file(call, query->r, query->name, here, NULL);
+        snprintf(reason, sizeof(reason),
+                 "cannot remove \"%s\" on %s: the directory of files %.1000s: %s", query->name,
+                 here, files_get_directory(query->node->files), strerror(-query->r));
+        fail_file(call, query->r, query->name, here, is_of_directory(query->r) ? reason : NULL);
         return;
     }
     cJSON *reply = call_new_reply("p2pctl.file-rm/1");
@@ -362,7 +376,7 @@ static cJSON *build_removals(const struct query *query, const char *here)
         cJSON *item = cJSON_CreateObject();
         json_add_string(item, "name", removal->name);
         if (removal->r < 0)
-            json_add_string(item, "error", error_get_varlink(error_from_errno(removal->r)));
+            json_add_string(item, "error", error_get_varlink(code_of(removal->r)));
         else
             json_add_u64(item, "size_bytes", removal->size);
         if (removal->r == -ELOOP)
@@ -451,7 +465,7 @@ static void done(void *data)
     } else if (!query->is_list) {
         take_removed(query);
     } else if (query->call) {
-        call_fail(query->call, error_from_errno(query->r), NULL, "cannot list the files: %s",
+        call_fail(query->call, code_of(query->r), NULL, "cannot list the files: %s",
                   strerror(-query->r));
     }
     query_free(query);

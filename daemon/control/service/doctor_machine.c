@@ -152,6 +152,9 @@ void doctor_check_disk(struct doctor *doctor)
     enum problems_room room = problems_get_room(node);
     size_t wrong = doctor_report_problems(doctor, VERDICT_FAILED, "disk-full", fix_of_room(room));
 
+    wrong +=
+        doctor_report_problems(doctor, VERDICT_FAILED, "files-dir",
+                               "make it writable for p2pnode; where it is gone: restart p2pnode");
     wrong += doctor_report_problems(
         doctor, VERDICT_FAILED, "memory-unsaved",
         memory_get_failure(node->memory) == -ENOSPC
