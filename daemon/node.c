@@ -9,6 +9,7 @@
 #include <time.h>
 #include "base/json_pool.h"
 #include "base/log.h"
+#include "control/data/moving.h"
 #include "journal.h"
 #include "keys.h"
 #include "paths.h"
@@ -166,6 +167,7 @@ static void finish_stop(struct node *node)
 {
     int code = node->conflict.is_refused ? EXIT_BAD_CONFIG : 0;
 
+    moving_tell_stop(node);
     (void)sd_event_exit(node->event, node->fatal == 0 ? code : 1);
 }
 

@@ -121,6 +121,24 @@ def test_a_node_that_dies_is_told_when_it_is_declared_dead(make_lab, tmp_path):
     assert put.returncode == 7 and b'cannot put "large" to lab-01: lab-01 is dead' in stderr, stderr
 
 
+def test_a_put_that_nobody_waits_for_is_told_when_its_daemon_stops(lab, node, tmp_path):
+    source, late = tmp_path / "unwaited", lab["lab-02"]
+    source.write_bytes(os.urandom(24 * MIB))
+    node.ctl("file", "put", "--no-wait", "--rate", "2MiB", source, "lab-02:")
+    node.ctl("file", "put", "--no-wait", "--rate", "2MiB", source, "seed:other")
+    wait_for(lambda: min(arrived(parts(late)), arrived(parts(lab["seed"]))) > 2 * MIB, 30, "some to arrive")
+    node.restart()
+    told = [event["message"] for event in node.json("events", "--type", "problem")["events"]]
+    there, other = ([text for text in told if text.startswith(f'cannot put "{name}" to {place}: p2pnode stopped after ')
+                     and text.endswith("of 24.0 MiB; repeat the command to go on from there")]
+                    for name, place in (("unwaited", "lab-02"), ("other", "seed")))
+    assert len(there) == 1 and len(other) == 1, told
+    assert there[0] in node.log_text()
+    lab.wait_joined(30)
+    assert "resumed at" in node.ctl("file", "put", source, "lab-02:").stderr
+    assert "resumed at" in node.ctl("file", "put", source, "seed:other").stderr
+
+
 # ---- a store that is gone
 
 @pytest.mark.parametrize("size", [7, 3 * MIB])

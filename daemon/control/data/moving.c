@@ -4,10 +4,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/text.h"
 #include "control/data/file.h"
 #include "journal.h"
 
-#define RATE_OLD 0.7 /* weight of what the rate was, four times a second */
+#define STOP_TEXT_MAX (FILES_NAME_MAX + NODE_NAME_MAX + 192)
+#define RATE_OLD      0.7 /* weight of what the rate was, four times a second */
 
 struct moving *moving_new(struct node *node, struct call *call, const char *place, const char *name,
                           bool is_put)
@@ -94,6 +96,39 @@ static void tell_failure(const struct moving *moving, const struct transfer_end 
         snprintf(text, sizeof(text), "cannot put \"%s\" to %s: %s", moving->name, moving->place,
                  reason);
     journal_problem("file-not-put", NULL, text, false);
+}
+
+/* "cannot put ... to ...: " and how far it came. */
+static void format_stop(const struct moving *moving, char target[static STOP_TEXT_MAX])
+{
+    char done[32], total[32];
+    int used = snprintf(target, STOP_TEXT_MAX, "cannot put \"%s\"", moving->name);
+
+    if (moving->count > 1)
+        used = snprintf(target, STOP_TEXT_MAX, "cannot put all of %zu files", moving->count);
+    used += snprintf(target + used, STOP_TEXT_MAX - (size_t)used, " to %s: p2pnode stopped",
+                     moving->place);
+    if (moving->count == 1 && moving->done > 0 && moving->total >= UPLOAD_RESUME_MIN)
+        (void)snprintf(target + used, STOP_TEXT_MAX - (size_t)used,
+                       " after %s of %s; repeat the command to go on from there",
+                       text_show_size((double)moving->done, done),
+                       text_show_size((double)moving->total, total));
+    else
+        (void)snprintf(target + used, STOP_TEXT_MAX - (size_t)used, "; repeat the command");
+}
+
+void moving_tell_stop(struct node *node)
+{
+    char text[STOP_TEXT_MAX];
+
+    list_for_each (link, &node->moves) {
+        struct moving *moving = list_entry(link, struct moving, link);
+        if (moving->call || moving->is_told)
+            continue;
+        moving->is_told = true;
+        format_stop(moving, text);
+        journal_problem("file-not-put", NULL, text, false);
+    }
 }
 
 void moving_tell_journal(const struct moving *moving, const struct transfer_end *end)

@@ -22,6 +22,7 @@ struct moving {
     char name[FILES_NAME_MAX + 1];   /* of the first */
     char stored[FILES_NAME_MAX + 1]; /* of the own store, what is put; "" = a client's */
     size_t count;                    /* of files */
+    bool is_told;                    /* that this node stops before its end */
     /* How far it is, for whoever looks at the node: */
     uint64_t done;
     uint64_t total; /* FILES_SIZE_UNKNOWN until it is known */
@@ -45,6 +46,9 @@ void moving_fill_list(cJSON *reply, const struct moving *moving, const struct tr
 
 /* At its end: what was stored here, what is damaged, and what failed where nobody waits. */
 void moving_tell_journal(const struct moving *moving, const struct transfer_end *end);
+
+/* This node stops: what of @node's nobody waits for, and has not ended, is told. */
+void moving_tell_stop(struct node *node);
 
 /* Four times a second, as the handler of the transfer hears of it. */
 void moving_note(struct moving *moving, const struct transfer_progress *progress);
