@@ -25,7 +25,7 @@ struct client {
     char name[64];           /* of the instance, for messages */
     char path[FIND_PATH_MAX];
     char asked[NODE_NAME_MAX + 1]; /* which node the current call is for; "" = none was named */
-    bool is_submission;            /* which is done by a daemon that answers late, too */
+    const char *late_hint;         /* static: it may be done, though late; NULL = ask again */
     bool survives;                 /* as the call */
     usec_t limit_usec;             /* of the current call; USEC_INFINITY = none */
     usec_t deadline_usec;          /* when it must have given its next sign */
@@ -212,12 +212,14 @@ static int tell_silence(const struct ctl *ctl)
 
     if (*client->asked && is_answering(client))
         return fail(ERROR_UNREACHABLE, NULL,
-                    "see how it is:    p2pctl ping --all\n"
-                    "to wait longer:   repeat the command with --request-timeout 60s",
+                    client->late_hint
+                        ? client->late_hint
+                        : "see how it is:    p2pctl ping --all\n"
+                          "to wait longer:   repeat the command with --request-timeout 60s",
                     "%s gave no answer in time", client->asked);
     return fail_with(error_get_exit(ERROR_INTERNAL), ERROR_TIMEOUT, NULL,
-                     client->is_submission
-                         ? "it may have been submitted: p2pctl task list --mine"
+                     client->late_hint
+                         ? client->late_hint
                          : "to wait longer: repeat the command with --request-timeout 60s",
                      "p2pnode \"%s\" gave no answer in time", ctl->client->name);
 }
@@ -319,6 +321,22 @@ static bool is_answering(const struct client *client)
     return is_other;
 }
 
+/* Of what a daemon that answers late does nevertheless. */
+static const char *find_late_hint(const char *method, const cJSON *parameters)
+{
+    static const char *const hints[][2] = {
+        {"Submit", "it may have been submitted: p2pctl task list --mine"},
+        {"SetMemory", "it may have been set: p2pctl mem ls"},
+        {"RemoveMemory", "it may have been removed: p2pctl mem ls"},
+        {"RemoveFile", "it may have been removed: p2pctl file ls"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(hints) && !json_flag(parameters, "dry_run"); i++)
+        if (strcmp(method, hints[i][0]) == 0)
+            return hints[i][1];
+    return NULL;
+}
+
 static int send_call(struct ctl *ctl, struct call call, const int *fds, size_t fds_count, bool more)
 {
     _cleanup_json_ cJSON *parameters = call.parameters;
@@ -329,7 +347,7 @@ static int send_call(struct ctl *ctl, struct call call, const int *fds, size_t f
         return r;
     struct client *client = ctl->client;
     snprintf(client->asked, sizeof(client->asked), "%s", json_text(parameters, "node", ""));
-    client->is_submission = strcmp(call.method, "Submit") == 0 && !json_flag(parameters, "dry_run");
+    client->late_hint = find_late_hint(call.method, parameters);
     snprintf(method, sizeof(method), "%s%s", strchr(call.method, '.') ? "" : "org.p2pnode.",
              call.method);
     _cleanup_json_ cJSON *json = varlink_build_call(method, TAKE_PTR(parameters), more);

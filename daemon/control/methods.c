@@ -11,8 +11,9 @@ extern const char interface_text[], service_interface_text[];
 
 /* What a parameter `node` means. */
 enum scope {
-    SCOPE_PASS, /* ask there: the call is passed on */
-    SCOPE_OWN,  /* the method sees to it itself */
+    SCOPE_PASS,   /* ask there: the call is passed on */
+    SCOPE_CHANGE, /* the same, and it changes something there */
+    SCOPE_OWN,    /* the method sees to it itself */
 };
 
 static const struct method {
@@ -30,36 +31,36 @@ static const struct method {
     {"Join", method_join, SCOPE_OWN, true},
     {"Leave", method_leave, SCOPE_OWN, true},
     {"Forget", method_forget, SCOPE_OWN, true},
-    {"Drain", method_drain, SCOPE_PASS, true},
-    {"Undrain", method_undrain, SCOPE_PASS, true},
+    {"Drain", method_drain, SCOPE_CHANGE, true},
+    {"Undrain", method_undrain, SCOPE_CHANGE, true},
     {"ListKeys", method_list_keys, SCOPE_PASS, false},
     {"InstallKey", method_install_key, SCOPE_OWN, true},
-    {"UseKey", method_use_key, SCOPE_PASS, true},
-    {"RemoveKey", method_remove_key, SCOPE_PASS, true},
-    {"RotateKeys", method_rotate_keys, SCOPE_PASS, true},
+    {"UseKey", method_use_key, SCOPE_CHANGE, true},
+    {"RemoveKey", method_remove_key, SCOPE_CHANGE, true},
+    {"RotateKeys", method_rotate_keys, SCOPE_CHANGE, true},
     {"Submit", method_submit, SCOPE_OWN, false},
     {"Run", method_run, SCOPE_OWN, false},
     {"ListWorkflows", method_list_workflows, SCOPE_PASS, false},
     {"ShowWorkflow", method_show_workflow, SCOPE_PASS, false},
-    {"ResumeWorkflow", method_resume_workflow, SCOPE_PASS, false},
-    {"CancelWorkflow", method_cancel_workflow, SCOPE_PASS, false},
+    {"ResumeWorkflow", method_resume_workflow, SCOPE_CHANGE, false},
+    {"CancelWorkflow", method_cancel_workflow, SCOPE_CHANGE, false},
     {"ListTasks", method_list_tasks, SCOPE_PASS, false},
     {"ShowTask", method_show_task, SCOPE_PASS, false},
     {"TaskLogs", method_task_logs, SCOPE_PASS, false},
     {"WaitTask", method_wait_task, SCOPE_PASS, false},
-    {"CancelTask", method_cancel_task, SCOPE_PASS, false},
-    {"RetryTask", method_retry_task, SCOPE_PASS, false},
+    {"CancelTask", method_cancel_task, SCOPE_CHANGE, false},
+    {"RetryTask", method_retry_task, SCOPE_CHANGE, false},
     {"GetTaskFiles", method_get_task_files, SCOPE_OWN, false},
-    {"CleanTasks", method_clean_tasks, SCOPE_PASS, false},
+    {"CleanTasks", method_clean_tasks, SCOPE_CHANGE, false},
     {"PutFile", method_put_file, SCOPE_OWN, false},
     {"GetFile", method_get_file, SCOPE_OWN, false},
     {"ListFiles", method_list_files, SCOPE_PASS, false},
-    {"RemoveFile", method_remove_file, SCOPE_PASS, false},
-    {"SetMemory", method_set_memory, SCOPE_PASS, false},
+    {"RemoveFile", method_remove_file, SCOPE_CHANGE, false},
+    {"SetMemory", method_set_memory, SCOPE_CHANGE, false},
     {"GetMemory", method_get_memory, SCOPE_PASS, false},
     {"ListMemory", method_list_memory, SCOPE_PASS, false},
-    {"RemoveMemory", method_remove_memory, SCOPE_PASS, false},
-    {"SendMessage", method_send_message, SCOPE_PASS, false},
+    {"RemoveMemory", method_remove_memory, SCOPE_CHANGE, false},
+    {"SendMessage", method_send_message, SCOPE_CHANGE, false},
     {"Inbox", method_inbox, SCOPE_PASS, false},
     {"Events", method_events, SCOPE_PASS, false},
     {"Monitor", method_monitor, SCOPE_PASS, false},
@@ -67,7 +68,7 @@ static const struct method {
     {"Metrics", method_metrics, SCOPE_PASS, false},
     {"Doctor", method_doctor, SCOPE_PASS, false},
     {"Graph", method_graph, SCOPE_PASS, false},
-    {"Reload", method_reload, SCOPE_PASS, true},
+    {"Reload", method_reload, SCOPE_CHANGE, true},
 };
 
 /* Of the process, as the table is. */
@@ -239,7 +240,8 @@ void methods_dispatch(struct call *call, void *data)
         call_invalid(call, unknown);
         return;
     }
-    if (method->scope == SCOPE_PASS) {
+    call->is_change = method->scope == SCOPE_CHANGE;
+    if (method->scope != SCOPE_OWN) {
         if (!read_string(call, "node", &name))
             return;
         if (name && strcmp(name, node->config->node.name) != 0 && !call->caller.is_remote) {

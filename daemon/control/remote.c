@@ -397,14 +397,30 @@ static void on_client_gone(struct call *call _unused_, void *data)
     free(passed);
 }
 
+const char *remote_explain(int r)
+{
+    return r == -EHOSTDOWN ? "it is dead" : strerror(-r);
+}
+
+/* Where nobody took the connection nothing was asked; else it may have been done. */
+static void fail_unanswered(const struct passed *passed, int r)
+{
+    bool may_be_done = passed->call->is_change && r != -ECONNREFUSED;
+
+    call_fail(passed->call, ERROR_UNREACHABLE,
+              may_be_done ? "look at what is there before you repeat it: p2pctl members"
+                          : "p2pctl members",
+              "cannot reach %s: %s%s", passed->name, remote_explain(r),
+              may_be_done ? "; what was asked for may have been done" : "");
+}
+
 static void on_answer(const struct remote_reply *reply, void *data)
 {
     struct passed *passed = data;
     struct call *call = passed->call;
 
     if (reply->r < 0) {
-        call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: %s", passed->name,
-                  strerror(-reply->r));
+        fail_unanswered(passed, reply->r);
         free(passed);
         return;
     }

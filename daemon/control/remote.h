@@ -59,6 +59,9 @@ int remote_call(struct remote *remote, const struct remote_request *request, rem
 /* No more answers are wanted; the other side is told. */
 void remote_cancel(struct remote_call *call);
 
+/* Why no answer came, as a remote_reply says it. */
+const char *remote_explain(int r);
+
 /* Passes @call on to @member, and every answer back. Takes the call. */
 void remote_forward(struct remote *remote, const struct swim_member *member, struct call *call);
 

@@ -52,7 +52,8 @@ struct call {
     const cJSON *parameters; /* an object, never NULL */
     struct caller caller;
     bool wants_more;
-    int *fds; /* owned; -EBADF once taken; NULL for none */
+    bool is_change; /* done twice it may do something else, or tell something else */
+    int *fds;       /* owned; -EBADF once taken; NULL for none */
     size_t fds_count;
     uint8_t
         *body; /* owned: bytes beside the parameters, NUL-terminated beyond body_size; or NULL */

@@ -450,9 +450,13 @@ def test_silence_and_a_closed_connection(ctl, daemon):
 
 @pytest.mark.parametrize("words, hint", [
     (["submit", "a1"], "p2pctl task list --mine"),
+    (["mem", "set", "k", "v", "--if-absent"], "p2pctl mem ls"),
+    (["mem", "rm", "k"], "p2pctl mem ls"),
+    (["file", "rm", "f"], "p2pctl file ls"),
     (["submit", "--dry-run", "a1"], "repeat the command with --request-timeout 60s")])
 def test_what_may_have_been_submitted_is_not_to_be_repeated(ctl, daemon, words, hint):
-    daemon.answers["Submit"] = SILENCE
+    for method in ("Submit", "SetMemory", "RemoveMemory", "RemoveFile"):
+        daemon.answers[method] = SILENCE
     result = ctl(*words, "--request-timeout", "100ms", "-j")
     assert json.loads(result.stderr)["error"]["hint"] == hint
 

@@ -121,6 +121,24 @@ def test_a_node_that_dies_is_told_when_it_is_declared_dead(make_lab, tmp_path):
     assert put.returncode == 7 and b'cannot put "large" to lab-01: lab-01 is dead' in stderr, stderr
 
 
+def test_what_a_node_may_have_done_that_is_told_dead_is_not_told_as_undone(make_lab):
+    lab = make_lab(FAST)
+    node, late = lab.node("seed", role="seed"), lab.node("late")
+    lab.start()
+    node.ctl("mem", "set", "late:k", "before")
+    node.ctl("file", "put", "-", "late:r", stdin=b"r")
+    late.pause()
+    try:
+        asked = [node.ctl_start(*words, "--request-timeout", "60s")
+                 for words in (("mem", "set", "late:k", "after", "--if-version", "1"), ("file", "rm", "late:r"),
+                               ("mem", "get", "late:k"))]
+        said = [process.communicate(timeout=60)[1].decode().splitlines()[0] for process in asked]
+    finally:
+        late.resume()
+    may = "p2pctl: cannot reach late: it is dead; what was asked for may have been done"
+    assert said == [may, may, "p2pctl: cannot reach late: it is dead"]
+
+
 def test_a_put_that_nobody_waits_for_is_told_when_its_daemon_stops(lab, node, tmp_path):
     source, late = tmp_path / "unwaited", lab["lab-02"]
     source.write_bytes(os.urandom(24 * MIB))

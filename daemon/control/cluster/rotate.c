@@ -82,7 +82,7 @@ static void on_answer(const struct remote_reply *reply, void *data)
     struct rotating *rotating = errand->rotating;
     const struct swim_member *member =
         swim_find(cluster_get_swim(rotating->node->cluster), &errand->id);
-    const char *message = reply->r < 0 ? strerror(-reply->r) : "it failed";
+    const char *message = reply->r < 0 ? remote_explain(reply->r) : "it failed";
 
     errand->remote = NULL;
     errand->is_done = reply->r >= 0 && !reply->error;

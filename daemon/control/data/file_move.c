@@ -142,8 +142,8 @@ static bool find_place(struct node *node, struct call *call, const char *name,
         return false;
     }
     if (!member->is_self && (member->state == SWIM_DEAD || member->state == SWIM_LEFT)) {
-        call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: it is %s", name,
-                  member_state_name(member));
+        call_fail(call, ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: it %s", name,
+                  member->state == SWIM_DEAD ? "is dead" : "has left");
         return false;
     }
     *ret = (struct transfer_place){

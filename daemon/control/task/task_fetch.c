@@ -133,7 +133,7 @@ static void on_piece(const struct remote_reply *reply, void *data)
     memcpy(name, fetch->name, sizeof(name));
     if (r < 0) {
         call_fail(end(fetch), ERROR_UNREACHABLE, "p2pctl members", "cannot reach %s: %s", name,
-                  strerror(-r));
+                  remote_explain(r));
         return;
     }
     if (reply->error) {
