@@ -10,11 +10,6 @@
 
 #define STEP_SIZE ((size_t)64 * 1024)
 
-static int tell(const char *path, int error)
-{
-    return fail(error_from_errno(-error), strerror(error), NULL, "cannot read %s", path);
-}
-
 static int tell_size(const char *name, off_t size, size_t max, const char *hint)
 {
     char limit[32], all[48] = "";
@@ -32,7 +27,7 @@ static int open_input(const char *path, const char *name, int *ret_fd, off_t *re
                                     : open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
-        return tell(name, errno);
+        return fail_to_read(name, errno);
     /* What a pipe or a terminal will give is not known. */
     *ret_size = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? status.st_size : 0;
     *ret_fd = fd;
@@ -64,7 +59,7 @@ int input_read_asking(const char *path, size_t max, const struct input_limit *li
         /* One byte more than may be tells that there is more. */
         count = read(fd, data + size, MIN(allocated - size - 1, max - size + 1));
         if (count < 0 && errno != EINTR)
-            return tell(name, errno);
+            return fail_to_read(name, errno);
         size += count > 0 ? (size_t)count : 0;
         if (size > max && may_ask) {
             may_ask = false;

@@ -238,6 +238,19 @@ static bool has_no_inodes(const char *path)
     return fd >= 0 && disk_has_no_inodes(fd);
 }
 
+/* "Not permitted" says what the daemon does not allow. */
+static enum error_code code_of_local(int error)
+{
+    enum error_code code = error_from_errno(-error);
+
+    return code == ERROR_NOT_PERMITTED ? ERROR_INTERNAL : code;
+}
+
+int fail_to_read(const char *path, int error)
+{
+    return fail(code_of_local(error), strerror(error), NULL, "cannot read %s", path);
+}
+
 int fail_to_write(const char *path, int error)
 {
     enum error_code code = error_from_errno(-error);

@@ -44,6 +44,9 @@ int fail_with(int exit_code, enum error_code code, const char *why, const char *
 int fail_in_detail(enum error_code code, const cJSON *details, const char *hints,
                    const char *format, ...) _printf_(4, 5);
 
+/* @path, which is to be read, cannot be: exit code 4 where it is not there, else 1. */
+int fail_to_read(const char *path, int error);
+
 /*
  * @path, which is to be written, cannot be: @error is the errno. Always exit code 1: 4 says that
  * what was asked about is not there.

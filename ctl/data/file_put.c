@@ -80,7 +80,7 @@ static int open_source(const char *path, struct stat *status, int *ret)
     _cleanup_close_ int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
                                       : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, status) < 0)
-        return fail(error_from_errno(-errno), strerror(errno), NULL, "cannot read %s", path);
+        return fail_to_read(path, errno);
     if (!is_stdin)
         r = check_source(path, status);
     else if (S_ISDIR(status->st_mode))

@@ -23,11 +23,6 @@ void attachments_done(struct attachments *attachments)
     attachments->fds_count = 0;
 }
 
-static int tell(const char *path, int error)
-{
-    return fail(error_from_errno(-error), strerror(error), NULL, "cannot read %s", path);
-}
-
 /* Takes @fd over. Return: its number among the descriptors of the call. */
 static size_t add_descriptor(struct attachments *attachments, int fd)
 {
@@ -41,7 +36,7 @@ static int open_file(const char *path, int *ret)
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* no wait in a FIFO */
 
     if (fd < 0 || fstat(fd, &status) < 0)
-        return tell(path, errno);
+        return fail_to_read(path, errno);
     if (S_ISDIR(status.st_mode))
         return fail(ERROR_USAGE, NULL, "pack it: tar -cf files.tar DIR; then --in files.tar",
                     "%s is a directory; only files go with a task", path);
@@ -149,7 +144,7 @@ static int spool(int from, const char *path, uint64_t size_max, int *ret)
         if (size < 0 && errno == EINTR)
             continue;
         if (size < 0)
-            return tell(path, errno);
+            return fail_to_read(path, errno);
         total += (uint64_t)size;
         if (total > size_max)
             return fail(ERROR_TOO_LARGE, NULL, "p2pctl config show tasks.result_max",
@@ -164,7 +159,7 @@ static int spool(int from, const char *path, uint64_t size_max, int *ret)
         }
     }
     if (lseek(fd, 0, SEEK_SET) < 0)
-        return tell(path, errno);
+        return fail_to_read(path, errno);
     *ret = TAKE_FD(fd);
     return 0;
 }
@@ -179,9 +174,9 @@ static int add_stdin(struct ctl *ctl, const char *path, cJSON *parameters,
                                                     : open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0 || fstat(fd, &status) < 0)
-        return tell(path, errno);
+        return fail_to_read(path, errno);
     if (S_ISDIR(status.st_mode))
-        return tell(path, EISDIR);
+        return fail_to_read(path, EISDIR);
     if (!S_ISREG(status.st_mode)) {
         r = ask_limit(ctl, &size_max);
         if (r == 0)

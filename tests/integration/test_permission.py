@@ -62,6 +62,24 @@ def test_a_user_submits_reads_and_stores(node):
     assert run_as(node, USER, [USERS], "file", "get", "mine", "-").stdout == "x"
 
 
+def test_a_local_file_is_nothing_that_the_daemon_does_not_permit(node, tmp_path):
+    """And the others go on."""
+    secret, plain = tmp_path / "secret", tmp_path / "plain"
+    for path in (secret, plain):
+        path.write_bytes(b"x")
+    secret.chmod(0)
+    tmp_path.chmod(0o711)
+    for parent in (tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o711)
+    result = run_as(node, USER, [USERS], "file", "put", secret, plain)
+    assert result.code == 1 and result.stderr == f"p2pctl: cannot read {secret}: Permission denied\n"
+    assert [file["name"] for file in node.json("file", "ls")["files"] if file["name"] != "mine"] == ["plain"]
+    result = run_as(node, USER, [USERS], "file", "get", "plain", tmp_path / "back")
+    assert result.code == 1 and result.stderr == f"p2pctl: cannot write {tmp_path}/back: Permission denied\n"
+    assert run_as(node, USER, [USERS], "submit", "--in", secret, "a1").code == 1
+    assert run_as(node, USER, [USERS], "file", "put", tmp_path / "absent").code == 4
+
+
 @pytest.mark.parametrize("command", [["leave"], ["join", "127.81.0.1:7717"], ["forget", "--yes", "lab-09"],
                                      ["drain"], ["undrain"], ["reload"],
                                      ["keys", "rotate"], ["keys", "use", "3f9a"], ["keys", "remove", "--yes", "3f9a"]])
