@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A disk that is too small."""
 import contextlib
+import itertools
 import os
 import subprocess
 
 from .wait import wait_for
+
+NUMBERS = itertools.count()
 
 
 @contextlib.contextmanager
@@ -59,10 +62,10 @@ def fill(node):
 
 
 def take_inodes(directory):
-    """Takes all the inodes of its disk, with files that it returns."""
+    """Takes all the inodes of its disk that are free, with files that it returns."""
     paths = []
     with contextlib.suppress(OSError):
         while True:
-            paths.append(directory / f"inode{len(paths)}")
+            paths.append(directory / f"inode{next(NUMBERS)}")
             paths[-1].touch(exist_ok=False)
     return paths[:-1]
