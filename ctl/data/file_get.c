@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/evp.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 /* `p2pctl file get`: what arrives is visible under its name only when all of it is there. */
 
 #define BUFFER_SIZE ((size_t)256 * 1024)
+#define LINKS_MAX   40 /* as the kernel follows */
 
 /* To stdout: whoever reads there may have had enough, which is no failure to talk about. */
 static bool reader_is_gone(enum error_code code)
@@ -152,6 +154,39 @@ static int fail_special(const struct place *source, const char *name, const char
     return fail(ERROR_CONFLICT, NULL, hint, "%s is no regular file, and is not replaced", target);
 }
 
+/* Where the name that @path ends with stands. Return: @target, or NULL. */
+static char *find_directory(const char *path, char target[static PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    _cleanup_free_ char *directory =
+        slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+
+    return directory ? realpath(directory, target) : NULL;
+}
+
+/*
+ * Whether @target is something in /proc, or right in /dev, or a link that leads there: followed
+ * step by step, as the links of /proc/self/fd look like the very file that is open there.
+ */
+static bool is_of_system(const char *target)
+{
+    _cleanup_free_ char *path = strdup(target);
+    char next[PATH_MAX], place[PATH_MAX];
+
+    for (int i = 0; path && i < LINKS_MAX && find_directory(path, place); i++) {
+        if (strcmp(place, "/dev") == 0 || strcmp(place, "/proc") == 0 ||
+            strncmp(place, "/proc/", strlen("/proc/")) == 0)
+            return true;
+        ssize_t size = readlink(path, next, sizeof(next) - 1);
+        if (size < 0)
+            return false;
+        next[size] = '\0';
+        free(path);
+        path = *next == '/' ? strdup(next) : file_path_in(place, next);
+    }
+    return false;
+}
+
 int file_check_target(const struct ctl *ctl, const struct place *source, const char *name,
                       const char *target)
 {
@@ -162,7 +197,8 @@ int file_check_target(const struct ctl *ctl, const struct place *source, const c
         return 0;
     if (S_ISDIR(here.st_mode))
         return fail(ERROR_CONFLICT, NULL, NULL, "%s is a directory, and is not replaced", target);
-    if (stat(target, &behind) == 0 && !S_ISREG(behind.st_mode) && !S_ISDIR(behind.st_mode))
+    if (is_of_system(target) ||
+        (stat(target, &behind) == 0 && !S_ISREG(behind.st_mode) && !S_ISDIR(behind.st_mode)))
         return fail_special(source, name, target);
     return hint ? part_fail_exists(target, hint) : 0;
 }

@@ -787,6 +787,28 @@ def test_a_get_never_replaces_a_device_or_a_pipe(node, make, where, tmp_path, ki
     assert len(list(inside.iterdir())) == 20
 
 
+@pytest.mark.parametrize("chain", [["/proc/self/fd/1"], ["/dev/stdout"], ["/dev/fd/1"], ["next", "/dev/stdout"], ["/proc/self/comm"],
+                                   ["below/1", "/proc/self/fd"]], ids=" ".join)
+def test_a_get_never_replaces_a_link_to_its_own_descriptor(node, make, tmp_path, chain):
+    """Also where that is a file, to which stat() sees nothing but a link."""
+    put(node, make("data", b"x"), "")
+    for name, to in zip(["target", chain[0].partition("/")[0]], chain):
+        (tmp_path / name).symlink_to(to)
+    with open(tmp_path / "output", "wb") as output:
+        process = node.ctl_start("file", "get", "--overwrite=always", "data", "target", cwd=tmp_path, stdout=output)
+        assert process.wait(60) == 1
+    assert process.stderr.read() == (b"p2pctl: target is no regular file, and is not replaced\n"
+                                     b"hint: to write into it: p2pctl file get data - > target\n")
+    assert os.readlink(tmp_path / "target") == chain[0] and not (tmp_path / "output").read_bytes()
+
+
+def test_a_get_replaces_a_link_to_a_file(node, make, tmp_path):
+    put(node, make("data", b"x"), "")
+    (tmp_path / "target").symlink_to("data")
+    node.ctl("file", "get", "--overwrite=always", "data", "target", cwd=tmp_path)
+    assert not (tmp_path / "target").is_symlink() and (tmp_path / "target").read_bytes() == b"x"
+
+
 def test_newer_overwrites_only_what_is_older(node, make, where):
     path = make("data", b"first")
     os.utime(path, (2_000_000_000, 2_000_000_000))
