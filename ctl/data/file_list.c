@@ -35,6 +35,13 @@ static void hash_cell(const struct ctl *ctl, const cJSON *file, struct cell *cel
         cell_printf(cell, "%.8s", json_text(file, "sha256", "-"));
 }
 
+static void mode_cell(const struct ctl *ctl, const cJSON *file, struct cell *cell)
+{
+    (void)ctl;
+    if (json_is_set(file, "mode"))
+        cell_printf(cell, "%04o", (unsigned)json_number(file, "mode", 0));
+}
+
 static void modified_cell(const struct ctl *ctl, const cJSON *file, struct cell *cell)
 {
     char text[RENDER_TEXT_MAX];
@@ -49,6 +56,8 @@ static const struct column file_columns[] = {
     {"SHA256", "sha256", COLUMN_LOW, hash_cell},
     {"OWNER", "owner", COLUMN_LOW, NULL},
     {"MODIFIED", "modified", COLUMN_RIGHT | COLUMN_LOW, modified_cell},
+    {"MODE", "mode", COLUMN_EXTRA | COLUMN_RIGHT, mode_cell},
+    {"DAMAGED", "damaged", COLUMN_EXTRA, NULL},
 };
 const struct screen file_screen = {"files", file_columns, ARRAY_SIZE(file_columns)};
 
@@ -292,6 +301,8 @@ int file_list_run(struct ctl *ctl)
     if (ctl->options.words_count > 0)
         place_parse(ctl->options.words[0], &place);
     int r = file_check_all_nodes(ctl, &place);
+    if (r == 0 && options_has(&ctl->options, "human") && options_has(&ctl->options, "bytes"))
+        r = fail_usage("--human or --bytes, but not both");
     if (r != 0)
         return r;
     if (!needs_all(ctl, all_nodes))

@@ -17,6 +17,8 @@ static void tell_removed(const struct ctl *ctl, const char *name, const char *no
 {
     char text[RENDER_TEXT_MAX];
 
+    if (ctl->globals.quiet)
+        return;
     fputs("removed ", stdout);
     render_tinted(ctl, stdout, TONE_PLAIN, name);
     fputs(" from ", stdout);

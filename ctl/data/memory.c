@@ -227,6 +227,18 @@ static void modified_cell(const struct ctl *ctl, const cJSON *key, struct cell *
     cell_printf(cell, "%s", render_time(ctl, json_text(key, "modified", NULL), text));
 }
 
+static void memory_footer(const struct ctl *ctl, const cJSON *answer, FILE *stream)
+{
+    char text[RENDER_TEXT_MAX];
+    double size = 0;
+    int count = cJSON_GetArraySize(json_member(answer, "keys"));
+
+    (void)ctl;
+    json_for_each (key, json_member(answer, "keys"))
+        size += json_number(key, "size_bytes", 0);
+    fprintf(stream, "%d key%s, %s.\n", count, PLURAL(count), render_size(size, text));
+}
+
 int memory_list_run(struct ctl *ctl)
 {
     static const struct column columns[] = {
@@ -248,7 +260,7 @@ int memory_list_run(struct ctl *ctl)
         json_add_string(parameters, "prefix", place.rest);
     int r =
         client_list(ctl, (struct call){"ListMemory", parameters, -1, false, NULL}, "keys", &answer);
-    return r != 0 ? r : screen_show(ctl, &screen, answer, NULL);
+    return r != 0 ? r : screen_show(ctl, &screen, answer, memory_footer);
 }
 
 static int remove_one(struct ctl *ctl, const struct place *place)
@@ -263,6 +275,8 @@ static int remove_one(struct ctl *ctl, const struct place *place)
         return r;
     if (ctl->globals.json != JSON_OFF)
         return render_json(ctl, answer, NULL);
+    if (ctl->globals.quiet)
+        return 0;
     fputs("removed ", stdout);
     render_tinted(ctl, stdout, TONE_PLAIN, json_text(answer, "key", "?"));
     fputs(" from ", stdout);

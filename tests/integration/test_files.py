@@ -809,6 +809,25 @@ def test_a_get_replaces_a_link_to_a_file(node, make, tmp_path):
     assert not (tmp_path / "target").is_symlink() and (tmp_path / "target").read_bytes() == b"x"
 
 
+def test_quiet_says_nothing_of_what_was_removed(node, make, where):
+    for name in "abcd":
+        put(node, make(name, b"x"), where)
+        node.ctl("mem", "set", f"{where}{name}", "v")
+    for noun in ("file", "mem"):
+        assert node.ctl("-q", noun, "rm", f"{where}a").stdout == ""
+        assert node.ctl("-q", noun, "rm", "--yes", f"{where}b", f"{where}c").stdout == ""
+        assert node.ctl(noun, "rm", f"{where}d").stdout.startswith("removed d from ")
+    assert not node.json("file", "ls", *([where] if where else []))["files"]
+
+
+def test_sizes_are_shown_in_one_way_and_columns_tell_mode_and_damage(node, make):
+    path = make("data", b"x")
+    path.chmod(0o640)
+    put(node, path, "")
+    assert "not both" in node.ctl("file", "ls", "--human", "--bytes", code=2).stderr
+    assert node.ctl("file", "ls", "-o", "name,mode,damaged", "--no-legend").stdout.split() == ["data", "0640", "no"]
+
+
 def test_newer_overwrites_only_what_is_older(node, make, where):
     path = make("data", b"first")
     os.utime(path, (2_000_000_000, 2_000_000_000))
