@@ -49,43 +49,13 @@ const char *render_tone(enum tone tone)
     return tones[tone];
 }
 
-/*
- * Whether it makes a text look like another one: U+0080 to U+009F are control characters too,
- * U+2028 to U+202E, U+2066 to U+2069 and the marks U+061C, U+200E and U+200F turn around what is
- * beside them, U+200B, U+2060 to U+2064 and U+FEFF are seen by nobody. U+200C and U+200D are in the
- * words of some languages.
- */
-static bool misleads(const unsigned char *character)
-{
-    switch (character[0]) {
-    case 0xc2:
-        return character[1] < 0xa0;
-    case 0xd8:
-        return character[1] == 0x9c;
-    case 0xef:
-        return character[1] == 0xbb && character[2] == 0xbf;
-    case 0xe2:
-        return character[1] == 0x80
-                   ? character[2] == 0x8b || character[2] == 0x8e || character[2] == 0x8f ||
-                         (character[2] >= 0xa8 && character[2] <= 0xae)
-                   : character[1] == 0x81 && character[2] >= 0xa0 && character[2] <= 0xa9 &&
-                         character[2] != 0xa5;
-    default:
-        return false;
-    }
-}
-
-/* How many of the @size bytes are one printable character, or 0. */
+/* How many of the @size bytes are one character that may be shown, or 0. */
 static size_t printable(const char *text, size_t size)
 {
-    unsigned char first = (unsigned char)*text;
+    uint32_t point = 0;
+    size_t length = text_decode_utf8(text, size, &point);
 
-    if (first < 0x80)
-        return first >= 0x20 && first != 0x7f;
-    for (size_t length = 2; length <= 4 && length <= size; length++)
-        if (text_is_utf8(text, length))
-            return misleads((const unsigned char *)text) ? 0 : length;
-    return 0;
+    return length > 0 && !text_misleads(point) ? length : 0;
 }
 
 void render_text(FILE *stream, const char *text, size_t size)

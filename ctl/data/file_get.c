@@ -326,6 +326,8 @@ static int find_where(struct ctl *ctl, struct where *ret)
     struct stat status;
 
     *ret = (struct where){.path = count > 1 ? ctl->options.words[count - 1] : "."};
+    if (!*ret->path)
+        return fail_usage("the name of the file to be written is empty: \"\"");
     ret->is_directory = stat(ret->path, &status) == 0 && S_ISDIR(status.st_mode);
     if (count > 1 && access(ret->path, F_OK) < 0 && place_is_named(ret->path)) {
         place_parse(ret->path, &ret->place);

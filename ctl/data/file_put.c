@@ -210,12 +210,25 @@ static int copy_glob(struct ctl *ctl, struct place source, const struct place *t
     return failure;
 }
 
+/* What ends with "/" is none of a file, whatever is there. */
+static int check_directory(const char *path)
+{
+    size_t size = strlen(path);
+    struct stat status;
+
+    if (stat(path, &status) == 0)
+        return S_ISDIR(status.st_mode) ? check_source(path, &status) : 0;
+    return size > 0 && path[size - 1] == '/' ? fail_to_read(path, errno) : 0;
+}
+
 static int put_word(struct ctl *ctl, const char *word, const struct place *target)
 {
     struct place source;
 
     if (!is_stored(word)) {
-        int r = file_check_name(name_of(word, target));
+        int r = check_directory(word);
+        if (r == 0)
+            r = file_check_name(name_of(word, target));
         return r != 0 ? r : put_file(ctl, word, name_of(word, target), target);
     }
     place_parse(word, &source);

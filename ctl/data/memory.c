@@ -75,6 +75,8 @@ static int read_value(struct ctl *ctl, const struct place *place, const char *wo
         .data = &asked,
         .hint = "that is mem.value_max; larger values are files: p2pctl file put"};
 
+    if (strcmp(word, "@") == 0)
+        return fail_usage("\"@\" names no file: the value is that of a file with @FILE");
     if (strcmp(word, "-") == 0 || *word == '@')
         return input_read_asking(*word == '@' ? word + 1 : word, INLINE_VALUE_MAX, &limit, ret,
                                  ret_size);

@@ -280,6 +280,11 @@ static bool is_disguise(uint32_t point)
            (point >= 0xfdd0 && point <= 0xfdef) || (point & 0xfffe) == 0xfffe;
 }
 
+bool text_misleads(uint32_t point)
+{
+    return is_control(point) || is_disguise(point);
+}
+
 /* Most text is nothing but this. */
 static size_t count_printable_ascii(const char *text)
 {

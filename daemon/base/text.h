@@ -61,6 +61,9 @@ bool text_is_printable(const char *text);
  * seen: marks of direction, spaces of no width, code points that are no characters. */
 bool text_is_name(const char *text);
 
+/* Whether it steers a terminal, cannot be seen, or is no character. */
+bool text_misleads(uint32_t point);
+
 /*
  * Puts a '?' for every control character (C1 and line separators too: they steer terminals and
  * readers of logs) and for every byte that is not UTF-8; never longer. Returns @text.

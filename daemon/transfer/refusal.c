@@ -2,6 +2,7 @@
 #include "transfer/refusal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/text.h"
@@ -10,13 +11,14 @@
 #define DIRECTORY_MAX 101
 #define SIZE_TEXT_MAX 40
 
-/* "3MiB", "1000 bytes" */
-static void format_size(uint64_t size, char target[static SIZE_TEXT_MAX])
+/* "3.0 MiB"; to the byte where that would look like @other, which it is not. */
+static void format_size(uint64_t size, uint64_t other, char target[static SIZE_TEXT_MAX])
 {
-    char text[32];
+    char other_text[32];
 
-    text_format_size(size, text);
-    snprintf(target, SIZE_TEXT_MAX, "%s%s", text, text[strspn(text, "0123456789")] ? "" : " bytes");
+    text_show_size((double)size, target);
+    if (size != other && strcmp(target, text_show_size((double)other, other_text)) == 0)
+        snprintf(target, SIZE_TEXT_MAX, "%" PRIu64 " bytes", size);
 }
 
 static char *explain_directory(const char *name, const struct upload_refusal *refusal,
@@ -41,9 +43,10 @@ char *refusal_explain(int r, const char *name, const struct upload_refusal *refu
     if (r == -EIO && refusal->directory)
         return explain_directory(shown, refusal, target);
     strcpy(size, refusal->is_least ? "at least " : "");
-    format_size(refusal->size, size + strlen(size));
-    format_size(refusal->limit, limit);
-    format_size(refusal->available, available);
+    format_size(refusal->size, r == -EFBIG ? refusal->limit : refusal->available,
+                size + strlen(size));
+    format_size(refusal->limit, r == -EFBIG ? refusal->size : refusal->limit, limit);
+    format_size(refusal->available, refusal->size, available);
     switch (-r) {
     case EFBIG:
         if (refusal->limit == 0)

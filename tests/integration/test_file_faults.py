@@ -119,6 +119,7 @@ def test_a_node_that_dies_is_told_when_it_is_declared_dead(make_lab, tmp_path):
     finally:
         late.resume()
     assert put.returncode == 7 and b'cannot put "large" to lab-01: lab-01 is dead' in stderr, stderr
+    assert b"hint: to go on from where it was: repeat the command\n" in stderr
 
 
 def test_what_a_node_may_have_done_that_is_told_dead_is_not_told_as_undone(make_lab):

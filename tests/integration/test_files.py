@@ -337,11 +337,11 @@ def test_a_put_without_waiting_that_fails_is_an_event(node, make):
     def told():
         return [event["message"] for event in node.json("events", "--type", "problem")["events"]]
     node.ctl("file", "put", "--no-wait", make("giant", bytes(2 * MIB)), "small:")
-    wait_for(lambda: any(message.startswith('cannot put "giant" to small: "giant" has 2MiB') for message in told()), 20,
+    wait_for(lambda: any(message.startswith('cannot put "giant" to small: "giant" has 2.0 MiB') for message in told()), 20,
              "the refusal to be told")
     many = [make(f"s{i:02}", bytes(250_000)) for i in range(20)]
     node.ctl("file", "put", "--no-wait", *many, "small:")
-    wait_for(lambda: any(re.match(r'cannot put \d+ of 20 files to small: "s\d\d" has 250000 bytes', message)
+    wait_for(lambda: any(re.match(r'cannot put \d+ of 20 files to small: "s\d\d" has 244.1 KiB', message)
                          for message in told()), 20, "the refusals to be told")
 
 
@@ -809,6 +809,22 @@ def test_a_get_replaces_a_link_to_a_file(node, make, tmp_path):
     assert not (tmp_path / "target").is_symlink() and (tmp_path / "target").read_bytes() == b"x"
 
 
+def test_what_is_no_name_of_a_file_is_told_as_what_it_is(node, make, tmp_path):
+    make("a.txt", b"x")
+    (tmp_path / "d").mkdir()
+    for word in ("d", "d/", "."):
+        assert node.ctl("file", "put", word, cwd=tmp_path, code=2).stderr == \
+            f"p2pctl: {word} is a directory; only files can be stored\n"
+    assert node.ctl("file", "put", "a.txt/", cwd=tmp_path, code=1).stderr == \
+        "p2pctl: cannot read a.txt/: Not a directory\n"
+    assert node.ctl("file", "put", "none/", cwd=tmp_path, code=4).stderr == \
+        "p2pctl: cannot read none/: No such file or directory\n"
+    assert node.ctl("file", "get", "a", "", code=2).stderr == \
+        'p2pctl: the name of the file to be written is empty: ""\n'
+    for odd, shown in (("a\u00ad", "\\xc2\\xad"), ("a\ufffe", "\\xef\\xbf\\xbe")):
+        assert f'"a{shown}" is no name' in node.ctl("file", "put", "a.txt", f":{odd}", cwd=tmp_path, code=2).stderr
+
+
 def test_quiet_says_nothing_of_what_was_removed(node, make, where):
     for name in "abcd":
         put(node, make(name, b"x"), where)
@@ -1028,7 +1044,7 @@ def test_too_large_a_file_is_refused_with_the_sizes(lab, node, make):
     put(node, make("fits", bytes(MIB)), "small:")
     for origin, place in ((node, "small:"), (small, "")):
         result = origin.ctl("file", "put", make("large", bytes(MIB + 1)), *([place] if place else []), code=1)
-        assert result.stderr == 'p2pctl: "large" has 1048577 bytes, and files.file_max is 1MiB\n'
+        assert result.stderr == 'p2pctl: "large" has 1048577 bytes, and files.file_max is 1048576 bytes\n'
     assert stored(small) == {"fits": MIB} and not parts(small)
 
 
@@ -1037,7 +1053,7 @@ def test_a_full_quota_is_refused_with_the_sizes(lab, node, make):
     for i in range(3):
         put(node, make(f"file-{i}", bytes(MIB - 10)), "small:")
     result = node.ctl("file", "put", make("more", bytes(1000)), "small:", code=1)
-    assert result.stderr == 'p2pctl: "more" has 1000 bytes, and of files.quota (3MiB) 30 bytes are left\n'
+    assert result.stderr == 'p2pctl: "more" has 1000 B, and of files.quota (3.0 MiB) 30 B are left\n'
     assert set(stored(small)) == {"file-0", "file-1", "file-2"} and not parts(small)
     status = small.call("Status")["files"]
     assert (status["count"], status["quota_bytes"]) == (3, 3 * MIB) and status["used_bytes"] <= 3 * MIB
@@ -1054,7 +1070,7 @@ def test_of_very_many_each_is_refused_with_the_sizes(node, make):
     paths = [make(f"more-{i:04}", bytes(1000)) for i in range(3000)]
     result = node.ctl("file", "put", *paths, "small:", code=1)
     assert [line for line in result.stderr.splitlines() if line.startswith("p2pctl: ")] == [
-        f'p2pctl: "{path.name}" has 1000 bytes, and of files.quota (3MiB) 30 bytes are left' for path in paths]
+        f'p2pctl: "{path.name}" has 1000 B, and of files.quota (3.0 MiB) 30 B are left' for path in paths]
 
 
 def test_what_fits_is_stored_however_much_of_it_is_under_way(lab, node, make):

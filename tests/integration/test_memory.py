@@ -211,12 +211,13 @@ def test_limits_are_kept_and_told(node, where, tmp_path):
     node.ctl("mem", "get", where + "k" * 41, code=4)
 
 
-def test_a_list_has_its_total_with_a_legend(node):
+def test_a_list_has_its_total_with_a_legend_and_an_at_alone_is_no_file(node):
     node.ctl("mem", "set", "total-a", "x" * 1000)
     node.ctl("mem", "set", "total-b", "x" * 1048)
     assert node.ctl("mem", "ls", "--legend", ":total-").stdout.endswith("\n\n2 keys, 2.0 KiB.\n")
     assert "keys," not in node.ctl("mem", "ls", ":total-").stdout
     node.ctl("mem", "rm", "total-a", "total-b")
+    assert '"@" names no file' in node.ctl("mem", "set", "k", "@", code=2).stderr
 
 
 def test_the_largest_value_that_may_be_configured_goes_everywhere(make_lab, tmp_path):

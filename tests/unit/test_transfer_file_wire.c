@@ -245,19 +245,19 @@ static void an_explanation_has_the_sizes(void **state _unused_)
     char text[FILE_WIRE_REASON_MAX];
 
     assert_string_equal(refusal_explain(-EFBIG, "data.h5", &refusal, text),
-                        "\"data.h5\" has 3MiB, and files.file_max is 2MiB");
+                        "\"data.h5\" has 3.0 MiB, and files.file_max is 2.0 MiB");
     assert_string_equal(refusal_explain(-EDQUOT, "data.h5", &refusal, text),
-                        "\"data.h5\" has 3MiB, and of files.quota (2MiB) 1MiB are left");
+                        "\"data.h5\" has 3.0 MiB, and of files.quota (2.0 MiB) 1.0 MiB are left");
     assert_string_equal(
         refusal_explain(-ENOSPC, "data.h5", &refusal, text),
-        "\"data.h5\" has 3MiB, and the disk has room for 1MiB (files.reserve is 2MiB)");
+        "\"data.h5\" has 3.0 MiB, and the disk has room for 1.0 MiB (files.reserve is 2.0 MiB)");
     const struct upload_refusal stream = {.size = 3 << 20, .limit = 2 << 20, .is_least = true};
     assert_string_equal(refusal_explain(-EFBIG, "data.h5", &stream, text),
-                        "\"data.h5\" has at least 3MiB, and files.file_max is 2MiB");
+                        "\"data.h5\" has at least 3.0 MiB, and files.file_max is 2.0 MiB");
     const struct upload_refusal odd = {.size = 3 << 20};
     assert_string_equal(
         refusal_explain(-EFBIG, "data.h5", &odd, text),
-        "\"data.h5\" has 3MiB, more than a file may have there by a limit of the process or the "
+        "\"data.h5\" has 3.0 MiB, more than a file may have there by a limit of the process or the "
         "file system");
     assert_string_equal(refusal_explain(-ENOENT, "data.h5", &refusal, text),
                         "\"data.h5\": No such file or directory");

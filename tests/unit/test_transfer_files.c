@@ -174,14 +174,14 @@ static void what_does_not_fit_is_refused_before_the_first_byte(void **state _unu
 
         assert_int_equal(put_fd(place, new_memory("", 0), &offer, &moving), -EFBIG);
         assert_string_equal(moving.end.reason,
-                            "\"large\" has 2097153 bytes, and files.file_max is 2MiB");
+                            "\"large\" has 2097153 bytes, and files.file_max is 2097152 bytes");
         offer = offer_of("first", FILE_MAX);
         assert_int_equal(put_fd(place, new_memory(some_bytes(FILE_MAX), FILE_MAX), &offer, &moving),
                          0);
         offer.name = "second";
         assert_int_equal(put_fd(place, new_memory("", 0), &offer, &moving), -EDQUOT);
         assert_string_equal(moving.end.reason,
-                            "\"second\" has 2MiB, and of files.quota (3MiB) 1MiB are left");
+                            "\"second\" has 2.0 MiB, and of files.quota (3.0 MiB) 1.0 MiB are left");
         assert_int_equal(count_parts(&depots[place].room), 0);
     }
 }
@@ -230,7 +230,7 @@ static void a_refusal_of_a_long_name_can_be_read(void **state _unused_)
         for (size_t place = HERE; place <= THERE; place++) {
             struct upload_offer offer = offer_of(name, FILE_MAX + 1);
             assert_int_equal(put_fd(place, new_memory("", 0), &offer, &moving), -EFBIG);
-            assert_non_null(strstr(moving.end.reason, "files.file_max is 2MiB"));
+            assert_non_null(strstr(moving.end.reason, "files.file_max is 2097152 bytes"));
         }
         memmove(name, name + shift, 252);
     }
@@ -259,7 +259,7 @@ static void a_stream_that_grows_too_large_is_refused_with_its_sizes(void **state
         int fd = new_memory(some_bytes(FILE_MAX + 1), FILE_MAX + 1);
 
         assert_int_equal(put_fd(place, fd, &offer, &moving), -EFBIG);
-        assert_non_null(strstr(moving.end.reason, "files.file_max is 2MiB"));
+        assert_non_null(strstr(moving.end.reason, "files.file_max is 2097152 bytes"));
         run_until(count_parts(&depots[place].room) == 0);
         assert_empty(&depots[place]);
     }

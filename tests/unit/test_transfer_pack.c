@@ -143,7 +143,7 @@ static void very_many_refusals_say_which_file_and_why(void **state _unused_)
 
         assert_int_equal(put_list(place, "f", 1000, 10000, &moving), 0);
         assert_int_equal(moving.stored, QUOTA / 10000);
-        assert_non_null(strstr(moving.reason, "\"f999\" has 10000 bytes, and of files.quota "));
+        assert_non_null(strstr(moving.reason, "\"f999\" has 9.8 KiB, and of files.quota "));
     }
 }
 

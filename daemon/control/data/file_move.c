@@ -91,9 +91,13 @@ static void answer_failure(struct moving *moving, const struct transfer_end *end
     else
         snprintf(what, sizeof(what), "\"%s\"", moving->name);
     if (!moving_is_here(moving) && is_unreachable(end->r))
-        call_fail(moving->call, ERROR_UNREACHABLE, "p2pctl members", "cannot %s %s %s %s: %s",
-                  moving->is_put ? "put" : "get", what, moving->is_put ? "to" : "from", place,
-                  end->reason);
+        call_fail(moving->call, ERROR_UNREACHABLE,
+                  moving->is_put && moving_is_resumable(moving)
+                      ? "see how it is:    p2pctl members\n"
+                        "to go on from where it was: repeat the command"
+                      : "p2pctl members",
+                  "cannot %s %s %s %s: %s", moving->is_put ? "put" : "get", what,
+                  moving->is_put ? "to" : "from", place, end->reason);
     else if ((end->r == -ESTALE || end->r == -ENOENT) && *moving->stored) /* the one to be put */
         fail_file(moving->call, end->r, moving->stored, moving->node->config->node.name, NULL);
     else if (!moving->is_put && is_written_badly(end->r))

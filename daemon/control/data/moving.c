@@ -98,6 +98,12 @@ static void tell_failure(const struct moving *moving, const struct transfer_end 
     journal_problem("file-not-put", NULL, text, false);
 }
 
+bool moving_is_resumable(const struct moving *moving)
+{
+    return moving->count == 1 && moving->done > 0 && moving->total != FILES_SIZE_UNKNOWN &&
+           moving->total >= UPLOAD_RESUME_MIN;
+}
+
 /* "cannot put ... to ...: " and how far it came. */
 static void format_stop(const struct moving *moving, char target[static STOP_TEXT_MAX])
 {
@@ -108,7 +114,7 @@ static void format_stop(const struct moving *moving, char target[static STOP_TEX
         used = snprintf(target, STOP_TEXT_MAX, "cannot put all of %zu files", moving->count);
     used += snprintf(target + used, STOP_TEXT_MAX - (size_t)used, " to %s: p2pnode stopped",
                      moving->place);
-    if (moving->count == 1 && moving->done > 0 && moving->total >= UPLOAD_RESUME_MIN)
+    if (moving_is_resumable(moving))
         (void)snprintf(target + used, STOP_TEXT_MAX - (size_t)used,
                        " after %s of %s; repeat the command to go on from there",
                        text_show_size((double)moving->done, done),

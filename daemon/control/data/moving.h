@@ -41,6 +41,9 @@ DEFINE_CLEANUP(struct moving *, moving_free)
 /* Whether the other end is this node's store. */
 bool moving_is_here(const struct moving *moving);
 
+/* Whether it goes on from where it is when it is asked for again, as far as it is known. */
+bool moving_is_resumable(const struct moving *moving);
+
 /* Adds "files": what became of each of many. */
 void moving_fill_list(cJSON *reply, const struct moving *moving, const struct transfer_end *end);
 
