@@ -12,6 +12,7 @@
 
 #define KEPT_SUFFIX ".kept"
 #define UNNAMED_MAX 4096 /* of all uploads together */
+#define TRIES_MAX   100  /* of a part that others drop again and again */
 
 static bool is_kept_name(const char *name)
 {
@@ -88,9 +89,8 @@ int parts_begin(struct files *files, const char *key, char name[static PARTS_NAM
     *ret_is_kept = false;
     if (key) {
         snprintf(name, PARTS_NAME_MAX, "%.32s" KEPT_SUFFIX, key);
-        do
+        for (int i = 0; i < TRIES_MAX && (i == 0 || fd == -ESTALE); i++)
             fd = open_locked(files, name, O_CREAT, &status);
-        while (fd == -ESTALE);
     }
     if (fd < 0)
         return begin_new(files, name, ret_fd);
