@@ -13,7 +13,7 @@ import pytest
 
 from fake_daemon import FakeDaemon
 from lib.disk import disk_at
-from lib.lab import CTL, FAST, STEADY, environment
+from lib.lab import CTL, FAST, STEADY, environment, merge
 from lib.wait import wait_for
 
 MIB = 1 << 20
@@ -123,7 +123,7 @@ def test_a_node_that_dies_is_told_when_it_is_declared_dead(make_lab, tmp_path):
 
 
 def test_what_a_node_may_have_done_that_is_told_dead_is_not_told_as_undone(make_lab):
-    lab = make_lab(FAST)
+    lab = make_lab(merge(FAST, {"membership": {"probe_interval": "2s", "probe_timeout": "1s"}}))  # time to ask before
     node, late = lab.node("seed", role="seed"), lab.node("late")
     lab.start()
     node.ctl("mem", "set", "late:k", "before")
