@@ -34,6 +34,17 @@ static int open_input(const char *path, const char *name, int *ret_fd, off_t *re
     return 0;
 }
 
+int input_has_true_size(int fd, const struct stat *status)
+{
+    off_t size = status->st_size;
+    char byte;
+
+    if (!S_ISREG(status->st_mode))
+        return 0;
+    ssize_t got = pread(fd, &byte, 1, MAX(size - 1, (off_t)0));
+    return got < 0 ? -errno : got == (size > 0);
+}
+
 int input_read_asking(const char *path, size_t max, const struct input_limit *limit, uint8_t **ret,
                       size_t *ret_size)
 {

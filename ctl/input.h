@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 /**
  * input_read() - all of a file
@@ -15,6 +16,12 @@
  * Return: 0 with *@ret, NUL-terminated beyond @ret_size and owned by the caller; or the exit code.
  */
 int input_read(const char *path, size_t max, const char *hint, uint8_t **ret, size_t *ret_size);
+
+/*
+ * Whether what @fd has open is a regular file that ends where it says: files of /proc have a
+ * content, but no size; those of /sys have less than they say. Return: 1, 0, or what reading said.
+ */
+int input_has_true_size(int fd, const struct stat *status);
 
 /* Who knows how much there may be. */
 struct input_limit {

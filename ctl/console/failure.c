@@ -238,12 +238,12 @@ static bool has_no_inodes(const char *path)
     return fd >= 0 && disk_has_no_inodes(fd);
 }
 
-/* "Not permitted" says what the daemon does not allow. */
+/* "Not permitted" says what the daemon does not allow, and wrong usage is what was typed. */
 static enum error_code code_of_local(int error)
 {
     enum error_code code = error_from_errno(-error);
 
-    return code == ERROR_NOT_PERMITTED ? ERROR_INTERNAL : code;
+    return code == ERROR_NOT_PERMITTED || code == ERROR_USAGE ? ERROR_INTERNAL : code;
 }
 
 int fail_to_read(const char *path, int error)

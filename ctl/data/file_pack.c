@@ -133,9 +133,9 @@ static int add_file(struct packs *packs, struct pack *pack, struct file_source *
         return 0;
     }
     if (r < 0) {
-        file_note(&packs->sum, fail(r == -EMSGSIZE ? ERROR_CONFLICT : error_from_errno(r),
-                                    r == -EMSGSIZE ? "it changed while it was read" : strerror(-r),
-                                    NULL, "cannot store %s", source->path));
+        file_note(&packs->sum, r == -EMSGSIZE ? fail(ERROR_CONFLICT, "it changed while it was read",
+                                                     NULL, "cannot store %s", source->path)
+                                              : fail_to_read(source->path, -r));
         return 0;
     }
     packs->held += (size_t)status.st_size;

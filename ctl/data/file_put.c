@@ -9,6 +9,7 @@
 #include "console/failure.h"
 #include "data/file.h"
 #include "data/place.h"
+#include "input.h"
 #include "console/render.h"
 
 /* `p2pctl file put`: files of this machine, stdin, and files that are stored on some node. */
@@ -55,16 +56,6 @@ static int check_source(const char *path, const struct stat *status)
                                  : "a device");
 }
 
-/* Files of /proc have a content, but no size; those of /sys have less than they say. */
-static bool has_true_size(int fd, const struct stat *status)
-{
-    char byte;
-    off_t size = status->st_size;
-
-    return S_ISREG(status->st_mode) &&
-           (size > 0 ? pread(fd, &byte, 1, size - 1) != 0 : pread(fd, &byte, 1, 0) != 1);
-}
-
 /* Descriptor and status of what is to be stored; "-" may be anything. Return: 0, or the exit code.
  */
 static int open_source(const char *path, struct stat *status, int *ret)
@@ -101,7 +92,9 @@ static int put_file(struct ctl *ctl, const char *path, const char *name, const s
 
     if (r != 0)
         return r;
-    bool is_sized = has_true_size(fd, &status);
+    int is_sized = input_has_true_size(fd, &status);
+    if (is_sized < 0)
+        return fail_to_read(strcmp(path, "-") == 0 ? "standard input" : path, -is_sized);
     if (!is_sized && !waits)
         return fail_usage("--no-wait is for files, and %s is none", path);
     json_add_string(parameters, "name", name);

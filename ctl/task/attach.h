@@ -19,5 +19,5 @@ struct attachments {
 int attach_files(struct ctl *ctl, cJSON *parameters, struct attachments *ret);
 
 /* One regular file more. Return: 0, or the exit code after telling. */
-int attachments_add_file(struct attachments *attachments, const char *path);
+int attachments_add_file(struct ctl *ctl, struct attachments *attachments, const char *path);
 void attachments_done(struct attachments *attachments);

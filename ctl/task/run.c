@@ -212,7 +212,7 @@ static int add_files(struct run *run, const cJSON *plan)
 
     json_for_each (path, json_member(plan, "inputs"))
         if (r == 0)
-            r = attachments_add_file(&run->inputs, path->valuestring);
+            r = attachments_add_file(run->ctl, &run->inputs, path->valuestring);
     return r;
 }
 

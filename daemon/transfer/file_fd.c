@@ -10,7 +10,7 @@
 
 int file_fd_errno(void)
 {
-    return errno == ESTALE ? -EIO : -errno;
+    return errno == ESTALE || errno == EINVAL ? -EIO : -errno;
 }
 
 /*

@@ -18,7 +18,8 @@ ssize_t file_fd_read(struct file_job *job, uint8_t *data, size_t size);
 
 /*
  * What errno says of the descriptor, negated. A server of files may say ESTALE, which of a job
- * means that a stored file was changed: that is -EIO.
+ * means that a stored file was changed, and a file of /sys EINVAL, which of a job means a bad name:
+ * those are -EIO.
  */
 int file_fd_errno(void);
 

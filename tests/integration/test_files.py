@@ -587,6 +587,21 @@ def test_a_file_of_sys_has_less_than_it_says(node, make, where):
     assert node.ctl("file", "get", f"{where}stdin", "-").stdout_bytes == path.read_bytes()
 
 
+def test_a_source_that_cannot_be_read_is_named(node, make, where):
+    """Some files of /sys are there, and cannot be read."""
+    speed = "/sys/class/net/lo/speed"
+    with pytest.raises(OSError) as error:
+        pathlib.Path(speed).read_bytes()
+    refused = f"p2pctl: cannot read {speed}: {os.strerror(error.value.errno)}\n"
+    place, many = [where] if where else [], [make(f"s{i:02}", b"%d" % i) for i in range(20)]
+    for sources in ([speed], [speed, many[0]], [*many, speed]):
+        assert node.ctl("file", "put", "--overwrite=always", *sources, *place, code=None).stderr == refused
+    with open(speed, "rb") as file:
+        done = subprocess.run([CTL, "--socket", node.socket, "file", "put", "-", f"{where or 'lab-01:'}speed"], stdin=file,
+                              env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, refused.replace(speed, "standard input"))
+
+
 def test_what_is_as_new_is_kept_and_told(node, make, where, tmp_path):
     """A script's log tells it, too: the content may be another one."""
     path, into = make("data", b"first"), tmp_path / "into"

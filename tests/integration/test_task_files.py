@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pathlib
 import re
 import select
 import signal
@@ -49,6 +50,27 @@ def sh(script):
 
 
 # ---- in and out
+
+@pytest.mark.parametrize("path", ["/proc/filesystems", "/sys/class/net/lo/mtu"])
+def test_what_has_no_true_size_goes_in_whole(node, where, tmp_path, path):
+    """Files of /proc say that they are empty, those of /sys that they have four kilobytes."""
+    content = pathlib.Path(path).read_text()
+    assert node.ctl("submit", "-N", where, "--wait", "--in", f"{path}=given", "--", "cat", "given").stdout == content
+    assert node.ctl("submit", "-N", where, "--wait", "--stdin", path, "--", "cat").stdout == content
+    (tmp_path / "tasks.txt").write_text(f'a1\na1: in={path} run="cat {os.path.basename(path)}" node={where}\n')
+    node.ctl("run", tmp_path / "tasks.txt")
+    assert node.ctl("task", "logs", node.tasks()[-1]["id"]).stdout == content
+
+
+def test_what_cannot_be_read_is_named(node, tmp_path):
+    path = "/sys/class/net/lo/speed"
+    with pytest.raises(OSError) as error:
+        pathlib.Path(path).read_bytes()
+    refused = f"p2pctl: cannot read {path}: {os.strerror(error.value.errno)}\n"
+    (tmp_path / "tasks.txt").write_text(f"a1\na1: in={path}\n")
+    for words in (["submit", "--in", path, "--", "true"], ["submit", "--stdin", path, "--", "true"], ["run", tmp_path / "tasks.txt"]):
+        assert node.ctl(*words, code=None).stderr == refused
+
 
 def test_files_go_in_and_results_come_back(node, where, tmp_path):
     (tmp_path / "raw.csv").write_text("1,2\n3,4\n")
