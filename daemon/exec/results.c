@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include "base/bundle.h"
+#include "base/disk.h"
 #include "base/glob.h"
 #include "base/table.h"
 #include "base/text.h"
@@ -74,10 +75,13 @@ static int pack(struct packer *packer, int fd, const struct stat *status)
     if (!name)
         return -ENOMEM;
     snprintf(entry.name, sizeof(entry.name), "%s", packer->path);
-    int64_t offset = r < 0 ? r : bundle_add_head(packer->bundle_fd, packer->end, &entry);
-    if (offset < 0)
-        return (int)offset;
-    r = bundle_copy(fd, 0, packer->bundle_fd, (uint64_t)offset, entry.size);
+    if (r < 0)
+        return r;
+    int64_t offset = bundle_add_head(packer->bundle_fd, packer->end, &entry);
+    r = offset < 0 ? (int)offset
+                   : bundle_copy(fd, 0, packer->bundle_fd, (uint64_t)offset, entry.size);
+    if (r == -EFBIG)
+        return -DISK_FILE_LIMIT;
     if (r >= 0)
         r = table_insert(&packer->names, name, name);
     if (r < 0)

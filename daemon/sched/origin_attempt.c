@@ -2,6 +2,8 @@
 #include "sched/origin.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include "base/disk.h"
 #include "sched/origin_core.h"
 
 /* What workers say about attempts. Everything here may come late, twice, or from a liar. */
@@ -162,6 +164,25 @@ void origin_ended(struct origin *origin, uint64_t number, uint64_t attempt,
         return;
     origin->statistics.stale++;
     origin_answer(origin, ORIGIN_ACK, number, attempt, node);
+}
+
+char *task_format_loss(const struct task *task, const char *origin,
+                       char target[static TASK_REASON_MAX + 1])
+{
+    const char *where = task->is_cut_here ? origin : task->node_name;
+
+    if (task->cut_error == 0)
+        *target = '\0';
+    else if (task->cut_error == EFBIG)
+        (void)snprintf(target, TASK_REASON_MAX + 1, "longer than tasks.output_max");
+    else if (task->cut_error == DISK_FILE_LIMIT)
+        (void)snprintf(target, TASK_REASON_MAX + 1, "%s on %s", DISK_FILE_LIMIT_TEXT, where);
+    else if (task->cut_error == ENOSPC || task->cut_error == EDQUOT)
+        (void)snprintf(target, TASK_REASON_MAX + 1, "no space left on %s", where);
+    else
+        (void)snprintf(target, TASK_REASON_MAX + 1, "cannot be kept on %s: error %d", where,
+                       task->cut_error);
+    return target;
 }
 
 /* Of a function that had succeeded, for all who have heard of it. */

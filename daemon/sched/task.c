@@ -384,23 +384,6 @@ char *task_end_format(const struct task_end *end, char target[static TASK_REASON
     return target;
 }
 
-char *task_format_loss(const struct task *task, const char *origin,
-                       char target[static TASK_REASON_MAX + 1])
-{
-    const char *where = task->is_cut_here ? origin : task->node_name;
-
-    if (task->cut_error == 0)
-        *target = '\0';
-    else if (task->cut_error == EFBIG)
-        (void)snprintf(target, TASK_REASON_MAX + 1, "longer than tasks.output_max");
-    else if (task->cut_error == ENOSPC || task->cut_error == EDQUOT)
-        (void)snprintf(target, TASK_REASON_MAX + 1, "no space left on %s", where);
-    else
-        (void)snprintf(target, TASK_REASON_MAX + 1, "cannot be kept on %s: error %d", where,
-                       task->cut_error);
-    return target;
-}
-
 enum task_state task_end_get_state(const struct task_end *end)
 {
     switch (end->type) {

@@ -167,6 +167,8 @@ int bundles_open_read(const struct bundles *bundles, const struct bundles_key *k
 
 const char *bundles_explain(const struct bundles *bundles, int r)
 {
+    if (r == -EFBIG)
+        return DISK_FILE_LIMIT_TEXT;
     return r == -ENOSPC && disk_has_no_inodes(bundles->directory_fd)
                ? "the disk has no inode left: remove small files there (df -i)"
                : strerror(-r);

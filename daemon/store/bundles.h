@@ -73,7 +73,8 @@ int bundles_create_unnamed(struct bundles *bundles);
 /* Blocks. Return: a descriptor for reading; -ENOENT; or what open said. */
 int bundles_open_read(const struct bundles *bundles, const struct bundles_key *key);
 
-/* What -@r means there: as strerror(), but where the disk has no inode. Blocks for a moment. */
+/* What -@r means there: as strerror(), but where the disk has no inode, or a file may not be so
+ * large. Blocks for a moment. */
 const char *bundles_explain(const struct bundles *bundles, int r);
 
 /* How much more fits on the disk if @reserve bytes are to stay free. */

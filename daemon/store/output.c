@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include "base/bytes.h"
+#include "base/disk.h"
 #include "store/output_core.h"
 #include "store/removal.h"
 
@@ -198,7 +199,7 @@ static int write_at(int fd, const uint8_t *data, size_t size, uint64_t offset)
     for (size_t done = 0; done < size;) {
         ssize_t n = pwrite(fd, data + done, size - done, (off_t)(offset + done));
         if (n < 0 && errno != EINTR)
-            return -errno;
+            return errno == EFBIG ? -DISK_FILE_LIMIT : -errno;
         if (n > 0)
             done += (size_t)n;
     }

@@ -178,7 +178,8 @@ static int copy(struct stage *stage, const struct source *source, const struct c
     if (r == -ENODATA)
         return fail(stage, -EIO, "%s became shorter while it was read", name_of(source));
     if (r < 0)
-        return fail(stage, r, "cannot keep %s: %s", name_of(source), strerror(-r));
+        return fail(stage, r == -EFBIG ? -ENOSPC : r, "cannot keep %s: %s", name_of(source),
+                    bundles_explain(stage->tasks->bundles, r));
     stage->end = (uint64_t)offset + content->size;
     stage->size += content->size;
     stage->files.count += source->name[0] != '\0';

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "base/disk.h"
 #include "base/log.h"
 
 /*
@@ -122,7 +123,7 @@ static void give_up(struct supply *supply, int r)
     if (r == -ENOENT)
         snprintf(text, sizeof(text), "its input files are gone from %s", job->attempt->origin_name);
     else
-        snprintf(text, sizeof(text), "its input files: %s", strerror(-r));
+        snprintf(text, sizeof(text), "its input files: %s", bundles_explain(tasks->bundles, r));
     worker_end_without_run(job, r, text);
 }
 
@@ -262,6 +263,8 @@ void supply_tell_loss(const struct tasks *tasks, struct task_end *end, int r)
         snprintf(why, sizeof(why),
                  "more than %d files match; let it pack them: tar -cf out.tar DIR",
                  BUNDLE_FILES_MAX);
+    else if (r == -DISK_FILE_LIMIT)
+        snprintf(why, sizeof(why), "%s", DISK_FILE_LIMIT_TEXT);
     else if (r == -ENOSPC)
         snprintf(why, sizeof(why), "the disk of %s is full", tasks->config->node.name);
     else

@@ -345,6 +345,44 @@ def test_a_limit_of_the_size_of_files_is_a_full_disk(make_lab):
         assert not ignored & (1 << (signal.SIGXFSZ - 1) | 1 << (signal.SIGPIPE - 1)), words
 
 
+BY_LIMIT = "more than a file may have there by a limit of the process or the file system"
+
+
+def limit_files(process, size):
+    """The one limit of the size of files goes, the other stays."""
+    _, most = resource.prlimit(process, resource.RLIMIT_FSIZE)
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (size, most))
+
+
+def test_a_limit_of_the_size_of_files_is_named(make_lab, tmp_path):
+    node = make_lab(STEADY).node("lone", role="seed").start()
+    source = tmp_path / "source"
+    source.write_bytes(bytes(3_000_000))
+    limit_files(node.process.pid, 1_000_000)
+    for option in ("--in", "--stdin"):
+        refused = node.ctl("submit", option, source, "--", "true", code=1).stderr
+        name = "source" if option == "--in" else "standard input"
+        assert refused == f"p2pctl: cannot keep {name}: {BY_LIMIT}\n"
+    task = node.submit("--", "head", "-c", "3000000", "/dev/zero")
+    node.wait_task(task, "succeeded")
+    wait_for(lambda: node.task(task)["output_lost"] == f"{BY_LIMIT} on lone", 10, "the loss to be told")
+    assert "tasks.output_max" not in node.ctl("task", "logs", task).stderr
+
+
+def test_a_limit_of_the_size_of_results_is_named(make_lab):
+    """Of what collects them, which has it from the node that has started it."""
+    node = make_lab(STEADY).node("lone", role="seed")
+    before, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit_files(0, 1_000_000)
+    try:
+        node.start()
+    finally:
+        limit_files(0, before)
+    task = node.submit("--retries", "0", "--out", "big*", "--", "sh", "-c",
+                       "for i in 1 2 3; do head -c 600000 /dev/zero > big$i; done")
+    assert node.wait_task(task, "failed")["reason"] == f"exit 0, but its results are lost: {BY_LIMIT}"
+
+
 def test_what_is_cleaned_on_a_full_disk_stays_away(make_lab, small_disk):
     lab = make_lab(STEADY)
     node = lab.node("lone", {"files": {"reserve": "1MiB"}, "tasks": {"slots": 8}}, role="seed", types=["a"])
