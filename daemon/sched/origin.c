@@ -314,6 +314,7 @@ int origin_cancel(struct origin *origin, uint64_t number, int signal, usec_t gra
     if (task_state_is_final(job->task->state))
         return -EALREADY;
     job->task->is_cancelled = true;
+    job->task->is_withdrawn |= job->task->state == TASK_PENDING;
     job->task->cancel_signal = signal;
     job->task->cancel_grace_usec = grace_usec;
     job->untold++;
@@ -374,7 +375,7 @@ int origin_retry(struct origin *origin, uint64_t number, const char *node,
         task_format_text(task->spec.node, sizeof(task->spec.node), "%s", node);
     task_words_done(&task->spec.after); /* who asks for it now does not want to wait */
     task->tries_max = task->tries + 1 + task->spec.retries;
-    task->is_cancelled = task->has_end = task->is_cut_here = false;
+    task->is_cancelled = task->is_withdrawn = task->has_end = task->is_cut_here = false;
     task->cut_error = 0;
     task->started_wall_usec = task->ended_wall_usec = 0;
     job->has_avoid = false;

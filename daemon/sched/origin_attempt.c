@@ -78,20 +78,6 @@ uint32_t origin_get_max(const struct origin *origin, uint64_t number)
     return is_known ? told : job->type_max;
 }
 
-/* It was cancelled before its start was heard of: the entry of that stands behind. */
-static void put_start_in_order(const struct origin *origin, struct task *task)
-{
-    struct task_timeline *entry = task->timeline + task->timeline_count - 1;
-
-    for (; entry > task->timeline && entry[-1].wall_usec > entry->wall_usec &&
-           entry[-1].wall_usec <= origin_wall(origin);
-         entry--) {
-        struct task_timeline late = *entry;
-        *entry = entry[-1];
-        entry[-1] = late;
-    }
-}
-
 void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
                     const struct node_id *node, usec_t ago_usec, usec_t now)
 {
@@ -109,10 +95,7 @@ void origin_started(struct origin *origin, uint64_t number, uint64_t attempt,
         job->refusals = 0;
         job->task->reason[0] = '\0'; /* why it waited, or was placed there */
         job->task->started_wall_usec = job_wall_before(origin, job, ago_usec);
-        if (task_add_timeline(job->task, job->task->started_wall_usec, "started on %s",
-                              job->task->node_name) >= 0 &&
-            job->task->is_cancelled)
-            put_start_in_order(origin, job->task);
+        job_tell_start(origin, job);
         job_tell(origin, job, ORIGIN_STARTED);
     }
     note_accepted(origin, job);

@@ -189,6 +189,8 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
 void job_finish(struct origin *origin, struct job *job, enum task_state state);
 /* The wall clock so long ago, but not before the task was submitted: a worker may say anything. */
 uint64_t job_wall_before(const struct origin *origin, const struct job *job, usec_t ago_usec);
+/* In the timeline, where it was: something else may have been heard of before. */
+void job_tell_start(const struct origin *origin, struct job *job);
 void job_check(struct origin *origin, struct job *job);
 void job_arm(struct origin *origin, struct job *job);
 void job_set_state(struct origin *origin, struct job *job, enum task_state state);

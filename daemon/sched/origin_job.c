@@ -387,6 +387,48 @@ uint64_t job_wall_before(const struct origin *origin, const struct job *job, use
     return MAX(wall - MIN(wall, ago_usec), MIN(wall, job->task->submitted_wall_usec));
 }
 
+/* The last entry of the timeline goes where it belongs by its time: it may have been heard of late.
+ * Return: how many it is from the end, 1.. */
+static size_t put_last_in_order(const struct origin *origin, struct task *task)
+{
+    struct task_timeline *entry = task->timeline + task->timeline_count - 1;
+
+    for (; entry > task->timeline && entry[-1].wall_usec > entry->wall_usec &&
+           entry[-1].wall_usec <= origin_wall(origin);
+         entry--) {
+        struct task_timeline late = *entry;
+        *entry = entry[-1];
+        entry[-1] = late;
+    }
+    return (size_t)(task->timeline + task->timeline_count - entry);
+}
+
+void job_tell_start(const struct origin *origin, struct job *job)
+{
+    struct task *task = job->task;
+
+    if (task_add_timeline(task, task->started_wall_usec, "started on %s", task->node_name) >= 0)
+        (void)put_last_in_order(origin, task);
+}
+
+/* Whoever was told that it is cancelled finds it so, whatever it did before it heard of that. */
+static void take_end(const struct origin *origin, struct job *job, const struct task_end *end)
+{
+    struct task *task = job->task;
+
+    task->end = *end;
+    task->has_end = true;
+    task_format_text(task->end.text, sizeof(task->end.text), "%s", end->text);
+    if (task->is_withdrawn) {
+        task->end = (struct task_end){.type = TASK_END_CANCELLED, .run_usec = end->run_usec};
+    } else if (task->spec.python && task->cut_error != 0 && end->type == TASK_END_EXIT &&
+               end->code == 0) {
+        task->end.type = TASK_END_NO_RESULTS;
+        task->end.code = task->cut_error;
+        (void)task_format_loss(task, origin->config.name, task->end.text);
+    }
+}
+
 void job_end(struct origin *origin, struct job *job, const struct task_end *end)
 {
     struct task *task = job->task;
@@ -395,26 +437,23 @@ void job_end(struct origin *origin, struct job *job, const struct task_end *end)
 
     job->over = job->ack_attempt = task->attempt;
     job->ack_node = task->node;
-    task->end = *end;
-    task->has_end = true;
-    task_format_text(task->end.text, sizeof(task->end.text), "%s", end->text);
-    if (task->spec.python && task->cut_error != 0 && end->type == TASK_END_EXIT && end->code == 0) {
-        task->end.type = TASK_END_NO_RESULTS;
-        task->end.code = task->cut_error;
-        (void)task_format_loss(task, origin->config.name, task->end.text);
-    }
-    if (task->state == TASK_PENDING && has_run(end))
+    take_end(origin, job, end);
+    if (task->state == TASK_PENDING && has_run(end)) {
         task->started_wall_usec =
             job_wall_before(origin, job, usec_add(end->ago_usec, end->run_usec));
+        job_tell_start(origin, job);
+        job->untold++;
+    }
     /* The start was heard of later than it was, by what it took to tell it. */
     wall = MAX(wall, task->started_wall_usec);
     (void)task_end_format(&task->end, text);
     job->untold++;
-    (void)task_add_timeline(task, wall, "%s%s on %s after %s",
-                            task_end_get_state(&task->end) == TASK_SUCCEEDED ? "succeeded, " : "",
-                            text, task->node_name, task_format_run(end->run_usec, duration));
+    if (task_add_timeline(task, wall, "%s%s on %s after %s",
+                          task_end_get_state(&task->end) == TASK_SUCCEEDED ? "succeeded, " : "",
+                          text, task->node_name, task_format_run(end->run_usec, duration)) >= 0)
+        job->untold = MAX(job->untold, put_last_in_order(origin, task));
     job_commit(origin, job, 1U << ORIGIN_ACK);
-    if (end->type == TASK_END_STOPPED) {
+    if (task->end.type == TASK_END_STOPPED) {
         job_lose(origin, job, text);
         return;
     }

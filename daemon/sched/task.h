@@ -227,7 +227,8 @@ struct task {
     struct node_id node;               /* of the current or last attempt */
     uint64_t node_generation;          /* of that node when the attempt went there */
     char node_name[NODE_NAME_MAX + 1]; /* "" = never placed */
-    bool is_cancelled;                 /* a user asked for it */
+    bool is_cancelled;                 /* a user asked for it, */
+    bool is_withdrawn;                 /* and was told that it is: it was not known to run */
     int cancel_signal;
     usec_t cancel_grace_usec;
     uint64_t submitted_wall_usec;

@@ -166,6 +166,7 @@ cJSON *task_to_json(const struct task *task)
         json_add_bool(json, "cancelled", true);
         json_add_i64(json, "cancel_signal", task->cancel_signal);
         add_number(json, "cancel_grace_usec", task->cancel_grace_usec);
+        add_flag(json, "withdrawn", task->is_withdrawn);
     }
     add_number(json, "submitted_wall_usec", task->submitted_wall_usec);
     add_number(json, "started_wall_usec", task->started_wall_usec);
@@ -447,6 +448,7 @@ int task_from_json(const cJSON *json, struct task **ret)
     task->node_generation = get_number(&source, "node_generation", TASK_NUMBER_MAX);
     get_text(&source, "node_name", task->node_name, sizeof(task->node_name));
     task->is_cancelled = get_flag(&source, "cancelled");
+    task->is_withdrawn = get_flag(&source, "withdrawn");
     task->cancel_signal = get_signed(&source, "cancel_signal", 0, SIGNAL_MAX);
     task->cancel_grace_usec = get_number(&source, "cancel_grace_usec", TASK_NUMBER_MAX);
     task->submitted_wall_usec = get_number(&source, "submitted_wall_usec", TASK_NUMBER_MAX);

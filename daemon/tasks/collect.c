@@ -27,11 +27,13 @@ struct collect {
     uint64_t number;
     uint64_t attempt;
     struct task_end end;
+    usec_t told_usec; /* when that was told: until the files are here, time goes by */
     uint64_t reserve; /* of the disk; a thread does not look at the configuration */
     struct bundles_part part;
     struct pull *pull; /* while files come; owned by its own list */
     sd_event_source *timer;
     enum step step;
+    bool is_on_lane;
     bool is_over; /* nothing more to do but to close */
     int result;
 };
@@ -92,27 +94,37 @@ static int go(struct collect *collect, enum step step)
 {
     collect->step = step;
     collect->result = -ECANCELED;
-    return worker_submit(collect->tasks->setup.worker, WORKER_FILES, run, lane_done, collect);
+    int r = worker_submit(collect->tasks->setup.worker, WORKER_FILES, run, lane_done, collect);
+    collect->is_on_lane = r >= 0;
+    return r;
 }
 
 static void drop(struct collect *collect)
 {
     collect->is_over = true;
+    (void)sd_event_source_set_enabled(collect->timer, SD_EVENT_OFF);
     if (go(collect, STEP_DROP) >= 0)
         return;
     bundles_part_done(&collect->part);
     collect_free(collect);
 }
 
+static void take_end(const struct collect *collect, struct task_end *end)
+{
+    struct tasks *tasks = collect->tasks;
+
+    end->ago_usec = usec_add(end->ago_usec, usec_sub(tasks_now(tasks), collect->told_usec));
+    owner_take_end(tasks, &collect->node, collect->number, collect->attempt, end);
+}
+
 /* The files cannot be had: then the end has to do without them. */
 static void end_without(struct collect *collect, int r)
 {
-    struct tasks *tasks = collect->tasks;
     struct task_end end = collect->end;
 
     end.out = (struct task_files){0};
-    supply_tell_loss(tasks, &end, r);
-    owner_take_end(tasks, &collect->node, collect->number, collect->attempt, &end);
+    supply_tell_loss(collect->tasks, &end, r);
+    take_end(collect, &end);
     drop(collect);
 }
 
@@ -146,10 +158,30 @@ static void try_again(struct collect *collect, int r)
     wait_a_while(collect);
 }
 
+/* As it is cancelled, nobody waits for them. */
+static void end_cancelled(struct collect *collect)
+{
+    struct task_end end = {.type = TASK_END_CANCELLED,
+                           .run_usec = collect->end.run_usec,
+                           .ago_usec = collect->end.ago_usec};
+
+    take_end(collect, &end);
+    if (collect->pull)
+        pull_cancel(TAKE_PTR(collect->pull));
+    if (collect->is_on_lane)
+        collect->is_over = true;
+    else
+        drop(collect);
+}
+
 static void on_failed(struct collect *collect, int r)
 {
+    const struct tasks *tasks = collect->tasks;
+
     if (!owner_wants(collect->tasks, collect->number, collect->attempt))
         drop(collect);
+    else if (origin_find(tasks->origin, collect->number)->is_cancelled)
+        end_cancelled(collect);
     else if (r == -ENOENT || r == -EBADMSG)
         end_without(collect, r);
     else
@@ -191,8 +223,7 @@ static void kept(struct collect *collect)
         on_failed(collect, collect->result);
         return;
     }
-    owner_take_end(collect->tasks, &collect->node, collect->number, collect->attempt,
-                   &collect->end);
+    take_end(collect, &collect->end);
     collect_free(collect);
 }
 
@@ -201,6 +232,7 @@ static void lane_done(void *data)
     struct collect *collect = data;
     struct tasks *tasks = collect->tasks;
 
+    collect->is_on_lane = false;
     if (tasks->is_closed || collect->is_over) {
         bundles_part_done(&collect->part);
         collect_free(collect);
@@ -236,6 +268,7 @@ static int begin(struct tasks *tasks, const struct node_id *from, uint64_t numbe
                                 .number = number,
                                 .attempt = attempt,
                                 .end = *end,
+                                .told_usec = tasks_now(tasks),
                                 .reserve = tasks->config->files.reserve_size,
                                 .part = BUNDLES_PART_NONE};
     list_append(&tasks->collects, &collect->link);
@@ -247,7 +280,22 @@ static int begin(struct tasks *tasks, const struct node_id *from, uint64_t numbe
     }
     if (r < 0)
         collect_free(collect);
+    else /* which a restart of this node may have forgotten */
+        origin_started(tasks->origin, number, attempt, from, usec_add(end->ago_usec, end->run_usec),
+                       tasks_now(tasks));
     return r;
+}
+
+bool collect_cancel(struct tasks *tasks, uint64_t number, uint64_t attempt)
+{
+    struct collect *collect = find(tasks, number, attempt);
+
+    if (!collect)
+        return false;
+    if (collect->is_on_lane && collect->step == STEP_KEEP)
+        return true; /* they are here in a moment, or that fails */
+    end_cancelled(collect);
+    return true;
 }
 
 void collect_end(struct tasks *tasks, const struct node_id *from, uint64_t number, uint64_t attempt,
@@ -259,7 +307,7 @@ void collect_end(struct tasks *tasks, const struct node_id *from, uint64_t numbe
                         (uint64_t)end->out.count * BUNDLE_HEAD_MAX;
 
     if (end->out.size == 0 || !owner_wants(tasks, number, attempt) ||
-        !node_id_is_equal(&task->node, from)) {
+        !node_id_is_equal(&task->node, from) || task->is_withdrawn) {
         owner_take_end(tasks, from, number, attempt, end);
         return;
     }

@@ -296,6 +296,9 @@ void supply_tell_loss(const struct tasks *tasks, struct task_end *end, int r);
 /* collect.c: a worker says how an attempt ended */
 void collect_end(struct tasks *tasks, const struct node_id *from, uint64_t number, uint64_t attempt,
                  const struct task_end *end);
+/* Of a task that has ended, whose results are not here: it ends as cancelled, without them. Return:
+ * whether it is such a one. */
+bool collect_cancel(struct tasks *tasks, uint64_t number, uint64_t attempt);
 /* Before the worker is freed. */
 void collects_close(struct tasks *tasks);
 void collects_free(struct tasks *tasks);

@@ -404,6 +404,8 @@ void owner_act(struct tasks *tasks, const struct origin_action *action)
     case ORIGIN_ASK:
     case ORIGIN_RELEASE:
     case ORIGIN_ACK:
+        if (action->type == ORIGIN_CANCEL && collect_cancel(tasks, action->number, action->attempt))
+            break;
         if (action->is_self)
             act_here(tasks, action);
         else

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -142,6 +143,46 @@ def test_results_wait_at_the_worker_while_the_disk_of_the_origin_is_full(make_la
     origin.wait_task(task, "succeeded", timeout=30)
     origin.ctl("task", "get", task, tmp_path)
     assert (tmp_path / "big").stat().st_size == 4000000
+
+
+def has_waiting_results(origin, task):
+    return (origin.task(task)["reason"] or "").startswith("its results wait for space on lab-01") and origin.task(task)
+
+
+def leave_little(node):
+    """Takes the space that there is, but for what records of tasks need."""
+    filler = fill(node)
+    os.truncate(filler, os.stat(filler).st_size - 2 * MIB)
+    return filler
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_what_waits_for_space_for_its_results_can_be_cancelled(make_lab, small_disk, is_restarted):
+    lab = make_lab(STEADY)
+    gate = Gate(lab)
+    origin = small_disk(lab.node("lab-01", {"tasks": {"enabled": False}}, role="seed"), 24)
+    worker = lab.node("lab-02")
+    lab.start()
+    task = origin.submit("--out", "big", *sh(f"head -c 4000000 /dev/zero > big; {gate.wait}"))
+    started = origin.wait_task(task, "running")["started"]
+    filler = leave_little(origin)
+    gate.open()
+    wait_for(lambda: has_waiting_results(origin, task), 20, "the results to wait")
+    if is_restarted:
+        worker.kill()
+        origin.stop()
+        worker.start()
+        origin.start()
+        waiting = wait_for(lambda: has_waiting_results(origin, task), 60, "the results to wait again")
+        assert waiting["state"] == "running"
+        assert abs(datetime.fromisoformat(waiting["started"]) - datetime.fromisoformat(started)) < timedelta(seconds=1)
+    assert origin.ctl("task", "cancel", task).stdout == f"cancelled {task}\n"
+    assert origin.task(task)["state"] == "cancelled"
+    times = [entry["time"] for entry in origin.task(task)["timeline"]]
+    assert times == sorted(times)
+    filler.unlink()
+    wait_for(lambda: kept_files(worker) == [] and kept_files(origin) == [], 30, "the files to go")
+    assert origin.task(task)["state"] == "cancelled"
 
 
 # ---- on the way to the worker

@@ -676,6 +676,35 @@ static void a_start_that_is_heard_of_late_stands_where_it_was(void **state _unus
     origin_free(origin);
 }
 
+static void an_end_that_is_heard_of_late_stands_where_it_was(void **state _unused_)
+{
+    struct origin *origin = make();
+    struct node_id two = node(2);
+    struct task_end end = {.type = TASK_END_EXIT,
+                           .code = 1,
+                           .run_usec = 2 * USEC_PER_SEC,
+                           .ago_usec = 75 * USEC_PER_SEC};
+    const usec_t now = 100 * USEC_PER_SEC;
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 1);
+    (void)actions(origin, 1);
+    accept(origin, 1, 1, 2, 2);
+    assert_int_equal(origin_cancel(origin, 1, 15, USEC_PER_SEC, 90 * USEC_PER_SEC), 0);
+    origin_ended(origin, 1, 1, &two, &end, now);
+    (void)actions(origin, now);
+    const struct task *task = origin_find(origin, 1);
+    assert_int_equal(task->started_wall_usec, WALL + 23 * USEC_PER_SEC);
+    assert_int_equal(task->ended_wall_usec, WALL + 25 * USEC_PER_SEC);
+    assert_int_equal(task->timeline_count, 5);
+    assert_string_equal(task->timeline[2].text, "started on lab-02");
+    assert_int_equal(task->timeline[2].wall_usec, WALL + 23 * USEC_PER_SEC);
+    assert_non_null(strstr(task->timeline[3].text, "after 2"));
+    assert_int_equal(task->timeline[3].wall_usec, WALL + 25 * USEC_PER_SEC);
+    assert_string_equal(task->timeline[4].text, "cancelled by a user");
+    origin_free(origin);
+}
+
 static void what_never_left_goes_elsewhere_when_the_node_cannot_be_reached(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1318,6 +1347,27 @@ static void cancelling_what_runs_waits_for_its_end(void **state _unused_)
     origin_free(origin);
 }
 
+static void what_was_cancelled_before_it_was_known_to_run_stays_so(void **state _unused_)
+{
+    struct origin *origin = make();
+
+    add_node(origin, 2, 0);
+    submit(origin, 1, 0);
+    submit(origin, 2, 0);
+    (void)actions(origin, 0);
+    accept(origin, 1, 1, 2, 0);
+    accept(origin, 2, 1, 2, 0);
+    assert_int_equal(origin_cancel(origin, 1, 15, USEC_PER_SEC, 1), 0);
+    assert_int_equal(origin_cancel(origin, 2, 15, USEC_PER_SEC, 1), 0);
+    start(origin, 2, 1, 2, 2);
+    end(origin, 1, 1, 2, TASK_END_EXIT, 0, 3);
+    end(origin, 2, 1, 2, TASK_END_STOPPED, 0, 3);
+    (void)actions(origin, 3);
+    assert_int_equal(state_of(origin, 1), TASK_CANCELLED);
+    assert_int_equal(state_of(origin, 2), TASK_CANCELLED);
+    origin_free(origin);
+}
+
 static void a_cancelled_task_is_not_tried_again(void **state _unused_)
 {
     struct origin *origin = make();
@@ -1665,6 +1715,7 @@ int main(void)
         cmocka_unit_test(a_task_whose_end_is_not_saved_does_not_run_again),
         cmocka_unit_test(a_result_that_is_lost_after_its_end_is_told),
         cmocka_unit_test(a_start_that_is_heard_of_late_stands_where_it_was),
+        cmocka_unit_test(an_end_that_is_heard_of_late_stands_where_it_was),
         cmocka_unit_test(what_never_left_goes_elsewhere_when_the_node_cannot_be_reached),
         cmocka_unit_test(an_unknown_type_is_an_error_unless_one_may_wait),
         cmocka_unit_test(what_no_node_can_take_is_stranded_until_one_can),
@@ -1694,6 +1745,7 @@ int main(void)
         cmocka_unit_test(a_restarted_node_is_asked_and_then_given_up),
         cmocka_unit_test(cancelling_what_waits_ends_it_at_once),
         cmocka_unit_test(cancelling_what_runs_waits_for_its_end),
+        cmocka_unit_test(what_was_cancelled_before_it_was_known_to_run_stays_so),
         cmocka_unit_test(a_cancelled_task_is_not_tried_again),
         cmocka_unit_test(a_task_runs_again_when_a_user_asks_for_it),
         cmocka_unit_test(a_task_runs_again_with_other_words),

@@ -230,7 +230,7 @@ static struct task *make_full_task(void)
     memset(&task->node, 0xab, sizeof(task->node));
     task->node_generation = 1795244870;
     (void)snprintf(task->node_name, sizeof(task->node_name), "lab-05");
-    task->is_cancelled = true;
+    task->is_cancelled = task->is_withdrawn = true;
     task->cancel_signal = 15;
     task->cancel_grace_usec = 9;
     task->submitted_wall_usec = UINT64_C(1795244870874001);
