@@ -29,6 +29,11 @@ static const struct unit size_units[] = {
     {"kB", 1000},
     {"KB", 1000},
     {"B", 1},
+    /* As of systemd, and of many tools. */
+    {"T", UINT64_C(1) << 40},
+    {"G", UINT64_C(1) << 30},
+    {"M", UINT64_C(1) << 20},
+    {"K", UINT64_C(1) << 10},
     {NULL, 0},
 };
 

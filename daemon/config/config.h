@@ -100,13 +100,15 @@ struct config_security {
     struct config_strings allow; /* "10.0.4.0/24", "fd00::/64"; empty = all */
 };
 
+#define CONFIG_UNSET UINT64_MAX
+
 /* One row of tasks.types. */
 struct config_type {
     char *name;    /* letters only */
     char *command; /* "" = the built-in demo handler */
     uint32_t slots;
     uint32_t max;         /* of this type at once; 0 = no limit but the slots */
-    usec_t timeout_usec;  /* 0 = tasks.timeout */
+    usec_t timeout_usec;  /* CONFIG_UNSET = tasks.timeout; 0 = none */
     uint64_t memory_size; /* 0 = tasks.memory */
     struct config_strings users;
 };

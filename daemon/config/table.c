@@ -216,7 +216,7 @@ const struct key config_type_keys[] = {
     {"command", KEY_TEXT, offsetof(struct config_type, command), .standard = "", .form = &form_command_or_empty},
     {"slots", KEY_INT, offsetof(struct config_type, slots), 1, 4096, "1", .help = ""},
     {"max", KEY_INT, offsetof(struct config_type, max), 0, 4096, "0", .help = ""},
-    {"timeout", KEY_USEC, offsetof(struct config_type, timeout_usec), MSEC(100), DAYS(365), "0", .has_zero = true},
+    {"timeout", KEY_USEC, offsetof(struct config_type, timeout_usec), MSEC(100), DAYS(365), "", .has_zero = true, .has_unset = true},
     {"memory", KEY_SIZE, offsetof(struct config_type, memory_size), MIB(1), TIB(1024), "0", .has_zero = true},
     {"users", KEY_LIST, offsetof(struct config_type, users), .max = CONFIG_LIST_MAX, .standard = "", .form = &form_not_empty},
 };

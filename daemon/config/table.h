@@ -42,6 +42,7 @@ struct key {
     const struct key_form *form; /* NULL = any text without control characters */
     const char *const *words;    /* KEY_CHOICE, and lists of a closed set; NULL-terminated */
     bool has_zero;               /* 0 is allowed too, and means off, none or as many as there are */
+    bool has_unset;              /* KEY_USEC: "" is allowed too, as CONFIG_UNSET */
     const char *help;
 };
 

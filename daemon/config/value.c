@@ -112,6 +112,10 @@ static int parse_scalar(const struct key *key, const char *text, uint64_t *ret)
         *ret = *text == 't';
         return 0;
     }
+    if (key->has_unset && *text == '\0') {
+        *ret = CONFIG_UNSET;
+        return 0;
+    }
     if (key->type == KEY_CHOICE)
         return find_word(key, text, ret);
     if (key->type == KEY_QUORUM && parse_quorum(text, ret) == 0)
@@ -361,6 +365,8 @@ static void write_scalar(FILE *stream, const struct key *key, uint64_t value)
         fputs(value ? "true" : "false", stream);
     else if (key->type == KEY_INT)
         fprintf(stream, "%" PRIu64, value);
+    else if (key->has_unset && value == CONFIG_UNSET)
+        fputs("\"\"", stream);
     else if (key->type == KEY_USEC)
         fprintf(stream, "\"%s\"", text_format_usec(value, text));
     else if (key->type == KEY_SIZE)

@@ -267,9 +267,10 @@ int slots_offer(struct slots *slots, const struct slots_key *key, const char *or
     entry->type = slots_find_type(slots, spec);
     entry->used = slots_of(slots, entry->type, entry->public.spec.slots);
     entry->public.queued_usec = slots->now;
-    entry->public.timeout_usec = spec->timeout_usec          ? spec->timeout_usec
-                                 : entry->type->timeout_usec ? entry->type->timeout_usec
-                                                             : slots->config.timeout_usec;
+    const usec_t timeout_usec = spec->timeout_usec          ? spec->timeout_usec
+                                : entry->type->timeout_usec ? entry->type->timeout_usec
+                                                            : slots->config.timeout_usec;
+    entry->public.timeout_usec = timeout_usec == TASK_TIMEOUT_NONE ? 0 : timeout_usec;
     entry_set_lease(slots, entry, lease_usec);
     r = queue_add(slots, entry);
     if (r < 0) {

@@ -50,9 +50,12 @@ static void fill_slots_config(const struct tasks *tasks,
     size_t count = MIN(config->types_count, (size_t)SLOTS_TYPES_MAX);
 
     for (size_t i = 0; i < count; i++) {
+        const usec_t timeout_usec = config->types[i].timeout_usec;
         types[i] = (struct slots_type){.slots = config->types[i].slots,
                                        .max = config->types[i].max,
-                                       .timeout_usec = config->types[i].timeout_usec};
+                                       .timeout_usec = timeout_usec == CONFIG_UNSET ? 0
+                                                       : timeout_usec == 0 ? TASK_TIMEOUT_NONE
+                                                                           : timeout_usec};
         snprintf(types[i].name, sizeof(types[i].name), "%s", config->types[i].name);
     }
     *ret = (struct slots_config){.id = tasks->start->id,

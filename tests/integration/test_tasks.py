@@ -134,10 +134,27 @@ def test_memory_is_refused_above_the_limit(node, where):
     assert node.ctl("submit", "-N", where, "--wait", "--memory", "1GiB", "--", "python3", "-c", take).stdout == "209715200\n"
 
 
-@pytest.mark.parametrize("size", ["0", "much", "-1", "1XiB", ""])
-def test_a_memory_limit_that_is_none_is_usage(node, size):
+@pytest.mark.parametrize("where", ["lab-01", "lab-03"])
+def test_a_timeout_of_0_is_none(node, where):
+    result = node.ctl("submit", "-N", where, "--wait", "--timeout", "0", "--", "true")
+    assert result.stderr == ""
+    task = node.tasks()[-1]["id"]
+    assert node.json("task", "show", task)["limits"]["timeout_s"] is None
+    assert "Limits: no timeout" in node.ctl("task", "show", task).stdout
+    node.ctl("submit", "-N", where, "--wait", "--", "true")
+    assert node.json("task", "show", node.tasks()[-1]["id"])["limits"]["timeout_s"] == 3600
+
+
+def test_a_size_may_be_written_with_one_letter(node):
+    assert node.json("task", "show", node.submit("--memory", "1G", "--", "true"))["limits"]["memory_bytes"] == 1 << 30
+
+
+@pytest.mark.parametrize("size,wanted", [("0", "at least 1MiB"), ("1", "at least 1MiB"), ("1023K", "at least 1MiB"),
+                                         ("much", "a size, for example 512MiB or 2G"), ("-1", "a size, for"),
+                                         ("1XiB", "a size, for"), ("", "a size, for")])
+def test_a_memory_limit_that_is_none_is_usage(node, size, wanted):
     result = node.ctl("submit", f"--memory={size}", "--", "true", code=2)
-    assert "--memory is a size above 0" in result.stderr and result.stdout == ""
+    assert f"--memory is {wanted}" in result.stderr and result.stdout == ""
 
 
 def test_a_task_can_ask_for_more_sandbox_but_not_for_less(make_lab):

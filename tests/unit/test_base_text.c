@@ -64,7 +64,17 @@ static void sizes_have_units_of_two_kinds(void **state _unused_)
     assert_int_equal(size, 10);
     assert_int_equal(text_parse_size("18446744073709551615", &size), 0);
     assert_int_equal(text_parse_size("18446744073709551616", &size), -ERANGE);
+    assert_int_equal(text_parse_size("64K", &size), 0);
+    assert_int_equal(size, 65536);
+    assert_int_equal(text_parse_size("64M", &size), 0);
+    assert_int_equal(size, 64 << 20);
+    assert_int_equal(text_parse_size("1.5G", &size), 0);
+    assert_int_equal(size, UINT64_C(3) << 29);
+    assert_int_equal(text_parse_size("2T", &size), 0);
+    assert_int_equal(size, UINT64_C(2) << 40);
     assert_int_equal(text_parse_size("1kib", &size), -EINVAL);
+    assert_int_equal(text_parse_size("1g", &size), -EINVAL);
+    assert_int_equal(text_parse_size("1Gi", &size), -EINVAL);
 }
 
 static void thousandths_are_read_exactly(void **state _unused_)

@@ -305,6 +305,12 @@ static void types_have_defaults_and_are_checked(void **state _unused_)
     assert_string_equal(lab.config->tasks.types[0].users.items[0], "user1");
     assert_string_equal(lab.config->tasks.types[1].command, "");
     assert_int_equal(lab.config->tasks.types[1].slots, 1);
+    assert_true(lab.config->tasks.types[1].timeout_usec == CONFIG_UNSET);
+    load("tasks = { types = ( { name = \"a\"; timeout = 0; }, { name = \"b\"; timeout = \"\"; } ); "
+         "};");
+    assert_int_equal(lab.result, 0);
+    assert_int_equal(lab.config->tasks.types[0].timeout_usec, 0);
+    assert_true(lab.config->tasks.types[1].timeout_usec == CONFIG_UNSET);
     load("tasks = { types = ( { name = \"a1\"; },\n { nam = \"b\"; },\n 3,\n { name = \"c\"; }, { "
          "name = \"c\"; } ); };");
     assert_int_equal(lab.errors.count, 5);

@@ -71,7 +71,7 @@ static void values_are_shown_as_a_file_would_have_them(void **state _unused_)
     assert_value("membership.seed_quorum", "\"2\"");
     assert_value("tasks.on_done", "\"say \\\"x\\\\y\\\"\"");
     assert_value("tasks.types", "( { name = \"a\"; command = \"\"; slots = 1; max = 0; "
-                                "timeout = \"0\"; memory = \"0\"; users = ( ); } )");
+                                "timeout = \"\"; memory = \"0\"; users = ( ); } )");
     assert_value("hooks", "( { event = \"drain\"; command = \"x\"; } )");
     assert_value("control.mode", "\"0660\"");
     assert_value("files.quota", "\"20GiB\"");

@@ -129,21 +129,22 @@ static void a_word_without_a_number_is_told_with_its_place(void **state _unused_
 
 static void all_errors_are_told_in_their_order(void **state _unused_)
 {
-    expect_errors("a1 12 a-1\n{ { b1 } } }\na1 {}\nz9: retries=1\nb1: retires=2 timeout=x\n{ c1",
-                  "tasks.txt:1:4: \"12\" has no type; a task is a type letter and a number, for "
-                  "example a12\n"
-                  "tasks.txt:1:7: \"a-1\" is not a task; a task is a type letter and a number, for "
-                  "example a1\n"
-                  "tasks.txt:2:3: a group inside a group; close the first with }\n"
-                  "tasks.txt:2:10: } without {\n"
-                  "tasks.txt:2:12: } without {\n"
-                  "tasks.txt:3:1: \"a1\" is listed twice; first in line 1\n"
-                  "tasks.txt:3:4: an empty group\n"
-                  "tasks.txt:4:1: \"z9\" is not in the list\n"
-                  "tasks.txt:5:5: unknown detail \"retires\"; did you mean \"retries\"?\n"
-                  "tasks.txt:5:15: timeout=x: expected a duration above 0 and below 285 years, for "
-                  "example 30s\n"
-                  "tasks.txt:6:1: { is never closed\n");
+    expect_errors(
+        "a1 12 a-1\n{ { b1 } } }\na1 {}\nz9: retries=1\nb1: retires=2 timeout=x\n{ c1",
+        "tasks.txt:1:4: \"12\" has no type; a task is a type letter and a number, for "
+        "example a12\n"
+        "tasks.txt:1:7: \"a-1\" is not a task; a task is a type letter and a number, for "
+        "example a1\n"
+        "tasks.txt:2:3: a group inside a group; close the first with }\n"
+        "tasks.txt:2:10: } without {\n"
+        "tasks.txt:2:12: } without {\n"
+        "tasks.txt:3:1: \"a1\" is listed twice; first in line 1\n"
+        "tasks.txt:3:4: an empty group\n"
+        "tasks.txt:4:1: \"z9\" is not in the list\n"
+        "tasks.txt:5:5: unknown detail \"retires\"; did you mean \"retries\"?\n"
+        "tasks.txt:5:15: timeout=x: expected a duration below 285 years, for example 30s, "
+        "or 0 for no limit\n"
+        "tasks.txt:6:1: { is never closed\n");
 }
 
 static void leading_zeros_do_not_make_another_task(void **state _unused_)
@@ -448,14 +449,13 @@ static void malformed_details_are_told(void **state _unused_)
         "nothing that cannot be seen\n");
     expect_errors(
         "a1\n\na1: timeout=999y run=\"'' x\"\na1: name=\"x\x1by\" memory=9PiB",
-        "tasks.txt:3:5: timeout=999y: expected a duration above 0 and below 285 years, "
-        "for example 30s\n"
+        "tasks.txt:3:5: timeout=999y: expected a duration below 285 years, for example "
+        "30s, or 0 for no limit\n"
         "tasks.txt:3:18: run='' x: expected a command, at most 1024 words and 64 KiB, "
         "quotes closed\n"
         "tasks.txt:4:5: name=x?y: expected at most 63 bytes of printable text, and nothing "
         "that cannot be seen\n"
-        "tasks.txt:4:16: memory=9PiB: expected a size above 0 and up to 8PiB, for example "
-        "512MiB\n");
+        "tasks.txt:4:16: memory=9PiB: expected a size from 1MiB to 8PiB, for example 512MiB\n");
 }
 
 static void hostile_bytes_are_shown_as_question_marks(void **state _unused_)

@@ -437,6 +437,10 @@ static void the_limit_of_the_task_wins_over_that_of_the_type(void **state _unuse
     spec = spec_of("a", "u");
     assert_int_equal(slots_offer(slots, &key, "lab-02", &spec, LEASE, 0), 0);
     assert_int_equal(slots_find(slots, &key)->timeout_usec, USEC_PER_HOUR);
+    key.number = 4;
+    spec.timeout_usec = TASK_TIMEOUT_NONE;
+    assert_int_equal(slots_offer(slots, &key, "lab-02", &spec, LEASE, 0), 0);
+    assert_int_equal(slots_find(slots, &key)->timeout_usec, 0);
     slots_free(slots);
 }
 

@@ -112,10 +112,24 @@ static bool read_memory(struct call *call, struct task_spec *spec)
 
     if (!read_string(call, "memory", &text))
         return false;
-    if (!text || (text_parse_size(text, &spec->memory_size) >= 0 && spec->memory_size > 0))
+    if (!text ||
+        (text_parse_size(text, &spec->memory_size) >= 0 && spec->memory_size >= TASK_MEMORY_MIN))
         return true;
     call_invalid(call, "memory");
     return false;
+}
+
+/* "0" is no limit, which is not the same as none asked for. */
+static bool read_timeout(struct call *call, struct task_spec *spec)
+{
+    usec_t timeout_usec = USEC_INFINITY;
+
+    if (!read_usec(call, "timeout", &timeout_usec))
+        return false;
+    spec->timeout_usec = timeout_usec == USEC_INFINITY ? 0
+                         : timeout_usec == 0           ? TASK_TIMEOUT_NONE
+                                                       : timeout_usec;
+    return true;
 }
 
 /* What runs here when the task has ended is a command of this node: it has to run any. */
@@ -200,9 +214,8 @@ static bool read_spec(struct node *node, struct call *call, struct task_spec *sp
         !read_words(call, "env", &spec->env) || !read_words(call, "out", &spec->outs) ||
         !read_after(node, call, &spec->after) ||
         !read_field(call, "run_on", spec->node, sizeof(spec->node)) || !read_select(call, spec) ||
-        !read_bool(call, "confidential", &spec->is_confidential) ||
-        !read_usec(call, "timeout", &spec->timeout_usec) || !read_memory(call, spec) ||
-        !read_cpus(call, spec) ||
+        !read_bool(call, "confidential", &spec->is_confidential) || !read_timeout(call, spec) ||
+        !read_memory(call, spec) || !read_cpus(call, spec) ||
         !read_field(call, "sandbox", spec->sandbox, sizeof(spec->sandbox)) ||
         !read_u64(call, "retries", TASK_RETRIES_MAX, &retries) ||
         !read_usec(call, "retry_delay", &spec->retry_delay_usec) ||

@@ -281,7 +281,7 @@ static void add_limits(const struct node *node, const struct task *task, cJSON *
         task->spec.timeout_usec > 0 ? task->spec.timeout_usec : node->config->tasks.timeout_usec;
     const struct exec *exec = tasks_get_exec(node->tasks);
 
-    add_seconds(limits, "timeout_s", timeout > 0, timeout);
+    add_seconds(limits, "timeout_s", timeout > 0 && timeout != TASK_TIMEOUT_NONE, timeout);
     if (task->spec.memory_size > 0)
         json_add_u64(limits, "memory_bytes", task->spec.memory_size);
     else
