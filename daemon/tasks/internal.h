@@ -293,6 +293,9 @@ void supplies_close(struct tasks *tasks);
 /* Says in @end, which is of an attempt that did end, that its results are lost. */
 void supply_tell_loss(const struct tasks *tasks, struct task_end *end, int r);
 
+/* python.c: whether a function has ended its process instead of returning */
+bool python_has_no_result(const struct job *job);
+
 /* collect.c: a worker says how an attempt ended */
 void collect_end(struct tasks *tasks, const struct node_id *from, uint64_t number, uint64_t attempt,
                  const struct task_end *end);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "base/json.h"
+#include "tasks/internal.h"
 
 #define NAME "python"
 
@@ -60,4 +61,14 @@ int python_make_job(const struct task_spec *spec)
     if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
         return -EIO;
     return TAKE_FD(fd);
+}
+
+bool python_has_no_result(const struct job *job)
+{
+    struct output_size size;
+
+    if (!job->attempt->spec.python || !job->output)
+        return false;
+    output_get_size(job->output, &size);
+    return size.kept[OUTPUT_STDOUT - 1] == 0 && size.dropped == 0 && size.error == 0;
 }

@@ -292,6 +292,9 @@ static void on_exec_exit(uint64_t id, const struct exec_status *status, void *da
     } else if (status->signal != 0) {
         end.type = TASK_END_SIGNAL;
         end.code = status->signal;
+    } else if (end.code == 0 && job && python_has_no_result(job)) {
+        end.code = 1; /* as by an exception */
+        snprintf(end.text, sizeof(end.text), "the function ended without a result");
     }
     if (job)
         tell_memory(tasks, job, status, &end);

@@ -75,6 +75,16 @@ def test_an_exception_is_a_traceback_and_exit_1(lab, stats, where):
     assert 'File "stats.py", line 11, in fail\n    raise ValueError(text)\nValueError: oops' in result.stderr
 
 
+@pytest.mark.parametrize("where", ["lab-01", "lab-02"])
+@pytest.mark.parametrize("end", ["import os; os._exit(0)", "raise SystemExit"])
+def test_a_function_that_ends_without_a_result_has_failed(lab, where, end):
+    node = lab["lab-01"]
+    result = node.ctl("submit", "--wait", "-N", where, "--code", f"def f(): {end}", "--function", "f", code=1)
+    assert result.stdout == ""
+    assert node.tasks()[-1]["state"] == "failed"
+    assert node.tasks()[-1]["reason"] == "exit 1: the function ended without a result"
+
+
 @pytest.mark.parametrize("arguments, said", [
     (["--python", "STATS:mean", "[1,"], "argument 1 is no JSON"),
     (["--python", "STATS:mean", "1", "x=text"], "argument 2 is no JSON"),
