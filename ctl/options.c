@@ -262,6 +262,18 @@ int options_check_word(const struct options *options, const char *name, const ch
     return text ? fail_usage("--%s is one of %s, not \"%s\"", name, list, text) : 0;
 }
 
+int options_check_signal(const struct options *options)
+{
+    static const char *const names[] = {"TERM", "KILL", "INT",  "HUP", "QUIT",
+                                        "USR1", "USR2", "CONT", NULL};
+    const char *text = options_get(options, "signal");
+
+    for (size_t i = 0; text && strncmp(text, "SIG", 3) == 0 && names[i]; i++)
+        if (strcmp(text + 3, names[i]) == 0)
+            return 0;
+    return options_check_word(options, "signal", names);
+}
+
 int options_check_once(const struct options *options, const char *const *names)
 {
     for (; *names; names++) {

@@ -61,6 +61,8 @@ const char *options_get(const struct options *options, const char *name);
 /* Whether its argument, where it was given, is one of @words (up to NULL). Return: 0, or the exit
  * code after the mistake was told. */
 int options_check_word(const struct options *options, const char *name, const char *const *words);
+/* --signal: a name, with or without SIG. Return: as above. */
+int options_check_signal(const struct options *options);
 
 /*
  * Whether each of @names (up to NULL) was given once at most, and not with two arguments of which

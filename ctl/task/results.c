@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "task/results.h"
 
+#include <limits.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "data/part.h"
 #include "console/render.h"
 
-#define HINT_MAX 256
+#define HINT_MAX (128 + PATH_MAX)
 
 /* How much of @name the beginning of the pattern without wildcards is, down to its last "/". */
 static size_t constant_size(const char *out)
@@ -93,13 +94,16 @@ int results_check(const char *directory)
 }
 
 /* What is said where a target exists that may not be replaced; NULL = it may. */
-static const char *hint_of(const struct ctl *ctl, const char *id, char target[static HINT_MAX])
+static const char *hint_of(const struct ctl *ctl, const char *id, const char *directory,
+                           char target[static HINT_MAX])
 {
     const char *overwrite = options_get(&ctl->options, "overwrite");
 
     if (overwrite && strcmp(overwrite, "always") == 0)
         return NULL;
-    snprintf(target, HINT_MAX, "to replace it: p2pctl task get %s --overwrite=always", id);
+    const bool is_here = !directory || strcmp(directory, ".") == 0;
+    snprintf(target, HINT_MAX, "to replace it: p2pctl task get %s%s%s --overwrite=always", id,
+             is_here ? "" : " ", is_here ? "" : directory);
     return target;
 }
 
@@ -158,7 +162,7 @@ static int get_one(struct ctl *ctl, const char *id, const cJSON *file, bool own,
 {
     _cleanup_free_ char *target = NULL;
     char text[HINT_MAX];
-    const char *hint = hint_of(ctl, id, text);
+    const char *hint = hint_of(ctl, id, directory, text);
     int r = choose_target(directory, file, own, &target);
 
     if (!target)

@@ -197,6 +197,8 @@ int task_list_run(struct ctl *ctl)
     _cleanup_json_ cJSON *answer = NULL, *parameters = list_parameters(ctl);
     int r = options_check_once(&ctl->options, choices);
 
+    if (r == 0 && options_has(&ctl->options, "all-nodes") && ctl->globals.node)
+        r = fail_usage("name a node, or say --all-nodes, but not both");
     if (r == 0)
         r = options_check_word(&ctl->options, "state", task_states);
     if (r == 0)
@@ -387,8 +389,10 @@ int task_cancel_run(struct ctl *ctl)
     const struct options *options = &ctl->options;
     static const char *const texts[] = {"type", "signal", "grace"};
     bool all = options_has(options, "all");
-    int r = 0;
+    int r = options_check_signal(options);
 
+    if (r != 0)
+        return r;
     if ((options->words_count > 0) + all + options_has(options, "type") != 1)
         return fail_usage("cancel what? Give ids, or --all, or --type T");
     if (options->words_count > 0)

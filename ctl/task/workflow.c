@@ -187,12 +187,15 @@ int workflow_cancel_run(struct ctl *ctl)
 {
     static const char *const texts[] = {"signal", "grace"};
     _cleanup_json_ cJSON *answer = NULL;
-    cJSON *parameters = client_parameters(ctl);
+    int r = options_check_signal(&ctl->options);
 
+    if (r != 0)
+        return r;
+    cJSON *parameters = client_parameters(ctl);
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         if (options_has(&ctl->options, texts[i]))
             json_add_string(parameters, texts[i], options_get(&ctl->options, texts[i]));
-    int r = change(ctl, "CancelWorkflow", parameters, &answer);
+    r = change(ctl, "CancelWorkflow", parameters, &answer);
     if (r != 0)
         return r;
     if (ctl->globals.json != JSON_OFF)

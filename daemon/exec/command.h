@@ -6,7 +6,8 @@
  * and messages are those of a shell.
  */
 
-#define COMMAND_PATH "/usr/local/bin:/usr/bin:/bin" /* where the task's environment has no PATH */
+/* Where its environment has no PATH. */
+#define COMMAND_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /*
  * Becomes @words with @environment, both NULL-terminated. Return, where it cannot: the exit code,

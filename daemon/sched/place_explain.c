@@ -21,7 +21,7 @@ static const char *const fitness_texts[] = {
     [FIT_FREE] = "ok",
 };
 
-#define TYPE_TEXT_MAX 96
+#define TYPE_TEXT_MAX (96 + TASK_SELECT_MAX)
 
 /* What there is of each fitness among the nodes that could do it. */
 struct census {
@@ -107,19 +107,23 @@ static void describe_size(const struct task_spec *spec, const struct place_facts
         (void)snprintf(target, 32, "%u slot%s", spec->slots, PLURAL(spec->slots));
 }
 
-/* @small: NULL, or one of the nodes that are too small, and so are not counted. */
+/* @small: NULL, or one of the nodes that are too small, and so are not counted. @has_tag: with the
+ * tag that its nodes have to have. */
 static void describe_type(const struct task_spec *spec, const struct place_node *small,
-                          char target[static TYPE_TEXT_MAX])
+                          bool has_tag, char target[static TYPE_TEXT_MAX])
 {
     char size[32] = "";
 
+    has_tag = has_tag && spec->select[0] != '\0';
     if (small)
         describe_size(spec, &small->facts, size);
-    (void)snprintf(target, TYPE_TEXT_MAX, "%s%s%s%s",
+    (void)snprintf(target, TYPE_TEXT_MAX, "%s%s%s%s%s%s",
                    spec->is_command ? "commands"
                    : spec->python   ? "Python"
                                     : "type ",
-                   spec->is_command || spec->python ? "" : spec->type, small ? " with " : "", size);
+                   spec->is_command || spec->python ? "" : spec->type, small ? " with " : "", size,
+                   has_tag ? (small ? " and tag " : " with tag ") : "",
+                   has_tag ? spec->select : "");
 }
 
 /* Several nodes could, none does now: "none of the 3 nodes for type c accepts work: 2 draining, 1
@@ -149,7 +153,7 @@ static void explain_small(const struct task_spec *spec, const struct census *cen
     uint32_t has = is_cpus ? largest->cpus : largest->slots;
     char type[TYPE_TEXT_MAX], size[32], only[32];
 
-    describe_type(spec, NULL, type);
+    describe_type(spec, NULL, true, type);
     describe_size(spec, largest, size);
     (void)snprintf(only, sizeof(only), "%u %s%s", has, is_cpus ? "CPU" : "slot", PLURAL(has));
     if (census->pinned)
@@ -197,34 +201,35 @@ void place_explain_none(const struct place *place, const struct task_spec *spec,
     size_t size = TASK_REASON_MAX + 1;
 
     take_census(place, spec, past, &census);
-    describe_type(spec, is_forbidden(&census, false) ? NULL : census.largest, type);
+    describe_type(spec, is_forbidden(&census, false) ? NULL : census.largest,
+                  !census.pinned && census.handlers + census.refusers > 0, type);
     if (is_forbidden(&census, false))
         explain_forbidden(spec, &census, type, reason);
     else if (census.largest &&
              (census.pinned ? census.pinned_fitness == UNFIT_SMALL : census.handlers == 0))
         explain_small(spec, &census, reason);
     else if (spec->is_confidential && census.handlers == 0)
-        (void)snprintf(reason, size, "confidential, and this node does not handle %s", type);
+        task_format_text(reason, size, "confidential, and this node does not handle %s", type);
     else if (spec->node[0] != '\0' && !census.pinned)
-        (void)snprintf(reason, size, "node %s is not known%s", spec->node,
-                       spec->select[0] != '\0' ? ", or has not the tag asked for" : "");
+        task_format_text(reason, size, "node %s is not known%s", spec->node,
+                         spec->select[0] != '\0' ? ", or has not the tag asked for" : "");
     else if (census.pinned && census.pinned_fitness == UNFIT_TYPE)
-        (void)snprintf(reason, size, "%s does not handle %s", spec->node, type);
+        task_format_text(reason, size, "%s does not handle %s", spec->node, type);
     else if (census.pinned)
-        (void)snprintf(reason, size, "%s is %s", spec->node,
-                       state_text(census.pinned, census.pinned_fitness));
+        task_format_text(reason, size, "%s is %s", spec->node,
+                         state_text(census.pinned, census.pinned_fitness));
     else if (census.handlers == 0 && spec->select[0] != '\0')
-        (void)snprintf(reason, size, "no node with tag %s handles %s", spec->select, type);
+        task_format_text(reason, size, "no node with tag %s handles %s", spec->select, type);
     else if (census.handlers == 0 && spec->is_command)
-        (void)snprintf(reason, size, "no node runs commands");
+        task_format_text(reason, size, "no node runs commands");
     else if (census.handlers == 0 && spec->python)
-        (void)snprintf(reason, size, "no node runs Python functions");
+        task_format_text(reason, size, "no node runs Python functions");
     else if (census.handlers == 0)
-        (void)snprintf(reason, size, "no node handles task type \"%s\"", spec->type);
+        task_format_text(reason, size, "no node handles task type \"%s\"", spec->type);
     else if (census.handlers + census.refusers == 1)
-        (void)snprintf(reason, size, "the only node for %s, %s, is %s", type,
-                       census.last->facts.name,
-                       state_text(census.last, place_judge(census.last, spec, past)));
+        task_format_text(reason, size, "the only node for %s, %s, is %s", type,
+                         census.last->facts.name,
+                         state_text(census.last, place_judge(census.last, spec, past)));
     else
         explain_several(&census, type, reason);
 }

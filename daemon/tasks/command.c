@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/words.h"
+#include "exec/command.h"
 
 static const struct config_type *find_type(const struct tasks *tasks, const char *name)
 {
@@ -115,6 +116,14 @@ static void add_variable(struct command *command, size_t *count, const char *for
     command->environment[(*count)++] = text;
 }
 
+static bool has_path(const struct task_words *env)
+{
+    for (size_t i = 0; i < env->count; i++)
+        if (strncmp(env->items[i], "PATH=", 5) == 0)
+            return true;
+    return false;
+}
+
 /* What cli.md §3 promises; the directories are added by p2pnode-exec. */
 static void fill_environment(const struct tasks *tasks, const struct slots_attempt *attempt,
                              struct command *command)
@@ -135,6 +144,8 @@ static void fill_environment(const struct tasks *tasks, const struct slots_attem
     add_variable(command, &count, "P2P_NODE=%s", tasks->config->node.name);
     add_variable(command, &count, "P2P_ORIGIN=%s", attempt->origin_name);
     add_variable(command, &count, "P2P_CLUSTER=%s", tasks->config->node.cluster);
+    if (!has_path(&spec->env))
+        add_variable(command, &count, "PATH=%s", COMMAND_PATH);
     for (size_t i = 0; i < spec->env.count; i++)
         command->environment[count++] = spec->env.items[i];
     command->environment[count] = NULL;

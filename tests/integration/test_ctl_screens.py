@@ -507,7 +507,7 @@ def test_a_tag_to_look_for_has_a_value(tag, ctl, daemon):
 
 
 @pytest.mark.parametrize("command, method, parameter, code, text", [
-    ("task cancel 42 --signal x", "CancelTask", "signal", 2, '"x" is no valid value for --signal'),
+    ("task cancel 42 --signal INT", "CancelTask", "signal", 2, '"INT" is no valid value for --signal'),
     ("submit a1 --retry-delay 1s", "Submit", "retry_delay", 2, '"1s" is no valid value for --retry-delay'),
     ("submit --wait a1 --name x", "Submit", "name", 125, '"x" is no valid value for --name'),
     ("task cancel 42", "CancelTask", "ids", 2, 'the daemon does not accept the parameter "ids"'),

@@ -264,6 +264,10 @@ def test_what_is_there_is_not_replaced_unasked(node, tmp_path):
     assert (tmp_path / "x").read_text() == "mine\n"
     task = node.tasks()[-1]["id"]
     assert "exists already" in node.ctl("task", "get", task, code=1, cwd=tmp_path).stderr
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x").write_text("mine\n")
+    result = node.ctl("task", "get", task, "d", code=1, cwd=tmp_path)
+    assert f"hint: to replace it: p2pctl task get {task} d --overwrite=always\n" in result.stderr
     assert node.ctl("task", "get", task, "--overwrite=always", cwd=tmp_path).stdout == "./x\n"
     assert (tmp_path / "x").read_text() == "theirs\n"
 

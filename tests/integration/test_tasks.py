@@ -167,6 +167,7 @@ def test_a_task_can_ask_for_more_sandbox_but_not_for_less(make_lab):
     assert node.ctl("submit", "--wait", "-N", "lab-01", *pid).stdout == "0\n"
     assert node.ctl("submit", "--wait", "-N", "lab-01", "--sandbox", "namespaces", *pid).stdout == "1\n"
     assert node.ctl("submit", "--wait", "-N", "lab-02", "--sandbox", "landlock", *pid).stdout == "1\n"
+    assert node.json("task", "show", node.tasks()[-1]["id"])["limits"]["sandbox"] == "landlock"
     assert node.ctl("submit", "--sandbox", "none", *pid, code=2).stdout == ""
     if "full" not in lab["lab-02"].ctl("status").stdout:
         result = node.ctl("submit", "--wait", "-N", "lab-02", "--sandbox", "full", *pid, code=125)
@@ -217,6 +218,8 @@ def test_a_task_gets_the_documented_environment_and_nothing_of_the_daemons(node)
     assert variables["P2P_TASK_ID"] == task and variables["P2P_TASK_ATTEMPT"] == "1"
     assert (variables["P2P_TASK_TYPE"], variables["P2P_TASK_NUM"]) == ("cmd", task.split("@")[0])
     assert (variables["P2P_NODE"], variables["P2P_ORIGIN"], variables["P2P_CLUSTER"]) == ("lab-03", "lab-01", "p2pnode")
+    assert variables["PATH"] == "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert node.ctl("submit", "--env", "PATH=/bin", "--wait", "--", "sh", "-c", "echo $PATH; env").stdout.count("PATH=") == 1
     assert variables["COLOUR"] == "blue" and "TMPDIR" in variables
     assert not {"P2PNODE_BUILD", "SUDO_USER", "LC_ALL", "PYTEST_CURRENT_TEST"} & set(variables)
 
@@ -402,6 +405,17 @@ def test_a_task_that_ran_too_long_tells_the_signal_it_ended_by(node):
     assert "timed out after 100ms" in node.ctl("task", "wait", task, code=124).stderr
     ended = node.task(task)
     assert (ended["state"], ended["exit"], ended["signal"]) == ("timed-out", None, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("words", [("task", "cancel", "1"), ("workflow", "cancel", "w1")])
+def test_a_signal_that_is_none_is_usage_and_those_are_named(node, words):
+    result = node.ctl(*words, "--signal", "FOO", code=2)
+    assert "--signal is one of TERM, KILL, INT, HUP, QUIT, USR1, USR2, CONT, not" in result.stderr
+    assert "no task" in node.ctl("task", "cancel", "999", "--signal", "SIGINT", code=4).stderr
+
+
+def test_one_node_and_all_nodes_is_usage(node):
+    assert "but not both" in node.ctl("task", "list", "-N", "lab-03", "--all-nodes", code=2).stderr
 
 
 def test_a_pending_task_is_cancelled_and_never_runs(lab, node):

@@ -228,6 +228,10 @@ static void reasons_say_what_is_in_the_way(void **state _unused_)
     five.is_draining = false;
     add(place, five);
     assert_string_equal(choose(place, &a), "lab-05");
+    five.state = PLACE_DEAD;
+    add(place, five);
+    assert_string_equal(choose(place, &a),
+                        "the only node for type a with tag gpu=1, lab-05, is dead");
     place_free(place);
 }
 

@@ -274,6 +274,14 @@ static uint64_t count_slots(const struct node *node, const struct task *task)
     return slots;
 }
 
+static void add_size(cJSON *json, const char *key, uint64_t size)
+{
+    if (size > 0)
+        json_add_u64(json, key, size);
+    else
+        json_add_null(json, key);
+}
+
 static void add_limits(const struct node *node, const struct task *task, cJSON *json)
 {
     cJSON *limits = cJSON_AddObjectToObject(json, "limits");
@@ -282,23 +290,15 @@ static void add_limits(const struct node *node, const struct task *task, cJSON *
     const struct exec *exec = tasks_get_exec(node->tasks);
 
     add_seconds(limits, "timeout_s", timeout > 0 && timeout != TASK_TIMEOUT_NONE, timeout);
-    if (task->spec.memory_size > 0)
-        json_add_u64(limits, "memory_bytes", task->spec.memory_size);
-    else
-        json_add_null(limits, "memory_bytes");
-    if (task->has_end && task->end.memory_peak_size > 0)
-        json_add_u64(limits, "peak_bytes", task->end.memory_peak_size);
-    else
-        json_add_null(limits, "peak_bytes");
-    if (task->spec.cpus_milli > 0)
-        cJSON_AddNumberToObject(limits, "cpus", task->spec.cpus_milli / 1000.0);
-    else
-        json_add_null(limits, "cpus");
+    add_size(limits, "memory_bytes", task->spec.memory_size);
+    add_size(limits, "peak_bytes", task->has_end ? task->end.memory_peak_size : 0);
+    json_add_double(limits, "cpus",
+                    task->spec.cpus_milli > 0 ? task->spec.cpus_milli / 1000.0 : (double)NAN);
     json_add_u64(limits, "slots", count_slots(node, task));
-    json_add_string(limits, "sandbox",
-                    exec && node_id_is_equal(&task->node, &node->start.id)
-                        ? exec_level_name(exec_get_level(exec))
-                        : NULL);
+    const char *sandbox = task->spec.sandbox[0] != '\0' ? task->spec.sandbox : NULL;
+    if (exec && node_id_is_equal(&task->node, &node->start.id))
+        sandbox = exec_level_name(exec_get_level(exec));
+    json_add_string(limits, "sandbox", sandbox);
     json_add_u64(limits, "retries", task->spec.retries);
     json_add_u64(limits, "attempts", task->tries_max);
 }
