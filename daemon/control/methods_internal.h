@@ -158,6 +158,9 @@ bool may_change_task(const struct call *call, const struct task *task);
 
 /* Whether that it has ended may be told: it is on the disk. task.c */
 bool has_ended(const struct node *node, const struct task *task);
+/* Why a task waits that has its node, but no slot there yet. queue.c */
+const char *describe_queue(const struct node *node, const struct task *task,
+                           char target[static TASK_REASON_MAX + 1]);
 /* What is told until then: that it runs, or has not begun. task.c */
 enum task_state shown_state(const struct node *node, const struct task *task);
 /* The task as it stands in lists; task.c. */

@@ -554,6 +554,17 @@ def test_what_only_waited_when_its_origin_died_runs_though_it_must_not_run_twice
     assert origin.wait_task(begun, "unknown")["reason"].startswith("attempt 1 lost: ")
 
 
+def test_what_is_queued_on_a_dead_node_says_so(make_lab):
+    lab = make_lab(merge(FAST, {"tasks": {"lease": "300s", "slots": 1}}))
+    origin, worker = lab.node("origin", role="seed"), lab.node("worker")
+    lab.start()
+    origin.wait_task(origin.submit("-N", "worker", "--", "sleep", "300"), "running")
+    waiting = origin.submit("-N", "worker", "--", "true")
+    wait_for(lambda: queued(worker) == 1, 10, "the second task to be accepted")
+    worker.kill()
+    wait_for(lambda: origin.task(waiting)["reason"] == "worker is dead; waits until its lease is over", 30, "it to be told")
+
+
 def test_what_runs_goes_on_when_its_origin_is_back_within_the_lease(make_lab):
     """Its worker asked twice in vain, and would ask again when it is too late: an origin that is back is asked at once."""
     lab = make_lab(merge(STEADY, {"tasks": {"lease": "18s"}}))
