@@ -74,6 +74,8 @@ struct run *runs_next(struct tasks *tasks, uint64_t after);
 void run_get_facts(const struct run *run, struct run_facts *ret);
 
 /* While it goes on; NULL once it has ended. */
+/* Why a step waits, or failed without ever being a task; "" where there is nothing to say. */
+const char *run_get_reason(const struct run *run, uint32_t step);
 const struct workflow *run_get_workflow(const struct run *run);
 
 /* Its list, parsed again: owned by the caller. Return: 0, -ENOMEM, -EBADMSG. */

@@ -25,6 +25,8 @@ struct run {
     struct task_words vars;     /* owned */
     struct workflow *workflow;  /* owned; NULL once it has ended */
     char *steps; /* owned: how each step did when the list ended last, a letter each; or NULL */
+    struct task_words
+        reasons; /* owned, "STEP TEXT": why steps failed then that never were a task */
     struct workflow_statistics statistics; /* of that end */
     uint64_t started_wall_usec, ended_wall_usec;
     uint64_t resumed_wall_usec; /* what ended until then is what `steps` says */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "tasks/runs_core.h"
+
+#define REASONS_MAX 64
 
 static const char letters[_TASK_STATE_MAX] = {
     [TASK_SUCCEEDED] = 's', [TASK_FAILED] = 'f', [TASK_TIMED_OUT] = 't',
@@ -37,6 +41,41 @@ void run_done(struct run *run)
     free(run->user);
     free(run->steps);
     task_words_done(&run->vars);
+    task_words_done(&run->reasons);
+}
+
+const char *run_get_reason(const struct run *run, uint32_t step)
+{
+    const char *reason = run->workflow ? workflow_get_reason(run->workflow, step) : "";
+    enum task_state end;
+
+    if (*reason || run_get_end(run, step, &end) <= 0 || end != TASK_FAILED)
+        return reason;
+    for (size_t i = 0; i < run->reasons.count; i++) {
+        char *text;
+        if (strtoul(run->reasons.items[i], &text, 10) == step && *text == ' ')
+            return text + 1;
+    }
+    return "";
+}
+
+/* Those of steps without a task, which nobody else keeps; as far as there is memory. */
+static void keep_reasons(struct run *run)
+{
+    struct task_words kept = {0};
+    uint64_t number;
+
+    for (uint32_t i = 0; run->steps[i] && kept.count < REASONS_MAX; i++) {
+        char text[16 + TASK_REASON_MAX + 1];
+        const char *reason = run->steps[i] == letters[TASK_FAILED] ? run_get_reason(run, i) : "";
+        (void)workflow_get_step(run->workflow, i, &number);
+        if (!*reason || number > 0)
+            continue;
+        (void)snprintf(text, sizeof(text), "%u %s", i, reason);
+        (void)task_words_add(&kept, text);
+    }
+    task_words_done(&run->reasons);
+    run->reasons = kept;
 }
 
 int run_keep_steps(struct run *run)
@@ -54,6 +93,7 @@ int run_keep_steps(struct run *run)
     steps[count] = '\0';
     free(run->steps);
     run->steps = steps;
+    keep_reasons(run);
     return 0;
 }
 
@@ -77,6 +117,14 @@ bool run_set_end(struct run *run, uint32_t step, enum task_state state)
     return true;
 }
 
+static void add_texts(cJSON *json, const char *key, const struct task_words *texts)
+{
+    cJSON *array = texts->count > 0 ? cJSON_AddArrayToObject(json, key) : NULL;
+
+    for (size_t i = 0; i < texts->count; i++)
+        cJSON_AddItemToArray(array, cJSON_CreateString(texts->items[i]));
+}
+
 char *run_record_format(const struct run *run)
 {
     const struct run_options *options = &run->options;
@@ -92,9 +140,8 @@ char *run_record_format(const struct run *run)
     json_add_u64(json, "retries", options->grammar.retries);
     json_add_u64(json, "retry_delay_usec", options->grammar.retry_delay_usec);
     json_add_u64(json, "retry_on", options->grammar.retry_on);
-    cJSON *vars = run->vars.count > 0 ? cJSON_AddArrayToObject(json, "vars") : NULL;
-    for (size_t i = 0; i < run->vars.count; i++)
-        cJSON_AddItemToArray(vars, cJSON_CreateString(run->vars.items[i]));
+    add_texts(json, "vars", &run->vars);
+    add_texts(json, "reasons", &run->reasons);
     json_add_u64(json, "started_wall_usec", run->started_wall_usec);
     json_add_u64(json, "ended_wall_usec", run->ended_wall_usec);
     json_add_u64(json, "resumed_wall_usec", run->resumed_wall_usec);
@@ -104,14 +151,14 @@ char *run_record_format(const struct run *run)
     return json_format(json);
 }
 
-static int parse_vars(const cJSON *json, struct task_words *vars)
+static int parse_texts(const cJSON *json, const char *key, struct task_words *texts)
 {
     const cJSON *array = NULL;
-    int r = json_get_array(json, "vars", &array);
+    int r = json_get_array(json, key, &array);
 
     json_for_each (item, array) {
         if (r >= 0)
-            r = cJSON_IsString(item) ? task_words_add(vars, item->valuestring) : -EBADMSG;
+            r = cJSON_IsString(item) ? task_words_add(texts, item->valuestring) : -EBADMSG;
     }
     return r < 0 ? r : 0;
 }
@@ -176,11 +223,13 @@ int run_record_parse(const char *record, struct run *run)
     if (r >= 0)
         r = parse_options(json, &options);
     if (r >= 0)
-        r = parse_vars(json, &vars);
+        r = parse_texts(json, "vars", &vars);
     if (r >= 0)
         r = run_set_options(run, &options);
     if (r >= 0)
         r = parse_steps(json, run);
+    if (r >= 0)
+        r = parse_texts(json, "reasons", &run->reasons);
     if (r >= 0 &&
         (json_get_u64(json, "started_wall_usec", UINT64_MAX, &run->started_wall_usec) < 0 ||
          json_get_u64(json, "ended_wall_usec", UINT64_MAX, &run->ended_wall_usec) < 0 ||

@@ -438,6 +438,13 @@ def test_a_result_that_is_not_there_fails_the_task_that_wants_it(node, tmp_path)
     result = node.ctl("run", cwd=tmp_path, code=1)
     assert re.search(r"Task failed by peer handling type 'C': c1: task \d+ has no result \"missing\"\n", result.stdout), result.stdout
     assert "b1" not in result.stdout
+    workflow = node.json("workflow", "list")["workflows"][-1]["id"]
+    for _ in range(2):  # its end is kept with the reason
+        step = node.json("workflow", "show", workflow)["steps"][1]
+        assert (step["task"], step["state"], step["id"]) == ("c1", "failed", None)
+        assert re.fullmatch(r"task \d+ has no result \"missing\"", step["reason"])
+        node.restart()
+    assert 'has no result "missing"' in node.ctl("workflow", "show", workflow).stdout
     (tmp_path / "tasks.txt").write_text("a1\na1: in=@nobody-stored-this\n")
     assert 'no file "nobody-stored-this" is stored on this node' in node.ctl("run", cwd=tmp_path, code=1).stdout
 

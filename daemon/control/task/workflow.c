@@ -147,7 +147,6 @@ static cJSON *new_step(const struct node *node, const struct run *run,
     static const char *const keys[] = {"id",   "state",  "node",  "attempt",
                                        "exit", "signal", "run_s", "reason"};
     cJSON *json = cJSON_CreateObject(), *fields = cJSON_CreateObject();
-    const struct workflow *workflow = run_get_workflow(run);
     uint32_t index = step->spec.step;
 
     json_add_string(json, "task", step->name);
@@ -159,7 +158,7 @@ static cJSON *new_step(const struct node *node, const struct run *run,
         cJSON_AddItemToObject(json, keys[i], value ? value : cJSON_CreateNull());
     }
     if (!task) {
-        const char *reason = workflow ? workflow_get_reason(workflow, index) : "";
+        const char *reason = run_get_reason(run, index);
         cJSON_ReplaceItemInObjectCaseSensitive(json, "state",
                                                cJSON_CreateString(state_of(run, index)));
         if (*reason)
