@@ -319,6 +319,36 @@ bool text_is_printable(const char *text)
     return is_shown(text, NULL);
 }
 
+static bool is_blank(uint32_t point)
+{
+    static const uint32_t ranges[][2] = {
+        {0x20, 0x20},     {0xa0, 0xa0},     {0x300, 0x36f},   {0x115f, 0x1160},    {0x1680, 0x1680},
+        {0x1ab0, 0x1aff}, {0x1dc0, 0x1dff}, {0x2000, 0x200f}, {0x202f, 0x202f},    {0x205f, 0x205f},
+        {0x20d0, 0x20ff}, {0x2800, 0x2800}, {0x3000, 0x3000}, {0x3164, 0x3164},    {0xe000, 0xf8ff},
+        {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}, {0xffa0, 0xffa0}, {0xe0000, 0x10ffff},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(ranges); i++)
+        if (point >= ranges[i][0] && point <= ranges[i][1])
+            return true;
+    return false;
+}
+
+bool text_is_visible(const char *text)
+{
+    size_t size = strlen(text), length;
+    uint32_t point = 0;
+
+    for (size_t i = 0; i < size; i += length) {
+        length = text_decode_utf8(text + i, size - i, &point);
+        if (length == 0)
+            return false;
+        if (!is_blank(point))
+            return true;
+    }
+    return false;
+}
+
 bool text_is_name(const char *text)
 {
     return *text && is_shown(text, is_disguise);

@@ -198,7 +198,7 @@ static int make_room(struct batch *batch, const struct entry *entry)
 
 static int store(struct batch *batch, struct entry *entry, const void *data)
 {
-    if (!text_is_file_name(entry->name))
+    if (!text_is_file_name(entry->name) || !text_is_visible(entry->name))
         return -EINVAL;
     int r = batch->is_looking ? look(batch, entry) : 0;
     if (r == -EEXIST && is_stored(batch, entry, data))

@@ -168,7 +168,7 @@ static int check_change(const struct memory *memory, const struct memory_change 
 {
     uint64_t version = is_there(before, now) ? before->version : 0;
 
-    if (!text_is_name(change->key) || change->ttl_usec == 0)
+    if (!text_is_name(change->key) || !text_is_visible(change->key) || change->ttl_usec == 0)
         return -EINVAL;
     if (strlen(change->key) > memory->limits.key_max)
         return -ENAMETOOLONG;

@@ -146,8 +146,8 @@ int upload_new(struct files *files, const struct upload_offer *offer,
 {
     const char *owner = offer->owner ? offer->owner : "";
 
-    if (!text_is_file_name(offer->name) || strlen(owner) > FILES_OWNER_MAX ||
-        !text_is_printable(owner))
+    if (!text_is_file_name(offer->name) || !text_is_visible(offer->name) ||
+        strlen(owner) > FILES_OWNER_MAX || !text_is_printable(owner))
         return -EINVAL;
     _cleanup_(upload_freep) struct upload *upload = calloc(1, sizeof(*upload));
     if (!upload)

@@ -97,7 +97,8 @@ char *refusal_explain(int r, const char *name, const struct upload_refusal *refu
     default:
         /* Also of what cannot be a name. */
         if (text_is_printable(shown))
-            snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\": %s", shown, strerror(-r));
+            snprintf(target, FILE_WIRE_REASON_MAX, "\"%s\": %s", shown,
+                     r == -EINVAL ? "nothing that can name a file" : strerror(-r));
         else
             snprintf(target, FILE_WIRE_REASON_MAX, "%s", strerror(-r));
         break;

@@ -840,6 +840,21 @@ def test_what_is_no_name_of_a_file_is_told_as_what_it_is(node, make, tmp_path):
         assert f'"a{shown}" is no name' in node.ctl("file", "put", "a.txt", f":{odd}", cwd=tmp_path, code=2).stderr
 
 
+@pytest.mark.parametrize("name", ["   ", "\u0301", "\ue000"])
+def test_a_name_of_which_nothing_can_be_seen_is_none_for_what_is_new(node, make, where, name):
+    refused = node.ctl("file", "put", make("data", b"x"), f"{where or 'lab-01:'}{name}", code=2)
+    assert "nothing that cannot be seen" in refused.stderr
+    refused = node.ctl("mem", "set", f"{where}{name}", "v", code=2)
+    assert "nothing that cannot be seen" in refused.stderr
+    many = [make(f"f{i:02}", b"x") for i in range(20)] + [make(name, b"x")]
+    refused = node.ctl("file", "put", *many, *([where] if where else []), code=2)
+    assert refused.stderr == f'p2pctl: "{name}": nothing that can name a file\n'
+    assert len(node.json("file", "ls", *([where] if where else []))["files"]) == 20
+    (node.lab["lab-02" if where else "lab-01"].directory / "peer_storage" / name).write_bytes(b"by hand")
+    assert node.ctl("file", "get", f"{where or 'lab-01:'}{name}", "-").stdout == "by hand"
+    node.ctl("file", "rm", f"{where or 'lab-01:'}{name}")
+
+
 def test_quiet_says_nothing_of_what_was_removed(node, make, where):
     for name in "abcd":
         put(node, make(name, b"x"), where)

@@ -242,6 +242,30 @@ static void names_have_nothing_invisible(void **state _unused_)
     assert_true(text_is_name("\xef\xbf\xbd \xef\xb7\x8f") && text_is_name("a/b"));
 }
 
+static void some_of_a_new_name_can_be_seen(void **state _unused_)
+{
+    static const char *const bad[] = {"",
+                                      "   ",
+                                      "\xc2\xa0",         /* U+00A0 */
+                                      "\xcc\x81",         /* U+0301 */
+                                      "\xe3\x80\x80",     /* U+3000 */
+                                      "\xe2\x80\x8d ",    /* U+200D */
+                                      "\xe3\x85\xa4",     /* U+3164 */
+                                      "\xee\x80\x80",     /* U+E000 */
+                                      "\xf3\xb0\x80\x80", /* U+F0000 */
+                                      " \xff"};
+    static const char *const good[] = {
+        "a",           " a ", "_", "e\xcc\x81", "\xf0\x9f\xa7\xaa", "\xe0\xb8\x81", "a\xee\x80\x80",
+        "\xe6\xb8\xac"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        if (text_is_visible(bad[i]))
+            fail_msg("bad name %zu can be seen", i);
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+        if (!text_is_visible(good[i]))
+            fail_msg("good name %zu cannot be seen", i);
+}
+
 static void file_names_cannot_escape(void **state _unused_)
 {
     char name[257];
@@ -297,6 +321,7 @@ int main(void)
         cmocka_unit_test(utf8_is_checked_strictly),
         cmocka_unit_test(a_character_that_was_cut_in_two_is_dropped),
         cmocka_unit_test(names_have_nothing_invisible),
+        cmocka_unit_test(some_of_a_new_name_can_be_seen),
         cmocka_unit_test(file_names_cannot_escape),
         cmocka_unit_test(distance_counts_edits_and_swaps),
         cmocka_unit_test(the_closest_word_is_near_or_nothing),
