@@ -33,6 +33,7 @@ struct collect {
     struct pull *pull; /* while files come; owned by its own list */
     sd_event_source *timer;
     enum step step;
+    bool was_cancelled; /* before the end was told: its results are wanted all the same */
     bool is_on_lane;
     bool is_over; /* nothing more to do but to close */
     int result;
@@ -180,7 +181,7 @@ static void on_failed(struct collect *collect, int r)
 
     if (!owner_wants(collect->tasks, collect->number, collect->attempt))
         drop(collect);
-    else if (origin_find(tasks->origin, collect->number)->is_cancelled)
+    else if (r == -ENOSPC && origin_find(tasks->origin, collect->number)->is_cancelled)
         end_cancelled(collect);
     else if (r == -ENOENT || r == -EBADMSG)
         end_without(collect, r);
@@ -269,6 +270,7 @@ static int begin(struct tasks *tasks, const struct node_id *from, uint64_t numbe
                                 .attempt = attempt,
                                 .end = *end,
                                 .told_usec = tasks_now(tasks),
+                                .was_cancelled = origin_find(tasks->origin, number)->is_cancelled,
                                 .reserve = tasks->config->files.reserve_size,
                                 .part = BUNDLES_PART_NONE};
     list_append(&tasks->collects, &collect->link);
@@ -292,9 +294,10 @@ bool collect_cancel(struct tasks *tasks, uint64_t number, uint64_t attempt)
 
     if (!collect)
         return false;
-    if (collect->is_on_lane && collect->step == STEP_KEEP)
-        return true; /* they are here in a moment, or that fails */
-    end_cancelled(collect);
+    /* They are here in a moment, or that fails. */
+    const bool is_kept = collect->is_on_lane && collect->step == STEP_KEEP;
+    if (!is_kept && !collect->was_cancelled)
+        end_cancelled(collect);
     return true;
 }
 

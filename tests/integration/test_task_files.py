@@ -250,6 +250,16 @@ def test_results_of_a_task_that_failed_come_back_too(node, where, tmp_path):
     assert (tmp_path / "half").read_text() == "half\n"
 
 
+def test_results_of_a_task_that_was_cancelled_while_it_ran_come_back_too(node, where, tmp_path):
+    task = node.submit("-N", where, "--out", "saved",
+                       *sh("trap 'echo partial > saved; exit 0' TERM; echo ready; while :; do sleep 0.05; done"))
+    wait_for(lambda: node.ctl("task", "logs", task).stdout == "ready\n", 20, "the task to be ready")
+    node.ctl("task", "cancel", task)
+    node.ctl("task", "wait", task, code=None)
+    node.ctl("task", "get", task, cwd=tmp_path)
+    assert (tmp_path / "saved").read_text() == "partial\n"
+
+
 def test_links_and_special_files_are_not_results(node, where, tmp_path):
     result = node.ctl("submit", "-N", where, "--wait", "--out", "*",
                       *sh("ln -s /etc/passwd passwd; ln -s /etc etc; mkfifo fifo; echo good > good"), cwd=tmp_path)
