@@ -387,6 +387,7 @@ struct passed {
     struct call *call;          /* borrowed; gone when on_gone says so */
     struct remote_call *remote; /* borrowed */
     char name[NODE_NAME_MAX + 1];
+    bool is_told; /* that it was passed on */
 };
 
 static void on_client_gone(struct call *call _unused_, void *data)
@@ -424,8 +425,9 @@ static void on_answer(const struct remote_reply *reply, void *data)
         free(passed);
         return;
     }
-    if (!reply->error && passed->owner->passed)
+    if (!reply->error && passed->owner->passed && !passed->is_told)
         passed->owner->passed(&passed->to, call->method, passed->owner->data);
+    passed->is_told = true;
     cJSON *parameters = cJSON_DetachItemFromObjectCaseSensitive(reply->frame, "parameters");
     if (!parameters)
         parameters = cJSON_CreateObject();
