@@ -19,7 +19,6 @@
 /* `p2pctl submit`: queue a task; with --wait or -f stay until it ended and hand its code on. */
 
 #define NUMBER_MAX UINT64_C(999999999999999) /* as in a list */
-#define MEMORY_MIN (UINT64_C(1) << 20)       /* as the daemon has it */
 
 /* "a1" into type and number. */
 static int parse_token(const char *token, cJSON *parameters)
@@ -98,10 +97,9 @@ static int add_limits(const struct options *options, cJSON *parameters)
         return r;
     if (options_has(options, "sandbox"))
         json_add_string(parameters, "sandbox", options_get(options, "sandbox"));
-    if (memory && text_parse_size(memory, &size) < 0)
-        return fail_usage("--memory is a size, for example 512MiB or 2G, not \"%s\"", memory);
-    if (memory && size < MEMORY_MIN)
-        return fail_usage("--memory is at least 1MiB, not \"%s\"", memory);
+    if (memory && (text_parse_size(memory, &size) < 0 || size == 0))
+        return fail_usage("--memory is a size above 0, for example 512MiB or 2G, not \"%s\"",
+                          memory);
     if (memory)
         json_add_string(parameters, "memory", memory);
     if (cpus && (text_parse_milli(cpus, &milli) < 0 || milli == 0))

@@ -83,7 +83,7 @@ static int set_memory(const struct setting *setting)
     uint64_t size;
     int r = text_parse_size(setting->value, &size);
 
-    if (r < 0 || size < TASK_MEMORY_MIN || size > TASK_NUMBER_MAX)
+    if (r < 0 || size == 0 || size > TASK_NUMBER_MAX)
         return -EINVAL;
     setting->spec->memory_size = size;
     return 0;
@@ -290,7 +290,7 @@ static const struct detail_key keys[] = {
     {"args", KEY_SPLIT, set_args, "words, at most 1024 and 64 KiB, quotes closed"},
     {"run", KEY_SPLIT, set_run, "a command, at most 1024 words and 64 KiB, quotes closed"},
     {"timeout", 0, set_timeout, "a duration below 285 years, for example 30s, or 0 for no limit"},
-    {"memory", 0, set_memory, "a size from 1MiB to 8PiB, for example 512MiB"},
+    {"memory", 0, set_memory, "a size above 0 and up to 8PiB, for example 512MiB"},
     {"cpus", 0, set_cpus, "a number from 0.01 to 1024, for example 1.5"},
     {"retries", 0, set_retries, "a number from 0 to 1000"},
     {"slots", 0, set_slots, "a number from 1 to 1024"},

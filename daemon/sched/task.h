@@ -35,7 +35,6 @@
 #define TASK_TYPE_NUMBER_MAX UINT64_C(999999999999999) /* of the "1" of "a1" */
 #define TASK_FILES_MAX       64 /* files that go with a task; also patterns of results */
 #define TASK_SLOTS_MAX       1024
-#define TASK_MEMORY_MIN      (UINT64_C(1) << 20)
 #define TASK_TIMEOUT_NONE    TASK_NUMBER_MAX /* it may run for ever, as "0" says */
 #define TASK_CPUS_MAX        1024
 #define TASK_CPUS_MIN        10 /* thousandths of one */

@@ -149,12 +149,10 @@ def test_a_size_may_be_written_with_one_letter(node):
     assert node.json("task", "show", node.submit("--memory", "1G", "--", "true"))["limits"]["memory_bytes"] == 1 << 30
 
 
-@pytest.mark.parametrize("size,wanted", [("0", "at least 1MiB"), ("1", "at least 1MiB"), ("1023K", "at least 1MiB"),
-                                         ("much", "a size, for example 512MiB or 2G"), ("-1", "a size, for"),
-                                         ("1XiB", "a size, for"), ("", "a size, for")])
-def test_a_memory_limit_that_is_none_is_usage(node, size, wanted):
+@pytest.mark.parametrize("size", ["0", "much", "-1", "1XiB", ""])
+def test_a_memory_limit_that_is_none_is_usage(node, size):
     result = node.ctl("submit", f"--memory={size}", "--", "true", code=2)
-    assert f"--memory is {wanted}" in result.stderr and result.stdout == ""
+    assert "--memory is a size above 0" in result.stderr and result.stdout == ""
 
 
 def test_a_task_can_ask_for_more_sandbox_but_not_for_less(make_lab):

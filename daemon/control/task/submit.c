@@ -112,8 +112,7 @@ static bool read_memory(struct call *call, struct task_spec *spec)
 
     if (!read_string(call, "memory", &text))
         return false;
-    if (!text ||
-        (text_parse_size(text, &spec->memory_size) >= 0 && spec->memory_size >= TASK_MEMORY_MIN))
+    if (!text || (text_parse_size(text, &spec->memory_size) >= 0 && spec->memory_size > 0))
         return true;
     call_invalid(call, "memory");
     return false;
