@@ -61,8 +61,8 @@ bool text_is_printable(const char *text);
  * seen: marks of direction, spaces of no width, code points that are no characters. */
 bool text_is_name(const char *text);
 
-/* Whether anything of it can be seen, and not only blanks, accents without a letter and characters of
- * private use. Asked of new names alone: older ones can still be read and removed. */
+/* Whether anything of it can be seen, and not only blanks, accents without a letter and characters
+ * of private use. Asked of new names alone: older ones can still be read and removed. */
 bool text_is_visible(const char *text);
 
 /* Whether it steers a terminal, cannot be seen, or is no character. */

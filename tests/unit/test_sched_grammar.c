@@ -455,7 +455,8 @@ static void malformed_details_are_told(void **state _unused_)
         "quotes closed\n"
         "tasks.txt:4:5: name=x?y: expected at most 63 bytes of printable text, and nothing "
         "that cannot be seen\n"
-        "tasks.txt:4:16: memory=9PiB: expected a size above 0 and up to 8PiB, for example 512MiB\n");
+        "tasks.txt:4:16: memory=9PiB: expected a size above 0 and up to 8PiB, for example "
+        "512MiB\n");
 }
 
 static void hostile_bytes_are_shown_as_question_marks(void **state _unused_)

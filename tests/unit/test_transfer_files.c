@@ -180,8 +180,9 @@ static void what_does_not_fit_is_refused_before_the_first_byte(void **state _unu
                          0);
         offer.name = "second";
         assert_int_equal(put_fd(place, new_memory("", 0), &offer, &moving), -EDQUOT);
-        assert_string_equal(moving.end.reason,
-                            "\"second\" has 2.0 MiB, and of files.quota (3.0 MiB) 1.0 MiB are left");
+        assert_string_equal(
+            moving.end.reason,
+            "\"second\" has 2.0 MiB, and of files.quota (3.0 MiB) 1.0 MiB are left");
         assert_int_equal(count_parts(&depots[place].room), 0);
     }
 }
