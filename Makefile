@@ -116,8 +116,8 @@ $(B)/tests/bench_%: $(B)/obj/tests/bench/bench_%.o $(LIBRARY)
 # ---- tests: every step counts into a tally, the last line sums it up and decides
 
 export P2PNODE_BUILD := $(abspath $(B))
-STEPS_QUICK = check-unit check-scenarios check-storm check-corpus check-screens check-lint
-STEPS_ALL   = check-clang check-storms check-mutants check-integration check-bench check-fuzz check-boot check-qemu check-packages check-piuparts check-container check-apparmor format-check analyze
+STEPS_QUICK = check-unit check-scenarios check-storm check-corpus check-screens check-lint format-check
+STEPS_ALL   = check-clang check-storms check-mutants check-integration check-bench check-fuzz check-boot check-qemu check-packages check-piuparts check-container check-apparmor analyze
 HERE        = $(MAKE) --no-print-directory
 
 .PHONY: check check-all check-sanitized check-clang check-fuzz
